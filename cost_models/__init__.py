@@ -1,0 +1,1 @@
+"""What a datapath costs: measurements, estimates, energy."""

@@ -1,0 +1,20 @@
+"""Datapaths for FPGAs in any number format: Verilog, golden model, cost.
+
+``parse`` reads a format's name; a spec such as ``DotProduct`` says what a unit computes and
+everything else is derived from it.
+"""
+
+from hwgen.errors import InputError, ToolError
+from hwgen.formats import Format, Integer, Minifloat, parse
+from hwgen.spec import DotProduct, Spec
+
+__all__ = [
+    "DotProduct",
+    "Format",
+    "InputError",
+    "Integer",
+    "Minifloat",
+    "Spec",
+    "ToolError",
+    "parse",
+]

@@ -1,0 +1,149 @@
+"""Specs: one frozen object that says what a datapath computes.
+
+Hardware, golden model, stimulus, cost features, the key of a measurement and the module's
+name are all derived from the spec; nothing else describes a unit. A new unit is a new
+dataclass here, an entry in ``UNITS`` and a module in ``hwgen.units``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from hwgen.errors import InputError
+from hwgen.formats import Format, parse
+
+if TYPE_CHECKING:
+    from hwgen.units.dot import DotProductUnit
+
+MAX_LANES = 64
+MAX_PRODUCTS = 2**20
+MAPPINGS = ("lut", "dsp", "auto")
+
+
+def signed_width(low: int, high: int) -> int:
+    """Bits of the narrowest two's-complement integer that holds ``low`` … ``high``."""
+    return max((~low if low < 0 else low).bit_length(), (~high if high < 0 else high).bit_length()) + 1
+
+
+def _require_int(name: str, value: Any, low: int, high: int, why: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise InputError(f"{name}={value!r}: use a whole number from {low} to {high}{why}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DotProduct:
+    """Exact dot product with a running accumulator.
+
+    Each valid cycle adds Σ aᵢ·bᵢ over ``lanes`` lanes to the accumulator, or restarts it
+    with that sum (``clear``). Products and sums are exact: the accumulator is fixed-point,
+    in units of 2**lsb_exponent, and holds any sum of up to ``max_products`` products of
+    any codes; past that it wraps. Format names are taken as strings or as formats.
+    """
+
+    unit: ClassVar[str] = "dot"
+
+    a: Format
+    b: Format
+    lanes: int
+    max_products: int = 4096
+    mapping: str = "lut"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "a", parse(self.a))
+        object.__setattr__(self, "b", parse(self.b))
+        _require_int("lanes", self.lanes, 1, MAX_LANES, "")
+        _require_int(
+            "max_products",
+            self.max_products,
+            self.lanes,
+            MAX_PRODUCTS,
+            f" (at least the {self.lanes} lanes of one cycle)",
+        )
+        if self.mapping not in MAPPINGS:
+            raise InputError(f"mapping={self.mapping!r}: use one of {', '.join(MAPPINGS)}")
+
+    #: Register stages between operands and accumulator: their number is the latency.
+    STAGES: ClassVar[tuple[str, ...]] = ("operands", "sum", "accumulator")
+
+    @property
+    def latency(self) -> int:
+        """Cycles from a valid input to the accumulator that holds it."""
+        return len(self.STAGES)
+
+    @property
+    def lsb_exponent(self) -> int:
+        """The accumulator counts units of 2**lsb_exponent."""
+        return self.a.lsb_exponent + self.b.lsb_exponent
+
+    @cached_property
+    def product_range(self) -> tuple[int, int]:
+        """Smallest and largest product of any two codes, in units of 2**lsb_exponent."""
+        corners = [
+            int(x * 2.0**-self.a.lsb_exponent) * int(y * 2.0**-self.b.lsb_exponent)
+            for x in (self.a.min, self.a.max)
+            for y in (self.b.min, self.b.max)
+        ]
+        return min(corners), max(corners)
+
+    def width_of_sum(self, products: int) -> int:
+        """Bits of a signed sum of ``products`` products, from their true extremes."""
+        low, high = self.product_range
+        return signed_width(low * products, high * products)
+
+    @property
+    def product_width(self) -> int:
+        """Bits of one signed product."""
+        return self.width_of_sum(1)
+
+    @property
+    def sum_width(self) -> int:
+        """Bits of the signed sum of one cycle's products."""
+        return self.width_of_sum(self.lanes)
+
+    @property
+    def accumulator_width(self) -> int:
+        """Bits of the signed accumulator."""
+        return self.width_of_sum(self.max_products)
+
+    @property
+    def name(self) -> str:
+        """A legal Verilog module name that tells the spec."""
+        return (
+            f"dot_{self.a}_{self.b}_lanes{self.lanes}_products{self.max_products}_{self.mapping}"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types; ``from_dict`` reads them back."""
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return {"unit": self.unit, **fields, "a": str(self.a), "b": str(self.b)}
+
+    def component(self) -> DotProductUnit:
+        """The Amaranth component that computes this spec."""
+        from hwgen.units.dot import DotProductUnit
+
+        return DotProductUnit(self)
+
+    def verilog(self, command: str | None = None) -> str:
+        """The unit as Verilog; ``command`` is what the header says made it."""
+        from hwgen.emit import verilog
+
+        return verilog(self, command)
+
+
+Spec = DotProduct
+
+UNITS: dict[str, type[DotProduct]] = {DotProduct.unit: DotProduct}
+
+
+def from_dict(fields: dict[str, Any]) -> Spec:
+    """The spec that ``to_dict`` described. InputError for an unknown unit or a bad field."""
+    unit, arguments = fields.get("unit"), {k: v for k, v in fields.items() if k != "unit"}
+    if unit not in UNITS:
+        raise InputError(f"unknown unit {unit!r}: use one of {', '.join(UNITS)}")
+    try:
+        return UNITS[unit](**arguments)
+    except TypeError as error:
+        raise InputError(f"{unit}: {error}") from error

@@ -1,0 +1,1 @@
+"""Golden model, stimulus and benches: does the hardware compute what its spec says?"""

@@ -1,0 +1,109 @@
+"""Golden model: what the hardware must compute, from decoded numbers, in exact arithmetic.
+
+Nothing here looks at bit fields: a code is decoded to its value by its format, values become
+whole multiples of the format's smallest step, and sums of products are sums of integers.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from hwgen.formats import Format
+from hwgen.spec import DotProduct
+
+#: Integers up to this magnitude are exact in float64, where matrix products are fast.
+EXACT_FLOAT64 = 2**53
+_INT64_MAX = 2**63 - 1
+
+
+def fixed_point(number_format: Format, values: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """Values of ``number_format`` (any shape, float64) as multiples of its smallest step.
+
+    ValueError if a value is not one of the format's.
+    """
+    numbers = np.asarray(values, dtype=np.float64)
+    steps = np.ldexp(numbers, -number_format.lsb_exponent)
+    in_range = (numbers >= number_format.min) & (numbers <= number_format.max)
+    if not (in_range & (steps == np.rint(steps))).all():
+        raise ValueError(f"some values are not values of {number_format}: quantize them first")
+    return steps.astype(np.int64)
+
+
+def dot(
+    spec: DotProduct,
+    a: npt.NDArray[np.integer],
+    b: npt.NDArray[np.integer],
+    clear: npt.NDArray[np.bool_],
+) -> npt.NDArray[np.object_]:
+    """The accumulator after each valid cycle, in units of 2**spec.lsb_exponent.
+
+    ``a``, ``b``: codes, shape (cycles, lanes). ``clear``: shape (cycles,), True where the
+    accumulator restarts with this cycle's sum; it is zero before the first cycle. Returns
+    Python integers, shape (cycles,), so that no width overflows; past ``max_products`` the
+    accumulator wraps, as the spec says.
+    """
+    x = fixed_point(spec.a, spec.a.decode(a))
+    y = fixed_point(spec.b, spec.b.decode(b))
+    low, high = spec.product_range
+    if max(-low, high) * spec.lanes <= _INT64_MAX:
+        sums = (x * y).sum(axis=1).astype(object)
+    else:
+        sums = (x.astype(object) * y.astype(object)).sum(axis=1)
+    half = 1 << (spec.accumulator_width - 1)
+    accumulators = np.empty(len(sums), dtype=object)
+    accumulator = 0
+    for cycle, (total, restart) in enumerate(zip(sums, clear, strict=True)):
+        accumulator = int(total) + (0 if restart else accumulator)
+        accumulator = (accumulator + half) % (2 * half) - half
+        accumulators[cycle] = accumulator
+    return accumulators
+
+
+def matmul(
+    a_format: Format,
+    b_format: Format,
+    a: npt.NDArray[np.float64],
+    b: npt.NDArray[np.float64],
+) -> npt.NDArray[np.float64]:
+    """``a @ b`` of values of the two formats: the exact sums, as float64.
+
+    ``a``: (rows, inner), ``b``: (inner, columns), values (not codes). Each element is the
+    exact sum of the exact products, rounded once to float64 where it needs more than 53
+    bits: the same number that ``dot`` accumulates, times 2**lsb_exponent. The formats'
+    values may also be given as float32 arrays.
+    """
+    inner = a.shape[1]
+    largest = [
+        round(max(-f.min, f.max) * 2.0**-f.lsb_exponent) for f in (a_format, b_format)
+    ]
+    if largest[0] * largest[1] * inner <= EXACT_FLOAT64:
+        # Every partial sum is a multiple of the product's step and below 2^53 of them, so
+        # float64 additions are exact in any order.
+        return a.astype(np.float64) @ b.astype(np.float64)
+    return _wide_matmul(
+        fixed_point(a_format, a), fixed_point(b_format, b), largest, inner
+    ) * 2.0 ** (a_format.lsb_exponent + b_format.lsb_exponent)
+
+
+def _wide_matmul(
+    x: npt.NDArray[np.int64], y: npt.NDArray[np.int64], largest: list[int], inner: int
+) -> npt.NDArray[np.float64]:
+    """Exact integer ``x @ y`` of wide integers, rounded once to float64.
+
+    Each operand is cut in two limbs whose products sum exactly in float64; the four partial
+    matrices are added with carries in int64 and rounded in one last addition.
+    """
+    limb = (max(largest).bit_length() + 1) // 2
+    if 2 * limb + 1 + inner.bit_length() > 62 - limb:
+        raise ValueError(f"{inner} products of {largest} steps are too wide for two limbs")
+    mask = (1 << limb) - 1
+    # Arithmetic shift and mask: x == high·2^limb + low with 0 <= low < 2^limb.
+    parts = [[(v >> limb).astype(np.float64), (v & mask).astype(np.float64)] for v in (x, y)]
+    (x_high, x_low), (y_high, y_low) = parts
+    high = (x_high @ y_high).astype(np.int64)
+    middle = (x_high @ y_low).astype(np.int64) + (x_low @ y_high).astype(np.int64)
+    low = (middle << limb) + (x_low @ y_low).astype(np.int64)
+    high += low >> (2 * limb)
+    low &= (1 << (2 * limb)) - 1
+    return np.ldexp(high.astype(np.float64), 2 * limb) + low.astype(np.float64)
