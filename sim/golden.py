@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from hwgen.formats import Format
 from hwgen.spec import DotProduct
+from sim.stimulus import Stimulus
 
 #: Integers up to this magnitude are exact in float64, where matrix products are fast.
 EXACT_FLOAT64 = 2**53
@@ -58,6 +59,24 @@ def dot(
         accumulator = (accumulator + half) % (2 * half) - half
         accumulators[cycle] = accumulator
     return accumulators
+
+
+def trace(
+    spec: DotProduct, stimulus: Stimulus
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.object_]]:
+    """``valid_out`` and ``accumulator`` after every clock edge, both of shape (cycles,).
+
+    Only enabled edges move the pipeline; the result of the n-th of them is seen after
+    the (n + latency − 1)-th.
+    """
+    enabled = np.flatnonzero(stimulus.enable)
+    counted = enabled[stimulus.valid[enabled]]
+    sums = dot(spec, stimulus.a[counted], stimulus.b[counted], stimulus.clear[counted])
+    history = np.concatenate([np.zeros(1, object), sums])
+    # Enabled edges whose result has left the pipeline, after each edge.
+    finished = np.maximum(np.cumsum(stimulus.enable) - (spec.latency - 1), 0)
+    valid = np.concatenate([[False], stimulus.valid[enabled]])
+    return valid[finished], history[np.cumsum(valid)[finished]]
 
 
 def matmul(

