@@ -1,0 +1,77 @@
+"""Every layer's operands in every candidate format, from calibration images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hwgen.formats import Format
+from optimizer.inference import BATCH, all_values
+from optimizer.network import Array, Network
+from optimizer.parallel import in_parallel
+from optimizer.quantization import (
+    SAMPLE,
+    LayerQuantization,
+    activation_sample,
+    activation_scale,
+    quantize_weight,
+)
+
+#: A format for each layer: activations, weights.
+Pairs = Mapping[str, tuple[Format, Format]]
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """Activation scales and quantised weights by layer and format."""
+
+    activation_scales: Mapping[tuple[str, Format], np.float32]
+    weights: Mapping[
+        tuple[str, Format], tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
+    ]
+
+    def layer(self, name: str, a_format: Format, b_format: Format) -> LayerQuantization:
+        """The operands of one layer: a activations, b weights."""
+        weight, scale = self.weights[name, b_format]
+        return LayerQuantization(
+            a_format, b_format, self.activation_scales[name, a_format], weight, scale
+        )
+
+    def network(self, pairs: Pairs) -> dict[str, LayerQuantization]:
+        """The operands of every layer that ``pairs`` names."""
+        return {name: self.layer(name, a, b) for name, (a, b) in pairs.items()}
+
+
+def calibrate(
+    network: Network,
+    images: npt.NDArray[Any],
+    formats: Sequence[Format],
+    workers: int | None = None,
+) -> Calibration:
+    """Scales and weights for ``formats``; ``images``: (N, C, H, W), the calibration images."""
+    network.require_images(images, "the calibration images")
+    batches = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
+    count = -(-SAMPLE // len(batches))
+
+    def sample(batch: npt.NDArray[Any]) -> dict[str, Array]:
+        values = all_values(network, batch)
+        return {
+            name: activation_sample(values[node.inputs[0]], count)
+            for name, node in network.layer_nodes.items()
+        }
+
+    parts = list(in_parallel(sample, batches, workers))
+    samples = {
+        name: np.concatenate([part[name] for part in parts]) for name in network.layer_nodes
+    }
+    keys = [(name, number_format) for name in network.layer_nodes for number_format in formats]
+    scales = in_parallel(lambda key: activation_scale(key[1], samples[key[0]]), keys, workers)
+    activation_scales = dict(zip(keys, scales, strict=True))
+    quantized = in_parallel(
+        lambda key: quantize_weight(key[1], network.weight(key[0])), keys, workers
+    )
+    return Calibration(activation_scales, dict(zip(keys, quantized, strict=True)))

@@ -1,0 +1,42 @@
+"""Work on several cores: threads, because numpy releases the interpreter's lock.
+
+BLAS is held to one thread meanwhile: the threads here are the parallelism, and BLAS threads on
+top of them would only wait for each other.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TypeVar
+
+from threadpoolctl import threadpool_limits
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def default_workers() -> int:
+    """The cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def _pool(workers: int) -> Iterator[ThreadPoolExecutor]:
+    pool = ThreadPoolExecutor(workers)
+    try:
+        with threadpool_limits(1, user_api="blas"):
+            yield pool
+    finally:
+        # After an error or Ctrl-C the waiting tasks are dropped, not computed.
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def in_parallel(
+    function: Callable[[Item], Result], items: Iterable[Item], workers: int | None = None
+) -> Iterator[Result]:
+    """``function`` of each item, in the items' order, each as soon as it is known."""
+    with _pool(workers or default_workers()) as pool:
+        yield from pool.map(function, items)

@@ -1,0 +1,115 @@
+"""How much one layer in a low-precision format changes the network's answer.
+
+The damage of a format on a layer's weights, or on its activations, is the mean over the
+calibration images of the Kullback-Leibler divergence between the softmax of the FP32 network
+and that of the network with only this one operand of this one layer quantised. Damages are
+taken as additive over operands and layers; the points that the search finds are then evaluated
+without that assumption.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hwgen.formats import Format
+from optimizer.calibration import Calibration
+from optimizer.inference import all_values, resume
+from optimizer.network import Array, Network
+from optimizer.operators import layer_operand
+from optimizer.parallel import in_parallel
+from optimizer.quantization import round_to
+
+#: Images a batch: twice that of inference, since here the steps are many and short.
+BATCH = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Sensitivities:
+    """Mean KL divergence in nats an image, by layer and format, of each operand alone."""
+
+    activations: Mapping[tuple[str, Format], float]
+    weights: Mapping[tuple[str, Format], float]
+    images: int
+
+    def pair(self, layer: str, a_format: Format, b_format: Format) -> float:
+        """Of both operands, as their sum."""
+        return self.activations[layer, a_format] + self.weights[layer, b_format]
+
+
+def log_softmax(logits: Array) -> npt.NDArray[np.float64]:
+    """Of each row, float64."""
+    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+
+
+def divergence(reference: npt.NDArray[np.float64], logits: Array) -> float:
+    """Sum over the rows of KL(reference ‖ softmax(logits)); ``reference``: log-probabilities."""
+    other = log_softmax(logits.reshape(len(logits), -1))
+    return float((np.exp(reference) * (reference - other)).sum())
+
+
+def measure(
+    network: Network,
+    images: npt.NDArray[Any],
+    calibration: Calibration,
+    formats: Sequence[Format],
+    progress: Callable[[str], None] = lambda text: None,
+    workers: int | None = None,
+) -> Sensitivities:
+    """Every format on every layer's activations and weights, one at a time.
+
+    ``images``: (N, C, H, W). Only the part of the network after the layer is computed again,
+    and only one batch of intermediate tensors a worker is held.
+    """
+    batches = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
+    layers = list(network.layer_nodes.values())
+    after = {node.name: network.after(node) for node in layers}
+    dequantized = {
+        (node.name, f): (values * scales).astype(np.float32)
+        for node in layers
+        for f in formats
+        for values, scales in (calibration.weights[node.name, f],)
+    }
+
+    def damages(batch: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """Sum over the batch, shape (layers, formats, 2): activations, weights."""
+        values = all_values(network, batch)
+        output = values[network.output]
+        reference = log_softmax(output.reshape(len(output), -1))
+        found = np.empty((len(layers), len(formats), 2))
+
+        def damage(name: str, operand: Array, weight: Array, shape: tuple[int, ...]) -> float:
+            node = network.layer_nodes[name]
+            result = (operand @ weight + node.bias).reshape(*shape, -1)
+            rest = resume(network, after[name], {**values, node.output: result})
+            return divergence(reference, rest)
+
+        for i, node in enumerate(layers):
+            x = values[node.inputs[0]]
+            operand, shape = layer_operand(node, x)
+            for j, f in enumerate(formats):
+                scale = calibration.activation_scales[node.name, f]
+                rounded, _ = layer_operand(node, round_to(f, x / scale) * scale)
+                found[i, j, 0] = damage(node.name, rounded, network.weight(node.name), shape)
+                found[i, j, 1] = damage(node.name, operand, dequantized[node.name, f], shape)
+        return found
+
+    total = np.zeros((len(layers), len(formats), 2))
+    done = 0
+    for batch, part in zip(batches, in_parallel(damages, batches, workers), strict=True):
+        total += part
+        before, done = done, done + len(batch)
+        if done * 4 // len(images) > before * 4 // len(images):
+            progress(f"sensitivity: {done} of {len(images)} calibration images")
+    mean = total / len(images)
+    keys = [(i, j, (n.name, f)) for i, n in enumerate(layers) for j, f in enumerate(formats)]
+    return Sensitivities(
+        {key: float(mean[i, j, 0]) for i, j, key in keys},
+        {key: float(mean[i, j, 1]) for i, j, key in keys},
+        len(images),
+    )

@@ -1,0 +1,153 @@
+"""How many lanes and units a layer's datapath needs for the wanted frame rate.
+
+A layer of P outputs an image, each a dot product of K products, on ``units`` dot-product units
+of ``lanes`` lanes takes ceil(P / units) · ceil(K / lanes) cycles an image, and may take
+clock / frame rate. Counted are the cycles of the arithmetic only: filling the pipelines and
+fetching the operands are not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from hwgen.errors import InputError
+from hwgen.formats import Format
+from hwgen.spec import MAX_LANES, MAX_PRODUCTS, DotProduct
+from optimizer.network import Layer
+
+
+class Estimate(Protocol):
+    """A resource of a unit: value and the range it probably lies in."""
+
+    @property
+    def value(self) -> float: ...
+    @property
+    def low(self) -> float: ...
+    @property
+    def high(self) -> float: ...
+
+
+class Cost(Protocol):
+    """What the cost model says of one unit."""
+
+    @property
+    def lut(self) -> Estimate: ...
+
+
+Predict = Callable[[DotProduct], Cost]
+
+
+@dataclass(frozen=True)
+class Size:
+    """An array of ``units`` units; ``cycles`` an image, ``max_products`` of one output."""
+
+    lanes: int
+    units: int
+    cycles: int
+    max_products: int
+
+
+@dataclass(frozen=True)
+class LutRange:
+    """Look-up tables of all units of a datapath."""
+
+    value: int
+    low: int
+    high: int
+
+    def __add__(self, other: LutRange) -> LutRange:
+        return LutRange(self.value + other.value, self.low + other.low, self.high + other.high)
+
+
+def cycles(layers: Sequence[Layer], lanes: int, units: int) -> int:
+    """Cycles an image for ``layers`` one after the other on one array."""
+    return sum(math.ceil(l.outputs / units) * math.ceil(l.dot_length / lanes) for l in layers)
+
+
+def cycle_budget(clock_mhz: float, fps: float) -> int:
+    """Cycles an image at the frame rate."""
+    if not (math.isfinite(fps) and fps > 0 and math.isfinite(clock_mhz) and clock_mhz > 0):
+        raise InputError(
+            f"fps={fps} at clock_mhz={clock_mhz}: both must be positive, such as fps=1000 at "
+            "clock_mhz=50"
+        )
+    return int(clock_mhz * 1e6 / fps)
+
+
+def sizes(layers: Sequence[Layer], budget: int) -> tuple[Size, ...]:
+    """The arrays that do ``layers`` in turn within ``budget`` cycles an image.
+
+    For each lane count that changes the cycles, the fewest units; one with neither fewer lanes
+    nor fewer units than another is left out. InputError if no array is fast enough.
+    """
+    useful = {
+        lanes
+        for layer in layers
+        for lanes in range(1, min(layer.dot_length, MAX_LANES) + 1)
+        # One lane less would take another cycle.
+        if lanes == 1
+        or math.ceil(layer.dot_length / lanes) < math.ceil(layer.dot_length / (lanes - 1))
+    }
+    found: list[Size] = []
+    fewest = max(layer.outputs for layer in layers) + 1
+    for lanes in sorted(useful):
+        most = max(layer.outputs for layer in layers)
+        if cycles(layers, lanes, most) > budget:
+            continue
+        low, high = 1, most
+        while low < high:
+            middle = (low + high) // 2
+            if cycles(layers, lanes, middle) <= budget:
+                high = middle
+            else:
+                low = middle + 1
+        products = max(math.ceil(l.dot_length / lanes) * lanes for l in layers)
+        if low < fewest and products <= MAX_PRODUCTS:
+            found.append(Size(lanes, low, cycles(layers, lanes, low), products))
+            fewest = low
+    if not found:
+        names = ", ".join(layer.name for layer in layers)
+        lanes = min(MAX_LANES, max(layer.dot_length for layer in layers))
+        least = cycles(layers, lanes, max(layer.outputs for layer in layers))
+        raise InputError(
+            f"{names}: {budget} cycles an image are too few, even with {lanes} lanes for every "
+            f"output at once it takes {least}: lower the frame rate or raise the clock"
+        )
+    return tuple(found)
+
+
+class Sizer:
+    """Chooses the array with the fewest predicted LUTs, and asks for each spec only once."""
+
+    def __init__(self, predict: Predict) -> None:
+        self._predict = predict
+        self._known: dict[DotProduct, Cost] = {}
+
+    def cost(self, spec: DotProduct) -> Cost:
+        """The prediction for one unit."""
+        if spec not in self._known:
+            self._known[spec] = self._predict(spec)
+        return self._known[spec]
+
+    def best(
+        self, candidates: Sequence[Size], a_format: Format, b_format: Format
+    ) -> tuple[Size, DotProduct, LutRange]:
+        """The array, the spec of its units and the LUTs of all units."""
+
+        def option(size: Size) -> tuple[Size, DotProduct, LutRange]:
+            spec = DotProduct(
+                a=a_format, b=b_format, lanes=size.lanes, max_products=size.max_products
+            )
+            lut = self.cost(spec).lut
+            value, low, high = (round(size.units * n) for n in (lut.value, lut.low, lut.high))
+            return size, spec, LutRange(value, low, high)
+
+        return min(map(option, candidates), key=lambda o: (o[2].value, o[0].lanes))
+
+    @property
+    def predictions(self) -> int:
+        """How many different specs were asked for."""
+        return len(self._known)

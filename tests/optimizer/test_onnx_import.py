@@ -1,0 +1,176 @@
+"""The importer and FP32 inference against onnx's own reference evaluator."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from graphs import normal, residual_network, save
+from onnx import helper
+from onnx.reference import ReferenceEvaluator
+
+from hwgen.errors import InputError
+from optimizer import inference
+from optimizer.onnx_import import load
+
+IMAGES = normal(99, 11, 3, 8, 8)
+
+
+def assert_same(path, images=IMAGES, softmax=False):
+    network = load(path)
+    (expected,) = ReferenceEvaluator(str(path)).run(None, {"x": images})
+    got = inference.run(network, images)
+    if softmax:
+        got = np.exp(got) / np.exp(got).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(got, expected.reshape(len(images), -1), rtol=1e-4, atol=1e-4)
+    return network
+
+
+def tail(tensor, features, weights, classes=4):
+    """Flatten and a dense layer, so that a graph ends in class scores."""
+    weights["wt"] = normal(50, features, classes)
+    return [
+        helper.make_node("Flatten", [tensor], ["flat"]),
+        helper.make_node("MatMul", ["flat", "wt"], ["y"]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "features"),
+    [
+        ({}, 5 * 6 * 6),
+        ({"pads": [1, 1, 1, 1]}, 5 * 64),
+        ({"pads": [0, 1, 2, 1], "strides": [2, 3]}, 5 * 4 * 3),
+        ({"dilations": [2, 2]}, 5 * 4 * 4),
+        ({"auto_pad": "SAME_UPPER", "strides": [2, 2]}, 5 * 4 * 4),
+        ({"auto_pad": "SAME_LOWER", "strides": [2, 2]}, 5 * 4 * 4),
+    ],
+)
+def test_convolution(tmp_path, attributes, features):
+    weights = {"w": normal(1, 5, 3, 3, 3), "b": normal(2, 5)}
+    nodes = [helper.make_node("Conv", ["x", "w", "b"], ["c"], **attributes)]
+    assert_same(save(tmp_path / "n.onnx", nodes + tail("c", features, weights), weights))
+
+
+@pytest.mark.parametrize("transposed", [0, 1])
+def test_gemm(tmp_path, transposed):
+    weights = {"w": normal(1, *((4, 192) if transposed else (192, 4))), "b": normal(2, 4)}
+    nodes = [
+        helper.make_node("Constant", [], ["shape"], value_ints=[0, -1]),
+        helper.make_node("Reshape", ["x", "shape"], ["f"]),
+        helper.make_node(
+            "Gemm", ["f", "w", "b"], ["y"], transB=transposed, alpha=0.5, beta=2.0
+        ),
+    ]
+    network = assert_same(save(tmp_path / "n.onnx", nodes, weights))
+    assert [(layer.dot_length, layer.outputs) for layer in network.layers] == [(192, 4)]
+
+
+@pytest.mark.parametrize(
+    ("op", "attributes", "features"),
+    [
+        ("MaxPool", {"kernel_shape": [2, 2], "strides": [2, 2]}, 48),
+        ("MaxPool", {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}, 48),
+        ("AveragePool", {"kernel_shape": [2, 2], "strides": [2, 2]}, 48),
+        ("AveragePool", {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}, 48),
+        (
+            "AveragePool",
+            {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "count_include_pad": 1},
+            192,
+        ),
+        ("GlobalAveragePool", {}, 3),
+    ],
+)
+def test_pools(tmp_path, op, attributes, features):
+    weights: dict[str, np.ndarray] = {}
+    nodes = [helper.make_node(op, ["x"], ["p"], **attributes)] + tail("p", features, weights)
+    assert_same(save(tmp_path / "n.onnx", nodes, weights))
+
+
+def test_batch_normalization_is_folded_after_a_layer_and_applied_elsewhere(tmp_path):
+    weights = {"w": normal(1, 5, 3, 3, 3), "b": normal(2, 5)}
+    for prefix, channels in (("m", 5), ("n", 3)):
+        for i, part in enumerate(("scale", "shift", "mean")):
+            weights[prefix + part] = normal(10 + i, channels)
+        weights[prefix + "var"] = np.abs(normal(14, channels)) + 0.5
+    norm = ("scale", "shift", "mean", "var")
+    nodes = [
+        helper.make_node("BatchNormalization", ["x", *("n" + p for p in norm)], ["x1"]),
+        helper.make_node("Conv", ["x1", "w", "b"], ["c"], pads=[1] * 4),
+        helper.make_node("BatchNormalization", ["c", *("m" + p for p in norm)], ["m"]),
+        helper.make_node("Relu", ["m"], ["r"]),
+    ]
+    network = assert_same(save(tmp_path / "n.onnx", nodes + tail("r", 320, weights), weights))
+    assert [node.op for node in network.nodes].count("BatchNormalization") == 1
+
+
+def test_residual_network_and_names(tmp_path):
+    network = assert_same(residual_network(tmp_path / "n.onnx"))
+    assert list(network.layer_nodes) == ["conv", "block.conv1", "block.shortcut", "dense"]
+    assert [layer.dot_length for layer in network.layers] == [27, 54, 6, 6]
+    assert [layer.outputs for layer in network.layers] == [6 * 64, 6 * 16, 6 * 16, 5]
+
+
+def test_elementwise_constants_and_final_softmax(tmp_path):
+    weights = {
+        "low": np.float32(-0.5).reshape(()), "high": np.float32(0.7).reshape(()),
+        "channel": normal(1, 3, 1, 1), "full": normal(2, 1, 3, 8, 8), "row": normal(3, 4),
+    }
+    nodes = [
+        helper.make_node("Clip", ["x", "low", "high"], ["a"]),
+        helper.make_node("Add", ["a", "channel"], ["b"]),
+        helper.make_node("Add", ["full", "b"], ["c"]),
+        helper.make_node("Identity", ["c"], ["d"]),
+        helper.make_node("Dropout", ["d"], ["e"]),
+        *tail("e", 192, weights)[:1],
+        helper.make_node("MatMul", ["flat", "wt"], ["f"]),
+        helper.make_node("Add", ["f", "row"], ["g"]),
+        helper.make_node("Softmax", ["g"], ["y"], axis=-1),
+    ]
+    assert_same(save(tmp_path / "n.onnx", nodes, weights), softmax=True)
+
+
+def message(path) -> str:
+    with pytest.raises(InputError) as error:
+        load(path)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_unsupported_operator_is_named(tmp_path):
+    weights: dict[str, np.ndarray] = {}
+    nodes = [helper.make_node("Sin", ["x"], ["s"], name="wave")] + tail("s", 192, weights)
+    text = message(save(tmp_path / "n.onnx", nodes, weights))
+    assert "Sin" in text and "wave" in text and "GlobalAveragePool" in text
+
+
+def test_groups_are_named(tmp_path):
+    weights = {"w": normal(1, 3, 1, 3, 3)}
+    nodes = [helper.make_node("Conv", ["x", "w"], ["c"], name="deep", group=3)]
+    text = message(save(tmp_path / "n.onnx", nodes + tail("c", 108, weights), weights))
+    assert "group=3" in text and "deep" in text
+
+
+def test_bad_files(tmp_path):
+    assert "not a file" in message(tmp_path / "missing.onnx")
+    garbage = tmp_path / "garbage.onnx"
+    garbage.write_bytes(b"this is not a protobuf" * 20)
+    assert "not a valid ONNX file" in message(garbage)
+    (tmp_path / "empty.onnx").write_bytes(b"")
+    assert "empty.onnx" in message(tmp_path / "empty.onnx")
+    nodes = [helper.make_node("Flatten", ["x"], ["y"])]
+    assert "nothing to quantise" in message(save(tmp_path / "n.onnx", nodes, {}))
+
+
+def test_dynamic_shapes_and_several_outputs(tmp_path):
+    weights: dict[str, np.ndarray] = {}
+    nodes = tail("x", 192, weights)
+    text = message(save(tmp_path / "n.onnx", nodes, weights, ("batch", 3, "height", 8)))
+    assert "height" in text and "only the batch" in text
+    text = message(save(tmp_path / "m.onnx", nodes, weights, outputs=("y", "flat")))
+    assert "2 outputs" in text
+
+
+def test_images_of_another_shape(tmp_path):
+    network = load(residual_network(tmp_path / "n.onnx"))
+    with pytest.raises(InputError, match=r"\(N, 3, 8, 8\)"):
+        inference.run(network, normal(1, 4, 1, 8, 8))
