@@ -1,0 +1,285 @@
+"""From a trained network, images and a target to the accuracy-versus-area Pareto front."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hwgen import formats as number_formats
+from hwgen.errors import InputError
+from hwgen.formats import Format
+from optimizer import inference, onnx_import, sensitivity, sizing
+from optimizer.calibration import Calibration, calibrate
+from optimizer.data import ImageData
+from optimizer.network import Layer, Network
+from optimizer.parallel import in_parallel
+from optimizer.plan import STYLES, Accuracy, LayerPlan, Plan
+from optimizer.search import not_dominated, pareto_front
+
+#: One format for the whole network, as reference.
+REFERENCES = {"all-INT8": "int8", "all-INT4": "int4", "all-E4M3": "e4m3"}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What was asked for; written into the report.
+
+    ``max_drop``: percentage points of accuracy that the chosen plan may lose against FP32.
+    ``resolution``: relative step of the LUT budget along the front (0: every point).
+    ``max_divergence``: predicted mean KL divergence, in nats, past which a point is not worth
+    an evaluation: its predictions have little to do with the network's.
+    """
+
+    target: str
+    fps: float
+    clock_mhz: float
+    style: str
+    formats: tuple[Format, ...]
+    max_drop: float
+    resolution: float
+    max_divergence: float
+
+
+@dataclass(frozen=True, eq=False)
+class Exploration:
+    """The result. All accuracies are measured on the same test images.
+
+    ``points``: every evaluated point of the search's front, by falling LUTs; ``front``: those
+    that none of them beats in measured accuracy and LUTs; ``references``: plans with one
+    format; ``chosen``: the cheapest of the front within the allowed drop, or else the most
+    accurate, as ``reason`` says. ``seconds``: by stage.
+    """
+
+    network: Network
+    calibration: Calibration
+    settings: Settings
+    data_name: str
+    calibration_images: int
+    fp32: Accuracy
+    points: tuple[Plan, ...]
+    front: tuple[Plan, ...]
+    references: Mapping[str, Plan]
+    chosen: Plan
+    reason: str
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types: what ``plan.json`` holds."""
+        settings = dataclasses.asdict(self.settings)
+        settings["formats"] = [str(f) for f in self.settings.formats]
+        return {
+            "network": self.network.name,
+            "data": self.data_name,
+            "test_images": self.fp32.images,
+            "calibration_images": self.calibration_images,
+            "settings": settings,
+            "fp32_accuracy": self.fp32.to_dict(),
+            "chosen": self.chosen.to_dict(),
+            "reason": self.reason,
+            "front": [plan.to_dict() for plan in self.front],
+            "references": {name: plan.to_dict() for name, plan in self.references.items()},
+            "seconds": dict(self.seconds),
+        }
+
+
+def default_predict(target: str) -> sizing.Predict:
+    """The cost model of this project, for ``target``."""
+    import cost_models
+
+    def predict(spec: Any) -> Any:
+        return cost_models.predict(spec, target)  # type: ignore[attr-defined,unused-ignore]
+
+    return predict
+
+
+def explore(
+    model_path: str | Path,
+    data: ImageData,
+    *,
+    target: str,
+    fps: float,
+    clock_mhz: float = 50.0,
+    formats: Sequence[str | Format] | None = None,
+    style: str = "streaming",
+    max_drop: float = 0.5,
+    resolution: float = 0.04,
+    max_divergence: float = 0.3,
+    predict: sizing.Predict | None = None,
+    progress: Callable[[str], None] = lambda text: None,
+    workers: int | None = None,
+) -> Exploration:
+    """The front of accuracy against LUTs, every point really evaluated on the test images.
+
+    ``formats``: candidates for activations and weights of each layer, default all of
+    ``hwgen.formats.NAMES``; ``predict``: LUTs of a spec, default the project's cost model for
+    ``target``; ``workers``: threads, default one a core. ``Settings`` explains the others.
+    InputError for what cannot be used.
+    """
+    candidates = tuple(
+        dict.fromkeys(map(number_formats.parse, formats or number_formats.NAMES))
+    )
+    if style not in STYLES:
+        raise InputError(f"style={style!r}: use one of {', '.join(STYLES)}")
+    settings = Settings(
+        target, fps, clock_mhz, style, candidates, max_drop, resolution, max_divergence
+    )
+    seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        seconds[name] = time.perf_counter() - start
+        progress(f"{name}: {seconds[name]:.1f} s")
+
+    network = onnx_import.load(model_path)
+    network.require_images(data.calibration_images, "the calibration images")
+    network.require_images(data.test_images, "the test images")
+    classes = network.shapes[network.output][-1]
+    if max(data.test_labels) >= classes:
+        raise InputError(
+            f"the test labels go up to {max(data.test_labels)} and network {network.name} has "
+            f"{classes} classes (0 to {classes - 1}): give the data that it was trained for"
+        )
+    groups = _groups(network, style)
+    budget = sizing.cycle_budget(clock_mhz, fps)
+    arrays = [sizing.sizes(layers, budget) for layers in groups]  # fails before the long work
+
+    every = tuple(dict.fromkeys((*candidates, *map(number_formats.parse, REFERENCES.values()))))
+    with stage("calibration"):
+        calibration = calibrate(network, data.calibration_images, every, workers)
+    with stage("sensitivity"):
+        damages = sensitivity.measure(
+            network, data.calibration_images, calibration, every, progress, workers
+        )
+    sizer = sizing.Sizer(predict or default_predict(target))
+
+    def assign(group: int, a_format: Format, b_format: Format) -> tuple[LayerPlan, ...]:
+        size, spec, lut = sizer.best(arrays[group], a_format, b_format)
+        return tuple(
+            LayerPlan(
+                layer,
+                spec,
+                size,
+                sizing.cycles([layer], size.lanes, size.units),
+                lut,
+                damages.pair(layer.name, a_format, b_format),
+            )
+            for layer in groups[group]
+        )
+
+    with stage("cost prediction"):
+        options = [
+            [assign(group, a, b) for a in candidates for b in candidates]
+            for group in range(len(groups))
+        ]
+    with stage("integer programming"):
+        solutions = pareto_front(
+            [
+                [(layers[0].lut.value, sum(p.sensitivity for p in layers)) for layers in group]
+                for group in options
+            ],
+            resolution,
+        )
+    plans = [
+        Plan(
+            style,
+            tuple(p for g, i in zip(options, solution.choice, strict=True) for p in g[i]),
+        )
+        for solution in solutions
+    ]
+    # The first point is kept whatever its damage, so that there is always one.
+    plans = [p for i, p in enumerate(plans) if i == 0 or p.sensitivity <= max_divergence]
+    progress(
+        f"{sizer.predictions} units predicted; front of {len(solutions)} points, "
+        f"{len(plans)} to be evaluated"
+    )
+    for name in REFERENCES.values():
+        f = number_formats.parse(name)
+        plans.append(
+            Plan(style, tuple(p for g in range(len(groups)) for p in assign(g, f, f)))
+        )
+    with stage("evaluation"):
+        fp32, evaluated = _evaluate(network, calibration, data, plans, progress, workers)
+    points = evaluated[: -len(REFERENCES)]
+    references = dict(zip(REFERENCES, evaluated[-len(REFERENCES) :], strict=True))
+    front = accuracy_front(points)
+    chosen, reason = choose(front, fp32, max_drop)
+    return Exploration(
+        network,
+        calibration,
+        settings,
+        data.name,
+        len(data.calibration_images),
+        fp32,
+        points,
+        front,
+        references,
+        chosen,
+        reason,
+        seconds,
+    )
+
+
+def _groups(network: Network, style: str) -> list[tuple[Layer, ...]]:
+    """The layers that share a datapath."""
+    return [network.layers] if style == "shared" else [(layer,) for layer in network.layers]
+
+
+def _evaluate(
+    network: Network,
+    calibration: Calibration,
+    data: ImageData,
+    plans: Sequence[Plan],
+    progress: Callable[[str], None],
+    workers: int | None,
+) -> tuple[Accuracy, tuple[Plan, ...]]:
+    """FP32 and every plan on all test images: quantised operands, exact sums."""
+
+    def accuracy(plan: Plan | None) -> Accuracy:
+        quantization = None if plan is None else calibration.network(plan.pairs)
+        logits = inference.run(network, data.test_images, quantization)
+        return Accuracy(inference.correct(logits, data.test_labels), len(logits))
+
+    found: list[Accuracy] = []
+    for result in in_parallel(accuracy, [None, *plans], workers):
+        found.append(result)
+        if len(found) % 5 == 0 or len(found) == len(plans) + 1:
+            progress(f"evaluated {len(found)} of {len(plans) + 1} on {result.images} images")
+    fp32, *rest = found
+    return fp32, tuple(
+        dataclasses.replace(plan, accuracy=value)
+        for plan, value in zip(plans, rest, strict=True)
+    )
+
+
+def accuracy_front(points: Sequence[Plan]) -> tuple[Plan, ...]:
+    """The plans that no other beats in measured accuracy and predicted LUTs, by rising LUTs."""
+    kept = not_dominated([(p.lut.value, -_correct(p)) for p in points])
+    return tuple(points[i] for i in kept)
+
+
+def _correct(plan: Plan) -> int:
+    if plan.accuracy is None:
+        raise ValueError("the plan has not been evaluated")
+    return plan.accuracy.correct
+
+
+def choose(front: Sequence[Plan], fp32: Accuracy, max_drop: float) -> tuple[Plan, str]:
+    """The cheapest plan within ``max_drop`` points of FP32, or the most accurate; and why."""
+    # Counted in images, so that a drop of exactly max_drop is within it.
+    lost = max_drop / 100 * fp32.images + 1e-9
+    good = [plan for plan in front if fp32.correct - _correct(plan) <= lost]
+    if good:
+        best = min(good, key=lambda plan: plan.lut.value)
+        return best, f"the fewest LUTs within {max_drop:g} points of FP32's accuracy"
+    best = max(front, key=lambda plan: (_correct(plan), -plan.lut.value))
+    return best, (
+        f"no plan is within {max_drop:g} points of FP32's accuracy: this is the most accurate; "
+        "allow a larger drop or more formats"
+    )

@@ -1,0 +1,163 @@
+"""A plan: which formats, lanes and units every layer gets, what it costs, how accurate it is."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hwgen import spec as specs
+from hwgen.formats import Format
+from optimizer.network import Layer
+from optimizer.sizing import LutRange, Size
+
+STYLES = ("streaming", "shared")
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Images classified as labelled, of how many."""
+
+    correct: int
+    images: int
+
+    @property
+    def percent(self) -> float:
+        """Of the images."""
+        return 100 * self.correct / self.images
+
+    @property
+    def standard_error(self) -> float:
+        """In percentage points: sqrt(p (1 − p) / n), of the figure on other images of the kind."""
+        p = self.correct / self.images
+        return 100 * math.sqrt(p * (1 - p) / self.images)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return {
+            "percent": self.percent,
+            "correct": self.correct,
+            "images": self.images,
+            "standard_error": self.standard_error,
+        }
+
+
+@dataclass(frozen=True)
+class LayerPlan:
+    """One layer on its datapath: ``size.units`` units of ``spec``.
+
+    ``lut`` is predicted, of all units; ``measured_lut`` is measured, of all units, or None.
+    ``sensitivity``: mean KL divergence in nats of this layer's formats alone. In the shared
+    style every layer names the same array.
+    """
+
+    layer: Layer
+    spec: specs.DotProduct
+    size: Size
+    cycles: int
+    lut: LutRange
+    sensitivity: float
+    measured_lut: int | None = None
+
+    @property
+    def formats(self) -> tuple[Format, Format]:
+        """Of the activations and of the weights."""
+        return self.spec.a, self.spec.b
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return {
+            "name": self.layer.name,
+            "operator": self.layer.op,
+            "dot_length": self.layer.dot_length,
+            "outputs": self.layer.outputs,
+            "a_format": str(self.spec.a),
+            "b_format": str(self.spec.b),
+            "lanes": self.size.lanes,
+            "units": self.size.units,
+            "cycles": self.cycles,
+            "spec": self.spec.to_dict(),
+            "predicted_lut": dataclasses.asdict(self.lut),
+            "measured_lut": self.measured_lut,
+            "sensitivity": self.sensitivity,
+        }
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A format pair and a datapath for every layer; ``accuracy`` None until evaluated."""
+
+    style: str
+    layers: tuple[LayerPlan, ...]
+    accuracy: Accuracy | None = None
+
+    @property
+    def _datapaths(self) -> tuple[LayerPlan, ...]:
+        """One layer a datapath."""
+        return self.layers[:1] if self.style == "shared" else self.layers
+
+    @property
+    def lut(self) -> LutRange:
+        """Predicted, of all datapaths; the range adds the datapaths' ranges."""
+        return sum((d.lut for d in self._datapaths), LutRange(0, 0, 0))
+
+    @property
+    def measured_lut(self) -> int | None:
+        """Of all datapaths, or None if not all are measured."""
+        measured = [d.measured_lut for d in self._datapaths if d.measured_lut is not None]
+        return sum(measured) if len(measured) == len(self._datapaths) else None
+
+    @property
+    def sensitivity(self) -> float:
+        """The sum over the layers, as the search adds it."""
+        return sum(layer.sensitivity for layer in self.layers)
+
+    @property
+    def cycles(self) -> int:
+        """Between two images: of the slowest layer, or of all in turn on a shared array."""
+        each = [layer.cycles for layer in self.layers]
+        return sum(each) if self.style == "shared" else max(each)
+
+    @property
+    def pairs(self) -> dict[str, tuple[Format, Format]]:
+        """Formats by layer: activations, weights."""
+        return {layer.layer.name: layer.formats for layer in self.layers}
+
+    @property
+    def specs(self) -> tuple[specs.DotProduct, ...]:
+        """The different units that the plan needs."""
+        return tuple(dict.fromkeys(layer.spec for layer in self.layers))
+
+    def with_measured(self, lut_of_unit: Mapping[specs.DotProduct, int]) -> Plan:
+        """The plan with the measured LUTs of the units that are given."""
+        layers = tuple(
+            dataclasses.replace(layer, measured_lut=layer.size.units * lut_of_unit[layer.spec])
+            if layer.spec in lut_of_unit
+            else layer
+            for layer in self.layers
+        )
+        return dataclasses.replace(self, layers=layers)
+
+    def summary(self) -> str:
+        """The formats in a few words, such as 'A int4–int8, W e2m1–int5' by width."""
+        parts = []
+        for letter, position in (("A", 0), ("W", 1)):
+            used = sorted({layer.formats[position] for layer in self.layers},
+                          key=lambda f: (f.bits, str(f)))
+            ends = [str(used[0])] if len(used) == 1 else [str(used[0]), str(used[-1])]
+            parts.append(f"{letter} {'–'.join(ends)}")
+        return ", ".join(parts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return {
+            "style": self.style,
+            "predicted_lut": dataclasses.asdict(self.lut),
+            "measured_lut": self.measured_lut,
+            "sensitivity": self.sensitivity,
+            "cycles": self.cycles,
+            "accuracy": self.accuracy.to_dict() if self.accuracy else None,
+            "layers": [layer.to_dict() for layer in self.layers],
+        }

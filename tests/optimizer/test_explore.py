@@ -1,0 +1,184 @@
+"""From the ONNX file to the plan, its operands and the written files, on a small network."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from graphs import crude_cost, normal, residual_network
+
+from hwgen.errors import InputError
+from hwgen.formats import parse
+from optimizer import inference, report
+from optimizer.data import ImageData
+from optimizer.explore import Exploration, choose, explore
+from optimizer.onnx_import import load
+from optimizer.operands import layer_operands
+from optimizer.plan import Accuracy
+from sim import golden
+
+FORMATS = ("int2", "int4", "int8", "e2m1", "e3m2")
+
+
+@pytest.fixture(scope="module")
+def setting(tmp_path_factory):
+    path = residual_network(tmp_path_factory.mktemp("net") / "small.onnx")
+    images = normal(1, 96, 3, 8, 8)
+    labels = inference.run(load(path), images).argmax(axis=1)
+    return path, ImageData(images[:32], None, images[32:], labels[32:], "random")
+
+
+def run(setting, **options) -> Exploration:
+    arguments = {
+        "target": "ecp5", "fps": 50_000, "formats": FORMATS, "predict": crude_cost,
+        "max_drop": 2.0, **options,
+    }
+    return explore(*setting, **arguments)
+
+
+@pytest.fixture(scope="module", params=["streaming", "shared"])
+def exploration(request, setting):
+    return run(setting, style=request.param)
+
+
+def test_front_is_a_front_of_measured_accuracies(setting, exploration):
+    e = exploration
+    assert e.fp32 == Accuracy(64, 64)
+    luts = [plan.lut.value for plan in e.front]
+    correct = [plan.accuracy.correct for plan in e.front]
+    assert luts == sorted(set(luts)) and correct == sorted(set(correct))
+    for plan in e.points:
+        assert any(
+            f.lut.value <= plan.lut.value and f.accuracy.correct >= plan.accuracy.correct
+            for f in e.front
+        )
+    best = e.front[-1]
+    logits = inference.run(e.network, setting[1].test_images, e.calibration.network(best.pairs))
+    assert best.accuracy.correct == inference.correct(logits, setting[1].test_labels)
+    assert list(e.references) == ["all-INT8", "all-INT4", "all-E4M3"]
+    assert all(len({*p.pairs.values()}) == 1 for p in e.references.values())
+
+
+def test_plans_are_fast_enough_and_add_up(exploration):
+    budget = 1000
+    for plan in (*exploration.points, *exploration.references.values()):
+        assert plan.cycles <= budget
+        if plan.style == "shared":
+            assert len({layer.spec for layer in plan.layers}) == 1
+            assert plan.lut == plan.layers[0].lut
+            assert plan.cycles == sum(layer.cycles for layer in plan.layers)
+        else:
+            assert plan.lut.value == sum(layer.lut.value for layer in plan.layers)
+        measured = plan.with_measured({spec: 10 for spec in plan.specs})
+        units = {layer.layer.name: layer.size.units for layer in plan.layers}
+        arrays = [next(iter(units.values()))] if plan.style == "shared" else units.values()
+        assert plan.measured_lut is None and measured.measured_lut == 10 * sum(arrays)
+
+
+def test_chosen_is_the_cheapest_within_the_drop(exploration):
+    e = exploration
+    allowed = [p for p in e.front if e.fp32.percent - p.accuracy.percent <= 2.0]
+    assert e.chosen is min(allowed, key=lambda p: p.lut.value)
+    plan, reason = choose(e.front[:1], Accuracy(1000, 1000), 0.0)
+    assert plan is e.front[0] and "no plan is within 0 points" in reason
+
+
+@pytest.mark.parametrize("layer", ["conv", "block.conv1", "block.shortcut", "dense"])
+def test_operands_give_the_sums_of_the_inference(setting, exploration, layer):
+    e, images = exploration, setting[1].test_images[:6]
+    plan = e.chosen
+    operands = layer_operands(e.network, e.calibration, plan, layer, images, outputs=20)
+    chosen = next(p for p in plan.layers if p.layer.name == layer)
+    spec = chosen.spec
+    assert operands.a_codes.shape == operands.b_codes.shape == (len(operands.clear), spec.lanes)
+    assert operands.a_codes.dtype == operands.b_codes.dtype == np.uint8
+    assert operands.clear.sum() == len(operands.expected) == 20
+    assert any(operands.expected)
+    sums = golden.dot(spec, operands.a_codes, operands.b_codes, operands.clear)
+    assert tuple(sums[operands.last_cycles]) == operands.expected
+
+    # The same sums, scaled, are what the layer hands on in the network's own run.
+    quantization = e.calibration.network(plan.pairs)
+    node, own = e.network.layer_nodes[layer], quantization[layer]
+    x = inference.layer_input(e.network, images, quantization, layer)
+    out = inference.run_node(node, [x], own).reshape(-1, len(node.bias))
+    for total, (row, channel) in zip(operands.expected, operands.positions, strict=True):
+        value = total * 2.0**spec.lsb_exponent * own.output_scale[channel] + node.bias[channel]
+        assert np.float32(value) == out[row, channel]
+
+
+def test_number_of_outputs_is_checked(setting, exploration):
+    with pytest.raises(InputError, match="outputs=1000"):
+        layer_operands(
+            exploration.network, exploration.calibration, exploration.chosen, "dense",
+            setting[1].test_images[:1], outputs=1000,
+        )  # fmt: skip
+    with pytest.raises(InputError, match="no layer 'none'"):
+        layer_operands(
+            exploration.network, exploration.calibration, exploration.chosen, "none",
+            setting[1].test_images[:1],
+        )  # fmt: skip
+
+
+def test_same_result_whatever_the_number_of_workers(setting):
+    plans = [run(setting, workers=n).to_dict() for n in (1, 3)]
+    for plan in plans:
+        plan.pop("seconds")
+    assert plans[0] == plans[1]
+
+
+def test_report(exploration, tmp_path):
+    folder = tmp_path / "new" / "out"
+    report.write(exploration, folder, "hwgen optimize --fps 50000")
+    assert sorted(p.name for p in folder.iterdir()) == sorted(report.FILES)
+    assert [p.name for p in folder.parent.iterdir()] == ["out"]
+    assert (folder / "pareto.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    plan = json.loads((folder / "plan.json").read_text())
+    assert plan["chosen"]["layers"][0]["name"] == "conv"
+    assert plan["chosen"]["predicted_lut"]["value"] == exploration.chosen.lut.value
+    assert plan["test_images"] == 64
+    page = (folder / "report.md").read_text()
+    assert "64 test images" in page and "hwgen optimize --fps 50000" in page
+    assert "all-INT8" in report.table(exploration)
+
+
+def test_nothing_is_left_when_drawing_fails(exploration, tmp_path, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("no picture")
+
+    monkeypatch.setattr(report, "page", broken)
+    with pytest.raises(RuntimeError, match="no picture"):
+        report.write(exploration, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unwritable_folder(tmp_path):
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "out"):
+        with pytest.raises(InputError, match="is not writable"):
+            report.require_writable(folder)
+    report.require_writable(tmp_path / "a" / "b")
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_bad_arguments(setting):
+    path, data = setting
+    with pytest.raises(InputError, match="streaming, shared"):
+        run(setting, style="other")
+    with pytest.raises(InputError, match="unknown format 'int99x'"):
+        run(setting, formats=["int99x"])
+    with pytest.raises(InputError, match=r"calibration images .* \(N, 3, 8, 8\)"):
+        run((path, dataclasses.replace(data, calibration_images=normal(1, 4, 1, 8, 8))))
+    with pytest.raises(InputError, match="5 classes"):
+        run((path, dataclasses.replace(data, test_labels=data.test_labels + 5)))
+    with pytest.raises(InputError, match="lower the frame rate"):
+        run(setting, fps=1e7)
+
+
+def test_formats_are_taken_as_names_or_formats(setting):
+    names = run(setting, formats=["int4"], workers=1)
+    objects = run(setting, formats=[parse("int4")], workers=1)
+    assert names.chosen.to_dict() == objects.chosen.to_dict()
+    assert len(names.points) == 1
