@@ -30,9 +30,7 @@ class Calibration:
     """Activation scales and quantised weights by layer and format."""
 
     activation_scales: Mapping[tuple[str, Format], np.float32]
-    weights: Mapping[
-        tuple[str, Format], tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
-    ]
+    weights: Mapping[tuple[str, Format], tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]
 
     def layer(self, name: str, a_format: Format, b_format: Format) -> LayerQuantization:
         """The operands of one layer: a activations, b weights."""
@@ -65,9 +63,7 @@ def calibrate(
         }
 
     parts = list(in_parallel(sample, batches, workers))
-    samples = {
-        name: np.concatenate([part[name] for part in parts]) for name in network.layer_nodes
-    }
+    samples = {name: np.concatenate([part[name] for part in parts]) for name in network.layer_nodes}
     keys = [(name, number_format) for name in network.layer_nodes for number_format in formats]
     scales = in_parallel(lambda key: activation_scale(key[1], samples[key[0]]), keys, workers)
     activation_scales = dict(zip(keys, scales, strict=True))

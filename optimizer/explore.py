@@ -107,8 +107,8 @@ def explore(
     formats: Sequence[str | Format] | None = None,
     style: str = "streaming",
     max_drop: float = 0.5,
-    resolution: float = 0.04,
-    max_divergence: float = 0.3,
+    resolution: float = 0.05,
+    max_divergence: float = 0.15,
     predict: sizing.Predict | None = None,
     progress: Callable[[str], None] = lambda text: None,
     workers: int | None = None,
@@ -120,9 +120,7 @@ def explore(
     ``target``; ``workers``: threads, default one a core. ``Settings`` explains the others.
     InputError for what cannot be used.
     """
-    candidates = tuple(
-        dict.fromkeys(map(number_formats.parse, formats or number_formats.NAMES))
-    )
+    candidates = tuple(dict.fromkeys(map(number_formats.parse, formats or number_formats.NAMES)))
     if style not in STYLES:
         raise InputError(f"style={style!r}: use one of {', '.join(STYLES)}")
     settings = Settings(
@@ -201,9 +199,7 @@ def explore(
     )
     for name in REFERENCES.values():
         f = number_formats.parse(name)
-        plans.append(
-            Plan(style, tuple(p for g in range(len(groups)) for p in assign(g, f, f)))
-        )
+        plans.append(Plan(style, tuple(p for g in range(len(groups)) for p in assign(g, f, f))))
     with stage("evaluation"):
         fp32, evaluated = _evaluate(network, calibration, data, plans, progress, workers)
     points = evaluated[: -len(REFERENCES)]
@@ -253,8 +249,7 @@ def _evaluate(
             progress(f"evaluated {len(found)} of {len(plans) + 1} on {result.images} images")
     fp32, *rest = found
     return fp32, tuple(
-        dataclasses.replace(plan, accuracy=value)
-        for plan, value in zip(plans, rest, strict=True)
+        dataclasses.replace(plan, accuracy=value) for plan, value in zip(plans, rest, strict=True)
     )
 
 

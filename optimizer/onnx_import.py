@@ -70,7 +70,7 @@ def _read(path: Path) -> onnx.ModelProto:
 
 
 def _array(tensor: onnx.TensorProto, path: Path) -> npt.NDArray[Any]:
-    array = numpy_helper.to_array(tensor)
+    array: npt.NDArray[Any] = numpy_helper.to_array(tensor)
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise InputError(
             f"network {path.name}: weights {tensor.name!r} contain NaN or infinity: give a "
@@ -176,7 +176,8 @@ def _constant(proto: onnx.NodeProto, name: str) -> npt.NDArray[Any]:
     attribute = proto.attribute[0]
     value = onnx.helper.get_attribute_value(attribute)
     if attribute.name == "value":
-        return numpy_helper.to_array(value)
+        tensor: npt.NDArray[Any] = numpy_helper.to_array(value)
+        return tensor
     if attribute.name in ("value_float", "value_floats", "value_int", "value_ints"):
         return np.asarray(value, np.float32 if "float" in attribute.name else np.int64)
     raise InputError(

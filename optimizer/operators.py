@@ -114,7 +114,9 @@ def _windows(x: npt.NDArray[Any], node: Node, fill: float = 0.0) -> npt.NDArray[
     if top or left or bottom or right:
         batch, height, width, channels = x.shape
         # np.pad does the same, slower than a small convolution.
-        padded = np.full((batch, top + height + bottom, left + width + right, channels), fill, x.dtype)
+        padded = np.full(
+            (batch, top + height + bottom, left + width + right, channels), fill, x.dtype
+        )
         padded[:, top : top + height, left : left + width] = x
         x = padded
     (rows, columns), dilations = node.attributes["kernel"], node.attributes["dilations"]
@@ -190,7 +192,7 @@ def _dense(source: Source, weight: Array, bias: npt.NDArray[Any] | None) -> Node
 def _run_layer(node: Node, x: Array) -> Array:
     assert node.weight is not None and node.bias is not None
     operand, shape = layer_operand(node, x)
-    result = operand @ node.weight
+    result: Array = operand @ node.weight
     result += node.bias
     return result.reshape(*shape, -1)
 
@@ -203,11 +205,12 @@ def _read_pool(source: Source) -> Node:
 
 
 def _run_max_pool(node: Node, x: Array) -> Array:
-    return _windows(x, node, -np.inf).max(axis=(3, 4))
+    largest: Array = _windows(x, node, -np.inf).max(axis=(3, 4))
+    return largest
 
 
 def _run_average_pool(node: Node, x: Array) -> Array:
-    total = _windows(x, node).mean(axis=(3, 4), dtype=np.float32)
+    total: Array = _windows(x, node).mean(axis=(3, 4), dtype=np.float32)
     if any(node.attributes["pads"]) and not node.attributes["count_include_pad"]:
         inside = np.ones((1, *x.shape[1:3], 1), np.float32)
         total /= _windows(inside, node).mean(axis=(3, 4))
@@ -220,7 +223,8 @@ def _read_image(source: Source) -> Node:
 
 
 def _run_global_average_pool(node: Node, x: Array) -> Array:
-    return x.mean(axis=(1, 2), keepdims=True, dtype=np.float32)
+    mean: Array = x.mean(axis=(1, 2), keepdims=True, dtype=np.float32)
+    return mean
 
 
 # --- shapes -----------------------------------------------------------------------------------
@@ -262,8 +266,10 @@ def _read_clip(source: Source) -> Node:
 def _read_add(source: Source) -> Node:
     if all(constant is None for constant in source.constants):
         if source.shapes[0] != source.shapes[1]:
-            source.fail(f"operands of the shapes {source.shapes} an image are not supported: "
-                        "use equal shapes, or a constant")
+            source.fail(
+                f"operands of the shapes {source.shapes} an image are not supported: "
+                "use equal shapes, or a constant"
+            )
         return source.node(2)
     position = next(i for i, c in enumerate(source.constants) if c is not None)
     constant, tensor = source.constants[position], 1 - position
@@ -304,8 +310,9 @@ def _read_batch_normalization(source: Source) -> Node:
 
 
 def _softmax(node: Node, x: Array) -> Array:
-    exponential = np.exp(x - x.max(axis=-1, keepdims=True))
-    return exponential / exponential.sum(axis=-1, keepdims=True)
+    exponential: Array = np.exp(x - x.max(axis=-1, keepdims=True))
+    exponential /= exponential.sum(axis=-1, keepdims=True)
+    return exponential
 
 
 def _read_softmax(source: Source) -> Node:

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hwgen import spec as specs
 from hwgen.formats import Format
+from hwgen.spec import DotProduct
 from optimizer.network import Layer
 from optimizer.sizing import LutRange, Size
 
@@ -54,7 +54,7 @@ class LayerPlan:
     """
 
     layer: Layer
-    spec: specs.DotProduct
+    spec: DotProduct
     size: Size
     cycles: int
     lut: LutRange
@@ -126,11 +126,11 @@ class Plan:
         return {layer.layer.name: layer.formats for layer in self.layers}
 
     @property
-    def specs(self) -> tuple[specs.DotProduct, ...]:
+    def specs(self) -> tuple[DotProduct, ...]:
         """The different units that the plan needs."""
         return tuple(dict.fromkeys(layer.spec for layer in self.layers))
 
-    def with_measured(self, lut_of_unit: Mapping[specs.DotProduct, int]) -> Plan:
+    def with_measured(self, lut_of_unit: Mapping[DotProduct, int]) -> Plan:
         """The plan with the measured LUTs of the units that are given."""
         layers = tuple(
             dataclasses.replace(layer, measured_lut=layer.size.units * lut_of_unit[layer.spec])
@@ -144,8 +144,9 @@ class Plan:
         """The formats in a few words, such as 'A int4–int8, W e2m1–int5' by width."""
         parts = []
         for letter, position in (("A", 0), ("W", 1)):
-            used = sorted({layer.formats[position] for layer in self.layers},
-                          key=lambda f: (f.bits, str(f)))
+            used = sorted(
+                {layer.formats[position] for layer in self.layers}, key=lambda f: (f.bits, str(f))
+            )
             ends = [str(used[0])] if len(used) == 1 else [str(used[0]), str(used[-1])]
             parts.append(f"{letter} {'–'.join(ends)}")
         return ", ".join(parts)

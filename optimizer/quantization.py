@@ -104,15 +104,15 @@ def quantize_weight(
 
 def activation_sample(values: Array, count: int = SAMPLE) -> Array:
     """Up to ``count`` non-zero activations, always with the largest magnitude; (n, 1)."""
-    flat = values.reshape(-1)
-    nonzero = flat[flat != 0]
+    nonzero: Array = values[values != 0]
     if len(nonzero) > count:
         largest = nonzero[np.abs(nonzero).argmax()]
         chosen = np.random.default_rng(SAMPLE_SEED).integers(len(nonzero), size=count - 1)
         nonzero = np.append(nonzero[chosen], largest)
-    return nonzero.reshape(-1, 1)
+    return nonzero[:, None]
 
 
 def activation_scale(number_format: Format, sample: Array) -> np.float32:
     """The layer's scale from ``activation_sample``."""
-    return np.float32(best_scales(number_format, sample)[0])
+    scale: np.float32 = best_scales(number_format, sample)[0]
+    return scale

@@ -242,8 +242,8 @@ def _draw(e: Exploration, path: Path) -> None:
     axes.axhspan(fp32 - error, fp32 + error, color="black", alpha=0.06, lw=0)
     axes.axhline(fp32, color="black", lw=1, ls="--")
     axes.text(
-        0.995, fp32, f"FP32 {fp32:.2f}%, band: ±1 standard error ({e.fp32.images:,} images)",
-        transform=axes.get_yaxis_transform(), ha="right", va="bottom", fontsize=8.5,
+        0.005, fp32, f"FP32 {fp32:.2f}%, band: ±1 standard error ({e.fp32.images:,} images)",
+        transform=axes.get_yaxis_transform(), ha="left", va="bottom", fontsize=8.5,
     )  # fmt: skip
     beaten = [p for p in e.points if all(p is not q for q in e.front)]
     axes.plot(
@@ -257,7 +257,7 @@ def _draw(e: Exploration, path: Path) -> None:
         label=f"Pareto front, a format pair a layer (numbers: {PAGE})",
     )  # fmt: skip
     for i, plan in front:
-        # Up and left of a rising staircase nothing else is drawn.
+        # Up and left of the rising staircase nothing else is drawn.
         axes.annotate(
             str(i), (plan.lut.value, percent(plan)), (-4, 4), textcoords="offset points",
             ha="right", va="bottom", fontsize=8, color=blue, zorder=5,
@@ -272,6 +272,7 @@ def _draw(e: Exploration, path: Path) -> None:
         axes.annotate(
             text, (plan.lut.value, percent(plan)), (0, -9), textcoords="offset points",
             ha="center", va="top", fontsize=8.5, color=orange, zorder=5,
+            bbox={"boxstyle": "square,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.75},
         )  # fmt: skip
     axes.plot([], [], "s", ms=8, color=orange, label="one format for all layers")
     if percent(e.chosen) >= bottom:
@@ -299,7 +300,7 @@ def _draw(e: Exploration, path: Path) -> None:
     axes.xaxis.set_major_locator(LogLocator(10, subs=(1, 1.5, 2, 3, 4, 5, 7)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.margins(x=0.06)
+    axes.margins(x=0.09)
     axes.grid(True, which="major", color="#dddddd", lw=0.6)
     axes.set_axisbelow(True)
     axes.set_xlabel(

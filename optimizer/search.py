@@ -106,8 +106,11 @@ class _Column:
 
 
 def _solve(
-    columns: Sequence[_Column], groups: int, objective: Sequence[float],
-    limited: Sequence[float], limit: float,
+    columns: Sequence[_Column],
+    groups: int,
+    objective: Sequence[float],
+    limited: Sequence[float],
+    limit: float,
 ) -> list[_Column] | None:
     """One column a group with the least ``objective`` and ``limited`` <= ``limit``, or None."""
     membership = sparse.csr_array(
@@ -193,9 +196,7 @@ def pareto_front(
         area = sum(c.area for c in chosen)
         seconds = time.perf_counter() - start
         front.append(
-            Solution(
-                tuple(c.index for c in chosen), area, sum(c.damage for c in chosen), seconds
-            )
+            Solution(tuple(c.index for c in chosen), area, sum(c.damage for c in chosen), seconds)
         )
         budget = min(budget - 1, area - 1, int(area * (1 - resolution)))
     return tuple(front)

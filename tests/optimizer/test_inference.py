@@ -89,14 +89,16 @@ def test_quantised_inference_is_the_exact_reference(tmp_path, pair):
         # ONNX order of the weights: output, input, row, column.
         weight = q.weight.reshape(*kernel, len(grid), -1).transpose(3, 2, 0, 1)
         for o, i, j in np.ndindex(out.shape):
-            window = grid[:, i * stride : i * stride + kernel[0], j * stride : j * stride + kernel[1]]
+            window = grid[
+                :, i * stride : i * stride + kernel[0], j * stride : j * stride + kernel[1]
+            ]
             total = sum(
                 Fraction(u) * Fraction(v)
                 for u, v in zip(window.ravel(), weight[o].ravel(), strict=True)
             )
-            out[o, i, j] = float(total) * (
-                float(q.activation_scale) * q.weight_scale[o]
-            ) + node.bias[o]
+            out[o, i, j] = (
+                float(total) * (float(q.activation_scale) * q.weight_scale[o]) + node.bias[o]
+            )
         return out if x.ndim == 3 else out[:, 0, 0]
 
     expected = []

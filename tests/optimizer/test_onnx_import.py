@@ -57,9 +57,7 @@ def test_gemm(tmp_path, transposed):
     nodes = [
         helper.make_node("Constant", [], ["shape"], value_ints=[0, -1]),
         helper.make_node("Reshape", ["x", "shape"], ["f"]),
-        helper.make_node(
-            "Gemm", ["f", "w", "b"], ["y"], transB=transposed, alpha=0.5, beta=2.0
-        ),
+        helper.make_node("Gemm", ["f", "w", "b"], ["y"], transB=transposed, alpha=0.5, beta=2.0),
     ]
     network = assert_same(save(tmp_path / "n.onnx", nodes, weights))
     assert [(layer.dot_length, layer.outputs) for layer in network.layers] == [(192, 4)]
@@ -82,7 +80,7 @@ def test_gemm(tmp_path, transposed):
 )
 def test_pools(tmp_path, op, attributes, features):
     weights: dict[str, np.ndarray] = {}
-    nodes = [helper.make_node(op, ["x"], ["p"], **attributes)] + tail("p", features, weights)
+    nodes = [helper.make_node(op, ["x"], ["p"], **attributes), *tail("p", features, weights)]
     assert_same(save(tmp_path / "n.onnx", nodes, weights))
 
 
@@ -112,8 +110,11 @@ def test_residual_network_and_names(tmp_path):
 
 def test_elementwise_constants_and_final_softmax(tmp_path):
     weights = {
-        "low": np.float32(-0.5).reshape(()), "high": np.float32(0.7).reshape(()),
-        "channel": normal(1, 3, 1, 1), "full": normal(2, 1, 3, 8, 8), "row": normal(3, 4),
+        "low": np.float32(-0.5).reshape(()),
+        "high": np.float32(0.7).reshape(()),
+        "channel": normal(1, 3, 1, 1),
+        "full": normal(2, 1, 3, 8, 8),
+        "row": normal(3, 4),
     }
     nodes = [
         helper.make_node("Clip", ["x", "low", "high"], ["a"]),
@@ -138,7 +139,7 @@ def message(path) -> str:
 
 def test_unsupported_operator_is_named(tmp_path):
     weights: dict[str, np.ndarray] = {}
-    nodes = [helper.make_node("Sin", ["x"], ["s"], name="wave")] + tail("s", 192, weights)
+    nodes = [helper.make_node("Sin", ["x"], ["s"], name="wave"), *tail("s", 192, weights)]
     text = message(save(tmp_path / "n.onnx", nodes, weights))
     assert "Sin" in text and "wave" in text and "GlobalAveragePool" in text
 

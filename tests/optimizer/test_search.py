@@ -107,9 +107,7 @@ def test_hawq_resnet18(cost):
         costs = [
             (round(b * 1e5), round(a * 1e5)) for a, b in zip(LATENCY_4, LATENCY_8, strict=True)
         ]
-    damages = [
-        (t * e8, t * e4) for t, e8, e4 in zip(TRACE, ERROR_8, ERROR_4, strict=True)
-    ]
+    damages = [(t * e8, t * e4) for t, e8, e4 in zip(TRACE, ERROR_8, ERROR_4, strict=True)]
     groups = [list(zip(c, d, strict=True)) for c, d in zip(costs, damages, strict=True)]
 
     area, damage = np.zeros(1), np.zeros(1)

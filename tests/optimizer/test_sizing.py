@@ -22,8 +22,10 @@ from optimizer.sizing import Sizer, cycle_budget, cycles, sizes
         ([Layer("l", "Conv", 9, 1254)], 700),
         ([Layer("l", "Gemm", 64, 10)], 50000),
         ([Layer("l", "Gemm", 200, 100)], 1000),
-        ([Layer("k", "Conv", 144, 125), Layer("l", "Conv", 27, 600), Layer("m", "Gemm", 64, 10)],
-         2000),
+        (
+            [Layer("k", "Conv", 144, 125), Layer("l", "Conv", 27, 600), Layer("m", "Gemm", 64, 10)],
+            2000,
+        ),
     ],
 )
 def test_smallest_array_is_found(layers, budget):
