@@ -1,1 +1,5 @@
 """Golden model, stimulus and benches: does the hardware compute what its spec says?"""
+
+from sim.verification import Verification, verify, verify_operands
+
+__all__ = ["Verification", "verify", "verify_operands"]

@@ -1,6 +1,6 @@
 """The cocotb bench: drives a stimulus and compares every cycle with what is expected.
 
-Runs inside the simulator, started by :mod:`sim.verify`, which passes a file of cycles
+Runs inside the simulator, started by :mod:`sim.verification`, which passes a file of cycles
 (``HWGEN_CYCLES``) and a place for the result (``HWGEN_RESULT``) in the environment.
 """
 

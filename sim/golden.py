@@ -100,29 +100,35 @@ def matmul(
         # Every partial sum is a multiple of the product's step and below 2^53 of them, so
         # float64 additions are exact in any order.
         return a.astype(np.float64) @ b.astype(np.float64)
-    return _wide_matmul(
-        fixed_point(a_format, a), fixed_point(b_format, b), largest, inner
-    ) * 2.0 ** (a_format.lsb_exponent + b_format.lsb_exponent)
+    return _wide_matmul(fixed_point(a_format, a), fixed_point(b_format, b), max(largest)) * (
+        2.0 ** (a_format.lsb_exponent + b_format.lsb_exponent)
+    )
 
 
 def _wide_matmul(
-    x: npt.NDArray[np.int64], y: npt.NDArray[np.int64], largest: list[int], inner: int
+    x: npt.NDArray[np.int64], y: npt.NDArray[np.int64], largest: int
 ) -> npt.NDArray[np.float64]:
-    """Exact integer ``x @ y`` of wide integers, rounded once to float64.
+    """Exact integer ``x @ y`` of integers up to ``largest``, rounded once to float64.
 
-    Each operand is cut in two limbs whose products sum exactly in float64; the four partial
-    matrices are added with carries in int64 and rounded in one last addition.
+    Each operand is cut in two limbs whose products sum exactly in float64; the partial
+    sums are carried in int64, a limited number of terms at a time, and the two halves of
+    the whole are rounded in one last addition.
     """
-    limb = (max(largest).bit_length() + 1) // 2
-    if 2 * limb + 1 + inner.bit_length() > 62 - limb:
-        raise ValueError(f"{inner} products of {largest} steps are too wide for two limbs")
-    mask = (1 << limb) - 1
-    # Arithmetic shift and mask: x == high·2^limb + low with 0 <= low < 2^limb.
-    parts = [[(v >> limb).astype(np.float64), (v & mask).astype(np.float64)] for v in (x, y)]
-    (x_high, x_low), (y_high, y_low) = parts
-    high = (x_high @ y_high).astype(np.int64)
-    middle = (x_high @ y_low).astype(np.int64) + (x_low @ y_high).astype(np.int64)
-    low = (middle << limb) + (x_low @ y_low).astype(np.int64)
-    high += low >> (2 * limb)
-    low &= (1 << (2 * limb)) - 1
+    limb = (largest.bit_length() + 1) // 2
+    terms = 1 << (61 - 3 * limb)
+    if terms < 1:
+        raise ValueError(f"operands of {largest} steps are too wide for two limbs")
+    mask, low_mask = (1 << limb) - 1, (1 << (2 * limb)) - 1
+    shape = (x.shape[0], y.shape[1])
+    high, low = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+    for first in range(0, x.shape[1], terms):
+        # Arithmetic shift and mask: v == upper·2^limb + lower with 0 <= lower < 2^limb.
+        (x_upper, x_lower), (y_upper, y_lower) = (
+            ((v >> limb).astype(np.float64), (v & mask).astype(np.float64))
+            for v in (x[:, first : first + terms], y[first : first + terms])
+        )
+        middle = (x_upper @ y_lower + x_lower @ y_upper).astype(np.int64)
+        low += (middle << limb) + (x_lower @ y_lower).astype(np.int64)
+        high += (x_upper @ y_upper).astype(np.int64) + (low >> (2 * limb))
+        low &= low_mask
     return np.ldexp(high.astype(np.float64), 2 * limb) + low.astype(np.float64)

@@ -56,8 +56,10 @@ class DotProductUnit(wiring.Component):
         # Data registers need no reset: nothing reads them before their valid bit is set.
         a = Signal.like(self.a, name="a_operands", reset_less=True)
         b = Signal.like(self.b, name="b_operands", reset_less=True)
-        clear_operands, clear_sum = Signal(reset_less=True), Signal(reset_less=True)
-        valid_operands, valid_sum = Signal(), Signal()
+        clear_operands = Signal(reset_less=True)
+        clear_sum = Signal(reset_less=True)
+        valid_operands = Signal()
+        valid_sum = Signal()
         products = [
             exact_product(
                 m,

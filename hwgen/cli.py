@@ -1,0 +1,274 @@
+"""The command line. A command imports what it needs when it runs, and nothing before."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NoReturn
+
+from hwgen import formats
+from hwgen.errors import InputError, ToolError
+from hwgen.files import require_folder, write_text
+from hwgen.spec import MAPPINGS, MAX_LANES, UNITS, DotProduct, Spec
+
+SYNTHESIS_TARGETS = ("ecp5", "xc7")
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports a wrong command line as every other error: one line, exit 2."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message} (see '{self.prog} --help')")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; returns the exit code: 0, 1 for a mismatch, 2 for bad input."""
+    try:
+        options = _parser().parse_args(arguments)
+        code: int = options.run(options)
+        sys.stdout.flush()
+        return code
+    except (InputError, ToolError) as error:
+        print(f"hwgen: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("hwgen: interrupted; finished measurements are kept", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader has gone (``hwgen … | head``); keep Python from flushing into the pipe.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="hwgen",
+        description="Datapaths for FPGAs in any number format: Verilog, proof, cost.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"hwgen {version('hwgen')}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    def command(name: str, run: Callable[[Any], int], summary: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(
+            name, help=summary, description=summary, allow_abbrev=False,
+            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        )
+        sub.set_defaults(run=run)
+        return sub
+
+    def unit_command(name: str, run: Callable[[Any], int], summary: str) -> argparse.ArgumentParser:
+        sub = command(name, run, summary)
+        sub.add_argument("unit", metavar="UNIT", help=f"one of {', '.join(UNITS)}")
+        sub.add_argument("--a", required=True, metavar="FORMAT", help="format of operand a")
+        sub.add_argument("--b", required=True, metavar="FORMAT", help="format of operand b")
+        sub.add_argument(
+            "--lanes", type=_whole, required=True, metavar="N", help=f"lanes, 1 to {MAX_LANES}"
+        )
+        sub.add_argument(
+            "--max-products", type=_whole, default=DotProduct.max_products, metavar="N",
+            help="products that the accumulator sums exactly",
+        )
+        sub.add_argument(
+            "--mapping", default=DotProduct.mapping, metavar="|".join(MAPPINGS),
+            help="where multiplications go",
+        )
+        return sub
+
+    def json_option(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument(
+            "--json", action="store_true", help="print one JSON object and nothing else"
+        )
+
+    sub = command("formats", _formats, "list the number formats")
+    json_option(sub)
+
+    sub = unit_command("generate", _generate, "write a unit's Verilog")
+    sub.add_argument("--out", type=Path, default=Path("build"), metavar="FOLDER", help="where to")
+    json_option(sub)
+
+    sub = unit_command("verify", _verify, "simulate a unit against the golden model")
+    sub.add_argument(
+        "--vectors", type=_whole, default=2000, metavar="N",
+        help="random cycles, after the directed ones",
+    )
+    sub.add_argument("--seed", type=_whole, default=1, metavar="S", help="seed of the random ones")
+    json_option(sub)
+
+    sub = unit_command("synth", _synth, "synthesise a unit and measure it")
+    _target_option(sub, SYNTHESIS_TARGETS)
+    json_option(sub)
+
+    sub = unit_command("cost", _cost, "what a unit costs: measured if known, else estimated")
+    _target_option(sub, SYNTHESIS_TARGETS)
+    sub.add_argument(
+        "--energy", action="store_true", help="also energy, from a gate-level simulation"
+    )
+    json_option(sub)
+
+    sub = command("sweep", _sweep, "measure the shipped set of units, resumably")
+    sub.add_argument(
+        "--export", type=Path, metavar="FILE", help="then write all of them to FILE"
+    )
+
+    sub = command("optimize", _optimize, "choose a format for every layer of a network")
+    sub.add_argument("--model", type=Path, required=True, metavar="FILE", help="ONNX network")
+    sub.add_argument(
+        "--data", type=Path, required=True, metavar="PATH",
+        help="images: an .npz, or a folder of Fashion-MNIST's idx files",
+    )
+    _target_option(sub, SYNTHESIS_TARGETS)
+    sub.add_argument("--fps", type=float, default=1000.0, metavar="F", help="frames a second")
+    sub.add_argument("--clock-mhz", type=float, default=50.0, metavar="F", help="datapath clock")
+    sub.add_argument(
+        "--style", default="streaming", metavar="streaming|shared",
+        help="a datapath for every layer, or one for all",
+    )
+    sub.add_argument(
+        "--formats", default=None, metavar="LIST",
+        help="candidates, separated by commas (default: all that 'hwgen formats' lists)",
+    )
+    sub.add_argument(
+        "--max-drop", type=float, default=0.5, metavar="P",
+        help="accuracy that the chosen plan may lose, in points",
+    )
+    sub.add_argument("--out", type=Path, default=Path("out"), metavar="FOLDER", help="where to")
+    return parser
+
+
+def _target_option(sub: argparse.ArgumentParser, targets: Sequence[str]) -> None:
+    sub.add_argument("--target", default=targets[0], metavar="|".join(targets), help="FPGA family")
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+
+
+def _spec(options: argparse.Namespace) -> Spec:
+    if options.unit not in UNITS:
+        raise InputError(f"unknown unit {options.unit!r}: use one of {', '.join(UNITS)}")
+    return UNITS[options.unit](
+        a=options.a,
+        b=options.b,
+        lanes=options.lanes,
+        max_products=options.max_products,
+        mapping=options.mapping,
+    )
+
+
+def _print_json(fields: dict[str, Any]) -> None:
+    print(json.dumps(fields, indent=2))
+
+
+def _formats(options: argparse.Namespace) -> int:
+    known = [formats.parse(name) for name in formats.NAMES]
+    rows = [
+        {
+            "name": str(f), "bits": f.bits, "min": f.min, "max": f.max,
+            "step": 2.0**f.lsb_exponent,
+        }
+        for f in known
+    ]
+    if options.json:
+        _print_json({"formats": rows})
+        return 0
+    print(f"{'name':6} {'bits':>4} {'min':>10} {'max':>10} {'smallest step':>14}")
+    for row in rows:
+        print("{name:6} {bits:4} {min:10g} {max:10g} {step:14g}".format(**row))
+    return 0
+
+
+def _generate(options: argparse.Namespace) -> int:
+    spec = _spec(options)
+    text = spec.verilog()
+    file = write_text(require_folder(options.out) / f"{spec.name}.v", text)
+    if options.json:
+        _print_json(
+            {
+                **spec.to_dict(), "file": str(file), "module": spec.name,
+                "latency": spec.latency, "accumulator_width": spec.accumulator_width,
+                "lsb_exponent": spec.lsb_exponent,
+            }
+        )
+    else:
+        print(
+            f"{file}: module {spec.name}, latency {spec.latency} cycles, accumulator of "
+            f"{spec.accumulator_width} bits in units of 2^{spec.lsb_exponent}"
+        )
+    return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from sim import verify
+
+    spec = _spec(options)
+    outcome = verify(spec, vectors=options.vectors, seed=options.seed)
+    if options.json:
+        _print_json(outcome.to_dict())
+    else:
+        print(
+            f"{spec.name}: {outcome.vectors} cycles checked, {outcome.mismatches} mismatches "
+            f"(seed {outcome.seed}, {outcome.seconds} s, {outcome.simulator})"
+        )
+    for mismatch in outcome.shown:
+        print(f"mismatch: {mismatch}", file=sys.stderr)
+    return 0 if outcome.passed else 1
+
+
+def _synth(options: argparse.Namespace) -> int:
+    import cost_models
+
+    spec = _spec(options)
+    fields = cost_models.synthesise(spec, options.target)
+    if options.json:
+        _print_json(fields)
+        return 0
+    fmax = fields["fmax_mhz"]
+    print(
+        f"{spec.name} on {options.target}: {fields['lut']} LUT, {fields['carry']} carry cells, "
+        f"{fields['ff']} registers, {fields['dsp']} DSP, "
+        + (f"Fmax {fmax:.1f} MHz" if fmax is not None else "not placed")
+        + f" ({', '.join(f'{k} {v}' for k, v in fields['tools'].items())}, "
+        f"{fields['seconds']:.1f} s{', from the store' if fields['stored'] else ''})"
+    )
+    return 0
+
+
+def _cost(options: argparse.Namespace) -> int:
+    import cost_models
+
+    spec = _spec(options)
+    cost = cost_models.estimate(spec, options.target)
+    fields = {**spec.to_dict(), "target": options.target, **cost.to_dict()}
+    if options.energy:
+        fields["energy_pj"] = cost_models.energy(spec, options.target).to_dict()
+    if options.json:
+        _print_json(fields)
+    else:
+        print(f"{spec.name} on {options.target}")
+        print(cost_models.table(fields))
+    return 0
+
+
+def _sweep(options: argparse.Namespace) -> int:
+    from cost_models import sweep
+
+    sweep.run(progress=lambda line: print(line, file=sys.stderr, flush=True))
+    if options.export is not None:
+        count = sweep.export(options.export)
+        print(f"{options.export}: {count} measurements")
+    return 0
+
+
+def _optimize(options: argparse.Namespace) -> int:
+    from optimizer import main_job
+
+    return main_job.run(options)

@@ -1,0 +1,69 @@
+"""What is derived from a spec, and what a spec refuses."""
+
+import pytest
+
+from hwgen import DotProduct, InputError
+from hwgen.spec import from_dict, signed_width
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "width"),
+    [(0, 0, 1), (-1, 0, 1), (0, 1, 2), (-2, 1, 2), (-128, 127, 8), (-128, 128, 9), (-129, 0, 9)],
+)
+def test_signed_width(low, high, width):
+    assert signed_width(low, high) == width
+
+
+@pytest.mark.parametrize(
+    ("name", "widths"),
+    # papers.md section 1, column "exact": n = 1, 16, 32, 4608 (minifloats are symmetric).
+    [
+        ("e2m1", (9, 13, 14, 21)), ("e2m2", (11, 15, 16, 23)), ("e3m1", (17, 21, 22, 29)),
+        ("e2m3", (13, 17, 18, 25)), ("e3m2", (19, 23, 24, 31)), ("e3m4", (23, 27, 28, 36)),
+        ("e4m3", (37, 41, 42, 49)), ("e5m2", (67, 71, 72, 79)),
+    ],
+)
+def test_exact_accumulator_widths(name, widths):
+    for products, width in zip((1, 16, 32, 4608), widths, strict=True):
+        spec = DotProduct(a=name, b=name, lanes=1, max_products=products)
+        assert spec.accumulator_width == width
+
+
+@pytest.mark.parametrize(("bits", "products", "width"), [(8, 1, 16), (4, 1, 8), (8, 4096, 28)])
+def test_integer_widths_hold_the_most_negative_code(bits, products, width):
+    # (−2^(b−1))² · n needs a bit more than the symmetric range of papers.md.
+    spec = DotProduct(a=f"int{bits}", b=f"int{bits}", lanes=1, max_products=products)
+    assert spec.accumulator_width == width
+    assert spec.product_range[1] == 4 ** (bits - 1)
+
+
+def test_dictionary_round_trip():
+    spec = DotProduct(a="e2m1", b="int4", lanes=3, max_products=99, mapping="dsp")
+    assert from_dict(spec.to_dict()) == spec
+    assert spec.to_dict()["a"] == "e2m1"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"a": "int99"}, "int99: integers have 2 to 8 bits"),
+        ({"b": "bf17"}, "unknown format 'bf17'"),
+        ({"lanes": 0}, "lanes=0: use a whole number from 1 to 64"),
+        ({"lanes": 65}, "lanes=65: use a whole number from 1 to 64"),
+        ({"lanes": 2.0}, "lanes=2.0"),
+        ({"lanes": True}, "lanes=True"),
+        ({"max_products": 3}, "at least the 4 lanes"),
+        ({"max_products": 2**21}, "max_products=2097152"),
+        ({"mapping": "DSP"}, "mapping='DSP': use one of lut, dsp, auto"),
+    ],
+)
+def test_bad_fields_say_what_is_allowed(change, message):
+    with pytest.raises(InputError, match=message.replace("(", r"\(")):
+        DotProduct(**{"a": "int4", "b": "int4", "lanes": 4, **change})
+
+
+def test_unknown_unit_and_field():
+    with pytest.raises(InputError, match="unknown unit 'sum': use one of dot"):
+        from_dict({"unit": "sum"})
+    with pytest.raises(InputError, match="dot"):
+        from_dict({"unit": "dot", "a": "int4", "b": "int4", "lanes": 4, "depth": 3})

@@ -1,0 +1,87 @@
+"""The golden model against arithmetic on Python's fractions."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from hwgen import DotProduct, parse
+from hwgen.formats import NAMES
+from sim import golden
+from sim import stimulus as stimuli
+
+RNG = np.random.default_rng(7)
+
+
+def fractions(values):
+    return [Fraction(float(v)) for v in np.ravel(values)]
+
+
+@pytest.mark.parametrize("a", NAMES)
+@pytest.mark.parametrize("b", ["int8", "e2m1", "e4m3", "e5m2"])
+def test_dot_is_the_exact_sum(a, b):
+    spec = DotProduct(a=a, b=b, lanes=5, max_products=100)
+    x = RNG.integers(0, 2**spec.a.bits, (20, 5), dtype=np.uint8)
+    y = RNG.integers(0, 2**spec.b.bits, (20, 5), dtype=np.uint8)
+    clear = RNG.random(20) < 0.3
+    total = Fraction(0)
+    for cycle, got in enumerate(golden.dot(spec, x, y, clear)):
+        row = zip(fractions(spec.a.decode(x[cycle])), fractions(spec.b.decode(y[cycle])),
+                  strict=True)
+        total = sum((u * v for u, v in row), Fraction(0) if clear[cycle] else total)
+        assert Fraction(got) * Fraction(2) ** spec.lsb_exponent == total
+
+
+def test_dot_wraps_past_its_products():
+    spec = DotProduct(a="int2", b="int2", lanes=1, max_products=1)
+    minus_two = np.full((4, 1), 2, np.uint8)
+    assert spec.accumulator_width == 4  # products from −2 to 4
+    sums = golden.dot(spec, minus_two, minus_two, np.array([True, False, False, False]))
+    assert sums.tolist() == [4, -8, -4, 0]
+
+
+@pytest.mark.parametrize(
+    ("a", "b"), [("int8", "int8"), ("e4m3", "e4m3"), ("e5m2", "e5m2"), ("e5m2", "int3")]
+)
+@pytest.mark.parametrize("inner", [1, 31, 2000])
+def test_matmul_is_the_exact_sum_rounded_once(a, b, inner):
+    fa, fb = parse(a), parse(b)
+    x = fa.decode(RNG.integers(0, 2**fa.bits, (3, inner)))
+    y = fb.decode(RNG.integers(0, 2**fb.bits, (inner, 2)))
+    x[0], y[:, 0] = fa.max, fb.min
+    got = golden.matmul(fa, fb, x, y)
+    for i in range(3):
+        for j in range(2):
+            exact = sum(
+                (u * v for u, v in zip(fractions(x[i]), fractions(y[:, j]), strict=True)),
+                Fraction(0),
+            )
+            assert got[i, j] == float(exact)
+
+
+def test_values_off_the_grid_are_refused():
+    f = parse("e2m1")
+    for bad in (0.25, 7.0, np.nan):
+        with pytest.raises(ValueError, match="quantize"):
+            golden.fixed_point(f, [bad])
+
+
+def test_trace_by_a_plain_pipeline():
+    """``trace`` against a register-by-register model of the pipeline."""
+    spec = DotProduct(a="int4", b="e2m1", lanes=3, max_products=12)
+    stimulus = stimuli.random(spec, 500, seed=3)
+    valid_out, accumulator = golden.trace(spec, stimulus)
+    pipeline = [(False, 0, False)] * (spec.latency - 1)
+    out_valid, total = False, 0
+    for cycle in range(500):
+        if stimulus.enable[cycle]:
+            products = (
+                spec.a.decode(stimulus.a[cycle]) * spec.b.decode(stimulus.b[cycle])
+            ).sum() * 2
+            pipeline.append(
+                (bool(stimulus.valid[cycle]), int(products), bool(stimulus.clear[cycle]))
+            )
+            out_valid, value, clear = pipeline.pop(0)
+            if out_valid:
+                total = value if clear else total + value
+        assert valid_out[cycle] == out_valid and accumulator[cycle] == total

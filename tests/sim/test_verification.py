@@ -1,0 +1,89 @@
+"""Units in the simulator; and that the bench finds faults that are put there."""
+
+import numpy as np
+import pytest
+
+from hwgen import DotProduct, InputError, ToolError
+from sim import verification, verify, verify_operands
+from sim import stimulus as stimuli
+from sim.golden import dot
+
+#: (a, b, lanes): every kind of product, odd lane counts, wide and narrow accumulators.
+MATRIX = [
+    ("int8", "int8", 16),
+    ("int2", "int7", 3),
+    ("e2m1", "e2m1", 32),
+    ("e2m1", "int4", 7),
+    ("int6", "e3m4", 2),
+    ("e4m3", "e4m3", 4),
+    ("e5m2", "e2m3", 1),
+    ("e5m2", "e5m2", 3),
+    ("e3m1", "int3", 64),
+]
+
+
+@pytest.mark.parametrize(("a", "b", "lanes"), MATRIX)
+def test_unit_equals_golden_model(a, b, lanes):
+    outcome = verify(DotProduct(a=a, b=b, lanes=lanes, max_products=lanes * 8), vectors=500)
+    assert outcome.passed, outcome.shown
+    assert outcome.vectors > 500
+
+
+def test_dsp_mapping_equals_golden_model():
+    assert verify(DotProduct(a="e4m3", b="int8", lanes=5, mapping="dsp"), vectors=300).passed
+
+
+def test_same_seed_same_vectors():
+    spec = DotProduct(a="int4", b="e3m2", lanes=4)
+    first, again, other = (stimuli.random(spec, 100, seed) for seed in (5, 5, 6))
+    assert (first.a == again.a).all() and (first.enable == again.enable).all()
+    assert (first.a != other.a).any()
+
+
+def test_directed_vectors_reach_the_accumulators_ends():
+    spec = DotProduct(a="int8", b="e4m3", lanes=4, max_products=64)
+    directed = stimuli.directed(spec)
+    sums = dot(spec, directed.a, directed.b, directed.clear)
+    low, high = spec.product_range
+    assert max(sums) == high * 64 and min(sums) == low * 64
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("lanes_sum <= ", "lanes_sum <= 1 + "),  # off by one
+        ("valid_out <= ", "valid_out <= !"),
+        ("clear_operands <= ", "clear_operands <= 1'b0 & "),
+        ("if (enable)", "if (1'b1)"),
+    ],
+)
+def test_a_fault_in_the_hardware_is_found(old, new):
+    spec = DotProduct(a="e2m1", b="int4", lanes=2)
+    verilog = spec.verilog()
+    faulty = verilog.replace(old, new)
+    assert faulty != verilog
+    stimulus = stimuli.concatenate(stimuli.random(spec, 200, 1), stimuli.flush(spec))
+    outcome = verification.run(spec, stimulus, verilog=faulty)
+    assert not outcome.passed and outcome.mismatches > 0
+    shown = outcome.shown[0]
+    assert shown.expected != shown.got and len(shown.a) == 2
+    assert verification.run(spec, stimulus, verilog=verilog).passed
+
+
+def test_given_operands():
+    spec = DotProduct(a="int4", b="int4", lanes=2)
+    a = np.array([[1, 2], [15, 8]], np.uint8)
+    outcome = verify_operands(spec, a, a, np.array([True, False]))
+    assert outcome.passed and outcome.vectors == 2 + spec.latency
+
+
+def test_broken_verilog_is_a_tool_error():
+    spec = DotProduct(a="int4", b="int4", lanes=2)
+    with pytest.raises(ToolError, match="failed"):
+        verification.run(spec, stimuli.random(spec, 5, 1), verilog="module nothing(;")
+
+
+@pytest.mark.parametrize("arguments", [{"vectors": 0}, {"vectors": -3}, {"seed": -1}])
+def test_bad_counts(arguments):
+    with pytest.raises(InputError, match="use a whole number"):
+        verify(DotProduct(a="int4", b="int4", lanes=2), **arguments)
