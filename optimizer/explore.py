@@ -139,9 +139,10 @@ def explore(
     network.require_images(data.calibration_images, "the calibration images")
     network.require_images(data.test_images, "the test images")
     classes = network.shapes[network.output][-1]
-    if max(data.test_labels) >= classes:
+    highest = int(data.test_labels.max())
+    if highest >= classes:
         raise InputError(
-            f"the test labels go up to {max(data.test_labels)} and network {network.name} has "
+            f"the test labels go up to {highest} and network {network.name} has "
             f"{classes} classes (0 to {classes - 1}): give the data that it was trained for"
         )
     groups = _groups(network, style)

@@ -113,8 +113,11 @@ _LAYER_HEAD = (
 
 def _layer_rows(plan: Plan) -> list[list[str]]:
     rows = []
+    shared = plan.style == "shared"
     for p in plan.layers:
         measured = "–" if p.measured_lut is None else f"{p.measured_lut:,}"
+        # A shared array is counted once, in the last line.
+        luts = [f"{p.lut.value:,}", f"{p.lut.low:,}–{p.lut.high:,}", measured]
         rows.append(
             [
                 p.layer.name,
@@ -123,9 +126,7 @@ def _layer_rows(plan: Plan) -> list[list[str]]:
                 str(p.size.lanes),
                 str(p.size.units),
                 f"{p.cycles:,}",
-                f"{p.lut.value:,}",
-                f"{p.lut.low:,}–{p.lut.high:,}",
-                measured,
+                *(["", "", ""] if shared else luts),
                 f"{p.sensitivity:.5f}",
                 f"{p.spec.a} / {p.spec.b}",
             ]
@@ -133,7 +134,7 @@ def _layer_rows(plan: Plan) -> list[list[str]]:
     total = plan.measured_lut
     rows.append(
         [
-            "one array for all" if plan.style == "shared" else "sum",
+            "one array for all" if shared else "sum",
             "", "", "", "",
             f"{plan.cycles:,}",
             f"{plan.lut.value:,}",
@@ -233,6 +234,7 @@ def _draw(e: Exploration, path: Path) -> None:
     figure = Figure(figsize=(11, 7), dpi=130, layout="constrained")
     FigureCanvasAgg(figure)
     axes: Any = figure.add_subplot()
+    own = "one format pair" if e.settings.style == "shared" else "a format pair a layer"
     fp32, error = e.fp32.percent, e.fp32.standard_error
     shown = [p for p in (*e.points, *e.references.values()) if percent(p) >= fp32 - SHOWN_DROP]
     bottom = min([percent(p) for p in shown] + [fp32 - 1.5]) - 0.8
@@ -254,7 +256,7 @@ def _draw(e: Exploration, path: Path) -> None:
     axes.plot(
         [p.lut.value for _, p in front], [percent(p) for _, p in front], "-o", color=blue,
         ms=6, lw=1.2, drawstyle="steps-post", zorder=3,
-        label=f"Pareto front, a format pair a layer (numbers: {PAGE})",
+        label=f"Pareto front, {own} (numbers: {PAGE})",
     )  # fmt: skip
     for i, plan in front:
         # Up and left of the rising staircase nothing else is drawn.
@@ -274,7 +276,7 @@ def _draw(e: Exploration, path: Path) -> None:
             ha="center", va="top", fontsize=8.5, color=orange, zorder=5,
             bbox={"boxstyle": "square,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.75},
         )  # fmt: skip
-    axes.plot([], [], "s", ms=8, color=orange, label="one format for all layers")
+    axes.plot([], [], "s", ms=8, color=orange, label="one format for everything")
     if percent(e.chosen) >= bottom:
         axes.plot(
             e.chosen.lut.value, percent(e.chosen), "*", ms=19, color="#e0a800", mec="black",

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hwgen.errors import InputError
 from hwgen.formats import Format
 from optimizer.calibration import Calibration
 from optimizer.inference import all_values, resume
@@ -117,6 +118,11 @@ def measure(
         if done * 4 // len(images) > before * 4 // len(images):
             progress(f"sensitivity: {done} of {len(images)} calibration images")
     mean = total / len(images)
+    if not np.isfinite(mean).all():
+        raise InputError(
+            f"network {network.name} gives class scores that are not finite for the calibration "
+            "images: check that the images are scaled as they were in training"
+        )
     keys = [(i, j, (n.name, f)) for i, n in enumerate(layers) for j, f in enumerate(formats)]
     return Sensitivities(
         {key: float(mean[i, j, 0]) for i, j, key in keys},
