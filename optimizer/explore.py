@@ -92,7 +92,7 @@ def default_predict(target: str) -> sizing.Predict:
     import cost_models
 
     def predict(spec: Any) -> Any:
-        return cost_models.predict(spec, target)  # type: ignore[attr-defined,unused-ignore]
+        return cost_models.predict(spec, target)
 
     return predict
 
@@ -149,6 +149,17 @@ def explore(
     budget = sizing.cycle_budget(clock_mhz, fps)
     arrays = [sizing.sizes(layers, budget) for layers in groups]  # fails before the long work
 
+    # Also before the long work: a target without a model is found here.
+    sizer = sizing.Sizer(predict or default_predict(target))
+    with stage("cost prediction"):
+        pairs = [(a, b) for a in candidates for b in candidates]
+        pairs += [(f, f) for f in map(number_formats.parse, REFERENCES.values())]
+        sized = {
+            (group, a, b): sizer.best(arrays[group], a, b)
+            for group in range(len(groups))
+            for a, b in dict.fromkeys(pairs)
+        }
+
     every = tuple(dict.fromkeys((*candidates, *map(number_formats.parse, REFERENCES.values()))))
     with stage("calibration"):
         calibration = calibrate(network, data.calibration_images, every, workers)
@@ -156,10 +167,9 @@ def explore(
         damages = sensitivity.measure(
             network, data.calibration_images, calibration, every, progress, workers
         )
-    sizer = sizing.Sizer(predict or default_predict(target))
 
     def assign(group: int, a_format: Format, b_format: Format) -> tuple[LayerPlan, ...]:
-        size, spec, lut = sizer.best(arrays[group], a_format, b_format)
+        size, spec, lut = sized[group, a_format, b_format]
         return tuple(
             LayerPlan(
                 layer,
@@ -172,11 +182,10 @@ def explore(
             for layer in groups[group]
         )
 
-    with stage("cost prediction"):
-        options = [
-            [assign(group, a, b) for a in candidates for b in candidates]
-            for group in range(len(groups))
-        ]
+    options = [
+        [assign(group, a, b) for a in candidates for b in candidates]
+        for group in range(len(groups))
+    ]
     with stage("integer programming"):
         solutions = pareto_front(
             [

@@ -186,3 +186,14 @@ def test_formats_are_taken_as_names_or_formats(setting):
     objects = run(setting, formats=[parse("int4")], workers=1)
     assert names.chosen.to_dict() == objects.chosen.to_dict()
     assert len(names.points) == 1
+
+
+def test_a_target_without_a_model_is_found_before_the_long_work(setting):
+    stages = []
+
+    def predict(spec):
+        raise InputError(f"nothing is known of {spec.name}")
+
+    with pytest.raises(InputError, match="nothing is known"):
+        run(setting, predict=predict, progress=stages.append)
+    assert stages == []
