@@ -33,6 +33,8 @@ class Settings:
     ``resolution``: relative step of the LUT budget along the front (0: every point).
     ``max_divergence``: predicted mean KL divergence, in nats, past which a point is not worth
     an evaluation: its predictions have little to do with the network's.
+    ``sensitivity_images``: so many of the calibration images, the first ones, measure the
+    sensitivities; 128 already rank plans as well as the notes in ``sensitivity`` say.
     """
 
     target: str
@@ -43,6 +45,7 @@ class Settings:
     max_drop: float
     resolution: float
     max_divergence: float
+    sensitivity_images: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +112,7 @@ def explore(
     max_drop: float = 0.5,
     resolution: float = 0.05,
     max_divergence: float = 0.15,
+    sensitivity_images: int = 256,
     predict: sizing.Predict | None = None,
     progress: Callable[[str], None] = lambda text: None,
     workers: int | None = None,
@@ -124,7 +128,15 @@ def explore(
     if style not in STYLES:
         raise InputError(f"style={style!r}: use one of {', '.join(STYLES)}")
     settings = Settings(
-        target, fps, clock_mhz, style, candidates, max_drop, resolution, max_divergence
+        target,
+        fps,
+        clock_mhz,
+        style,
+        candidates,
+        max_drop,
+        resolution,
+        max_divergence,
+        min(sensitivity_images, len(data.calibration_images)),
     )
     seconds: dict[str, float] = {}
 
@@ -164,9 +176,8 @@ def explore(
     with stage("calibration"):
         calibration = calibrate(network, data.calibration_images, every, workers)
     with stage("sensitivity"):
-        damages = sensitivity.measure(
-            network, data.calibration_images, calibration, every, progress, workers
-        )
+        images = data.calibration_images[: settings.sensitivity_images]
+        damages = sensitivity.measure(network, images, calibration, every, progress, workers)
 
     def assign(group: int, a_format: Format, b_format: Format) -> tuple[LayerPlan, ...]:
         size, spec, lut = sized[group, a_format, b_format]

@@ -152,8 +152,8 @@ def _basis(e: Exploration) -> str:
     return (
         f"{e.network.name} on {e.data_name}, {s.target}, {s.fps:g} images/s at "
         f"{s.clock_mhz:g} MHz, {s.style} style; accuracy on {e.fp32.images:,} test images "
-        f"(standard error {e.fp32.standard_error:.2f} points), calibration and sensitivities on "
-        f"{e.calibration_images:,}"
+        f"(standard error {e.fp32.standard_error:.2f} points), calibration on "
+        f"{e.calibration_images:,} others, sensitivities on {s.sensitivity_images:,} of those"
     )
 
 
