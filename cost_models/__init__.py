@@ -1,1 +1,16 @@
 """What a datapath costs: measurements, estimates, energy."""
+
+from cost_models.energy import energy
+from cost_models.measurement import synthesise
+from cost_models.query import Cost, Quantity, estimate, measure, predict, table
+
+__all__ = [
+    "Cost",
+    "Quantity",
+    "energy",
+    "estimate",
+    "measure",
+    "predict",
+    "synthesise",
+    "table",
+]

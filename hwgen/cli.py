@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
@@ -13,10 +14,8 @@ from typing import Any, NoReturn
 
 from hwgen import formats
 from hwgen.errors import InputError, ToolError
-from hwgen.files import require_folder, write_text
+from hwgen.files import require_writable, write_text
 from hwgen.spec import MAPPINGS, MAX_LANES, UNITS, DotProduct, Spec
-
-SYNTHESIS_TARGETS = ("ecp5", "xc7")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -29,7 +28,9 @@ class _Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit code: 0, 1 for a mismatch, 2 for bad input."""
     try:
-        options = _parser().parse_args(arguments)
+        given = sys.argv[1:] if arguments is None else list(arguments)
+        options = _parser().parse_args(given)
+        options.arguments = given
         code: int = options.run(options)
         sys.stdout.flush()
         return code
@@ -101,11 +102,11 @@ def _parser() -> argparse.ArgumentParser:
     json_option(sub)
 
     sub = unit_command("synth", _synth, "synthesise a unit and measure it")
-    _target_option(sub, SYNTHESIS_TARGETS)
+    _target_option(sub)
     json_option(sub)
 
     sub = unit_command("cost", _cost, "what a unit costs: measured if known, else estimated")
-    _target_option(sub, SYNTHESIS_TARGETS)
+    _target_option(sub)
     sub.add_argument(
         "--energy", action="store_true", help="also energy, from a gate-level simulation"
     )
@@ -122,7 +123,7 @@ def _parser() -> argparse.ArgumentParser:
         "--data", type=Path, required=True, metavar="PATH",
         help="images: an .npz, or a folder of Fashion-MNIST's idx files",
     )
-    _target_option(sub, SYNTHESIS_TARGETS)
+    _target_option(sub)
     sub.add_argument("--fps", type=float, default=1000.0, metavar="F", help="frames a second")
     sub.add_argument("--clock-mhz", type=float, default=50.0, metavar="F", help="datapath clock")
     sub.add_argument(
@@ -141,8 +142,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _target_option(sub: argparse.ArgumentParser, targets: Sequence[str]) -> None:
-    sub.add_argument("--target", default=targets[0], metavar="|".join(targets), help="FPGA family")
+def _target_option(sub: argparse.ArgumentParser) -> None:
+    # Not restricted here: yosys_scripts knows its targets and names them in its error.
+    sub.add_argument("--target", default="ecp5", metavar="ecp5|xc7|ice40", help="FPGA family")
 
 
 def _whole(text: str) -> int:
@@ -188,8 +190,10 @@ def _formats(options: argparse.Namespace) -> int:
 
 def _generate(options: argparse.Namespace) -> int:
     spec = _spec(options)
+    folder = require_writable(options.out)
     text = spec.verilog()
-    file = write_text(require_folder(options.out) / f"{spec.name}.v", text)
+    folder.mkdir(parents=True, exist_ok=True)
+    file = write_text(folder / f"{spec.name}.v", text)
     if options.json:
         _print_json(
             {
@@ -269,6 +273,26 @@ def _sweep(options: argparse.Namespace) -> int:
 
 
 def _optimize(options: argparse.Namespace) -> int:
-    from optimizer import main_job
+    try:
+        from optimizer import main_job, report
+    except ImportError as error:
+        raise ToolError(
+            f"optimize needs {error.name}, which is not installed: pip install 'hwgen[optimize]'"
+        ) from error
 
-    return main_job.run(options)
+    found = main_job.run(
+        options.model,
+        options.data,
+        options.out,
+        target=options.target,
+        fps=options.fps,
+        clock_mhz=options.clock_mhz,
+        style=options.style,
+        formats=options.formats.split(",") if options.formats else None,
+        max_drop=options.max_drop,
+        command=shlex.join(["hwgen", *options.arguments]),
+        progress=lambda line: print(line, file=sys.stderr, flush=True),
+    )
+    print(report.table(found))
+    print(f"\nwritten to {options.out}: {', '.join(report.FILES)}, {report.VERILOG}/")
+    return 0

@@ -7,7 +7,7 @@ from amaranth.back import verilog as amaranth_verilog
 
 from hwgen.spec import Spec
 
-#: Old-style ``reg`` declarations without file names of the machine that made them.
+#: No names of source files: they differ between machines and say nothing of the hardware.
 _CLEAN = {"emit_src": False}
 
 
@@ -60,7 +60,8 @@ def header(spec: Spec, command: str) -> str:
         "a new input every cycle",
         "  enable       clock enable of the whole unit",
         "  rst          synchronous, clears the accumulator and the valid bits",
-        f"  mapping      {spec.mapping}",
+        f"  mapping      {spec.mapping}: where hwgen's synthesis puts the multiplications; "
+        "the logic is the same for each",
         "",
         f"Made by: {command}",
     ]

@@ -9,18 +9,22 @@ from pathlib import Path
 from hwgen.errors import InputError
 
 
-def require_folder(path: Path) -> Path:
-    """``path`` as a folder that can be written to, made if need be. InputError if not."""
+def require_writable(folder: str | Path) -> Path:
+    """InputError unless files can be written to ``folder``, or it can be made. Leaves nothing."""
+    wanted = Path(folder)
+    existing = wanted.absolute()
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
     try:
-        path.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path):
+        # Trying is the only sure test: permissions, read-only disks and quotas differ.
+        with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
         raise InputError(
-            f"cannot write to the folder {path}: {error.strerror or error}; "
-            "give another with --out"
+            f"output folder '{wanted}' is not writable ({error.strerror} at '{existing}'): give "
+            "a folder that you may write to"
         ) from error
-    return path
+    return wanted
 
 
 def write_text(path: Path, text: str) -> Path:

@@ -18,7 +18,7 @@ from optimizer.calibration import Calibration, calibrate
 from optimizer.data import ImageData
 from optimizer.network import Layer, Network
 from optimizer.parallel import in_parallel
-from optimizer.plan import STYLES, Accuracy, LayerPlan, Plan
+from optimizer.plan import STYLES, Accuracy, LayerCheck, LayerPlan, Plan
 from optimizer.search import not_dominated, pareto_front
 
 #: One format for the whole network, as reference.
@@ -55,7 +55,7 @@ class Exploration:
     ``points``: every evaluated point of the search's front, by falling LUTs; ``front``: those
     that none of them beats in measured accuracy and LUTs; ``references``: plans with one
     format; ``chosen``: the cheapest of the front within the allowed drop, or else the most
-    accurate, as ``reason`` says. ``seconds``: by stage.
+    accurate, as ``reason`` says. ``seconds``: by stage. ``checks``: of the chosen plan's Verilog.
     """
 
     network: Network
@@ -70,6 +70,7 @@ class Exploration:
     chosen: Plan
     reason: str
     seconds: Mapping[str, float] = field(default_factory=dict)
+    checks: tuple[LayerCheck, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types: what ``plan.json`` holds."""
@@ -86,6 +87,7 @@ class Exploration:
             "reason": self.reason,
             "front": [plan.to_dict() for plan in self.front],
             "references": {name: plan.to_dict() for name, plan in self.references.items()},
+            "checks": [dataclasses.asdict(check) for check in self.checks],
             "seconds": dict(self.seconds),
         }
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cost_models.query import RESOURCES, Cost
 from hwgen.formats import Format
 from hwgen.spec import DotProduct
 from optimizer.network import Layer
@@ -48,7 +49,7 @@ class Accuracy:
 class LayerPlan:
     """One layer on its datapath: ``size.units`` units of ``spec``.
 
-    ``lut`` is predicted, of all units; ``measured_lut`` is measured, of all units, or None.
+    ``lut`` is predicted, of all units; ``measured`` is the measured cost of one unit, or None.
     ``sensitivity``: mean KL divergence in nats of this layer's formats alone. In the shared
     style every layer names the same array.
     """
@@ -59,7 +60,17 @@ class LayerPlan:
     cycles: int
     lut: LutRange
     sensitivity: float
-    measured_lut: int | None = None
+    measured: Cost | None = None
+
+    @property
+    def measured_lut(self) -> int | None:
+        """Measured LUTs of all units, or None."""
+        return None if self.measured is None else round(self.size.units * self.measured.lut.value)
+
+    @property
+    def measured_fmax_mhz(self) -> float | None:
+        """Measured, of one unit; None if not measured or not placed on this target."""
+        return None if self.measured is None else self.measured.fmax_mhz.value
 
     @property
     def formats(self) -> tuple[Format, Format]:
@@ -81,6 +92,14 @@ class LayerPlan:
             "spec": self.spec.to_dict(),
             "predicted_lut": dataclasses.asdict(self.lut),
             "measured_lut": self.measured_lut,
+            "measured_unit": (
+                None
+                if self.measured is None
+                else {
+                    **{name: getattr(self.measured, name).value for name in RESOURCES},
+                    "basis": self.measured.basis,
+                }
+            ),
             "sensitivity": self.sensitivity,
         }
 
@@ -130,15 +149,21 @@ class Plan:
         """The different units that the plan needs."""
         return tuple(dict.fromkeys(layer.spec for layer in self.layers))
 
-    def with_measured(self, lut_of_unit: Mapping[DotProduct, int]) -> Plan:
-        """The plan with the measured LUTs of the units that are given."""
+    def with_measured(self, cost_of_unit: Mapping[DotProduct, Cost]) -> Plan:
+        """The plan with the measured costs of the units that are given."""
         layers = tuple(
-            dataclasses.replace(layer, measured_lut=layer.size.units * lut_of_unit[layer.spec])
-            if layer.spec in lut_of_unit
-            else layer
+            dataclasses.replace(layer, measured=cost_of_unit.get(layer.spec, layer.measured))
             for layer in self.layers
         )
         return dataclasses.replace(self, layers=layers)
+
+    def too_slow(self, clock_mhz: float) -> tuple[LayerPlan, ...]:
+        """Layers whose datapath was placed and does not reach the clock."""
+        return tuple(
+            layer
+            for layer in self.layers
+            if layer.measured_fmax_mhz is not None and layer.measured_fmax_mhz < clock_mhz
+        )
 
     def summary(self) -> str:
         """The formats in a few words, such as 'A int4–int8, W e2m1–int5' by width."""
@@ -162,3 +187,24 @@ class Plan:
             "accuracy": self.accuracy.to_dict() if self.accuracy else None,
             "layers": [layer.to_dict() for layer in self.layers],
         }
+
+
+@dataclass(frozen=True)
+class LayerCheck:
+    """The Verilog of one layer's unit, simulated on the layer's own numbers.
+
+    ``cycles`` compared with the golden model, ``mismatches`` of them wrong; ``outputs`` sums
+    compared with those that the accuracy was computed from, ``wrong_outputs`` of them wrong.
+    """
+
+    layer: str
+    module: str
+    cycles: int
+    mismatches: int
+    outputs: int
+    wrong_outputs: int
+
+    @property
+    def passed(self) -> bool:
+        """Something was compared and nothing differs."""
+        return self.mismatches == 0 and self.wrong_outputs == 0 and self.outputs > 0

@@ -6,43 +6,34 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hwgen.errors import InputError
+from hwgen.files import require_writable
 from optimizer.explore import Exploration
 from optimizer.plan import Plan
 
 PICTURE, PLAN, PAGE = "pareto.png", "plan.json", "report.md"
 FILES = (PICTURE, PLAN, PAGE)
+#: Folder of the chosen plan's units.
+VERILOG = "verilog"
 
 #: Percentage points below FP32 that the picture shows; what lies lower is named at its edge.
 SHOWN_DROP = 8.0
 
 
-def require_writable(folder: str | Path) -> None:
-    """InputError unless files can be written to ``folder`` or it can be created. Leaves nothing."""
-    wanted = Path(folder)
-    existing = wanted.absolute()
-    while not existing.exists() and existing != existing.parent:
-        existing = existing.parent
-    try:
-        # Trying is the only sure test: permissions, read-only disks and quotas differ.
-        with tempfile.TemporaryFile(dir=existing):
-            pass
-    except OSError as error:
-        raise InputError(
-            f"output folder '{wanted}' is not writable ({error.strerror} at '{existing}'): give "
-            "a folder that you may write to"
-        ) from error
+def write(
+    exploration: Exploration,
+    folder: str | Path,
+    command: str | None = None,
+    verilog: Mapping[str, str] | None = None,
+) -> None:
+    """Write ``FILES`` and the folder ``VERILOG`` into ``folder``: all, or none if a step fails.
 
-
-def write(exploration: Exploration, folder: str | Path, command: str | None = None) -> None:
-    """Write ``FILES`` into ``folder``: all of them, or none if a step fails.
-
-    ``command``: the command line that made the result, for the page. Existing files of these
-    names are replaced, others are left.
+    ``command``: the command line that made the result, for the page; ``verilog``: text by file
+    name. Existing files of these names and the whole ``VERILOG`` folder are replaced, other
+    files are left.
     """
     require_writable(folder)
     target = Path(folder)
@@ -54,8 +45,12 @@ def write(exploration: Exploration, folder: str | Path, command: str | None = No
         text = json.dumps(exploration.to_dict(), indent=2, allow_nan=False) + "\n"
         (draft / PLAN).write_text(text, encoding="utf-8")
         (draft / PAGE).write_text(page(exploration, command), encoding="utf-8")
+        (draft / VERILOG).mkdir()
+        for name, text in (verilog or {}).items():
+            (draft / VERILOG / name).write_text(text, encoding="utf-8")
         target.mkdir(exist_ok=existed)
-        for name in FILES:
+        shutil.rmtree(target / VERILOG, ignore_errors=True)
+        for name in (*FILES, VERILOG):
             os.replace(draft / name, target / name)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
@@ -107,7 +102,7 @@ def _plan_rows(exploration: Exploration) -> list[list[str]]:
 _PLAN_HEAD = ("point", "LUT", "accuracy %", "to FP32", "KL sum", "formats")
 _LAYER_HEAD = (
     "layer", "K", "outputs", "lanes", "units", "cycles", "LUT predicted", "range",
-    "LUT measured", "KL", "activations / weights",
+    "LUT measured", "MHz", "KL", "activations / weights",
 )  # fmt: skip
 
 
@@ -118,6 +113,7 @@ def _layer_rows(plan: Plan) -> list[list[str]]:
         measured = "–" if p.measured_lut is None else f"{p.measured_lut:,}"
         # A shared array is counted once, in the last line.
         luts = [f"{p.lut.value:,}", f"{p.lut.low:,}–{p.lut.high:,}", measured]
+        fmax = "–" if p.measured_fmax_mhz is None else f"{p.measured_fmax_mhz:.0f}"
         rows.append(
             [
                 p.layer.name,
@@ -127,6 +123,7 @@ def _layer_rows(plan: Plan) -> list[list[str]]:
                 str(p.size.units),
                 f"{p.cycles:,}",
                 *(["", "", ""] if shared else luts),
+                fmax,
                 f"{p.sensitivity:.5f}",
                 f"{p.spec.a} / {p.spec.b}",
             ]
@@ -140,6 +137,7 @@ def _layer_rows(plan: Plan) -> list[list[str]]:
             f"{plan.lut.value:,}",
             f"{plan.lut.low:,}–{plan.lut.high:,}",
             "–" if total is None else f"{total:,}",
+            "",
             f"{plan.sensitivity:.5f}",
             "",
         ]
@@ -169,8 +167,33 @@ def table(exploration: Exploration) -> str:
             f"chosen: {e.reason}",
             "",
             _grid(_LAYER_HEAD, _layer_rows(e.chosen), markdown=False),
+            "",
+            *_measured_lines(e),
         ]
     )
+
+
+def _measured_lines(e: Exploration) -> list[str]:
+    """Predicted against measured, the clock, and the simulation, of the chosen plan."""
+    lines = []
+    if e.chosen.measured_lut is not None:
+        error = e.chosen.lut.value / e.chosen.measured_lut - 1
+        lines.append(
+            f"synthesised: {e.chosen.measured_lut:,} LUT, predicted {e.chosen.lut.value:,} "
+            f"({100 * error:+.1f}%)"
+        )
+    slow = e.chosen.too_slow(e.settings.clock_mhz)
+    if slow:
+        lines.append(
+            f"WARNING: {', '.join(p.layer.name for p in slow)} do not reach "
+            f"{e.settings.clock_mhz:g} MHz: use a lower --clock-mhz"
+        )
+    lines += [
+        f"simulated {c.layer}: {c.cycles:,} cycles of {c.module} on the network's own numbers, "
+        f"{c.mismatches} mismatches; {c.outputs} sums against inference, {c.wrong_outputs} wrong"
+        for c in e.checks
+    ]
+    return lines
 
 
 def page(exploration: Exploration, command: str | None = None) -> str:
@@ -191,6 +214,7 @@ def page(exploration: Exploration, command: str | None = None) -> str:
         "## Chosen plan",
         f"{e.reason[0].upper()}{e.reason[1:]}.",
         _grid(_LAYER_HEAD, _layer_rows(e.chosen), markdown=True),
+        *["\n".join(f"- {line}." for line in _measured_lines(e))],
         "A layer of K products for each output value runs on `units` dot-product units of "
         "`lanes` lanes; LUT figures are of all units, their range adds the units' ranges. "
         "`cycles` are between two images"
@@ -214,6 +238,8 @@ def page(exploration: Exploration, command: str | None = None) -> str:
         "- Search: integer programming (HiGHS), the whole front of summed KL divergence against "
         f"LUTs, in steps of {100 * s.resolution:g}% of the LUTs; points with a predicted KL sum "
         f"above {s.max_divergence:g} nats are not evaluated.\n"
+        f"- Measured LUTs and MHz: one unit of each kind, synthesised (and, where the target has "
+        "a placer, placed and routed) on its own; MHz are of one unit.\n"
         f"- Time: {seconds}.",
     ]
     return "\n\n".join(parts) + "\n"

@@ -6,6 +6,7 @@ Runs inside the simulator, started by :mod:`sim.verification`, which passes a fi
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import pickle
@@ -40,9 +41,9 @@ async def every_cycle(dut: Any) -> None:
     # Everything happens at the falling edge: outputs have settled since the rising edge,
     # and inputs are stable long before the next.
     mismatches, kept = 0, []
-    for cycle, (values, expected) in enumerate(
-        zip(zip(*inputs.values(), strict=True), zip(*outputs.values(), strict=True), strict=True)
-    ):
+    rows = zip(*outputs.values(), strict=True)
+    driven = zip(*inputs.values(), strict=True) if inputs else itertools.repeat(())
+    for cycle, (values, expected) in enumerate(zip(driven, rows, strict=bool(inputs))):
         for port, value in zip(drive, values, strict=True):
             port.value = value
         await FallingEdge(dut.clk)

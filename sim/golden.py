@@ -13,7 +13,8 @@ from hwgen.formats import Format
 from hwgen.spec import DotProduct
 from sim.stimulus import Stimulus
 
-#: Integers up to this magnitude are exact in float64, where matrix products are fast.
+#: Integers up to this magnitude are exact in the float type, where matrix products are fast.
+EXACT_FLOAT32 = 2**24
 EXACT_FLOAT64 = 2**53
 _INT64_MAX = 2**63 - 1
 
@@ -90,16 +91,19 @@ def matmul(
     ``a``: (rows, inner), ``b``: (inner, columns), values (not codes). Each element is the
     exact sum of the exact products, rounded once to float64 where it needs more than 53
     bits: the same number that ``dot`` accumulates, times 2**lsb_exponent. The formats'
-    values may also be given as float32 arrays.
+    values may also be given as float32 arrays, which hold them all.
     """
     inner = a.shape[1]
     largest = [
         round(max(-f.min, f.max) * 2.0**-f.lsb_exponent) for f in (a_format, b_format)
     ]
-    if largest[0] * largest[1] * inner <= EXACT_FLOAT64:
-        # Every partial sum is a multiple of the product's step and below 2^53 of them, so
-        # float64 additions are exact in any order.
-        return a.astype(np.float64) @ b.astype(np.float64)
+    # Every partial sum is a whole number of the product's steps and at most this many of
+    # them: where a float type holds them all, its additions are exact in any order.
+    steps = largest[0] * largest[1] * inner
+    for exact, dtype in ((EXACT_FLOAT32, np.float32), (EXACT_FLOAT64, np.float64)):
+        if steps <= exact:
+            product = a.astype(dtype, copy=False) @ b.astype(dtype, copy=False)
+            return product.astype(np.float64, copy=False)
     return _wide_matmul(fixed_point(a_format, a), fixed_point(b_format, b), max(largest)) * (
         2.0 ** (a_format.lsb_exponent + b_format.lsb_exponent)
     )

@@ -193,6 +193,7 @@ def simulate(
                     hdl_toplevel=top,
                     build_dir=build,
                     build_args=[*BUILD_FLAGS, *trace_flags, *verilator_flags],
+                    waves=saif is not None,
                     log_file=log,
                 )
             runner.test(

@@ -1,1 +1,1 @@
-"""Building blocks in Amaranth: decoders, multipliers, adder trees."""
+"""Building blocks in Amaranth: decoders, products, adder trees."""

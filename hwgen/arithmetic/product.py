@@ -5,7 +5,6 @@ from __future__ import annotations
 from amaranth.hdl import Module, Mux, Signal, Value, signed
 
 from hwgen.arithmetic.decode import Operand, decode
-from hwgen.arithmetic.multiply import multiply
 from hwgen.spec import DotProduct
 
 
@@ -22,12 +21,14 @@ def exact_product(m: Module, a: Value, b: Value, spec: DotProduct, name: str) ->
         sign, narrow, wide = x.sign ^ y.sign, x.significand, y.significand
         if len(narrow) > len(wide):
             narrow, wide = wide, narrow
-        factors = (wide, _negate_if(sign, narrow))
+        factor_product = wide * _negate_if(sign, narrow)
     else:
-        factors = (_signed(x), _signed(y))
-    significand = multiply(m, *factors, mapping=spec.mapping, name=f"{name}_significand")
+        factor_product = _signed(x) * _signed(y)
+    # The multiplication stays a plain ``*``: whether it becomes rows on carry chains or a
+    # DSP block is the mapping of the target's flow.
+    significand = Signal(factor_product.shape(), name=f"{name}_significand")
     product = Signal(signed(spec.product_width), name=name)
-    m.d.comb += product.eq(_shifted(significand, x, y))
+    m.d.comb += [significand.eq(factor_product), product.eq(_shifted(significand, x, y))]
     return product
 
 

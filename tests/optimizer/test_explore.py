@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from graphs import crude_cost, normal, residual_network
 
+from cost_models import Cost, Quantity
 from hwgen.errors import InputError
+from hwgen.files import require_writable
 from hwgen.formats import parse
 from optimizer import inference, report
 from optimizer.data import ImageData
@@ -75,7 +77,10 @@ def test_plans_are_fast_enough_and_add_up(exploration):
             assert plan.cycles == sum(layer.cycles for layer in plan.layers)
         else:
             assert plan.lut.value == sum(layer.lut.value for layer in plan.layers)
-        measured = plan.with_measured({spec: 10 for spec in plan.specs})
+        ten = Quantity(10, 10, 10, "measured")
+        cost = Cost(ten, ten, ten, ten, ten, basis="a test")
+        measured = plan.with_measured(dict.fromkeys(plan.specs, cost))
+        assert not measured.too_slow(10.0) and len(measured.too_slow(10.1)) == len(plan.layers)
         units = {layer.layer.name: layer.size.units for layer in plan.layers}
         arrays = [next(iter(units.values()))] if plan.style == "shared" else units.values()
         assert plan.measured_lut is None and measured.measured_lut == 10 * sum(arrays)
@@ -135,8 +140,10 @@ def test_same_result_whatever_the_number_of_workers(setting):
 
 def test_report(exploration, tmp_path):
     folder = tmp_path / "new" / "out"
-    report.write(exploration, folder, "hwgen optimize --fps 50000")
-    assert sorted(p.name for p in folder.iterdir()) == sorted(report.FILES)
+    report.write(exploration, folder, "hwgen optimize --fps 50000", {"unit.v": "module unit;"})
+    report.write(exploration, folder, "hwgen optimize --fps 50000", {"other.v": "module other;"})
+    assert sorted(p.name for p in folder.iterdir()) == sorted([*report.FILES, report.VERILOG])
+    assert [p.name for p in (folder / report.VERILOG).iterdir()] == ["other.v"]
     assert [p.name for p in folder.parent.iterdir()] == ["out"]
     assert (folder / "pareto.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     plan = json.loads((folder / "plan.json").read_text())
@@ -162,8 +169,8 @@ def test_unwritable_folder(tmp_path):
     (tmp_path / "file").write_text("")
     for folder in (tmp_path / "file", tmp_path / "file" / "out"):
         with pytest.raises(InputError, match="is not writable"):
-            report.require_writable(folder)
-    report.require_writable(tmp_path / "a" / "b")
+            require_writable(folder)
+    require_writable(tmp_path / "a" / "b")
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 

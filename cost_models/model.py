@@ -1,0 +1,175 @@
+"""The cost model: features times fitted coefficients, corrected by the pair's measurements.
+
+One model is fitted for each resource, target and mapping, on the shipped measurements: a
+non-negative combination of the structural features (so that more hardware never costs less),
+then a factor for each pair of formats that was measured, interpolated over the logarithm of
+the lanes. Each prediction has an interval from errors on measurements that the fit did not
+see.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import nnls
+
+from cost_models import features, store
+from cost_models.measurement import SYNTHESIS
+from hwgen.errors import InputError
+from hwgen.spec import DotProduct, from_dict
+
+AREA = ("lut", "carry", "ff", "dsp")
+PERIOD = "period_ns"
+#: Part of the held-out errors that lies within the interval.
+COVERAGE = 0.9
+
+Sample = tuple[DotProduct, float]
+Pair = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A value and an interval that held ``COVERAGE`` of the held-out measurements."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Model:
+    """A fitted model of one resource.
+
+    ``corrections``: for each measured pair, measured ÷ structural at its lane counts.
+    ``error_known``, ``error_unknown``: relative error that ``COVERAGE`` of held-out
+    measurements kept within, for pairs that were measured at other lane counts, and for
+    pairs that were not measured at all. ``samples``: measurements that it was fitted on.
+    """
+
+    features: Callable[[DotProduct], dict[str, float]]
+    coefficients: np.ndarray[tuple[int], np.dtype[np.float64]]
+    corrections: dict[Pair, tuple[tuple[float, float], ...]]
+    error_known: float
+    error_unknown: float
+    samples: int
+
+    def predict(self, spec: DotProduct) -> Prediction:
+        """The resource that ``spec`` takes."""
+        structural = _row(self.features, spec) @ self.coefficients
+        known = self.corrections.get(pair(spec))
+        value = float(structural * (_interpolate(known, spec.lanes) if known else 1.0))
+        error = self.error_known if known else self.error_unknown
+        return Prediction(value, value * max(0.0, 1 - error), value * (1 + error))
+
+
+def pair(spec: DotProduct) -> Pair:
+    """The two formats in a fixed order: a and b cost the same either way round."""
+    first, second = sorted((str(spec.a), str(spec.b)))
+    return first, second
+
+
+def fit(
+    samples: Sequence[Sample], make_features: Callable[[DotProduct], dict[str, float]]
+) -> Model:
+    """Fits a model on (spec, measured value) and measures its errors on what it did not see:
+    every pair left out in turn, and every single measurement left out of its pair."""
+    measured = np.array([value for _, value in samples])
+    rows = np.array([_row(make_features, spec) for spec, _ in samples])
+    coefficients = _coefficients(rows, measured)
+    corrections = _corrections(samples, rows @ coefficients)
+
+    pairs = [pair(spec) for spec, _ in samples]
+    unseen, interpolated = [], []
+    for left_out in dict.fromkeys(pairs):
+        inside = np.array([p == left_out for p in pairs])
+        if inside.all():
+            continue
+        without = rows[inside] @ _coefficients(rows[~inside], measured[~inside])
+        unseen += list(_relative(without, measured[inside]))
+        for index in np.flatnonzero(inside):
+            others = [i for i in np.flatnonzero(inside) if i != index]
+            if others:
+                known = _corrections([samples[i] for i in others], rows[others] @ coefficients)
+                factor = _interpolate(known[left_out], samples[index][0].lanes)
+                guess = rows[index : index + 1] @ coefficients * factor
+                interpolated += list(_relative(guess, measured[index : index + 1]))
+    return Model(
+        features=make_features,
+        coefficients=coefficients,
+        corrections=corrections,
+        error_known=_quantile(interpolated),
+        error_unknown=_quantile(unseen),
+        samples=len(samples),
+    )
+
+
+@functools.cache
+def shipped(target: str, mapping: str, resource: str) -> Model:
+    """The model of a resource (one of ``AREA``, or ``PERIOD``) from the shipped measurements.
+
+    InputError if none were shipped for that target and mapping.
+    """
+    samples: list[Sample] = []
+    for m in store.shipped():
+        if m.kind != SYNTHESIS or m.target != target or m.spec["mapping"] != mapping:
+            continue
+        if resource == PERIOD:
+            fmax = m.result["fmax_mhz"]
+            if fmax is not None:
+                samples.append((_spec(m), 1000.0 / fmax))
+        else:
+            samples.append((_spec(m), float(m.result[resource])))
+    if not samples:
+        raise InputError(
+            f"no measurements ship for target {target} with mapping {mapping}, so that nothing "
+            f"can be predicted: measure the unit with 'hwgen synth --target {target}'"
+        )
+    return fit(samples, features.delay if resource == PERIOD else features.area)
+
+
+def _spec(measurement: store.Measurement) -> DotProduct:
+    return from_dict(measurement.spec)
+
+
+def _row(
+    make_features: Callable[[DotProduct], dict[str, float]], spec: DotProduct
+) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    return np.array(list(make_features(spec).values()), dtype=np.float64)
+
+
+def _coefficients(rows: np.ndarray, measured: np.ndarray) -> np.ndarray:
+    # Relative errors count: a unit of 100 LUTs as much as one of 10,000.
+    weight = 1.0 / np.maximum(measured, 1.0)
+    solution, _ = nnls(rows * weight[:, None], measured * weight)
+    return np.asarray(solution)
+
+
+def _corrections(
+    samples: Sequence[Sample], structural: np.ndarray
+) -> dict[Pair, tuple[tuple[float, float], ...]]:
+    found: dict[Pair, dict[float, list[float]]] = {}
+    for (spec, value), base in zip(samples, structural, strict=True):
+        if base > 0:
+            by_lanes = found.setdefault(pair(spec), {})
+            by_lanes.setdefault(math.log2(spec.lanes), []).append(value / base)
+    return {
+        formats: tuple(sorted((lanes, float(np.mean(r))) for lanes, r in by_lanes.items()))
+        for formats, by_lanes in found.items()
+    }
+
+
+def _interpolate(known: tuple[tuple[float, float], ...], lanes: int) -> float:
+    places, factors = zip(*known, strict=True)
+    return float(np.interp(math.log2(lanes), places, factors))
+
+
+def _relative(predicted: np.ndarray, measured: np.ndarray) -> np.ndarray:
+    return np.abs(predicted - measured) / np.maximum(measured, 1.0)
+
+
+def _quantile(errors: Sequence[float]) -> float:
+    return float(np.quantile(errors, COVERAGE)) if errors else 1.0

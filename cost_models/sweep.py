@@ -1,0 +1,111 @@
+"""The measurements that ship with the package, and the command that makes them.
+
+Every result goes to the store when it is finished; a sweep that was stopped goes on where it
+was, and a second run measures nothing again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import os
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+from cost_models import measurement, store
+from hwgen.errors import ToolError
+from hwgen.files import write_text
+from hwgen.formats import NAMES
+from hwgen.spec import DotProduct
+
+
+@dataclass(frozen=True)
+class Point:
+    """One unit on one target, placed or only mapped."""
+
+    spec: DotProduct
+    target: str
+    place: bool
+
+
+def shipped_set() -> Iterator[Point]:
+    """The shipped points, the most useful first.
+
+    ECP5 in LUTs: every unordered pair of the listed formats at three lane counts; each format
+    with itself and with INT4 and INT8 placed, for Fmax. 7-series and iCE40: every pair at two
+    lane counts. With DSP blocks: each format with itself and with INT8.
+    """
+    pairs = list(itertools.combinations_with_replacement(NAMES, 2))
+    near = [(a, b) for a, b in pairs if a == b or "int8" in (a, b)]
+    nearer = [(a, b) for a, b in pairs if a == b or {"int4", "int8"} & {a, b}]
+
+    def dot(a: str, b: str, lanes: int, mapping: str = "lut") -> DotProduct:
+        return DotProduct(a=a, b=b, lanes=lanes, mapping=mapping)
+
+    for lanes in (8, 24):
+        for a, b in nearer:
+            yield Point(dot(a, b, lanes), "ecp5", True)
+    for lanes in (3, 8, 24):
+        for a, b in pairs:
+            if lanes == 3 or (a, b) not in nearer:
+                yield Point(dot(a, b, lanes), "ecp5", False)
+    for target, lanes in itertools.product(("xc7", "ice40"), (4, 16)):
+        for a, b in pairs:
+            yield Point(dot(a, b, lanes), target, False)
+    for target, mapping, lanes in itertools.product(
+        ("ecp5", "xc7"), ("dsp", "auto"), (4, 16)
+    ):
+        for a, b in near:
+            yield Point(dot(a, b, lanes, mapping), target, lanes == 4 and target == "ecp5")
+
+
+def run(progress: Callable[[str], None], workers: int | None = None) -> None:
+    """Measures every point that the store lacks, on all cores; reports each as it ends.
+
+    ToolError at the end if a point failed; the others are measured all the same.
+    """
+    points = list(shipped_set())
+    started, failures = time.monotonic(), []
+    with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
+        running = {
+            pool.submit(measurement.measure, p.spec, p.target, place=p.place): p for p in points
+        }
+        try:
+            for done, future in enumerate(as_completed(running), 1):
+                point = running[future]
+                try:
+                    found, known = future.result()
+                except ToolError as error:
+                    failures.append(f"{point.spec.name} on {point.target}: {error}")
+                    progress(f"{done}/{len(points)} {failures[-1]}")
+                    continue
+                if not known:
+                    progress(
+                        f"{done}/{len(points)} {point.target} {point.spec.name}: "
+                        f"{found.result['lut']} LUT in {found.result['seconds']:.1f} s "
+                        f"({time.monotonic() - started:.0f} s so far)"
+                    )
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    if failures:
+        raise ToolError(f"{len(failures)} of {len(points)} points failed, first: {failures[0]}")
+    progress(f"{len(points)} points are in the store")
+
+
+def export(file: Path) -> int:
+    """Writes the shipped points that the store has to ``file``; returns how many.
+
+    Without the raw cells, which no model reads: the file stays small.
+    """
+    lines = []
+    for point in shipped_set():
+        found = measurement.stored(point.spec, point.target)
+        if found is not None:
+            result = {k: v for k, v in found.result.items() if k != "cells"}
+            lines.append(store.to_line(dataclasses.replace(found, result=result)))
+    write_text(file, "".join(dict.fromkeys(lines)))
+    return len(lines)

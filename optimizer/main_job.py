@@ -1,0 +1,122 @@
+"""The main job: a network, images and a target in; plan, Verilog, measured cost, proof out."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import cost_models
+import sim
+from cost_models import Cost
+from hwgen.errors import ToolError
+from hwgen.spec import DotProduct
+from optimizer import data as image_data
+from optimizer import report
+from optimizer.data import ImageData
+from optimizer.explore import Exploration, explore
+from optimizer.operands import layer_operands
+from optimizer.parallel import in_parallel
+from optimizer.plan import LayerCheck, Plan
+
+#: Layers whose real operands go through their Verilog, outputs of each, images they are of.
+CHECKED_LAYERS, CHECKED_OUTPUTS, CHECKED_IMAGES = 3, 256, 2
+
+Progress = Callable[[str], None]
+
+
+def run(
+    model: Path,
+    data: Path,
+    out: Path,
+    *,
+    target: str,
+    command: str | None = None,
+    progress: Progress = lambda text: None,
+    **settings: Any,
+) -> Exploration:
+    """Explores, then measures, emits and simulates what the chosen plan needs.
+
+    ``settings`` are those of ``explore``. Writes ``pareto.png``, ``plan.json``, ``report.md``
+    and ``verilog/`` to ``out`` when all is done. InputError for bad input, before any long
+    work; ToolError if a tool fails or the hardware is not what the plan says.
+    """
+    report.require_writable(out)
+    images = image_data.load(data)
+    found = explore(model, images, target=target, progress=progress, **settings)
+    seconds = dict(found.seconds)
+
+    started = time.perf_counter()
+    chosen = found.chosen.with_measured(measure(found.chosen, target, progress))
+    seconds["synthesis"] = time.perf_counter() - started
+
+    started = time.perf_counter()
+    checks = check(found, images, progress)
+    seconds["simulation"] = time.perf_counter() - started
+
+    front = tuple(chosen if plan is found.chosen else plan for plan in found.front)
+    found = dataclasses.replace(found, chosen=chosen, front=front, checks=checks, seconds=seconds)
+    verilog = {f"{spec.name}.v": spec.verilog() for spec in chosen.specs}
+    report.write(found, out, command, verilog)
+    failed = [c.layer for c in checks if not c.passed]
+    if failed:
+        raise ToolError(
+            f"the Verilog of {', '.join(failed)} does not compute the network's own numbers: "
+            f"see {out / report.PAGE}"
+        )
+    return found
+
+
+def measure(plan: Plan, target: str, progress: Progress) -> dict[DotProduct, Cost]:
+    """Measured cost of every unit of ``plan``, from the store or the tools, on all cores."""
+
+    def one(spec: DotProduct) -> Cost:
+        cost = cost_models.measure(spec, target)
+        fmax = cost.fmax_mhz.value
+        progress(
+            f"synthesised {spec.name}: {cost.lut.value:g} LUT"
+            + (f", {fmax:.0f} MHz" if fmax is not None else "")
+        )
+        return cost
+
+    return dict(zip(plan.specs, in_parallel(one, plan.specs), strict=True))
+
+
+def check(found: Exploration, images: ImageData, progress: Progress) -> tuple[LayerCheck, ...]:
+    """The Verilog of the first layers' units on the layers' real weights and activations."""
+
+    def one(layer: str) -> LayerCheck:
+        operands = layer_operands(
+            found.network,
+            found.calibration,
+            found.chosen,
+            layer,
+            images.test_images[:CHECKED_IMAGES],
+            CHECKED_OUTPUTS,
+        )
+        spec = next(p.spec for p in found.chosen.layers if p.layer.name == layer)
+        outcome = sim.verify_operands(spec, operands.a_codes, operands.b_codes, operands.clear)
+        # The bench compares with the golden model; the sums behind the accuracy must be the
+        # golden model's too.
+        sums = sim.golden.dot(spec, operands.a_codes, operands.b_codes, operands.clear)
+        wrong = np.asarray(sums[operands.last_cycles] != np.array(operands.expected, object))
+        result = LayerCheck(
+            layer=layer,
+            module=spec.name,
+            cycles=outcome.vectors,
+            mismatches=outcome.mismatches,
+            outputs=len(operands.expected),
+            wrong_outputs=int(wrong.sum()),
+        )
+        progress(
+            f"simulated {layer} on {spec.name}: {result.cycles} cycles, {result.mismatches} "
+            f"mismatches; {result.outputs} sums, {result.wrong_outputs} wrong"
+        )
+        return result
+
+    # One after the other: a build uses all cores.
+    return tuple(one(p.layer.name) for p in found.chosen.layers[:CHECKED_LAYERS])
