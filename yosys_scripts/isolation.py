@@ -1,0 +1,73 @@
+"""Runs a tool in a worker process: a crash, a hang or an error of it ends as a `ToolError`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from hwgen.errors import ToolError
+
+WORKER = Path(__file__).with_name("worker.py")
+_STEP = re.compile(r"^(?:[\d.]+\. Executing (\w+) pass|-- Running command [`'](\S+))", re.MULTILINE)
+
+
+def run(tool: str, job: dict[str, Any], folder: Path, *, time_limit_s: float) -> dict[str, Any]:
+    """Do `job` (see worker.py) in `folder`; return its result.
+
+    The worker leads a process group of its own, which is killed when the time limit is over or
+    when this call ends for any other reason (an interrupt, for one): nothing of it survives.
+
+    Raises:
+        ToolError: the tool failed, crashed or took longer than `time_limit_s` seconds.
+    """
+    log, result = folder / f"{job['kind']}.log", folder / "result.json"
+    result.unlink(missing_ok=True)
+    (folder / "job.json").write_text(json.dumps(job))
+    with log.open("wb") as output:
+        # -P: the working folder, which holds a tool's output, is not a place to import from.
+        worker = subprocess.Popen(
+            [sys.executable, "-P", str(WORKER), "job.json"],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            code = worker.wait(timeout=max(time_limit_s, 0))
+        except subprocess.TimeoutExpired:
+            raise ToolError(
+                f"{tool} took longer than {time_limit_s:.0f} s{_where(log)}: raise the time "
+                "limit or make the design smaller"
+            ) from None
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(worker.pid, signal.SIGKILL)
+            worker.wait()
+    if code < 0:
+        raise ToolError(f"{tool} crashed (signal {-code}){_where(log)}: {_last_lines(log)}")
+    # Yosys ends its process at an error: no result then.
+    answer: dict[str, Any] = json.loads(result.read_text()) if result.exists() else {}
+    if code or "error" in answer:
+        reason = _last_lines(log) or answer.get("error", f"exit code {code}")
+        raise ToolError(f"{tool} failed{_where(log)}: {reason}")
+    return answer
+
+
+def _where(log: Path) -> str:
+    steps = _STEP.findall(log.read_text(errors="replace"))
+    return f" in step {steps[-1][0] or steps[-1][1]}" if steps else ""
+
+
+def _last_lines(log: Path, count: int = 3) -> str:
+    """The log's error lines, or else its last lines, as one line."""
+    lines = [x.strip() for x in log.read_text(errors="replace").splitlines() if x.strip()]
+    errors = [x for x in lines if x.startswith("ERROR")]
+    return " | ".join(errors[-1:] or lines[-count:])[:500]

@@ -1,0 +1,82 @@
+"""One run of one tool, in a process of its own: `python worker.py job.json`.
+
+Started by `isolation.run` in a temporary folder; writes `result.json` there. Imports nothing of
+this package, so that a crash of a tool is the worst that can happen here.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+
+def yosys(job: dict[str, Any]) -> dict[str, Any]:
+    """Run a Yosys script (`commands`, one a line); count the cells of `netlist.json`."""
+    from pyosys import libyosys
+
+    design = libyosys.Design()
+    for command in job["commands"]:
+        libyosys.run_pass(command, design)
+    netlist = json.loads(Path("netlist.json").read_text())
+    module = netlist["modules"][job["top"]]
+    leave_open_carries(module)
+    Path("netlist.json").write_text(json.dumps(netlist))
+    cells = Counter(cell["type"] for cell in module["cells"].values())
+    return {"cells": dict(sorted(cells.items()))}
+
+
+def leave_open_carries(module: dict[str, Any]) -> None:
+    """Disconnect the ends of ECP5 carry chains that carry nothing.
+
+    nextpnr-ecp5 adds a CCU2C to feed a constant into CIN, and one to bring COUT out, even where
+    no carry depends on CIN (see ecp5/arith.v) and nothing reads COUT. "x" is no connection.
+    """
+    readers = Counter(bit for port in module["ports"].values() for bit in port["bits"])
+    carries = []
+    for cell in module["cells"].values():
+        if cell["type"] == "CCU2C":
+            carries.append(cell)
+        for bits in cell["connections"].values():
+            readers.update(bits)
+    for cell in carries:
+        pins = cell["connections"]
+        if pins["COUT"] and readers[pins["COUT"][0]] == 1:
+            pins["COUT"] = ["x"]
+        # With C0 and D0 high the first LUT4 reads INIT0[15:12]; when that is 0 it stops CIN.
+        stops_cin = cell["parameters"]["INIT0"].startswith("0000")
+        tied_high = pins["C0"] == pins["D0"] == ["1"]
+        if stops_cin and tied_high and isinstance(pins["CIN"][0], str):
+            pins["CIN"] = ["x"]
+
+
+def place(job: dict[str, Any]) -> dict[str, Any]:
+    """Place and route `netlist.json`; read the tool's report."""
+    # Paths are relative: the tool's sandbox has the working folder, and a /tmp of its own.
+    run = getattr(importlib.import_module(job["module"]), job["function"])
+    argv = [*job["options"], "--json", "netlist.json", "--report", "report.json"]
+    code = run(argv)
+    if code:
+        raise RuntimeError(f"exit code {code}")
+    report = json.loads(Path("report.json").read_text())
+    used = {cell: n["used"] for cell, n in report["utilization"].items() if n["used"]}
+    achieved = [clock["achieved"] for clock in report["fmax"].values()]
+    return {"placed": dict(sorted(used.items())), "fmax_mhz": min(achieved, default=None)}
+
+
+def main() -> int:
+    job = json.loads(Path(sys.argv[1]).read_text())
+    try:
+        result = {"yosys": yosys, "place": place}[job["kind"]](job)
+    except Exception as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        result = {"error": lines[0]}
+    Path("result.json").write_text(json.dumps(result))
+    return 1 if "error" in result else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
