@@ -27,9 +27,10 @@ def run(tool: str, job: dict[str, Any], folder: Path, *, time_limit_s: float) ->
     Raises:
         ToolError: the tool failed, crashed or took longer than `time_limit_s` seconds.
     """
+    time_limit_s = max(time_limit_s, 0)
     log, result = folder / f"{job['kind']}.log", folder / "result.json"
     result.unlink(missing_ok=True)
-    (folder / "job.json").write_text(json.dumps(job))
+    (folder / "job.json").write_text(json.dumps({**job, "time_limit_s": time_limit_s}))
     with log.open("wb") as output:
         # -P: the working folder, which holds a tool's output, is not a place to import from.
         worker = subprocess.Popen(
@@ -41,7 +42,7 @@ def run(tool: str, job: dict[str, Any], folder: Path, *, time_limit_s: float) ->
             start_new_session=True,
         )
         try:
-            code = worker.wait(timeout=max(time_limit_s, 0))
+            code = worker.wait(timeout=time_limit_s)
         except subprocess.TimeoutExpired:
             raise ToolError(
                 f"{tool} took longer than {time_limit_s:.0f} s{_where(log)}: raise the time "

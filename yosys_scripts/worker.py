@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import signal
 import sys
 from collections import Counter
 from pathlib import Path
@@ -69,6 +70,10 @@ def place(job: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> int:
     job = json.loads(Path(sys.argv[1]).read_text())
+    # The parent kills this process at its limit; should the parent be gone, this ends it, even
+    # inside a tool's native code.
+    if hasattr(signal, "alarm"):
+        signal.alarm(int(job["time_limit_s"]) + 10)
     try:
         result = {"yosys": yosys, "place": place}[job["kind"]](job)
     except Exception as error:
