@@ -86,7 +86,7 @@ def report() -> str:
 target = "{TARGET}"
 pj_per_toggle = {PJ_PER_CYCLE / activity:.4f}
 pj_per_lut = {PJ_PER_CYCLE / LOGIC_CELLS:.4f}
-source = "iCE40UP5K core current of an 8x8 multiplier in LUTs, one board, tinyvision-ai-inc/ice40_power"
+source = "iCE40UP5K core current, one board, 8x8 multiplier: tinyvision-ai-inc/ice40_power"
 """
 
 

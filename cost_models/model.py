@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy.optimize import nnls
 
 from cost_models import features, store
@@ -29,6 +30,7 @@ COVERAGE = 0.9
 
 Sample = tuple[DotProduct, float]
 Pair = tuple[str, str]
+Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Model:
     """
 
     features: Callable[[DotProduct], dict[str, float]]
-    coefficients: np.ndarray[tuple[int], np.dtype[np.float64]]
+    coefficients: Array
     corrections: dict[Pair, tuple[tuple[float, float], ...]]
     error_known: float
     error_unknown: float
@@ -90,8 +92,9 @@ def fit(
             continue
         without = rows[inside] @ _coefficients(rows[~inside], measured[~inside])
         unseen += list(_relative(without, measured[inside]))
-        for index in np.flatnonzero(inside):
-            others = [i for i in np.flatnonzero(inside) if i != index]
+        members = [i for i, p in enumerate(pairs) if p == left_out]
+        for index in members:
+            others = [i for i in members if i != index]
             if others:
                 known = _corrections([samples[i] for i in others], rows[others] @ coefficients)
                 factor = _interpolate(known[left_out], samples[index][0].lanes)
@@ -135,13 +138,11 @@ def _spec(measurement: store.Measurement) -> DotProduct:
     return from_dict(measurement.spec)
 
 
-def _row(
-    make_features: Callable[[DotProduct], dict[str, float]], spec: DotProduct
-) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def _row(make_features: Callable[[DotProduct], dict[str, float]], spec: DotProduct) -> Array:
     return np.array(list(make_features(spec).values()), dtype=np.float64)
 
 
-def _coefficients(rows: np.ndarray, measured: np.ndarray) -> np.ndarray:
+def _coefficients(rows: Array, measured: Array) -> Array:
     # Relative errors count: a unit of 100 LUTs as much as one of 10,000.
     weight = 1.0 / np.maximum(measured, 1.0)
     solution, _ = nnls(rows * weight[:, None], measured * weight)
@@ -149,7 +150,7 @@ def _coefficients(rows: np.ndarray, measured: np.ndarray) -> np.ndarray:
 
 
 def _corrections(
-    samples: Sequence[Sample], structural: np.ndarray
+    samples: Sequence[Sample], structural: Array
 ) -> dict[Pair, tuple[tuple[float, float], ...]]:
     found: dict[Pair, dict[float, list[float]]] = {}
     for (spec, value), base in zip(samples, structural, strict=True):
@@ -167,8 +168,8 @@ def _interpolate(known: tuple[tuple[float, float], ...], lanes: int) -> float:
     return float(np.interp(math.log2(lanes), places, factors))
 
 
-def _relative(predicted: np.ndarray, measured: np.ndarray) -> np.ndarray:
-    return np.abs(predicted - measured) / np.maximum(measured, 1.0)
+def _relative(predicted: Array, measured: Array) -> Array:
+    return np.asarray(np.abs(predicted - measured) / np.maximum(measured, 1.0))
 
 
 def _quantile(errors: Sequence[float]) -> float:

@@ -67,9 +67,8 @@ def measure(spec: Spec, target: str, *, place: bool = True) -> Cost:
 
 def from_measurement(found: store.Measurement) -> Cost:
     """A measurement as a cost. Its Fmax is None if it was not placed."""
-    quantities = {
-        name: Quantity(*(found.result[name],) * 3, MEASURED) for name in RESOURCES
-    }
+    values = {name: found.result[name] for name in RESOURCES}
+    quantities = {name: Quantity(v, v, v, MEASURED) for name, v in values.items()}
     tools = ", ".join(f"{tool} {version}" for tool, version in found.tools.items())
     return Cost(**quantities, basis=f"measured with {tools} on {found.created}")
 
@@ -90,9 +89,8 @@ def predict(spec: Spec, target: str) -> Cost:
         quantities["fmax_mhz"] = Quantity(None, None, None, PREDICTED)
     else:
         p = model.shipped(target, spec.mapping, model.PERIOD).predict(spec)
-        quantities["fmax_mhz"] = Quantity(
-            *(round(1000 / period, 1) for period in (p.value, p.high, p.low)), PREDICTED
-        )
+        value, low, high = (round(1000 / period, 1) for period in (p.value, p.high, p.low))
+        quantities["fmax_mhz"] = Quantity(value, low, high, PREDICTED)
     lut = model.shipped(target, spec.mapping, "lut")
     seen = model.pair(spec) in lut.corrections
     error = lut.error_known if seen else lut.error_unknown

@@ -57,7 +57,10 @@ def _parser() -> argparse.ArgumentParser:
 
     def command(name: str, run: Callable[[Any], int], summary: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(
-            name, help=summary, description=summary, allow_abbrev=False,
+            name,
+            help=summary,
+            description=summary,
+            allow_abbrev=False,
             formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         )
         sub.set_defaults(run=run)
@@ -72,11 +75,16 @@ def _parser() -> argparse.ArgumentParser:
             "--lanes", type=_whole, required=True, metavar="N", help=f"lanes, 1 to {MAX_LANES}"
         )
         sub.add_argument(
-            "--max-products", type=_whole, default=DotProduct.max_products, metavar="N",
+            "--max-products",
+            type=_whole,
+            default=DotProduct.max_products,
+            metavar="N",
             help="products that the accumulator sums exactly",
         )
         sub.add_argument(
-            "--mapping", default=DotProduct.mapping, metavar="|".join(MAPPINGS),
+            "--mapping",
+            default=DotProduct.mapping,
+            metavar="|".join(MAPPINGS),
             help="where multiplications go",
         )
         return sub
@@ -95,7 +103,10 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = unit_command("verify", _verify, "simulate a unit against the golden model")
     sub.add_argument(
-        "--vectors", type=_whole, default=2000, metavar="N",
+        "--vectors",
+        type=_whole,
+        default=2000,
+        metavar="N",
         help="random cycles, after the directed ones",
     )
     sub.add_argument("--seed", type=_whole, default=1, metavar="S", help="seed of the random ones")
@@ -113,29 +124,37 @@ def _parser() -> argparse.ArgumentParser:
     json_option(sub)
 
     sub = command("sweep", _sweep, "measure the shipped set of units, resumably")
-    sub.add_argument(
-        "--export", type=Path, metavar="FILE", help="then write all of them to FILE"
-    )
+    sub.add_argument("--export", type=Path, metavar="FILE", help="then write all of them to FILE")
 
     sub = command("optimize", _optimize, "choose a format for every layer of a network")
     sub.add_argument("--model", type=Path, required=True, metavar="FILE", help="ONNX network")
     sub.add_argument(
-        "--data", type=Path, required=True, metavar="PATH",
+        "--data",
+        type=Path,
+        required=True,
+        metavar="PATH",
         help="images: an .npz, or a folder of Fashion-MNIST's idx files",
     )
     _target_option(sub)
     sub.add_argument("--fps", type=float, default=1000.0, metavar="F", help="frames a second")
     sub.add_argument("--clock-mhz", type=float, default=50.0, metavar="F", help="datapath clock")
     sub.add_argument(
-        "--style", default="streaming", metavar="streaming|shared",
+        "--style",
+        default="streaming",
+        metavar="streaming|shared",
         help="a datapath for every layer, or one for all",
     )
     sub.add_argument(
-        "--formats", default=None, metavar="LIST",
+        "--formats",
+        default=None,
+        metavar="LIST",
         help="candidates, separated by commas (default: all that 'hwgen formats' lists)",
     )
     sub.add_argument(
-        "--max-drop", type=float, default=0.5, metavar="P",
+        "--max-drop",
+        type=float,
+        default=0.5,
+        metavar="P",
         help="accuracy that the chosen plan may lose, in points",
     )
     sub.add_argument("--out", type=Path, default=Path("out"), metavar="FOLDER", help="where to")
@@ -174,7 +193,10 @@ def _formats(options: argparse.Namespace) -> int:
     known = [formats.parse(name) for name in formats.NAMES]
     rows = [
         {
-            "name": str(f), "bits": f.bits, "min": f.min, "max": f.max,
+            "name": str(f),
+            "bits": f.bits,
+            "min": f.min,
+            "max": f.max,
             "step": 2.0**f.lsb_exponent,
         }
         for f in known
@@ -183,8 +205,8 @@ def _formats(options: argparse.Namespace) -> int:
         _print_json({"formats": rows})
         return 0
     print(f"{'name':6} {'bits':>4} {'min':>10} {'max':>10} {'smallest step':>14}")
-    for row in rows:
-        print("{name:6} {bits:4} {min:10g} {max:10g} {step:14g}".format(**row))
+    for f in known:
+        print(f"{f!s:6} {f.bits:4} {f.min:10g} {f.max:10g} {2.0**f.lsb_exponent:14g}")
     return 0
 
 
@@ -197,8 +219,11 @@ def _generate(options: argparse.Namespace) -> int:
     if options.json:
         _print_json(
             {
-                **spec.to_dict(), "file": str(file), "module": spec.name,
-                "latency": spec.latency, "accumulator_width": spec.accumulator_width,
+                **spec.to_dict(),
+                "file": str(file),
+                "module": spec.name,
+                "latency": spec.latency,
+                "accumulator_width": spec.accumulator_width,
                 "lsb_exponent": spec.lsb_exponent,
             }
         )

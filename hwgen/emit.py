@@ -43,7 +43,7 @@ def header(spec: Spec, command: str) -> str:
     lines = [
         f"{spec.name}",
         "",
-        f"Exact dot product of {spec.lanes} lanes, {spec.a} x {spec.b}, with a running accumulator:",
+        f"Exact dot product of {spec.lanes} lanes, {spec.a} x {spec.b}, and a running accumulator:",
         "  accumulator <- (clear ? 0 : accumulator) + sum over lanes of a[i] * b[i]",
         "",
         f"  a            {spec.lanes} x {spec.a.bits} bits, {spec.a}: "

@@ -25,7 +25,7 @@ MAPPINGS = ("lut", "dsp", "auto")
 
 def signed_width(low: int, high: int) -> int:
     """Bits of the narrowest two's-complement integer that holds ``low`` … ``high``."""
-    return max((~low if low < 0 else low).bit_length(), (~high if high < 0 else high).bit_length()) + 1
+    return 1 + max((~v if v < 0 else v).bit_length() for v in (low, high))
 
 
 def _require_int(name: str, value: Any, low: int, high: int, why: str) -> None:
@@ -50,6 +50,18 @@ class DotProduct:
     lanes: int
     max_products: int = 4096
     mapping: str = "lut"
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            a: str | Format,
+            b: str | Format,
+            lanes: int,
+            max_products: int = 4096,
+            mapping: str = "lut",
+        ) -> None: ...
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "a", parse(self.a))
@@ -111,9 +123,7 @@ class DotProduct:
     @property
     def name(self) -> str:
         """A legal Verilog module name that tells the spec."""
-        return (
-            f"dot_{self.a}_{self.b}_lanes{self.lanes}_products{self.max_products}_{self.mapping}"
-        )
+        return f"dot_{self.a}_{self.b}_lanes{self.lanes}_products{self.max_products}_{self.mapping}"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types; ``from_dict`` reads them back."""

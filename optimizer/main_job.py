@@ -14,6 +14,7 @@ import cost_models
 import sim
 from cost_models import Cost
 from hwgen.errors import ToolError
+from hwgen.files import require_writable
 from hwgen.spec import DotProduct
 from optimizer import data as image_data
 from optimizer import report
@@ -45,7 +46,7 @@ def run(
     and ``verilog/`` to ``out`` when all is done. InputError for bad input, before any long
     work; ToolError if a tool fails or the hardware is not what the plan says.
     """
-    report.require_writable(out)
+    require_writable(out)
     images = image_data.load(data)
     found = explore(model, images, target=target, progress=progress, **settings)
     seconds = dict(found.seconds)

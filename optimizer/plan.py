@@ -65,7 +65,9 @@ class LayerPlan:
     @property
     def measured_lut(self) -> int | None:
         """Measured LUTs of all units, or None."""
-        return None if self.measured is None else round(self.size.units * self.measured.lut.value)
+        if self.measured is None or self.measured.lut.value is None:
+            return None
+        return round(self.size.units * self.measured.lut.value)
 
     @property
     def measured_fmax_mhz(self) -> float | None:

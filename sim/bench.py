@@ -40,7 +40,8 @@ async def every_cycle(dut: Any) -> None:
 
     # Everything happens at the falling edge: outputs have settled since the rising edge,
     # and inputs are stable long before the next.
-    mismatches, kept = 0, []
+    mismatches = 0
+    kept: list[dict[str, Any]] = []
     rows = zip(*outputs.values(), strict=True)
     driven = zip(*inputs.values(), strict=True) if inputs else itertools.repeat(())
     for cycle, (values, expected) in enumerate(zip(driven, rows, strict=bool(inputs))):

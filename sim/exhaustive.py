@@ -66,7 +66,9 @@ def _products_verilog(specs: Sequence[DotProduct], words: Sequence[int]) -> str:
     # Verilator gives ports of more than two words the type that the harness reads.
     products = Signal(max(sum(words), 3) * WORD_BITS)
     m.d.comb += products.eq(Cat(*fields))
-    return str(amaranth_verilog.convert(m, name="exhaustive", ports=[a, b, products], emit_src=False))
+    return str(
+        amaranth_verilog.convert(m, name="exhaustive", ports=[a, b, products], emit_src=False)
+    )
 
 
 def _simulate(verilog: str, words: int) -> np.ndarray[tuple[int, int, int], np.dtype[np.uint32]]:

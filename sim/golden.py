@@ -94,16 +94,14 @@ def matmul(
     values may also be given as float32 arrays, which hold them all.
     """
     inner = a.shape[1]
-    largest = [
-        round(max(-f.min, f.max) * 2.0**-f.lsb_exponent) for f in (a_format, b_format)
-    ]
+    largest = [round(max(-f.min, f.max) * 2.0**-f.lsb_exponent) for f in (a_format, b_format)]
     # Every partial sum is a whole number of the product's steps and at most this many of
     # them: where a float type holds them all, its additions are exact in any order.
     steps = largest[0] * largest[1] * inner
     for exact, dtype in ((EXACT_FLOAT32, np.float32), (EXACT_FLOAT64, np.float64)):
         if steps <= exact:
             product = a.astype(dtype, copy=False) @ b.astype(dtype, copy=False)
-            return product.astype(np.float64, copy=False)
+            return np.asarray(product, dtype=np.float64)
     return _wide_matmul(fixed_point(a_format, a), fixed_point(b_format, b), max(largest)) * (
         2.0 ** (a_format.lsb_exponent + b_format.lsb_exponent)
     )

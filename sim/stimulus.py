@@ -10,7 +10,6 @@ import numpy.typing as npt
 from hwgen.formats import Format
 from hwgen.spec import DotProduct
 
-
 #: Cycles spent on driving the accumulator to one end of its range.
 MAX_BOUND_CYCLES = 4096
 

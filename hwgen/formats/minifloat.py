@@ -57,7 +57,7 @@ class Minifloat:
     @property
     def bias(self) -> int:
         """Exponent bias, 2^(E−1)−1."""
-        return 2 ** (self.exponent_bits - 1) - 1
+        return (1 << (self.exponent_bits - 1)) - 1
 
     @property
     def lsb_exponent(self) -> int:
@@ -87,7 +87,7 @@ class Minifloat:
         sign = np.where(pattern >> (self.bits - 1) & 1, -1.0, 1.0)
         significand = np.where(exponent > 0, mantissa + 2**self.mantissa_bits, mantissa)
         steps = np.ldexp(significand.astype(np.float64), np.maximum(exponent, 1) - 1)
-        return sign * np.ldexp(steps, self.lsb_exponent)
+        return np.asarray(sign * np.ldexp(steps, self.lsb_exponent))
 
     def quantize(self, values: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Nearest value of the format, ties to even, then saturated; float64, any shape."""
@@ -96,7 +96,7 @@ class Minifloat:
         binade = np.frexp(numbers)[1] - 1
         step = np.maximum(binade - self.mantissa_bits, self.lsb_exponent)
         rounded = np.ldexp(np.rint(np.ldexp(numbers, -step)), step)
-        return np.clip(rounded, self.min, self.max)
+        return np.asarray(np.clip(rounded, self.min, self.max))
 
     def encode(self, values: npt.ArrayLike) -> npt.NDArray[np.uint8]:
         """Values (any shape) to codes: round to nearest even, then saturate.
@@ -109,4 +109,5 @@ class Minifloat:
         # starts at 2^k steps holds 2^M codes whatever k is.
         binade = np.maximum(np.frexp(steps.astype(np.float64))[1] - 1 - self.mantissa_bits, 0)
         code = (binade << self.mantissa_bits) + (steps >> binade)
-        return (code | (np.signbit(quantized).astype(np.int64) << (self.bits - 1))).astype(np.uint8)
+        sign = np.signbit(quantized).astype(np.int64) << (self.bits - 1)
+        return np.asarray(code | sign, dtype=np.uint8)

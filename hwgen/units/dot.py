@@ -83,7 +83,5 @@ class DotProductUnit(wiring.Component):
                 self.valid_out.eq(valid_sum),
             ]
             with m.If(valid_sum):
-                m.d.sync += self.accumulator.eq(
-                    Mux(clear_sum, 0, self.accumulator) + lanes_sum
-                )
+                m.d.sync += self.accumulator.eq(Mux(clear_sum, 0, self.accumulator) + lanes_sum)
         return m

@@ -15,7 +15,11 @@ def test_header_states_the_contract():
     text = spec.verilog()
     header = [line for line in text.splitlines() if line.startswith("//")]
     for words in (
-        "e2m1", "int4", "32 lanes", f"{spec.accumulator_width} bits signed", "latency      3",
+        "e2m1",
+        "int4",
+        "32 lanes",
+        f"{spec.accumulator_width} bits signed",
+        "latency      3",
         "hwgen generate dot --a e2m1 --b int4 --lanes 32 --max-products 4096 --mapping lut",
     ):
         assert any(words in line for line in header), words
@@ -26,7 +30,10 @@ def test_same_spec_same_bytes_in_another_process():
     code = "import hwgen; print(hwgen.DotProduct(a='e3m2', b='int5', lanes=3).verilog())"
     runs = [
         subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True,
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            check=True,
             env={"PYTHONHASHSEED": seed, "PYTHONPATH": str(Path(__file__).parents[2])},
         ).stdout
         for seed in ("1", "2")

@@ -11,9 +11,7 @@ from hwgen.formats import NAMES
 
 FORMATS = [parse(name) for name in NAMES]
 MINIFLOATS = [f for f in FORMATS if isinstance(f, Minifloat)]
-ALL_MINIFLOATS = [
-    Minifloat(e, m) for e in range(1, 6) for m in range(0, 7) if 1 + e + m <= 8
-]
+ALL_MINIFLOATS = [Minifloat(e, m) for e in range(1, 6) for m in range(0, 7) if 1 + e + m <= 8]
 
 #: Our finite format and the library's that has the same values below its own specials.
 ML_DTYPES = {
@@ -32,8 +30,15 @@ def all_codes(number_format):
 
 def gfloat_format(f: Minifloat) -> gfloat.FormatInfo:
     return gfloat.FormatInfo(
-        name=str(f), k=f.bits, precision=f.mantissa_bits + 1, bias=f.bias, has_nz=True,
-        domain=gfloat.Domain.Finite, num_high_nans=0, has_subnormals=True, is_signed=True,
+        name=str(f),
+        k=f.bits,
+        precision=f.mantissa_bits + 1,
+        bias=f.bias,
+        has_nz=True,
+        domain=gfloat.Domain.Finite,
+        num_high_nans=0,
+        has_subnormals=True,
+        is_signed=True,
         is_twos_complement=False,
     )
 
@@ -68,9 +73,7 @@ def test_rounding_equals_gfloat_at_every_tie_and_neighbour(f):
     info = gfloat_format(f)
     values = np.unique(f.decode(all_codes(f)))
     ties = (values[1:] + values[:-1]) / 2
-    points = np.concatenate(
-        [values, ties, np.nextafter(ties, np.inf), np.nextafter(ties, -np.inf)]
-    )
+    points = np.concatenate([values, ties, np.nextafter(ties, np.inf), np.nextafter(ties, -np.inf)])
     beyond = np.array([f.max * 1.01, f.max * 2, f.max * 1e30, np.inf])
     points = np.concatenate([points, beyond, -beyond])
     expected = [
@@ -121,8 +124,32 @@ def test_nan_is_refused(f):
 
 @pytest.mark.parametrize(
     "name",
-    ["", "int", "int1", "int9", "int08", "INT8", "e4m3fn", "e9m9", "e0m3", "e5m3", "e4m", "m3",
-     "e2m1 ", "int8\n", "fp8", "e04m3", "int-4", "١", "int٤", None, 8, 4.0, b"int8", "e" * 1000],
+    [
+        "",
+        "int",
+        "int1",
+        "int9",
+        "int08",
+        "INT8",
+        "e4m3fn",
+        "e9m9",
+        "e0m3",
+        "e5m3",
+        "e4m",
+        "m3",
+        "e2m1 ",
+        "int8\n",
+        "fp8",
+        "e04m3",
+        "int-4",
+        "١",
+        "int٤",
+        None,
+        8,
+        4.0,
+        b"int8",
+        "e" * 1000,
+    ],
 )
 def test_bad_names_say_what_is_allowed(name):
     with pytest.raises(InputError) as caught:

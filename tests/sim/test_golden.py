@@ -26,8 +26,9 @@ def test_dot_is_the_exact_sum(a, b):
     clear = RNG.random(20) < 0.3
     total = Fraction(0)
     for cycle, got in enumerate(golden.dot(spec, x, y, clear)):
-        row = zip(fractions(spec.a.decode(x[cycle])), fractions(spec.b.decode(y[cycle])),
-                  strict=True)
+        row = zip(
+            fractions(spec.a.decode(x[cycle])), fractions(spec.b.decode(y[cycle])), strict=True
+        )
         total = sum((u * v for u, v in row), Fraction(0) if clear[cycle] else total)
         assert Fraction(got) * Fraction(2) ** spec.lsb_exponent == total
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from hwgen import DotProduct, InputError, ToolError
-from sim import verification, verify, verify_operands
 from sim import stimulus as stimuli
+from sim import verification, verify, verify_operands
 from sim.golden import dot
 
 #: (a, b, lanes): every kind of product, odd lane counts, wide and narrow accumulators.

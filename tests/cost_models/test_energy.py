@@ -1,0 +1,68 @@
+"""Energy: toggles of the netlist times a coefficient that can be derived again."""
+
+import tomllib
+
+import numpy as np
+import pytest
+
+import cost_models
+from cost_models import energy as energy_module
+from cost_models import energy_calibration
+from hwgen import DotProduct, ToolError
+from sim import stimulus as stimuli
+
+SAIF = """\
+(INSTANCE $rootio
+  (NET
+   (a (T0 1) (T1 1) (TZ 0) (TX 0) (TB 0) (TC 99))
+  )
+)
+(INSTANCE unit
+  (NET
+   (a (T0 1) (T1 1) (TZ 0) (TX 0) (TB 0) (TC 3))
+   (n1\\[0\\] (T0 1) (T1 1) (TZ 0) (TX 0) (TB 0) (TC 4))
+   (clk (T0 1) (T1 1) (TZ 0) (TX 0) (TB 0) (TC 50))
+  )
+  (INSTANCE n2
+   (NET
+    (Z (T0 1) (T1 1) (TZ 0) (TX 0) (TB 0) (TC 7))
+   )
+  )
+)
+"""
+
+
+def test_toggles_are_those_of_the_units_own_nets():
+    assert energy_module.toggles(SAIF, "unit") == 7
+    with pytest.raises(ToolError, match="no toggles of other"):
+        energy_module.toggles(SAIF, "other")
+
+
+def test_shipped_coefficient_is_what_the_calibration_gives():
+    derived = tomllib.loads(energy_calibration.report())["coefficient"]
+    shipped = energy_module.coefficient()
+    assert derived["pj_per_toggle"] == pytest.approx(shipped.pj_per_toggle, rel=0.02)
+    assert derived["pj_per_lut"] == pytest.approx(shipped.pj_per_lut, rel=1e-3)
+
+
+def test_energy_of_ice40_and_of_a_target_without_a_coefficient():
+    spec = DotProduct(a="e2m1", b="int3", lanes=2, max_products=16)
+    absolute = cost_models.energy(spec, "ice40")
+    assert not absolute.relative and "iCE40UP5K" in absolute.basis
+    assert 0 < absolute.low <= absolute.value <= absolute.high
+    relative = cost_models.energy(spec, "ecp5")
+    assert relative.relative and relative.basis.startswith("relative: no published coefficient")
+
+
+def test_idle_operands_take_less():
+    spec = DotProduct(a="int4", b="int4", lanes=2, max_products=16)
+    rng = np.random.default_rng(1)
+    shape, clear = (400, 2), np.zeros(400, np.bool_)
+    busy = rng.integers(0, 16, shape, dtype=np.uint8)
+    idle = np.zeros(shape, np.uint8)
+    by_activity = [
+        energy_module.activity(spec, "ice40", stimuli.given(x, x, clear)) for x in (busy, idle)
+    ]
+    assert by_activity[1] < 0.1 * by_activity[0]
+    again = energy_module.activity(spec, "ice40", stimuli.given(busy, busy, clear))
+    assert again == by_activity[0]

@@ -1,0 +1,114 @@
+"""The cost model: features that mean something, errors that are real."""
+
+import numpy as np
+import pytest
+
+import cost_models
+from cost_models import features, measurement, model, store
+from cost_models.sweep import shipped_set
+from hwgen import DotProduct, InputError
+from hwgen.spec import from_dict
+
+
+def dot(a="int4", b="int4", lanes=8, **others):
+    return DotProduct(a=a, b=b, lanes=lanes, **others)
+
+
+def test_tree_widths_add_up():
+    assert features.tree_widths(dot(lanes=1)) == []
+    # Four products of 8 bits: two adders of 9 bits and one of 10.
+    assert features.tree_widths(dot(lanes=4)) == [9, 9, 10]
+    assert len(features.tree_widths(dot(lanes=37))) == 36
+
+
+def test_fit_finds_an_exact_law_and_reports_no_error():
+    specs = [
+        dot(a, b, n)
+        for a in ("int3", "int6", "e2m1", "e3m2", "e4m3")
+        for b in ("int4", "e2m3")
+        for n in (2, 8, 31)
+    ]
+    truth = [3 * sum(features.tree_widths(s)) + 2 * s.accumulator_width + 5 for s in specs]
+    fitted = model.fit(list(zip(specs, truth, strict=True)), features.area)
+    assert fitted.error_known < 1e-6 and fitted.error_unknown < 1e-6
+    new = dot("e2m2", "int5", 17)
+    expected = 3 * sum(features.tree_widths(new)) + 2 * new.accumulator_width + 5
+    assert fitted.predict(new).value == pytest.approx(expected, rel=1e-6)
+
+
+def test_stated_errors_are_those_of_noise_that_is_there():
+    rng = np.random.default_rng(0)
+    names = ("int2", "int4", "int6", "int8", "e2m1", "e3m2", "e4m3")
+    specs = [dot(a, b, n) for a in names for b in names for n in (4, 16)]
+    truth = [(100 + sum(features.tree_widths(s))) * rng.uniform(0.8, 1.25) for s in specs]
+    fitted = model.fit(list(zip(specs, truth, strict=True)), features.area)
+    assert 0.1 < fitted.error_unknown < 0.6
+
+
+def test_more_hardware_never_costs_less():
+    for target in ("ecp5", "xc7"):
+        luts = [cost_models.predict(dot("e3m2", "int5", n), target).lut.value for n in range(1, 65)]
+        assert luts == sorted(luts)
+
+
+@pytest.mark.parametrize("target", ["ecp5", "xc7", "ice40"])
+def test_interval_holds_most_shipped_measurements(target):
+    held = total = 0
+    for m in store.shipped():
+        if m.target == target and m.kind == "synthesis":
+            p = cost_models.predict(from_dict(m.spec), target).lut
+            held += p.low <= m.result["lut"] <= p.high
+            total += 1
+    assert total > 50
+    assert held / total >= 0.85
+
+
+def test_operands_change_places_freely():
+    one = cost_models.predict(dot("e4m3", "int5"), "ecp5").lut
+    assert one == cost_models.predict(dot("int5", "e4m3"), "ecp5").lut
+
+
+def test_predictions_name_their_source():
+    cost = cost_models.predict(dot(), "ecp5")
+    assert cost.lut.source == "predicted" and "shipped measurements" in cost.basis
+    assert cost.lut.low < cost.lut.value < cost.lut.high
+    assert cost.fmax_mhz.low < cost.fmax_mhz.value < cost.fmax_mhz.high
+    assert cost.dsp.value == 0
+    assert cost_models.predict(dot(), "xc7").fmax_mhz.value is None
+
+
+def test_shipped_measurements_are_of_this_hardware_and_flow():
+    """None is stale: each is found by the key that the present generator and flow give."""
+    points = {(p.spec, p.target): p for p in shipped_set()}
+    by_spec = {(from_dict(m.spec), m.target): m for m in store.shipped()}
+    assert set(by_spec) == set(points)
+    rng = np.random.default_rng()
+    for index in rng.choice(len(points), 25, replace=False):
+        point = list(points.values())[index]
+        found = measurement.stored(point.spec, point.target)
+        assert found is not None, f"{point} is stale: run 'hwgen sweep --export ...' again"
+        assert found == by_spec[point.spec, point.target]
+
+
+def test_estimate_is_measured_where_the_store_has_it():
+    point = next(iter(shipped_set()))
+    cost = cost_models.estimate(point.spec, point.target)
+    assert cost.lut.source == "measured" and cost.lut.low == cost.lut.value == cost.lut.high
+    assert "measured with yosys" in cost.basis
+    other = cost_models.estimate(dot(lanes=13), "ecp5")
+    assert other.lut.source == "predicted"
+
+
+def test_measure_keeps_its_result():
+    spec = dot("int2", "int3", 3)
+    first, known = measurement.measure(spec, "xc7")
+    again, known_again = measurement.measure(spec, "xc7")
+    assert not known and known_again and first == again
+    assert cost_models.estimate(spec, "xc7").lut.source == "measured"
+
+
+def test_unknown_target_and_mapping():
+    with pytest.raises(InputError, match="ecp5"):
+        cost_models.estimate(dot(), "virtex")
+    with pytest.raises(InputError, match="mapping"):
+        cost_models.estimate(dot(mapping="none"), "ecp5")

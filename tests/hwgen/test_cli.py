@@ -1,0 +1,131 @@
+"""The command line as a user meets it: output, exit codes, one-line errors."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hwgen.cli import main
+
+UNIT = ["dot", "--a", "e2m1", "--b", "int4", "--lanes", "4"]
+
+
+def run(capsys, *arguments):
+    code = main([str(a) for a in arguments])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def test_generate_writes_one_file(capsys, tmp_path):
+    code, out, _ = run(capsys, "generate", *UNIT, "--out", tmp_path / "new" / "folder", "--json")
+    fields = json.loads(out)
+    (file,) = (tmp_path / "new" / "folder").iterdir()
+    assert code == 0 and fields["file"] == str(file) and fields["latency"] == 3
+    assert f"module {fields['module']}(" in file.read_text()
+
+
+def test_verify_json(capsys):
+    code, out, _ = run(capsys, "verify", *UNIT, "--vectors", 50, "--seed", 7, "--json")
+    fields = json.loads(out)
+    assert code == 0 and fields["mismatches"] == 0 and fields["seed"] == 7
+    assert fields["vectors"] > 50 and fields["seconds"] > 0
+
+
+def test_verify_reports_a_mismatch(capsys, monkeypatch):
+    from hwgen.spec import DotProduct
+
+    genuine = DotProduct.verilog
+    monkeypatch.setattr(
+        DotProduct,
+        "verilog",
+        lambda spec: genuine(spec).replace("lanes_sum <= ", "lanes_sum <= 1 + "),
+    )
+    code, out, err = run(capsys, "verify", *UNIT, "--vectors", 50, "--json")
+    assert code == 1 and json.loads(out)["mismatches"] > 0
+    first = err.splitlines()[0]
+    assert first.startswith("mismatch: cycle") and "expected" in first and "got" in first
+
+
+@pytest.mark.parametrize("target", ["ecp5", "xc7"])
+def test_synth_json(capsys, target):
+    code, out, _ = run(capsys, "synth", *UNIT, "--target", target, "--json")
+    fields = json.loads(out)
+    assert code == 0
+    assert {"lut", "carry", "ff", "dsp", "fmax_mhz", "target", "tools", "seconds"} <= set(fields)
+    assert fields["lut"] > 100 and fields["dsp"] == 0
+    assert (fields["fmax_mhz"] is None) == (target == "xc7")
+    assert fields["lut"] >= 2 * fields["carry"] if target == "ecp5" else True
+
+
+def test_cost_json(capsys):
+    code, out, _ = run(capsys, "cost", *UNIT, "--target", "ecp5", "--json")
+    fields = json.loads(out)
+    assert code == 0
+    for name in ("lut", "carry", "ff", "dsp", "fmax_mhz"):
+        assert set(fields[name]) == {"value", "low", "high", "source"}
+        assert fields[name]["source"] in ("measured", "predicted")
+
+
+def test_cost_for_people(capsys):
+    code, out, _ = run(capsys, "cost", *UNIT[:-1], 11, "--target", "xc7")
+    assert code == 0 and "predicted" in out and "lut" in out
+
+
+def test_formats_lists_all(capsys):
+    from hwgen.formats import NAMES
+
+    code, out, _ = run(capsys, "formats")
+    assert code == 0 and all(name in out for name in NAMES)
+    code, out, _ = run(capsys, "formats", "--json")
+    assert len(json.loads(out)["formats"]) == len(NAMES)
+
+
+WORKLOAD = Path(__file__).parents[2] / "optimizer" / "workloads" / "fashion_mnist"
+MODEL, DATA = WORKLOAD / "resnet8.onnx", WORKLOAD / "data.npz"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "required: COMMAND"),
+        (["make"], "invalid choice: 'make'"),
+        (["generate", "dot", "--a", "int4", "--b", "int4"], "required: --lanes"),
+        (["generate", "adder", *UNIT[1:]], "unknown unit 'adder': use one of dot"),
+        (["generate", *UNIT[:2], "fp9", *UNIT[3:]], "unknown format 'fp9': use one of int2"),
+        (["generate", *UNIT[:-1], "0"], "lanes=0: use a whole number from 1 to 64"),
+        (["generate", *UNIT[:-1], "four"], "'four' is not a whole number"),
+        (["generate", *UNIT, "--lane", "5"], "unrecognized arguments: --lane 5"),
+        (["generate", *UNIT, "--max-products", "2"], "at least the 4 lanes"),
+        (["generate", *UNIT, "--out", "/dev/null/x"], "is not writable"),
+        (["verify", *UNIT, "--vectors", "0"], "vectors=0: use a whole number of at least 1"),
+        (["synth", *UNIT, "--target", "xc8"], "'xc8'"),
+        (["synth", *UNIT, "--mapping", "bram"], "mapping='bram': use one of lut, dsp, auto"),
+        (["cost", *UNIT, "--target", "xc8", "--json"], "'xc8'"),
+        (["optimize", "--model", "no.onnx", "--data", str(DATA)], "no.onnx"),
+        (["optimize", "--model", str(MODEL), "--data", "no.npz"], "no.npz"),
+        (["optimize", "--model", str(DATA), "--data", str(DATA)], "ONNX"),
+        (["optimize", "--model", str(MODEL), "--data", str(MODEL)], "npz"),
+        (["optimize", "--model", str(MODEL), "--data", str(DATA), "--fps", "0"], "fps"),
+        (["optimize", "--model", str(MODEL), "--data", str(DATA), "--style", "x"], "streaming"),
+        (["optimize", "--model", str(MODEL), "--data", str(DATA), "--formats", "int4,x"], "'x'"),
+        (["optimize", "--model", str(MODEL), "--data", str(DATA), "--target", "xc8"], "'xc8'"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_2(capsys, monkeypatch, tmp_path, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(capsys, *arguments)
+    assert code == 2 and out == ""
+    assert err.startswith("hwgen: error: ") and err.count("\n") == 1 and words in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_closed_pipe_is_no_traceback():
+    done = subprocess.run(
+        f"{sys.executable} -c 'import hwgen.cli as c; raise SystemExit(c.main())' formats | true",
+        shell=True,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stderr == ""
