@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from dataclasses import dataclass
 from typing import Any
@@ -52,12 +53,18 @@ class Cost:
 
 
 def estimate(spec: Spec, target: str) -> Cost:
-    """The measured cost if the user's store or the shipped measurements have it; figures
-    that they lack, or all, are predicted. InputError for an unknown target or mapping."""
+    """The measured cost if the user's store or the shipped measurements have it, else the
+    predicted one; of a unit that was measured but not placed, Fmax alone is predicted.
+    InputError for an unknown target or mapping."""
     found = measurement.stored(spec, target)
     if found is None:
         return predict(spec, target)
-    return from_measurement(found)
+    cost = from_measurement(found)
+    if cost.fmax_mhz.value is None and yosys_scripts.target(target).placer is not None:
+        guess = predict(spec, target)
+        basis = f"{cost.basis}; not placed, Fmax {guess.basis}"
+        return dataclasses.replace(cost, fmax_mhz=guess.fmax_mhz, basis=basis)
+    return cost
 
 
 def measure(spec: Spec, target: str, *, place: bool = True) -> Cost:

@@ -135,6 +135,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PATH",
         help="images: an .npz, or a folder of Fashion-MNIST's idx files",
     )
+    sub.add_argument(
+        "--test-data",
+        type=Path,
+        metavar="PATH",
+        help="images to test FP32 and the chosen plan on once more "
+        "(default: the installed Fashion-MNIST, for the shipped data)",
+    )
     _target_option(sub)
     sub.add_argument("--fps", type=float, default=1000.0, metavar="F", help="frames a second")
     sub.add_argument("--clock-mhz", type=float, default=50.0, metavar="F", help="datapath clock")
@@ -310,6 +317,7 @@ def _optimize(options: argparse.Namespace) -> int:
         options.data,
         options.out,
         target=options.target,
+        test_data=options.test_data,
         fps=options.fps,
         clock_mhz=options.clock_mhz,
         style=options.style,

@@ -56,6 +56,7 @@ class Exploration:
     that none of them beats in measured accuracy and LUTs; ``references``: plans with one
     format; ``chosen``: the cheapest of the front within the allowed drop, or else the most
     accurate, as ``reason`` says. ``seconds``: by stage. ``checks``: of the chosen plan's Verilog.
+    ``full_test``: FP32 and the chosen plan on a larger test set.
     """
 
     network: Network
@@ -71,6 +72,7 @@ class Exploration:
     reason: str
     seconds: Mapping[str, float] = field(default_factory=dict)
     checks: tuple[LayerCheck, ...] = ()
+    full_test: FullTest | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types: what ``plan.json`` holds."""
@@ -88,8 +90,35 @@ class Exploration:
             "front": [plan.to_dict() for plan in self.front],
             "references": {name: plan.to_dict() for name, plan in self.references.items()},
             "checks": [dataclasses.asdict(check) for check in self.checks],
+            "full_test": self.full_test.to_dict() if self.full_test else None,
             "seconds": dict(self.seconds),
         }
+
+
+@dataclass(frozen=True)
+class FullTest:
+    """FP32 and the chosen plan on another, larger set of test images called ``data_name``."""
+
+    data_name: str
+    fp32: Accuracy
+    chosen: Accuracy
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return {
+            "data": self.data_name,
+            "fp32_accuracy": self.fp32.to_dict(),
+            "chosen_accuracy": self.chosen.to_dict(),
+        }
+
+
+def full_test(found: Exploration, data: ImageData, workers: int | None = None) -> FullTest:
+    """FP32 and the chosen plan of ``found`` on all test images of ``data``."""
+    fp32, (chosen,) = _evaluate(
+        found.network, found.calibration, data, [found.chosen], lambda text: None, workers
+    )
+    assert chosen.accuracy is not None
+    return FullTest(data.name, fp32, chosen.accuracy)
 
 
 def default_predict(target: str) -> sizing.Predict:

@@ -19,10 +19,11 @@ from hwgen.spec import DotProduct
 from optimizer import data as image_data
 from optimizer import report
 from optimizer.data import ImageData
-from optimizer.explore import Exploration, explore
+from optimizer.explore import Exploration, explore, full_test
 from optimizer.operands import layer_operands
 from optimizer.parallel import in_parallel
 from optimizer.plan import LayerCheck, Plan
+from optimizer.workloads import fashion_mnist
 
 #: Layers whose real operands go through their Verilog, outputs of each, images they are of.
 CHECKED_LAYERS, CHECKED_OUTPUTS, CHECKED_IMAGES = 3, 256, 2
@@ -36,18 +37,22 @@ def run(
     out: Path,
     *,
     target: str,
+    test_data: Path | None = None,
     command: str | None = None,
     progress: Progress = lambda text: None,
     **settings: Any,
 ) -> Exploration:
     """Explores, then measures, emits and simulates what the chosen plan needs.
 
-    ``settings`` are those of ``explore``. Writes ``pareto.png``, ``plan.json``, ``report.md``
+    ``settings`` are those of ``explore``; ``test_data``: images to test FP32 and the chosen plan
+    on once more, default the whole Fashion-MNIST where ``data`` is the shipped part of it and
+    the data set is installed. Writes ``pareto.png``, ``plan.json``, ``report.md``
     and ``verilog/`` to ``out`` when all is done. InputError for bad input, before any long
     work; ToolError if a tool fails or the hardware is not what the plan says.
     """
     require_writable(out)
     images = image_data.load(data)
+    more_images = _more_images(data, test_data)
     found = explore(model, images, target=target, progress=progress, **settings)
     seconds = dict(found.seconds)
 
@@ -58,6 +63,12 @@ def run(
     started = time.perf_counter()
     checks = check(found, images, progress)
     seconds["simulation"] = time.perf_counter() - started
+
+    if more_images is not None:
+        progress(f"testing the chosen plan on {len(more_images.test_labels):,} images")
+        started = time.perf_counter()
+        found = dataclasses.replace(found, full_test=full_test(found, more_images))
+        seconds["full test"] = time.perf_counter() - started
 
     front = tuple(chosen if plan is found.chosen else plan for plan in found.front)
     found = dataclasses.replace(found, chosen=chosen, front=front, checks=checks, seconds=seconds)
@@ -70,6 +81,13 @@ def run(
             f"see {out / report.PAGE}"
         )
     return found
+
+
+def _more_images(data: Path, test_data: Path | None) -> ImageData | None:
+    installed = image_data.installed_dataset()
+    if test_data is None and data.resolve() == fashion_mnist.DATA.resolve():
+        test_data = installed
+    return None if test_data is None else image_data.load(test_data)
 
 
 def measure(plan: Plan, target: str, progress: Progress) -> dict[DotProduct, Cost]:

@@ -188,6 +188,13 @@ def _measured_lines(e: Exploration) -> list[str]:
             f"WARNING: {', '.join(p.layer.name for p in slow)} do not reach "
             f"{e.settings.clock_mhz:g} MHz: use a lower --clock-mhz"
         )
+    if e.full_test is not None:
+        t = e.full_test
+        lines.append(
+            f"on all {t.fp32.images:,} test images of {t.data_name}: FP32 {t.fp32.percent:.2f}%, "
+            f"chosen plan {t.chosen.percent:.2f}% (standard error "
+            f"{t.fp32.standard_error:.2f} points)"
+        )
     lines += [
         f"simulated {c.layer}: {c.cycles:,} cycles of {c.module} on the network's own numbers, "
         f"{c.mismatches} mismatches; {c.outputs} sums against inference, {c.wrong_outputs} wrong"

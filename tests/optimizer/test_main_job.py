@@ -1,0 +1,102 @@
+"""The main job on a small network: every file it promises, and what is in them."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from graphs import normal, residual_network
+
+from hwgen import ToolError
+from hwgen.cli import main
+from hwgen.errors import InputError
+from optimizer import inference, main_job
+from optimizer.data import load as load_data
+from optimizer.onnx_import import load as load_network
+from optimizer.workloads import fashion_mnist
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("job")
+    model = residual_network(folder / "small.onnx")
+    images = normal(1, 96, 3, 8, 8)
+    labels = inference.run(load_network(model), images).argmax(axis=1)
+    np.savez(
+        folder / "data.npz",
+        calibration_images=images[:32],
+        test_images=images[32:],
+        test_labels=labels[32:],
+    )
+    return model, folder / "data.npz"
+
+
+def test_optimize_writes_what_it_promises(files, tmp_path, capsys):
+    model, data = files
+    out = tmp_path / "new" / "out"
+    arguments = ["--fps", "50000", "--formats", "int4,int6,e2m2", "--max-drop", "5"]
+    command = ["optimize", "--model", str(model), "--data", str(data), *arguments]
+    code = main([*command, "--test-data", str(data), "--out", str(out)])
+    printed = capsys.readouterr()
+    assert code == 0, printed.err
+    names = sorted(p.name for p in out.iterdir())
+    assert names == ["pareto.png", "plan.json", "report.md", "verilog"]
+
+    plan = json.loads((out / "plan.json").read_text())
+    layers = plan["chosen"]["layers"]
+    assert len(layers) == len(load_network(model).layers)
+    for layer in layers:
+        assert layer["measured_lut"] == layer["units"] * layer["measured_unit"]["lut"]
+        assert layer["predicted_lut"]["low"] <= layer["predicted_lut"]["high"]
+        assert "measured with yosys" in layer["measured_unit"]["basis"]
+        unit = layer["spec"]
+        (file,) = [
+            p for p in (out / "verilog").iterdir()
+            if p.name.startswith(f"dot_{unit['a']}_{unit['b']}_lanes{unit['lanes']}_")
+            and f"_products{unit['max_products']}_" in p.name
+        ]  # fmt: skip
+        assert f"module {file.stem}(" in file.read_text()
+    assert plan["chosen"]["measured_lut"] == sum(layer["measured_lut"] for layer in layers)
+    assert len(plan["checks"]) == main_job.CHECKED_LAYERS
+    for check in plan["checks"]:
+        assert check["cycles"] > 0 and check["outputs"] > 0
+        assert check["mismatches"] == 0 and check["wrong_outputs"] == 0
+    # The same images again: the full test must give the same accuracy.
+    assert plan["full_test"]["chosen_accuracy"] == plan["chosen"]["accuracy"]
+
+    assert "all-INT8" in printed.out and "synthesised:" in printed.out
+    assert "sensitivity" in printed.err  # progress
+    page = (out / "report.md").read_text()
+    assert "0 mismatches" in page and "hwgen optimize --model" in page
+
+
+def test_a_unit_that_computes_wrongly_is_reported(files, tmp_path, monkeypatch):
+    from hwgen.spec import DotProduct
+
+    model, data = files
+    genuine = DotProduct.verilog
+    monkeypatch.setattr(
+        DotProduct,
+        "verilog",
+        lambda spec: genuine(spec).replace("lanes_sum <= ", "lanes_sum <= 1 + "),
+    )
+    settings = {"target": "xc7", "fps": 50_000, "formats": ["int4"], "max_drop": 100.0}
+    with pytest.raises(ToolError, match="does not compute the network's own numbers"):
+        main_job.run(model, data, tmp_path / "out", **settings)
+    assert "wrong" in (tmp_path / "out" / "report.md").read_text()
+
+
+def test_nothing_is_written_for_bad_input(files, tmp_path):
+    model, _ = files
+    with pytest.raises(InputError):
+        main_job.run(model, fashion_mnist.DATA, tmp_path / "out", target="ecp5", fps=100)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_shipped_network_is_as_accurate_as_stated():
+    """93.95% of the shipped 2,000 images (93.02% of all 10,000: the workload's README)."""
+    images = load_data(fashion_mnist.DATA)
+    logits = inference.run(load_network(fashion_mnist.MODEL), images.test_images)
+    assert inference.correct(logits, images.test_labels) == 1879
+    assert fashion_mnist.MODEL.stat().st_size < 500_000
