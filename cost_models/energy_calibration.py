@@ -20,7 +20,7 @@ from amaranth.back import rtlil as amaranth_rtlil
 from amaranth.hdl import Module, Signal
 
 import yosys_scripts
-from cost_models.energy import toggles
+from cost_models.toggle_energy import toggles
 from hwgen.errors import ToolError
 from sim import verification
 

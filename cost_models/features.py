@@ -53,6 +53,7 @@ def area(spec: DotProduct) -> dict[str, float]:
         "tree_adders": len(adders),
         "accumulator_bits": spec.accumulator_width,
         "operand_bits": lanes * (spec.a.bits + spec.b.bits),
+        "product_bits": lanes * spec.product_width,
         "sum_bits": spec.sum_width,
         "control": 1,
     }

@@ -63,7 +63,7 @@ class Model:
         """The resource that ``spec`` takes."""
         structural = _row(self.features, spec) @ self.coefficients
         known = self.corrections.get(pair(spec))
-        value = float(structural * (_interpolate(known, spec.lanes) if known else 1.0))
+        value = float(structural * _interpolate(known, spec.lanes))
         error = self.error_known if known else self.error_unknown
         return Prediction(value, value * max(0.0, 1 - error), value * (1 + error))
 
@@ -97,7 +97,7 @@ def fit(
             others = [i for i in members if i != index]
             if others:
                 known = _corrections([samples[i] for i in others], rows[others] @ coefficients)
-                factor = _interpolate(known[left_out], samples[index][0].lanes)
+                factor = _interpolate(known.get(left_out), samples[index][0].lanes)
                 guess = rows[index : index + 1] @ coefficients * factor
                 interpolated += list(_relative(guess, measured[index : index + 1]))
     return Model(
@@ -163,7 +163,11 @@ def _corrections(
     }
 
 
-def _interpolate(known: tuple[tuple[float, float], ...], lanes: int) -> float:
+def _interpolate(known: tuple[tuple[float, float], ...] | None, lanes: int) -> float:
+    """The correction at a lane count; none (1) for a pair without any, or a resource that
+    the pair does not take."""
+    if known is None:
+        return 1.0
     places, factors = zip(*known, strict=True)
     return float(np.interp(math.log2(lanes), places, factors))
 

@@ -34,9 +34,10 @@ class Point:
 def shipped_set() -> Iterator[Point]:
     """The shipped points, the most useful first.
 
-    ECP5 in LUTs: every unordered pair of the listed formats at three lane counts; each format
-    with itself and with INT4 and INT8 placed, for Fmax. 7-series and iCE40: every pair at two
-    lane counts. With DSP blocks: each format with itself and with INT8.
+    ECP5 in LUTs: every unordered pair of the listed formats at three lane counts; at 8 lanes
+    each format with itself and with INT4 and INT8 is placed too, at 24 with itself, for Fmax.
+    7-series and iCE40: every pair at two lane counts. With DSP blocks: each format with itself
+    and with INT8.
     """
     pairs = list(itertools.combinations_with_replacement(NAMES, 2))
     near = [(a, b) for a, b in pairs if a == b or "int8" in (a, b)]
@@ -45,13 +46,10 @@ def shipped_set() -> Iterator[Point]:
     def dot(a: str, b: str, lanes: int, mapping: str = "lut") -> DotProduct:
         return DotProduct(a=a, b=b, lanes=lanes, mapping=mapping)
 
-    for lanes in (8, 24):
-        for a, b in nearer:
-            yield Point(dot(a, b, lanes), "ecp5", True)
-    for lanes in (3, 8, 24):
+    placed = {(a, b, 8) for a, b in nearer} | {(a, b, 24) for a, b in pairs if a == b}
+    for lanes in (8, 24, 3):
         for a, b in pairs:
-            if lanes == 3 or (a, b) not in nearer:
-                yield Point(dot(a, b, lanes), "ecp5", False)
+            yield Point(dot(a, b, lanes), "ecp5", (a, b, lanes) in placed)
     for target, lanes in itertools.product(("xc7", "ice40"), (4, 16)):
         for a, b in pairs:
             yield Point(dot(a, b, lanes), target, False)

@@ -25,6 +25,13 @@ class _Parser(argparse.ArgumentParser):
         raise InputError(f"{message} (see '{self.prog} --help')")
 
 
+class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows the default of an option that has one."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return action.help if action.default is None else super()._get_help_string(action)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit code: 0, 1 for a mismatch, 2 for bad input."""
     try:
@@ -61,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
             help=summary,
             description=summary,
             allow_abbrev=False,
-            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+            formatter_class=_HelpFormatter,
         )
         sub.set_defaults(run=run)
         return sub
@@ -127,11 +134,15 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--export", type=Path, metavar="FILE", help="then write all of them to FILE")
 
     sub = command("optimize", _optimize, "choose a format for every layer of a network")
-    sub.add_argument("--model", type=Path, required=True, metavar="FILE", help="ONNX network")
+    sub.add_argument(
+        "--model",
+        type=Path,
+        metavar="FILE",
+        help="ONNX network (default, with --data: the shipped ResNet-8 on Fashion-MNIST)",
+    )
     sub.add_argument(
         "--data",
         type=Path,
-        required=True,
         metavar="PATH",
         help="images: an .npz, or a folder of Fashion-MNIST's idx files",
     )
@@ -307,14 +318,20 @@ def _sweep(options: argparse.Namespace) -> int:
 def _optimize(options: argparse.Namespace) -> int:
     try:
         from optimizer import main_job, report
+        from optimizer.workloads import fashion_mnist
     except ImportError as error:
         raise ToolError(
             f"optimize needs {error.name}, which is not installed: pip install 'hwgen[optimize]'"
         ) from error
 
+    if (options.model is None) != (options.data is None):
+        raise InputError(
+            "a network and its images belong together: give both --model and --data, or neither "
+            "for the shipped ResNet-8 on Fashion-MNIST"
+        )
     found = main_job.run(
-        options.model,
-        options.data,
+        options.model or fashion_mnist.MODEL,
+        options.data or fashion_mnist.DATA,
         options.out,
         target=options.target,
         test_data=options.test_data,

@@ -78,7 +78,7 @@ class DotProduct:
             raise InputError(f"mapping={self.mapping!r}: use one of {', '.join(MAPPINGS)}")
 
     #: Register stages between operands and accumulator: their number is the latency.
-    STAGES: ClassVar[tuple[str, ...]] = ("operands", "sum", "accumulator")
+    STAGES: ClassVar[tuple[str, ...]] = ("operands", "products", "sum", "accumulator")
 
     @property
     def latency(self) -> int:

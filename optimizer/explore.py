@@ -158,6 +158,8 @@ def explore(
     candidates = tuple(dict.fromkeys(map(number_formats.parse, formats or number_formats.NAMES)))
     if style not in STYLES:
         raise InputError(f"style={style!r}: use one of {', '.join(STYLES)}")
+    if not 0 <= max_drop <= 100:
+        raise InputError(f"max_drop={max_drop}: use percentage points from 0 to 100")
     settings = Settings(
         target,
         fps,

@@ -178,26 +178,32 @@ def simulate(
 
     with tempfile.TemporaryDirectory(prefix="hwgen-") as name, verilator_environment():
         folder = Path(name)
-        source = folder / "design.v"
+        source, visible = folder / "design.v", folder / "visible.vlt"
         source.write_text(verilog)
+        visible.write_text(_visible(top, ["clk", "rst", *inputs, *outputs]))
         cycles, result = folder / "cycles.pickle", folder / "result.json"
         cycles.write_bytes(pickle.dumps({"inputs": inputs, "outputs": outputs}))
-        trace_flags = ["--trace-saif", "--trace-underscore"] if saif is not None else []
+        # Only the unit's own nets are traced: those inside its cells are not wires.
+        trace_flags = ["--trace-saif", "--trace-underscore", "--trace-depth", "1"] if saif else []
         log, build = folder / "log.txt", folder / "build"
         runner = get_runner("verilator")
         runner.log.setLevel("WARNING")
         try:
             with _shared_runtime(build, trace_flags):
                 runner.build(
-                    sources=[source, *sources],
+                    sources=[visible, source, *sources],
                     hdl_toplevel=top,
                     build_dir=build,
-                    build_args=[*BUILD_FLAGS, *trace_flags, *verilator_flags],
+                    build_args=[
+                        *("--no-public-flat-rw", *BUILD_FLAGS),
+                        *(*trace_flags, *verilator_flags),
+                    ],
                     waves=saif is not None,
                     log_file=log,
                 )
             runner.test(
                 hdl_toplevel=top,
+                hdl_toplevel_lang="verilog",
                 test_module="sim.bench",
                 build_dir=build,
                 test_dir=folder,
@@ -217,10 +223,21 @@ def simulate(
 
 BUILD_FLAGS = ("-Wno-fatal", "-Wno-lint")
 
+
+def _visible(top: str, ports: Sequence[str]) -> str:
+    """Verilator's configuration that lets the bench see the ports, and nothing else.
+
+    The runner's own choice, every signal of the design, keeps Verilator from simplifying it
+    and makes the build of a netlist several times slower.
+    """
+    lines = (f'public_flat_rw -module "{top}" -var "{port}"\n' for port in ports)
+    return "`verilator_config\n" + "".join(lines)
+
+
 #: For every make that Verilator's builds run. Large designs are split into several C++
 #: files; in the wheel's make files their precompiled header is not found unless its flags
 #: are emptied. A short run gains nothing from the compiler's higher levels.
-_MAKE_FLAGS = "-- CFG_CXXFLAGS_PCH_I=-include CFG_GCH_IF_CLANG= OPT_FAST=-O1"
+_MAKE_FLAGS = "-- CFG_CXXFLAGS_PCH_I=-include CFG_GCH_IF_CLANG= OPT_FAST=-O0"
 
 
 @contextlib.contextmanager

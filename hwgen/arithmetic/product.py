@@ -27,7 +27,7 @@ def exact_product(m: Module, a: Value, b: Value, spec: DotProduct, name: str) ->
     # The multiplication stays a plain ``*``: whether it becomes rows on carry chains or a
     # DSP block is the mapping of the target's flow.
     significand = Signal(factor_product.shape(), name=f"{name}_significand")
-    product = Signal(signed(spec.product_width), name=name)
+    product = Signal(signed(spec.product_width), name=f"{name}_product")
     m.d.comb += [significand.eq(factor_product), product.eq(_shifted(significand, x, y))]
     return product
 

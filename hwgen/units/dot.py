@@ -56,32 +56,28 @@ class DotProductUnit(wiring.Component):
         # Data registers need no reset: nothing reads them before their valid bit is set.
         a = Signal.like(self.a, name="a_operands", reset_less=True)
         b = Signal.like(self.b, name="b_operands", reset_less=True)
-        clear_operands = Signal(reset_less=True)
-        clear_sum = Signal(reset_less=True)
-        valid_operands = Signal()
-        valid_sum = Signal()
         products = [
-            exact_product(
-                m,
-                a.word_select(lane, spec.a.bits),
-                b.word_select(lane, spec.b.bits),
-                spec,
-                f"product_{lane}",
-            )
+            Signal(signed(spec.product_width), name=f"product_{lane}", reset_less=True)
             for lane in range(spec.lanes)
         ]
         lanes_sum = Signal(signed(spec.sum_width), reset_less=True)
+
         with m.If(self.enable):
-            m.d.sync += [
-                a.eq(self.a),
-                b.eq(self.b),
-                clear_operands.eq(self.clear),
-                valid_operands.eq(self.valid_in),
-                lanes_sum.eq(adder_tree(m, products, "sum")),
-                clear_sum.eq(clear_operands),
-                valid_sum.eq(valid_operands),
-                self.valid_out.eq(valid_sum),
-            ]
-            with m.If(valid_sum):
-                m.d.sync += self.accumulator.eq(Mux(clear_sum, 0, self.accumulator) + lanes_sum)
+            m.d.sync += [a.eq(self.a), b.eq(self.b)]
+            for lane, product in enumerate(products):
+                a_code = a.word_select(lane, spec.a.bits)
+                b_code = b.word_select(lane, spec.b.bits)
+                m.d.sync += product.eq(exact_product(m, a_code, b_code, spec, f"lane_{lane}"))
+            m.d.sync += lanes_sum.eq(adder_tree(m, products, "sum"))
+
+            # Valid and clear travel beside the data, a register a stage.
+            valid, clear = self.valid_in, self.clear
+            for stage in spec.STAGES[:-1]:
+                next_valid = Signal(name=f"valid_{stage}")
+                next_clear = Signal(name=f"clear_{stage}", reset_less=True)
+                m.d.sync += [next_valid.eq(valid), next_clear.eq(clear)]
+                valid, clear = next_valid, next_clear
+            m.d.sync += self.valid_out.eq(valid)
+            with m.If(valid):
+                m.d.sync += self.accumulator.eq(Mux(clear, 0, self.accumulator) + lanes_sum)
         return m

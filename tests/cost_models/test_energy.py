@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import cost_models
-from cost_models import energy as energy_module
+from cost_models import toggle_energy
 from cost_models import energy_calibration
 from hwgen import DotProduct, ToolError
 from sim import stimulus as stimuli
@@ -33,14 +33,14 @@ SAIF = """\
 
 
 def test_toggles_are_those_of_the_units_own_nets():
-    assert energy_module.toggles(SAIF, "unit") == 7
+    assert toggle_energy.toggles(SAIF, "unit") == 7
     with pytest.raises(ToolError, match="no toggles of other"):
-        energy_module.toggles(SAIF, "other")
+        toggle_energy.toggles(SAIF, "other")
 
 
 def test_shipped_coefficient_is_what_the_calibration_gives():
     derived = tomllib.loads(energy_calibration.report())["coefficient"]
-    shipped = energy_module.coefficient()
+    shipped = toggle_energy.coefficient()
     assert derived["pj_per_toggle"] == pytest.approx(shipped.pj_per_toggle, rel=0.02)
     assert derived["pj_per_lut"] == pytest.approx(shipped.pj_per_lut, rel=1e-3)
 
@@ -61,8 +61,8 @@ def test_idle_operands_take_less():
     busy = rng.integers(0, 16, shape, dtype=np.uint8)
     idle = np.zeros(shape, np.uint8)
     by_activity = [
-        energy_module.activity(spec, "ice40", stimuli.given(x, x, clear)) for x in (busy, idle)
+        toggle_energy.activity(spec, "ice40", stimuli.given(x, x, clear)) for x in (busy, idle)
     ]
     assert by_activity[1] < 0.1 * by_activity[0]
-    again = energy_module.activity(spec, "ice40", stimuli.given(busy, busy, clear))
+    again = toggle_energy.activity(spec, "ice40", stimuli.given(busy, busy, clear))
     assert again == by_activity[0]

@@ -22,7 +22,7 @@ def test_generate_writes_one_file(capsys, tmp_path):
     code, out, _ = run(capsys, "generate", *UNIT, "--out", tmp_path / "new" / "folder", "--json")
     fields = json.loads(out)
     (file,) = (tmp_path / "new" / "folder").iterdir()
-    assert code == 0 and fields["file"] == str(file) and fields["latency"] == 3
+    assert code == 0 and fields["file"] == str(file) and fields["latency"] == 4
     assert f"module {fields['module']}(" in file.read_text()
 
 
@@ -103,6 +103,7 @@ MODEL, DATA = WORKLOAD / "resnet8.onnx", WORKLOAD / "data.npz"
         (["synth", *UNIT, "--target", "xc8"], "'xc8'"),
         (["synth", *UNIT, "--mapping", "bram"], "mapping='bram': use one of lut, dsp, auto"),
         (["cost", *UNIT, "--target", "xc8", "--json"], "'xc8'"),
+        (["optimize", "--model", str(MODEL)], "give both --model and --data"),
         (["optimize", "--model", "no.onnx", "--data", str(DATA)], "no.onnx"),
         (["optimize", "--model", str(MODEL), "--data", "no.npz"], "no.npz"),
         (["optimize", "--model", str(DATA), "--data", str(DATA)], "ONNX"),

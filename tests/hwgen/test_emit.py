@@ -19,7 +19,7 @@ def test_header_states_the_contract():
         "int4",
         "32 lanes",
         f"{spec.accumulator_width} bits signed",
-        "latency      3",
+        "latency      4",
         "hwgen generate dot --a e2m1 --b int4 --lanes 32 --max-products 4096 --mapping lut",
     ):
         assert any(words in line for line in header), words
