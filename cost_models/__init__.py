@@ -1,8 +1,8 @@
 """What a datapath costs: measurements, estimates, energy."""
 
-from cost_models.toggle_energy import energy
 from cost_models.measurement import synthesise
 from cost_models.query import Cost, Quantity, estimate, measure, predict, table
+from cost_models.toggle_energy import energy
 
 __all__ = [
     "Cost",

@@ -52,11 +52,12 @@ class Settings:
 class Exploration:
     """The result. All accuracies are measured on the same test images.
 
-    ``points``: every evaluated point of the search's front, by falling LUTs; ``front``: those
-    that none of them beats in measured accuracy and LUTs; ``references``: plans with one
-    format; ``chosen``: the cheapest of the front within the allowed drop, or else the most
-    accurate, as ``reason`` says. ``seconds``: by stage. ``checks``: of the chosen plan's Verilog.
-    ``full_test``: FP32 and the chosen plan on a larger test set.
+    ``points``: every evaluated plan: the search's front by falling LUTs, then those of the
+    ``references``, plans with one format, that the candidates allow; ``front``: those that none
+    of them beats in measured accuracy and LUTs; ``chosen``: the cheapest of the front within
+    the allowed drop, or else the most accurate, as ``reason`` says. ``seconds``: by stage.
+    ``checks``: of the chosen plan's Verilog. ``full_test``: FP32 and the chosen plan on a larger
+    test set.
     """
 
     network: Network
@@ -251,13 +252,15 @@ def explore(
         f"{sizer.predictions} units predicted; front of {len(solutions)} points, "
         f"{len(plans)} to be evaluated"
     )
-    for name in REFERENCES.values():
-        f = number_formats.parse(name)
+    formats_of = {name: number_formats.parse(text) for name, text in REFERENCES.items()}
+    for f in formats_of.values():
         plans.append(Plan(style, tuple(p for g in range(len(groups)) for p in assign(g, f, f))))
     with stage("evaluation"):
         fp32, evaluated = _evaluate(network, calibration, data, plans, progress, workers)
-    points = evaluated[: -len(REFERENCES)]
     references = dict(zip(REFERENCES, evaluated[-len(REFERENCES) :], strict=True))
+    # A plan with one allowed format is a plan like any other: it may belong to the front.
+    allowed = [p for name, p in references.items() if formats_of[name] in candidates]
+    points = (*evaluated[: -len(REFERENCES)], *allowed)
     front = accuracy_front(points)
     chosen, reason = choose(front, fp32, max_drop)
     return Exploration(

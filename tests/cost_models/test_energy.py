@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 import cost_models
-from cost_models import toggle_energy
-from cost_models import energy_calibration
+from cost_models import energy_calibration, toggle_energy
 from hwgen import DotProduct, ToolError
 from sim import stimulus as stimuli
 

@@ -192,7 +192,7 @@ def test_formats_are_taken_as_names_or_formats(setting):
     names = run(setting, formats=["int4"], workers=1)
     objects = run(setting, formats=[parse("int4")], workers=1)
     assert names.chosen.to_dict() == objects.chosen.to_dict()
-    assert len(names.points) == 1
+    assert len(names.front) == 1
 
 
 def test_a_target_without_a_model_is_found_before_the_long_work(setting):
