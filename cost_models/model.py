@@ -47,9 +47,10 @@ class Model:
     """A fitted model of one resource.
 
     ``corrections``: for each measured pair, measured ÷ structural at its lane counts.
-    ``error_known``, ``error_unknown``: relative error that ``COVERAGE`` of held-out
-    measurements kept within, for pairs that were measured at other lane counts, and for
-    pairs that were not measured at all. ``samples``: measurements that it was fitted on.
+    ``error_known``, ``error_unknown``: relative error (of the larger to the smaller of
+    prediction and measurement) that ``COVERAGE`` of held-out measurements kept within, for
+    pairs that were measured at other lane counts, and for pairs that were not measured at all.
+    ``samples``: measurements that it was fitted on.
     """
 
     features: Callable[[DotProduct], dict[str, float]]
@@ -65,7 +66,7 @@ class Model:
         known = self.corrections.get(pair(spec))
         value = float(structural * _interpolate(known, spec.lanes))
         error = self.error_known if known else self.error_unknown
-        return Prediction(value, value * max(0.0, 1 - error), value * (1 + error))
+        return Prediction(value, value / (1 + error), value * (1 + error))
 
 
 def pair(spec: DotProduct) -> Pair:
@@ -91,7 +92,7 @@ def fit(
         if inside.all():
             continue
         without = rows[inside] @ _coefficients(rows[~inside], measured[~inside])
-        unseen += list(_relative(without, measured[inside]))
+        unseen += _errors(without, measured[inside])
         members = [i for i, p in enumerate(pairs) if p == left_out]
         for index in members:
             others = [i for i in members if i != index]
@@ -99,12 +100,13 @@ def fit(
                 known = _corrections([samples[i] for i in others], rows[others] @ coefficients)
                 factor = _interpolate(known.get(left_out), samples[index][0].lanes)
                 guess = rows[index : index + 1] @ coefficients * factor
-                interpolated += list(_relative(guess, measured[index : index + 1]))
+                interpolated += _errors(guess, measured[index : index + 1])
     return Model(
         features=make_features,
         coefficients=coefficients,
         corrections=corrections,
-        error_known=_quantile(interpolated),
+        # With one lane count a pair there is nothing to interpolate from.
+        error_known=_quantile(interpolated or unseen),
         error_unknown=_quantile(unseen),
         samples=len(samples),
     )
@@ -172,9 +174,11 @@ def _interpolate(known: tuple[tuple[float, float], ...] | None, lanes: int) -> f
     return float(np.interp(math.log2(lanes), places, factors))
 
 
-def _relative(predicted: Array, measured: Array) -> Array:
-    return np.asarray(np.abs(predicted - measured) / np.maximum(measured, 1.0))
+def _errors(predicted: Array, measured: Array) -> list[float]:
+    """Factor by which each prediction is wrong, minus 1; values below 1 count as 1."""
+    ratios = np.maximum(predicted, 1.0) / np.maximum(measured, 1.0)
+    return [float(error) for error in np.maximum(ratios, 1 / ratios) - 1]
 
 
 def _quantile(errors: Sequence[float]) -> float:
-    return float(np.quantile(errors, COVERAGE)) if errors else 1.0
+    return float(np.quantile(errors, COVERAGE))

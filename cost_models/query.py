@@ -77,7 +77,7 @@ def from_measurement(found: store.Measurement) -> Cost:
     values = {name: found.result[name] for name in RESOURCES}
     quantities = {name: Quantity(v, v, v, MEASURED) for name, v in values.items()}
     tools = ", ".join(f"{tool} {version}" for tool, version in found.tools.items())
-    return Cost(**quantities, basis=f"measured with {tools} on {found.created}")
+    return Cost(**quantities, basis=f"measured on {found.created} with {tools}")
 
 
 @functools.lru_cache(maxsize=100_000)

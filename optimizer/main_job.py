@@ -22,7 +22,7 @@ from optimizer.data import ImageData
 from optimizer.explore import Exploration, explore, full_test
 from optimizer.operands import layer_operands
 from optimizer.parallel import in_parallel
-from optimizer.plan import LayerCheck, Plan
+from optimizer.plan import LayerCheck, LayerPlan, Plan
 from optimizer.workloads import fashion_mnist
 
 #: Layers whose real operands go through their Verilog, outputs of each, images they are of.
@@ -108,16 +108,14 @@ def measure(plan: Plan, target: str, progress: Progress) -> dict[DotProduct, Cos
 def check(found: Exploration, images: ImageData, progress: Progress) -> tuple[LayerCheck, ...]:
     """The Verilog of the first layers' units on the layers' real weights and activations."""
 
-    def one(layer: str) -> LayerCheck:
+    shown = images.test_images[:CHECKED_IMAGES]
+
+    def one(plan: LayerPlan) -> LayerCheck:
+        layer, spec = plan.layer.name, plan.spec
+        outputs = min(CHECKED_OUTPUTS, plan.layer.outputs * len(shown))
         operands = layer_operands(
-            found.network,
-            found.calibration,
-            found.chosen,
-            layer,
-            images.test_images[:CHECKED_IMAGES],
-            CHECKED_OUTPUTS,
+            found.network, found.calibration, found.chosen, layer, shown, outputs
         )
-        spec = next(p.spec for p in found.chosen.layers if p.layer.name == layer)
         outcome = sim.verify_operands(spec, operands.a_codes, operands.b_codes, operands.clear)
         # The bench compares with the golden model; the sums behind the accuracy must be the
         # golden model's too.
@@ -138,4 +136,4 @@ def check(found: Exploration, images: ImageData, progress: Progress) -> tuple[La
         return result
 
     # One after the other: a build uses all cores.
-    return tuple(one(p.layer.name) for p in found.chosen.layers[:CHECKED_LAYERS])
+    return tuple(one(plan) for plan in found.chosen.layers[:CHECKED_LAYERS])
