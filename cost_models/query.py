@@ -122,7 +122,8 @@ def table(fields: dict[str, Any]) -> str:
             lines.append(f"  {name:10} {'–':>10}   not placed on this target")
             continue
         interval = "" if q["low"] == q["high"] else f" ({q['low']:g} to {q['high']:g})"
-        lines.append(f"  {name:10} {q['value']:>10g}   {q['source']}{interval}")
+        each = f" for {q['operation']}" if "operation" in q else ""
+        lines.append(f"  {name:10} {q['value']:>10g}   {q['source']}{interval}{each}")
         if "basis" in q:
             lines.append(f"  {'':10} {q['basis']}")
     return "\n".join([*lines, f"  {fields['basis']}"])
