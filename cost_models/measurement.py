@@ -54,6 +54,7 @@ def measure(
         found = store.find(synthesis_key(spec, target, rtlil, with_placement))
         if found is not None:
             return found, True
+    store.require_writable()
     result = asdict(
         yosys_scripts.synthesise(
             rtlil,

@@ -81,6 +81,13 @@ def find(key: str) -> Measurement | None:
     return _shipped_by_key().get(key)
 
 
+def require_writable() -> None:
+    """InputError if ``add`` would fail: to be asked before a long measurement."""
+    with _open() as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.rollback()
+
+
 def add(measurement: Measurement) -> None:
     """Commits one result to the user's store."""
     m = measurement

@@ -126,6 +126,7 @@ def activity(spec: DotProduct, target: str, cycles: Stimulus) -> float:
     key = store.digest(ACTIVITY, rtlil, spec.mapping, target, flow, tools, drive.hexdigest())
     found = store.find(key)
     if found is None:
+        store.require_writable()
         toggles = _simulated_toggles(spec, target, rtlil, cycles)
         found = store.Measurement(
             key=key,

