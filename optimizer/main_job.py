@@ -12,18 +12,20 @@ import numpy as np
 
 import cost_models
 import sim
-from cost_models import Cost
+import yosys_scripts
+from cost_models import Cost, store
 from hwgen.errors import ToolError
 from hwgen.files import require_writable
 from hwgen.spec import DotProduct
 from optimizer import data as image_data
-from optimizer import report
+from optimizer import onnx_import, report
 from optimizer.data import ImageData
 from optimizer.explore import Exploration, explore, full_test
 from optimizer.operands import layer_operands
 from optimizer.parallel import in_parallel
 from optimizer.plan import LayerCheck, LayerPlan, Plan
 from optimizer.workloads import fashion_mnist
+from sim import verification
 
 #: Layers whose real operands go through their Verilog, outputs of each, images they are of.
 CHECKED_LAYERS, CHECKED_OUTPUTS, CHECKED_IMAGES = 3, 256, 2
@@ -46,14 +48,21 @@ def run(
 
     ``settings`` are those of ``explore``; ``test_data``: images to test FP32 and the chosen plan
     on once more, default the whole Fashion-MNIST where ``data`` is the shipped part of it and
-    the data set is installed. Writes ``pareto.png``, ``plan.json``, ``report.md``
-    and ``verilog/`` to ``out`` when all is done. InputError for bad input, before any long
-    work; ToolError if a tool fails or the hardware is not what the plan says.
+    the data set is installed. Writes ``pareto.png``, ``plan.json``, ``report.md`` and
+    ``verilog/`` to ``out``: first when the plan is found, so that nothing that follows can lose
+    it, and again with what was measured. InputError for bad input and ToolError for a missing
+    tool before any long work; ToolError too if a tool fails or the hardware is not what the
+    plan says.
     """
     require_writable(out)
     images = image_data.load(data)
     more_images = _more_images(data, test_data)
+    if more_images is not None:
+        onnx_import.load(model).require_images(more_images.test_images, "the further test images")
+    _require_tools(target)
     found = explore(model, images, target=target, progress=progress, **settings)
+    verilog = {f"{spec.name}.v": spec.verilog() for spec in found.chosen.specs}
+    report.write(found, out, command, verilog)
     seconds = dict(found.seconds)
 
     started = time.perf_counter()
@@ -72,7 +81,6 @@ def run(
 
     front = tuple(chosen if plan is found.chosen else plan for plan in found.front)
     found = dataclasses.replace(found, chosen=chosen, front=front, checks=checks, seconds=seconds)
-    verilog = {f"{spec.name}.v": spec.verilog() for spec in chosen.specs}
     report.write(found, out, command, verilog)
     failed = [c.layer for c in checks if not c.passed]
     if failed:
@@ -81,6 +89,15 @@ def run(
             f"see {out / report.PAGE}"
         )
     return found
+
+
+def _require_tools(target: str) -> None:
+    """ToolError, InputError if what comes after the exploration cannot run."""
+    missing = yosys_scripts.available(target)
+    if missing:
+        raise ToolError(f"target {target} needs: pip install {' '.join(missing)}")
+    verification.require_tools()
+    store.require_writable()
 
 
 def _more_images(data: Path, test_data: Path | None) -> ImageData | None:

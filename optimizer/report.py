@@ -10,6 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
 from hwgen.files import require_writable
 from optimizer.explore import Exploration
 from optimizer.plan import Plan
@@ -256,10 +260,6 @@ def page(exploration: Exploration, command: str | None = None) -> str:
 
 
 def _draw(e: Exploration, path: Path) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
     def percent(plan: Plan) -> float:
         assert plan.accuracy is not None
         return plan.accuracy.percent

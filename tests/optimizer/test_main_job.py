@@ -87,6 +87,29 @@ def test_a_unit_that_computes_wrongly_is_reported(files, tmp_path, monkeypatch):
     assert "wrong" in (tmp_path / "out" / "report.md").read_text()
 
 
+def test_a_tool_that_fails_late_loses_no_plan(files, tmp_path, monkeypatch):
+    def broken(*_, **__):
+        raise ToolError("yosys failed")
+
+    model, data = files
+    monkeypatch.setattr(main_job.cost_models, "measure", broken)
+    with pytest.raises(ToolError, match="yosys failed"):
+        main_job.run(model, data, tmp_path / "out", target="xc7", fps=50_000, formats=["int4"])
+    plan = json.loads((tmp_path / "out" / "plan.json").read_text())
+    assert plan["chosen"]["measured_lut"] is None and list((tmp_path / "out" / "verilog").iterdir())
+
+
+def test_missing_tools_are_found_before_the_long_work(files, tmp_path, monkeypatch):
+    model, data = files
+    monkeypatch.setenv("PATH", "/nonexistent")
+    progress = []
+    with pytest.raises(ToolError, match="make"):
+        main_job.run(
+            model, data, tmp_path / "out", target="xc7", fps=50_000, progress=progress.append
+        )
+    assert not progress and list(tmp_path.iterdir()) == []
+
+
 def test_nothing_is_written_for_bad_input(files, tmp_path):
     model, _ = files
     with pytest.raises(InputError):
