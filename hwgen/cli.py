@@ -293,10 +293,12 @@ def _cost(options: argparse.Namespace) -> int:
     import cost_models
 
     spec = _spec(options)
+    # Energy first: it synthesises the unit, whose area is then measured.
+    energy = cost_models.energy(spec, options.target) if options.energy else None
     cost = cost_models.estimate(spec, options.target)
     fields = {**spec.to_dict(), "target": options.target, **cost.to_dict()}
-    if options.energy:
-        fields["energy_pj"] = cost_models.energy(spec, options.target).to_dict()
+    if energy is not None:
+        fields["energy_pj"] = energy.to_dict()
     if options.json:
         _print_json(fields)
     else:
