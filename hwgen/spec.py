@@ -18,6 +18,7 @@ from hwgen.formats import Format, parse
 if TYPE_CHECKING:
     from hwgen.units.dot import DotProductUnit
 
+OPERAND_BITS = (2, 8)
 MAX_LANES = 64
 MAX_PRODUCTS = 2**20
 MAPPINGS = ("lut", "dsp", "auto")
@@ -31,6 +32,18 @@ def signed_width(low: int, high: int) -> int:
 def _require_int(name: str, value: Any, low: int, high: int, why: str) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         raise InputError(f"{name}={value!r}: use a whole number from {low} to {high}{why}")
+
+
+def _require_operand(name: str, number_format: Format) -> Format:
+    """InputError unless the exact hardware can take the format as an operand."""
+    f = number_format
+    low, high = OPERAND_BITS
+    if not low <= f.bits <= high or not f.signed or f.has_nan or f.has_infinity:
+        raise InputError(
+            f"{name}={f} cannot be an operand: use a signed integer or a finite minifloat of "
+            f"{low} to {high} bits with sign, such as int8, e2m1 or e4m3"
+        )
+    return f
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,8 +77,8 @@ class DotProduct:
         ) -> None: ...
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "a", parse(self.a))
-        object.__setattr__(self, "b", parse(self.b))
+        for name in ("a", "b"):
+            object.__setattr__(self, name, _require_operand(name, parse(getattr(self, name))))
         _require_int("lanes", self.lanes, 1, MAX_LANES, "")
         _require_int(
             "max_products",

@@ -1,4 +1,4 @@
-"""What every format's ``encode`` asks of its input."""
+"""Rounding to whole numbers, in each of the modes that a format can be asked for."""
 
 from __future__ import annotations
 
@@ -7,17 +7,62 @@ import numpy.typing as npt
 
 from hwgen.errors import InputError
 
+NEAREST_EVEN = "nearest_even"
+NEAREST_AWAY = "nearest_away"
+TOWARD_ZERO = "toward_zero"
+UP = "up"
+DOWN = "down"
+STOCHASTIC = "stochastic"
+MODES = (NEAREST_EVEN, NEAREST_AWAY, TOWARD_ZERO, UP, DOWN, STOCHASTIC)
 
-def require_numbers(values: npt.ArrayLike, format_name: object) -> npt.NDArray[np.float64]:
-    """``values`` as float64; infinities stay (they saturate), a NaN is an InputError.
+#: Random bits that decide one stochastic rounding.
+RANDOM_BITS = 32
 
-    The formats of this package are finite: a NaN has no code, and any number chosen for
-    it would be a wrong answer.
+
+def round_to_integer(
+    values: npt.NDArray[np.float64],
+    mode: str = NEAREST_EVEN,
+    random_bits: npt.NDArray[np.integer] | None = None,
+) -> npt.NDArray[np.float64]:
+    """``values`` (any shape, float64) rounded to whole numbers.
+
+    ``stochastic`` rounds up with the probability of the fraction: the fraction and
+    ``random_bits`` (whole numbers below 2^32, of the values' shape) are added as 32-bit
+    fractions, and the carry decides. InputError for an unknown mode, or random bits that are
+    missing or given without use.
     """
-    numbers = np.asarray(values, dtype=np.float64)
-    if np.isnan(numbers).any():
+    if (mode == STOCHASTIC) != (random_bits is not None):
         raise InputError(
-            f"{np.count_nonzero(np.isnan(numbers))} of {numbers.size} values are NaN and "
-            f"{format_name} has no NaN: remove or replace them before encoding"
+            f"rounding={mode!r}: random_bits belong to {STOCHASTIC!r} rounding, and to no other"
         )
-    return numbers
+    if mode == NEAREST_EVEN:
+        return np.rint(values)
+    if mode == NEAREST_AWAY:
+        whole = np.trunc(values)
+        return np.asarray(whole + np.copysign(np.abs(values - whole) >= 0.5, values))
+    if mode == TOWARD_ZERO:
+        return np.trunc(values)
+    if mode == UP:
+        return np.ceil(values)
+    if mode == DOWN:
+        return np.floor(values)
+    if mode == STOCHASTIC and random_bits is not None:
+        drawn = np.asarray(random_bits)
+        if drawn.shape != values.shape or not np.issubdtype(drawn.dtype, np.integer):
+            raise InputError(
+                f"random_bits of shape {drawn.shape} and type {drawn.dtype}: give whole numbers "
+                f"below 2^{RANDOM_BITS} of the values' shape {values.shape}"
+            )
+        floor = np.floor(values)
+        carry = np.ldexp(values - floor, RANDOM_BITS) + drawn >= 2.0**RANDOM_BITS
+        return np.asarray(floor + carry)
+    raise InputError(f"rounding={mode!r}: use one of {', '.join(MODES)}")
+
+
+def truncates(mode: str, values: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """Where ``mode`` rounds toward zero, so that no finite number overflows."""
+    if mode == UP:
+        return values < 0
+    if mode == DOWN:
+        return values > 0
+    return np.full(np.shape(values), mode == TOWARD_ZERO)

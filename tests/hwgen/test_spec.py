@@ -51,7 +51,12 @@ def test_dictionary_round_trip():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"a": "int99"}, "int99: integers have 2 to 8 bits"),
+        ({"a": "int99"}, "int99: integers have 1 to 16 bits"),
+        ({"a": "int9"}, "a=int9 cannot be an operand"),
+        ({"a": "int1"}, "a=int1 cannot be an operand"),
+        ({"b": "uint4"}, "b=uint4 cannot be an operand"),
+        ({"b": "fp8_e4m3"}, "b=e4m3fn cannot be an operand: use a signed integer or a finite"),
+        ({"b": "bf16"}, "b=e8m7ieee cannot be an operand"),
         ({"b": "bf17"}, "unknown format 'bf17'"),
         ({"lanes": 0}, "lanes=0: use a whole number from 1 to 64"),
         ({"lanes": 65}, "lanes=65: use a whole number from 1 to 64"),
