@@ -7,6 +7,7 @@ import json
 import os
 import shlex
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -101,7 +102,8 @@ def _parser() -> argparse.ArgumentParser:
             "--json", action="store_true", help="print one JSON object and nothing else"
         )
 
-    sub = command("formats", _formats, "list the number formats")
+    sub = command("formats", _formats, "list the number formats, or one format's facts")
+    sub.add_argument("name", nargs="?", metavar="FORMAT", help="a format, such as e4m3fn")
     json_option(sub)
 
     sub = unit_command("generate", _generate, "write a unit's Verilog")
@@ -208,23 +210,32 @@ def _print_json(fields: dict[str, Any]) -> None:
 
 
 def _formats(options: argparse.Namespace) -> int:
-    known = [formats.parse(name) for name in formats.NAMES]
-    rows = [
-        {
-            "name": str(f),
-            "bits": f.bits,
-            "min": f.min,
-            "max": f.max,
-            "step": 2.0**f.lsb_exponent,
-        }
-        for f in known
-    ]
+    from hwgen.formats.facts import facts
+
+    if options.name is not None:
+        found = facts(formats.parse(options.name))
+        if options.json:
+            _print_json(found)
+            return 0
+        values = found.pop("values", None)
+        for name, value in found.items():
+            shown = f"{value:.12g}" if isinstance(value, float) else value
+            print(f"{name.replace('_', ' '):17} {shown}")
+        if values is not None:
+            listed = textwrap.wrap(" ".join(f"{v:.12g}" for v in values), 82)
+            print("values            " + "\n                  ".join(listed))
+        return 0
+    rows = [facts(formats.parse(name)) for name in formats.NAMES]
     if options.json:
         _print_json({"formats": rows})
         return 0
-    print(f"{'name':6} {'bits':>4} {'min':>10} {'max':>10} {'smallest step':>14}")
-    for f in known:
-        print(f"{f!s:6} {f.bits:4} {f.min:10g} {f.max:10g} {2.0**f.lsb_exponent:14g}")
+    print(f"{'name':6} {'bits':>4} {'min':>10} {'max':>10} {'smallest':>12}")
+    for row in rows:
+        print(
+            f"{row['name']:6} {row['bits']:4} {row['min']:10g} {row['max']:10g} "
+            f"{row['smallest']:12g}"
+        )
+    print(f"also int1 to int16, uint1 to uint16, {', '.join(formats.ALIASES)}")
     return 0
 
 

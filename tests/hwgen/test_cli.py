@@ -82,6 +82,20 @@ def test_formats_lists_all(capsys):
     assert len(json.loads(out)["formats"]) == len(NAMES)
 
 
+def test_one_formats_facts(capsys):
+    code, out, _ = run(capsys, "formats", "fp8_e4m3", "--json")
+    found = json.loads(out)
+    assert code == 0 and found["name"] == "e4m3fn" and found["bias"] == 7
+    assert (found["max"], found["smallest"], found["smallest_normal"]) == (448, 2**-9, 2**-6)
+    assert found["nan"] and not found["infinity"]
+    assert len(found["values"]) == 253 and found["values"][-1] == 448
+    assert found["dynamic_range_db"] == pytest.approx(107.2, abs=0.05)
+    code, out, _ = run(capsys, "formats", "e2m1")
+    assert code == 0 and "-6 -4 -3 -2 -1.5 -1 -0.5 0 0.5 1 1.5 2 3 4 6" in out
+    code, _, err = run(capsys, "formats", "e99")
+    assert code == 2 and "unknown format 'e99'" in err
+
+
 WORKLOAD = Path(__file__).parents[2] / "optimizer" / "workloads" / "fashion_mnist"
 MODEL, DATA = WORKLOAD / "resnet8.onnx", WORKLOAD / "data.npz"
 
