@@ -1,15 +1,12 @@
 """Every pair of codes of every two listed formats through the hardware's product."""
 
-import pytest
-
 from hwgen import DotProduct
 from hwgen.formats import NAMES
 from sim import exhaustive
 
 
-@pytest.mark.parametrize("mapping", ["lut", "dsp"])
-def test_all_products_of_all_pairs_of_formats(mapping):
-    specs = [DotProduct(a=a, b=b, lanes=1, mapping=mapping) for a in NAMES for b in NAMES]
+def test_all_products_of_all_pairs_of_formats():
+    specs = [DotProduct(a=a, b=b, lanes=1) for a in NAMES for b in NAMES]
     wrong = exhaustive.product_mismatches(specs)
     assert len(wrong) == len(NAMES) ** 2
     assert not {name: found[:3] for name, found in wrong.items() if found}

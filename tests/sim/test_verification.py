@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from hwgen import DotProduct, InputError, ToolError
+import yosys_scripts
+from hwgen import DotProduct, InputError, ToolError, emit
 from sim import stimulus as stimuli
 from sim import verification, verify, verify_operands
 from sim.golden import dot
@@ -29,8 +30,21 @@ def test_unit_equals_golden_model(a, b, lanes):
     assert outcome.vectors > 500
 
 
-def test_dsp_mapping_equals_golden_model():
-    assert verify(DotProduct(a="e4m3", b="int8", lanes=5, mapping="dsp"), vectors=300).passed
+@pytest.mark.parametrize("target", ["ecp5", "xc7", "ice40"])
+@pytest.mark.parametrize("mapping", ["lut", "dsp"])
+def test_mapped_netlist_equals_golden_model(target, mapping):
+    """The netlist of the target's cells, with the vendor's cell models."""
+    spec = DotProduct(a="e3m2", b="int5", lanes=3, max_products=48, mapping=mapping)
+    netlist = yosys_scripts.netlist(emit.rtlil(spec), spec.name, target=target, mapping=mapping)
+    cycles = (stimuli.directed(spec), stimuli.random(spec, 300, 1), stimuli.flush(spec))
+    outcome = verification.run(
+        spec,
+        stimuli.concatenate(*cycles),
+        verilog=netlist.verilog,
+        sources=netlist.cell_models,
+        verilator_flags=netlist.verilator_flags,
+    )
+    assert outcome.passed, outcome.shown
 
 
 def test_same_seed_same_vectors():
