@@ -182,8 +182,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _target_option(sub: argparse.ArgumentParser) -> None:
-    # Not restricted here: yosys_scripts knows its targets and names them in its error.
-    sub.add_argument("--target", default="ecp5", metavar="ecp5|xc7|ice40", help="FPGA family")
+    from yosys_scripts import TARGETS
+
+    # Not restricted here: yosys_scripts checks the name itself, for callers from Python too.
+    sub.add_argument("--target", default="ecp5", metavar="|".join(TARGETS), help="FPGA family")
 
 
 def _whole(text: str) -> int:
