@@ -15,13 +15,12 @@ class Operand:
 
     ``significand`` is two's complement with ``sign`` None for integers, and an unsigned
     magnitude with a one-bit ``sign`` for minifloats. ``shift`` is None where it is always
-    zero, else it goes up to ``max_shift``.
+    zero.
     """
 
     significand: Value
     sign: Value | None = None
     shift: Value | None = None
-    max_shift: int = 0
 
 
 def decode(m: Module, code: Value, number_format: Format, name: str) -> Operand:
@@ -39,8 +38,7 @@ def decode(m: Module, code: Value, number_format: Format, name: str) -> Operand:
     normal = Signal(name=f"{name}_normal")
     significand = Signal(mantissa_bits + 1, name=f"{name}_significand")
     m.d.comb += [normal.eq(exponent.any()), significand.eq(Cat(mantissa, normal))]
-    max_shift = 2**exponent_bits - 2
-    if max_shift == 0:
+    if exponent_bits == 1:
         return Operand(significand, sign)
     # shift = max(exponent, 1) − 1. A decrement flips each bit that has only zeros below;
     # spelled out, it stays in LUTs, where a subtraction would open a carry chain.
@@ -48,4 +46,4 @@ def decode(m: Module, code: Value, number_format: Format, name: str) -> Operand:
     for i in range(exponent_bits):
         borrow = ~exponent[:i].any() if i else 1
         m.d.comb += shift[i].eq(normal & (exponent[i] ^ borrow))
-    return Operand(significand, sign, shift, max_shift)
+    return Operand(significand, sign, shift)
