@@ -32,12 +32,15 @@ def stored(spec: Spec, target: str) -> store.Measurement | None:
     InputError for an unknown target or a mapping that the target lacks.
     """
     yosys_scripts.target(target).script(spec.mapping)
-    rtlil = emit.rtlil(spec)
-    for place in (True, False):
-        found = store.find(synthesis_key(spec, target, rtlil, place))
-        if found is not None:
-            return found
-    return None
+    return _find(spec, target, emit.rtlil(spec), (True, False))
+
+
+def _find(
+    spec: Spec, target: str, rtlil: str, places: tuple[bool, ...]
+) -> store.Measurement | None:
+    """The first stored measurement, in the order of ``places``: placed or only mapped."""
+    found = (store.find(synthesis_key(spec, target, rtlil, place)) for place in places)
+    return next((m for m in found if m is not None), None)
 
 
 def measure(
@@ -50,10 +53,9 @@ def measure(
     """
     rtlil = emit.rtlil(spec)
     placed = place and yosys_scripts.target(target).placer is not None
-    for with_placement in (True,) if placed else (True, False):
-        found = store.find(synthesis_key(spec, target, rtlil, with_placement))
-        if found is not None:
-            return found, True
+    found = _find(spec, target, rtlil, (True,) if placed else (True, False))
+    if found is not None:
+        return found, True
     store.require_writable()
     result = asdict(
         yosys_scripts.synthesise(
