@@ -5,18 +5,18 @@ All of it is derived from the spec, without making the hardware.
 
 from __future__ import annotations
 
-from hwgen.formats import Format, Minifloat
+from hwgen.formats import Minifloat, Scalar
 from hwgen.spec import DotProduct
 
 
-def significand_bits(number_format: Format) -> int:
+def significand_bits(number_format: Scalar) -> int:
     """Width of the significand with its leading bit (minifloat) or sign (integer)."""
     if isinstance(number_format, Minifloat):
         return number_format.mantissa_bits + 1
     return number_format.bits
 
 
-def exponent_bits(number_format: Format) -> int:
+def exponent_bits(number_format: Scalar) -> int:
     """Width of the exponent field; 0 for an integer."""
     return number_format.exponent_bits if isinstance(number_format, Minifloat) else 0
 

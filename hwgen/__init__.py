@@ -5,15 +5,16 @@ everything else is derived from it.
 """
 
 from hwgen.errors import InputError, ToolError
-from hwgen.formats import Format, Integer, Minifloat, parse
+from hwgen.formats import Integer, Logarithmic, Minifloat, Scalar, parse
 from hwgen.spec import DotProduct, Spec
 
 __all__ = [
     "DotProduct",
-    "Format",
     "InputError",
     "Integer",
+    "Logarithmic",
     "Minifloat",
+    "Scalar",
     "Spec",
     "ToolError",
     "parse",

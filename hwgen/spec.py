@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hwgen.errors import InputError
-from hwgen.formats import Format, parse
+from hwgen.formats import Integer, Minifloat, Scalar, parse
 
 if TYPE_CHECKING:
     from hwgen.units.dot import DotProductUnit
@@ -34,14 +34,17 @@ def _require_int(name: str, value: Any, low: int, high: int, why: str) -> None:
         raise InputError(f"{name}={value!r}: use a whole number from {low} to {high}{why}")
 
 
-def _require_operand(name: str, number_format: Format) -> Format:
+def _require_operand(name: str, number_format: Scalar) -> Scalar:
     """InputError unless the exact hardware can take the format as an operand."""
     f = number_format
     low, high = OPERAND_BITS
-    if not low <= f.bits <= high or not f.signed or f.has_nan or f.has_infinity:
+    decodable = isinstance(f, Integer) or (
+        isinstance(f, Minifloat) and f.specials == "finite" and f.subnormals and f.exponent_bits > 0
+    )
+    if not low <= f.bits <= high or not f.signed or not decodable:
         raise InputError(
             f"{name}={f} cannot be an operand: use a signed integer or a finite minifloat of "
-            f"{low} to {high} bits with sign, such as int8, e2m1 or e4m3"
+            f"{low} to {high} bits with sign, exponent and subnormals, such as int8, e2m1 or e4m3"
         )
     return f
 
@@ -53,13 +56,13 @@ class DotProduct:
     Each valid cycle adds Σ aᵢ·bᵢ over ``lanes`` lanes to the accumulator, or restarts it
     with that sum (``clear``). Products and sums are exact: the accumulator is fixed-point,
     in units of 2**lsb_exponent, and holds any sum of up to ``max_products`` products of
-    any codes; past that it wraps. Format names are taken as strings or as formats.
+    any codes; past that it wraps. Scalar names are taken as strings or as formats.
     """
 
     unit: ClassVar[str] = "dot"
 
-    a: Format
-    b: Format
+    a: Scalar
+    b: Scalar
     lanes: int
     max_products: int = 4096
     mapping: str = "lut"
@@ -69,8 +72,8 @@ class DotProduct:
         def __init__(
             self,
             *,
-            a: str | Format,
-            b: str | Format,
+            a: str | Scalar,
+            b: str | Scalar,
             lanes: int,
             max_products: int = 4096,
             mapping: str = "lut",

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hwgen.formats import Format
+from hwgen.formats import Scalar
 from optimizer.inference import BATCH, all_values
 from optimizer.network import Array, Network
 from optimizer.parallel import in_parallel
@@ -22,17 +22,17 @@ from optimizer.quantization import (
 )
 
 #: A format for each layer: activations, weights.
-Pairs = Mapping[str, tuple[Format, Format]]
+Pairs = Mapping[str, tuple[Scalar, Scalar]]
 
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
     """Activation scales and quantised weights by layer and format."""
 
-    activation_scales: Mapping[tuple[str, Format], np.float32]
-    weights: Mapping[tuple[str, Format], tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]
+    activation_scales: Mapping[tuple[str, Scalar], np.float32]
+    weights: Mapping[tuple[str, Scalar], tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]
 
-    def layer(self, name: str, a_format: Format, b_format: Format) -> LayerQuantization:
+    def layer(self, name: str, a_format: Scalar, b_format: Scalar) -> LayerQuantization:
         """The operands of one layer: a activations, b weights."""
         weight, scale = self.weights[name, b_format]
         return LayerQuantization(
@@ -47,7 +47,7 @@ class Calibration:
 def calibrate(
     network: Network,
     images: npt.NDArray[Any],
-    formats: Sequence[Format],
+    formats: Sequence[Scalar],
     workers: int | None = None,
 ) -> Calibration:
     """Scales and weights for ``formats``; ``images``: (N, C, H, W), the calibration images."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from hwgen import formats as number_formats
 from hwgen.errors import InputError
-from hwgen.formats import Format
+from hwgen.formats import Scalar
 from optimizer import inference, onnx_import, sensitivity, sizing
 from optimizer.calibration import Calibration, calibrate
 from optimizer.data import ImageData
@@ -41,7 +41,7 @@ class Settings:
     fps: float
     clock_mhz: float
     style: str
-    formats: tuple[Format, ...]
+    formats: tuple[Scalar, ...]
     max_drop: float
     resolution: float
     max_divergence: float
@@ -139,7 +139,7 @@ def explore(
     target: str,
     fps: float,
     clock_mhz: float = 50.0,
-    formats: Sequence[str | Format] | None = None,
+    formats: Sequence[str | Scalar] | None = None,
     style: str = "streaming",
     max_drop: float = 0.5,
     resolution: float = 0.05,
@@ -213,7 +213,7 @@ def explore(
         images = data.calibration_images[: settings.sensitivity_images]
         damages = sensitivity.measure(network, images, calibration, every, progress, workers)
 
-    def assign(group: int, a_format: Format, b_format: Format) -> tuple[LayerPlan, ...]:
+    def assign(group: int, a_format: Scalar, b_format: Scalar) -> tuple[LayerPlan, ...]:
         size, spec, lut = sized[group, a_format, b_format]
         return tuple(
             LayerPlan(

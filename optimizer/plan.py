@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cost_models.query import RESOURCES, Cost
-from hwgen.formats import Format
+from hwgen.formats import Scalar
 from hwgen.spec import DotProduct
 from optimizer.network import Layer
 from optimizer.sizing import LutRange, Size
@@ -75,7 +75,7 @@ class LayerPlan:
         return None if self.measured is None else self.measured.fmax_mhz.value
 
     @property
-    def formats(self) -> tuple[Format, Format]:
+    def formats(self) -> tuple[Scalar, Scalar]:
         """Of the activations and of the weights."""
         return self.spec.a, self.spec.b
 
@@ -142,7 +142,7 @@ class Plan:
         return sum(each) if self.style == "shared" else max(each)
 
     @property
-    def pairs(self) -> dict[str, tuple[Format, Format]]:
+    def pairs(self) -> dict[str, tuple[Scalar, Scalar]]:
         """Formats by layer: activations, weights."""
         return {layer.layer.name: layer.formats for layer in self.layers}
 

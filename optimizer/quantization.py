@@ -16,7 +16,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from hwgen.formats import Format
+from hwgen.formats import Scalar
 from optimizer.network import Array
 
 #: Candidate ranges as fractions of the absolute maximum.
@@ -34,8 +34,8 @@ class LayerQuantization:
     ``weight_scale``: float64 (output channels,); ``activation_scale``: float32.
     """
 
-    a_format: Format
-    b_format: Format
+    a_format: Scalar
+    b_format: Scalar
     activation_scale: np.float32
     weight: npt.NDArray[np.float64]
     weight_scale: npt.NDArray[np.float64]
@@ -47,7 +47,7 @@ class LayerQuantization:
 
 
 @lru_cache(maxsize=64)
-def _rounding_table(number_format: Format) -> Array:
+def _rounding_table(number_format: Scalar) -> Array:
     """The format's value for each upper half of a float32, with and without a rest.
 
     Index: the upper 16 bits of the float32, then one bit that tells whether any of the lower
@@ -65,7 +65,7 @@ def _rounding_table(number_format: Format) -> Array:
     return table
 
 
-def round_to(number_format: Format, values: Array) -> Array:
+def round_to(number_format: Scalar, values: Array) -> Array:
     """``number_format.quantize`` of float32 values of any shape, as float32, some 10x faster."""
     bits = np.ascontiguousarray(values, dtype=np.float32).view(np.uint32)
     index = (bits >> np.uint32(16)) << np.uint32(1)
@@ -73,7 +73,7 @@ def round_to(number_format: Format, values: Array) -> Array:
     return _rounding_table(number_format).take(index)
 
 
-def best_scales(number_format: Format, values: Array) -> npt.NDArray[np.float32]:
+def best_scales(number_format: Scalar, values: Array) -> npt.NDArray[np.float32]:
     """The scale with the smallest squared error for each column of ``values`` (rows, columns).
 
     A column of zeros gets the scale 1.
@@ -94,7 +94,7 @@ def best_scales(number_format: Format, values: Array) -> npt.NDArray[np.float32]
 
 
 def quantize_weight(
-    number_format: Format, weight: Array
+    number_format: Scalar, weight: Array
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Values of the format, float64 (dot length, channels), and scales, float64 (channels,)."""
     scales = best_scales(number_format, weight)
@@ -112,7 +112,7 @@ def activation_sample(values: Array, count: int = SAMPLE) -> Array:
     return nonzero[:, None]
 
 
-def activation_scale(number_format: Format, sample: Array) -> np.float32:
+def activation_scale(number_format: Scalar, sample: Array) -> np.float32:
     """The layer's scale from ``activation_sample``."""
     scale: np.float32 = best_scales(number_format, sample)[0]
     return scale

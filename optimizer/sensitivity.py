@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwgen.errors import InputError
-from hwgen.formats import Format
+from hwgen.formats import Scalar
 from optimizer.calibration import Calibration
 from optimizer.inference import all_values, resume
 from optimizer.network import Array, Network
@@ -39,11 +39,11 @@ BATCH = 16
 class Sensitivities:
     """Mean KL divergence in nats an image, by layer and format, of each operand alone."""
 
-    activations: Mapping[tuple[str, Format], float]
-    weights: Mapping[tuple[str, Format], float]
+    activations: Mapping[tuple[str, Scalar], float]
+    weights: Mapping[tuple[str, Scalar], float]
     images: int
 
-    def pair(self, layer: str, a_format: Format, b_format: Format) -> float:
+    def pair(self, layer: str, a_format: Scalar, b_format: Scalar) -> float:
         """Of both operands, as their sum."""
         return self.activations[layer, a_format] + self.weights[layer, b_format]
 
@@ -65,7 +65,7 @@ def measure(
     network: Network,
     images: npt.NDArray[Any],
     calibration: Calibration,
-    formats: Sequence[Format],
+    formats: Sequence[Scalar],
     progress: Callable[[str], None] = lambda text: None,
     workers: int | None = None,
 ) -> Sensitivities:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from hwgen.errors import InputError
-from hwgen.formats import Format
+from hwgen.formats import Scalar
 from hwgen.spec import MAX_LANES, MAX_PRODUCTS, DotProduct
 from optimizer.network import Layer
 
@@ -135,7 +135,7 @@ class Sizer:
         return self._known[spec]
 
     def best(
-        self, candidates: Sequence[Size], a_format: Format, b_format: Format
+        self, candidates: Sequence[Size], a_format: Scalar, b_format: Scalar
     ) -> tuple[Size, DotProduct, LutRange]:
         """The array, the spec of its units and the LUTs of all units."""
 

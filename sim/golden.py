@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from hwgen.formats import Format
+from hwgen.formats import Scalar
 from hwgen.spec import DotProduct
 from sim.stimulus import Stimulus
 
@@ -19,7 +19,7 @@ EXACT_FLOAT64 = 2**53
 _INT64_MAX = 2**63 - 1
 
 
-def fixed_point(number_format: Format, values: npt.ArrayLike) -> npt.NDArray[np.int64]:
+def fixed_point(number_format: Scalar, values: npt.ArrayLike) -> npt.NDArray[np.int64]:
     """Values of ``number_format`` (any shape, float64) as multiples of its smallest step.
 
     ValueError if a value is not one of the format's.
@@ -81,8 +81,8 @@ def trace(
 
 
 def matmul(
-    a_format: Format,
-    b_format: Format,
+    a_format: Scalar,
+    b_format: Scalar,
     a: npt.NDArray[np.float64],
     b: npt.NDArray[np.float64],
 ) -> npt.NDArray[np.float64]:

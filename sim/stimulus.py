@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hwgen.formats import Format
+from hwgen.formats import Scalar
 from hwgen.spec import DotProduct
 
 #: Cycles spent on driving the accumulator to one end of its range.
@@ -32,7 +32,7 @@ class Stimulus:
         return len(self.clear)
 
 
-def extreme_codes(number_format: Format) -> npt.NDArray[np.uint8]:
+def extreme_codes(number_format: Scalar) -> npt.NDArray[np.uint8]:
     """Codes at the format's edges: most negative, largest, the smallest step of either sign
     (a minifloat's smallest subnormal), zero of either sign, one step inside each bound."""
     step = 2.0**number_format.lsb_exponent

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from amaranth.hdl import Cat, Module, Signal, Value
 
-from hwgen.formats import Format, Integer
+from hwgen.formats import Integer, Minifloat, Scalar
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Operand:
     shift: Value | None = None
 
 
-def decode(m: Module, code: Value, number_format: Format, name: str) -> Operand:
+def decode(m: Module, code: Value, number_format: Scalar, name: str) -> Operand:
     """The fields of ``code`` (``number_format.bits`` wide), as signals named ``name``_….
 
     Subnormals need no special case: the significand carries its leading bit, which is one
@@ -31,6 +31,8 @@ def decode(m: Module, code: Value, number_format: Format, name: str) -> Operand:
     """
     if isinstance(number_format, Integer):
         return Operand(code.as_signed())
+    if not isinstance(number_format, Minifloat):
+        raise TypeError(f"no hardware decodes {number_format}")
     mantissa_bits, exponent_bits = number_format.mantissa_bits, number_format.exponent_bits
     mantissa = code[:mantissa_bits]
     exponent = code[mantissa_bits : mantissa_bits + exponent_bits]

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from hwgen.formats import Format, Minifloat
+from hwgen.formats import Minifloat, Scalar
 
 #: Formats of up to this many bits have all their values listed.
 LISTED_BITS = 8
 
 
-def facts(number_format: Format) -> dict[str, Any]:
+def facts(number_format: Scalar) -> dict[str, Any]:
     """Plain JSON types: widths, range, precision, special codes; for small formats all finite
     values, rising, each once.
 

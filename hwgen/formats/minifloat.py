@@ -1,47 +1,56 @@
 """Minifloats: binary floating-point formats of any shape up to 32 bits.
 
-A minifloat is data: exponent bits, mantissa bits, bias, sign or none, and which codes are
-special. Subnormals are always there. Families, and the ending of their names:
+A minifloat is data: exponent bits, mantissa bits, bias, sign or none, what the lowest codes
+are, and which codes are special. Families, and the ending of their names:
 
 - ``e4m3`` finite: every code is a number (*Post-Training Quantization with Low-precision
   Minifloats and Integers on FPGAs*, arXiv 2311.12359); the largest e4m3 is 480.
 - ``e4m3fn``: the all-ones code is NaN and nothing is infinite (OCP 8-bit Floating Point
   Specification, E4M3); the largest is 448.
-- ``e4m3fnuz``: the code of −0 is NaN, nothing is infinite, the bias is one larger.
+- ``e4m3fnuz``: the code of −0 is NaN, nothing is infinite, the bias is one larger. The finite
+  signed formats of IEEE P3109 are these: ``e4m3fnuz`` is Binary8p4sf.
+- ``e4m3ext``: as fnuz, and the largest code of each sign is infinite (P3109's extended
+  formats, Binary8p4se); without sign NaN is the all-ones code, infinity the one below.
 - ``e5m2ieee``: the all-ones exponent holds infinity and NaN (IEEE 754; OCP's E5M2, fp16, …).
 
-``ue4m3`` has no sign; ``e4m3b11`` has the bias 11.
+After that ``ns`` stands for no subnormals: numbers with exponent field zero are normal, but
+for code zero; ``nz`` for no zero either; ``b11`` and ``bn2`` for the biases 11 and −2.
+``ue4m3…`` has no sign. Three scale formats have plain names that are not finite: see ``STANDARD``.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from hwgen.errors import InputError
-from hwgen.formats.rounding import NEAREST_EVEN, round_to_integer, truncates
+from hwgen.formats.rounding import NEAREST_EVEN, STOCHASTIC, round_to_integer, truncates
+from hwgen.formats.scalar import SATURATE, SPECIAL, Floats, Integers, Scalar
 
 MAX_BITS = 32
-MIN_EXPONENT_BITS, MAX_EXPONENT_BITS = 1, 8
-MAX_MANTISSA_BITS = 23
-SPECIALS = ("finite", "fn", "fnuz", "ieee")
+MAX_EXPONENT_BITS, MAX_MANTISSA_BITS = 8, 23
+SPECIALS = ("finite", "fn", "fnuz", "ext", "ieee")
 #: Stands for the bias that the other fields imply; no format has it.
 USUAL_BIAS = 2**31
 
-#: What becomes of a number beyond the largest: the largest, or the format's infinity or NaN.
-SATURATE, SPECIAL = "saturate", "special"
-OVERFLOWS = (SATURATE, SPECIAL)
+#: Standards' plain names whose formats are not finite, and their systematic names: the
+#: exponent-only scale of OCP MX (code 0 is 2^−127, 0xFF is NaN), the scale of NVFP4, and
+#: UE5M3, whose all-ones code is NaN here; its other code book is ``ue5m3ieee``.
+STANDARD = {"e8m0": "ue8m0fnnz", "ue4m3": "ue4m3fn", "ue5m3": "ue5m3fn"}
+_PLAIN = {systematic: plain for plain, systematic in STANDARD.items()}
 
 
 @dataclass(frozen=True)
-class Minifloat:
+class Minifloat(Scalar):
     """Sign, ``exponent_bits`` and ``mantissa_bits``, from the top bit of the code down.
 
-    ``bias`` is by default the usual one, 2^(E−1)−1, or 2^(E−1) for ``fnuz``.
+    ``bias`` is by default the usual one, 2^(E−1)−1, or 2^(E−1) for ``fnuz`` and ``ext``. With
+    no exponent bits every number is subnormal: sign-magnitude fixed point. Without
+    ``subnormals`` the exponent field 0 is a binade like the others, but for code 0, which
+    is zero if ``zero`` says so.
     """
 
     exponent_bits: int
@@ -49,210 +58,233 @@ class Minifloat:
     bias: int = USUAL_BIAS
     signed: bool = True
     specials: str = "finite"
+    subnormals: bool = True
+    zero: bool = True
+    bits: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.specials not in SPECIALS:
             raise InputError(f"specials={self.specials!r}: use one of {', '.join(SPECIALS)}")
+        object.__setattr__(self, "bits", self.signed + self.exponent_bits + self.mantissa_bits)
         if self.bias == USUAL_BIAS:
             object.__setattr__(self, "bias", self._usual_bias)
+        # Without mantissa bits zero is the only subnormal: both descriptions say the same.
+        if self.mantissa_bits == 0 and self.zero:
+            object.__setattr__(self, "subnormals", True)
         if (
-            not MIN_EXPONENT_BITS <= self.exponent_bits <= MAX_EXPONENT_BITS
+            not 0 <= self.exponent_bits <= MAX_EXPONENT_BITS
             or not 0 <= self.mantissa_bits <= MAX_MANTISSA_BITS
-            or self.bits > MAX_BITS
+            or not 1 <= self.bits <= MAX_BITS
         ):
             raise InputError(
-                f"{self}: minifloats have {MIN_EXPONENT_BITS} to {MAX_EXPONENT_BITS} exponent "
-                f"bits and up to {MAX_MANTISSA_BITS} mantissa bits, such as e2m1 or e4m3"
+                f"{self}: minifloats have up to {MAX_EXPONENT_BITS} exponent bits and "
+                f"{MAX_MANTISSA_BITS} mantissa bits, such as e2m1, e4m3 or e0m3"
             )
         if not -256 <= self.bias <= 512:
             raise InputError(f"{self}: the bias is from -256 to 512")
-        if self._top < 1 or (self.specials == "fnuz" and not self.signed):
+        if self.subnormals and not self.zero:
+            raise InputError(f"{self}: with subnormals there is a zero")
+        if (self._top < 1 and self.zero) or (self.specials == "fnuz" and not self.signed):
             raise InputError(
                 f"{self}: fnuz formats have a sign, and the special codes of others leave a "
                 "number beside zero, such as e4m3fnuz or e2m1fn"
             )
+        if self._top < 0 or (not self.zero and self.specials in ("fnuz", "ext") and self.signed):
+            raise InputError(
+                f"{self}: {self.specials} takes the code of −0 or of all numbers, which a "
+                "format without zero needs, such as e8m0"
+            )
 
     @classmethod
     def parse(cls, name: str) -> Minifloat | None:
-        """The format called ``name``, or None if that is not a minifloat's name."""
         number = "(0|[1-9][0-9]{0,2})"
         match = re.fullmatch(
-            rf"(u?)e{number}m{number}(fnuz|fn|ieee|)(?:b(-?){number})?", name, re.ASCII
+            rf"(u?)e{number}m{number}(fnuz|fn|ieee|ext|finite|)(ns|nz|)(?:b([n-]?){number})?",
+            STANDARD.get(name, name),
+            re.ASCII,
         )
         if match is None:
             return None
-        unsigned, exponent_bits, mantissa_bits, specials, minus, bias = match.groups()
-        found = cls(
+        unsigned, exponent_bits, mantissa_bits, specials, lowest, minus, bias = match.groups()
+        return cls(
             int(exponent_bits),
             int(mantissa_bits),
-            USUAL_BIAS if bias is None else int(minus + bias),
-            not unsigned,
-            specials or "finite",
+            USUAL_BIAS if bias is None else int(bias) * (-1 if minus else 1),
+            signed=not unsigned,
+            specials=specials or "finite",
+            subnormals=not lowest,
+            zero=lowest != "nz",
         )
-        return found if str(found) == name else None
 
     def __str__(self) -> str:
-        sign = "" if self.signed else "u"
+        shape = f"{'' if self.signed else 'u'}e{self.exponent_bits}m{self.mantissa_bits}"
+        lowest = "" if self.subnormals else "ns" if self.zero else "nz"
+        bias = "" if self.bias == self._usual_bias else f"b{self.bias}".replace("-", "n")
         specials = "" if self.specials == "finite" else self.specials
-        bias = "" if self.bias == self._usual_bias else f"b{self.bias}"
-        return f"{sign}e{self.exponent_bits}m{self.mantissa_bits}{specials}{bias}"
+        name = f"{shape}{specials}{lowest}{bias}"
+        if name in STANDARD:  # That plain name is taken.
+            return f"{shape}finite"
+        return _PLAIN.get(name, name)
 
     @property
     def _usual_bias(self) -> int:
         half = 1 << max(self.exponent_bits - 1, 0)
-        return half if self.specials == "fnuz" else half - 1
-
-    @property
-    def bits(self) -> int:
-        """Width of a code."""
-        return int(self.signed) + self.exponent_bits + self.mantissa_bits
+        return half if self.specials in ("fnuz", "ext") else half - 1
 
     @property
     def lsb_exponent(self) -> int:
-        """Every value is a multiple of 2**lsb_exponent, the smallest subnormal."""
-        return 1 - self.bias - self.mantissa_bits
+        return self._lowest_binade - self.mantissa_bits
+
+    @property
+    def precision(self) -> int:
+        return self.mantissa_bits + 1
 
     @property
     def has_nan(self) -> bool:
-        """Some code is NaN."""
         return self.specials != "finite" and (self.specials != "ieee" or self.mantissa_bits > 0)
 
     @property
     def has_infinity(self) -> bool:
-        """Some code is infinite."""
-        return self.specials == "ieee"
+        return self.specials in ("ieee", "ext")
+
+    @property
+    def _lowest_binade(self) -> int:
+        """Exponent of the lowest binade that has the full precision or, of subnormals, the step."""
+        return 1 - self.bias if self.subnormals else -self.bias
+
+    @property
+    def _nan_at_minus_zero(self) -> bool:
+        return self.signed and self.specials in ("fnuz", "ext")
 
     @property
     def _top(self) -> int:
         """Code of the largest finite value."""
         codes = 1 << (self.exponent_bits + self.mantissa_bits)
-        reserved = {"finite": 0, "fnuz": 0, "fn": 1, "ieee": 1 << self.mantissa_bits}
+        reserved = {
+            "finite": 0,
+            "fnuz": 0,
+            "fn": 1,
+            "ext": 1 if self.signed else 2,
+            "ieee": 1 << self.mantissa_bits,
+        }
         return codes - 1 - reserved[self.specials]
 
     @property
     def max(self) -> float:
-        """Largest finite value."""
         return float(self._magnitudes(np.asarray(self._top)))
 
     @property
     def min(self) -> float:
-        """Smallest finite value: the most negative, or zero."""
-        return -self.max if self.signed else 0.0
+        return -self.max if self.signed else 0.0 if self.zero else self.smallest
 
     @property
-    def symmetric_max(self) -> float:
-        """Largest magnitude that both signs have: what a quantizer maps its range to."""
-        return self.max
+    def smallest(self) -> float:
+        return float(self._magnitudes(np.asarray(1 if self.zero else 0)))
 
     @property
-    def smallest_normal(self) -> float:
-        """Smallest positive value with the full precision."""
-        return float(np.ldexp(1.0, 1 - self.bias))
+    def smallest_normal(self) -> float | None:
+        """Smallest positive value with the full precision, if there is one."""
+        if not self.subnormals:
+            return self.smallest
+        return float(np.ldexp(1.0, 1 - self.bias)) if self.exponent_bits else None
 
-    def _magnitudes(self, codes: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    def _magnitudes(self, codes: Integers) -> Floats:
         """Values of codes without their sign bit, as if none were special."""
         mantissa = codes & ((1 << self.mantissa_bits) - 1)
         exponent = codes >> self.mantissa_bits
-        significand = np.where(exponent > 0, mantissa + (1 << self.mantissa_bits), mantissa)
-        steps = np.maximum(exponent, 1) - 1 + self.lsb_exponent
-        return np.asarray(np.ldexp(significand.astype(np.float64), steps))
+        hidden = 1 << self.mantissa_bits
+        if self.subnormals:
+            significand = np.where(exponent > 0, mantissa + hidden, mantissa)
+            exponent = np.maximum(exponent, 1) - 1
+        else:
+            significand = np.where((codes == 0) & self.zero, 0, mantissa + hidden)
+        return np.asarray(np.ldexp(significand.astype(np.float64), exponent + self.lsb_exponent))
 
-    def decode(self, codes: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """Codes (unsigned bit patterns, any shape) to their values, float64, exact."""
-        pattern = np.asarray(codes).astype(np.int64)
-        magnitude = pattern & ((1 << (self.exponent_bits + self.mantissa_bits)) - 1)
-        negative = (pattern >> (self.exponent_bits + self.mantissa_bits)) & 1 == 1
+    def _values(self, codes: Integers) -> Floats:
+        magnitude = codes & ((1 << (self.exponent_bits + self.mantissa_bits)) - 1)
+        negative = codes != magnitude
         values = self._magnitudes(magnitude)
-        if self.specials == "fn":
-            values = np.where(magnitude > self._top, np.nan, values)
-        elif self.specials == "ieee":
-            infinity = self._top + 1
-            values = np.where(magnitude == infinity, np.inf, values)
-            values = np.where(magnitude > infinity, np.nan, values)
-        elif self.specials == "fnuz":
+        if self.has_infinity:
+            values = np.where(magnitude == self._top + 1, np.inf, values)
+        if self._nan_at_minus_zero:
             values = np.where(negative & (magnitude == 0), np.nan, values)
+        elif self.has_nan:
+            values = np.where(magnitude > self._top + int(self.has_infinity), np.nan, values)
         return np.asarray(np.where(negative, -values, values))
 
-    def quantize(
+    def _codes(
         self,
-        values: npt.ArrayLike,
-        rounding: str = NEAREST_EVEN,
-        overflow: str = SATURATE,
-        *,
-        random_bits: npt.NDArray[np.integer] | None = None,
-        nan: float | None = None,
-    ) -> npt.NDArray[np.float64]:
-        """The format's value for each of ``values`` (any shape), float64: rounded, then clamped.
-
-        ``rounding``: one of ``rounding.MODES``; ``random_bits`` (uint32, same shape) for the
-        stochastic one. ``overflow``: numbers beyond the largest become the largest
-        (``saturate``) or the format's infinity or NaN (``special``). ``nan`` replaces NaN
-        where the format has none; without it such a NaN is an InputError.
+        numbers: Floats,
+        rounding: str,
+        overflow: str,
+        random_bits: npt.NDArray[np.integer] | None,
+    ) -> Integers:
+        """The sign of zero is kept where the format has it: a negative number that rounds to
+        zero becomes −0. NaN becomes the NaN code whose other bits are all ones (``fn``), zero
+        (``fnuz``, ``ext``), or the quiet one with an otherwise empty mantissa (``ieee``).
         """
-        if overflow not in OVERFLOWS:
-            raise InputError(f"overflow={overflow!r}: use one of {', '.join(OVERFLOWS)}")
-        if overflow == SPECIAL and self.specials == "finite":
-            raise InputError(f"{self} has neither infinity nor NaN: use overflow='saturate'")
-        numbers = np.asarray(values, dtype=np.float64)
         missing = np.isnan(numbers)
-        if missing.any() and not self.has_nan:
-            if nan is None:
-                raise InputError(
-                    f"{np.count_nonzero(missing)} of {numbers.size} values are NaN and {self} "
-                    "has no NaN: remove or replace them before encoding"
-                )
-            numbers = np.where(missing, nan, numbers)
-            missing = np.zeros_like(missing)
         # Numbers far beyond the range round like those just beyond it.
         bounded = np.clip(np.where(missing, 0.0, numbers), -4 * self.max, 4 * self.max)
         # frexp's exponent is floor(log2|x|) + 1, exactly, for subnormal float64 too.
-        binade = np.frexp(bounded)[1] - 1
-        step = np.maximum(binade - self.mantissa_bits, self.lsb_exponent)
-        scaled = round_to_integer(np.ldexp(bounded, -step), rounding, random_bits)
-        rounded = np.ldexp(scaled, step)
-        beyond = np.abs(rounded) > self.max
-        result = np.clip(rounded, self.min, self.max)
-        if overflow == SPECIAL:
-            # Rounding toward zero stops at the largest value; an infinity stays one.
-            lost = beyond & (np.isinf(numbers) | ~truncates(rounding, numbers))
-            special = np.copysign(np.inf, numbers) if self.has_infinity else np.nan
-            result = np.where(lost, special, result)
-        result = np.where(missing, np.nan, result)
-        if self.specials == "fnuz" or not self.signed:
-            result = np.where(result == 0, 0.0, result)
-        return np.asarray(result)
-
-    def encode(
-        self,
-        values: npt.ArrayLike,
-        rounding: str = NEAREST_EVEN,
-        overflow: str = SATURATE,
-        **options: Any,
-    ) -> npt.NDArray[Any]:
-        """Values (any shape) to codes: uint8, uint16 or uint32; arguments as for ``quantize``.
-
-        The sign of zero is kept where the format has it: a negative value that rounds to zero
-        becomes −0. NaN becomes the NaN code whose other bits are all ones (``fn``), zero
-        (``fnuz``), or the quiet one with an otherwise empty mantissa (``ieee``).
-        """
-        quantized = self.quantize(values, rounding, overflow, **options)
-        finite = np.where(np.isfinite(quantized), quantized, 0.0)
+        binade = np.where(bounded == 0, self._lowest_binade, np.frexp(bounded)[1] - 1)
+        binade = np.maximum(binade, self._lowest_binade)
+        scaled = np.ldexp(bounded, self.mantissa_bits - binade)
         # A positive code, read as an integer, counts the values below it, so a binade that
         # starts at 2^k steps holds 2^M codes whatever k is.
-        exponent = np.where(finite == 0, self.lsb_exponent, np.frexp(finite)[1] - 1)
-        step = np.maximum(exponent - self.mantissa_bits, self.lsb_exponent)
-        significand = np.abs(np.ldexp(finite, -step)).astype(np.int64)
-        code = ((step - self.lsb_exponent).astype(np.int64) << self.mantissa_bits) + significand
-        sign = np.signbit(quantized).astype(np.int64) << (self.bits - 1) if self.signed else 0
-        if self.specials == "fnuz":
-            code = np.where(np.isnan(quantized), 1 << (self.bits - 1), code | sign)
+        base = (binade - self._lowest_binade).astype(np.int64) << self.mantissa_bits
+        if not self.subnormals:
+            base -= 1 << self.mantissa_bits
+        significand = np.abs(round_to_integer(scaled, rounding, random_bits)).astype(np.int64)
+        if self.mantissa_bits == 0 and rounding == NEAREST_EVEN:
+            # Without mantissa bits the even one of two codes is not the even significand.
+            significand = np.where(np.abs(scaled) == 1.5, 1 + ((base + 1) & 1), significand)
+        code = base + significand
+        if not self.subnormals and self.zero:
+            below = np.abs(bounded) < self.smallest
+            gap = self._above_zero(bounded, rounding, random_bits)
+            code = np.where(below, gap, np.maximum(code, 1))
+        negative = np.signbit(numbers)
+        if not self.signed:
+            # Nothing is below the smallest: what rounds below it, or to a zero that is not there.
+            outside = np.where(self.zero, negative & (code > 0), numbers <= 0)
+            if overflow == SPECIAL and self.has_nan:
+                missing |= outside
+            code = np.where(outside, 0, code)
+        code = np.maximum(code, 0)
+        beyond = code > self._top
+        code = np.minimum(code, self._top)
+        nan_code = self._nan_code
+        if overflow != SATURATE:
+            # Rounding toward zero stops at the largest value; an infinity stays one.
+            lost = np.isinf(numbers) & beyond
+            if overflow == SPECIAL:
+                lost |= beyond & ~truncates(rounding, numbers)
+            code = np.where(lost, self._top + 1 if self.has_infinity else nan_code, code)
+            missing |= lost & (not self.has_infinity)
+        if self.signed:
+            sign = negative.astype(np.int64) << (self.bits - 1)
+            code = np.where(self._nan_at_minus_zero & (code == 0), 0, code | sign)
+        return np.asarray(np.where(missing, nan_code, code))
+
+    def _above_zero(
+        self, numbers: Floats, rounding: str, random_bits: npt.NDArray[np.integer] | None
+    ) -> Integers:
+        """Code, 0 or 1, of numbers between zero and the smallest, where nothing lies between."""
+        magnitude = np.abs(numbers)
+        if rounding == STOCHASTIC:
+            place = magnitude / self.smallest
         else:
-            nan_code = (
-                self._top + 1 + (1 << (self.mantissa_bits - 1) if self.has_infinity else 0)
-                if self.has_nan
-                else 0
-            )
-            code = np.where(np.isinf(quantized), self._top + 1, code)
-            code = np.where(np.isnan(quantized), nan_code, code) | sign
-        width = np.uint8 if self.bits <= 8 else np.uint16 if self.bits <= 16 else np.uint32
-        return np.asarray(code, dtype=width)
+            # Only where a number lies, beside the middle, counts; a quotient would be rounded.
+            middle = self.smallest / 2
+            place = ((magnitude > 0) * 1.0 + (magnitude >= middle) + (magnitude > middle)) / 4
+        rounded = round_to_integer(np.copysign(place, numbers), rounding, random_bits)
+        return np.abs(rounded).astype(np.int64)
+
+    @property
+    def _nan_code(self) -> int:
+        if self._nan_at_minus_zero:
+            return 1 << (self.bits - 1)
+        quiet = 1 << (self.mantissa_bits - 1) if self.specials == "ieee" and self.has_nan else 0
+        # Without sign, "ext" has infinity between the largest number and NaN.
+        return self._top + 1 + quiet + int(self.specials == "ext")

@@ -19,22 +19,42 @@ MODES = (NEAREST_EVEN, NEAREST_AWAY, TOWARD_ZERO, UP, DOWN, STOCHASTIC)
 RANDOM_BITS = 32
 
 
+def check_mode(
+    mode: str, random_bits: npt.NDArray[np.integer] | None, shape: tuple[int, ...]
+) -> None:
+    """InputError for an unknown mode, or random bits that are missing, not of ``shape``, not
+    whole numbers below 2^32, or given without use."""
+    if mode not in MODES:
+        raise InputError(f"rounding={mode!r}: use one of {', '.join(MODES)}")
+    if (mode == STOCHASTIC) != (random_bits is not None):
+        raise InputError(
+            f"rounding={mode!r}: random_bits belong to {STOCHASTIC!r} rounding, and to no other"
+        )
+    if random_bits is None:
+        return
+    drawn = np.asarray(random_bits)
+    if drawn.shape != shape or not np.issubdtype(drawn.dtype, np.integer):
+        raise InputError(
+            f"random_bits of shape {drawn.shape} and type {drawn.dtype}: give whole numbers "
+            f"below 2^{RANDOM_BITS} of the values' shape {shape}"
+        )
+    if drawn.size and (drawn.min() < 0 or int(drawn.max()) >> RANDOM_BITS):
+        raise InputError(
+            f"random_bits from {drawn.min()} to {drawn.max()}: give whole numbers from 0 to "
+            f"2^{RANDOM_BITS} - 1"
+        )
+
+
 def round_to_integer(
     values: npt.NDArray[np.float64],
     mode: str = NEAREST_EVEN,
     random_bits: npt.NDArray[np.integer] | None = None,
 ) -> npt.NDArray[np.float64]:
-    """``values`` (any shape, float64) rounded to whole numbers.
+    """``values`` (any shape, float64) rounded to whole numbers; see ``check_mode``.
 
-    ``stochastic`` rounds up with the probability of the fraction: the fraction and
-    ``random_bits`` (whole numbers below 2^32, of the values' shape) are added as 32-bit
-    fractions, and the carry decides. InputError for an unknown mode, or random bits that are
-    missing or given without use.
+    ``stochastic`` rounds up with the probability of the fraction: the fraction, cut
+    to 32 bits, and ``random_bits`` are added, and the carry decides.
     """
-    if (mode == STOCHASTIC) != (random_bits is not None):
-        raise InputError(
-            f"rounding={mode!r}: random_bits belong to {STOCHASTIC!r} rounding, and to no other"
-        )
     if mode == NEAREST_EVEN:
         return np.rint(values)
     if mode == NEAREST_AWAY:
@@ -46,17 +66,12 @@ def round_to_integer(
         return np.ceil(values)
     if mode == DOWN:
         return np.floor(values)
-    if mode == STOCHASTIC and random_bits is not None:
-        drawn = np.asarray(random_bits)
-        if drawn.shape != values.shape or not np.issubdtype(drawn.dtype, np.integer):
-            raise InputError(
-                f"random_bits of shape {drawn.shape} and type {drawn.dtype}: give whole numbers "
-                f"below 2^{RANDOM_BITS} of the values' shape {values.shape}"
-            )
-        floor = np.floor(values)
-        carry = np.ldexp(values - floor, RANDOM_BITS) + drawn >= 2.0**RANDOM_BITS
-        return np.asarray(floor + carry)
-    raise InputError(f"rounding={mode!r}: use one of {', '.join(MODES)}")
+    check_mode(mode, random_bits, values.shape)
+    floor = np.floor(values)
+    # A fraction so near to one that the difference rounds to it is still below it.
+    fraction = np.minimum(np.floor(np.ldexp(values - floor, RANDOM_BITS)), 2.0**RANDOM_BITS - 1)
+    carry = fraction + np.asarray(random_bits) >= 2.0**RANDOM_BITS
+    return np.asarray(floor + carry)
 
 
 def truncates(mode: str, values: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:

@@ -1,0 +1,356 @@
+"""What all scalar formats share: codes in, values out, and the way back.
+
+A scalar format is a frozen dataclass that says what each code means (``_values``) and which
+code a number rounds to (``_codes``). Everything else is here: checks of what is given, NaN,
+work in pieces that fit the cache, and tables for small formats, which are made with the same
+two methods.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from hwgen.errors import InputError
+from hwgen.formats.rounding import NEAREST_EVEN, STOCHASTIC, check_mode
+
+#: What becomes of a number beyond the largest: the largest; the format's infinity or NaN; or
+#: that for infinities only (P3109: SatFinite, OvfInf, SatPropagate; OFP8 has the first two).
+SATURATE, SPECIAL, PROPAGATE = "saturate", "special", "propagate"
+OVERFLOWS = (SATURATE, SPECIAL, PROPAGATE)
+
+#: Numbers worked on at a time, so that temporaries stay in the cache and memory stays small.
+CHUNK = 2**15
+#: From this many values on, a table for encoding is worth making.
+WORTH_A_TABLE = 2**12
+#: Formats of up to this many bits are decoded by table.
+DECODED_BY_TABLE = 16
+#: Bits of a float32 that may index a table for encoding, a bit for the rest among them.
+MAX_KEY_BITS = 19
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+
+class Scalar(ABC):
+    """A number format of single numbers.
+
+    A code is the bit pattern as an unsigned integer, a value is a float64. ``str`` of a
+    format is its name, and ``hwgen.parse`` of that is the format again.
+    """
+
+    #: Width of a code.
+    bits: int
+    #: There is a sign bit.
+    signed: bool
+
+    @classmethod
+    @abstractmethod
+    def parse(cls, name: str) -> Self | None:
+        """The format called ``name``, or None if that is not the name of one of this kind."""
+
+    @property
+    @abstractmethod
+    def lsb_exponent(self) -> int:
+        """Every value is a multiple of 2**lsb_exponent."""
+
+    @property
+    @abstractmethod
+    def precision(self) -> int:
+        """Significant bits that a value has at most."""
+
+    @property
+    @abstractmethod
+    def max(self) -> float:
+        """Largest finite value."""
+
+    @property
+    @abstractmethod
+    def min(self) -> float:
+        """Smallest finite value: the most negative one, or the smallest without sign."""
+
+    @property
+    @abstractmethod
+    def smallest(self) -> float:
+        """Smallest magnitude that is not zero."""
+
+    @property
+    def symmetric_max(self) -> float:
+        """Largest magnitude that both signs have: what a quantizer maps its range to."""
+        return self.max
+
+    @property
+    def has_nan(self) -> bool:
+        """Some code is NaN."""
+        return False
+
+    @property
+    def has_infinity(self) -> bool:
+        """Some code is infinite."""
+        return False
+
+    @abstractmethod
+    def _values(self, codes: Integers) -> Floats:
+        """Values of codes of any shape, from 0 to 2^bits − 1."""
+
+    @abstractmethod
+    def _codes(
+        self,
+        numbers: Floats,
+        rounding: str,
+        overflow: str,
+        random_bits: npt.NDArray[np.integer] | None,
+    ) -> Integers:
+        """Codes of numbers of one dimension, infinities among them; no NaN without a code."""
+
+    @property
+    def code_dtype(self) -> np.dtype[Any]:
+        """The unsigned integer type that ``encode`` returns."""
+        return np.dtype(np.uint8 if self.bits <= 8 else np.uint16 if self.bits <= 16 else np.uint32)
+
+    def decode(self, codes: npt.ArrayLike, dtype: npt.DTypeLike = np.float64) -> npt.NDArray[Any]:
+        """Codes (unsigned integers, any shape) to their values, exact.
+
+        ``dtype``: float64, or float32 for a format whose values all are float32 numbers.
+        InputError for codes that the format does not have.
+        """
+        patterns = _whole_codes(codes, self)
+        if np.dtype(dtype) not in (np.float64, np.float32):
+            raise InputError(f"dtype={np.dtype(dtype)}: use float64 or float32")
+        if self.bits <= DECODED_BY_TABLE:
+            # The codes are known to be in range; clipping is numpy's fastest check.
+            table = _value_table(self, np.dtype(dtype).name)
+            return np.asarray(table.take(patterns, mode="clip"))
+        values = np.empty(patterns.shape, dtype)
+
+        def work(piece: slice) -> None:
+            found = self._values(patterns.reshape(-1)[piece].astype(np.int64))
+            values.reshape(-1)[piece] = found
+
+        _in_pieces(patterns.size, work)
+        return values
+
+    def quantize(
+        self,
+        values: npt.ArrayLike,
+        rounding: str = NEAREST_EVEN,
+        overflow: str = SATURATE,
+        *,
+        random_bits: npt.NDArray[np.integer] | None = None,
+        nan: float | None = None,
+        dtype: npt.DTypeLike = np.float64,
+    ) -> npt.NDArray[Any]:
+        """The format's value for each of ``values`` (any shape): rounded, then clamped.
+
+        Arguments as for ``encode`` and, ``dtype``, for ``decode``.
+        """
+        codes = self.encode(values, rounding, overflow, random_bits=random_bits, nan=nan)
+        return self.decode(codes, dtype)
+
+    def encode(
+        self,
+        values: npt.ArrayLike,
+        rounding: str = NEAREST_EVEN,
+        overflow: str = SATURATE,
+        *,
+        random_bits: npt.NDArray[np.integer] | None = None,
+        nan: float | None = None,
+    ) -> npt.NDArray[Any]:
+        """Values (real numbers, any shape) to codes: uint8, uint16 or uint32.
+
+        ``rounding``: one of ``rounding.MODES``; ``random_bits`` (whole numbers below 2^32, of
+        the values' shape) for the stochastic one. ``overflow``: numbers that round beyond the
+        largest become the largest (``saturate``), the format's infinity or else NaN
+        (``special``), or that only if they are infinite (``propagate``). The sign of zero is
+        kept where the format has it. ``nan`` replaces NaN where the format has none; without
+        it such a NaN is an InputError.
+        """
+        if overflow not in OVERFLOWS:
+            raise InputError(f"overflow={overflow!r}: use one of {', '.join(OVERFLOWS)}")
+        if overflow != SATURATE and not (self.has_infinity or self.has_nan):
+            raise InputError(f"{self} has neither infinity nor NaN: use overflow='saturate'")
+        numbers = _real_numbers(values)
+        check_mode(rounding, random_bits, numbers.shape)
+        if nan is not None and np.isnan(nan):
+            raise InputError("nan: give a number to put in the place of NaN")
+        flat = numbers.reshape(-1)
+        drawn = None if random_bits is None else np.asarray(random_bits).reshape(-1)
+        codes = np.empty(numbers.size, self.code_dtype)
+        key_bits = _key_bits(self)
+        table = None
+        if numbers.size >= WORTH_A_TABLE and rounding != STOCHASTIC and key_bits is not None:
+            table = _code_table(self, rounding, overflow, key_bits)
+
+        def work(piece: slice) -> None:
+            part = flat[piece]
+            missing = np.isnan(part)
+            if not self.has_nan and missing.any():
+                if nan is None:
+                    raise InputError(
+                        f"{np.count_nonzero(np.isnan(flat))} of {flat.size} values are NaN and "
+                        f"{self} has no NaN: remove or replace them before encoding"
+                    )
+                part = np.where(missing, nan, part.astype(np.float64))
+            if table is not None and key_bits is not None:
+                keys = _keys(part, key_bits)
+                np.take(table, keys, out=codes[piece], mode="clip")
+            else:
+                random = None if drawn is None else drawn[piece]
+                found = self._codes(part.astype(np.float64), rounding, overflow, random)
+                codes[piece] = found
+
+        _in_pieces(flat.size, work)
+        return codes.reshape(numbers.shape)
+
+    def finite_values(self) -> Floats:
+        """All finite values, rising, each once; for formats of up to 16 bits."""
+        if self.bits > DECODED_BY_TABLE:
+            raise InputError(f"{self} has 2^{self.bits} codes: too many to list")
+        values = _value_table(self, "float64")
+        # Adding zero makes −0 and 0 the one value that they are.
+        return np.unique(values[np.isfinite(values)] + 0.0)
+
+    def significands(self, codes: npt.ArrayLike) -> tuple[Integers, Integers]:
+        """Whole numbers s and e of the codes' shape with value = s·2^e, for exact arithmetic.
+
+        ``s`` has at most ``precision`` bits and a sign; zero is 0·2^0. InputError for codes of
+        infinities and NaN, which have none.
+        """
+        values = self.decode(codes)
+        if not np.isfinite(values).all():
+            raise InputError(f"some codes of {self} are infinite or NaN: they have no significand")
+        fraction, exponent = np.frexp(values)
+        whole = np.ldexp(fraction, self.precision).astype(np.int64)
+        return whole, np.where(whole == 0, 0, exponent.astype(np.int64) - self.precision)
+
+
+def _in_pieces(size: int, work: Callable[[slice], None]) -> None:
+    for first in range(0, size, CHUNK):
+        work(slice(first, first + CHUNK))
+
+
+def _whole_codes(codes: npt.ArrayLike, number_format: Scalar) -> npt.NDArray[np.integer]:
+    """``codes`` as an integer array; InputError if one is not a code of the format."""
+    given = np.asarray(codes)
+    if given.size == 0 and given.dtype == np.float64:
+        given = given.astype(np.uint8)  # An empty list has numpy's default type.
+    count = 1 << number_format.bits
+    if not np.issubdtype(given.dtype, np.integer) or (
+        np.iinfo(given.dtype).max >= count or np.iinfo(given.dtype).min < 0
+    ):
+        whole = np.issubdtype(given.dtype, np.integer)
+        if not whole or (given.size and (given.min() < 0 or given.max() >= count)):
+            raise InputError(
+                f"codes of {number_format} are whole numbers from 0 to {count - 1}, got "
+                + (f"{given.min()} to {given.max()}" if whole else f"type {given.dtype}")
+            )
+    return given
+
+
+def _real_numbers(values: npt.ArrayLike) -> npt.NDArray[np.float32] | Floats:
+    """``values`` as float32 if they are of that type or narrower, else float64; exact.
+
+    InputError for what is not a real number, or is not exactly a float64.
+    """
+    given = np.asarray(values)
+    if given.dtype in (np.float64, np.float32):
+        return given
+    if given.dtype == np.float16 or given.dtype.kind == "b":
+        return given.astype(np.float32)
+    if given.dtype.kind in "iu":
+        numbers = given.astype(np.float64)
+        # Every whole number below 2^53 is a float64; past that, going back must agree.
+        far = np.abs(numbers) > 2.0**53
+        if far.any() and [int(v) for v in numbers[far]] != given[far].tolist():
+            raise InputError(
+                "some whole numbers beyond 2^53 are no float64, and would be rounded twice: "
+                "give numbers that a float64 holds"
+            )
+        return numbers
+    if given.dtype.kind == "O":
+        raise InputError(
+            "values must be an array of real numbers: whole numbers beyond 64 bits, text and "
+            "lists of different lengths are not"
+        )
+    if given.dtype.kind not in "cSUMm" and np.can_cast(given.dtype, np.float64, "safe"):
+        return given.astype(np.float64)  # The types of ml_dtypes.
+    raise InputError(
+        f"values of type {given.dtype}: give real numbers of at most 64 bits, such as float32"
+    )
+
+
+@lru_cache(maxsize=128)
+def _value_table(number_format: Scalar, dtype: str) -> npt.NDArray[Any]:
+    """The value of every code."""
+    values = number_format._values(np.arange(1 << number_format.bits))
+    with np.errstate(over="ignore"):
+        table = values.astype(dtype)
+    if not np.array_equal(table, values, equal_nan=True):
+        raise InputError(f"some values of {number_format} are no {dtype}: use float64")
+    table.flags.writeable = False
+    return table
+
+
+@lru_cache(maxsize=512)
+def _key_bits(number_format: Scalar) -> int | None:
+    """How many of a float32's upper bits, and one for the rest, decide the code; None if too
+    many.
+
+    Codes change at values and half-way between them. All of those have ``precision`` + 1
+    significant bits and are multiples of half the smallest step; the mantissa bits in the key
+    must tell them apart, among normal and among subnormal float32.
+    """
+    if 1 + 8 + number_format.precision + 1 > MAX_KEY_BITS or number_format.max > 2.0**127:
+        return None
+    half = number_format.lsb_exponent - 1
+    key_bits = 1 + 8 + max(number_format.precision, -126 - half) + 1
+    return key_bits if key_bits <= MAX_KEY_BITS else None
+
+
+@lru_cache(maxsize=128)
+def _code_table(
+    number_format: Scalar, rounding: str, overflow: str, key_bits: int
+) -> npt.NDArray[Any]:
+    """The code for each key; of NaN, for formats without it, what nobody asks for."""
+    keys = np.arange(1 << key_bits, dtype=np.uint32)
+    rest = 33 - key_bits
+    # With the last bit set a key stands for all numbers between two that have it clear.
+    patterns = (keys >> 1 << rest) | (keys & 1) << (rest - 1)
+    with np.errstate(invalid="ignore"):  # Signalling NaNs.
+        inputs = patterns.view(np.float32).astype(np.float64)
+    if not number_format.has_nan:
+        inputs[np.isnan(inputs)] = number_format.max
+    codes = number_format._codes(inputs, rounding, overflow, None)
+    table = codes.astype(number_format.code_dtype)
+    table.flags.writeable = False
+    return table
+
+
+def _keys(numbers: npt.NDArray[np.float32] | Floats, key_bits: int) -> npt.NDArray[np.intp]:
+    """The index into ``_code_table`` of each number."""
+    rest = np.uint32(33 - key_bits)
+    patterns = _to_odd(numbers) if numbers.dtype == np.float64 else numbers.view(np.uint32)
+    keys = patterns >> rest
+    keys <<= np.uint32(1)
+    keys |= (patterns & ((np.uint32(1) << rest) - np.uint32(1))) != 0
+    return keys.astype(np.intp)
+
+
+def _to_odd(numbers: npt.NDArray[Any]) -> npt.NDArray[np.uint32]:
+    """float64 as the bits of float32, rounded to odd: what is inexact ends in a one.
+
+    Rounding that to fewer bits is the same as rounding the number itself (Boldo and
+    Melquiond, *Emulation of FMA and Correctly Rounded Sums*).
+    """
+    with np.errstate(over="ignore", under="ignore"):
+        nearest = numbers.astype(np.float32)
+    back = nearest.astype(np.float64)
+    patterns = nearest.view(np.uint32)
+    patterns -= np.abs(back) > np.abs(numbers)
+    patterns |= back != numbers
+    return patterns
