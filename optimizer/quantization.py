@@ -11,7 +11,7 @@ in every format, so they do not choose between ranges).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -46,33 +46,6 @@ class LayerQuantization:
         return self.weight_scale * float(self.activation_scale)
 
 
-@lru_cache(maxsize=64)
-def _rounding_table(number_format: Scalar) -> Array:
-    """The format's value for each upper half of a float32, with and without a rest.
-
-    Index: the upper 16 bits of the float32, then one bit that tells whether any of the lower
-    16 is set. A format of at most 8 bits has its values and their midpoints among the numbers
-    whose lower 16 bits are zero, so that no more needs to be known: the table is exactly
-    ``number_format.quantize`` on all float32 (checked in the tests).
-    """
-    index = np.arange(2**17, dtype=np.uint32)
-    inputs = ((index >> 1) << 16 | (index & 1) << 15).astype(np.uint32).view(np.float32)
-    # A NaN stays one, so that it is seen in the result and not taken for a number.
-    table = np.full(len(inputs), np.nan, np.float32)
-    numbers = ~np.isnan(inputs)
-    table[numbers] = number_format.quantize(inputs[numbers])
-    table.flags.writeable = False
-    return table
-
-
-def round_to(number_format: Scalar, values: Array) -> Array:
-    """``number_format.quantize`` of float32 values of any shape, as float32, some 10x faster."""
-    bits = np.ascontiguousarray(values, dtype=np.float32).view(np.uint32)
-    index = (bits >> np.uint32(16)) << np.uint32(1)
-    index |= (bits & np.uint32(0xFFFF)) != 0
-    return _rounding_table(number_format).take(index)
-
-
 def best_scales(number_format: Scalar, values: Array) -> npt.NDArray[np.float32]:
     """The scale with the smallest squared error for each column of ``values`` (rows, columns).
 
@@ -84,7 +57,7 @@ def best_scales(number_format: Scalar, values: Array) -> npt.NDArray[np.float32]
     best, lowest = full, np.full(full.shape, np.inf)
     for factor in SHRINK:
         scale = full * factor
-        error = round_to(number_format, values / scale)
+        error = number_format.quantize(values / scale, dtype=np.float32)
         error *= scale
         error -= values
         squared = np.einsum("ij,ij->j", error, error)
@@ -98,8 +71,7 @@ def quantize_weight(
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Values of the format, float64 (dot length, channels), and scales, float64 (channels,)."""
     scales = best_scales(number_format, weight)
-    values = round_to(number_format, weight / scales)
-    return values.astype(np.float64), scales.astype(np.float64)
+    return number_format.quantize(weight / scales), scales.astype(np.float64)
 
 
 def activation_sample(values: Array, count: int = SAMPLE) -> Array:

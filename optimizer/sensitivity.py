@@ -29,7 +29,6 @@ from optimizer.inference import all_values, resume
 from optimizer.network import Array, Network
 from optimizer.operators import layer_operand
 from optimizer.parallel import in_parallel
-from optimizer.quantization import round_to
 
 #: Images a batch: twice that of inference, since here the steps are many and short.
 BATCH = 16
@@ -105,7 +104,7 @@ def measure(
             operand, shape = layer_operand(node, x)
             for j, f in enumerate(formats):
                 scale = calibration.activation_scales[node.name, f]
-                rounded, _ = layer_operand(node, round_to(f, x / scale) * scale)
+                rounded, _ = layer_operand(node, f.quantize(x / scale, dtype=np.float32) * scale)
                 found[i, j, 0] = damage(node.name, rounded, network.weight(node.name), shape)
                 found[i, j, 1] = damage(node.name, operand, dequantized[node.name, f], shape)
         return found

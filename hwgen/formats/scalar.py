@@ -120,13 +120,11 @@ class Scalar(ABC):
         InputError for codes that the format does not have.
         """
         patterns = _whole_codes(codes, self)
-        if np.dtype(dtype) not in (np.float64, np.float32):
-            raise InputError(f"dtype={np.dtype(dtype)}: use float64 or float32")
         if self.bits <= DECODED_BY_TABLE:
             # The codes are known to be in range; clipping is numpy's fastest check.
-            table = _value_table(self, np.dtype(dtype).name)
+            table = _value_table(self, _float_type(dtype))
             return np.asarray(table.take(patterns, mode="clip"))
-        values = np.empty(patterns.shape, dtype)
+        values = np.empty(patterns.shape, _float_type(dtype))
 
         def work(piece: slice) -> None:
             found = self._values(patterns.reshape(-1)[piece].astype(np.int64))
@@ -149,8 +147,7 @@ class Scalar(ABC):
 
         Arguments as for ``encode`` and, ``dtype``, for ``decode``.
         """
-        codes = self.encode(values, rounding, overflow, random_bits=random_bits, nan=nan)
-        return self.decode(codes, dtype)
+        return self._rounded(values, rounding, overflow, random_bits, nan, _float_type(dtype))
 
     def encode(
         self,
@@ -170,6 +167,18 @@ class Scalar(ABC):
         kept where the format has it. ``nan`` replaces NaN where the format has none; without
         it such a NaN is an InputError.
         """
+        return self._rounded(values, rounding, overflow, random_bits, nan, None)
+
+    def _rounded(
+        self,
+        values: npt.ArrayLike,
+        rounding: str,
+        overflow: str,
+        random_bits: npt.NDArray[np.integer] | None,
+        nan: float | None,
+        dtype: np.dtype[Any] | None,
+    ) -> npt.NDArray[Any]:
+        """Codes of ``values`` or, with ``dtype``, their values."""
         if overflow not in OVERFLOWS:
             raise InputError(f"overflow={overflow!r}: use one of {', '.join(OVERFLOWS)}")
         if overflow != SATURATE and not (self.has_infinity or self.has_nan):
@@ -180,11 +189,11 @@ class Scalar(ABC):
             raise InputError("nan: give a number to put in the place of NaN")
         flat = numbers.reshape(-1)
         drawn = None if random_bits is None else np.asarray(random_bits).reshape(-1)
-        codes = np.empty(numbers.size, self.code_dtype)
+        found = np.empty(numbers.size, dtype or self.code_dtype)
         key_bits = _key_bits(self)
         table = None
         if numbers.size >= WORTH_A_TABLE and rounding != STOCHASTIC and key_bits is not None:
-            table = _code_table(self, rounding, overflow, key_bits)
+            table = _rounding_table(self, rounding, overflow, key_bits, dtype)
 
         def work(piece: slice) -> None:
             part = flat[piece]
@@ -197,21 +206,20 @@ class Scalar(ABC):
                     )
                 part = np.where(missing, nan, part.astype(np.float64))
             if table is not None and key_bits is not None:
-                keys = _keys(part, key_bits)
-                np.take(table, keys, out=codes[piece], mode="clip")
-            else:
-                random = None if drawn is None else drawn[piece]
-                found = self._codes(part.astype(np.float64), rounding, overflow, random)
-                codes[piece] = found
+                np.take(table, _keys(part, key_bits), out=found[piece], mode="clip")
+                return
+            random = None if drawn is None else drawn[piece]
+            codes = self._codes(part.astype(np.float64), rounding, overflow, random)
+            found[piece] = codes if dtype is None else self.decode(codes, dtype)
 
         _in_pieces(flat.size, work)
-        return codes.reshape(numbers.shape)
+        return found.reshape(numbers.shape)
 
     def finite_values(self) -> Floats:
         """All finite values, rising, each once; for formats of up to 16 bits."""
         if self.bits > DECODED_BY_TABLE:
             raise InputError(f"{self} has 2^{self.bits} codes: too many to list")
-        values = _value_table(self, "float64")
+        values = _value_table(self, np.dtype(np.float64))
         # Adding zero makes −0 and 0 the one value that they are.
         return np.unique(values[np.isfinite(values)] + 0.0)
 
@@ -227,6 +235,13 @@ class Scalar(ABC):
         fraction, exponent = np.frexp(values)
         whole = np.ldexp(fraction, self.precision).astype(np.int64)
         return whole, np.where(whole == 0, 0, exponent.astype(np.int64) - self.precision)
+
+
+def _float_type(dtype: npt.DTypeLike) -> np.dtype[Any]:
+    found = np.dtype(dtype)
+    if found not in (np.float64, np.float32):
+        raise InputError(f"dtype={found}: use float64 or float32")
+    return found
 
 
 def _in_pieces(size: int, work: Callable[[slice], None]) -> None:
@@ -285,7 +300,7 @@ def _real_numbers(values: npt.ArrayLike) -> npt.NDArray[np.float32] | Floats:
 
 
 @lru_cache(maxsize=128)
-def _value_table(number_format: Scalar, dtype: str) -> npt.NDArray[Any]:
+def _value_table(number_format: Scalar, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     """The value of every code."""
     values = number_format._values(np.arange(1 << number_format.bits))
     with np.errstate(over="ignore"):
@@ -313,10 +328,11 @@ def _key_bits(number_format: Scalar) -> int | None:
 
 
 @lru_cache(maxsize=128)
-def _code_table(
-    number_format: Scalar, rounding: str, overflow: str, key_bits: int
+def _rounding_table(
+    number_format: Scalar, rounding: str, overflow: str, key_bits: int, dtype: np.dtype[Any] | None
 ) -> npt.NDArray[Any]:
-    """The code for each key; of NaN, for formats without it, what nobody asks for."""
+    """The code for each key or, with ``dtype``, the value; NaN, in formats without it, is not
+    asked for."""
     keys = np.arange(1 << key_bits, dtype=np.uint32)
     rest = 33 - key_bits
     # With the last bit set a key stands for all numbers between two that have it clear.
@@ -326,13 +342,16 @@ def _code_table(
     if not number_format.has_nan:
         inputs[np.isnan(inputs)] = number_format.max
     codes = number_format._codes(inputs, rounding, overflow, None)
-    table = codes.astype(number_format.code_dtype)
+    if dtype is None:
+        table = codes.astype(number_format.code_dtype)
+    else:
+        table = number_format.decode(codes, dtype)
     table.flags.writeable = False
     return table
 
 
 def _keys(numbers: npt.NDArray[np.float32] | Floats, key_bits: int) -> npt.NDArray[np.intp]:
-    """The index into ``_code_table`` of each number."""
+    """The index into ``_rounding_table`` of each number."""
     rest = np.uint32(33 - key_bits)
     patterns = _to_odd(numbers) if numbers.dtype == np.float64 else numbers.view(np.uint32)
     keys = patterns >> rest

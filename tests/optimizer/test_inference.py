@@ -8,37 +8,11 @@ import numpy as np
 import pytest
 from graphs import normal, residual_network
 
-from hwgen.formats import NAMES, parse
+from hwgen.formats import parse
 from optimizer import inference
 from optimizer.calibration import calibrate
 from optimizer.onnx_import import load
-from optimizer.quantization import SHRINK, activation_sample, best_scales, round_to
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_round_to_is_the_formats_own_rounding(name):
-    """On all values, all midpoints, their float32 neighbours, and random numbers."""
-    number_format = parse(name)
-    values = np.unique(number_format.decode(np.arange(2**number_format.bits)))
-    middles = (values[1:] + values[:-1]) / 2
-    points = np.concatenate([values, middles, 1.5 * values]).astype(np.float32)
-    rng = np.random.default_rng(3)
-    numbers = np.concatenate(
-        [
-            points,
-            np.nextafter(points, np.float32(np.inf)),
-            np.nextafter(points, np.float32(-np.inf)),
-            rng.standard_normal(20000).astype(np.float32) * np.float32(number_format.max / 2),
-            np.float32([0.0, -0.0, np.inf, -np.inf, 1e-45, -1e-45, 3.4e38]),
-        ]
-    )
-    expected = number_format.quantize(numbers)
-    np.testing.assert_array_equal(round_to(number_format, numbers), expected)
-    assert np.array_equal(np.signbit(round_to(number_format, numbers)), np.signbit(expected))
-
-
-def test_round_to_keeps_nan_visible():
-    assert np.isnan(round_to(parse("int4"), np.float32([np.nan]))).all()
+from optimizer.quantization import SHRINK, activation_sample, best_scales
 
 
 @pytest.mark.parametrize("name", ["int3", "e2m1", "e4m3"])
