@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from decimal import Decimal, localcontext
 from functools import lru_cache
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +36,7 @@ class Logarithmic(Scalar):
     bias: int | None = None
     signed: bool = True
     bits: int = field(init=False, repr=False, compare=False)
+    halves_by_value: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "bits", self.signed + self.exponent_bits + self.fraction_bits)
@@ -50,7 +52,7 @@ class Logarithmic(Scalar):
                 f"to {MAX_FRACTION_BITS} behind it, {MAX_BITS} in all, such as lns4f3 or ulns4f0"
             )
         if not -256 <= self._bias <= 512:
-            raise InputError(f"{self}: the bias is from -256 to 512")
+            raise InputError(f"{self}: the bias is from -256 to 512, such as lns4f3b9")
 
     @classmethod
     def parse(cls, name: str) -> Logarithmic | None:

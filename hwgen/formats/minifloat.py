@@ -36,6 +36,9 @@ SPECIALS = ("finite", "fn", "fnuz", "ext", "ieee")
 #: Stands for the bias that the other fields imply; no format has it.
 USUAL_BIAS = 2**31
 
+#: Far below the smallest value of any of these formats, and far from float64's underflow.
+_TINY = 2.0**-900
+
 #: Standards' plain names whose formats are not finite, and their systematic names: the
 #: exponent-only scale of OCP MX (code 0 is 2^−127, 0xFF is NaN), the scale of NVFP4, and
 #: UE5M3, whose all-ones code is NaN here; its other code book is ``ue5m3ieee``.
@@ -81,18 +84,15 @@ class Minifloat(Scalar):
                 f"{MAX_MANTISSA_BITS} mantissa bits, such as e2m1, e4m3 or e0m3"
             )
         if not -256 <= self.bias <= 512:
-            raise InputError(f"{self}: the bias is from -256 to 512")
-        if self.subnormals and not self.zero:
-            raise InputError(f"{self}: with subnormals there is a zero")
-        if (self._top < 1 and self.zero) or (self.specials == "fnuz" and not self.signed):
+            raise InputError(f"{self}: the bias is from -256 to 512, such as e4m3b11")
+        if not self.zero and (self.subnormals or self.signed):
+            raise InputError(
+                f"{self}: formats without zero have neither sign nor subnormals, such as e8m0"
+            )
+        if self._top < int(self.zero) or (self.specials == "fnuz" and not self.signed):
             raise InputError(
                 f"{self}: fnuz formats have a sign, and the special codes of others leave a "
                 "number beside zero, such as e4m3fnuz or e2m1fn"
-            )
-        if self._top < 0 or (not self.zero and self.specials in ("fnuz", "ext") and self.signed):
-            raise InputError(
-                f"{self}: {self.specials} takes the code of −0 or of all numbers, which a "
-                "format without zero needs, such as e8m0"
             )
 
     @classmethod
@@ -224,8 +224,10 @@ class Minifloat(Scalar):
         (``fnuz``, ``ext``), or the quiet one with an otherwise empty mantissa (``ieee``).
         """
         missing = np.isnan(numbers)
-        # Numbers far beyond the range round like those just beyond it.
+        # Numbers far beyond the range round like those just beyond it, and tiny ones alike.
         bounded = np.clip(np.where(missing, 0.0, numbers), -4 * self.max, 4 * self.max)
+        tiny = (np.abs(bounded) < _TINY) & (bounded != 0)
+        bounded = np.where(tiny, np.copysign(_TINY, bounded), bounded)
         # frexp's exponent is floor(log2|x|) + 1, exactly, for subnormal float64 too.
         binade = np.where(bounded == 0, self._lowest_binade, np.frexp(bounded)[1] - 1)
         binade = np.maximum(binade, self._lowest_binade)
@@ -236,8 +238,9 @@ class Minifloat(Scalar):
         if not self.subnormals:
             base -= 1 << self.mantissa_bits
         significand = np.abs(round_to_integer(scaled, rounding, random_bits)).astype(np.int64)
-        if self.mantissa_bits == 0 and rounding == NEAREST_EVEN:
-            # Without mantissa bits the even one of two codes is not the even significand.
+        if self.mantissa_bits == 0 and self.zero and rounding == NEAREST_EVEN:
+            # Without mantissa bits the even one of two codes (P3109's rule) is not always the
+            # one with the even significand, the upper, which the casts to E8M0 take.
             significand = np.where(np.abs(scaled) == 1.5, 1 + ((base + 1) & 1), significand)
         code = base + significand
         if not self.subnormals and self.zero:

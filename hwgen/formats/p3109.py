@@ -19,6 +19,8 @@ def parse(name: str) -> Minifloat | None:
         return None
     bits, precision, signed = int(match[1]), int(match[2]), match[3] == "s"
     exponent_bits = bits - precision + (not signed)
+    if exponent_bits < 1:
+        return None
     # Without sign, NaN is the all-ones code, which is what "fn" says.
     specials = "ext" if match[4] == "e" else "fnuz" if signed else "fn"
     bias = 1 << max(exponent_bits - 1, 0)

@@ -52,8 +52,9 @@ def round_to_integer(
 ) -> npt.NDArray[np.float64]:
     """``values`` (any shape, float64) rounded to whole numbers; see ``check_mode``.
 
-    ``stochastic`` rounds up with the probability of the fraction: the fraction, cut
-    to 32 bits, and ``random_bits`` are added, and the carry decides.
+    ``stochastic`` rounds away from zero with the probability of the fraction: the fraction of
+    the magnitude, cut to 32 bits, and ``random_bits`` are added, and the carry decides
+    (StochasticFastest of gfloat, with 32 bits).
     """
     if mode == NEAREST_EVEN:
         return np.rint(values)
@@ -67,11 +68,10 @@ def round_to_integer(
     if mode == DOWN:
         return np.floor(values)
     check_mode(mode, random_bits, values.shape)
-    floor = np.floor(values)
-    # A fraction so near to one that the difference rounds to it is still below it.
-    fraction = np.minimum(np.floor(np.ldexp(values - floor, RANDOM_BITS)), 2.0**RANDOM_BITS - 1)
+    whole = np.trunc(values)
+    fraction = np.floor(np.ldexp(np.abs(values - whole), RANDOM_BITS))
     carry = fraction + np.asarray(random_bits) >= 2.0**RANDOM_BITS
-    return np.asarray(floor + carry)
+    return np.asarray(whole + np.copysign(carry, values))
 
 
 def truncates(mode: str, values: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -48,6 +48,8 @@ class Scalar(ABC):
     bits: int
     #: There is a sign bit.
     signed: bool
+    #: Rounding to nearest changes half-way between two values, where a table can have it.
+    halves_by_value: ClassVar[bool] = True
 
     @classmethod
     @abstractmethod
@@ -320,7 +322,7 @@ def _key_bits(number_format: Scalar) -> int | None:
     significant bits and are multiples of half the smallest step; the mantissa bits in the key
     must tell them apart, among normal and among subnormal float32.
     """
-    if 1 + 8 + number_format.precision + 1 > MAX_KEY_BITS or number_format.max > 2.0**127:
+    if not number_format.halves_by_value or number_format.max > 2.0**127:
         return None
     half = number_format.lsb_exponent - 1
     key_bits = 1 + 8 + max(number_format.precision, -126 - half) + 1
