@@ -209,6 +209,9 @@ def assert_equals_ml_dtypes(name, x):
     f = parse(name)
     if not (f.has_nan or f.has_infinity):
         x = x[~np.isnan(x)]
+    if name == "float8_e8m0fnu":
+        # ml_dtypes takes subnormal float32 from 2^-127 on up to 2^-126, not to the nearest.
+        x = x[~((x > 2.0**-127) & (x < 1.5 * 2.0**-127))]
     overflow = "special" if f.has_nan else "saturate"
     with np.errstate(over="ignore", invalid="ignore"):
         theirs = x.astype(LIBRARY[name]).view(f.code_dtype)
@@ -265,6 +268,7 @@ def test_ties_of_e8m0_go_up_as_in_the_casts_of_others():
     assert (codes == ties.astype(np.float32).astype(ml_dtypes.float8_e8m0fnu).view(np.uint8)).all()
     theirs = gfloat.round_ndarray(GFLOAT["e8m0"], ties, gfloat.RoundMode.TiesToEven)
     assert (np.log2(theirs) % 2 == 1).all()
+    assert parse("e8m0").encode(np.nextafter(2.0**-127, 1)) == 0  # Not so in ml_dtypes.
     # With a zero the even code is the rule, which P3109 states for one bit of precision.
     assert parse("e3m0").encode([1.5, 3.0, 6.0]).tolist() == [4, 4, 6]
 
@@ -449,7 +453,7 @@ def test_bad_names_say_what_is_allowed(name):
     assert "such as" in str(caught.value) or "use one of" in str(caught.value)
 
 
-@settings(max_examples=10_000, deadline=None)
+@settings(max_examples=2_000, deadline=None)
 @given(
     st.text(alphabet="uintemfxdlsBarypb0123456789fnzb-p_ ", max_size=16)
     | st.text(max_size=8)
