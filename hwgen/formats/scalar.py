@@ -185,7 +185,7 @@ class Scalar(ABC):
             raise InputError(f"overflow={overflow!r}: use one of {', '.join(OVERFLOWS)}")
         if overflow != SATURATE and not (self.has_infinity or self.has_nan):
             raise InputError(f"{self} has neither infinity nor NaN: use overflow='saturate'")
-        numbers = _real_numbers(values)
+        numbers = real_numbers(values)
         check_mode(rounding, random_bits, numbers.shape)
         if nan is not None and np.isnan(nan):
             raise InputError("nan: give a number to put in the place of NaN")
@@ -269,12 +269,15 @@ def _whole_codes(codes: npt.ArrayLike, number_format: Scalar) -> npt.NDArray[np.
     return given
 
 
-def _real_numbers(values: npt.ArrayLike) -> npt.NDArray[np.float32] | Floats:
+def real_numbers(values: npt.ArrayLike) -> npt.NDArray[np.float32] | Floats:
     """``values`` as float32 if they are of that type or narrower, else float64; exact.
 
     InputError for what is not a real number, or is not exactly a float64.
     """
-    given = np.asarray(values)
+    try:
+        given = np.asarray(values)
+    except ValueError:  # Lists of different lengths.
+        given = np.asarray(None)
     if given.dtype in (np.float64, np.float32):
         return given
     if given.dtype == np.float16 or given.dtype.kind == "b":

@@ -1,0 +1,343 @@
+"""Block formats: numbers that share a scale.
+
+``block_size`` consecutive numbers along one axis are elements of one scalar format times one
+scale of another; a whole tensor may have one more scale, and the parts of a block may share a
+micro-exponent. Standard formats, by ``NAMED``:
+
+- OCP Microscaling Formats (MX) 1.0: ``mxfp8_e4m3``, ``mxfp8_e5m2``, ``mxfp6_e2m3``,
+  ``mxfp6_e3m2``, ``mxfp4``, ``mxint8``; and in *INT v.s. FP* (arXiv 2510.25602) ``mxint6``,
+  ``mxint4``. Blocks of 32 with E8M0 scales.
+- ``nvfp4`` and, in the same paper, ``nvint4``: blocks of 16 with UE4M3 scales and an FP32 scale
+  for the tensor.
+- Microsoft floating point ``msfp11`` … ``msfp16`` (Rouhani et al., *Pushing the Limits of Narrow
+  Precision Inferencing at Cloud Scale with Microsoft Floating Point*, NeurIPS 2020): boxes of 16
+  with a shared 8-bit exponent and sign-magnitude mantissas.
+- ``mx9``, ``mx6``, ``mx4`` (*With Shared Microexponents, A Little Shifting Goes a Long Way*,
+  arXiv 2302.08007): blocks of 16 with a shared 8-bit exponent, and a bit for each pair that
+  halves its scale.
+
+Any other has a systematic name, ``{element}_b{block size}_{scale}``, then
+``_m{numbers that share a micro-exponent}x{its bits}`` and ``_{tensor scale}`` where there are
+such: ``e2m1_b16_ue4m3fn_fp32``. ``bfp{m}_b{size}`` is block floating point with mantissas of
+``m`` bits in two's complement and a shared 8-bit exponent.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hwgen.errors import InputError
+from hwgen.formats.block_codes import BlockCodes, in_blocks
+from hwgen.formats.block_encode import (
+    ARITHMETIC,
+    IN_ELEMENT,
+    NONFINITE,
+    Encoder,
+    checked_smallest_scale,
+    chosen_tensor_scale,
+)
+from hwgen.formats.block_scale import rule_called
+from hwgen.formats.integer import Integer
+from hwgen.formats.minifloat import Minifloat
+from hwgen.formats.rounding import NEAREST_EVEN, TOWARD_ZERO, check_mode
+from hwgen.formats.scalar import Scalar, real_numbers
+
+Floats = npt.NDArray[np.float64]
+
+MAX_BLOCK_SIZE = 1024
+MAX_MICRO_BITS = 3
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a block format is encoded when the caller does not say: names in ``RULES`` of
+    ``block_scale``, ``MODES`` of ``rounding`` and ``ARITHMETIC``."""
+
+    scale_rule: str
+    rounding: str
+    arithmetic: str
+
+
+@dataclass(frozen=True)
+class BlockFormat:
+    """``block_size`` elements (1 to 1024) of the format ``element`` share one ``scale``.
+
+    ``tensor_scale``: the format of one more scale for the whole tensor, or None. Each
+    ``micro_block`` consecutive elements share a micro-exponent of ``micro_bits`` bits (1 to 3)
+    that shifts them right; both are 0 where there are none. The value of an element is
+    element · 2^−micro-exponent · scale · tensor scale.
+    """
+
+    element: Scalar
+    block_size: int
+    scale: Scalar
+    tensor_scale: Scalar | None = None
+    micro_block: int = 0
+    micro_bits: int = 0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.block_size <= MAX_BLOCK_SIZE:
+            raise InputError(
+                f"block_size={self.block_size}: blocks have 1 to {MAX_BLOCK_SIZE} elements"
+            )
+        if (self.micro_block or self.micro_bits) and not (
+            self.micro_block >= 1
+            and self.block_size % self.micro_block == 0
+            and 1 <= self.micro_bits <= MAX_MICRO_BITS
+        ):
+            raise InputError(
+                f"micro_block={self.micro_block}, micro_bits={self.micro_bits} in a block of "
+                f"{self.block_size}: a micro-exponent has 1 to {MAX_MICRO_BITS} bits and is "
+                "shared by a number of elements that divides the block size; or both are 0"
+            )
+
+    @classmethod
+    def parse(cls, name: str) -> BlockFormat | None:
+        """The format called ``name``, or None if that is not a block format's name.
+
+        InputError for the name of one that cannot be, such as a block of 0.
+        """
+        name = ALIASES.get(name, name)
+        if name in NAMED:
+            return NAMED[name]
+        match = re.fullmatch(r"bfp([1-9][0-9]?)_b([0-9]{1,5})", name, re.ASCII)
+        if match is not None:
+            bits = int(match[1])
+            if not 2 <= bits <= 16:
+                raise InputError(f"{name}: mantissas of block floating point have 2 to 16 bits")
+            return cls(_fixed(bits), int(match[2]), _E8M0)
+        match = re.fullmatch(r"([a-z0-9_-]+?)_b(0|[1-9][0-9]{0,4})_([a-z0-9_-]+)", name, re.ASCII)
+        if match is None:
+            return None
+        rest, micro = match[3], (0, 0)
+        with_micro = re.fullmatch(
+            r"(.+?)_m([1-9][0-9]{0,4})x([1-9][0-9]{0,4})(?:_(.+))?", rest, re.ASCII
+        )
+        if with_micro is not None:
+            micro = (int(with_micro[2]), int(with_micro[3]))
+            scale, second = _scalar(with_micro[1]), with_micro[4]
+            tensor = None if second is None else _scalar(second)
+        else:
+            scale, tensor = _one_or_two(rest)
+        return cls(_scalar(match[1]), int(match[2]), scale, tensor, *micro)
+
+    def __str__(self) -> str:
+        return _NAMES.get(self, self.systematic_name)
+
+    @property
+    def systematic_name(self) -> str:
+        """The name that tells all parts, such as ``e2m1_b32_e8m0``."""
+        parts = [str(self.element), f"b{self.block_size}", str(self.scale)]
+        if self.micro_bits:
+            parts.append(f"m{self.micro_block}x{self.micro_bits}")
+        if self.tensor_scale is not None:
+            parts.append(str(self.tensor_scale))
+        return "_".join(parts)
+
+    @property
+    def micro_exponents(self) -> int:
+        """Micro-exponents in a block."""
+        return self.block_size // self.micro_block if self.micro_bits else 0
+
+    @property
+    def block_bits(self) -> int:
+        """Bits of a block: elements, scale and micro-exponents. (UE4M3 has 7 bits; in memory it
+        often takes 8.)"""
+        elements = self.block_size * self.element.bits
+        return elements + self.scale.bits + self.micro_exponents * self.micro_bits
+
+    @property
+    def bits_per_value(self) -> float:
+        """``block_bits`` per element; the tensor scale is shared by too many to count."""
+        return self.block_bits / self.block_size
+
+    @property
+    def has_nan(self) -> bool:
+        """Some value is NaN: by the element's code or by the scale's."""
+        return self.element.has_nan or self.scale.has_nan
+
+    @property
+    def recipe(self) -> Recipe:
+        """What ``encode`` does unless told otherwise.
+
+        The scale: OCP's ``floor`` for powers of two, ``nearest`` for finer ones. Rounding: to
+        nearest even; MSFP truncates. With a tensor scale every step is in float32 with
+        reciprocals, as in torchao's NVFP4.
+        """
+        return Recipe(
+            scale_rule="floor" if self.scale.precision == 1 else "nearest",
+            rounding=TOWARD_ZERO if self in _TRUNCATED else NEAREST_EVEN,
+            arithmetic="exact" if self.tensor_scale is None else "float32_reciprocal",
+        )
+
+    def encode(
+        self,
+        values: npt.ArrayLike,
+        *,
+        axis: int = -1,
+        scale_rule: str | None = None,
+        rounding: str | None = None,
+        symmetric: bool = True,
+        nonfinite: str = IN_ELEMENT,
+        flush_subnormals: bool = False,
+        smallest_scale: float | None = None,
+        tensor_scale: float | None = None,
+        arithmetic: str | None = None,
+        random_bits: npt.NDArray[np.integer] | None = None,
+    ) -> BlockCodes:
+        """Values (real numbers, any shape) to codes, in blocks along ``axis``.
+
+        What is None is as ``recipe`` says. The last block of a row is filled up with zeros.
+
+        - ``scale_rule``: a name in ``block_scale.RULES``. The scale that it wants is clamped to
+          the scale format's range, then rounded to the format: never to zero, so a block that is
+          far smaller than the rest of its tensor gets the smallest scale, and its numbers
+          zeros if even that is too large; a block of zeros has the smallest scale too.
+          ``smallest_scale`` clamps at a larger one (torchao's NVFP4: 2^−6, E4M3's smallest
+          normal number).
+        - ``rounding``: of elements, one of ``rounding.MODES``; ``random_bits`` (whole numbers
+          below 2^32, of the values' shape) for the stochastic one. Beyond the largest element
+          they saturate.
+        - ``symmetric``: integers use −max … max only (microxcaling, *INT v.s. FP*), not the
+          full range.
+        - ``nonfinite``: NaN and infinities become codes of their own elements (``element``; an
+          infinity becomes NaN in a format without) and do not count for the scale; or they make
+          the scale NaN, and so the whole block (``scale``).
+        - ``flush_subnormals``: blocks whose largest magnitude is subnormal in FP32 become zeros
+          (microxcaling's ``mx_flush_fp32_subnorms``).
+        - ``tensor_scale``: the tensor's scale, for instance from calibration, in place of
+          largest/(Q·S), Q and S the largest values of elements and block scales; rounded to its
+          format. Without it no tensor gets a scale below 2^−127, whose reciprocal is no
+          float32 number.
+        - ``arithmetic``: a name in ``ARITHMETIC``: which steps are rounded to float32.
+
+        InputError for unknown choices, values that are not real numbers, and NaN or infinities
+        that the format cannot hold in the chosen way.
+        """
+        recipe = self.recipe
+        rounding = recipe.rounding if rounding is None else rounding
+        rule = rule_called(recipe.scale_rule if scale_rule is None else scale_rule)
+        name = recipe.arithmetic if arithmetic is None else arithmetic
+        if name not in ARITHMETIC:
+            raise InputError(f"arithmetic={name!r}: use one of {', '.join(ARITHMETIC)}")
+        if nonfinite not in NONFINITE:
+            raise InputError(f"nonfinite={nonfinite!r}: use one of {', '.join(NONFINITE)}")
+        numbers = real_numbers(values)
+        check_mode(rounding, random_bits, numbers.shape)
+        rows = in_blocks(numbers, axis, self.block_size)
+        drawn = None
+        if random_bits is not None:
+            drawn = in_blocks(np.asarray(random_bits), axis, self.block_size)
+        working = ARITHMETIC[name].working
+        encoder = Encoder(
+            format=self,
+            rule=rule,
+            rounding=rounding,
+            symmetric=symmetric,
+            nonfinite=nonfinite,
+            flush_subnormals=flush_subnormals,
+            smallest_scale=checked_smallest_scale(self, smallest_scale),
+            arithmetic=ARITHMETIC[name],
+            tensor_scale=chosen_tensor_scale(self, tensor_scale, rows, working),
+        )
+        elements, scales, micro = encoder.encode(rows.reshape(-1, self.block_size), drawn)
+        leading = rows.shape[:-1]
+        return BlockCodes(
+            format=self,
+            shape=numbers.shape,
+            axis=axis,
+            elements=elements.reshape(rows.shape),
+            scales=scales.reshape(leading),
+            micro_exponents=(
+                None if micro is None else micro.reshape(*leading, self.micro_exponents)
+            ),
+            tensor_scale=encoder.tensor_scale,
+        )
+
+    def quantize(self, values: npt.ArrayLike, **options: Any) -> Floats:
+        """The format's value for each of ``values`` (any shape), float64.
+
+        Arguments as for ``encode``.
+        """
+        return self.encode(values, **options).decode()
+
+
+def parse_block(name: str | BlockFormat) -> BlockFormat:
+    """The block format called ``name``; one is returned as it is. InputError if unknown."""
+    if isinstance(name, BlockFormat):
+        return name
+    found = BlockFormat.parse(name) if isinstance(name, str) else None
+    if found is None:
+        raise InputError(
+            f"unknown block format {name!r}: use one of {', '.join(NAMED)}, "
+            "bfp{mantissa bits}_b{block size}, or {element}_b{block size}_{scale} such as "
+            "e2m1_b32_e8m0"
+        )
+    return found
+
+
+def _scalar(name: str) -> Scalar:
+    # The registry of formats may import this module, so it is imported when a name is read.
+    from hwgen.formats import parse
+
+    return parse(name)
+
+
+def _one_or_two(names: str) -> tuple[Scalar, Scalar | None]:
+    """``{scale}`` or ``{scale}_{tensor scale}``: names of formats may hold underscores."""
+    parts = names.split("_")
+    for count in range(len(parts) - 1, 0, -1):
+        try:
+            return _scalar("_".join(parts[:count])), _scalar("_".join(parts[count:]))
+        except InputError:
+            continue
+    return _scalar(names), None
+
+
+def _minifloat(name: str) -> Minifloat:
+    found = Minifloat.parse(name)
+    assert found is not None
+    return found
+
+
+_E8M0, _UE4M3, _FP32 = _minifloat("e8m0"), _minifloat("ue4m3"), _minifloat("e8m23ieee")
+
+
+def _fixed(bits: int) -> Integer:
+    """Two's complement with one bit before the point and the sign: the largest is below 2."""
+    return Integer(bits, fraction_bits=bits - 2)
+
+
+#: Standard formats by the names that they print.
+NAMED: dict[str, BlockFormat] = {
+    "mxfp8_e4m3": BlockFormat(_minifloat("e4m3fn"), 32, _E8M0),
+    "mxfp8_e5m2": BlockFormat(_minifloat("e5m2ieee"), 32, _E8M0),
+    "mxfp6_e2m3": BlockFormat(_minifloat("e2m3"), 32, _E8M0),
+    "mxfp6_e3m2": BlockFormat(_minifloat("e3m2"), 32, _E8M0),
+    "mxfp4": BlockFormat(_minifloat("e2m1"), 32, _E8M0),
+    **{f"mxint{bits}": BlockFormat(_fixed(bits), 32, _E8M0) for bits in (8, 6, 4)},
+    "nvfp4": BlockFormat(_minifloat("e2m1"), 16, _UE4M3, _FP32),
+    "nvint4": BlockFormat(Integer(4), 16, _UE4M3, _FP32),
+    **{f"msfp{bits}": BlockFormat(Minifloat(0, bits - 9), 16, _E8M0) for bits in range(11, 17)},
+    **{
+        f"mx{bits}": BlockFormat(Minifloat(0, bits - 2), 16, _E8M0, micro_block=2, micro_bits=1)
+        for bits in (9, 6, 4)
+    },
+}
+
+#: Other names for them.
+ALIASES: dict[str, str] = {
+    "mxfp8": "mxfp8_e4m3",
+    "mxfp6": "mxfp6_e2m3",
+    "mxfp4_e2m1": "mxfp4",
+}
+
+_NAMES: dict[BlockFormat, str] = {number_format: name for name, number_format in NAMED.items()}
+
+#: MSFP drops the bits that shifting to the shared exponent pushes out.
+_TRUNCATED = frozenset(NAMED[f"msfp{bits}"] for bits in range(11, 17))

@@ -1,0 +1,105 @@
+"""Arrays in a block format: codes, and their values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hwgen.errors import InputError
+
+if TYPE_CHECKING:
+    from hwgen.formats.block import BlockFormat
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class BlockCodes:
+    """An array in a block format.
+
+    ``shape``: of the values, blocked along ``axis``. With the other axes in their order as …:
+    ``elements``: codes, unsigned integers, (…, blocks, block size), where the last block ends
+    in zeros that are not values; ``scales``: codes, (…, blocks); ``micro_exponents``: uint8,
+    (…, blocks, micro-exponents of a block), or None; ``tensor_scale``: its value, or None.
+    """
+
+    format: BlockFormat
+    shape: tuple[int, ...]
+    axis: int
+    elements: npt.NDArray[Any]
+    scales: npt.NDArray[Any]
+    micro_exponents: npt.NDArray[np.uint8] | None = None
+    tensor_scale: float | None = None
+
+    def __post_init__(self) -> None:
+        row = in_blocks(np.broadcast_to(np.uint8(0), self.shape), self.axis, 1).shape[:-1]
+        blocks = (*row[:-1], -(-row[-1] // self.format.block_size))
+        expected: dict[str, tuple[int, ...] | None] = {
+            "elements": (*blocks, self.format.block_size),
+            "scales": blocks,
+            "micro_exponents": (
+                (*blocks, self.format.micro_exponents) if self.format.micro_bits else None
+            ),
+        }
+        for name, shape in expected.items():
+            given = getattr(self, name)
+            found = None if given is None else given.shape
+            if found != shape:
+                raise InputError(
+                    f"{name} of shape {found}: {self.format} of values of shape {self.shape} "
+                    f"along axis {self.axis} has {shape}"
+                )
+        if (self.tensor_scale is None) != (self.format.tensor_scale is None):
+            raise InputError(
+                f"tensor_scale={self.tensor_scale!r}: give one for a format that has it, and "
+                f"no other; this is {self.format}"
+            )
+
+    def decode(self) -> Floats:
+        """The values, float64, of ``shape``: element · 2^−micro-exponent · scale · tensor scale,
+        exact where that product fits 53 bits, as it does for all standard formats."""
+        scales = self.block_scales()
+        values = self.element_values()
+        # Zero times an infinite scale is NaN, as it should be, and no surprise.
+        with np.errstate(invalid="ignore", over="ignore", under="ignore"):
+            values *= scales[..., None]
+        rows: Floats = values.reshape(*values.shape[:-2], values.shape[-2] * values.shape[-1])
+        if not self.shape:
+            return np.asarray(rows[0], dtype=np.float64)
+        length = self.shape[self.axis]
+        found: Floats = np.ascontiguousarray(np.moveaxis(rows[..., :length], -1, self.axis))
+        return found
+
+    def block_scales(self) -> Floats:
+        """Scale · tensor scale of each block, float64, exact, of ``scales``' shape."""
+        scales = np.array(self.format.scale.decode(self.scales), dtype=np.float64)
+        if self.tensor_scale is not None:
+            scales *= self.tensor_scale
+        return scales
+
+    def element_values(self) -> Floats:
+        """Element · 2^−micro-exponent, float64, exact, of ``elements``' shape."""
+        values = np.array(self.format.element.decode(self.elements), dtype=np.float64)
+        if self.micro_exponents is not None:
+            parts = values.reshape(*self.micro_exponents.shape, self.format.micro_block)
+            np.ldexp(parts, -self.micro_exponents.astype(np.int64)[..., None], out=parts)
+        return values
+
+
+def in_blocks(numbers: npt.NDArray[Any], axis: int, block_size: int) -> npt.NDArray[Any]:
+    """``numbers`` with ``axis`` last and cut into blocks, the last one filled up with zeros:
+    (…, blocks, block size). A number without dimensions is an array of one."""
+    dimensions = max(numbers.ndim, 1)
+    if not isinstance(axis, (int, np.integer)) or not -dimensions <= axis < dimensions:
+        raise InputError(
+            f"axis={axis!r}: values of shape {numbers.shape} have axes {-dimensions} to "
+            f"{dimensions - 1}"
+        )
+    rows = np.moveaxis(np.atleast_1d(numbers), axis, -1)
+    missing = -rows.shape[-1] % block_size
+    if missing:
+        rows = np.pad(rows, [(0, 0)] * (rows.ndim - 1) + [(0, missing)])
+    return rows.reshape(*rows.shape[:-1], rows.shape[-1] // block_size, block_size)
