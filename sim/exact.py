@@ -143,6 +143,7 @@ def dot(
         a, b = (np.moveaxis(codes, axis, -1) for codes in np.broadcast_arrays(a, b))
     except ValueError as error:
         raise InputError(f"codes of shapes {a.shape} and {b.shape}, axis {axis}: {error}") from None
+    largest = largest_steps(a_format) * largest_steps(b_format)
     if a_format.precision + b_format.precision > 53:
         raise InputError(
             f"{a_format} and {b_format} have {a_format.precision} and {b_format.precision} "
@@ -152,7 +153,6 @@ def dot(
     rows = math.prod(shape)
     a, b = a.reshape(rows, length), b.reshape(rows, length)
     read_a, read_b = _reader(a_format), _reader(b_format)
-    largest = largest_steps(a_format) * largest_steps(b_format)
     fits = largest * length <= INT64_MAX
     integers = np.full(rows, 0, np.int64 if fits else object)
     special = np.zeros(rows)

@@ -98,8 +98,10 @@ def _odd_python(integers: npt.NDArray[Any], lsb_exponent: int, lowest: int) -> F
         kept = magnitude >> shift
         kept |= int(kept << shift != magnitude)
         if kept.bit_length() + shift + lsb_exponent > sys.float_info.max_exp:
-            return math.copysign(sys.float_info.max, integer)
-        return math.copysign(math.ldexp(kept, shift + lsb_exponent), integer)
+            value = sys.float_info.max
+        else:
+            value = math.ldexp(kept, shift + lsb_exponent)
+        return -value if integer < 0 else value
 
     values = np.array([odd(v) for v in integers.ravel().tolist()], dtype=np.float64)
     return values.reshape(integers.shape)
