@@ -8,6 +8,7 @@ is its name and ``parse`` reads it back.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -123,7 +124,7 @@ def parse(name: str | Accumulator) -> Accumulator:
     if kind == "exact" and not rest:
         return Exact()
     numbers = []
-    while kind == "fixed" and rest and rest[0].removeprefix("-").isdecimal():
+    while kind == "fixed" and rest and re.fullmatch("-?(0|[1-9][0-9]{0,4})", rest[0], re.ASCII):
         numbers.append(int(rest.pop(0)))
     overflows = FIXED_OVERFLOWS if kind == "fixed" else OVERFLOWS
     options = {}
