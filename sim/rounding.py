@@ -74,14 +74,11 @@ def _odd_int64(integers: npt.NDArray[Any], lsb_exponent: int, lowest: int) -> Fl
     magnitude = np.abs(integers).view(np.uint64)  # of −2^63 too: it wraps to itself
     # frexp's exponent is the number of bits, or one more where float64 rounded up.
     bits = np.frexp(magnitude.astype(np.float64))[1]
-    least = lowest - lsb_exponent
-    if least > 63:
-        odd, shift = (magnitude != 0).astype(np.uint64), np.full(bits.shape, least)
-    else:
-        shift = np.maximum(bits - 53, max(least, 0))
-        places = shift.astype(np.uint64)
-        odd = magnitude >> places
-        odd |= ((odd << places) != magnitude).astype(np.uint64)
+    shift = np.maximum(bits - 53, max(lowest - lsb_exponent, 0))
+    # numpy's shifts by 64 places and more leave nothing, as they should.
+    places = shift.astype(np.uint64)
+    odd = magnitude >> places
+    odd |= ((odd << places) != magnitude).astype(np.uint64)
     with np.errstate(over="ignore"):
         values = np.ldexp(odd.astype(np.float64), shift + lsb_exponent)
     # Past float64's largest is past four times any format's: there nothing changes any more.

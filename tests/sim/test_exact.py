@@ -89,11 +89,33 @@ def test_products_and_dots(a, b, specials):
 @pytest.mark.parametrize("length", [1, 7, 32, 1000, 40_000])
 def test_the_extremes_do_not_overflow(a, b, length):
     fa, fb = parse(a), parse(b)
-    x, y = (np.full((3, length), f.encode(f.min), f.code_dtype) for f in (fa, fb))
+    x, y = (np.full((4, length), f.encode(f.min), f.code_dtype) for f in (fa, fb))
     x[1], y[2] = fa.encode(fa.max), fb.encode(fb.max)
+    # All largest but one, which is the smallest: every bit of the sum's width counts.
+    x[3], y[3] = fa.encode(fa.max), fb.encode(fb.max)
+    x[3, length // 2], y[3, length // 2] = fa.encode(fa.smallest), fb.encode(fb.smallest)
     got = numbers(exact.dot(fa, fb, x, y))
     corners = [(fa.min, fb.min), (fa.max, fb.min), (fa.min, fb.max)]
-    assert got == [Fraction(u) * Fraction(v) * length for u, v in corners]
+    wanted = [Fraction(u) * Fraction(v) * length for u, v in corners]
+    largest, smallest = (
+        Fraction(u) * Fraction(v) for u, v in ((fa.max, fb.max), (fa.smallest, fb.smallest))
+    )
+    assert got == [*wanted, largest * (length - 1) + smallest]
+
+
+@pytest.mark.parametrize("name", ["fp16", "bf16", "fp32", "e8m15"])
+@pytest.mark.parametrize("length", [3, 33, 999, 30_001])
+def test_long_significands_of_one_size(name, length):
+    """Nothing cancels, and all bits of all products are in use."""
+    f = parse(name)
+    top = int(f.encode(f.max))
+    a, b = (
+        top - 2 * RNG.integers(0, 1 << (f.mantissa_bits - 1), length).astype(f.code_dtype)
+        for _ in range(2)
+    )
+    got = exact.dot(f, f, a, b)
+    steps = (np.ldexp(f.decode(codes), -f.lsb_exponent).tolist() for codes in (a, b))
+    assert got.integers.item() == sum(int(u) * int(v) for u, v in zip(*steps, strict=True))
 
 
 def test_int64_exactly_where_the_sums_fit():

@@ -70,11 +70,13 @@ def test_round_to(name, mode, overflow):
 
 
 @pytest.mark.parametrize("name", MINIFLOATS)
-@pytest.mark.parametrize("mode", DETERMINISTIC)
-@pytest.mark.parametrize("lsb", [-260, -160, -70, -20, 0, 60, 130])
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("lsb", [-1200, -260, -160, -70, -20, 0, 60, 130, 1000])
 def test_round_to_int64(name, mode, lsb):
-    """All 63 bits in use, far below to far above the format's range."""
+    """All 63 bits in use, far below to far above the format's range, and float64's."""
     f = parse(name)
+    if (name, mode) == ("fp32", "stochastic"):
+        return  # Stated to be exact up to 19 significant bits.
     magnitudes = RNG.integers(0, 2**63, 60, dtype=np.uint64) >> RNG.integers(
         0, 63, 60, dtype=np.uint64
     )
@@ -85,10 +87,13 @@ def test_round_to_int64(name, mode, lsb):
     integers = np.concatenate([magnitudes.astype(np.int64), np.array(ties), [2**63 - 1, 2**53 + 1]])
     integers = np.concatenate([integers, -integers, [-(2**63)]])
     points = [Fraction(int(i)) * Fraction(2) ** lsb for i in integers]
-    found = round_to(ExactArray(integers, lsb, np.zeros(len(integers))), f, mode)
-    check(found, f, points, mode, "saturate")
-    as_python = ExactArray(integers.astype(object), lsb, np.zeros(len(integers)))
-    assert np.array_equal(found, round_to(as_python, f, mode))
+    drawn = RNG.integers(0, 2**32, len(integers), dtype=np.uint32)
+    drawn = drawn if mode == "stochastic" else None
+    for overflow in ("saturate", "special") if f.has_nan else ("saturate",):
+        for dtype in (np.int64, object):
+            array = ExactArray(integers.astype(dtype), lsb, np.zeros(len(integers)))
+            found = round_to(array, f, mode, overflow, random_bits=drawn)
+            check(found, f, points, mode, overflow, drawn)
 
 
 @pytest.mark.parametrize("name", MINIFLOATS[:-1])
@@ -107,6 +112,20 @@ def test_round_to_stochastic(name):
                 drawn.append(bits)
     random_bits = np.array(drawn, dtype=np.uint32)
     found = round_to(numbers_of(points), f, "stochastic", random_bits=random_bits)
+    check(found, f, points, "stochastic", "saturate", drawn)
+
+
+@pytest.mark.parametrize("name", ["e4m3", "e5m2", "bf16", "fp16"])
+def test_round_to_stochastic_int64(name):
+    """One unit of 2^−62 decides."""
+    f = parse(name)
+    drawn = np.repeat(RNG.integers(1, 2**32, 30, dtype=np.uint32), 6)
+    places = 62 - f.mantissa_bits - 32
+    integers = (1 << 62) + ((2**32 - drawn.astype(np.int64)) << places)
+    integers += np.tile([-1, 0, 1], 60)
+    integers *= np.tile([1, 1, 1, -1, -1, -1], 30)
+    found = round_to(ExactArray(integers, -62, np.zeros(180)), f, "stochastic", random_bits=drawn)
+    points = [Fraction(int(i), 2**62) for i in integers]
     check(found, f, points, "stochastic", "saturate", drawn)
 
 
@@ -224,7 +243,8 @@ def test_round_to_multiples(integer, lsb, exponent, mode, drawn):
 def test_round_to_multiples_at_ties(mode):
     integers = np.arange(-24, 25)
     array = ExactArray(integers, -3, np.zeros(len(integers)))
-    drawn = (2**29 * (1 + integers % 8)).astype(np.uint32)
-    got = round_to_multiples(array, 0, mode, drawn if mode == "stochastic" else None)
-    pairs = zip(integers.tolist(), drawn.tolist(), strict=True)
-    assert got.tolist() == [whole(Fraction(i, 8), mode, bits) for i, bits in pairs]
+    for off in (0, 1):  # Just enough random bits to go up, and just not.
+        drawn = np.maximum(2**32 - 2**29 * (integers % 8) - off, 0) % 2**32
+        got = round_to_multiples(array, 0, mode, drawn if mode == "stochastic" else None)
+        pairs = zip(integers.tolist(), drawn.tolist(), strict=True)
+        assert got.tolist() == [whole(Fraction(i, 8), mode, bits) for i, bits in pairs]
