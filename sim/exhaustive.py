@@ -19,7 +19,7 @@ from amaranth.hdl import Cat, Module, Signal
 from hwgen.arithmetic.product import exact_product
 from hwgen.errors import ToolError
 from hwgen.spec import DotProduct
-from sim.golden import fixed_point
+from sim.exact import fixed_point
 from sim.verification import BUILD_FLAGS, require_tools, verilator_environment
 
 WORD_BITS = 32

@@ -1,7 +1,7 @@
 """Golden model: what the hardware must compute, from decoded numbers, in exact arithmetic.
 
-Nothing here looks at bit fields: a code is decoded to its value by its format, values become
-whole multiples of the format's smallest step, and sums of products are sums of integers.
+Nothing here looks at bit fields: see ``sim.exact`` for the numbers, ``sim.rounding`` and
+``sim.accumulate`` for what becomes of them, ``sim.blocks`` and ``sim.lmul`` for other units.
 """
 
 from __future__ import annotations
@@ -9,27 +9,17 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from hwgen.accumulator import WRAP, Fixed
+from hwgen.errors import InputError
 from hwgen.formats import Scalar
 from hwgen.spec import DotProduct
+from sim import exact
+from sim.accumulate import accumulate
+from sim.exact import EXACT_FLOAT64, Integers, fixed_point, largest_steps
 from sim.stimulus import Stimulus
 
-#: Integers up to this magnitude are exact in the float type, where matrix products are fast.
+#: Integers up to this magnitude are exact in float32, where matrix products are fast.
 EXACT_FLOAT32 = 2**24
-EXACT_FLOAT64 = 2**53
-_INT64_MAX = 2**63 - 1
-
-
-def fixed_point(number_format: Scalar, values: npt.ArrayLike) -> npt.NDArray[np.int64]:
-    """Values of ``number_format`` (any shape, float64) as multiples of its smallest step.
-
-    ValueError if a value is not one of the format's.
-    """
-    numbers = np.asarray(values, dtype=np.float64)
-    steps = np.ldexp(numbers, -number_format.lsb_exponent)
-    in_range = (numbers >= number_format.min) & (numbers <= number_format.max)
-    if not (in_range & (steps == np.rint(steps))).all():
-        raise ValueError(f"some values are not values of {number_format}: quantize them first")
-    return steps.astype(np.int64)
 
 
 def dot(
@@ -45,21 +35,9 @@ def dot(
     Python integers, shape (cycles,), so that no width overflows; past ``max_products`` the
     accumulator wraps, as the spec says.
     """
-    x = fixed_point(spec.a, spec.a.decode(a))
-    y = fixed_point(spec.b, spec.b.decode(b))
-    low, high = spec.product_range
-    if max(-low, high) * spec.lanes <= _INT64_MAX:
-        sums = (x * y).sum(axis=1).astype(object)
-    else:
-        sums = (x.astype(object) * y.astype(object)).sum(axis=1)
-    half = 1 << (spec.accumulator_width - 1)
-    accumulators = np.empty(len(sums), dtype=object)
-    accumulator = 0
-    for cycle, (total, restart) in enumerate(zip(sums, clear, strict=True)):
-        accumulator = int(total) + (0 if restart else accumulator)
-        accumulator = (accumulator + half) % (2 * half) - half
-        accumulators[cycle] = accumulator
-    return accumulators
+    sums = exact.dot(spec.a, spec.b, a, b)
+    register = Fixed(spec.accumulator_width, -spec.lsb_exponent, WRAP)
+    return accumulate(register, sums, clear).words
 
 
 def trace(
@@ -91,15 +69,16 @@ def matmul(
     ``a``: (rows, inner), ``b``: (inner, columns), values (not codes). Each element is the
     exact sum of the exact products, rounded once to float64 where it needs more than 53
     bits: the same number that ``dot`` accumulates, times 2**lsb_exponent. The formats'
-    values may also be given as float32 arrays, which hold them all.
+    values may also be given as float32 arrays, which hold them all. InputError for formats
+    whose values need more than 40 bits as fixed-point numbers (``sim.exact.dot`` takes them).
     """
     inner = a.shape[1]
-    largest = [round(max(-f.min, f.max) * 2.0**-f.lsb_exponent) for f in (a_format, b_format)]
+    largest = [largest_steps(f) for f in (a_format, b_format)]
     # Every partial sum is a whole number of the product's steps and at most this many of
     # them: where a float type holds them all, its additions are exact in any order.
     steps = largest[0] * largest[1] * inner
-    for exact, dtype in ((EXACT_FLOAT32, np.float32), (EXACT_FLOAT64, np.float64)):
-        if steps <= exact:
+    for limit, dtype in ((EXACT_FLOAT32, np.float32), (EXACT_FLOAT64, np.float64)):
+        if steps <= limit:
             product = a.astype(dtype, copy=False) @ b.astype(dtype, copy=False)
             return np.asarray(product, dtype=np.float64)
     return _wide_matmul(fixed_point(a_format, a), fixed_point(b_format, b), max(largest)) * (
@@ -107,9 +86,7 @@ def matmul(
     )
 
 
-def _wide_matmul(
-    x: npt.NDArray[np.int64], y: npt.NDArray[np.int64], largest: int
-) -> npt.NDArray[np.float64]:
+def _wide_matmul(x: Integers, y: Integers, largest: int) -> npt.NDArray[np.float64]:
     """Exact integer ``x @ y`` of integers up to ``largest``, rounded once to float64.
 
     Each operand is cut in two limbs whose products sum exactly in float64; the partial
@@ -117,9 +94,11 @@ def _wide_matmul(
     the whole are rounded in one last addition.
     """
     limb = (largest.bit_length() + 1) // 2
+    if 3 * limb > 61:
+        raise InputError(
+            f"matmul of values of {largest.bit_length()} bits: it takes up to 40; use sim.exact.dot"
+        )
     terms = 1 << (61 - 3 * limb)
-    if terms < 1:
-        raise ValueError(f"operands of {largest} steps are too wide for two limbs")
     mask, low_mask = (1 << limb) - 1, (1 << (2 * limb)) - 1
     shape = (x.shape[0], y.shape[1])
     high, low = np.zeros(shape, np.int64), np.zeros(shape, np.int64)

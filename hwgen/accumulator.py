@@ -1,0 +1,158 @@
+"""Accumulators: what a unit keeps of the sums that it is fed, as data.
+
+In each step (one cycle) an accumulator takes the exact sum of the step's exact products.
+``Exact`` keeps everything, ``Fixed`` is a two's-complement register of a given width, and
+``Float`` holds a code of a floating-point format, rounded once a step. ``str(accumulator)``
+is its name and ``parse`` reads it back.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from hwgen import formats
+from hwgen.errors import InputError
+from hwgen.formats import Minifloat
+from hwgen.formats.rounding import MODES, NEAREST_EVEN
+from hwgen.formats.scalar import OVERFLOWS, SATURATE, SPECIAL
+
+WRAP = "wrap"
+FIXED_OVERFLOWS = (SATURATE, WRAP)
+MIN_BITS, MAX_BITS = 2, 4096
+MAX_FRACTION_BITS = 4096
+
+
+@dataclass(frozen=True)
+class Exact:
+    """Fixed-point and as wide as the sums need: nothing is lost."""
+
+    def __str__(self) -> str:
+        return "exact"
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """Two's-complement register of ``bits`` bits that counts units of 2^−``fraction_bits``.
+
+    The step's exact sum is rounded to the unit (``rounding``), added, and the result saturates
+    or wraps (``overflow``). ``fraction_bits`` is 0 unless given, whatever the operands are: with
+    products finer than 1 choose it, negative values count units above 1.
+    """
+
+    bits: int
+    fraction_bits: int = 0
+    overflow: str = SATURATE
+    rounding: str = NEAREST_EVEN
+
+    def __post_init__(self) -> None:
+        _require_int("bits", self.bits, MIN_BITS, MAX_BITS)
+        _require_int("fraction_bits", self.fraction_bits, -MAX_FRACTION_BITS, MAX_FRACTION_BITS)
+        _require_choice("overflow", self.overflow, FIXED_OVERFLOWS)
+        _require_choice("rounding", self.rounding, MODES)
+
+    def __str__(self) -> str:
+        return _joined(
+            f"fixed:{self.bits}:{self.fraction_bits}",
+            "" if self.overflow == SATURATE else self.overflow,
+            "" if self.rounding == NEAREST_EVEN else self.rounding,
+        )
+
+
+@dataclass(frozen=True)
+class Float:
+    """A code of ``format``, a signed minifloat: in each step it becomes the sum of its value
+    and the step's exact sum, rounded once (of one product: a fused multiply-add).
+
+    ``overflow``: what becomes of a sum past the largest number, as for the format's ``encode``.
+    By default what the format's standard says: ``special`` if it has infinities, else
+    ``saturate``. A saturating accumulator holds no infinity: the largest number stands for it.
+    """
+
+    format: Minifloat
+    rounding: str = NEAREST_EVEN
+    overflow: str = ""
+
+    def __post_init__(self) -> None:
+        found = formats.parse(self.format)
+        if not isinstance(found, Minifloat) or not found.signed:
+            raise InputError(
+                f"accumulator format {found}: use a floating-point format with sign, such as "
+                "fp32, or a fixed accumulator"
+            )
+        object.__setattr__(self, "format", found)
+        if not self.overflow:
+            object.__setattr__(self, "overflow", self._usual_overflow)
+        _require_choice("rounding", self.rounding, MODES)
+        _require_choice("overflow", self.overflow, OVERFLOWS)
+        if self.overflow != SATURATE and not (found.has_infinity or found.has_nan):
+            raise InputError(f"{found} has neither infinity nor NaN: use overflow={SATURATE!r}")
+
+    @property
+    def _usual_overflow(self) -> str:
+        return SPECIAL if self.format.has_infinity else SATURATE
+
+    def __str__(self) -> str:
+        return _joined(
+            str(self.format),
+            "" if self.overflow == self._usual_overflow else self.overflow,
+            "" if self.rounding == NEAREST_EVEN else self.rounding,
+        )
+
+
+Accumulator = Exact | Fixed | Float
+
+
+def parse(name: str | Accumulator) -> Accumulator:
+    """The accumulator called ``name``; an accumulator is returned as it is.
+
+    ``exact``; ``fixed:W`` or ``fixed:W:F`` (width, fraction bits); or a floating-point format
+    such as ``fp32``. The last two take an overflow and a rounding at the end: ``fixed:24:8:wrap``,
+    ``fixed:24:8:toward_zero``, ``bf16:saturate:stochastic``. InputError if unknown.
+    """
+    if isinstance(name, Exact | Fixed | Float):
+        return name
+    usage = (
+        f"accumulator {name!r}: use exact, fixed:W or fixed:W:F (width and fraction bits), or a "
+        "floating-point format such as fp32; then, if wanted, overflow and rounding, such as "
+        "fixed:24:8:wrap or fp32:toward_zero"
+    )
+    if not isinstance(name, str):
+        raise InputError(usage)
+    kind, *rest = name.split(":")
+    if kind == "exact" and not rest:
+        return Exact()
+    numbers = []
+    while kind == "fixed" and rest and re.fullmatch("-?(0|[1-9][0-9]{0,4})", rest[0], re.ASCII):
+        numbers.append(int(rest.pop(0)))
+    overflows = FIXED_OVERFLOWS if kind == "fixed" else OVERFLOWS
+    options = {}
+    if rest and rest[0] in overflows:
+        options["overflow"] = rest.pop(0)
+    if rest and rest[0] in MODES:
+        options["rounding"] = rest.pop(0)
+    if rest or (kind == "fixed" and not 1 <= len(numbers) <= 2):
+        raise InputError(usage)
+    if kind == "fixed":
+        bits, fraction_bits = [*numbers, 0][:2]
+        return Fixed(bits, fraction_bits, **options)
+    try:
+        found = formats.parse(kind)
+    except InputError as error:
+        raise InputError(f"{usage} ({error})") from error
+    return Float(found, **options)  # type: ignore[arg-type]  # checked by Float
+
+
+def _joined(*parts: str) -> str:
+    return ":".join(part for part in parts if part)
+
+
+def _require_int(name: str, value: Any, low: int, high: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise InputError(f"{name}={value!r}: use a whole number from {low} to {high}")
+
+
+def _require_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise InputError(f"{name}={value!r}: use one of {', '.join(choices)}")

@@ -1,0 +1,120 @@
+"""Golden model of accumulators: the register after every step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hwgen.accumulator import WRAP, Accumulator, Exact, Fixed, Float
+from hwgen.errors import InputError
+from hwgen.formats.rounding import STOCHASTIC
+from sim.exact import ExactArray, Floats, add, decode
+from sim.rounding import round_to, round_to_multiples
+
+
+@dataclass(frozen=True, eq=False)
+class Accumulated:
+    """The accumulator after every step, arrays of shape (steps,).
+
+    ``words``: signed integers in units of 2^``lsb_exponent`` (Python ints; ``Exact`` and
+    ``Fixed``), or codes of the format (unsigned; ``Float``, whose ``lsb_exponent`` is the
+    format's). ``special``: float64, the infinity or NaN that the accumulator is, else 0. Beside
+    integers that is a flag which only a restart clears, and the word holds the finite sums.
+    """
+
+    words: npt.NDArray[Any]
+    lsb_exponent: int
+    special: Floats
+
+
+def accumulate(
+    accumulator: Accumulator,
+    sums: ExactArray,
+    clear: npt.NDArray[np.bool_],
+    random_bits: npt.NDArray[np.integer] | None = None,
+) -> Accumulated:
+    """What ``accumulator`` holds after each step.
+
+    ``sums``: the exact sum of each step, shape (steps,); ``clear``: bool of that shape, True
+    where the accumulator restarts with this step's sum (it is zero before the first step);
+    ``random_bits``: whole numbers below 2^32 of that shape, for stochastic rounding only. An
+    exact sum of zero is +0. InputError for other shapes, and for a NaN that reaches a ``Float``
+    whose format has none.
+    """
+    restart = np.asarray(clear, dtype=np.bool_)
+    if len(sums.shape) != 1 or restart.shape != sums.shape:
+        raise InputError(f"sums of shape {sums.shape}, clear of {restart.shape}: use (steps,)")
+    if isinstance(accumulator, Float):
+        return _accumulate_float(accumulator, sums, restart, random_bits)
+    if isinstance(accumulator, Exact):
+        lsb_exponent, terms = sums.lsb_exponent, sums.integers
+    else:
+        lsb_exponent = -accumulator.fraction_bits
+        terms = round_to_multiples(sums, lsb_exponent, accumulator.rounding, random_bits)
+    words = np.empty(len(restart), dtype=object)
+    words[:] = _running(terms.tolist(), restart.tolist(), _bounded(accumulator))
+    special = np.zeros(len(restart))
+    if sums.special.any():
+        # IEEE addition of the specials: inf − inf is NaN, and NaN stays.
+        special[:] = _running(sums.special.tolist(), restart.tolist(), lambda value: value)
+    return Accumulated(words, lsb_exponent, special)
+
+
+def _running(
+    terms: Iterable[Any], restarts: Iterable[bool], bounded: Callable[[Any], Any]
+) -> list[Any]:
+    """The running sum after each term, restarted and bounded."""
+    history = []
+    value: Any = 0
+    for term, restart in zip(terms, restarts, strict=True):
+        value = bounded(term if restart else value + term)
+        history.append(value)
+    return history
+
+
+def _bounded(accumulator: Exact | Fixed) -> Callable[[int], int]:
+    """What the accumulator makes of an integer that may be out of its range."""
+    if isinstance(accumulator, Exact):
+        return lambda value: value
+    half = 1 << (accumulator.bits - 1)
+    if accumulator.overflow == WRAP:
+        return lambda value: (value + half) % (2 * half) - half
+    return lambda value: max(-half, min(half - 1, value))
+
+
+def _accumulate_float(
+    accumulator: Float,
+    sums: ExactArray,
+    restart: npt.NDArray[np.bool_],
+    random_bits: npt.NDArray[np.integer] | None,
+) -> Accumulated:
+    number_format = accumulator.format
+    if accumulator.rounding == STOCHASTIC and (
+        random_bits is None or random_bits.shape != sums.shape
+    ):
+        raise InputError(f"stochastic rounding: random_bits of shape {sums.shape} are missing")
+
+    def rounded(numbers: ExactArray, steps: npt.NDArray[np.intp]) -> npt.NDArray[Any]:
+        drawn = None if random_bits is None else random_bits[steps]
+        return round_to(
+            numbers, number_format, accumulator.rounding, accumulator.overflow, random_bits=drawn
+        )
+
+    # Runs from one restart to the next know nothing of each other: their n-th steps are made
+    # together, the longest runs first in the arrays so that those still going are a prefix.
+    starts = np.flatnonzero(restart | (np.arange(len(restart)) == 0))
+    lengths = np.diff(np.append(starts, len(restart)))
+    order = np.argsort(-lengths, kind="stable")
+    starts, lengths = starts[order], lengths[order]
+    codes = np.zeros(len(restart), dtype=number_format.code_dtype)
+    for step in range(int(lengths.max(initial=0))):
+        now = starts[: np.count_nonzero(lengths > step)] + step
+        numbers = sums[now]
+        if step > 0:
+            numbers = add(decode(number_format, codes[now - 1]), numbers)
+        codes[now] = rounded(numbers, now)
+    return Accumulated(codes, number_format.lsb_exponent, decode(number_format, codes).special)

@@ -1,0 +1,146 @@
+"""Exact numbers rounded once: to a format's codes, or to whole multiples of a power of two."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hwgen.errors import InputError
+from hwgen.formats import Logarithmic, Scalar
+from hwgen.formats.rounding import (
+    DOWN,
+    NEAREST_AWAY,
+    NEAREST_EVEN,
+    RANDOM_BITS,
+    STOCHASTIC,
+    TOWARD_ZERO,
+    UP,
+    check_mode,
+)
+from hwgen.formats.scalar import SATURATE
+from sim.exact import ExactArray, Floats
+
+#: Every number where a mode changes its mind is an even multiple of the format's smallest step
+#: times this power of two: halves of steps, and for the stochastic mode parts of 2^-32.
+_GUARD_BITS = 40
+
+
+def round_to(
+    numbers: ExactArray,
+    output_format: Scalar,
+    rounding: str = NEAREST_EVEN,
+    overflow: str = SATURATE,
+    *,
+    random_bits: npt.NDArray[np.integer] | None = None,
+    nan: float | None = None,
+) -> npt.NDArray[Any]:
+    """Codes of ``numbers`` in ``output_format``, correctly rounded, once.
+
+    Shape that of ``numbers``; dtype and arguments those of the format's ``encode``, with its
+    treatment of overflow, infinities and NaN; InputErrors as there, and for logarithmic formats.
+    An exact zero becomes +0 in every mode; a negative number that rounds to zero becomes −0
+    where the format has it.
+
+    With ``stochastic`` rounding a number between two neighbours goes up if its fraction, as a
+    part of their distance, plus random_bits/2^32 is 1 or more. That is exact for formats of up
+    to 19 significant bits; for wider ones, up to fp32's 24, the fraction's bits below 2^-27
+    count as one sticky bit.
+    """
+    # Rounding to odd first keeps every comparison that a second rounding makes, as long as
+    # what it compares with (values of the format and, in the nearest modes, the middles
+    # between them) are even multiples of the first rounding's unit (Boldo and Melquiond,
+    # Emulation of a FMA and Correctly Rounded Sums: Proved Algorithms Using Rounding to Odd,
+    # 2008). Here the unit is the last of 52 or 53 significant bits, where formats have up to
+    # 24 and middles 25, and never below 2^-40 of the format's smallest step.
+    if isinstance(output_format, Logarithmic):
+        raise InputError(
+            f"{output_format} rounds at irrational numbers, which is only done for float64: "
+            "use a format that is not logarithmic"
+        )
+    lowest = output_format.lsb_exponent - _GUARD_BITS
+    odd = _odd_int64 if numbers.integers.dtype == np.int64 else _odd_python
+    values = odd(numbers.integers, numbers.lsb_exponent, lowest)
+    values = np.where(numbers.special != 0, numbers.special, values)
+    return output_format.encode(values, rounding, overflow, random_bits=random_bits, nan=nan)
+
+
+def _odd_int64(integers: npt.NDArray[Any], lsb_exponent: int, lowest: int) -> Floats:
+    """``integers``·2^lsb_exponent rounded to odd to 52 or 53 bits, none below 2^lowest."""
+    magnitude = np.abs(integers).view(np.uint64)  # of −2^63 too: it wraps to itself
+    # frexp's exponent is the number of bits, or one more where float64 rounded up.
+    bits = np.frexp(magnitude.astype(np.float64))[1]
+    shift = np.maximum(bits - 53, max(lowest - lsb_exponent, 0))
+    # numpy's shifts by 64 places and more leave nothing, as they should.
+    places = shift.astype(np.uint64)
+    odd = magnitude >> places
+    odd |= ((odd << places) != magnitude).astype(np.uint64)
+    with np.errstate(over="ignore"):
+        values = np.ldexp(odd.astype(np.float64), shift + lsb_exponent)
+    # Past float64's largest is past four times any format's: there nothing changes any more.
+    return np.asarray(np.copysign(np.minimum(values, sys.float_info.max), integers))
+
+
+def _odd_python(integers: npt.NDArray[Any], lsb_exponent: int, lowest: int) -> Floats:
+    """As ``_odd_int64``, of Python ints."""
+    least = max(lowest - lsb_exponent, 0)
+
+    def odd(integer: int) -> float:
+        magnitude = abs(integer)
+        shift = max(magnitude.bit_length() - 53, least)
+        kept = magnitude >> shift
+        kept |= int(kept << shift != magnitude)
+        if kept.bit_length() + shift + lsb_exponent > sys.float_info.max_exp:
+            value = sys.float_info.max
+        else:
+            value = math.ldexp(kept, shift + lsb_exponent)
+        return -value if integer < 0 else value
+
+    values = np.array([odd(v) for v in integers.ravel().tolist()], dtype=np.float64)
+    return values.reshape(integers.shape)
+
+
+def round_to_multiples(
+    numbers: ExactArray,
+    exponent: int,
+    rounding: str = NEAREST_EVEN,
+    random_bits: npt.NDArray[np.integer] | None = None,
+) -> npt.NDArray[np.object_]:
+    """``numbers`` as whole multiples of 2^``exponent``, correctly rounded: Python ints.
+
+    ``rounding``: one of ``hwgen.formats.rounding.MODES``; ``random_bits``: whole numbers below
+    2^32 of the numbers' shape for the stochastic one, which is exact. What is infinite or NaN
+    becomes 0. InputError for an unknown mode and wrong random bits.
+    """
+    check_mode(rounding, random_bits, numbers.shape)
+    shift = exponent - numbers.lsb_exponent
+    integers = numbers.integers.astype(object)
+    if shift <= 0:
+        return np.asarray(integers << -shift, dtype=object)
+    drawn = np.broadcast_to(0 if random_bits is None else random_bits, integers.shape)
+    goes_up = _GOES_UP[rounding]
+    rounded = np.empty(integers.size, dtype=object)
+    for index, (integer, bits) in enumerate(
+        zip(integers.ravel().tolist(), drawn.ravel().tolist(), strict=True)
+    ):
+        floor = integer >> shift
+        rest = integer - (floor << shift)
+        rounded[index] = floor + int(goes_up(floor, rest, 1 << shift, bits))
+    return rounded.reshape(integers.shape)
+
+
+#: Whether ``floor + rest/unit`` rounds to ``floor + 1``, with 0 <= rest < unit.
+_GOES_UP: dict[str, Callable[[int, int, int, int], bool]] = {
+    NEAREST_EVEN: lambda floor, rest, unit, drawn: 2 * rest + (floor & 1) > unit,
+    NEAREST_AWAY: lambda floor, rest, unit, drawn: 2 * rest + (floor >= 0) > unit,
+    TOWARD_ZERO: lambda floor, rest, unit, drawn: floor < 0 < rest,
+    UP: lambda floor, rest, unit, drawn: rest > 0,
+    DOWN: lambda floor, rest, unit, drawn: False,
+    STOCHASTIC: lambda floor, rest, unit, drawn: (
+        (rest << RANDOM_BITS) + drawn * unit >= unit << RANDOM_BITS
+    ),
+}
