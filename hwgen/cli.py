@@ -103,7 +103,10 @@ def _parser() -> argparse.ArgumentParser:
         )
 
     sub = command("formats", _formats, "list the number formats, or one format's facts")
-    sub.add_argument("name", nargs="?", metavar="FORMAT", help="a format, such as e4m3fn")
+    sub.add_argument("names", nargs="*", metavar="FORMAT", help="a format, such as e4m3fn")
+    sub.add_argument(
+        "--picture", type=Path, metavar="FILE", help="draw their values: .png, .svg or .pdf"
+    )
     json_option(sub)
 
     sub = unit_command("generate", _generate, "write a unit's Verilog")
@@ -214,31 +217,60 @@ def _print_json(fields: dict[str, Any]) -> None:
 def _formats(options: argparse.Namespace) -> int:
     from hwgen.formats.facts import facts
 
-    if options.name is not None:
-        found = facts(formats.parse(options.name))
-        if options.json:
-            _print_json(found)
-            return 0
-        values = found.pop("values", None)
-        for name, value in found.items():
-            shown = f"{value:.12g}" if isinstance(value, float) else value
-            print(f"{name.replace('_', ' '):17} {shown}")
-        if values is not None:
-            listed = textwrap.wrap(" ".join(f"{v:.12g}" for v in values), 82)
-            print("values            " + "\n                  ".join(listed))
+    if options.picture is not None:
+        from hwgen.formats.picture import draw
+
+        chosen = [formats.parse_scalar(name) for name in options.names or formats.DRAWN]
+        print(draw(chosen, options.picture))
         return 0
-    rows = [facts(formats.parse(name)) for name in formats.NAMES]
     if options.json:
-        _print_json({"formats": rows})
+        names = options.names or [name for group in formats.GROUPS.values() for name in group]
+        rows = [facts(formats.parse(name)) for name in names]
+        _print_json(rows[0] if len(options.names) == 1 else {"formats": rows})
         return 0
-    print(f"{'name':6} {'bits':>4} {'min':>10} {'max':>10} {'smallest':>12}")
-    for row in rows:
-        print(
-            f"{row['name']:6} {row['bits']:4} {row['min']:10g} {row['max']:10g} "
-            f"{row['smallest']:12g}"
-        )
-    print(f"also int1 to int16, uint1 to uint16, {', '.join(formats.ALIASES)}")
+    for name in options.names:
+        _print_facts(facts(formats.parse(name)))
+    if not options.names:
+        _list_formats()
     return 0
+
+
+def _print_facts(found: dict[str, Any]) -> None:
+    values = found.pop("values", None)
+    for name, value in found.items():
+        shown = value
+        if isinstance(value, float):
+            shown = f"{value:.12g}"
+        elif isinstance(value, list):
+            shown = ", ".join(value)
+        print(f"{name.replace('_', ' '):17} {shown}")
+    if values is not None:
+        listed = textwrap.wrap(" ".join(f"{v:.12g}" for v in values), 82)
+        print("values            " + "\n                  ".join(listed))
+
+
+def _list_formats() -> None:
+    from hwgen.formats.facts import facts, specials
+
+    columns = f"{'bits':>5} {'min':>12} {'max':>12} {'smallest':>12} {'dB':>6}"
+    for group, names in formats.GROUPS.items():
+        print(f"{group:26} {columns}")
+        for name in names:
+            f = formats.parse(name)
+            row = facts(f)
+            if isinstance(f, formats.Scalar):
+                bits = f"{row['bits']:5}"
+                also = [str(f), *row["other_names"]]
+                note = ", ".join(dict.fromkeys(n for n in also if n != name))
+                note = f"{specials(f):8}  {note}"
+            else:
+                bits, note = f"{row['bits_per_value']:5.4g}", row["systematic_name"]
+            print(
+                f"  {name:24} {bits} {row['min']:12.6g} {row['max']:12.6g} "
+                f"{row['smallest']:12.6g} {row['dynamic_range_db']:6.1f}  {note}".rstrip()
+            )
+        print()
+    print("\n".join(textwrap.wrap(f"others: {formats.GRAMMAR}", 100)))
 
 
 def _generate(options: argparse.Namespace) -> int:

@@ -13,7 +13,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hwgen.errors import InputError
-from hwgen.formats import Integer, Minifloat, Scalar, parse
+from hwgen.formats import Format, Integer, Minifloat, Scalar, parse
+from hwgen.formats.widths import product_range, signed_width
 
 if TYPE_CHECKING:
     from hwgen.units.dot import DotProductUnit
@@ -24,24 +25,19 @@ MAX_PRODUCTS = 2**20
 MAPPINGS = ("lut", "dsp", "auto")
 
 
-def signed_width(low: int, high: int) -> int:
-    """Bits of the narrowest two's-complement integer that holds ``low`` … ``high``."""
-    return 1 + max((~v if v < 0 else v).bit_length() for v in (low, high))
-
-
 def _require_int(name: str, value: Any, low: int, high: int, why: str) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         raise InputError(f"{name}={value!r}: use a whole number from {low} to {high}{why}")
 
 
-def _require_operand(name: str, number_format: Scalar) -> Scalar:
+def _require_operand(name: str, number_format: Format) -> Scalar:
     """InputError unless the exact hardware can take the format as an operand."""
     f = number_format
     low, high = OPERAND_BITS
     decodable = isinstance(f, Integer) or (
         isinstance(f, Minifloat) and f.specials == "finite" and f.subnormals and f.exponent_bits > 0
     )
-    if not low <= f.bits <= high or not f.signed or not decodable:
+    if not isinstance(f, Scalar) or not low <= f.bits <= high or not f.signed or not decodable:
         raise InputError(
             f"{name}={f} cannot be an operand: use a signed integer or a finite minifloat of "
             f"{low} to {high} bits with sign, exponent and subnormals, such as int8, e2m1 or e4m3"
@@ -109,12 +105,7 @@ class DotProduct:
     @cached_property
     def product_range(self) -> tuple[int, int]:
         """Smallest and largest product of any two codes, in units of 2**lsb_exponent."""
-        corners = [
-            int(x * 2.0**-self.a.lsb_exponent) * int(y * 2.0**-self.b.lsb_exponent)
-            for x in (self.a.min, self.a.max)
-            for y in (self.b.min, self.b.max)
-        ]
-        return min(corners), max(corners)
+        return product_range(self.a, self.b)
 
     def width_of_sum(self, products: int) -> int:
         """Bits of a signed sum of ``products`` products, from their true extremes."""

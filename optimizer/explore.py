@@ -156,7 +156,9 @@ def explore(
     ``target``; ``workers``: threads, default one a core. ``Settings`` explains the others.
     InputError for what cannot be used.
     """
-    candidates = tuple(dict.fromkeys(map(number_formats.parse, formats or number_formats.NAMES)))
+    candidates = tuple(
+        dict.fromkeys(map(number_formats.parse_scalar, formats or number_formats.NAMES))
+    )
     if style not in STYLES:
         raise InputError(f"style={style!r}: use one of {', '.join(STYLES)}")
     if not 0 <= max_drop <= 100:
@@ -199,14 +201,16 @@ def explore(
     sizer = sizing.Sizer(predict or default_predict(target))
     with stage("cost prediction"):
         pairs = [(a, b) for a in candidates for b in candidates]
-        pairs += [(f, f) for f in map(number_formats.parse, REFERENCES.values())]
+        pairs += [(f, f) for f in map(number_formats.parse_scalar, REFERENCES.values())]
         sized = {
             (group, a, b): sizer.best(arrays[group], a, b)
             for group in range(len(groups))
             for a, b in dict.fromkeys(pairs)
         }
 
-    every = tuple(dict.fromkeys((*candidates, *map(number_formats.parse, REFERENCES.values()))))
+    every = tuple(
+        dict.fromkeys((*candidates, *map(number_formats.parse_scalar, REFERENCES.values())))
+    )
     with stage("calibration"):
         calibration = calibrate(network, data.calibration_images, every, workers)
     with stage("sensitivity"):
@@ -252,7 +256,7 @@ def explore(
         f"{sizer.predictions} units predicted; front of {len(solutions)} points, "
         f"{len(plans)} to be evaluated"
     )
-    formats_of = {name: number_formats.parse(text) for name, text in REFERENCES.items()}
+    formats_of = {name: number_formats.parse_scalar(text) for name, text in REFERENCES.items()}
     for f in formats_of.values():
         plans.append(Plan(style, tuple(p for g in range(len(groups)) for p in assign(g, f, f))))
     with stage("evaluation"):

@@ -44,6 +44,7 @@ from hwgen.formats.block_encode import (
 from hwgen.formats.block_scale import rule_called
 from hwgen.formats.integer import Integer
 from hwgen.formats.minifloat import Minifloat
+from hwgen.formats.names import parse_scalar
 from hwgen.formats.rounding import NEAREST_EVEN, TOWARD_ZERO, check_mode
 from hwgen.formats.scalar import Scalar, real_numbers
 
@@ -120,11 +121,11 @@ class BlockFormat:
         )
         if with_micro is not None:
             micro = (int(with_micro[2]), int(with_micro[3]))
-            scale, second = _scalar(with_micro[1]), with_micro[4]
-            tensor = None if second is None else _scalar(second)
+            scale, second = parse_scalar(with_micro[1]), with_micro[4]
+            tensor = None if second is None else parse_scalar(second)
         else:
             scale, tensor = _one_or_two(rest)
-        return cls(_scalar(match[1]), int(match[2]), scale, tensor, *micro)
+        return cls(parse_scalar(match[1]), int(match[2]), scale, tensor, *micro)
 
     def __str__(self) -> str:
         return _NAMES.get(self, self.systematic_name)
@@ -281,22 +282,15 @@ def parse_block(name: str | BlockFormat) -> BlockFormat:
     return found
 
 
-def _scalar(name: str) -> Scalar:
-    # The registry of formats may import this module, so it is imported when a name is read.
-    from hwgen.formats import parse
-
-    return parse(name)
-
-
 def _one_or_two(names: str) -> tuple[Scalar, Scalar | None]:
     """``{scale}`` or ``{scale}_{tensor scale}``: names of formats may hold underscores."""
     parts = names.split("_")
     for count in range(len(parts) - 1, 0, -1):
         try:
-            return _scalar("_".join(parts[:count])), _scalar("_".join(parts[count:]))
+            return parse_scalar("_".join(parts[:count])), parse_scalar("_".join(parts[count:]))
         except InputError:
             continue
-    return _scalar(names), None
+    return parse_scalar(names), None
 
 
 def _minifloat(name: str) -> Minifloat:

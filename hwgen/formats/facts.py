@@ -5,31 +5,50 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
-from hwgen.formats import Minifloat, Scalar
+from hwgen.formats.block import BlockFormat
+from hwgen.formats.logarithmic import Logarithmic
+from hwgen.formats.minifloat import Minifloat
+from hwgen.formats.names import other_names
+from hwgen.formats.scalar import Scalar
 
 #: Formats of up to this many bits have all their values listed.
 LISTED_BITS = 8
 
 
-def facts(number_format: Scalar) -> dict[str, Any]:
-    """Plain JSON types: widths, range, precision, special codes; for small formats all finite
-    values, rising, each once.
+def facts(number_format: Scalar | BlockFormat) -> dict[str, Any]:
+    """Plain JSON types: widths, range, precision, special codes; for small scalar formats all
+    finite values, rising, each once.
 
     ``dynamic_range_db``: 20·log10 of the largest magnitude over the smallest that is not zero.
+    Of a block format, the range is that of its elements with their scales, without a tensor
+    scale.
     """
     f = number_format
-    smallest = 2.0**f.lsb_exponent
-    largest = max(f.max, -f.min)
+    return _block_facts(f) if isinstance(f, BlockFormat) else _scalar_facts(f)
+
+
+def specials(number_format: Scalar) -> str:
+    """Which special values there are, in a word or two."""
+    kinds = [("inf", number_format.has_infinity), ("NaN", number_format.has_nan)]
+    return " ".join(name for name, there in kinds if there) or "none"
+
+
+def _decibels(largest: float, smallest: float) -> float:
+    return round(20 * (math.log10(largest) - math.log10(smallest)), 2)
+
+
+def _scalar_facts(f: Scalar) -> dict[str, Any]:
     found: dict[str, Any] = {
         "name": str(f),
+        "other_names": other_names(f),
         "bits": f.bits,
         "signed": f.signed,
         "min": f.min,
         "max": f.max,
-        "smallest": smallest,
-        "dynamic_range_db": round(20 * math.log10(largest / smallest), 2),
+        "smallest": f.smallest,
+        "dynamic_range_db": _decibels(max(f.max, -f.min), f.smallest),
+        "infinity": f.has_infinity,
+        "nan": f.has_nan,
     }
     if isinstance(f, Minifloat):
         found |= {
@@ -37,11 +56,35 @@ def facts(number_format: Scalar) -> dict[str, Any]:
             "mantissa_bits": f.mantissa_bits,
             "bias": f.bias,
             "smallest_normal": f.smallest_normal,
-            "infinity": f.has_infinity,
-            "nan": f.has_nan,
+            "subnormals": f.subnormals,
+            "zero": f.zero,
         }
+    elif isinstance(f, Logarithmic):
+        found |= {"exponent_bits": f.exponent_bits, "fraction_bits": f.fraction_bits}
+    else:
+        found["step"] = 2.0**f.lsb_exponent
     if f.bits <= LISTED_BITS:
-        values = f.decode(np.arange(2**f.bits))
-        # Adding zero makes −0 and 0 the one value that they are.
-        found["values"] = [float(v) for v in np.unique(values[np.isfinite(values)] + 0.0)]
+        found["values"] = [float(v) for v in f.finite_values()]
     return found
+
+
+def _block_facts(f: BlockFormat) -> dict[str, Any]:
+    largest = f.element.max * f.scale.max
+    smallest = f.element.smallest * f.scale.smallest * 2.0 ** -(2**f.micro_bits - 1)
+    return {
+        "name": str(f),
+        "systematic_name": f.systematic_name,
+        "element": str(f.element),
+        "block_size": f.block_size,
+        "scale": str(f.scale),
+        "tensor_scale": None if f.tensor_scale is None else str(f.tensor_scale),
+        "micro_block": f.micro_block,
+        "micro_bits": f.micro_bits,
+        "bits_per_value": f.bits_per_value,
+        "min": f.element.min * f.scale.max,
+        "max": largest,
+        "smallest": smallest,
+        "dynamic_range_db": _decibels(largest, smallest),
+        "nan": f.has_nan,
+        **{key: getattr(f.recipe, key) for key in ("scale_rule", "rounding", "arithmetic")},
+    }

@@ -89,7 +89,7 @@ class Minifloat(Scalar):
             raise InputError(
                 f"{self}: formats without zero have neither sign nor subnormals, such as e8m0"
             )
-        if self._top < int(self.zero) or (self.specials == "fnuz" and not self.signed):
+        if self.largest_code < int(self.zero) or (self.specials == "fnuz" and not self.signed):
             raise InputError(
                 f"{self}: fnuz formats have a sign, and the special codes of others leave a "
                 "number beside zero, such as e4m3fnuz or e2m1fn"
@@ -153,11 +153,12 @@ class Minifloat(Scalar):
         return 1 - self.bias if self.subnormals else -self.bias
 
     @property
-    def _nan_at_minus_zero(self) -> bool:
+    def nan_at_minus_zero(self) -> bool:
+        """The code that −0 would have is NaN."""
         return self.signed and self.specials in ("fnuz", "ext")
 
     @property
-    def _top(self) -> int:
+    def largest_code(self) -> int:
         """Code of the largest finite value."""
         codes = 1 << (self.exponent_bits + self.mantissa_bits)
         reserved = {
@@ -171,7 +172,7 @@ class Minifloat(Scalar):
 
     @property
     def max(self) -> float:
-        return float(self._magnitudes(np.asarray(self._top)))
+        return float(self._magnitudes(np.asarray(self.largest_code)))
 
     @property
     def min(self) -> float:
@@ -205,11 +206,13 @@ class Minifloat(Scalar):
         negative = codes != magnitude
         values = self._magnitudes(magnitude)
         if self.has_infinity:
-            values = np.where(magnitude == self._top + 1, np.inf, values)
-        if self._nan_at_minus_zero:
+            values = np.where(magnitude == self.largest_code + 1, np.inf, values)
+        if self.nan_at_minus_zero:
             values = np.where(negative & (magnitude == 0), np.nan, values)
         elif self.has_nan:
-            values = np.where(magnitude > self._top + int(self.has_infinity), np.nan, values)
+            values = np.where(
+                magnitude > self.largest_code + int(self.has_infinity), np.nan, values
+            )
         return np.asarray(np.where(negative, -values, values))
 
     def _codes(
@@ -255,19 +258,19 @@ class Minifloat(Scalar):
                 missing |= outside
             code = np.where(outside, 0, code)
         code = np.maximum(code, 0)
-        beyond = code > self._top
-        code = np.minimum(code, self._top)
-        nan_code = self._nan_code
+        beyond = code > self.largest_code
+        code = np.minimum(code, self.largest_code)
+        nan_code = self.nan_code
         if overflow != SATURATE:
             # Rounding toward zero stops at the largest value; an infinity stays one.
             lost = np.isinf(numbers) & beyond
             if overflow == SPECIAL:
                 lost |= beyond & ~truncates(rounding, numbers)
-            code = np.where(lost, self._top + 1 if self.has_infinity else nan_code, code)
+            code = np.where(lost, self.largest_code + 1 if self.has_infinity else nan_code, code)
             missing |= lost & (not self.has_infinity)
         if self.signed:
             sign = negative.astype(np.int64) << (self.bits - 1)
-            code = np.where(self._nan_at_minus_zero & (code == 0), 0, code | sign)
+            code = np.where(self.nan_at_minus_zero & (code == 0), 0, code | sign)
         return np.asarray(np.where(missing, nan_code, code))
 
     def _above_zero(
@@ -285,9 +288,10 @@ class Minifloat(Scalar):
         return np.abs(rounded).astype(np.int64)
 
     @property
-    def _nan_code(self) -> int:
-        if self._nan_at_minus_zero:
+    def nan_code(self) -> int:
+        """Code that NaN becomes, in formats that have it."""
+        if self.nan_at_minus_zero:
             return 1 << (self.bits - 1)
         quiet = 1 << (self.mantissa_bits - 1) if self.specials == "ieee" and self.has_nan else 0
         # Without sign, "ext" has infinity between the largest number and NaN.
-        return self._top + 1 + quiet + int(self.specials == "ext")
+        return self.largest_code + 1 + quiet + int(self.specials == "ext")

@@ -4,14 +4,36 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+import tracemalloc
+from collections.abc import Callable, Iterator
 
+import gfloat
+import gfloat.formats
+import ml_dtypes
 import numpy as np
 
 from hwgen import DotProduct, parse
-from sim import golden, verify
+from hwgen.formats import parse_scalar
+from sim import exact, golden, verify
 
 RUNS = 5
+#: float32 numbers that are encoded.
+VALUES = 10_000_000
+#: Formats of at most 8 bits, with the cast of ml_dtypes and the format of gfloat that are theirs.
+ENCODED = {
+    "int8": (None, None),
+    "e2m1": (ml_dtypes.float4_e2m1fn, gfloat.formats.format_info_ocp_e2m1),
+    "e2m3": (ml_dtypes.float6_e2m3fn, gfloat.formats.format_info_ocp_e2m3),
+    "e3m2": (ml_dtypes.float6_e3m2fn, gfloat.formats.format_info_ocp_e3m2),
+    "e4m3fn": (ml_dtypes.float8_e4m3fn, gfloat.formats.format_info_ocp_e4m3),
+    "e5m2ieee": (ml_dtypes.float8_e5m2, gfloat.formats.format_info_ocp_e5m2),
+    "e4m3fnuz": (ml_dtypes.float8_e4m3fnuz, gfloat.formats.format_info_p3109(8, 4)),
+    "e8m0": (ml_dtypes.float8_e8m0fnu, gfloat.formats.format_info_ocp_e8m0),
+}
+DOTS = [("int8", "int8"), ("e4m3", "e4m3"), ("e4m3fn", "e4m3fn"), ("e5m2", "e5m2"),
+        ("e5m2ieee", "e5m2ieee"), ("e2m1", "int8")]  # fmt: skip
+
+Row = tuple[str, float, str]
 
 
 def median_seconds(work: Callable[[], object], runs: int = RUNS) -> float:
@@ -25,35 +47,75 @@ def median_seconds(work: Callable[[], object], runs: int = RUNS) -> float:
     return statistics.median(times)
 
 
-def main() -> None:
-    """Prints what, median, and rate."""
+def encoding() -> Iterator[Row]:
+    """Encoding beside the casts of ml_dtypes and gfloat, and its memory beside the input."""
     rng = np.random.default_rng(0)
-    values = rng.normal(size=1_000_000)
-    rows = []
-    for name in ("int8", "e2m1", "e4m3"):
+    values = rng.standard_normal(VALUES, dtype=np.float32)
+    few = values[: VALUES // 100].astype(np.float64)
+    for name, (library, info) in ENCODED.items():
+        f = parse_scalar(name)
+        seconds = median_seconds(lambda f=f: f.encode(values))
+        rate = f"{VALUES / seconds / 1e6:5.0f} M values/s"
+        if library is not None:
+            theirs = median_seconds(lambda library=library: values.astype(library), runs=3)
+            rate += f", {theirs / seconds:.1f} x ml_dtypes"
+        if info is not None:
+
+            def encode_with_gfloat(info=info) -> object:
+                return gfloat.encode_ndarray(info, gfloat.round_ndarray(info, few, sat=True))
+
+            theirs = median_seconds(encode_with_gfloat, runs=3) * (VALUES / few.size)
+            rate += f", {theirs / seconds:.0f} x gfloat"
+        tracemalloc.start()
+        f.encode(values)
+        peak = tracemalloc.get_traced_memory()[1] / values.nbytes
+        tracemalloc.stop()
+        yield f"encode {name}, 10⁷ float32", seconds, f"{rate}, memory {peak:.2f} x input"
+    for name in ("mxfp8_e4m3", "mxfp4", "mxint8", "nvfp4"):
         number_format = parse(name)
-        seconds = median_seconds(lambda f=number_format: f.encode(values))
-        rows.append((f"encode {name}, 10⁶ float64", seconds, f"{1 / seconds:.0f} M values/s"))
+        block_values = values[: VALUES // 10]
+        seconds = median_seconds(lambda f=number_format, v=block_values: f.encode(v), runs=3)
+        yield f"encode {name}, 10⁶ float32", seconds, f"{1 / seconds:5.1f} M values/s"
+
+
+def golden_sums() -> Iterator[Row]:
+    """Exact dot products and matrix products."""
+    rng = np.random.default_rng(0)
+    for names in DOTS:
+        a, b = map(parse_scalar, names)
+        x, y = (rng.integers(0, 2**f.bits, (200_000, 32), dtype=np.uint8) for f in (a, b))
+        seconds = median_seconds(lambda a=a, b=b, x=x, y=y: exact.dot(a, b, x, y))
+        yield (
+            f"exact dots {names[0]} × {names[1]}, 200,000 of 32",
+            seconds,
+            f"{x.size / seconds / 1e6:5.0f} M products/s",
+        )
     for name in ("int8", "e4m3", "e5m2"):
-        f = parse(name)
+        f = parse_scalar(name)
         x = f.decode(rng.integers(0, 2**f.bits, (1000, 576)))
         y = f.decode(rng.integers(0, 2**f.bits, (576, 64)))
         seconds = median_seconds(lambda f=f, x=x, y=y: golden.matmul(f, f, x, y))
         rate = x.shape[0] * x.shape[1] * y.shape[1] / seconds / 1e6
-        rows.append((f"exact matmul {name}, 1000×576×64", seconds, f"{rate:.0f} M products/s"))
+        yield f"exact matmul {name}, 1000×576×64", seconds, f"{rate:5.0f} M products/s"
+
+
+def units() -> Iterator[Row]:
+    """Generating and simulating."""
     spec = DotProduct(a="e4m3", b="int8", lanes=32)
-    seconds = median_seconds(spec.verilog)
-    rows.append(("Verilog of 32 lanes e4m3 × int8", seconds, ""))
+    yield "Verilog of 32 lanes e4m3 × int8", median_seconds(spec.verilog), ""
     spec = DotProduct(a="int8", b="int8", lanes=32)
     cycles = 20_000
     seconds = median_seconds(lambda: verify(spec, vectors=cycles), runs=3)
-    rate = cycles / seconds
-    rows.append(
-        (f"verify 32 lanes int8, {cycles} cycles and build", seconds, f"{rate:.0f} cycles/s")
-    )
+    what = f"verify 32 lanes int8, {cycles} cycles and build"
+    yield what, seconds, f"{cycles / seconds:5.0f} cycles/s"
+
+
+def main() -> None:
+    """Prints what, median, and rate."""
     print(f"{'what':48} {'median':>10}  rate")
-    for what, seconds, rate in rows:
-        print(f"{what:48} {1000 * seconds:7.1f} ms  {rate}")
+    for part in (encoding, golden_sums, units):
+        for what, seconds, rate in part():
+            print(f"{what:48} {1000 * seconds:7.1f} ms  {rate}", flush=True)
 
 
 if __name__ == "__main__":

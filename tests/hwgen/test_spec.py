@@ -3,7 +3,9 @@
 import pytest
 
 from hwgen import DotProduct, InputError
-from hwgen.spec import from_dict, signed_width
+from hwgen.formats import parse_scalar
+from hwgen.formats.widths import accumulator_width, signed_width
+from hwgen.spec import from_dict
 
 
 @pytest.mark.parametrize(
@@ -40,6 +42,27 @@ def test_integer_widths_hold_the_most_negative_code(bits, products, width):
     spec = DotProduct(a=f"int{bits}", b=f"int{bits}", lanes=1, max_products=products)
     assert spec.accumulator_width == width
     assert spec.product_range[1] == 4 ** (bits - 1)
+
+
+@pytest.mark.parametrize(
+    ("bits", "widths"),
+    [
+        (3, (5, 9, 10, 17)),
+        (4, (7, 11, 12, 19)),
+        (5, (9, 13, 14, 21)),
+        (6, (11, 15, 16, 24)),
+        (8, (15, 19, 20, 28)),
+    ],
+)
+def test_symmetric_integers_have_the_papers_widths(bits, widths):
+    f = parse_scalar(f"int{bits}")
+    found = tuple(accumulator_width(f, f, n, symmetric=True) for n in (1, 16, 32, 4608))
+    assert found == widths
+
+
+def test_ocp_e5m2_has_the_papers_widths():
+    f = parse_scalar("fp8_e5m2")
+    assert [accumulator_width(f, f, n) for n in (1, 16, 32, 4608)] == [65, 69, 70, 77]
 
 
 def test_dictionary_round_trip():

@@ -453,7 +453,7 @@ def test_bad_names_say_what_is_allowed(name):
     assert "such as" in str(caught.value) or "use one of" in str(caught.value)
 
 
-@settings(max_examples=2_000, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(
     st.text(alphabet="uintemfxdlsBarypb0123456789fnzb-p_ ", max_size=16)
     | st.text(max_size=8)
@@ -465,6 +465,28 @@ def test_any_text_is_a_format_or_an_input_error(name):
     except InputError:
         return
     assert parse(str(found)) == found
+
+
+def test_ten_thousand_broken_names():
+    """Known names with characters dropped, replaced, doubled and swapped."""
+    rng = np.random.default_rng(5)
+    known = [*NAMES, *ALIASES, *P3109, *OTHERS]
+    alphabet = "uintemfxdlsBarypbz0123456789-_. \né"
+    accepted = 0
+    for _ in range(10_000):
+        letters = list(known[rng.integers(len(known))])
+        for _ in range(rng.integers(1, 4)):
+            at = int(rng.integers(len(letters) + 1))
+            letters[at : at + int(rng.integers(3))] = rng.choice(list(alphabet), rng.integers(3))
+        name = "".join(letters)
+        try:
+            found = parse(name)
+        except InputError as error:
+            assert "use one of" in str(error) or "such as" in str(error), name
+            continue
+        assert parse(str(found)) == found
+        accepted += 1
+    assert 100 < accepted < 5000
 
 
 @pytest.mark.parametrize("f", OPERANDS, ids=str)

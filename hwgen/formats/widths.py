@@ -1,0 +1,41 @@
+"""Widths of exact sums, from the formats' true extreme products."""
+
+from __future__ import annotations
+
+from hwgen.formats.integer import Integer
+from hwgen.formats.scalar import Scalar
+
+
+def signed_width(low: int, high: int) -> int:
+    """Bits of the narrowest two's-complement integer that holds ``low`` … ``high``."""
+    return 1 + max((~v if v < 0 else v).bit_length() for v in (low, high))
+
+
+def value_range(number_format: Scalar, *, symmetric: bool = False) -> tuple[int, int]:
+    """Smallest and largest finite value in units of 2**lsb_exponent; with ``symmetric``, integers
+    without their most negative code."""
+    f = number_format
+    low, high = (int(x * 2.0**-f.lsb_exponent) for x in (f.min, f.max))
+    if symmetric and isinstance(f, Integer) and f.signed:
+        low = -high
+    return low, high
+
+
+def product_range(a: Scalar, b: Scalar, *, symmetric: bool = False) -> tuple[int, int]:
+    """Smallest and largest product of any two values, in units of the product of their steps."""
+    corners = [
+        x * y
+        for x in value_range(a, symmetric=symmetric)
+        for y in value_range(b, symmetric=symmetric)
+    ]
+    return min(corners), max(corners)
+
+
+def accumulator_width(a: Scalar, b: Scalar, products: int, *, symmetric: bool = False) -> int:
+    """Bits of a signed accumulator that holds every sum of ``products`` products, exactly.
+
+    InputError for formats without a common step. The formulas of the literature are up to two
+    bits wider for integers (arXiv 2311.12359, A2Q) and one for minifloats.
+    """
+    low, high = product_range(a, b, symmetric=symmetric)
+    return signed_width(low * products, high * products)
