@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from hwgen import DotProduct, parse
-from sim import golden, verify
+from sim import exact, golden, verify
 
 RUNS = 5
 
@@ -41,6 +41,21 @@ def main() -> None:
         seconds = median_seconds(lambda f=f, x=x, y=y: golden.matmul(f, f, x, y))
         rate = x.shape[0] * x.shape[1] * y.shape[1] / seconds / 1e6
         rows.append((f"exact matmul {name}, 1000×576×64", seconds, f"{rate:.0f} M products/s"))
+    for a, b, cycles in (
+        ("int8", "int8", 100_000),
+        ("e4m3", "e4m3", 100_000),
+        ("e4m3fn", "e5m2ieee", 100_000),
+        ("e5m2", "e5m2", 100_000),
+        ("e5m2ieee", "e5m2ieee", 100_000),
+        ("fp16", "fp16", 10_000),
+        ("fp32", "fp32", 10_000),
+    ):
+        fa, fb = parse(a), parse(b)
+        x = rng.integers(0, 2**fa.bits, (cycles, 32), fa.code_dtype)
+        y = rng.integers(0, 2**fb.bits, (cycles, 32), fb.code_dtype)
+        seconds = median_seconds(lambda fa=fa, fb=fb, x=x, y=y: exact.dot(fa, fb, x, y))
+        rate = x.size / seconds / 1e6
+        rows.append((f"exact dots {a} × {b}, {cycles}×32", seconds, f"{rate:.0f} M products/s"))
     spec = DotProduct(a="e4m3", b="int8", lanes=32)
     seconds = median_seconds(spec.verilog)
     rows.append(("Verilog of 32 lanes e4m3 × int8", seconds, ""))

@@ -101,15 +101,16 @@ def test_round_to_stochastic(name):
     """The stated definition, at fractions whose sum with the random bits is 1 or just not."""
     f = parse(name)
     points, drawn = [], []
-    for low in critical(f, Fraction(0))[::3]:
-        size = max(abs(low), Fraction(f.smallest))
+    for low in map(abs, critical(f, Fraction(0))[::6]):
+        size = max(low, Fraction(f.smallest))
         exponent = max(math.frexp(float(size))[1] - 1 - f.mantissa_bits, f.lsb_exponent)
         step = Fraction(2) ** exponent
         for bits in (0, 1, 2**31, 2**32 - 1, int(RNG.integers(2**32))):
             rest = 1 - Fraction(bits, 2**32)
             for off in (0, Fraction(1, 2**100), -Fraction(1, 2**100)):
-                points.append(low + step * (rest + off))
-                drawn.append(bits)
+                for sign in (1, -1):
+                    points.append(sign * (low + step * (rest + off)))
+                    drawn.append(bits)
     random_bits = np.array(drawn, dtype=np.uint32)
     found = round_to(numbers_of(points), f, "stochastic", random_bits=random_bits)
     check(found, f, points, "stochastic", "saturate", drawn)
@@ -244,7 +245,7 @@ def test_round_to_multiples_at_ties(mode):
     integers = np.arange(-24, 25)
     array = ExactArray(integers, -3, np.zeros(len(integers)))
     for off in (0, 1):  # Just enough random bits to go up, and just not.
-        drawn = np.maximum(2**32 - 2**29 * (integers % 8) - off, 0) % 2**32
+        drawn = np.maximum(2**32 - 2**29 * (np.abs(integers) % 8) - off, 0) % 2**32
         got = round_to_multiples(array, 0, mode, drawn if mode == "stochastic" else None)
         pairs = zip(integers.tolist(), drawn.tolist(), strict=True)
         assert got.tolist() == [whole(Fraction(i, 8), mode, bits) for i, bits in pairs]
