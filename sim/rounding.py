@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwgen.errors import InputError
-from hwgen.formats import Logarithmic, Scalar
+from hwgen.formats import Scalar
 from hwgen.formats.rounding import (
     DOWN,
     NEAREST_AWAY,
@@ -46,10 +46,10 @@ def round_to(
     An exact zero becomes +0 in every mode; a negative number that rounds to zero becomes −0
     where the format has it.
 
-    With ``stochastic`` rounding a number between two neighbours goes up if its fraction, as a
-    part of their distance, plus random_bits/2^32 is 1 or more. That is exact for formats of up
-    to 19 significant bits; for wider ones, up to fp32's 24, the fraction's bits below 2^-27
-    count as one sticky bit.
+    With ``stochastic`` rounding a number between two neighbours goes away from zero if its
+    distance from the nearer to zero, as a part of theirs, plus random_bits/2^32 is 1 or more.
+    That is exact for formats of up to 19 significant bits; for wider ones, up to fp32's 24,
+    the part's bits below 2^-27 count as one sticky bit.
     """
     # Rounding to odd first keeps every comparison that a second rounding makes, as long as
     # what it compares with (values of the format and, in the nearest modes, the middles
@@ -57,7 +57,7 @@ def round_to(
     # Emulation of a FMA and Correctly Rounded Sums: Proved Algorithms Using Rounding to Odd,
     # 2008). Here the unit is the last of 52 or 53 significant bits, where formats have up to
     # 24 and middles 25, and never below 2^-40 of the format's smallest step.
-    if isinstance(output_format, Logarithmic):
+    if not output_format.halves_by_value:
         raise InputError(
             f"{output_format} rounds at irrational numbers, which is only done for float64: "
             "use a format that is not logarithmic"
@@ -140,7 +140,10 @@ _GOES_UP: dict[str, Callable[[int, int, int, int], bool]] = {
     TOWARD_ZERO: lambda floor, rest, unit, drawn: floor < 0 < rest,
     UP: lambda floor, rest, unit, drawn: rest > 0,
     DOWN: lambda floor, rest, unit, drawn: False,
+    # Away from zero if the fraction of the magnitude and the random bits carry.
     STOCHASTIC: lambda floor, rest, unit, drawn: (
         (rest << RANDOM_BITS) + drawn * unit >= unit << RANDOM_BITS
+        if floor >= 0
+        else drawn * unit < rest << RANDOM_BITS
     ),
 }

@@ -50,16 +50,20 @@ def whole(x, mode, drawn=None):
     rest = x - floor
     if rest == 0:
         return floor
+    if mode == "stochastic":  # Away from zero if the magnitude's fraction and the bits carry.
+        carry = abs(x) % 1 + Fraction(drawn, 2**RANDOM_BITS) >= 1
+        return (math.floor(abs(x)) + carry) * (1 if x > 0 else -1)
     half = Fraction(1, 2)
-    up = {
-        "nearest_even": rest > half or (rest == half and floor % 2 == 1),
-        "nearest_away": rest > half or (rest == half and x > 0),
-        "toward_zero": x < 0,
-        "up": True,
-        "down": False,
-        "stochastic": drawn is not None and rest + Fraction(drawn, 2**RANDOM_BITS) >= 1,
-    }[mode]
-    return floor + up
+    return (
+        floor
+        + {
+            "nearest_even": rest > half or (rest == half and floor % 2 == 1),
+            "nearest_away": rest > half or (rest == half and x > 0),
+            "toward_zero": x < 0,
+            "up": True,
+            "down": False,
+        }[mode]
+    )
 
 
 def floor_log2(x):
