@@ -220,7 +220,7 @@ def _formats(options: argparse.Namespace) -> int:
     if options.picture is not None:
         from hwgen.formats.picture import draw
 
-        chosen = [formats.parse_scalar(name) for name in options.names or formats.DRAWN]
+        chosen = [formats.parse(name) for name in options.names or formats.DRAWN]
         print(draw(chosen, options.picture))
         return 0
     if options.json:

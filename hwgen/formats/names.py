@@ -63,8 +63,8 @@ def parse_scalar(name: object) -> Scalar:
     found = read(name) if isinstance(name, str) else None
     if found is None:
         raise InputError(
-            f"unknown format {name!r}: use one of {', '.join([*NAMES, *list(ALIASES)[:9]])}; or "
-            + GRAMMAR
+            f"unknown format {name!r} of single numbers: use one of "
+            f"{', '.join([*NAMES, *list(ALIASES)[:9]])}; or {GRAMMAR}"
         )
     return found
 

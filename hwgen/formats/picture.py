@@ -9,7 +9,7 @@ import numpy as np
 
 from hwgen.errors import InputError, ToolError
 from hwgen.files import require_writable
-from hwgen.formats import Minifloat, Scalar
+from hwgen.formats import Format, Minifloat, Scalar
 
 #: Formats of up to this many bits have few enough values to be seen apart.
 DRAWN_BITS = 8
@@ -17,7 +17,7 @@ DRAWN_BITS = 8
 MOST = 12
 
 
-def draw(formats: Sequence[Scalar], file: Path) -> Path:
+def draw(formats: Sequence[Format], file: Path) -> Path:
     """Two panels: all values over the format's largest, linear, and positive values, binary
     logarithm; a row a format, subnormal values lighter. ``file``: .png, .svg or .pdf.
 
@@ -26,11 +26,12 @@ def draw(formats: Sequence[Scalar], file: Path) -> Path:
     """
     if file.suffix not in (".png", ".svg", ".pdf"):
         raise InputError(f"{file}: a picture's name ends in .png, .svg or .pdf")
-    wide = [str(f) for f in formats if f.bits > DRAWN_BITS]
-    if wide or not 1 <= len(formats) <= MOST:
+    drawn = [f for f in formats if isinstance(f, Scalar) and f.bits <= DRAWN_BITS]
+    if len(drawn) != len(formats) or not 1 <= len(formats) <= MOST:
+        others = ", ".join(str(f) for f in formats if f not in drawn)
         raise InputError(
             f"a picture shows 1 to {MOST} scalar formats of at most {DRAWN_BITS} bits, "
-            f"such as e2m1 and int4{': not ' + ', '.join(wide) if wide else ''}"
+            f"such as e2m1 and int4{': not ' + others if others else ''}"
         )
     try:
         from matplotlib.figure import Figure
@@ -39,9 +40,9 @@ def draw(formats: Sequence[Scalar], file: Path) -> Path:
             "pictures need matplotlib, which is not installed: pip install 'hwgen[optimize]'"
         ) from error
 
-    figure = Figure(figsize=(11, 1.3 + 0.55 * len(formats)), layout="constrained")
+    figure = Figure(figsize=(11, 1.3 + 0.55 * len(drawn)), layout="constrained")
     linear, logarithmic = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
-    for row, number_format in enumerate(formats):
+    for row, number_format in enumerate(drawn):
         values = number_format.finite_values()
         normal = np.ones(len(values), np.bool_)
         if isinstance(number_format, Minifloat) and number_format.smallest_normal is not None:
@@ -53,9 +54,9 @@ def draw(formats: Sequence[Scalar], file: Path) -> Path:
             linear.vlines(kind / largest, row - 0.35, row + 0.35, color=colour, linewidth=thickness)
             positive = np.log2(kind[kind > 0])
             logarithmic.vlines(positive, row - 0.35, row + 0.35, color=colour, linewidth=thickness)
-    labels = [f"{f}\n{len(f.finite_values())} values, to {f.max:g}" for f in formats]
-    linear.set_yticks(range(len(formats)), labels)
-    linear.set_ylim(len(formats) - 0.4, -0.6)
+    labels = [f"{f}\n{len(f.finite_values())} values, to {f.max:g}" for f in drawn]
+    linear.set_yticks(range(len(drawn)), labels)
+    linear.set_ylim(len(drawn) - 0.4, -0.6)
     linear.set_xlabel("value / largest value")
     logarithmic.set_xlabel("log2 of the positive values")
     linear.set_title("where the values are (light: subnormal)", fontsize=10)

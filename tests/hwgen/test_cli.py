@@ -74,12 +74,39 @@ def test_cost_for_people(capsys):
 
 
 def test_formats_lists_all(capsys):
-    from hwgen.formats import NAMES
+    from hwgen.formats import GROUPS, block
 
+    names = [name for group in GROUPS.values() for name in group]
     code, out, _ = run(capsys, "formats")
-    assert code == 0 and all(name in out for name in NAMES)
+    listed = [line.split()[0] for line in out.splitlines() if line.startswith("  ")]
+    assert code == 0 and listed == names and set(block.NAMED) <= set(listed)
     code, out, _ = run(capsys, "formats", "--json")
-    assert len(json.loads(out)["formats"]) == len(NAMES)
+    rows = json.loads(out)["formats"]
+    assert len(rows) == len(names)
+    for row in rows:
+        assert row["min"] <= 0 <= row["smallest"] <= row["max"] or row["name"] == "e8m0"
+
+
+def test_facts_of_a_block_format(capsys):
+    code, out, _ = run(capsys, "formats", "nvfp4", "--json")
+    found = json.loads(out)
+    assert code == 0 and found["systematic_name"] == "e2m1_b16_ue4m3_e8m23ieee"
+    assert (found["element"], found["block_size"], found["scale"]) == ("e2m1", 16, "ue4m3")
+    assert found["max"] == 2688 and found["bits_per_value"] == 71 / 16
+
+
+def test_picture_of_formats(capsys, tmp_path):
+    file = tmp_path / "new" / "formats.png"
+    code, out, _ = run(capsys, "formats", "int4", "e2m1", "lns3f2", "--picture", str(file))
+    assert code == 0 and out.strip() == str(file)
+    assert file.read_bytes().startswith(b"\x89PNG")
+    for arguments, message in [
+        (["fp16", "--picture", str(file)], "at most 8 bits, such as e2m1 and int4: not e5m10ieee"),
+        (["int4", "--picture", str(tmp_path / "x.txt")], ".png, .svg or .pdf"),
+        (["mxfp4", "--picture", str(file)], "not mxfp4"),
+    ]:
+        code, _, err = run(capsys, "formats", *arguments)
+        assert code == 2 and message in err
 
 
 def test_one_formats_facts(capsys):
@@ -92,6 +119,8 @@ def test_one_formats_facts(capsys):
     assert found["dynamic_range_db"] == pytest.approx(107.2, abs=0.05)
     code, out, _ = run(capsys, "formats", "e2m1")
     assert code == 0 and "-6 -4 -3 -2 -1.5 -1 -0.5 0 0.5 1 1.5 2 3 4 6" in out
+    code, out, _ = run(capsys, "formats", "e2m1", "lns3f1", "int4")
+    assert code == 0 and out.count("dynamic range db") == 3
     code, _, err = run(capsys, "formats", "e99")
     assert code == 2 and "unknown format 'e99'" in err
 
