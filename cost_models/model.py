@@ -137,7 +137,9 @@ def shipped(target: str, mapping: str, resource: str) -> Model:
 
 
 def _spec(measurement: store.Measurement) -> DotProduct:
-    return from_dict(measurement.spec)
+    spec = from_dict(measurement.spec)
+    assert isinstance(spec, DotProduct)  # Of other units none ship.
+    return spec
 
 
 def _row(make_features: Callable[[DotProduct], dict[str, float]], spec: DotProduct) -> Array:

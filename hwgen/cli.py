@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import shlex
@@ -16,7 +17,7 @@ from typing import Any, NoReturn
 from hwgen import formats
 from hwgen.errors import InputError, ToolError
 from hwgen.files import require_writable, write_text
-from hwgen.spec import MAPPINGS, MAX_LANES, UNITS, DotProduct, Spec
+from hwgen.spec import MAPPINGS, MAX_LANES, UNITS, Spec
 
 
 class _Parser(argparse.ArgumentParser):
@@ -77,24 +78,10 @@ def _parser() -> argparse.ArgumentParser:
     def unit_command(name: str, run: Callable[[Any], int], summary: str) -> argparse.ArgumentParser:
         sub = command(name, run, summary)
         sub.add_argument("unit", metavar="UNIT", help=f"one of {', '.join(UNITS)}")
-        sub.add_argument("--a", required=True, metavar="FORMAT", help="format of operand a")
-        sub.add_argument("--b", required=True, metavar="FORMAT", help="format of operand b")
-        sub.add_argument(
-            "--lanes", type=_whole, required=True, metavar="N", help=f"lanes, 1 to {MAX_LANES}"
-        )
-        sub.add_argument(
-            "--max-products",
-            type=_whole,
-            default=DotProduct.max_products,
-            metavar="N",
-            help="products that the accumulator sums exactly",
-        )
-        sub.add_argument(
-            "--mapping",
-            default=DotProduct.mapping,
-            metavar="|".join(MAPPINGS),
-            help="where multiplications go",
-        )
+        for name, (kind, metavar, summary) in _SPEC_OPTIONS.items():
+            sub.add_argument(
+                f"--{name.replace('_', '-')}", type=kind, metavar=metavar, help=summary
+            )
         return sub
 
     def json_option(sub: argparse.ArgumentParser) -> None:
@@ -198,16 +185,42 @@ def _whole(text: str) -> int:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
 
 
+#: Fields of specs as options: type, what stands for the value, help. A unit takes those that
+#: its spec has.
+_SPEC_OPTIONS: dict[str, tuple[Callable[[str], Any], str, str]] = {
+    "a": (str, "FORMAT", "format of operand a, or of what comes in"),
+    "b": (str, "FORMAT", "format of operand b, or of what comes out"),
+    "lanes": (_whole, "N", f"lanes, 1 to {MAX_LANES}"),
+    "max_products": (_whole, "N", "products that the accumulator sums exactly"),
+    "rounding": (str, "MODE", "how results round, such as nearest_even"),
+    "overflow": (str, "RULE", "saturate, special or propagate"),
+    "stages": (_whole, "N", "register stages"),
+    "mapping": (str, "|".join(MAPPINGS), "where multiplications go"),
+}
+
+
 def _spec(options: argparse.Namespace) -> Spec:
     if options.unit not in UNITS:
         raise InputError(f"unknown unit {options.unit!r}: use one of {', '.join(UNITS)}")
-    return UNITS[options.unit](
-        a=options.a,
-        b=options.b,
-        lanes=options.lanes,
-        max_products=options.max_products,
-        mapping=options.mapping,
-    )
+    kind = UNITS[options.unit]
+    given = {name: getattr(options, name) for name in _SPEC_OPTIONS}
+    given = {name: value for name, value in given.items() if value is not None}
+    fields = {f.name: f for f in dataclasses.fields(kind)}
+    flags = {name: f"--{name.replace('_', '-')}" for name in fields}
+    for name in given:
+        if name not in fields:
+            raise InputError(
+                f"unit {options.unit} has no --{name.replace('_', '-')}: "
+                f"use {', '.join(flags.values())}"
+            )
+    missing = [
+        flags[name]
+        for name, f in fields.items()
+        if f.default is dataclasses.MISSING and name not in given
+    ]
+    if missing:
+        raise InputError(f"unit {options.unit} needs {', '.join(missing)}")
+    return kind(**given)
 
 
 def _print_json(fields: dict[str, Any]) -> None:
@@ -279,6 +292,7 @@ def _generate(options: argparse.Namespace) -> int:
     text = spec.verilog()
     folder.mkdir(parents=True, exist_ok=True)
     file = write_text(folder / f"{spec.name}.v", text)
+    facts = spec.facts
     if options.json:
         _print_json(
             {
@@ -286,15 +300,12 @@ def _generate(options: argparse.Namespace) -> int:
                 "file": str(file),
                 "module": spec.name,
                 "latency": spec.latency,
-                "accumulator_width": spec.accumulator_width,
-                "lsb_exponent": spec.lsb_exponent,
+                **facts,
             }
         )
     else:
-        print(
-            f"{file}: module {spec.name}, latency {spec.latency} cycles, accumulator of "
-            f"{spec.accumulator_width} bits in units of 2^{spec.lsb_exponent}"
-        )
+        more = "".join(f", {name.replace('_', ' ')} {value}" for name, value in facts.items())
+        print(f"{file}: module {spec.name}, latency {spec.latency} cycles{more}")
     return 0
 
 

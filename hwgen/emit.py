@@ -39,29 +39,28 @@ def verilog(spec: Spec, command: str | None = None) -> str:
 
 def header(spec: Spec, command: str) -> str:
     """The comment at the head of the Verilog."""
-    low, high = spec.product_range
+    ports = [
+        *(("in", port) for port in spec.inputs),
+        *(("out", port) for port in spec.outputs),
+    ]
     lines = [
-        f"{spec.name}",
+        spec.name,
         "",
-        f"Exact dot product of {spec.lanes} lanes, {spec.a} x {spec.b}, and a running accumulator:",
-        "  accumulator <- (clear ? 0 : accumulator) + sum over lanes of a[i] * b[i]",
+        *spec.description,
         "",
-        f"  a            {spec.lanes} x {spec.a.bits} bits, {spec.a}: "
-        f"{spec.a.min:g} to {spec.a.max:g} in steps of 2^{spec.a.lsb_exponent} and up",
-        f"  b            {spec.lanes} x {spec.b.bits} bits, {spec.b}: "
-        f"{spec.b.min:g} to {spec.b.max:g} in steps of 2^{spec.b.lsb_exponent} and up",
-        "               lane 0 in the lowest bits",
-        f"  product      {spec.product_width} bits signed, {low} to {high} in units of "
-        f"2^{spec.lsb_exponent}",
-        f"  lane sum     {spec.sum_width} bits signed",
-        f"  accumulator  {spec.accumulator_width} bits signed, in units of 2^{spec.lsb_exponent}, "
-        f"exact for {spec.max_products} products, then it wraps",
-        f"  latency      {spec.latency} enabled cycles from valid_in to valid_out; "
+        *(
+            f"  {direction:3}  {port.name:12} "
+            + (f"{port.count} x " if port.count > 1 else "")
+            + f"{port.bits} bit{'s' if port.bits > 1 else ''}"
+            + (" signed" if port.signed else "")
+            + f", {port.meaning}"
+            + (", element 0 in the lowest bits" if port.count > 1 else "")
+            for direction, port in ports
+        ),
+        f"  latency  {spec.latency} enabled cycles from valid_in to valid_out; "
         "a new input every cycle",
-        "  enable       clock enable of the whole unit",
-        "  rst          synchronous, clears the accumulator and the valid bits",
-        f"  mapping      {spec.mapping}: where hwgen's synthesis puts the multiplications; "
-        "the logic is the same for each",
+        "  enable   clock enable of the whole unit",
+        "  rst      synchronous, clears the valid bits and what is kept between inputs",
         "",
         f"Made by: {command}",
     ]

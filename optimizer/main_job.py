@@ -133,10 +133,11 @@ def check(found: Exploration, images: ImageData, progress: Progress) -> tuple[La
         operands = layer_operands(
             found.network, found.calibration, found.chosen, layer, shown, outputs
         )
-        outcome = sim.verify_operands(spec, operands.a_codes, operands.b_codes, operands.clear)
+        inputs = {"clear": operands.clear[:, None], "a": operands.a_codes, "b": operands.b_codes}
+        outcome = sim.verify_inputs(spec, inputs)
         # The bench compares with the golden model; the sums behind the accuracy must be the
         # golden model's too.
-        sums = sim.golden.dot(spec, operands.a_codes, operands.b_codes, operands.clear)
+        sums = sim.golden.expected(spec, inputs)["accumulator"][:, 0]
         wrong = np.asarray(sums[operands.last_cycles] != np.array(operands.expected, object))
         result = LayerCheck(
             layer=layer,

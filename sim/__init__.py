@@ -1,6 +1,6 @@
 """Golden model, stimulus and benches: does the hardware compute what its spec says?"""
 
 from sim import golden
-from sim.verification import Verification, verify, verify_operands
+from sim.verification import Verification, verify, verify_inputs
 
-__all__ = ["Verification", "golden", "verify", "verify_operands"]
+__all__ = ["Verification", "golden", "verify", "verify_inputs"]

@@ -57,11 +57,10 @@ def _products_verilog(specs: Sequence[DotProduct], words: Sequence[int]) -> str:
     a, b = Signal(8, name="a"), Signal(8, name="b")
     fields = []
     for index, (spec, count) in enumerate(zip(specs, words, strict=True)):
-        product = exact_product(
-            m, a[: spec.a.bits], b[: spec.b.bits], spec, f"product_{index}_{spec.a}_{spec.b}"
-        )
+        name = f"product_{index}_{spec.a}_{spec.b}"
+        product = exact_product(m, a[: spec.a.bits], b[: spec.b.bits], spec.a, spec.b, name)
         field = Signal(WORD_BITS * count, name=f"field_{index}")
-        m.d.comb += field.eq(product)
+        m.d.comb += field.eq(product.value)
         fields.append(field)
     # Verilator gives ports of more than two words the type that the harness reads.
     products = Signal(max(sum(words), 3) * WORD_BITS)

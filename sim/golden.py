@@ -1,7 +1,7 @@
 """Golden model: what the hardware must compute, from decoded numbers, in exact arithmetic.
 
 Nothing here looks at bit fields: see ``sim.exact`` for the numbers, ``sim.rounding`` and
-``sim.accumulate`` for what becomes of them, ``sim.blocks`` and ``sim.lmul`` for other units.
+``sim.accumulate`` for what becomes of them, ``sim.models`` for each unit.
 """
 
 from __future__ import annotations
@@ -9,53 +9,44 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from hwgen.accumulator import WRAP, Fixed
 from hwgen.errors import InputError
 from hwgen.formats import Scalar
-from hwgen.spec import DotProduct
-from sim import exact
-from sim.accumulate import accumulate
+from hwgen.spec import Spec
+from sim import models
 from sim.exact import EXACT_FLOAT64, Integers, fixed_point, largest_steps
+from sim.models import Patterns
 from sim.stimulus import Stimulus
 
 #: Integers up to this magnitude are exact in float32, where matrix products are fast.
 EXACT_FLOAT32 = 2**24
 
 
-def dot(
-    spec: DotProduct,
-    a: npt.NDArray[np.integer],
-    b: npt.NDArray[np.integer],
-    clear: npt.NDArray[np.bool_],
-) -> npt.NDArray[np.object_]:
-    """The accumulator after each valid cycle, in units of 2**spec.lsb_exponent.
-
-    ``a``, ``b``: codes, shape (cycles, lanes). ``clear``: shape (cycles,), True where the
-    accumulator restarts with this cycle's sum; it is zero before the first cycle. Returns
-    Python integers, shape (cycles,), so that no width overflows; past ``max_products`` the
-    accumulator wraps, as the spec says.
-    """
-    sums = exact.dot(spec.a, spec.b, a, b)
-    register = Fixed(spec.accumulator_width, -spec.lsb_exponent, WRAP)
-    return accumulate(register, sums, clear).words
+def expected(spec: Spec, inputs: Patterns) -> Patterns:
+    """What the unit answers to consecutive valid inputs: numbers of each output port, (cycles,
+    count), for patterns of each input port, (cycles, count)."""
+    return models.of(spec).expected(spec, inputs)
 
 
-def trace(
-    spec: DotProduct, stimulus: Stimulus
-) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.object_]]:
-    """``valid_out`` and ``accumulator`` after every clock edge, both of shape (cycles,).
+def trace(spec: Spec, stimulus: Stimulus) -> tuple[npt.NDArray[np.bool_], Patterns]:
+    """``valid_out``, (cycles,), and the output ports' numbers, (cycles, count), after every
+    clock edge.
 
     Only enabled edges move the pipeline; the result of the n-th of them is seen after
-    the (n + latency − 1)-th.
+    the (n + latency − 1)-th. Numbers between results are those of the last result, or zero
+    before the first.
     """
     enabled = np.flatnonzero(stimulus.enable)
     counted = enabled[stimulus.valid[enabled]]
-    sums = dot(spec, stimulus.a[counted], stimulus.b[counted], stimulus.clear[counted])
-    history = np.concatenate([np.zeros(1, object), sums])
+    results = expected(spec, {k: v[counted] for k, v in stimulus.inputs.items()})
     # Enabled edges whose result has left the pipeline, after each edge.
     finished = np.maximum(np.cumsum(stimulus.enable) - (spec.latency - 1), 0)
     valid = np.concatenate([[False], stimulus.valid[enabled]])
-    return valid[finished], history[np.cumsum(valid)[finished]]
+    last = np.cumsum(valid)[finished]
+    held = {
+        name: np.concatenate([np.zeros((1, found.shape[1]), found.dtype), found])[last]
+        for name, found in results.items()
+    }
+    return valid[finished], held
 
 
 def matmul(
@@ -68,7 +59,7 @@ def matmul(
 
     ``a``: (rows, inner), ``b``: (inner, columns), values (not codes). Each element is the
     exact sum of the exact products, rounded once to float64 where it needs more than 53
-    bits: the same number that ``dot`` accumulates, times 2**lsb_exponent. The formats'
+    bits: the same number that a ``dot`` unit accumulates, times 2**lsb_exponent. The formats'
     values may also be given as float32 arrays, which hold them all. InputError for formats
     whose values need more than 40 bits as fixed-point numbers (``sim.exact.dot`` takes them).
     """

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -25,7 +25,7 @@ import numpy.typing as npt
 import platformdirs
 
 from hwgen.errors import InputError, ToolError
-from hwgen.spec import DotProduct
+from hwgen.spec import Spec
 from sim import golden
 from sim import stimulus as stimuli
 from sim.stimulus import Stimulus
@@ -37,22 +37,22 @@ DEFAULT_VECTORS = 2000
 class Mismatch:
     """One cycle whose outputs differ from the golden model's.
 
-    ``a``, ``b``: the codes that entered the pipeline ``latency`` enabled cycles before.
+    ``inputs``: the patterns that entered the pipeline ``latency`` enabled cycles before, by
+    port; ``values``: what those are in the port's format.
     """
 
     cycle: int
-    a: list[int]
-    b: list[int]
-    a_values: list[float]
-    b_values: list[float]
-    expected: dict[str, int]
+    inputs: dict[str, list[int]]
+    values: dict[str, list[float]]
+    expected: dict[str, int | None]
     got: dict[str, int | None]
 
     def __str__(self) -> str:
-        return (
-            f"cycle {self.cycle}: a={self.a} ({self.a_values}) b={self.b} ({self.b_values}) "
-            f"expected {self.expected} got {self.got}"
+        entered = " ".join(
+            f"{name}={codes}" + (f" ({self.values[name]})" if name in self.values else "")
+            for name, codes in self.inputs.items()
         )
+        return f"cycle {self.cycle}: {entered} expected {self.expected} got {self.got}"
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Verification:
         return {**dataclasses.asdict(self), "passed": self.passed}
 
 
-def verify(spec: DotProduct, *, vectors: int = DEFAULT_VECTORS, seed: int = 1) -> Verification:
+def verify(spec: Spec, *, vectors: int = DEFAULT_VECTORS, seed: int = 1) -> Verification:
     """The unit's Verilog against the golden model: directed extremes, then ``vectors``
     random cycles from ``seed``."""
     if vectors < 1:
@@ -90,18 +90,14 @@ def verify(spec: DotProduct, *, vectors: int = DEFAULT_VECTORS, seed: int = 1) -
     return dataclasses.replace(run(spec, cycles), seed=seed)
 
 
-def verify_operands(
-    spec: DotProduct,
-    a: npt.NDArray[np.uint8],
-    b: npt.NDArray[np.uint8],
-    clear: npt.NDArray[np.bool_],
-) -> Verification:
-    """The unit's Verilog on given codes, (cycles, lanes), against the golden model."""
-    return run(spec, stimuli.concatenate(stimuli.given(a, b, clear), stimuli.flush(spec)))
+def verify_inputs(spec: Spec, inputs: Mapping[str, npt.ArrayLike]) -> Verification:
+    """The unit's Verilog on given patterns of each input port, (cycles, count), a valid cycle
+    each, against the golden model."""
+    return run(spec, stimuli.concatenate(stimuli.given(inputs), stimuli.flush(spec)))
 
 
 def run(
-    spec: DotProduct,
+    spec: Spec,
     stimulus: Stimulus,
     *,
     verilog: str | None = None,
@@ -116,16 +112,15 @@ def run(
     counts of all nets are written to that file.
     """
     started = time.monotonic()
-    valid_out, accumulator = golden.trace(spec, stimulus)
-    modulus = 1 << spec.accumulator_width
-    outputs = {
-        "valid_out": [int(v) for v in valid_out],
-        "accumulator": [int(v) % modulus for v in accumulator],
-    }
+    valid_out, held = golden.trace(spec, stimulus)
+    outputs: dict[str, list[int | None]] = {"valid_out": [int(v) for v in valid_out]}
+    for port in spec.outputs:
+        outputs[port.name] = [*pack(held[port.name], port.bits)]
+        if not spec.keeps_outputs:
+            shown_now = zip(valid_out, outputs[port.name], strict=True)
+            outputs[port.name] = [number if valid else None for valid, number in shown_now]
     inputs = {
-        "a": pack(stimulus.a, spec.a.bits),
-        "b": pack(stimulus.b, spec.b.bits),
-        "clear": [int(v) for v in stimulus.clear],
+        **{port.name: pack(stimulus.inputs[port.name], port.bits) for port in spec.inputs},
         "valid_in": [int(v) for v in stimulus.valid],
         "enable": [int(v) for v in stimulus.enable],
     }
@@ -153,10 +148,21 @@ def run(
     )
 
 
-def pack(codes: npt.NDArray[np.uint8], bits: int) -> list[int]:
-    """Each row of codes as one integer, lane 0 in the lowest ``bits`` bits."""
-    planes = np.unpackbits(codes[:, :, None], axis=2, bitorder="little")[:, :, :bits]
-    packed = np.packbits(planes.reshape(len(codes), -1), axis=1, bitorder="little")
+def pack(patterns: npt.NDArray[Any], bits: int) -> list[int]:
+    """Each row of patterns, (cycles, count), as one integer, element 0 in the lowest ``bits``
+    bits; negative numbers in two's complement."""
+    if patterns.shape[1] == 1:
+        mask = (1 << bits) - 1
+        return [int(v) & mask for v in patterns[:, 0].tolist()]
+    if patterns.dtype == object or bits > 64:
+        mask = (1 << bits) - 1
+        return [
+            sum((int(v) & mask) << (i * bits) for i, v in enumerate(row))
+            for row in patterns.tolist()
+        ]
+    octets = patterns.astype("<u8").view(np.uint8).reshape(*patterns.shape, 8)
+    planes = np.unpackbits(octets, axis=2, bitorder="little")[:, :, :bits]
+    packed = np.packbits(planes.reshape(len(patterns), -1), axis=1, bitorder="little")
     return [int.from_bytes(row.tobytes(), "little") for row in packed]
 
 
@@ -164,13 +170,14 @@ def simulate(
     verilog: str,
     top: str,
     inputs: dict[str, list[int]],
-    outputs: dict[str, list[int]],
+    outputs: Mapping[str, Sequence[int | None]],
     *,
     sources: Sequence[Path] = (),
     verilator_flags: Sequence[str] = (),
     saif: Path | None = None,
 ) -> dict[str, Any]:
-    """Builds ``verilog`` and runs the bench on it; returns the bench's own result.
+    """Builds ``verilog`` and runs the bench on it; returns the bench's own result. Where an
+    output is None it may be anything.
 
     ToolError if a tool is missing, the build fails or the simulation ends without a result.
     """
@@ -323,17 +330,19 @@ def verilator_environment() -> Iterator[None]:
 
 
 def _mismatch(
-    spec: DotProduct, stimulus: Stimulus, kept: dict[str, Any], expected: dict[str, int]
+    spec: Spec, stimulus: Stimulus, kept: dict[str, Any], expected: dict[str, int | None]
 ) -> Mismatch:
     enabled = np.flatnonzero(stimulus.enable[: kept["cycle"] + 1])
     entered = int(enabled[-spec.latency]) if len(enabled) >= spec.latency else 0
-    a, b = stimulus.a[entered], stimulus.b[entered]
+    patterns = {port.name: stimulus.inputs[port.name][entered] for port in spec.inputs}
     return Mismatch(
         cycle=kept["cycle"],
-        a=a.tolist(),
-        b=b.tolist(),
-        a_values=spec.a.decode(a).tolist(),
-        b_values=spec.b.decode(b).tolist(),
+        inputs={name: [int(v) for v in found] for name, found in patterns.items()},
+        values={
+            port.name: port.format.decode(patterns[port.name]).tolist()
+            for port in spec.inputs
+            if port.format is not None
+        },
         expected=expected,
         got=kept["got"],
     )

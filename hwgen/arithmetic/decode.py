@@ -1,11 +1,12 @@
-"""A code's bit fields to sign, significand and shift, in hardware."""
+"""A code's bit fields to sign, significand, shift and special flags, in hardware."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from amaranth.hdl import Cat, Module, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Signal, Value
 
+from hwgen.errors import InputError
 from hwgen.formats import Integer, Minifloat, Scalar
 
 
@@ -13,14 +14,26 @@ from hwgen.formats import Integer, Minifloat, Scalar
 class Operand:
     """A decoded operand: (−1)^sign · significand · 2^shift steps of its format.
 
-    ``significand`` is two's complement with ``sign`` None for integers, and an unsigned
-    magnitude with a one-bit ``sign`` for minifloats. ``shift`` is None where it is always
-    zero.
+    ``significand`` is two's complement or unsigned with ``sign`` None for integers and formats
+    without sign, and an unsigned magnitude with a one-bit ``sign`` for others. ``shift`` is
+    None where it is always zero. ``nan`` and ``infinity`` are None where no code is one; of
+    such a code the significand is zero.
     """
 
     significand: Value
     sign: Value | None = None
     shift: Value | None = None
+    nan: Value | None = None
+    infinity: Value | None = None
+
+
+def require_decodable(name: str, number_format: Scalar) -> None:
+    """InputError unless ``decode`` knows the format."""
+    if not isinstance(number_format, Integer | Minifloat):
+        raise InputError(
+            f"{name}={number_format}: no hardware decodes logarithms yet: use an integer, a "
+            "fixed-point format or a minifloat, such as int8, fixed8_6 or e4m3fn"
+        )
 
 
 def decode(m: Module, code: Value, number_format: Scalar, name: str) -> Operand:
@@ -29,23 +42,66 @@ def decode(m: Module, code: Value, number_format: Scalar, name: str) -> Operand:
     Subnormals need no special case: the significand carries its leading bit, which is one
     when the exponent field is not zero, and the exponent fields 0 and 1 shift alike.
     """
-    if isinstance(number_format, Integer):
-        return Operand(code.as_signed())
-    if not isinstance(number_format, Minifloat):
-        raise TypeError(f"no hardware decodes {number_format}")
-    mantissa_bits, exponent_bits = number_format.mantissa_bits, number_format.exponent_bits
+    f = number_format
+    if isinstance(f, Integer):
+        return Operand(code.as_signed() if f.signed else code)
+    require_decodable(name, f)
+    assert isinstance(f, Minifloat)
+    mantissa_bits, exponent_bits = f.mantissa_bits, f.exponent_bits
     mantissa = code[:mantissa_bits]
     exponent = code[mantissa_bits : mantissa_bits + exponent_bits]
-    sign = code[mantissa_bits + exponent_bits]
-    normal = Signal(name=f"{name}_normal")
+    sign = code[mantissa_bits + exponent_bits] if f.signed else None
+    nan, infinity = _specials(m, code, f, name)
+    if exponent_bits == 0 and f.subnormals:
+        return Operand(_unless_special(mantissa, nan, infinity), sign, None, nan, infinity)
+    if f.subnormals:
+        normal = Signal(name=f"{name}_normal")
+        m.d.comb += normal.eq(exponent.any())
+        hidden: Value = normal
+    elif f.zero:
+        hidden = code[: mantissa_bits + exponent_bits].any()
+    else:
+        hidden = Const(1)
     significand = Signal(mantissa_bits + 1, name=f"{name}_significand")
-    m.d.comb += [normal.eq(exponent.any()), significand.eq(Cat(mantissa, normal))]
+    m.d.comb += significand.eq(_unless_special(Cat(mantissa, hidden), nan, infinity))
+    if not f.subnormals:
+        return Operand(significand, sign, exponent if exponent_bits else None, nan, infinity)
     if exponent_bits == 1:
-        return Operand(significand, sign)
+        return Operand(significand, sign, None, nan, infinity)
     # shift = max(exponent, 1) − 1. A decrement flips each bit that has only zeros below;
     # spelled out, it stays in LUTs, where a subtraction would open a carry chain.
     shift = Signal(exponent_bits, name=f"{name}_shift")
     for i in range(exponent_bits):
         borrow = ~exponent[:i].any() if i else 1
         m.d.comb += shift[i].eq(normal & (exponent[i] ^ borrow))
-    return Operand(significand, sign, shift)
+    return Operand(significand, sign, shift, nan, infinity)
+
+
+def _specials(
+    m: Module, code: Value, f: Minifloat, name: str
+) -> tuple[Signal | None, Signal | None]:
+    """Whether the code is NaN, and whether it is infinite; None where none is."""
+    magnitude = code[: f.mantissa_bits + f.exponent_bits]
+    nan = infinity = None
+    if f.has_nan:
+        nan = Signal(name=f"{name}_nan")
+        if f.nan_at_minus_zero:
+            m.d.comb += nan.eq(code[-1] & ~magnitude.any())
+        elif f.specials == "ieee":
+            mantissa = code[: f.mantissa_bits]
+            exponent = code[f.mantissa_bits : f.mantissa_bits + f.exponent_bits]
+            m.d.comb += nan.eq(exponent.all() & mantissa.any())
+        else:
+            m.d.comb += nan.eq(magnitude.all())
+    if f.has_infinity:
+        infinity = Signal(name=f"{name}_infinity")
+        m.d.comb += infinity.eq(magnitude == f.largest_code + 1)
+    return nan, infinity
+
+
+def _unless_special(significand: Value, nan: Value | None, infinity: Value | None) -> Value:
+    flags = [flag for flag in (nan, infinity) if flag is not None]
+    if not flags:
+        return significand
+    special = Cat(flags).any()
+    return significand & ~special.replicate(len(significand))

@@ -2,21 +2,49 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Signal, Value, signed
+from dataclasses import dataclass
+
+from amaranth.hdl import Const, Module, Mux, Signal, Value, signed
 
 from hwgen.arithmetic.decode import Operand, decode
-from hwgen.spec import DotProduct
+from hwgen.formats import Integer, Scalar
+from hwgen.formats.widths import product_range, signed_width
 
 
-def exact_product(m: Module, a: Value, b: Value, spec: DotProduct, name: str) -> Signal:
-    """The product of codes ``a`` and ``b`` in units of 2**spec.lsb_exponent.
+@dataclass(frozen=True)
+class Special:
+    """Which number is not finite, one bit each."""
+
+    nan: Value
+    positive_infinity: Value
+    negative_infinity: Value
+
+
+@dataclass(frozen=True)
+class Product:
+    """``value``: two's complement, in units of the product of the formats' steps; zero where
+    ``special`` says that it is infinite or NaN. ``special`` is None where that cannot be."""
+
+    value: Signal
+    special: Special | None = None
+
+
+def product_width(a: Scalar, b: Scalar) -> int:
+    """Bits of the signed product of any two values."""
+    return signed_width(*product_range(a, b))
+
+
+def exact_product(
+    m: Module, a: Value, b: Value, a_format: Scalar, b_format: Scalar, name: str
+) -> Product:
+    """The product of the codes ``a`` and ``b``.
 
     Significands multiply, the two shifts add and move the product to its place. The sign
     of a minifloat product is applied to one significand before the multiplication: that
     is the narrowest place to negate at.
     """
-    x = decode(m, a, spec.a, f"{name}_a")
-    y = decode(m, b, spec.b, f"{name}_b")
+    x = decode(m, a, a_format, f"{name}_a")
+    y = decode(m, b, b_format, f"{name}_b")
     if x.sign is not None and y.sign is not None:
         sign, narrow, wide = x.sign ^ y.sign, x.significand, y.significand
         if len(narrow) > len(wide):
@@ -27,9 +55,44 @@ def exact_product(m: Module, a: Value, b: Value, spec: DotProduct, name: str) ->
     # The multiplication stays a plain ``*``: whether it becomes rows on carry chains or a
     # DSP block is the mapping of the target's flow.
     significand = Signal(factor_product.shape(), name=f"{name}_significand")
-    product = Signal(signed(spec.product_width), name=f"{name}_product")
+    width = product_width(a_format, b_format)
+    product = Signal(signed(width), name=f"{name}_product")
     m.d.comb += [significand.eq(factor_product), product.eq(_shifted(significand, x, y))]
-    return product
+    return Product(product, _special(m, (x, a_format), (y, b_format), name))
+
+
+def _special(
+    m: Module, a: tuple[Operand, Scalar], b: tuple[Operand, Scalar], name: str
+) -> Special | None:
+    """IEEE 754: a NaN operand and infinity times zero give NaN, other infinities infinity."""
+    if all(x.nan is None and x.infinity is None for x, _ in (a, b)):
+        return None
+    nan: Value = Const(0)
+    infinity: Value = Const(0)
+    for (x, _), (y, _) in ((a, b), (b, a)):
+        if x.nan is not None:
+            nan = nan | x.nan
+        if x.infinity is not None:
+            # The significand of an infinity is zero too, and is not meant.
+            y_infinity = y.infinity if y.infinity is not None else Const(0)
+            nan = nan | (x.infinity & ~y.significand.any() & ~y_infinity)
+            infinity = infinity | x.infinity
+    negative = _sign(*a) ^ _sign(*b)
+    found = Special(*(Signal(name=f"{name}_{k}") for k in ("nan", "plus", "minus")))
+    m.d.comb += [
+        found.nan.eq(nan),
+        found.positive_infinity.eq(infinity & ~nan & ~negative),
+        found.negative_infinity.eq(infinity & ~nan & negative),
+    ]
+    return found
+
+
+def _sign(operand: Operand, number_format: Scalar) -> Value:
+    if operand.sign is not None:
+        return operand.sign
+    if isinstance(number_format, Integer) and number_format.signed:
+        return operand.significand[-1]
+    return Const(0)
 
 
 def _negate_if(sign: Value, magnitude: Value) -> Value:

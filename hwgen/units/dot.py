@@ -67,7 +67,8 @@ class DotProductUnit(wiring.Component):
             for lane, product in enumerate(products):
                 a_code = a.word_select(lane, spec.a.bits)
                 b_code = b.word_select(lane, spec.b.bits)
-                m.d.sync += product.eq(exact_product(m, a_code, b_code, spec, f"lane_{lane}"))
+                found = exact_product(m, a_code, b_code, spec.a, spec.b, f"lane_{lane}")
+                m.d.sync += product.eq(found.value)
             m.d.sync += lanes_sum.eq(adder_tree(m, products, "sum"))
 
             # Valid and clear travel beside the data, a register a stage.

@@ -53,6 +53,10 @@ def test_energy_of_ice40_and_of_a_target_without_a_coefficient():
     assert relative.relative and relative.basis.startswith("relative: no published coefficient")
 
 
+def operands(codes, clear):
+    return stimuli.given({"clear": clear, "a": codes, "b": codes})
+
+
 def test_idle_operands_take_less():
     spec = DotProduct(a="int4", b="int4", lanes=2, max_products=16)
     rng = np.random.default_rng(1)
@@ -60,8 +64,9 @@ def test_idle_operands_take_less():
     busy = rng.integers(0, 16, shape, dtype=np.uint8)
     idle = np.zeros(shape, np.uint8)
     by_activity = [
-        toggle_energy.activity(spec, "ice40", stimuli.given(x, x, clear)) for x in (busy, idle)
+        toggle_energy.activity(spec, "ice40", stimuli.given({"clear": clear, "a": x, "b": x}))
+        for x in (busy, idle)
     ]
     assert by_activity[1] < 0.1 * by_activity[0]
-    again = toggle_energy.activity(spec, "ice40", stimuli.given(busy, busy, clear))
+    again = toggle_energy.activity(spec, "ice40", operands(busy, clear))
     assert again == by_activity[0]

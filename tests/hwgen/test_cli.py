@@ -134,7 +134,7 @@ MODEL, DATA = WORKLOAD / "resnet8.onnx", WORKLOAD / "data.npz"
     [
         ([], "required: COMMAND"),
         (["make"], "invalid choice: 'make'"),
-        (["generate", "dot", "--a", "int4", "--b", "int4"], "required: --lanes"),
+        (["generate", "dot", "--a", "int4", "--b", "int4"], "unit dot needs --lanes"),
         (["generate", "adder", *UNIT[1:]], "unknown unit 'adder': use one of dot"),
         (["generate", *UNIT[:2], "fp9", *UNIT[3:]], "unknown format 'fp9': use one of int2"),
         (["generate", *UNIT[:-1], "0"], "lanes=0: use a whole number from 1 to 64"),

@@ -18,8 +18,8 @@ def test_header_states_the_contract():
         "e2m1",
         "int4",
         "32 lanes",
-        f"{spec.accumulator_width} bits signed",
-        "latency      4",
+        f"accumulator  {spec.accumulator_width} bits signed",
+        "latency  4 enabled cycles",
         "hwgen generate dot --a e2m1 --b int4 --lanes 32 --max-products 4096 --mapping lut",
     ):
         assert any(words in line for line in header), words

@@ -1,20 +1,15 @@
-"""Specs: one frozen object that says what a datapath computes.
-
-Hardware, golden model, stimulus, cost features, the key of a measurement and the module's
-name are all derived from the spec; nothing else describes a unit. A new unit is a new
-dataclass here, an entry in ``UNITS`` and a module in ``hwgen.units``.
-"""
+"""The spec of the exact dot product."""
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from hwgen.errors import InputError
 from hwgen.formats import Format, Integer, Minifloat, Scalar, parse
 from hwgen.formats.widths import product_range, signed_width
+from hwgen.spec.base import Port, Spec, code_port, require_int, require_mapping
 
 if TYPE_CHECKING:
     from hwgen.units.dot import DotProductUnit
@@ -22,12 +17,6 @@ if TYPE_CHECKING:
 OPERAND_BITS = (2, 8)
 MAX_LANES = 64
 MAX_PRODUCTS = 2**20
-MAPPINGS = ("lut", "dsp", "auto")
-
-
-def _require_int(name: str, value: Any, low: int, high: int, why: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise InputError(f"{name}={value!r}: use a whole number from {low} to {high}{why}")
 
 
 def _require_operand(name: str, number_format: Format) -> Scalar:
@@ -46,7 +35,7 @@ def _require_operand(name: str, number_format: Format) -> Scalar:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DotProduct:
+class DotProduct(Spec):
     """Exact dot product with a running accumulator.
 
     Each valid cycle adds Σ aᵢ·bᵢ over ``lanes`` lanes to the accumulator, or restarts it
@@ -56,6 +45,7 @@ class DotProduct:
     """
 
     unit: ClassVar[str] = "dot"
+    keeps_outputs: ClassVar[bool] = True
 
     a: Scalar
     b: Scalar
@@ -78,16 +68,15 @@ class DotProduct:
     def __post_init__(self) -> None:
         for name in ("a", "b"):
             object.__setattr__(self, name, _require_operand(name, parse(getattr(self, name))))
-        _require_int("lanes", self.lanes, 1, MAX_LANES, "")
-        _require_int(
+        require_int("lanes", self.lanes, 1, MAX_LANES)
+        require_int(
             "max_products",
             self.max_products,
             self.lanes,
             MAX_PRODUCTS,
             f" (at least the {self.lanes} lanes of one cycle)",
         )
-        if self.mapping not in MAPPINGS:
-            raise InputError(f"mapping={self.mapping!r}: use one of {', '.join(MAPPINGS)}")
+        require_mapping(self.mapping)
 
     #: Register stages between operands and accumulator: their number is the latency.
     STAGES: ClassVar[tuple[str, ...]] = ("operands", "products", "sum", "accumulator")
@@ -101,6 +90,40 @@ class DotProduct:
     def lsb_exponent(self) -> int:
         """The accumulator counts units of 2**lsb_exponent."""
         return self.a.lsb_exponent + self.b.lsb_exponent
+
+    @property
+    def inputs(self) -> tuple[Port, ...]:
+        return (
+            Port("clear", 1, "the accumulator restarts with this cycle's sum"),
+            code_port("a", self.a, self.lanes),
+            code_port("b", self.b, self.lanes),
+        )
+
+    @property
+    def outputs(self) -> tuple[Port, ...]:
+        meaning = f"running sum in units of 2^{self.lsb_exponent}, kept between results"
+        return (Port("accumulator", self.accumulator_width, meaning, signed=True),)
+
+    @property
+    def description(self) -> tuple[str, ...]:
+        low, high = self.product_range
+        return (
+            f"Exact dot product of {self.lanes} lanes, {self.a} x {self.b}, and a running "
+            "accumulator:",
+            "  accumulator <- (clear ? 0 : accumulator) + sum over lanes of a[i] * b[i]",
+            "",
+            f"  a            {self.a.min:g} to {self.a.max:g} in steps of "
+            f"2^{self.a.lsb_exponent} and up",
+            f"  b            {self.b.min:g} to {self.b.max:g} in steps of "
+            f"2^{self.b.lsb_exponent} and up",
+            f"  product      {self.product_width} bits signed, {low} to {high} in units of "
+            f"2^{self.lsb_exponent}",
+            f"  lane sum     {self.sum_width} bits signed",
+            f"  accumulator  {self.accumulator_width} bits signed, exact for "
+            f"{self.max_products} products, then it wraps",
+            f"  mapping      {self.mapping}: where hwgen's synthesis puts the multiplications; "
+            "the logic is the same for each",
+        )
 
     @cached_property
     def product_range(self) -> tuple[int, int]:
@@ -128,39 +151,16 @@ class DotProduct:
         return self.width_of_sum(self.max_products)
 
     @property
+    def facts(self) -> dict[str, int]:
+        return {"accumulator_width": self.accumulator_width, "lsb_exponent": self.lsb_exponent}
+
+    @property
     def name(self) -> str:
         """A legal Verilog module name that tells the spec."""
         return f"dot_{self.a}_{self.b}_lanes{self.lanes}_products{self.max_products}_{self.mapping}"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types; ``from_dict`` reads them back."""
-        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        return {"unit": self.unit, **fields, "a": str(self.a), "b": str(self.b)}
 
     def component(self) -> DotProductUnit:
         """The Amaranth component that computes this spec."""
         from hwgen.units.dot import DotProductUnit
 
         return DotProductUnit(self)
-
-    def verilog(self, command: str | None = None) -> str:
-        """The unit as Verilog; ``command`` is what the header says made it."""
-        from hwgen.emit import verilog
-
-        return verilog(self, command)
-
-
-Spec = DotProduct
-
-UNITS: dict[str, type[DotProduct]] = {DotProduct.unit: DotProduct}
-
-
-def from_dict(fields: dict[str, Any]) -> Spec:
-    """The spec that ``to_dict`` described. InputError for an unknown unit or a bad field."""
-    unit, arguments = fields.get("unit"), {k: v for k, v in fields.items() if k != "unit"}
-    if unit not in UNITS:
-        raise InputError(f"unknown unit {unit!r}: use one of {', '.join(UNITS)}")
-    try:
-        return UNITS[unit](**arguments)
-    except TypeError as error:
-        raise InputError(f"{unit}: {error}") from error

@@ -1,0 +1,308 @@
+"""Rounding exact numbers to a format, in hardware: once, correctly.
+
+A number comes with a sign and a magnitude, fixed-point (``FixedPoint``) or a significand to be
+shifted (``Shifted``), and flags where it may be infinite or NaN. Two steps make a code of it:
+``normalise`` moves the leading one to its place, ``to_code`` rounds and deals with what does
+not fit. Between the two a register may stand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+
+from hwgen.errors import InputError
+from hwgen.formats import Integer, Minifloat, Scalar
+from hwgen.formats.rounding import (
+    DOWN,
+    MODES,
+    NEAREST_AWAY,
+    NEAREST_EVEN,
+    RANDOM_BITS,
+    STOCHASTIC,
+    TOWARD_ZERO,
+    UP,
+)
+from hwgen.formats.scalar import OVERFLOWS, SATURATE, SPECIAL
+
+
+@dataclass(frozen=True)
+class FixedPoint:
+    """(−1)^sign · magnitude · 2^lsb_exponent; without ``sign`` not negative.
+
+    Where ``nan`` or ``infinity`` (with the sign) is set, the magnitude does not count.
+    """
+
+    magnitude: Value
+    lsb_exponent: int
+    sign: Value | None = None
+    nan: Value | None = None
+    infinity: Value | None = None
+
+
+@dataclass(frozen=True)
+class Shifted:
+    """(−1)^sign · significand · 2^(shift + lsb_exponent); otherwise as ``FixedPoint``."""
+
+    significand: Value
+    shift: Value
+    lsb_exponent: int
+    sign: Value | None = None
+    nan: Value | None = None
+    infinity: Value | None = None
+
+
+@dataclass(frozen=True)
+class Normalised:
+    """A magnitude in place: ``whole`` counts codes of a minifloat, or steps of an integer, that
+    lie wholly below it; ``fraction`` is the rest, its highest bit one half."""
+
+    whole: Value
+    fraction: Value
+    sign: Value | None = None
+    nan: Value | None = None
+    infinity: Value | None = None
+
+    def map(self, change: Callable[[str, Value], Value]) -> Normalised:
+        """Each part replaced: by a register of it, for instance."""
+        parts = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(self, **{k: change(k, v) for k, v in parts.items() if v is not None})
+
+
+def require_rounding(target: Scalar, rounding: str, overflow: str) -> None:
+    """InputError unless hardware rounds to ``target`` so."""
+    if rounding not in MODES:
+        raise InputError(f"rounding={rounding!r}: use one of {', '.join(MODES)}")
+    if overflow not in OVERFLOWS:
+        raise InputError(f"overflow={overflow!r}: use one of {', '.join(OVERFLOWS)}")
+    if overflow != SATURATE and not (target.has_infinity or target.has_nan):
+        raise InputError(f"{target} has neither infinity nor NaN: use overflow='saturate'")
+    if not isinstance(target, Integer) and not (
+        isinstance(target, Minifloat) and target.subnormals
+    ):
+        raise InputError(
+            f"{target} cannot be rounded to in hardware: use an integer, a fixed-point format or "
+            "a minifloat with subnormals, such as int8, bf16 or e4m3fn"
+        )
+
+
+def normalise(
+    m: Module, number: FixedPoint | Shifted, target: Scalar, rounding: str, name: str
+) -> Normalised:
+    """``number`` with its rounding point where ``target`` has it."""
+    if isinstance(number, Shifted):
+        if isinstance(target, Minifloat) and target.exponent_bits:
+            return _place_significand(m, number, target, rounding, name)
+        number = _shift_out(m, number, name)
+    if isinstance(target, Minifloat) and target.exponent_bits:
+        return _place_leading_one(m, number, target, name)
+    # All steps are alike: the rounding point stands still.
+    dropped = target.lsb_exponent - number.lsb_exponent
+    magnitude = number.magnitude
+    if dropped < 0:
+        magnitude, dropped = Cat(Const(0, -dropped), magnitude), 0
+    whole, fraction = magnitude[dropped:], magnitude[:dropped]
+    if dropped > len(magnitude):
+        fraction = Cat(magnitude, Const(0, dropped - len(magnitude)))
+    return Normalised(whole, fraction, number.sign, number.nan, number.infinity)
+
+
+def to_code(
+    m: Module,
+    number: Normalised,
+    target: Scalar,
+    rounding: str,
+    overflow: str,
+    name: str,
+    random_bits: Value | None = None,
+) -> Signal:
+    """The code that ``number`` rounds to: first rounding, then the rules for overflow.
+
+    A negative number in a format without sign becomes zero or, with ``special``, NaN. NaN in
+    a format without it becomes zero.
+    """
+    sign = number.sign if number.sign is not None else Const(0)
+    rounded = Signal(len(number.whole) + 1, name=f"{name}_rounded")
+    increment = _increment(number, rounding, sign, random_bits)
+    m.d.comb += rounded.eq(number.whole + increment)
+    if isinstance(target, Integer):
+        return _integer_code(m, rounded, sign, number, target, name)
+    assert isinstance(target, Minifloat)
+    return _minifloat_code(m, rounded, sign, number, target, rounding, overflow, name)
+
+
+def _increment(number: Normalised, rounding: str, sign: Value, random_bits: Value | None) -> Value:
+    """Whether the magnitude is rounded up."""
+    fraction, odd = number.fraction, number.whole[0] if len(number.whole) else Const(0)
+    if len(fraction) == 0 or rounding == TOWARD_ZERO:
+        return Const(0)
+    half, rest = fraction[-1], fraction[:-1].any()
+    if rounding == NEAREST_EVEN:
+        return half & (rest | odd)
+    if rounding == NEAREST_AWAY:
+        return half
+    if rounding in (UP, DOWN):
+        return fraction.any() & (sign if rounding == DOWN else ~sign)
+    assert rounding == STOCHASTIC and random_bits is not None
+    kept = fraction[-RANDOM_BITS:] if len(fraction) > RANDOM_BITS else fraction
+    kept = Cat(Const(0, RANDOM_BITS - len(kept)), kept)
+    return (kept + random_bits)[RANDOM_BITS]
+
+
+def _integer_code(
+    m: Module, rounded: Value, sign: Value, number: Normalised, target: Integer, name: str
+) -> Signal:
+    code = Signal(target.bits, name=f"{name}_code")
+    largest = (1 << (target.bits - int(target.signed))) - 1
+    lowest = Mux(sign, largest + 1 if target.signed else 0, largest)
+    beyond = Signal(name=f"{name}_beyond")
+    m.d.comb += beyond.eq(rounded > lowest)
+    if number.infinity is not None:
+        beyond = beyond | number.infinity
+    magnitude = Signal(target.bits, name=f"{name}_magnitude")
+    m.d.comb += magnitude.eq(Mux(beyond, lowest, rounded))
+    result = Mux(sign, -magnitude, magnitude)[: target.bits] if target.signed else magnitude
+    if number.nan is not None:
+        result = Mux(number.nan, 0, result)
+    m.d.comb += code.eq(result)
+    return code
+
+
+def _minifloat_code(
+    m: Module,
+    rounded: Value,
+    sign: Value,
+    number: Normalised,
+    target: Minifloat,
+    rounding: str,
+    overflow: str,
+    name: str,
+) -> Signal:
+    f, code = target, Signal(target.bits, name=f"{name}_code")
+    infinity = number.infinity if number.infinity is not None else Const(0)
+    beyond = Signal(name=f"{name}_beyond")
+    m.d.comb += beyond.eq((rounded > f.largest_code) | infinity)
+    kept = Mux(beyond, f.largest_code, rounded)
+    nan = number.nan if number.nan is not None else Const(0)
+    nan_code = f.nan_code if f.has_nan else 0
+    if overflow != SATURATE:
+        lost = infinity
+        if overflow == SPECIAL:
+            # Rounding toward zero stops at the largest value; an infinity stays one.
+            stops = {TOWARD_ZERO: Const(1), UP: sign, DOWN: ~sign}.get(rounding, Const(0))
+            lost = infinity | (beyond & ~stops)
+        if f.has_infinity:
+            kept = Mux(lost, f.largest_code + 1, kept)
+        else:
+            nan = nan | lost
+    if f.signed:
+        keep_sign = sign
+        if f.nan_at_minus_zero:  # There is one zero.
+            keep_sign = sign & (beyond | rounded.any())
+        result = Cat((kept | Const(0, f.bits - 1))[: f.bits - 1], keep_sign)
+    else:
+        negative = sign & (beyond | rounded.any())
+        if overflow == SPECIAL and f.has_nan:
+            nan = nan | negative
+        result = Mux(negative, 0, kept)
+    m.d.comb += code.eq(Mux(nan, nan_code, result))
+    return code
+
+
+def _place_leading_one(m: Module, number: FixedPoint, target: Minifloat, name: str) -> Normalised:
+    """Left shift until the leading one, or the place of the lowest binade's, is the top bit."""
+    magnitude, lsb_exponent = number.magnitude, number.lsb_exponent
+    significand_bits = target.mantissa_bits + 1
+    lowest = 1 - target.bias
+    above = len(magnitude) - 1 + lsb_exponent - lowest
+    if above < 0:
+        magnitude, above = Cat(magnitude, Const(0, -above)), 0
+    if len(magnitude) <= significand_bits:
+        magnitude = Cat(Const(0, significand_bits + 1 - len(magnitude)), magnitude)
+    # A one put where the lowest binade begins ends the search there, for subnormal results;
+    # where that is below the lowest bit, only zero has no leading one.
+    most = min(above, len(magnitude) - 1)
+    search = magnitude[len(magnitude) - 1 - most :] | 1
+    place: Value = Const(above)
+    for level in reversed(range(most.bit_length())):
+        step = 1 << level
+        if len(search) <= step:
+            continue
+        empty = Signal(name=f"{name}_empty_{level}")
+        shifted = Signal(len(magnitude), name=f"{name}_shifted_{level}")
+        m.d.comb += [
+            empty.eq(~search[-step:].any()),
+            shifted.eq(Mux(empty, magnitude << step, magnitude)),
+        ]
+        moved = Mux(empty, search << step, search)[: len(search)]
+        searched = Signal(len(search), name=f"{name}_search_{level}")
+        m.d.comb += searched.eq(moved)
+        # The rest of the shift is below ``step``: no more bits can matter.
+        search = searched[-step:]
+        place = place - (empty << level)
+        magnitude = shifted
+    codes = Signal((above + 1).bit_length() + target.mantissa_bits + 1, name=f"{name}_whole")
+    field = place[: above.bit_length()] if above else Const(0)
+    if above > most:
+        field = Mux(magnitude[-1], field, 0)
+    m.d.comb += codes.eq((field << target.mantissa_bits) + magnitude[-significand_bits:])
+    fraction = magnitude[:-significand_bits]
+    return Normalised(codes, fraction, number.sign, number.nan, number.infinity)
+
+
+def _shift_out(m: Module, number: Shifted, name: str) -> FixedPoint:
+    """The shift done, to fixed point."""
+    width = len(number.significand) + (1 << len(number.shift)) - 1
+    magnitude = Signal(width, name=f"{name}_fixed")
+    m.d.comb += magnitude.eq(number.significand << number.shift)
+    return FixedPoint(magnitude, number.lsb_exponent, number.sign, number.nan, number.infinity)
+
+
+def _place_significand(
+    m: Module, number: Shifted, target: Minifloat, rounding: str, name: str
+) -> Normalised:
+    """Left shift of the significand until its leading one is the top bit, and right shift
+    where the result is below the target's lowest binade."""
+    significand_bits = target.mantissa_bits + 1
+    significand = number.significand
+    leading = Const(0)
+    for level in reversed(range((len(significand) - 1).bit_length())):
+        step = 1 << level
+        empty = Signal(name=f"{name}_empty_{level}")
+        shifted = Signal(len(significand), name=f"{name}_leading_{level}")
+        m.d.comb += [
+            empty.eq(~significand[-step:].any()),
+            shifted.eq(Mux(empty, significand << step, significand)),
+        ]
+        significand, leading = shifted, leading + (empty << level)
+    # Binade of the leading one, counted from the target's lowest.
+    offset = len(significand) - 1 + number.lsb_exponent - (1 - target.bias)
+    binade = number.shift - leading + offset
+    place = Signal(binade.shape(), name=f"{name}_binade")
+    below = Signal(name=f"{name}_below")
+    m.d.comb += [place.eq(binade), below.eq(binade < 0)]
+    # A shift past the half bit leaves only what tells that there is something.
+    most = significand_bits + (RANDOM_BITS if rounding == STOCHASTIC else 1)
+    if offset - (len(significand) - 1) < 0:
+        most = min(most, len(significand) - 1 - offset)
+        down = Signal(range(most + 1), name=f"{name}_down")
+        distance = Signal(binade.shape(), name=f"{name}_distance")
+        m.d.comb += [
+            distance.eq(-place),
+            down.eq(Mux(below, Mux(distance > most, most, distance), 0)),
+        ]
+    else:
+        most, down = 0, Const(0)
+    padding = max(0, significand_bits + 1 - len(significand)) + most
+    wide = Cat(Const(0, padding), significand)
+    moved = Signal(len(wide), name=f"{name}_placed")
+    m.d.comb += moved.eq(wide >> down)
+    there = Signal(name=f"{name}_not_zero")
+    m.d.comb += there.eq(significand[-1])
+    field = Mux(below | ~there, 0, place)[: max(len(place) - 1, 1)]
+    whole = Signal(len(field) + significand_bits + 1, name=f"{name}_whole")
+    m.d.comb += whole.eq((field << target.mantissa_bits) + moved[-significand_bits:])
+    fraction = moved[:-significand_bits]
+    return Normalised(whole, fraction, number.sign, number.nan, number.infinity)

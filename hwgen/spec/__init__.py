@@ -1,0 +1,41 @@
+"""Specs: one frozen object that says what a datapath computes.
+
+Hardware, golden model, stimulus, cost features, the key of a measurement and the module's
+name are all derived from the spec; nothing else describes a unit. A new unit is a new module
+here with an entry in ``UNITS``, a component in ``hwgen.units`` and a model in ``sim.models``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hwgen.errors import InputError
+from hwgen.spec.base import MAPPINGS, Port, Spec
+from hwgen.spec.convert import Convert
+from hwgen.spec.dot import MAX_LANES, MAX_PRODUCTS, DotProduct
+
+UNITS: dict[str, type[Spec]] = {kind.unit: kind for kind in (DotProduct, Convert)}
+
+
+def from_dict(fields: dict[str, Any]) -> Spec:
+    """The spec that ``to_dict`` described. InputError for an unknown unit or a bad field."""
+    unit, arguments = fields.get("unit"), {k: v for k, v in fields.items() if k != "unit"}
+    if unit not in UNITS:
+        raise InputError(f"unknown unit {unit!r}: use one of {', '.join(UNITS)}")
+    try:
+        return UNITS[unit](**arguments)
+    except TypeError as error:
+        raise InputError(f"{unit}: {error}") from error
+
+
+__all__ = [
+    "MAPPINGS",
+    "MAX_LANES",
+    "MAX_PRODUCTS",
+    "UNITS",
+    "Convert",
+    "DotProduct",
+    "Port",
+    "Spec",
+    "from_dict",
+]

@@ -1,0 +1,139 @@
+"""What every spec has: ports, latency, a name, plain fields, and the hardware made of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from amaranth.lib.wiring import Component
+
+from hwgen.errors import InputError
+from hwgen.formats import Format, Scalar
+from hwgen.formats.rounding import RANDOM_BITS, STOCHASTIC
+
+MAPPINGS = ("lut", "dsp", "auto")
+
+
+@dataclass(frozen=True)
+class Port:
+    """A data port: ``count`` elements of ``bits`` bits, element 0 in the lowest.
+
+    ``meaning`` is for people: the header of the Verilog and the datasheet. ``format``: what
+    the elements are codes of, if anything.
+    """
+
+    name: str
+    bits: int
+    meaning: str
+    count: int = 1
+    signed: bool = False
+    format: Scalar | None = None
+
+    @property
+    def width(self) -> int:
+        """Bits of the whole port."""
+        return self.bits * self.count
+
+
+@dataclass(frozen=True)
+class Spec(ABC):
+    """A datapath: what it computes, on which formats, in how many register stages.
+
+    Every unit takes a new input each cycle. Beside its data ports it has ``clk``, ``rst``,
+    ``enable`` (a clock enable of the whole pipeline), ``valid_in`` and ``valid_out``.
+    """
+
+    #: What the command line calls the unit.
+    unit: ClassVar[str]
+    #: Outputs keep the last result while ``valid_out`` is low; else they may be anything then.
+    keeps_outputs: ClassVar[bool] = False
+
+    @property
+    @abstractmethod
+    def inputs(self) -> tuple[Port, ...]:
+        """Data ports that are read with ``valid_in``."""
+
+    @property
+    @abstractmethod
+    def outputs(self) -> tuple[Port, ...]:
+        """Data ports that are driven with ``valid_out``."""
+
+    @property
+    @abstractmethod
+    def latency(self) -> int:
+        """Enabled cycles from a valid input to its result."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """A legal Verilog module name that tells the spec."""
+
+    @property
+    def mapping(self) -> str:
+        """Where the target's flow puts multiplications."""
+        return "lut"
+
+    @property
+    def facts(self) -> dict[str, int]:
+        """What a user of the unit has to know beside its ports, by name."""
+        return {}
+
+    @property
+    @abstractmethod
+    def description(self) -> tuple[str, ...]:
+        """What the unit computes, in lines for people."""
+
+    @abstractmethod
+    def component(self) -> Component:
+        """The Amaranth component that computes this spec."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types; ``from_dict`` reads them back."""
+        plain = {
+            f.name: value if value is None or isinstance(value, int | str) else str(value)
+            for f in dataclasses.fields(self)
+            for value in [getattr(self, f.name)]
+        }
+        return {"unit": self.unit, **plain}
+
+    def verilog(self, command: str | None = None) -> str:
+        """The unit as Verilog; ``command`` is what the header says made it."""
+        from hwgen.emit import verilog
+
+        return verilog(self, command)
+
+
+def require_int(name: str, value: Any, low: int, high: int, why: str = "") -> None:
+    """InputError unless ``value`` is a whole number from ``low`` to ``high``."""
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise InputError(f"{name}={value!r}: use a whole number from {low} to {high}{why}")
+
+
+def require_scalar(name: str, number_format: Format) -> Scalar:
+    """InputError for a block format."""
+    if not isinstance(number_format, Scalar):
+        raise InputError(
+            f"{name}={number_format}: a format of single numbers is needed here, such as "
+            f"{number_format.element}"
+        )
+    return number_format
+
+
+def require_mapping(value: Any) -> None:
+    """InputError unless ``value`` says where multiplications go."""
+    if value not in MAPPINGS:
+        raise InputError(f"mapping={value!r}: use one of {', '.join(MAPPINGS)}")
+
+
+def code_port(name: str, number_format: Scalar, count: int = 1) -> Port:
+    """A port of codes."""
+    return Port(name, number_format.bits, str(number_format), count, format=number_format)
+
+
+def random_bits_port(rounding: str, count: int = 1) -> tuple[Port, ...]:
+    """The port that stochastic rounding needs, or none."""
+    if rounding != STOCHASTIC:
+        return ()
+    return (Port("random_bits", RANDOM_BITS, "whole numbers below 2^32, uniform", count),)

@@ -1,0 +1,58 @@
+"""Conversion of one format to another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from amaranth.hdl import Module
+
+from hwgen.arithmetic.decode import Operand, decode
+from hwgen.arithmetic.rounder import FixedPoint, Shifted, normalise, to_code
+from hwgen.formats import Integer, Scalar
+from hwgen.spec.convert import Convert
+from hwgen.units.unit import Step, Unit
+
+
+def magnitude_of(m: Module, operand: Operand, source: Scalar, name: str) -> FixedPoint | Shifted:
+    """A decoded operand as sign and magnitude."""
+    sign, significand = operand.sign, operand.significand
+    if isinstance(source, Integer) and source.signed:
+        sign = significand[-1]
+        significand = abs(significand)[: source.bits]
+    if operand.shift is None:
+        return FixedPoint(significand, source.lsb_exponent, sign, operand.nan, operand.infinity)
+    return Shifted(
+        significand, operand.shift, source.lsb_exponent, sign, operand.nan, operand.infinity
+    )
+
+
+class ConvertUnit(Unit):
+    """Hardware of a :class:`hwgen.spec.Convert` spec."""
+
+    spec: Convert
+
+    def steps(self) -> Sequence[Step]:
+        spec = self.spec
+
+        def place(m: Module, live: Mapping[str, Any]) -> dict[str, Any]:
+            number = magnitude_of(m, decode(m, live["a"], spec.a, "a"), spec.a, "a")
+            placed = normalise(m, number, spec.b, spec.rounding, "placed")
+            return {**{k: v for k, v in live.items() if k != "a"}, "number": placed}
+
+        def rounded(m: Module, live: Mapping[str, Any]) -> dict[str, Any]:
+            code = to_code(
+                m,
+                live["number"],
+                spec.b,
+                spec.rounding,
+                spec.overflow,
+                "result",
+                live.get("random_bits"),
+            )
+            return {"result": code}
+
+        return [
+            Step("place", 4, place),
+            Step("round", 3, rounded),
+        ]

@@ -1,0 +1,73 @@
+"""Conversion of one format to another: the format's own rounding of the decoded number."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hwgen.formats import Scalar
+from hwgen.formats.rounding import RANDOM_BITS, STOCHASTIC
+from hwgen.spec import Convert
+from sim.models import Patterns
+
+#: Formats of up to this many bits have all their codes among the directed cases.
+EXHAUSTIVE_BITS = 10
+#: Values of the other format whose ties are tried.
+TIES = 2**11
+
+
+def rounded(
+    target: Scalar,
+    values: npt.NDArray[np.float64],
+    rounding: str,
+    overflow: str,
+    random_bits: npt.NDArray[Any] | None,
+) -> npt.NDArray[Any]:
+    """Codes of ``values`` in ``target`` as the hardware has them: NaN that is none is zero."""
+    nan = None if target.has_nan else 0.0
+    return target.encode(values, rounding, overflow, random_bits=random_bits, nan=nan)
+
+
+def expected(spec: Convert, inputs: Patterns) -> Patterns:
+    """See ``sim.models.Model``."""
+    values = spec.a.decode(inputs["a"])
+    random = inputs["random_bits"] if spec.rounding == STOCHASTIC else None
+    return {"result": rounded(spec.b, values, spec.rounding, spec.overflow, random)}
+
+
+def directed(spec: Convert) -> Patterns:
+    """All codes of a small format; of a larger one its extremes, and the codes at and beside
+    the other's values and ties."""
+    codes = interesting_codes(spec.a, spec.b)[:, None]
+    found = {"a": codes}
+    if spec.rounding == STOCHASTIC:
+        extremes = np.array([0, 1, 2**31, 2**RANDOM_BITS - 1], np.uint64)
+        found = {
+            "a": np.repeat(codes, len(extremes), axis=0),
+            "random_bits": np.tile(extremes, len(codes))[:, None],
+        }
+    return found
+
+
+def interesting_codes(source: Scalar, target: Scalar) -> npt.NDArray[Any]:
+    """Codes of ``source`` that show how it rounds to ``target``."""
+    from sim.stimulus import extreme_codes
+
+    if source.bits <= EXHAUSTIVE_BITS:
+        return np.arange(2**source.bits, dtype=source.code_dtype)
+    span = np.arange(2 ** min(target.bits, 16), dtype=target.code_dtype)
+    values = target.decode(span[:: max(1, len(span) // TIES)])
+    values = np.unique(values[np.isfinite(values)])
+    points = np.concatenate([values, (values[1:] + values[:-1]) / 2, [target.max * 2]])
+    codes = source.encode(np.concatenate([points, -points]), nan=None).astype(np.int64)
+    around = (codes[:, None] + [-1, 0, 1]).reshape(-1) & (2**source.bits - 1)
+    every = np.concatenate([around, extreme_codes(source).astype(np.int64)])
+    return np.unique(every).astype(source.code_dtype)
+
+
+def restrict(
+    spec: Convert, inputs: Patterns, counted: npt.NDArray[np.intp], rng: np.random.Generator
+) -> None:
+    """All codes are allowed."""
