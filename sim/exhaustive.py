@@ -58,9 +58,9 @@ def _products_verilog(specs: Sequence[DotProduct], words: Sequence[int]) -> str:
     fields = []
     for index, (spec, count) in enumerate(zip(specs, words, strict=True)):
         name = f"product_{index}_{spec.a}_{spec.b}"
-        product = exact_product(m, a[: spec.a.bits], b[: spec.b.bits], spec.a, spec.b, name)
+        product, _ = exact_product(m, a[: spec.a.bits], b[: spec.b.bits], spec.a, spec.b, name)
         field = Signal(WORD_BITS * count, name=f"field_{index}")
-        m.d.comb += field.eq(product.value)
+        m.d.comb += field.eq(product)
         fields.append(field)
     # Verilator gives ports of more than two words the type that the harness reads.
     products = Signal(max(sum(words), 3) * WORD_BITS)

@@ -22,10 +22,12 @@ class Special:
 
 @dataclass(frozen=True)
 class Product:
-    """``value``: two's complement, in units of the product of the formats' steps; zero where
-    ``special`` says that it is infinite or NaN. ``special`` is None where that cannot be."""
+    """``significand`` · 2^``shift``, two's complement, in units of the product of the formats'
+    steps; zero where ``special`` says that it is infinite or NaN. ``shift`` is None where it is
+    always zero, ``special`` where it cannot be."""
 
-    value: Signal
+    significand: Value
+    shift: Value | None = None
     special: Special | None = None
 
 
@@ -36,15 +38,21 @@ def product_width(a: Scalar, b: Scalar) -> int:
 
 def exact_product(
     m: Module, a: Value, b: Value, a_format: Scalar, b_format: Scalar, name: str
-) -> Product:
-    """The product of the codes ``a`` and ``b``.
+) -> tuple[Signal, Special | None]:
+    """The product of the codes ``a`` and ``b`` in fixed point, and what it is instead."""
+    x, y = decode(m, a, a_format, f"{name}_a"), decode(m, b, b_format, f"{name}_b")
+    product = multiply(m, x, y, a_format, b_format, name)
+    return align(m, product, product_width(a_format, b_format), name), product.special
 
-    Significands multiply, the two shifts add and move the product to its place. The sign
-    of a minifloat product is applied to one significand before the multiplication: that
-    is the narrowest place to negate at.
+
+def multiply(
+    m: Module, x: Operand, y: Operand, a_format: Scalar, b_format: Scalar, name: str
+) -> Product:
+    """The product of decoded codes: significands multiply, shifts add.
+
+    The sign of a minifloat product is applied to one significand before the multiplication:
+    that is the narrowest place to negate at.
     """
-    x = decode(m, a, a_format, f"{name}_a")
-    y = decode(m, b, b_format, f"{name}_b")
     if x.sign is not None and y.sign is not None:
         sign, narrow, wide = x.sign ^ y.sign, x.significand, y.significand
         if len(narrow) > len(wide):
@@ -55,10 +63,21 @@ def exact_product(
     # The multiplication stays a plain ``*``: whether it becomes rows on carry chains or a
     # DSP block is the mapping of the target's flow.
     significand = Signal(factor_product.shape(), name=f"{name}_significand")
-    width = product_width(a_format, b_format)
-    product = Signal(signed(width), name=f"{name}_product")
-    m.d.comb += [significand.eq(factor_product), product.eq(_shifted(significand, x, y))]
-    return Product(product, _special(m, (x, a_format), (y, b_format), name))
+    m.d.comb += significand.eq(factor_product)
+    shifts = [operand.shift for operand in (x, y) if operand.shift is not None]
+    shift = None
+    if shifts:
+        shift = shifts[0] if len(shifts) == 1 else shifts[0] + shifts[1]
+    special = _special(m, (x, a_format), (y, b_format), name)
+    return Product(significand, shift, special)
+
+
+def align(m: Module, product: Product, width: int, name: str) -> Signal:
+    """The product moved to its place in ``width`` bits of fixed point."""
+    aligned = Signal(signed(width), name=f"{name}_product")
+    significand = product.significand
+    m.d.comb += aligned.eq(significand if product.shift is None else significand << product.shift)
+    return aligned
 
 
 def _special(
@@ -103,10 +122,3 @@ def _signed(operand: Operand) -> Value:
     if operand.sign is None:
         return operand.significand
     return _negate_if(operand.sign, operand.significand)
-
-
-def _shifted(significand: Value, x: Operand, y: Operand) -> Value:
-    shifts = [operand.shift for operand in (x, y) if operand.shift is not None]
-    if not shifts:
-        return significand
-    return significand << (shifts[0] if len(shifts) == 1 else shifts[0] + shifts[1])

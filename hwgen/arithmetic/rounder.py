@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 
 from hwgen.errors import InputError
 from hwgen.formats import Integer, Minifloat, Scalar
@@ -133,6 +133,50 @@ def to_code(
     return _minifloat_code(m, rounded, sign, number, target, rounding, overflow, name)
 
 
+def rounded_integer(
+    m: Module,
+    number: Value,
+    lsb_exponent: int,
+    unit_exponent: int,
+    rounding: str,
+    name: str,
+    random_bits: Value | None = None,
+) -> Signal:
+    """A two's-complement ``number``, in units of 2^lsb_exponent, in units of 2^unit_exponent."""
+    dropped = unit_exponent - lsb_exponent
+    if dropped <= 0:
+        exact = Signal(signed(len(number) - dropped), name=name)
+        m.d.comb += exact.eq(number << -dropped)
+        return exact
+    wide = Signal(signed(max(len(number), dropped + 1)), name=f"{name}_wide")
+    m.d.comb += wide.eq(number)
+    sign, whole, fraction = wide[-1], wide[dropped:].as_signed(), wide[:dropped]
+    half, rest = fraction[-1], fraction[:-1].any()
+    if rounding == STOCHASTIC:
+        assert random_bits is not None
+        away = _carry(abs(wide)[:dropped], random_bits)
+        # The magnitude of a negative number goes up where the number stays at its floor.
+        up: Value = Mux(sign, fraction.any() & ~away, away)
+    else:
+        up = {
+            NEAREST_EVEN: half & (rest | whole[0]),
+            NEAREST_AWAY: half & (rest | ~sign),
+            TOWARD_ZERO: sign & fraction.any(),
+            UP: fraction.any(),
+            DOWN: Const(0),
+        }[rounding]
+    rounded = Signal(signed(len(whole) + 1), name=name)
+    m.d.comb += rounded.eq(whole + up)
+    return rounded
+
+
+def _carry(fraction: Value, random_bits: Value) -> Value:
+    """Whether the fraction, cut to as many bits as are random, carries with them."""
+    kept = fraction[-RANDOM_BITS:] if len(fraction) > RANDOM_BITS else fraction
+    kept = Cat(Const(0, RANDOM_BITS - len(kept)), kept)
+    return (kept + random_bits)[RANDOM_BITS]
+
+
 def _increment(number: Normalised, rounding: str, sign: Value, random_bits: Value | None) -> Value:
     """Whether the magnitude is rounded up."""
     fraction, odd = number.fraction, number.whole[0] if len(number.whole) else Const(0)
@@ -146,9 +190,7 @@ def _increment(number: Normalised, rounding: str, sign: Value, random_bits: Valu
     if rounding in (UP, DOWN):
         return fraction.any() & (sign if rounding == DOWN else ~sign)
     assert rounding == STOCHASTIC and random_bits is not None
-    kept = fraction[-RANDOM_BITS:] if len(fraction) > RANDOM_BITS else fraction
-    kept = Cat(Const(0, RANDOM_BITS - len(kept)), kept)
-    return (kept + random_bits)[RANDOM_BITS]
+    return _carry(fraction, random_bits)
 
 
 def _integer_code(

@@ -1,47 +1,54 @@
-"""The spec of the exact dot product."""
+"""The spec of the dot product."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
+from hwgen.accumulator import Accumulator, Exact, Fixed, Float
+from hwgen.accumulator import parse as parse_accumulator
+from hwgen.arithmetic.decode import require_decodable
+from hwgen.arithmetic.rounder import require_rounding
 from hwgen.errors import InputError
-from hwgen.formats import Format, Integer, Minifloat, Scalar, parse
+from hwgen.formats import Scalar, parse
+from hwgen.formats.rounding import NEAREST_EVEN, STOCHASTIC
+from hwgen.formats.scalar import SATURATE, SPECIAL
 from hwgen.formats.widths import product_range, signed_width
-from hwgen.spec.base import Port, Spec, code_port, require_int, require_mapping
+from hwgen.spec.base import (
+    Port,
+    Spec,
+    code_port,
+    random_bits_port,
+    require_int,
+    require_mapping,
+    require_scalar,
+)
 
 if TYPE_CHECKING:
     from hwgen.units.dot import DotProductUnit
 
-OPERAND_BITS = (2, 8)
-MAX_LANES = 64
+MAX_LANES = 256
 MAX_PRODUCTS = 2**20
-
-
-def _require_operand(name: str, number_format: Format) -> Scalar:
-    """InputError unless the exact hardware can take the format as an operand."""
-    f = number_format
-    low, high = OPERAND_BITS
-    decodable = isinstance(f, Integer) or (
-        isinstance(f, Minifloat) and f.specials == "finite" and f.subnormals and f.exponent_bits > 0
-    )
-    if not isinstance(f, Scalar) or not low <= f.bits <= high or not f.signed or not decodable:
-        raise InputError(
-            f"{name}={f} cannot be an operand: use a signed integer or a finite minifloat of "
-            f"{low} to {high} bits with sign, exponent and subnormals, such as int8, e2m1 or e4m3"
-        )
-    return f
 
 
 @dataclass(frozen=True, kw_only=True)
 class DotProduct(Spec):
-    """Exact dot product with a running accumulator.
+    """Dot product with a running accumulator.
 
     Each valid cycle adds Σ aᵢ·bᵢ over ``lanes`` lanes to the accumulator, or restarts it
-    with that sum (``clear``). Products and sums are exact: the accumulator is fixed-point,
-    in units of 2**lsb_exponent, and holds any sum of up to ``max_products`` products of
-    any codes; past that it wraps. Scalar names are taken as strings or as formats.
+    with that sum (``clear``). Products and their sum are exact. ``accumulator``: what becomes of
+    the sums (see ``hwgen.accumulator``). The ``exact`` one is fixed-point, in units of
+    2**lsb_exponent, and holds any sum of up to ``max_products`` products of any codes; past
+    that it wraps. ``output``: a format that the accumulated number is rounded to, once, by
+    ``rounding`` and ``overflow`` (by default infinity if it has one, else its largest number);
+    None for the accumulator as it is. ``stages``: registers from input to result, by default
+    4 up to the accumulator, placed where they shorten the longest way. Format names are taken
+    as strings or as formats.
+
+    Infinities and NaN of the operands travel as flags that stay until ``clear``: ports of their
+    own beside an accumulator as it is, codes of the output format where it has them. There NaN
+    without a code is zero.
     """
 
     unit: ClassVar[str] = "dot"
@@ -52,6 +59,11 @@ class DotProduct(Spec):
     lanes: int
     max_products: int = 4096
     mapping: str = "lut"
+    accumulator: Accumulator = field(default=Exact())
+    output: Scalar | None = None
+    rounding: str = NEAREST_EVEN
+    overflow: str = ""
+    stages: int = 0
 
     if TYPE_CHECKING:
 
@@ -63,11 +75,18 @@ class DotProduct(Spec):
             lanes: int,
             max_products: int = 4096,
             mapping: str = "lut",
+            accumulator: str | Accumulator = "exact",
+            output: str | Scalar | None = None,
+            rounding: str = NEAREST_EVEN,
+            overflow: str = "",
+            stages: int = 0,
         ) -> None: ...
 
     def __post_init__(self) -> None:
         for name in ("a", "b"):
-            object.__setattr__(self, name, _require_operand(name, parse(getattr(self, name))))
+            found = require_scalar(name, parse(getattr(self, name)))
+            require_decodable(name, found)
+            object.__setattr__(self, name, found)
         require_int("lanes", self.lanes, 1, MAX_LANES)
         require_int(
             "max_products",
@@ -77,19 +96,99 @@ class DotProduct(Spec):
             f" (at least the {self.lanes} lanes of one cycle)",
         )
         require_mapping(self.mapping)
+        object.__setattr__(self, "accumulator", parse_accumulator(self.accumulator))
+        self._require_accumulator()
+        self._require_output()
+        if self.stages == 0:
+            object.__setattr__(self, "stages", self._usual_stages)
+        require_int("stages", self.stages, self._least_stages, self._most_stages)
 
-    #: Register stages between operands and accumulator: their number is the latency.
-    STAGES: ClassVar[tuple[str, ...]] = ("operands", "products", "sum", "accumulator")
+    @property
+    def _least_stages(self) -> int:
+        """A register for the accumulator, and one for the output."""
+        return 1 if self.output is None else 2
+
+    @property
+    def _usual_stages(self) -> int:
+        """In front of the products, behind them, behind their sum, and the accumulator; one more
+        for a float accumulator, and two for an output."""
+        extra = int(isinstance(self.accumulator, Float)) + 2 * (self.output is not None)
+        return min(4 + extra, self._most_stages)
+
+    @property
+    def _most_stages(self) -> int:
+        """Operands, products, alignment, levels of the sum, the accumulator, outputs."""
+        levels = (self.lanes - 1).bit_length()
+        steps = 4 + levels + (not isinstance(self.accumulator, Exact))
+        return steps + 1 + 2 * (self.output is not None)
+
+    def _require_accumulator(self) -> None:
+        accumulator = self.accumulator
+        if isinstance(accumulator, Float):
+            f = accumulator.format
+            require_rounding(f, accumulator.rounding, accumulator.overflow)
+            if f.exponent_bits == 0:
+                raise InputError(f"accumulator={accumulator}: a format with exponent is needed")
+            if self.has_special and not f.has_nan:
+                raise InputError(
+                    f"accumulator={accumulator} has no NaN, which {self.a} times {self.b} may be: "
+                    "use an accumulator format with NaN, such as fp32, or a fixed or exact one"
+                )
+
+    def _require_output(self) -> None:
+        if self.output is None:
+            if self.rounding != NEAREST_EVEN or self.overflow:
+                raise InputError(
+                    "rounding and overflow are those of the output format: give an output, or "
+                    "an accumulator with a rounding of its own, such as fixed:24:8:toward_zero"
+                )
+            return
+        output = require_scalar("output", parse(self.output))
+        object.__setattr__(self, "output", output)
+        if isinstance(self.accumulator, Float):
+            raise InputError(
+                f"accumulator={self.accumulator} holds rounded numbers, and is the output: leave "
+                "output out, or use a fixed or exact accumulator"
+            )
+        if not self.overflow:
+            usual = SPECIAL if output.has_infinity else SATURATE
+            object.__setattr__(self, "overflow", usual)
+        require_rounding(output, self.rounding, self.overflow)
+        if self.rounding == self._accumulator_rounding == STOCHASTIC:
+            raise InputError("only one of accumulator and output can round stochastically")
+
+    @property
+    def has_special(self) -> bool:
+        """Some operand can be infinite or NaN."""
+        return any(f.has_nan or f.has_infinity for f in (self.a, self.b))
+
+    @property
+    def _accumulator_rounding(self) -> str:
+        return NEAREST_EVEN if isinstance(self.accumulator, Exact) else self.accumulator.rounding
+
+    @property
+    def is_stochastic(self) -> bool:
+        """Random bits come in with the operands."""
+        return STOCHASTIC in (self.rounding, self._accumulator_rounding)
 
     @property
     def latency(self) -> int:
-        """Cycles from a valid input to the accumulator that holds it."""
-        return len(self.STAGES)
+        """Cycles from a valid input to the result that holds it."""
+        return self.stages
 
     @property
     def lsb_exponent(self) -> int:
-        """The accumulator counts units of 2**lsb_exponent."""
+        """Sums count units of 2**lsb_exponent."""
         return self.a.lsb_exponent + self.b.lsb_exponent
+
+    @property
+    def accumulator_lsb_exponent(self) -> int:
+        """The accumulator counts units of 2 to this, or its format does."""
+        if isinstance(self.accumulator, Fixed):
+            return -self.accumulator.fraction_bits
+        if isinstance(self.accumulator, Float):
+            return self.accumulator.format.lsb_exponent
+        return self.lsb_exponent
 
     @property
     def inputs(self) -> tuple[Port, ...]:
@@ -97,20 +196,31 @@ class DotProduct(Spec):
             Port("clear", 1, "the accumulator restarts with this cycle's sum"),
             code_port("a", self.a, self.lanes),
             code_port("b", self.b, self.lanes),
+            *random_bits_port(STOCHASTIC if self.is_stochastic else NEAREST_EVEN),
         )
 
     @property
     def outputs(self) -> tuple[Port, ...]:
-        meaning = f"running sum in units of 2^{self.lsb_exponent}, kept between results"
-        return (Port("accumulator", self.accumulator_width, meaning, signed=True),)
+        if self.output is not None:
+            return (code_port("result", self.output),)
+        if isinstance(self.accumulator, Float):
+            return (code_port("accumulator", self.accumulator.format),)
+        unit = self.accumulator_lsb_exponent
+        meaning = f"running sum in units of 2^{unit}, kept between results"
+        flags = ("nan", "positive_infinity", "negative_infinity") if self.has_special else ()
+        return (
+            Port("accumulator", self.accumulator_width, meaning, signed=True),
+            *(Port(flag, 1, "what the sum is instead") for flag in flags),
+        )
 
     @property
     def description(self) -> tuple[str, ...]:
         low, high = self.product_range
         return (
-            f"Exact dot product of {self.lanes} lanes, {self.a} x {self.b}, and a running "
-            "accumulator:",
+            f"Dot product of {self.lanes} lanes, {self.a} x {self.b}, and a running "
+            f"accumulator ({self.accumulator}):",
             "  accumulator <- (clear ? 0 : accumulator) + sum over lanes of a[i] * b[i]",
+            *self._output_description,
             "",
             f"  a            {self.a.min:g} to {self.a.max:g} in steps of "
             f"2^{self.a.lsb_exponent} and up",
@@ -119,11 +229,26 @@ class DotProduct(Spec):
             f"  product      {self.product_width} bits signed, {low} to {high} in units of "
             f"2^{self.lsb_exponent}",
             f"  lane sum     {self.sum_width} bits signed",
-            f"  accumulator  {self.accumulator_width} bits signed, exact for "
-            f"{self.max_products} products, then it wraps",
+            f"  accumulator  {self._accumulator_description}",
             f"  mapping      {self.mapping}: where hwgen's synthesis puts the multiplications; "
             "the logic is the same for each",
         )
+
+    @property
+    def _output_description(self) -> tuple[str, ...]:
+        if self.output is None:
+            return ()
+        rules = f"rounding {self.rounding}, overflow {self.overflow}"
+        return (f"  result <- accumulator rounded once to {self.output}: {rules}",)
+
+    @property
+    def _accumulator_description(self) -> str:
+        if isinstance(self.accumulator, Float):
+            return f"{self.accumulator}: rounded once a cycle"
+        width = f"{self.accumulator_width} bits signed"
+        if isinstance(self.accumulator, Fixed):
+            return f"{width}, {self.accumulator}: each cycle's sum is rounded to its unit"
+        return f"{width}, exact for {self.max_products} products, then it wraps"
 
     @cached_property
     def product_range(self) -> tuple[int, int]:
@@ -147,17 +272,32 @@ class DotProduct(Spec):
 
     @property
     def accumulator_width(self) -> int:
-        """Bits of the signed accumulator."""
+        """Bits of the accumulator."""
+        if isinstance(self.accumulator, Fixed):
+            return self.accumulator.bits
+        if isinstance(self.accumulator, Float):
+            return self.accumulator.format.bits
         return self.width_of_sum(self.max_products)
 
     @property
     def facts(self) -> dict[str, int]:
-        return {"accumulator_width": self.accumulator_width, "lsb_exponent": self.lsb_exponent}
+        return {
+            "accumulator_width": self.accumulator_width,
+            "lsb_exponent": self.accumulator_lsb_exponent,
+        }
 
     @property
     def name(self) -> str:
         """A legal Verilog module name that tells the spec."""
-        return f"dot_{self.a}_{self.b}_lanes{self.lanes}_products{self.max_products}_{self.mapping}"
+        parts = [self.unit, f"{self.a}", f"{self.b}", f"lanes{self.lanes}"]
+        parts += [f"products{self.max_products}", self.mapping]
+        if not isinstance(self.accumulator, Exact):
+            parts.append(str(self.accumulator).replace(":", "_").replace("-", "n"))
+        if self.output is not None:
+            parts += [f"to_{self.output}", self.rounding, self.overflow]
+        if self.stages != self._usual_stages:
+            parts.append(f"stages{self.stages}")
+        return "_".join(parts)
 
     def component(self) -> DotProductUnit:
         """The Amaranth component that computes this spec."""

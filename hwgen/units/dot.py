@@ -1,84 +1,272 @@
-"""The exact dot product with a running accumulator."""
+"""The dot product with a running accumulator."""
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Signal, signed
-from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
+import dataclasses
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
 
-from hwgen.arithmetic.adder_tree import adder_tree
-from hwgen.arithmetic.product import exact_product
-from hwgen.spec import DotProduct
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
+
+from hwgen.accumulator import WRAP, Fixed, Float
+from hwgen.arithmetic.adder_tree import tree_level, tree_levels
+from hwgen.arithmetic.decode import decode
+from hwgen.arithmetic.float_add import Scaled, float_sum, normalised
+from hwgen.arithmetic.product import Special, align, multiply
+from hwgen.arithmetic.rounder import FixedPoint, normalise, rounded_integer, to_code
+from hwgen.formats import Minifloat, Scalar
+from hwgen.spec.dot import DotProduct
+from hwgen.units.unit import Step, Unit
+
+FLAGS = ("nan", "positive_infinity", "negative_infinity")
+
+Live = Mapping[str, Any]
 
 
-class DotProductUnit(wiring.Component):
+class DotProductUnit(Unit):
     """Hardware of a :class:`hwgen.DotProduct` spec; initiation interval 1.
 
-    Ports
-    -----
-    enable : In(1)
-        Clock enable: the whole pipeline stands still while it is 0.
-    valid_in : In(1)
-        The operands of this cycle count.
+    Ports beside those of every unit
+    --------------------------------
     clear : In(1)
         The accumulator restarts with this cycle's sum (with ``valid_in``).
     a, b : In(lanes * bits)
         Codes, lane 0 in the lowest bits.
-    valid_out : Out(1)
-        ``accumulator`` holds the result of the cycle ``latency`` enabled cycles ago.
-    accumulator : Out(signed(accumulator_width))
-        The running sum in units of 2**lsb_exponent; it keeps its value between results.
+    random_bits : In(32)
+        For stochastic rounding only.
+    accumulator : Out(signed(accumulator_width)), or Out(bits) of a float one's codes
+        Without an output format: the running sum, in units of 2**accumulator_lsb_exponent; it
+        keeps its value between results.
+    nan, positive_infinity, negative_infinity : Out(1)
+        Beside a fixed-point accumulator, where operands can be such.
+    result : Out(output.bits)
+        With an output format: the code of the running sum, kept between results.
     """
 
-    def __init__(self, spec: DotProduct) -> None:
-        self.spec = spec
-        super().__init__(
-            {
-                "enable": In(1),
-                "valid_in": In(1),
-                "clear": In(1),
-                "a": In(spec.lanes * spec.a.bits),
-                "b": In(spec.lanes * spec.b.bits),
-                "valid_out": Out(1),
-                "accumulator": Out(signed(spec.accumulator_width)),
-            }
-        )
+    spec: DotProduct
 
-    @property
-    def latency(self) -> int:
-        """Enabled cycles from ``valid_in`` to ``valid_out``."""
-        return self.spec.latency
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
+    def steps(self) -> Sequence[Step]:
         spec = self.spec
-
-        # Data registers need no reset: nothing reads them before their valid bit is set.
-        a = Signal.like(self.a, name="a_operands", reset_less=True)
-        b = Signal.like(self.b, name="b_operands", reset_less=True)
-        products = [
-            Signal(signed(spec.product_width), name=f"product_{lane}", reset_less=True)
-            for lane in range(spec.lanes)
+        found = [
+            Step("operands", max(_decode_delay(f) for f in (spec.a, spec.b)), self._operands),
+            Step("products", _product_delay(spec.a, spec.b), self._products),
+            Step("aligned", _shift_delay(spec.a, spec.b), self._align),
         ]
-        lanes_sum = Signal(signed(spec.sum_width), reset_less=True)
+        levels = tree_levels(spec.lanes)
+        for level in range(1, levels + 1):
+            width = spec.width_of_sum(min(1 << level, spec.lanes))
+            found.append(Step(f"level{level}", adder_delay(width), partial(self._add, level)))
+        accumulator = spec.accumulator
+        width = spec.accumulator_width
+        if isinstance(accumulator, Float):
+            levels = (spec.sum_width - 1).bit_length()
+            found.append(Step("normalised", levels, self._normalise_sum))
+            found.append(Step("accumulate", 16, self._accumulate_float, self._registers()))
+            return found
+        if isinstance(accumulator, Fixed):
+            found.append(Step("term", adder_delay(width), self._round_term))
+        found.append(
+            Step("accumulate", adder_delay(width), self._accumulate_fixed, self._registers())
+        )
+        if spec.output is not None:
+            delay = width.bit_length() + adder_delay(width)
+            found.append(Step("normalise", delay, self._normalise_output))
+            found.append(Step("round", adder_delay(spec.output.bits) + 2, self._round_output))
+        return found
 
-        with m.If(self.enable):
-            m.d.sync += [a.eq(self.a), b.eq(self.b)]
-            for lane, product in enumerate(products):
-                a_code = a.word_select(lane, spec.a.bits)
-                b_code = b.word_select(lane, spec.b.bits)
-                found = exact_product(m, a_code, b_code, spec.a, spec.b, f"lane_{lane}")
-                m.d.sync += product.eq(found.value)
-            m.d.sync += lanes_sum.eq(adder_tree(m, products, "sum"))
+    def _registers(self) -> dict[str, Signal]:
+        """What is kept from one input to the next."""
+        spec = self.spec
+        width = spec.accumulator_width
+        if isinstance(spec.accumulator, Float):
+            return {"accumulator": Signal(width, name="running")}
+        flags = FLAGS if spec.has_special else ()
+        return {
+            "accumulator": Signal(signed(width), name="running"),
+            **{flag: Signal(name=f"running_{flag}") for flag in flags},
+        }
 
-            # Valid and clear travel beside the data, a register a stage.
-            valid, clear = self.valid_in, self.clear
-            for stage in spec.STAGES[:-1]:
-                next_valid = Signal(name=f"valid_{stage}")
-                next_clear = Signal(name=f"clear_{stage}", reset_less=True)
-                m.d.sync += [next_valid.eq(valid), next_clear.eq(clear)]
-                valid, clear = next_valid, next_clear
-            m.d.sync += self.valid_out.eq(valid)
-            with m.If(valid):
-                m.d.sync += self.accumulator.eq(Mux(clear, 0, self.accumulator) + lanes_sum)
-        return m
+    def _operands(self, m: Module, live: Live) -> dict[str, Any]:
+        spec = self.spec
+        return {
+            **_passed(live, "clear", "random_bits"),
+            **{
+                name: [
+                    decode(m, live[name].word_select(lane, f.bits), f, f"lane_{lane}_{name}")
+                    for lane in range(spec.lanes)
+                ]
+                for name, f in (("a", spec.a), ("b", spec.b))
+            },
+        }
+
+    def _products(self, m: Module, live: Live) -> dict[str, Any]:
+        spec = self.spec
+        products = [
+            multiply(m, x, y, spec.a, spec.b, f"lane_{lane}")
+            for lane, (x, y) in enumerate(zip(live["a"], live["b"], strict=True))
+        ]
+        found: dict[str, Any] = _passed(live, "clear", "random_bits")
+        lanes = [p.special for p in products if p.special is not None]
+        if lanes:
+            found["special"] = Special(
+                Cat(s.nan for s in lanes).any(),
+                Cat(s.positive_infinity for s in lanes).any(),
+                Cat(s.negative_infinity for s in lanes).any(),
+            )
+        return {**found, "products": [dataclasses.replace(p, special=None) for p in products]}
+
+    def _align(self, m: Module, live: Live) -> dict[str, Any]:
+        width = self.spec.product_width
+        terms = [align(m, p, width, f"lane_{i}") for i, p in enumerate(live["products"])]
+        return {**_passed(live, "clear", "random_bits", "special"), "terms": terms}
+
+    def _add(self, level: int, m: Module, live: Live) -> dict[str, Any]:
+        return {**live, "terms": tree_level(m, live["terms"], f"sum_level{level}")}
+
+    def _round_term(self, m: Module, live: Live) -> dict[str, Any]:
+        accumulator = self.spec.accumulator
+        assert isinstance(accumulator, Fixed)
+        term = rounded_integer(
+            m,
+            live["terms"][0],
+            self.spec.lsb_exponent,
+            -accumulator.fraction_bits,
+            accumulator.rounding,
+            "term",
+            live.get("random_bits"),
+        )
+        return {**live, "terms": [term]}
+
+    def _accumulate_fixed(self, m: Module, live: Live) -> dict[str, Any]:
+        spec, register = self.spec, live["accumulator"]
+        clear, (term,) = live["clear"], live["terms"]
+        if spec.has_special:
+            # A cycle with an infinity or NaN adds nothing beside its flag.
+            new: Special = live["special"]
+            term = Mux(new.nan | new.positive_infinity | new.negative_infinity, 0, term)
+        total = Mux(clear, 0, register) + term
+        accumulator = spec.accumulator
+        if isinstance(accumulator, Fixed) and accumulator.overflow != WRAP:
+            total = _saturated(m, total, spec.accumulator_width)
+        found = {**_passed(live, "random_bits"), "accumulator": total}
+        if spec.has_special:
+            kept = {flag: live[flag] & ~clear for flag in FLAGS}
+            plus = kept["positive_infinity"] | new.positive_infinity
+            minus = kept["negative_infinity"] | new.negative_infinity
+            nan = Signal(name="next_nan")
+            m.d.comb += nan.eq(kept["nan"] | new.nan | (plus & minus))
+            found |= dict(zip(FLAGS, (nan, plus & ~nan, minus & ~nan), strict=True))
+        return found
+
+    def _normalise_sum(self, m: Module, live: Live) -> dict[str, Any]:
+        total = normalised(m, live["terms"][0], self.spec.lsb_exponent, "sum")
+        return {**_passed(live, "clear", "random_bits", "special"), "sum": total}
+
+    def _accumulate_float(self, m: Module, live: Live) -> dict[str, Any]:
+        accumulator = self.spec.accumulator
+        assert isinstance(accumulator, Float)
+        f, clear = accumulator.format, live["clear"]
+        kept = decode(m, live["accumulator"], f, "running")
+        assert kept.sign is not None
+        value = Scaled(
+            kept.sign,
+            Mux(clear, 0, kept.significand),
+            Mux(clear, 0, kept.shift) if kept.shift is not None else Const(0),
+            f.lsb_exponent,
+        )
+        total = float_sum(m, value, live["sum"], f.precision, "step")
+        nan, plus, minus = (Const(0), Const(0), Const(0))
+        if "special" in live:
+            new: Special = live["special"]
+            nan, plus, minus = new.nan, new.positive_infinity, new.negative_infinity
+        if kept.nan is not None:
+            nan = nan | (kept.nan & ~clear)
+        if kept.infinity is not None:
+            plus = plus | (kept.infinity & ~clear & ~kept.sign)
+            minus = minus | (kept.infinity & ~clear & kept.sign)
+        infinity = plus | minus
+        number = dataclasses.replace(
+            total,
+            sign=Mux(infinity, minus, total.sign),
+            nan=nan | (plus & minus),
+            infinity=infinity,
+        )
+        placed = normalise(m, number, f, accumulator.rounding, "placed")
+        code = to_code(
+            m,
+            placed,
+            f,
+            accumulator.rounding,
+            accumulator.overflow,
+            "next",
+            live.get("random_bits"),
+        )
+        return {"accumulator": code}
+
+    def _normalise_output(self, m: Module, live: Live) -> dict[str, Any]:
+        spec, total = self.spec, live["accumulator"]
+        assert spec.output is not None
+        nan = infinity = None
+        sign = total[-1]
+        if spec.has_special:
+            nan = live["nan"]
+            infinity = live["positive_infinity"] | live["negative_infinity"]
+            sign = Mux(infinity, live["negative_infinity"], sign)
+        magnitude = Signal(len(total), name="magnitude")
+        m.d.comb += magnitude.eq(abs(total))
+        number = FixedPoint(magnitude, spec.accumulator_lsb_exponent, sign, nan, infinity)
+        placed = normalise(m, number, spec.output, spec.rounding, "placed")
+        return {**_passed(live, "random_bits"), "placed": placed}
+
+    def _round_output(self, m: Module, live: Live) -> dict[str, Any]:
+        spec = self.spec
+        assert spec.output is not None
+        code = to_code(
+            m,
+            live["placed"],
+            spec.output,
+            spec.rounding,
+            spec.overflow,
+            "rounded",
+            live.get("random_bits"),
+        )
+        return {"result": code}
+
+
+def _passed(live: Live, *names: str) -> dict[str, Any]:
+    return {name: live[name] for name in names if name in live}
+
+
+def _saturated(m: Module, total: Value, width: int) -> Signal:
+    """``total`` clamped to ``width`` bits of two's complement."""
+    wide = Signal(total.shape(), name="unbounded")
+    found = Signal(signed(width), name="bounded")
+    above = wide[width - 1 :]
+    fits = above.all() | ~above.any()
+    bound = Cat((~wide[-1]).replicate(width - 1), wide[-1])
+    m.d.comb += [wide.eq(total), found.eq(Mux(fits, wide[:width], bound))]
+    return found
+
+
+def adder_delay(width: int) -> float:
+    """Levels of LUTs that an adder is worth: getting on and off the carry chain, and the chain."""
+    return 1.5 + width / 16
+
+
+def _decode_delay(number_format: Scalar) -> float:
+    if not isinstance(number_format, Minifloat):
+        return 0.0
+    return 1.0 if number_format.exponent_bits <= 3 else 2.0
+
+
+def _product_delay(a: Scalar, b: Scalar) -> float:
+    """Rows of the narrower significand, added in pairs."""
+    rows = min(f.precision for f in (a, b))
+    return 1.0 + 1.5 * (rows - 1).bit_length()
+
+
+def _shift_delay(a: Scalar, b: Scalar) -> float:
+    """Levels of the shifter, two bits of the shift to a level."""
+    bits = [f.exponent_bits for f in (a, b) if isinstance(f, Minifloat) and f.exponent_bits > 1]
+    return 0.7 * (max(bits) + len(bits) - 1) if bits else 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from amaranth.hdl import Module, Signal, Value, signed
@@ -21,11 +21,14 @@ class Step:
 
     ``build`` makes the values after it from those before, by name; values are signals, or
     dataclasses and lists of them. ``delay``: about how many levels of LUTs it takes.
+    ``state``: registers that the step reads and, with valid inputs, sets to the values that
+    ``build`` makes for them; they are what comes after it.
     """
 
     name: str
     delay: float
     build: Callable[[Module, Mapping[str, Any]], dict[str, Any]]
+    state: Mapping[str, Signal] = field(default_factory=dict)
 
 
 class Unit(wiring.Component):
@@ -62,20 +65,38 @@ class Unit(wiring.Component):
         steps = list(self.steps())
         live: dict[str, Any] = {port.name: getattr(self, port.name) for port in self.spec.inputs}
         valid: Value = self.valid_in
-        cuts = register_places([step.delay for step in steps], self.latency - 1)
+        cuts = _cuts(steps, self.latency)
         for index, step in enumerate(steps):
             if index in cuts:
                 live = registered(m, live, step.name, self.enable)
-                next_valid = Signal(name=f"valid_{step.name}")
-                with m.If(self.enable):
-                    m.d.sync += next_valid.eq(valid)
-                valid = next_valid
-            live = step.build(m, live)
+                valid = self._next_valid(m, valid, step.name)
+            made = step.build(m, {**live, **step.state})
+            if not step.state:
+                live = made
+                continue
+            with m.If(self.enable & valid):
+                for name, register in step.state.items():
+                    m.d.sync += register.eq(made[name])
+            rest = {name: value for name, value in made.items() if name not in step.state}
+            live = {**registered(m, rest, f"{step.name}_beside", self.enable), **step.state}
+            valid = self._next_valid(m, valid, f"{step.name}_done")
+        if steps[-1].state:
+            m.d.comb += self.valid_out.eq(valid)
+            for port in self.spec.outputs:
+                m.d.comb += getattr(self, port.name).eq(live[port.name])
+            return m
         with m.If(self.enable):
             m.d.sync += self.valid_out.eq(valid)
+        with m.If(self.enable & valid if self.spec.keeps_outputs else self.enable):
             for port in self.spec.outputs:
                 m.d.sync += getattr(self, port.name).eq(live[port.name])
         return m
+
+    def _next_valid(self, m: Module, valid: Value, name: str) -> Signal:
+        register = Signal(name=f"valid_{name}")
+        with m.If(self.enable):
+            m.d.sync += register.eq(valid)
+        return register
 
 
 def _shape(port: Port) -> Any:
@@ -104,26 +125,37 @@ def registered(m: Module, value: Any, name: str, enable: Value) -> Any:
     return value
 
 
-def register_places(delays: Sequence[float], count: int) -> frozenset[int]:
+def _cuts(steps: Sequence[Step], latency: int) -> frozenset[int]:
+    """Before which steps registers stand, beside those of states and of the outputs."""
+    behind_state = [index + 1 for index, step in enumerate(steps) if step.state]
+    fixed = len(behind_state) + (0 if steps[-1].state else 1)
+    return register_places([step.delay for step in steps], latency - fixed, behind_state)
+
+
+def register_places(
+    delays: Sequence[float], count: int, given: Sequence[int] = ()
+) -> frozenset[int]:
     """Before which steps ``count`` registers stand, so that the longest way between two is
-    shortest. There are no more places than steps."""
+    shortest; before the steps in ``given`` one stands already."""
     places = range(len(delays))
 
-    def fits(limit: float) -> list[int] | None:
+    def within(limit: float) -> list[int] | None:
         """The latest places that keep every way within ``limit``, or None."""
         chosen: list[int] = []
         way = 0.0
         for place in places:
-            if way + delays[place] > limit and way > 0:
+            if place in given:
+                way = 0.0
+            if way > 0 and way + delays[place] > limit:
                 chosen.append(place)
                 way = 0.0
-            if delays[place] > limit:
-                return None
             way += delays[place]
+            if way > limit:
+                return None
         return chosen if len(chosen) <= count else None
 
     ways = sorted({sum(delays[i:j]) for i in places for j in range(i + 1, len(delays) + 1)})
-    chosen = next(found for way in ways if (found := fits(way)) is not None)
-    # Registers that would not shorten the longest way go first in front of the unit.
-    spare = [place for place in places if place not in chosen]
+    chosen = next(found for way in ways if (found := within(way)) is not None)
+    # Registers that would not shorten the longest way go in front, where they help placement.
+    spare = [place for place in places if place not in chosen and place not in given]
     return frozenset([*chosen, *spare[: count - len(chosen)]])

@@ -5,22 +5,50 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from hwgen.accumulator import WRAP, Fixed
+from hwgen.accumulator import WRAP, Exact, Fixed, Float
+from hwgen.formats.rounding import RANDOM_BITS, STOCHASTIC
 from hwgen.spec import DotProduct
 from sim import exact
 from sim.accumulate import accumulate
 from sim.models import Patterns
+from sim.rounding import round_to
 
 #: Cycles spent on driving the accumulator to one end of its range.
 MAX_BOUND_CYCLES = 4096
 
 
 def expected(spec: DotProduct, inputs: Patterns) -> Patterns:
-    """See ``sim.models.Model``; past ``max_products`` the accumulator wraps."""
+    """See ``sim.models.Model``; past ``max_products`` an exact accumulator wraps."""
     sums = exact.dot(spec.a, spec.b, inputs["a"], inputs["b"])
-    register = Fixed(spec.accumulator_width, -spec.lsb_exponent, WRAP)
+    accumulator = spec.accumulator
+    if isinstance(accumulator, Exact):
+        accumulator = Fixed(spec.accumulator_width, -spec.lsb_exponent, WRAP)
+    random = inputs["random_bits"][:, 0] if spec.is_stochastic else None
+    drawn = random if accumulator.rounding == STOCHASTIC else None
     clear = inputs["clear"][:, 0].astype(np.bool_)
-    return {"accumulator": accumulate(register, sums, clear).words[:, None]}
+    kept = accumulate(accumulator, sums, clear, drawn)
+    if spec.output is not None:
+        numbers = exact.ExactArray(
+            np.where(kept.special == 0, kept.words, 0), kept.lsb_exponent, kept.special
+        )
+        code = round_to(
+            numbers,
+            spec.output,
+            spec.rounding,
+            spec.overflow,
+            random_bits=random if spec.rounding == STOCHASTIC else None,
+            nan=None if spec.output.has_nan else 0.0,
+        )
+        return {"result": code[:, None]}
+    found = {"accumulator": kept.words[:, None]}
+    if spec.has_special and not isinstance(accumulator, Float):
+        special = kept.special[:, None]
+        found |= {
+            "nan": np.isnan(special),
+            "positive_infinity": np.isposinf(special),
+            "negative_infinity": np.isneginf(special),
+        }
+    return found
 
 
 def directed(spec: DotProduct) -> Patterns:
@@ -29,13 +57,13 @@ def directed(spec: DotProduct) -> Patterns:
     from sim.stimulus import extreme_codes
 
     a_codes, b_codes = extreme_codes(spec.a), extreme_codes(spec.b)
-    pairs = np.array([(x, y) for x in a_codes for y in b_codes], dtype=np.uint8)
+    pairs = [(x, y) for x in a_codes for y in b_codes]
     zero_a, zero_b = spec.a.encode(0.0), spec.b.encode(0.0)
     a_rows, b_rows, clears = [], [], []
 
     def add(a: npt.ArrayLike, b: npt.ArrayLike, clear: bool) -> None:
-        a_rows.append(np.broadcast_to(np.asarray(a, np.uint8), spec.lanes))
-        b_rows.append(np.broadcast_to(np.asarray(b, np.uint8), spec.lanes))
+        a_rows.append(np.broadcast_to(np.asarray(a, spec.a.code_dtype), spec.lanes))
+        b_rows.append(np.broadcast_to(np.asarray(b, spec.b.code_dtype), spec.lanes))
         clears.append([clear])
 
     lane = np.arange(spec.lanes)
@@ -56,8 +84,17 @@ def directed(spec: DotProduct) -> Patterns:
             add(*corners[product], cycle == 0)
     return {
         "clear": np.array(clears, dtype=np.uint8),
-        "a": np.array(a_rows, dtype=np.uint8),
-        "b": np.array(b_rows, dtype=np.uint8),
+        "a": np.array(a_rows),
+        "b": np.array(b_rows),
+        **(
+            {
+                "random_bits": np.random.default_rng(1).integers(
+                    0, 2**32, (len(clears), 1), np.uint64
+                )
+            }
+            if spec.is_stochastic
+            else {}
+        ),
     }
 
 
