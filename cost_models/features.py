@@ -5,8 +5,28 @@ All of it is derived from the spec, without making the hardware.
 
 from __future__ import annotations
 
-from hwgen.formats import Minifloat, Scalar
-from hwgen.spec import DotProduct
+from hwgen.accumulator import Exact
+from hwgen.formats import Integer, Minifloat, Scalar
+from hwgen.spec import DotProduct, Spec
+from hwgen.units.dot import cut_bits
+
+#: Bits of operands that were measured.
+OPERAND_BITS = (2, 8)
+
+
+def covers(spec: Spec) -> bool:
+    """Whether measurements of the like ship: exact sums of signed, finite operands of up to 8
+    bits, in the usual number of stages."""
+    if not isinstance(spec, DotProduct) or not isinstance(spec.accumulator, Exact):
+        return False
+    plain = all(
+        OPERAND_BITS[0] <= f.bits <= OPERAND_BITS[1]
+        and f.signed
+        and (isinstance(f, Integer) or (isinstance(f, Minifloat) and f.exponent_bits > 0))
+        and not f.has_nan
+        for f in (spec.a, spec.b)
+    )
+    return plain and spec.output is None and spec.stages == spec.usual_stages
 
 
 def significand_bits(number_format: Scalar) -> int:
@@ -52,22 +72,18 @@ def area(spec: DotProduct) -> dict[str, float]:
         "tree_bits": sum(adders),
         "tree_adders": len(adders),
         "accumulator_bits": spec.accumulator_width,
-        "operand_bits": lanes * (spec.a.bits + spec.b.bits),
-        "product_bits": lanes * spec.product_width,
-        "sum_bits": spec.sum_width,
+        "register_bits": cut_bits(spec)[1],
         "control": 1,
     }
 
 
 def delay(spec: DotProduct) -> dict[str, float]:
-    """Levels and carry lengths on the longest path, operands to sum."""
+    """Levels and carry lengths on the longest way between registers."""
     x, y = significand_bits(spec.a), significand_bits(spec.b)
     return {
-        "row_levels": min(x, y).bit_length(),
+        "way": cut_bits(spec)[0],
         "product_bits": x + y,
-        "negations": isinstance(spec.a, Minifloat) + isinstance(spec.b, Minifloat),
         "shift_stages": shift_stages(spec),
-        "tree_levels": (spec.lanes - 1).bit_length(),
         "sum_bits": spec.sum_width,
         "log_cells": (spec.lanes * spec.product_width).bit_length(),
         "start": 1,

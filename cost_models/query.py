@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import yosys_scripts
-from cost_models import measurement, model, store
+from cost_models import features, measurement, model, store
 from hwgen.errors import InputError
 from hwgen.spec import DotProduct, Spec
 
@@ -89,10 +89,11 @@ def predict(spec: Spec, target: str) -> Cost:
     """
     facts = yosys_scripts.target(target)
     facts.script(spec.mapping)
-    if not isinstance(spec, DotProduct):
+    if not isinstance(spec, DotProduct) or not features.covers(spec):
         raise InputError(
-            f"there is no cost model of unit {spec.unit} yet: measure it with 'hwgen synth "
-            f"{spec.unit} … --target {target}'"
+            f"the cost model has no measurements like {spec.name}: it knows exact dot products of "
+            "signed integers and finite minifloats of 2 to 8 bits; measure this one with "
+            f"'hwgen synth {spec.unit} … --target {target}'"
         )
     quantities = {}
     for resource in model.AREA:

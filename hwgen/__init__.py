@@ -6,14 +6,16 @@ everything else is derived from it.
 
 from hwgen.errors import InputError, ToolError
 from hwgen.formats import Integer, Logarithmic, Minifloat, Scalar, parse
-from hwgen.spec import DotProduct, Spec
+from hwgen.spec import Convert, DotProduct, MultiplyAccumulate, Spec
 
 __all__ = [
+    "Convert",
     "DotProduct",
     "InputError",
     "Integer",
     "Logarithmic",
     "Minifloat",
+    "MultiplyAccumulate",
     "Scalar",
     "Spec",
     "ToolError",

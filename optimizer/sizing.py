@@ -15,7 +15,7 @@ from typing import Protocol
 
 from hwgen.errors import InputError
 from hwgen.formats import Scalar
-from hwgen.spec import MAX_LANES, MAX_PRODUCTS, DotProduct
+from hwgen.spec import MAX_PRODUCTS, DotProduct
 from optimizer.network import Layer
 
 
@@ -36,6 +36,9 @@ class Cost(Protocol):
     @property
     def lut(self) -> Estimate: ...
 
+
+#: Lanes of one unit: as many as were measured; more units do the rest.
+MAX_LANES = 64
 
 Predict = Callable[[DotProduct], Cost]
 

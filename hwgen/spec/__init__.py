@@ -12,9 +12,11 @@ from typing import Any
 from hwgen.errors import InputError
 from hwgen.spec.base import MAPPINGS, Port, Spec
 from hwgen.spec.convert import Convert
-from hwgen.spec.dot import MAX_LANES, MAX_PRODUCTS, DotProduct
+from hwgen.spec.dot import MAX_LANES, MAX_PRODUCTS, DotProduct, MultiplyAccumulate
 
-UNITS: dict[str, type[Spec]] = {kind.unit: kind for kind in (DotProduct, Convert)}
+UNITS: dict[str, type[Spec]] = {
+    kind.unit: kind for kind in (DotProduct, MultiplyAccumulate, Convert)
+}
 
 
 def from_dict(fields: dict[str, Any]) -> Spec:
@@ -35,6 +37,7 @@ __all__ = [
     "UNITS",
     "Convert",
     "DotProduct",
+    "MultiplyAccumulate",
     "Port",
     "Spec",
     "from_dict",

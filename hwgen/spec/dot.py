@@ -100,7 +100,7 @@ class DotProduct(Spec):
         self._require_accumulator()
         self._require_output()
         if self.stages == 0:
-            object.__setattr__(self, "stages", self._usual_stages)
+            object.__setattr__(self, "stages", self.usual_stages)
         require_int("stages", self.stages, self._least_stages, self._most_stages)
 
     @property
@@ -109,7 +109,7 @@ class DotProduct(Spec):
         return 1 if self.output is None else 2
 
     @property
-    def _usual_stages(self) -> int:
+    def usual_stages(self) -> int:
         """In front of the products, behind them, behind their sum, and the accumulator; one more
         for a float accumulator, and two for an output."""
         extra = int(isinstance(self.accumulator, Float)) + 2 * (self.output is not None)
@@ -295,7 +295,7 @@ class DotProduct(Spec):
             parts.append(str(self.accumulator).replace(":", "_").replace("-", "n"))
         if self.output is not None:
             parts += [f"to_{self.output}", self.rounding, self.overflow]
-        if self.stages != self._usual_stages:
+        if self.stages != self.usual_stages:
             parts.append(f"stages{self.stages}")
         return "_".join(parts)
 
@@ -304,3 +304,34 @@ class DotProduct(Spec):
         from hwgen.units.dot import DotProductUnit
 
         return DotProductUnit(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MultiplyAccumulate(DotProduct):
+    """A dot product of one lane: acc ← (clear ? 0 : acc) + a·b."""
+
+    unit: ClassVar[str] = "mac"
+
+    lanes: int = 1
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            a: str | Scalar,
+            b: str | Scalar,
+            lanes: int = 1,
+            max_products: int = 4096,
+            mapping: str = "lut",
+            accumulator: str | Accumulator = "exact",
+            output: str | Scalar | None = None,
+            rounding: str = NEAREST_EVEN,
+            overflow: str = "",
+            stages: int = 0,
+        ) -> None: ...
+
+    def __post_init__(self) -> None:
+        if self.lanes != 1:
+            raise InputError(f"lanes={self.lanes!r}: a mac has one lane; use dot for more")
+        super().__post_init__()

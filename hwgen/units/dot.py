@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,11 +17,56 @@ from hwgen.arithmetic.product import Special, align, multiply
 from hwgen.arithmetic.rounder import FixedPoint, normalise, rounded_integer, to_code
 from hwgen.formats import Minifloat, Scalar
 from hwgen.spec.dot import DotProduct
-from hwgen.units.unit import Step, Unit
+from hwgen.units.unit import Step, Unit, cuts_of
 
 FLAGS = ("nan", "positive_infinity", "negative_infinity")
 
 Live = Mapping[str, Any]
+Build = Callable[[Module, Live], dict[str, Any]]
+
+
+#: The step that holds the running sum.
+STATE = "accumulate"
+
+
+def outline(spec: DotProduct) -> dict[str, tuple[float, int]]:
+    """The steps in their order: delay in levels of LUTs, and bits of the data in front."""
+    a, b, lanes, accumulator = spec.a, spec.b, spec.lanes, spec.accumulator
+    sum_width, width = spec.sum_width, spec.accumulator_width
+    product_bits = a.precision + b.precision + 1 + _shift_bits(a, b)
+    found = {
+        "operands": (max(_decode_delay(f) for f in (a, b)), lanes * (a.bits + b.bits)),
+        "products": (_product_delay(a, b), lanes * (_decoded_bits(a) + _decoded_bits(b))),
+        "aligned": (_shift_delay(a, b), lanes * product_bits),
+    }
+    terms = [1] * lanes
+    for level in range(1, tree_levels(lanes) + 1):
+        bits = sum(spec.width_of_sum(count) for count in terms)
+        terms = [sum(terms[i : i + 2]) for i in range(0, len(terms), 2)]
+        found[f"level{level}"] = (adder_delay(spec.width_of_sum(max(terms))), bits)
+    if isinstance(accumulator, Float):
+        found["normalised"] = ((sum_width - 1).bit_length(), sum_width)
+        return {**found, STATE: (16.0, sum_width)}
+    if isinstance(accumulator, Fixed):
+        found["term"] = (adder_delay(width), sum_width)
+    found[STATE] = (adder_delay(width), sum_width)
+    if spec.output is not None:
+        found["normalise"] = (width.bit_length() + adder_delay(width), width)
+        found["round"] = (adder_delay(spec.output.bits) + 2, width + 2)
+    return found
+
+
+def cut_bits(spec: DotProduct) -> tuple[float, int]:
+    """The longest way between two registers, in levels of LUTs, and the bits of the pipeline's
+    registers in front of the accumulator and behind it."""
+    steps = outline(spec)
+    delays = [delay for delay, _ in steps.values()]
+    cuts = cuts_of(delays, spec.latency, list(steps).index(STATE))
+    longest = way = 0.0
+    for index, delay in enumerate(delays):
+        way = delay if index in cuts else way + delay
+        longest = max(longest, way)
+    return longest, sum(bits for index, (_, bits) in enumerate(steps.values()) if index in cuts)
 
 
 class DotProductUnit(Unit):
@@ -47,33 +92,24 @@ class DotProductUnit(Unit):
     spec: DotProduct
 
     def steps(self) -> Sequence[Step]:
-        spec = self.spec
-        found = [
-            Step("operands", max(_decode_delay(f) for f in (spec.a, spec.b)), self._operands),
-            Step("products", _product_delay(spec.a, spec.b), self._products),
-            Step("aligned", _shift_delay(spec.a, spec.b), self._align),
+        builds: dict[str, Build] = {
+            "operands": self._operands,
+            "products": self._products,
+            "aligned": self._align,
+            "term": self._round_term,
+            "normalised": self._normalise_sum,
+            STATE: self._accumulate_fixed,
+            "normalise": self._normalise_output,
+            "round": self._round_output,
+        }
+        if isinstance(self.spec.accumulator, Float):
+            builds[STATE] = self._accumulate_float
+        for level in range(1, tree_levels(self.spec.lanes) + 1):
+            builds[f"level{level}"] = partial(self._add, level)
+        return [
+            Step(name, delay, builds[name], self._registers() if name == STATE else {})
+            for name, (delay, _) in outline(self.spec).items()
         ]
-        levels = tree_levels(spec.lanes)
-        for level in range(1, levels + 1):
-            width = spec.width_of_sum(min(1 << level, spec.lanes))
-            found.append(Step(f"level{level}", adder_delay(width), partial(self._add, level)))
-        accumulator = spec.accumulator
-        width = spec.accumulator_width
-        if isinstance(accumulator, Float):
-            levels = (spec.sum_width - 1).bit_length()
-            found.append(Step("normalised", levels, self._normalise_sum))
-            found.append(Step("accumulate", 16, self._accumulate_float, self._registers()))
-            return found
-        if isinstance(accumulator, Fixed):
-            found.append(Step("term", adder_delay(width), self._round_term))
-        found.append(
-            Step("accumulate", adder_delay(width), self._accumulate_fixed, self._registers())
-        )
-        if spec.output is not None:
-            delay = width.bit_length() + adder_delay(width)
-            found.append(Step("normalise", delay, self._normalise_output))
-            found.append(Step("round", adder_delay(spec.output.bits) + 2, self._round_output))
-        return found
 
     def _registers(self) -> dict[str, Signal]:
         """What is kept from one input to the next."""
@@ -254,6 +290,20 @@ def adder_delay(width: int) -> float:
     return 1.5 + width / 16
 
 
+def _decoded_bits(number_format: Scalar) -> int:
+    """Sign, significand and shift."""
+    f = number_format
+    if not isinstance(f, Minifloat):
+        return f.bits
+    return int(f.signed) + f.precision + (f.exponent_bits if f.exponent_bits > 1 else 0)
+
+
+def _shift_bits(a: Scalar, b: Scalar) -> int:
+    """Bits of the sum of the operands' shifts."""
+    bits = [f.exponent_bits for f in (a, b) if isinstance(f, Minifloat) and f.exponent_bits > 1]
+    return max(bits) + len(bits) - 1 if bits else 0
+
+
 def _decode_delay(number_format: Scalar) -> float:
     if not isinstance(number_format, Minifloat):
         return 0.0
@@ -267,6 +317,5 @@ def _product_delay(a: Scalar, b: Scalar) -> float:
 
 
 def _shift_delay(a: Scalar, b: Scalar) -> float:
-    """Levels of the shifter, two bits of the shift to a level."""
-    bits = [f.exponent_bits for f in (a, b) if isinstance(f, Minifloat) and f.exponent_bits > 1]
-    return 0.7 * (max(bits) + len(bits) - 1) if bits else 0.0
+    """Levels of the shifter."""
+    return 0.7 * _shift_bits(a, b)

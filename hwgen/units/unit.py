@@ -65,7 +65,8 @@ class Unit(wiring.Component):
         steps = list(self.steps())
         live: dict[str, Any] = {port.name: getattr(self, port.name) for port in self.spec.inputs}
         valid: Value = self.valid_in
-        cuts = _cuts(steps, self.latency)
+        states = [index for index, step in enumerate(steps) if step.state]
+        cuts = cuts_of([step.delay for step in steps], self.latency, *states)
         for index, step in enumerate(steps):
             if index in cuts:
                 live = registered(m, live, step.name, self.enable)
@@ -125,11 +126,13 @@ def registered(m: Module, value: Any, name: str, enable: Value) -> Any:
     return value
 
 
-def _cuts(steps: Sequence[Step], latency: int) -> frozenset[int]:
-    """Before which steps registers stand, beside those of states and of the outputs."""
-    behind_state = [index + 1 for index, step in enumerate(steps) if step.state]
-    fixed = len(behind_state) + (0 if steps[-1].state else 1)
-    return register_places([step.delay for step in steps], latency - fixed, behind_state)
+def cuts_of(delays: Sequence[float], latency: int, state: int | None = None) -> frozenset[int]:
+    """Before which steps registers stand, beside those of the step with a state, ``state``, and
+    of the outputs."""
+    if state is None:
+        return register_places(delays, latency - 1)
+    ends = state == len(delays) - 1
+    return register_places(delays, latency - (1 if ends else 2), () if ends else (state + 1,))
 
 
 def register_places(

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwgen.accumulator import WRAP, Exact, Fixed, Float
-from hwgen.formats.rounding import RANDOM_BITS, STOCHASTIC
+from hwgen.formats.rounding import STOCHASTIC
 from hwgen.spec import DotProduct
 from sim import exact
 from sim.accumulate import accumulate

@@ -40,7 +40,7 @@ def test_verify_reports_a_mismatch(capsys, monkeypatch):
     monkeypatch.setattr(
         DotProduct,
         "verilog",
-        lambda spec: genuine(spec).replace("lanes_sum <= ", "lanes_sum <= 1 + "),
+        lambda spec: genuine(spec).replace("accumulate_terms_0 <= ", "accumulate_terms_0 <= 1 + "),
     )
     code, out, err = run(capsys, "verify", *UNIT, "--vectors", 50, "--json")
     assert code == 1 and json.loads(out)["mismatches"] > 0
@@ -137,7 +137,7 @@ MODEL, DATA = WORKLOAD / "resnet8.onnx", WORKLOAD / "data.npz"
         (["generate", "dot", "--a", "int4", "--b", "int4"], "unit dot needs --lanes"),
         (["generate", "adder", *UNIT[1:]], "unknown unit 'adder': use one of dot"),
         (["generate", *UNIT[:2], "fp9", *UNIT[3:]], "unknown format 'fp9': use one of int2"),
-        (["generate", *UNIT[:-1], "0"], "lanes=0: use a whole number from 1 to 64"),
+        (["generate", *UNIT[:-1], "0"], "lanes=0: use a whole number from 1 to 256"),
         (["generate", *UNIT[:-1], "four"], "'four' is not a whole number"),
         (["generate", *UNIT, "--lane", "5"], "unrecognized arguments: --lane 5"),
         (["generate", *UNIT, "--max-products", "2"], "at least the 4 lanes"),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hwgen import DotProduct, InputError
+from hwgen import DotProduct, InputError, MultiplyAccumulate
 from hwgen.formats import parse_scalar
 from hwgen.formats.widths import accumulator_width, signed_width
 from hwgen.spec import from_dict
@@ -75,24 +75,63 @@ def test_dictionary_round_trip():
     ("change", "message"),
     [
         ({"a": "int99"}, "int99: integers have 1 to 16 bits"),
-        ({"a": "int9"}, "a=int9 cannot be an operand"),
-        ({"a": "int1"}, "a=int1 cannot be an operand"),
-        ({"b": "uint4"}, "b=uint4 cannot be an operand"),
-        ({"b": "fp8_e4m3"}, "b=e4m3fn cannot be an operand: use a signed integer or a finite"),
-        ({"b": "bf16"}, "b=e8m7ieee cannot be an operand"),
+        ({"a": "lns4f3"}, "a=lns4f3: no hardware decodes logarithms"),
+        ({"b": "mxfp4"}, "b=mxfp4: a format of single numbers is needed here, such as e2m1"),
         ({"b": "bf17"}, "unknown format 'bf17'"),
-        ({"lanes": 0}, "lanes=0: use a whole number from 1 to 64"),
-        ({"lanes": 65}, "lanes=65: use a whole number from 1 to 64"),
+        ({"lanes": 0}, "lanes=0: use a whole number from 1 to 256"),
+        ({"lanes": 257}, "lanes=257: use a whole number from 1 to 256"),
         ({"lanes": 2.0}, "lanes=2.0"),
         ({"lanes": True}, "lanes=True"),
         ({"max_products": 3}, "at least the 4 lanes"),
         ({"max_products": 2**21}, "max_products=2097152"),
         ({"mapping": "DSP"}, "mapping='DSP': use one of lut, dsp, auto"),
+        ({"accumulator": "fixed"}, "accumulator 'fixed': use exact, fixed:W"),
+        ({"accumulator": "e0m3"}, "accumulator=e0m3: a format with exponent is needed"),
+        ({"accumulator": "int8"}, "accumulator format int8: use a floating-point format"),
+        ({"a": "e4m3fn", "accumulator": "e5m7"}, "accumulator=e5m7 has no NaN, which e4m3fn"),
+        ({"accumulator": "fp32", "output": "bf16"}, "holds rounded numbers, and is the output"),
+        ({"rounding": "up"}, "rounding and overflow are those of the output format"),
+        ({"output": "e4m3ns"}, "e4m3ns cannot be rounded to in hardware"),
+        ({"output": "int8", "overflow": "special"}, "neither infinity nor NaN"),
+        ({"output": "int8", "rounding": "odd"}, "rounding='odd': use one of"),
+        ({"stages": 8}, "stages=8: use a whole number from 1 to 7"),
+        ({"output": "int8", "stages": 1}, "stages=1: use a whole number from 2 to 9"),
+        (
+            {"output": "int8", "rounding": "stochastic", "accumulator": "fixed:9:0:stochastic"},
+            "only one of accumulator and output",
+        ),
     ],
 )
 def test_bad_fields_say_what_is_allowed(change, message):
     with pytest.raises(InputError, match=message.replace("(", r"\(")):
         DotProduct(**{"a": "int4", "b": "int4", "lanes": 4, **change})
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"accumulator": "fixed:24:8:wrap:toward_zero", "stages": 7},
+        {"accumulator": "bf16:saturate"},
+        {"output": "fp32", "rounding": "up"},
+    ],
+)
+def test_every_field_survives_plain_types(fields):
+    spec = DotProduct(a="e4m3fn", b="int4", lanes=3, **fields)
+    again = from_dict(spec.to_dict())
+    assert again == spec and again.name == spec.name
+    assert spec.name.replace("_", "").isalnum()
+
+
+def test_a_mac_has_one_lane():
+    spec = MultiplyAccumulate(a="int8", b="int8", accumulator="fp32")
+    assert spec.lanes == 1 and from_dict(spec.to_dict()) == spec
+    assert spec.name == "mac_int8_int8_lanes1_products4096_lut_e8m23ieee"
+    with pytest.raises(InputError, match="a mac has one lane; use dot"):
+        MultiplyAccumulate(a="int8", b="int8", lanes=2)
+
+
+def test_the_name_of_a_negative_bias_is_legal():
+    assert "e2m1bn1" in DotProduct(a="e2m1b-1", b="int4", lanes=2).name
 
 
 def test_unknown_unit_and_field():

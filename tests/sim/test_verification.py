@@ -64,9 +64,9 @@ def test_directed_vectors_reach_the_accumulators_ends():
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("lanes_sum <= ", "lanes_sum <= 1 + "),  # off by one
+        ("accumulate_terms_0 <= ", "accumulate_terms_0 <= 1 + "),  # off by one
         ("valid_out <= ", "valid_out <= !"),
-        ("clear_operands <= ", "clear_operands <= 1'b0 & "),
+        ("products_clear <= ", "products_clear <= 1'b0 & "),
         ("if (enable)", "if (1'b1)"),
     ],
 )
