@@ -11,11 +11,21 @@ from typing import Any
 
 from hwgen.errors import InputError
 from hwgen.spec.base import MAPPINGS, Port, Spec
+from hwgen.spec.blockdot import BlockDot
 from hwgen.spec.convert import Convert
 from hwgen.spec.dot import MAX_LANES, MAX_PRODUCTS, DotProduct, MultiplyAccumulate
+from hwgen.spec.requantize import AccumulatorToFloat, Requantize
 
 UNITS: dict[str, type[Spec]] = {
-    kind.unit: kind for kind in (DotProduct, MultiplyAccumulate, Convert)
+    kind.unit: kind
+    for kind in (
+        DotProduct,
+        MultiplyAccumulate,
+        BlockDot,
+        Convert,
+        Requantize,
+        AccumulatorToFloat,
+    )
 }
 
 
@@ -35,10 +45,13 @@ __all__ = [
     "MAX_LANES",
     "MAX_PRODUCTS",
     "UNITS",
+    "AccumulatorToFloat",
+    "BlockDot",
     "Convert",
     "DotProduct",
     "MultiplyAccumulate",
     "Port",
+    "Requantize",
     "Spec",
     "from_dict",
 ]

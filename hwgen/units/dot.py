@@ -35,9 +35,9 @@ def outline(spec: DotProduct) -> dict[str, tuple[float, int]]:
     sum_width, width = spec.sum_width, spec.accumulator_width
     product_bits = a.precision + b.precision + 1 + _shift_bits(a, b)
     found = {
-        "operands": (max(_decode_delay(f) for f in (a, b)), lanes * (a.bits + b.bits)),
-        "products": (_product_delay(a, b), lanes * (_decoded_bits(a) + _decoded_bits(b))),
-        "aligned": (_shift_delay(a, b), lanes * product_bits),
+        "operands": (max(decode_delay(f) for f in (a, b)), lanes * (a.bits + b.bits)),
+        "products": (product_delay(a, b), lanes * (_decoded_bits(a) + _decoded_bits(b))),
+        "aligned": (shift_delay(a, b), lanes * product_bits),
     }
     terms = [1] * lanes
     for level in range(1, tree_levels(lanes) + 1):
@@ -126,7 +126,7 @@ class DotProductUnit(Unit):
     def _operands(self, m: Module, live: Live) -> dict[str, Any]:
         spec = self.spec
         return {
-            **_passed(live, "clear", "random_bits"),
+            **passed(live, "clear", "random_bits"),
             **{
                 name: [
                     decode(m, live[name].word_select(lane, f.bits), f, f"lane_{lane}_{name}")
@@ -142,20 +142,16 @@ class DotProductUnit(Unit):
             multiply(m, x, y, spec.a, spec.b, f"lane_{lane}")
             for lane, (x, y) in enumerate(zip(live["a"], live["b"], strict=True))
         ]
-        found: dict[str, Any] = _passed(live, "clear", "random_bits")
-        lanes = [p.special for p in products if p.special is not None]
-        if lanes:
-            found["special"] = Special(
-                Cat(s.nan for s in lanes).any(),
-                Cat(s.positive_infinity for s in lanes).any(),
-                Cat(s.negative_infinity for s in lanes).any(),
-            )
+        found: dict[str, Any] = passed(live, "clear", "random_bits")
+        special = any_special([p.special for p in products if p.special is not None])
+        if special is not None:
+            found["special"] = special
         return {**found, "products": [dataclasses.replace(p, special=None) for p in products]}
 
     def _align(self, m: Module, live: Live) -> dict[str, Any]:
         width = self.spec.product_width
         terms = [align(m, p, width, f"lane_{i}") for i, p in enumerate(live["products"])]
-        return {**_passed(live, "clear", "random_bits", "special"), "terms": terms}
+        return {**passed(live, "clear", "random_bits", "special"), "terms": terms}
 
     def _add(self, level: int, m: Module, live: Live) -> dict[str, Any]:
         return {**live, "terms": tree_level(m, live["terms"], f"sum_level{level}")}
@@ -185,7 +181,7 @@ class DotProductUnit(Unit):
         accumulator = spec.accumulator
         if isinstance(accumulator, Fixed) and accumulator.overflow != WRAP:
             total = _saturated(m, total, spec.accumulator_width)
-        found = {**_passed(live, "random_bits"), "accumulator": total}
+        found = {**passed(live, "random_bits"), "accumulator": total}
         if spec.has_special:
             kept = {flag: live[flag] & ~clear for flag in FLAGS}
             plus = kept["positive_infinity"] | new.positive_infinity
@@ -197,7 +193,7 @@ class DotProductUnit(Unit):
 
     def _normalise_sum(self, m: Module, live: Live) -> dict[str, Any]:
         total = normalised(m, live["terms"][0], self.spec.lsb_exponent, "sum")
-        return {**_passed(live, "clear", "random_bits", "special"), "sum": total}
+        return {**passed(live, "clear", "random_bits", "special"), "sum": total}
 
     def _accumulate_float(self, m: Module, live: Live) -> dict[str, Any]:
         accumulator = self.spec.accumulator
@@ -253,7 +249,7 @@ class DotProductUnit(Unit):
         m.d.comb += magnitude.eq(abs(total))
         number = FixedPoint(magnitude, spec.accumulator_lsb_exponent, sign, nan, infinity)
         placed = normalise(m, number, spec.output, spec.rounding, "placed")
-        return {**_passed(live, "random_bits"), "placed": placed}
+        return {**passed(live, "random_bits"), "placed": placed}
 
     def _round_output(self, m: Module, live: Live) -> dict[str, Any]:
         spec = self.spec
@@ -270,7 +266,18 @@ class DotProductUnit(Unit):
         return {"result": code}
 
 
-def _passed(live: Live, *names: str) -> dict[str, Any]:
+def any_special(terms: Sequence[Special]) -> Special | None:
+    """The flags of a sum: those that any of its terms has."""
+    if not terms:
+        return None
+    return Special(
+        Cat(s.nan for s in terms).any(),
+        Cat(s.positive_infinity for s in terms).any(),
+        Cat(s.negative_infinity for s in terms).any(),
+    )
+
+
+def passed(live: Live, *names: str) -> dict[str, Any]:
     return {name: live[name] for name in names if name in live}
 
 
@@ -304,18 +311,18 @@ def _shift_bits(a: Scalar, b: Scalar) -> int:
     return max(bits) + len(bits) - 1 if bits else 0
 
 
-def _decode_delay(number_format: Scalar) -> float:
+def decode_delay(number_format: Scalar) -> float:
     if not isinstance(number_format, Minifloat):
         return 0.0
     return 1.0 if number_format.exponent_bits <= 3 else 2.0
 
 
-def _product_delay(a: Scalar, b: Scalar) -> float:
+def product_delay(a: Scalar, b: Scalar) -> float:
     """Rows of the narrower significand, added in pairs."""
     rows = min(f.precision for f in (a, b))
     return 1.0 + 1.5 * (rows - 1).bit_length()
 
 
-def _shift_delay(a: Scalar, b: Scalar) -> float:
+def shift_delay(a: Scalar, b: Scalar) -> float:
     """Levels of the shifter."""
     return 0.7 * _shift_bits(a, b)

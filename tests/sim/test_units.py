@@ -2,7 +2,8 @@
 
 import pytest
 
-from hwgen import Convert, DotProduct, MultiplyAccumulate
+from hwgen import Convert, DotProduct, InputError, MultiplyAccumulate
+from hwgen.spec import AccumulatorToFloat, BlockDot, Requantize, from_dict
 from sim import verify
 
 #: Accumulators, outputs, stages, special codes, signs: each at least twice, in other company.
@@ -37,6 +38,25 @@ CONVERSIONS = [
     {"a": "e5m2", "b": "fixed8_6", "rounding": "toward_zero"},
     {"a": "e4m3ext", "b": "ue4m3", "overflow": "special"},
 ]
+BLOCK_DOTS = [
+    {"a": "mxfp8_e4m3", "b": "mxfp4", "output": "fp32"},
+    {"a": "nvfp4", "b": "nvint4", "output": "bf16"},
+    {"a": "e4m3fn_b4_e8m0", "b": "fixed8_6_b4_e8m0", "output": "bf16"},
+    {"a": "e5m2ieee_b2_ue4m3", "b": "e4m3fn_b2_e8m0", "output": "fp32", "rounding": "stochastic"},
+    {"a": "e2m1_b4_ue4m3", "b": "int4_b4_ue4m3", "output": "fp16", "rounding": "toward_zero"},
+    {"a": "e2m1_b4_ue4m3", "b": "e2m1_b4_ue4m3", "blocks": 3, "output": "fp16", "stages": 9},
+    {"a": "e5m2ieee_b2_e8m0", "b": "e2m3_b2_e8m0", "blocks": 2, "output": "bf16"},
+    {"a": "e0m3_b4_e8m0", "b": "int4_b4_ue5m3", "output": "e5m2ieee", "overflow": "saturate"},
+]
+SUMS = [
+    AccumulatorToFloat(bits=28, b="fp32", lsb_exponent=-18),
+    AccumulatorToFloat(bits=72, b="bf16", lsb_exponent=-32, rounding="stochastic", stages=1),
+    AccumulatorToFloat(bits=20, b="int8", lsb_exponent=-6, rounding="up"),
+    Requantize(bits=24, scale="fp32", b="int8", lsb_exponent=-4),
+    Requantize(bits=20, scale="ufixed16_15", b="int8", rounding="nearest_away", stages=5),
+    Requantize(bits=16, scale="fp16", b="e4m3fn", rounding="down"),
+    Requantize(bits=12, scale="e8m0", b="fp16", stages=1),
+]
 
 
 @pytest.mark.parametrize("fields", DOTS, ids=str)
@@ -55,3 +75,46 @@ def test_mac(fields):
 def test_convert(fields):
     outcome = verify(Convert(**fields), vectors=400)
     assert outcome.passed, outcome.shown
+
+
+@pytest.mark.parametrize("fields", BLOCK_DOTS, ids=str)
+def test_blockdot(fields):
+    spec = BlockDot(**fields)
+    assert from_dict(spec.to_dict()) == spec and spec.name.replace("_", "").isalnum()
+    outcome = verify(spec, vectors=400)
+    assert outcome.passed, outcome.shown
+
+
+@pytest.mark.parametrize("spec", SUMS, ids=lambda spec: spec.name)
+def test_sums_to_formats(spec):
+    assert from_dict(spec.to_dict()) == spec and spec.name.replace("_", "").isalnum()
+    outcome = verify(spec, vectors=400)
+    assert outcome.passed, outcome.shown
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"a": "e2m1"}, "a=e2m1: a block format is needed here"),
+        ({"b": "nvfp4"}, "a=mxfp4 has blocks of 32, b=nvfp4 of 16"),
+        ({"a": "mx9", "b": "msfp16"}, "a=mx9: no unit takes shared micro-exponents yet"),
+        ({"blocks": 9}, "blocks=9 of 32 are 288 lanes: use up to 256"),
+        ({"blocks": 0}, "blocks=0: use a whole number from 1 to 16"),
+        ({"output": "mxfp4"}, "output=mxfp4: a format of single numbers"),
+        ({"output": "e4m3", "overflow": "special"}, "neither infinity nor NaN"),
+        ({"a": "e2m1_b32_fp16"}, "scales have no sign and no infinity"),
+        ({"a": "lns3f0_b32_e8m0"}, "no hardware decodes logarithms"),
+    ],
+)
+def test_blocks_that_no_unit_takes(change, message):
+    with pytest.raises(InputError, match=message):
+        BlockDot(**{"a": "mxfp4", "b": "mxfp4", "output": "fp32", **change})
+
+
+def test_sums_that_no_unit_takes():
+    with pytest.raises(InputError, match="scale: give the format of the scale"):
+        Requantize(bits=8, scale=None, b="int8")
+    with pytest.raises(InputError, match="accumulator_to_float has none; use requantize"):
+        AccumulatorToFloat(bits=8, scale="fp32", b="int8")
+    with pytest.raises(InputError, match="bits=1: use a whole number from 2 to 1024"):
+        AccumulatorToFloat(bits=1, b="int8")

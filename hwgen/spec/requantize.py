@@ -1,0 +1,142 @@
+"""Specs of what follows an accumulator: its sum to a format, with or without a scale."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from hwgen.arithmetic.decode import require_decodable
+from hwgen.arithmetic.rounder import require_rounding
+from hwgen.errors import InputError
+from hwgen.formats import Scalar, parse
+from hwgen.formats.rounding import NEAREST_EVEN
+from hwgen.formats.scalar import SATURATE, SPECIAL
+from hwgen.spec.base import (
+    Port,
+    Spec,
+    code_port,
+    random_bits_port,
+    require_int,
+    require_mapping,
+    require_scalar,
+)
+
+if TYPE_CHECKING:
+    from hwgen.units.requantize import RequantizeUnit
+
+MAX_BITS = 1024
+MAX_EXPONENT = 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Requantize(Spec):
+    """A fixed-point sum times a scale, exact, then rounded once to the format ``b``.
+
+    The sum is a signed integer of ``bits`` bits in units of 2**lsb_exponent; the scale comes
+    with it, a code of the format ``scale``. ``overflow``: by default infinity if ``b`` has one,
+    else the largest number.
+    """
+
+    unit: ClassVar[str] = "requantize"
+
+    bits: int
+    lsb_exponent: int = 0
+    scale: Scalar | None
+    b: Scalar
+    rounding: str = NEAREST_EVEN
+    overflow: str = ""
+    stages: int = 3
+    mapping: str = "lut"
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            bits: int,
+            lsb_exponent: int = 0,
+            scale: str | Scalar | None,
+            b: str | Scalar,
+            rounding: str = NEAREST_EVEN,
+            overflow: str = "",
+            stages: int = 3,
+            mapping: str = "lut",
+        ) -> None: ...
+
+    def __post_init__(self) -> None:
+        require_int("bits", self.bits, 2, MAX_BITS)
+        require_int("lsb_exponent", self.lsb_exponent, -MAX_EXPONENT, MAX_EXPONENT)
+        self._require_scale()
+        target = require_scalar("b", parse(self.b))
+        object.__setattr__(self, "b", target)
+        if not self.overflow:
+            usual = SPECIAL if target.has_infinity else SATURATE
+            object.__setattr__(self, "overflow", usual)
+        require_rounding(target, self.rounding, self.overflow)
+        require_int("stages", self.stages, 1, self._most_stages)
+        require_mapping(self.mapping)
+
+    def _require_scale(self) -> None:
+        if self.scale is None:
+            raise InputError("scale: give the format of the scale, such as fp32 or ufixed16_15")
+        found = require_scalar("scale", parse(self.scale))
+        require_decodable("scale", found)
+        object.__setattr__(self, "scale", found)
+
+    @property
+    def _most_stages(self) -> int:
+        return 5
+
+    @property
+    def inputs(self) -> tuple[Port, ...]:
+        meaning = f"in units of 2^{self.lsb_exponent}"
+        return (
+            Port("sum", self.bits, meaning, signed=True),
+            *(() if self.scale is None else (code_port("scale", self.scale),)),
+            *random_bits_port(self.rounding),
+        )
+
+    @property
+    def outputs(self) -> tuple[Port, ...]:
+        return (code_port("result", self.b),)
+
+    @property
+    def latency(self) -> int:
+        return self.stages
+
+    @property
+    def name(self) -> str:
+        parts = [self.unit, f"{self.bits}", f"{self.lsb_exponent}".replace("-", "n")]
+        parts += [] if self.scale is None else [str(self.scale)]
+        parts += [f"to_{self.b}", self.rounding, self.overflow, f"stages{self.stages}"]
+        return "_".join(parts + ([] if self.scale is None else [self.mapping]))
+
+    @property
+    def description(self) -> tuple[str, ...]:
+        scaled = "" if self.scale is None else f" times the {self.scale} scale, exact,"
+        return (
+            f"A sum of {self.bits} bits in units of 2^{self.lsb_exponent}{scaled} rounded once to "
+            f"{self.b}: rounding {self.rounding}, overflow {self.overflow}.",
+        )
+
+    def component(self) -> RequantizeUnit:
+        from hwgen.units.requantize import RequantizeUnit
+
+        return RequantizeUnit(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccumulatorToFloat(Requantize):
+    """A fixed-point sum rounded once to the format ``b``, without a scale."""
+
+    unit: ClassVar[str] = "accumulator_to_float"
+
+    scale: None = None
+
+    def _require_scale(self) -> None:
+        if self.scale is not None:
+            raise InputError(f"scale={self.scale}: {self.unit} has none; use requantize")
+
+    @property
+    def _most_stages(self) -> int:
+        return 3
