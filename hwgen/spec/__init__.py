@@ -13,8 +13,9 @@ from hwgen.errors import InputError
 from hwgen.spec.base import MAPPINGS, Port, Spec
 from hwgen.spec.convert import Convert
 from hwgen.spec.dot import MAX_LANES, MAX_PRODUCTS, DotProduct
+from hwgen.spec.quantizer import Quantizer
 
-UNITS: dict[str, type[Spec]] = {kind.unit: kind for kind in (DotProduct, Convert)}
+UNITS: dict[str, type[Spec]] = {kind.unit: kind for kind in (DotProduct, Convert, Quantizer)}
 
 
 def from_dict(fields: dict[str, Any]) -> Spec:
@@ -36,6 +37,7 @@ __all__ = [
     "Convert",
     "DotProduct",
     "Port",
+    "Quantizer",
     "Spec",
     "from_dict",
 ]
