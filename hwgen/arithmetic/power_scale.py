@@ -17,7 +17,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
 from hwgen.arithmetic.decode import decode
 from hwgen.errors import InputError
-from hwgen.formats import Integer, Minifloat, Scalar
+from hwgen.formats import Minifloat, Scalar
 from hwgen.formats.block_scale import ScaleRule, nearest_power, rule_called
 from hwgen.formats.rounding import DOWN, UP
 
@@ -206,4 +206,3 @@ def leading_one_first(m: Module, magnitude: Value, name: str) -> tuple[Value, Va
         ]
         magnitude, shift = moved, shift + (empty << level)
     return magnitude, shift
-

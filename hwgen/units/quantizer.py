@@ -37,7 +37,10 @@ class QuantizerUnit(Unit):
         has_binades = self._alignment.fixed and not isinstance(spec.b.element, Integer)
         return [
             Step("decode", 1.5, self._decode),
-            *[Step(f"largest_{level}", 2.5, _larger(f"largest_{level}")) for level in range(levels)],
+            *[
+                Step(f"largest_{level}", 2.5, _larger(f"largest_{level}"))
+                for level in range(levels)
+            ],
             Step("scale", 2.5 if self._scale.by_exponent else 5, self._make_scale),
             Step("align", 3.5, self._align),
             Step("place", 2 if has_binades else 4, self._place),

@@ -14,8 +14,6 @@ from sim.models import Patterns
 
 #: Exponents of the largest magnitude among the directed blocks.
 EXPONENTS = 9
-#: Values of elements and ties between them, over their scale, that directed blocks hold.
-TIES = 64
 
 Floats = npt.NDArray[np.float64]
 
@@ -96,7 +94,7 @@ def _largest_magnitudes(spec: Quantizer) -> list[tuple[int, int]]:
     exponents = np.concatenate(
         [
             np.linspace(low, high, EXPONENTS).astype(np.int64),
-            *[np.arange(e - 1, e + 2) for e in (low, high, *scale)],
+            *[np.arange(e - 1, e + 2) for e in (0, low, high, *scale)],
         ]
     )
     found: set[tuple[int, int]] = set()
