@@ -73,12 +73,23 @@ def alignment(scale: PowerScale, element: Scalar, rounding: str) -> Alignment:
         top=top,
         largest_exponent=largest_exponent,
         base=top - highest_bit - scale.bias,
-        furthest=window if fixed else window + 2,
+        furthest=window,
         guard=guard,
         sticky=rounding not in (TOWARD_ZERO, NEAREST_AWAY, STOCHASTIC),
         fixed=fixed,
         clamped=scale.can_be_too_small,
     )
+
+
+@dataclass(frozen=True)
+class Distant:
+    """A significand, how far it is below ``Alignment.top``, and what goes with it."""
+
+    significand: Value
+    distance: Value
+    sign: Value | None = None
+    nan: Value | None = None
+    infinity: Value | None = None
 
 
 def prepared(number: FixedPoint | Shifted, where: Alignment) -> FixedPoint | Shifted:
@@ -93,27 +104,34 @@ def prepared(number: FixedPoint | Shifted, where: Alignment) -> FixedPoint | Shi
     return replace(number, significand=kept)
 
 
-def aligned(
-    m: Module, number: FixedPoint | Shifted, distance: Value, where: Alignment, name: str
-) -> FixedPoint | Shifted:
-    """A ``prepared`` number over its scale. ``distance``: the scale's code + ``base``."""
+def distant(
+    m: Module, number: FixedPoint | Shifted, base: Value, where: Alignment, name: str
+) -> Distant:
+    """A ``prepared`` number and its distance. ``base``: the scale's code + ``where.base``."""
     if isinstance(number, FixedPoint):
-        significand, exact = number.magnitude, distance
+        significand, exact = number.magnitude, base
     else:
-        significand, exact = number.significand, distance - number.shift
-    bounded = Signal(range(where.furthest + 1), name=f"{name}_distance")
-    found: Value = Mux(exact > where.furthest, where.furthest, exact)
+        significand, exact = number.significand, base - number.shift
+    # Negative are only the distances of zeros, and where scales are too small.
+    bounded: Value = Mux(exact > where.furthest, where.furthest, exact)
     if where.clamped:
-        found = Mux(exact < 0, 0, found)
-    m.d.comb += bounded.eq(found)
+        bounded = Mux(exact < 0, 0, bounded)
+    distance = Signal(range(where.furthest + 1), name=f"{name}_distance")
+    m.d.comb += distance.eq(bounded)
+    return Distant(significand, distance, number.sign, number.nan, number.infinity)
+
+
+def aligned(m: Module, number: Distant, where: Alignment, name: str) -> FixedPoint | Shifted:
+    """The number over its scale, ready for ``rounder.normalise``."""
+    flags = (number.sign, number.nan, number.infinity)
     if not where.fixed:
         shift = Signal(range(where.furthest + 1), name=f"{name}_shift")
-        m.d.comb += shift.eq(where.furthest - bounded)
+        m.d.comb += shift.eq(where.furthest - number.distance)
         lowest = where.top - where.furthest - (where.significand_bits - 1)
-        return Shifted(significand, shift, lowest, number.sign, number.nan, number.infinity)
-    window, lost = _into_window(m, significand, bounded, where, name)
+        return Shifted(number.significand, shift, lowest, *flags)
+    window, lost = _into_window(m, number.significand, number.distance, where, name)
     # Above what an element can be there is nothing but where scales are too small.
-    spare = max(0, where.top - where.largest_exponent)
+    spare = where.top - where.largest_exponent
     if spare:
         above, window = window[-spare:], window[:-spare]
         if where.clamped:
@@ -121,7 +139,7 @@ def aligned(
     if where.sticky:
         window = Cat(lost, window)
     lsb_exponent = where.element.lsb_exponent - where.guard - int(where.sticky)
-    return FixedPoint(window, lsb_exponent, number.sign, number.nan, number.infinity)
+    return FixedPoint(window, lsb_exponent, *flags)
 
 
 def _into_window(

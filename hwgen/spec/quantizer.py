@@ -82,8 +82,8 @@ class Quantizer(Spec):
         if self.lanes != b.block_size or isinstance(self.lanes, bool):
             raise InputError(
                 f"lanes={self.lanes!r}: a block of {b} has {b.block_size} numbers, and the unit "
-                f"takes one block a cycle; use {b.block_size}, or another block size such as "
-                f"{b.element}_b16_{b.scale}"
+                f"takes one block a cycle; use {b.block_size}, or a format with blocks of another "
+                f"size, such as {b.element}_b8_{b.scale}"
             )
         if not isinstance(self.symmetric, bool):
             raise InputError(f"symmetric={self.symmetric!r}: use True or False")
@@ -117,8 +117,8 @@ class Quantizer(Spec):
     @staticmethod
     def most_stages(block_size: int) -> int:
         """Register stages that a block of that size can use."""
-        # Beside the levels of the tree: decode, scale, align, place, round; and before them.
-        return 6 + (block_size - 1).bit_length()
+        # Beside the tree's levels: decode, scale, distance, align, place, round; and before them.
+        return 7 + (block_size - 1).bit_length()
 
     @property
     def inputs(self) -> tuple[Port, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
-from hwgen.arithmetic.align import aligned, alignment, prepared
+from hwgen.arithmetic.align import aligned, alignment, distant, prepared
 from hwgen.arithmetic.decode import decode
 from hwgen.arithmetic.power_scale import key, larger_of_pairs, power_scale, scale_code
 from hwgen.arithmetic.rounder import FixedPoint, Shifted, normalise, to_code
@@ -33,8 +33,11 @@ class QuantizerUnit(Unit):
         self._alignment = alignment(self._scale, b.element, spec.rounding)
 
     def steps(self) -> Sequence[Step]:
-        spec, levels = self.spec, (self.spec.lanes - 1).bit_length()
-        has_binades = self._alignment.fixed and not isinstance(spec.b.element, Integer)
+        levels = (self.spec.lanes - 1).bit_length()
+        # Searching the leading one: among few bits, among many, or not at all.
+        place = 2 if self._alignment.fixed else 4
+        if isinstance(self.spec.b.element, Integer):
+            place = 0
         return [
             Step("decode", 1.5, self._decode),
             *[
@@ -42,8 +45,9 @@ class QuantizerUnit(Unit):
                 for level in range(levels)
             ],
             Step("scale", 2.5 if self._scale.by_exponent else 5, self._make_scale),
-            Step("align", 3.5, self._align),
-            Step("place", 2 if has_binades else 4, self._place),
+            Step("distance", 2.5, self._distance),
+            Step("align", 2 if self._alignment.fixed else 0.5, self._align),
+            Step("place", place, self._place),
             Step("round", 3, self._round),
         ]
 
@@ -82,12 +86,21 @@ class QuantizerUnit(Unit):
             "scale": scale_code(m, largest, self._scale, "scale"),
         }
 
-    def _align(self, m: Module, live: Mapping[str, Any]) -> dict[str, Any]:
-        sum_of = live["scale"] + self._alignment.base
-        distance = Signal(sum_of.shape(), name="distance")
-        m.d.comb += distance.eq(sum_of)
+    def _distance(self, m: Module, live: Mapping[str, Any]) -> dict[str, Any]:
+        """How far each number is below the largest element."""
+        where = self._alignment
+        total = live["scale"] + where.base
+        base = Signal(total.shape(), name="base")
+        m.d.comb += base.eq(total)
         found = [
-            aligned(m, number, distance, self._alignment, f"lane_{lane}")
+            distant(m, number, base, where, f"lane_{lane}")
+            for lane, number in enumerate(live["numbers"])
+        ]
+        return {**live, "numbers": found}
+
+    def _align(self, m: Module, live: Mapping[str, Any]) -> dict[str, Any]:
+        found = [
+            aligned(m, number, self._alignment, f"lane_{lane}")
             for lane, number in enumerate(live["numbers"])
         ]
         return {**live, "numbers": found}

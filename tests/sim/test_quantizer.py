@@ -18,7 +18,7 @@ VECTORS = Path(__file__).parents[1] / "hwgen" / "formats" / "vectors" / "mx.npz"
 MATRIX = [
     {"a": "bf16", "b": "e2m1_b4_e8m0", "scale_rule": "ceil"},
     {"a": "bf16", "b": "e0m3_b4_e8m0", "rounding": "toward_zero", "stages": 1},
-    {"a": "fp32", "b": "e4m3fn_b3_e8m0", "scale_rule": "even", "stages": 6},
+    {"a": "fp32", "b": "e4m3fn_b3_e8m0", "scale_rule": "even", "stages": 9},
     {"a": "fp32", "b": "e3m2_b2_e8m0", "rounding": "stochastic", "nonfinite": "scale"},
     {"a": "bf16", "b": "fixed8_6_b5_e8m0", "scale_rule": "ceil", "rounding": "nearest_away"},
     {"a": "fp16", "b": "fixed4_2_b4_e8m0", "symmetric": False, "nonfinite": "scale"},
@@ -115,8 +115,8 @@ def test_fields_that_are_not_given_are_the_formats_own():
         ({"symmetric": "yes"}, "symmetric='yes': use True or False"),
         ({"nonfinite": "drop"}, "nonfinite='drop': use one of element, scale"),
         ({"b": "e2m1_b4_ue5m0", "nonfinite": "scale"}, r"\(ue5m0\) have no NaN"),
-        ({"stages": 0}, "stages=0: use a whole number from 1 to 11 for a block of 32"),
-        ({"stages": 12}, "stages=12: use a whole number from 1 to 11 for a block of 32"),
+        ({"stages": 0}, "stages=0: use a whole number from 1 to 12 for a block of 32"),
+        ({"stages": 13}, "stages=13: use a whole number from 1 to 12 for a block of 32"),
     ],
 )
 def test_bad_fields_say_what_is_allowed(change, message):
