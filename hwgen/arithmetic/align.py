@@ -23,12 +23,13 @@ from hwgen.formats.rounding import (
 class Alignment:
     """Where the significands of a block's numbers stand beside the element's steps.
 
-    ``top``: exponent, of an element, that the highest bit of a significand has at distance 0.
-    Distances are from 0 to ``furthest``, where nothing but "there is something" is left.
-    ``fixed``: significands move into a window from ``top`` down to ``guard`` bits below the
-    element's smallest step; else the distance is what is left to do of the exponent.
-    ``base``: the distance is the scale's code + ``base`` − the number's own shift.
-    ``clamped``: without it no number is above ``top``.
+    ``top``: exponent, in elements, of a significand's highest bit at distance 0;
+    ``largest_exponent``: of the largest magnitude over its scale. The distance is the scale's
+    code + ``base`` − the number's own shift, from 0 to ``furthest``, where nothing is left but
+    that there is something. ``fixed``: significands move into a window from ``top`` down to
+    ``guard`` bits below the element's smallest step, and ``sticky`` tells of ones below it;
+    else the distance becomes the exponent of a number whose leading one is yet to be found.
+    ``clamped``: the scale can be too small, so that numbers are above ``largest_exponent``.
     """
 
     element: Scalar

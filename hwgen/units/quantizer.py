@@ -12,7 +12,7 @@ from hwgen.arithmetic.align import aligned, alignment, distant, prepared
 from hwgen.arithmetic.decode import decode
 from hwgen.arithmetic.power_scale import key, larger_of_pairs, power_scale, scale_code
 from hwgen.arithmetic.rounder import FixedPoint, Shifted, normalise, to_code
-from hwgen.formats import Integer
+from hwgen.formats import Integer, Minifloat
 from hwgen.formats.block_encode import IN_ELEMENT
 from hwgen.formats.rounding import RANDOM_BITS
 from hwgen.formats.scalar import PROPAGATE, SATURATE
@@ -132,7 +132,7 @@ class QuantizerUnit(Unit):
                 code = code & ~not_finite.replicate(element.bits)
             codes.append(code)
         if not_finite is not None:
-            assert hasattr(spec.b.scale, "nan_code")
+            assert isinstance(spec.b.scale, Minifloat)
             scale = Mux(not_finite, spec.b.scale.nan_code, scale)
         return {"elements": Cat(codes), "scale": scale}
 
