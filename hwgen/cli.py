@@ -185,6 +185,12 @@ def _whole(text: str) -> int:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
 
 
+def _truth(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither True nor False")
+    return text.lower() == "true"
+
+
 #: Fields of specs as options: type, what stands for the value, help. A unit takes those that
 #: its spec has.
 _SPEC_OPTIONS: dict[str, tuple[Callable[[str], Any], str, str]] = {
@@ -201,6 +207,9 @@ _SPEC_OPTIONS: dict[str, tuple[Callable[[str], Any], str, str]] = {
     "rounding": (str, "MODE", "how results round, such as nearest_even"),
     "overflow": (str, "RULE", "saturate, special or propagate"),
     "stages": (_whole, "N", "register stages"),
+    "scale_rule": (str, "RULE", "how a block's scale is chosen, such as floor or ceil"),
+    "symmetric": (_truth, "True|False", "whether integers leave the most negative code unused"),
+    "nonfinite": (str, "element|scale", "whether NaN and infinities make elements or blocks NaN"),
     "mapping": (str, "|".join(MAPPINGS), "where multiplications go"),
 }
 

@@ -14,6 +14,7 @@ from hwgen.spec.base import MAPPINGS, Port, Spec
 from hwgen.spec.blockdot import BlockDot
 from hwgen.spec.convert import Convert
 from hwgen.spec.dot import MAX_LANES, MAX_PRODUCTS, DotProduct, MultiplyAccumulate
+from hwgen.spec.quantizer import Quantizer
 from hwgen.spec.requantize import AccumulatorToFloat, Requantize
 
 UNITS: dict[str, type[Spec]] = {
@@ -23,6 +24,7 @@ UNITS: dict[str, type[Spec]] = {
         MultiplyAccumulate,
         BlockDot,
         Convert,
+        Quantizer,
         Requantize,
         AccumulatorToFloat,
     )
@@ -51,6 +53,7 @@ __all__ = [
     "DotProduct",
     "MultiplyAccumulate",
     "Port",
+    "Quantizer",
     "Requantize",
     "Spec",
     "from_dict",

@@ -1,0 +1,164 @@
+"""Numbers of a block over their common scale, at the places where elements have their steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import frexp
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+
+from hwgen.arithmetic.power_scale import PowerScale
+from hwgen.arithmetic.rounder import FixedPoint, Shifted
+from hwgen.formats import Minifloat, Scalar
+from hwgen.formats.rounding import (
+    NEAREST_AWAY,
+    NEAREST_EVEN,
+    RANDOM_BITS,
+    STOCHASTIC,
+    TOWARD_ZERO,
+)
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """Where the significands of a block's numbers stand beside the element's steps.
+
+    ``top``: exponent, in elements, of a significand's highest bit at distance 0;
+    ``largest_exponent``: of the largest magnitude over its scale. The distance is the scale's
+    code + ``base`` − the number's own shift, from 0 to ``furthest``, where nothing is left but
+    that there is something. ``fixed``: significands move into a window from ``top`` down to
+    ``guard`` bits below the element's smallest step, and ``sticky`` tells of ones below it;
+    else the distance becomes the exponent of a number whose leading one is yet to be found.
+    ``clamped``: the scale can be too small, so that numbers are above ``largest_exponent``.
+    """
+
+    element: Scalar
+    significand_bits: int
+    top: int
+    largest_exponent: int
+    base: int
+    furthest: int
+    guard: int
+    sticky: bool
+    fixed: bool
+    clamped: bool
+
+    @property
+    def window(self) -> int:
+        """Bits of the window."""
+        return self.top - self.element.lsb_exponent + 1 + self.guard
+
+
+def alignment(scale: PowerScale, element: Scalar, rounding: str) -> Alignment:
+    """For ``source`` numbers of ``scale`` that become elements, rounded so."""
+    source, bits = scale.source, scale.significand_bits
+    largest_exponent = -scale.offset  # of M over its scale, if that is not the largest there is
+    highest_bit = bits - 1 + source.lsb_exponent  # of a significand that is not shifted
+    # The highest bits of significands without a leading one stand above all that the element
+    # has, and are zero.
+    top = max(largest_exponent, highest_bit - scale.smallest_exponent)
+    if scale.can_be_too_small:
+        # What is further up counts as this, and is too large for any element.
+        beyond = frexp(max(element.max, -element.min))[1]
+        top = max(top, largest_exponent + 1, beyond)
+    guard = {TOWARD_ZERO: 0, NEAREST_EVEN: 1, NEAREST_AWAY: 1, STOCHASTIC: RANDOM_BITS}.get(
+        rounding, 0
+    )
+    steps = largest_exponent - element.lsb_exponent + 1
+    has_binades = isinstance(element, Minifloat) and element.exponent_bits > 0
+    fixed = not has_binades or steps <= bits
+    window = top - element.lsb_exponent + 1 + guard
+    return Alignment(
+        element=element,
+        significand_bits=bits,
+        top=top,
+        largest_exponent=largest_exponent,
+        base=top - highest_bit - scale.bias,
+        furthest=window,
+        guard=guard,
+        sticky=rounding not in (TOWARD_ZERO, NEAREST_AWAY, STOCHASTIC),
+        fixed=fixed,
+        clamped=scale.can_be_too_small,
+    )
+
+
+@dataclass(frozen=True)
+class Distant:
+    """A significand, how far it is below ``Alignment.top``, and what goes with it."""
+
+    significand: Value
+    distance: Value
+    sign: Value | None = None
+    nan: Value | None = None
+    infinity: Value | None = None
+
+
+def prepared(number: FixedPoint | Shifted, where: Alignment) -> FixedPoint | Shifted:
+    """``number`` without those low bits that never reach the window: one tells of them."""
+    magnitude = number.magnitude if isinstance(number, FixedPoint) else number.significand
+    lost = len(magnitude) - where.window
+    if not where.fixed or lost <= 0:
+        return number
+    kept = Cat(magnitude[:lost].any(), magnitude[lost:]) if where.sticky else magnitude[lost:]
+    if isinstance(number, FixedPoint):
+        return replace(number, magnitude=kept)
+    return replace(number, significand=kept)
+
+
+def distant(
+    m: Module, number: FixedPoint | Shifted, base: Value, where: Alignment, name: str
+) -> Distant:
+    """A ``prepared`` number and its distance. ``base``: the scale's code + ``where.base``."""
+    if isinstance(number, FixedPoint):
+        significand, exact = number.magnitude, base
+    else:
+        significand, exact = number.significand, base - number.shift
+    # Negative are only the distances of zeros, and where scales are too small.
+    bounded: Value = Mux(exact > where.furthest, where.furthest, exact)
+    if where.clamped:
+        bounded = Mux(exact < 0, 0, bounded)
+    distance = Signal(range(where.furthest + 1), name=f"{name}_distance")
+    m.d.comb += distance.eq(bounded)
+    return Distant(significand, distance, number.sign, number.nan, number.infinity)
+
+
+def aligned(m: Module, number: Distant, where: Alignment, name: str) -> FixedPoint | Shifted:
+    """The number over its scale, ready for ``rounder.normalise``."""
+    flags = (number.sign, number.nan, number.infinity)
+    if not where.fixed:
+        shift = Signal(range(where.furthest + 1), name=f"{name}_shift")
+        m.d.comb += shift.eq(where.furthest - number.distance)
+        lowest = where.top - where.furthest - (where.significand_bits - 1)
+        return Shifted(number.significand, shift, lowest, *flags)
+    window, lost = _into_window(m, number.significand, number.distance, where, name)
+    # Above what an element can be there is nothing but where scales are too small.
+    spare = where.top - where.largest_exponent
+    if spare:
+        above, window = window[-spare:], window[:-spare]
+        if where.clamped:
+            window = Cat(window, above.any())
+    if where.sticky:
+        window = Cat(lost, window)
+    lsb_exponent = where.element.lsb_exponent - where.guard - int(where.sticky)
+    return FixedPoint(window, lsb_exponent, *flags)
+
+
+def _into_window(
+    m: Module, significand: Value, distance: Value, where: Alignment, name: str
+) -> tuple[Value, Value]:
+    """``significand`` shifted right, and whether that lost a one."""
+    lost: Value = Const(0)
+    if len(significand) > where.window:
+        lost, significand = significand[0], significand[1:]
+    if len(significand) < where.window:
+        significand = Cat(Const(0, where.window - len(significand)), significand)
+    for level in range(len(distance)):
+        step, by = 1 << level, distance[level]
+        moved = Signal(where.window, name=f"{name}_right_{level}")
+        m.d.comb += moved.eq(Mux(by, significand[step:], significand))
+        if where.sticky:
+            drop = Signal(name=f"{name}_lost_{level}")
+            m.d.comb += drop.eq(lost | (by & significand[:step].any()))
+            lost = drop
+        significand = moved
+    return significand, lost

@@ -1,0 +1,208 @@
+"""The power-of-two scale of a block of numbers, in hardware.
+
+Of the rules for a scale those are cheap that ask for the block's largest magnitude alone: with
+M = m·2^e, 1 ≤ m < 2, the scale's exponent is e plus a constant, and one more from some m on.
+Both constants come from the rule itself (``hwgen.formats.block_scale``), so that there is no
+second description of it. Lanes are compared by codes, which order magnitudes as values do, and
+only by the part of the codes that can change the scale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+
+from hwgen.arithmetic.decode import decode
+from hwgen.errors import InputError
+from hwgen.formats import Minifloat, Scalar
+from hwgen.formats.block_scale import ScaleRule, nearest_power, rule_called
+from hwgen.formats.rounding import DOWN, UP
+
+#: Rules that ask for a block's largest magnitude alone.
+RULES = ("floor", "ceil", "ceil_power", "even", "nearest")
+
+
+@dataclass(frozen=True)
+class PowerScale:
+    """How the largest magnitude M of a block of ``source`` numbers sets its scale.
+
+    The wanted exponent is that of M plus ``offset``, and one more where M's significand, as a
+    whole number of ``significand_bits`` bits, is at least ``threshold`` (2^significand_bits:
+    never). The scale's code is that plus ``bias``, from ``lowest_code`` to ``highest_code``; a
+    block of zeros has the lowest. ``wanted``: the exponents that the smallest and the largest
+    magnitude ask for. ``by_exponent``: numbers with exponent field 0 all have the lowest scale;
+    then exponent fields, and whether significands reach the threshold, are enough to compare.
+    """
+
+    source: Scalar
+    offset: int
+    threshold: int
+    significand_bits: int
+    bias: int
+    lowest_code: int
+    highest_code: int
+    wanted: tuple[int, int]
+    by_exponent: bool
+
+    @property
+    def can_be_too_small(self) -> bool:
+        """Some blocks want a larger scale than there is, and saturate."""
+        return self.wanted[1] > self.highest_code - self.bias
+
+    @property
+    def smallest_exponent(self) -> int:
+        """Exponent of the smallest scale that a block which is not zero can have."""
+        highest = self.highest_code - self.bias
+        return min(max(self.wanted[0], self.lowest_code - self.bias), highest)
+
+
+def significand_bits(number_format: Scalar) -> int:
+    """Bits of the magnitude that ``decode`` finds, without its shift."""
+    f = number_format
+    if not isinstance(f, Minifloat):
+        return f.bits
+    return f.mantissa_bits if f.exponent_bits == 0 and f.subnormals else f.mantissa_bits + 1
+
+
+def require_power_scale(rule: str, element: Scalar, scale: Scalar) -> None:
+    """InputError unless ``power_scale`` knows the rule and the formats."""
+    rule_called(rule)
+    if not (isinstance(scale, Minifloat) and scale.mantissa_bits == 0):
+        raise InputError(
+            f"no hardware makes scales in {scale} yet: use a block format whose scales are powers "
+            "of two, such as e8m0"
+        )
+    if rule not in RULES:
+        raise InputError(
+            f"scale_rule={rule!r} needs more than a block's largest magnitude, and has no "
+            f"hardware: use one of {', '.join(RULES)}"
+        )
+    if scale.zero and rule_called(rule).rounding not in (DOWN, UP):
+        raise InputError(
+            f"scale_rule={rule!r} with scales in {scale}, which has a zero: ties would go to the "
+            "even code; use floor, ceil, ceil_power or even, or e8m0"
+        )
+    if not element.max > 0:
+        raise InputError(f"elements of {element} are never above zero: use a wider format")
+
+
+def wanted_exponent(rule: ScaleRule, element: Scalar, largest: float) -> int:
+    """Exponent of the scale, of any range, for a block whose largest magnitude is this."""
+    wanted = rule.wanted(np.array([[largest]]), element)
+    return int(nearest_power(wanted, rule.rounding)[0])
+
+
+def power_scale(source: Scalar, element: Scalar, scale: Scalar, rule: str) -> PowerScale:
+    """The rule called ``rule`` for blocks of ``source`` numbers; see ``require_power_scale``."""
+    require_power_scale(rule, element, scale)
+    assert isinstance(scale, Minifloat)
+    bits, found = significand_bits(source), rule_called(rule)
+
+    def exponent(significand: int) -> int:
+        return wanted_exponent(found, element, float(np.ldexp(significand, 1 - bits)))
+
+    # Rules are monotone, and twice the number has twice the scale: there is at most one step.
+    below, above = 1 << (bits - 1), 1 << bits
+    offset = exponent(below)
+    while above - below > 1:
+        middle = (above + below) // 2
+        below, above = (middle, above) if exponent(middle) == offset else (below, middle)
+    largest = max(source.max, -source.min if element.signed else 0.0)
+    lowest_code, by_exponent = int(scale.zero), False
+    if isinstance(source, Minifloat) and source.exponent_bits:
+        low = float(source.decode(min((1 << source.mantissa_bits) - 1, source.largest_code)))
+        lowest = lowest_code - scale.bias
+        by_exponent = low == 0 or wanted_exponent(found, element, low) <= lowest
+    return PowerScale(
+        source=source,
+        offset=offset,
+        threshold=above,
+        significand_bits=bits,
+        bias=scale.bias,
+        lowest_code=lowest_code,
+        highest_code=scale.largest_code,
+        wanted=(
+            wanted_exponent(found, element, source.smallest),
+            wanted_exponent(found, element, largest),
+        ),
+        by_exponent=by_exponent,
+    )
+
+
+def key(code: Value, magnitude: Value, counts: Value, scale: PowerScale) -> Value:
+    """What is compared to find the lane that sets the scale; zero unless ``counts``.
+
+    ``code``: of the source format; ``magnitude``: its significand as it was decoded.
+    """
+    f = scale.source
+    if not isinstance(f, Minifloat):
+        found = magnitude
+    elif scale.by_exponent:
+        mantissa = code[: f.mantissa_bits]
+        exponent = code[f.mantissa_bits : f.mantissa_bits + f.exponent_bits]
+        least = scale.threshold - (1 << f.mantissa_bits)
+        never = least >> f.mantissa_bits
+        found = exponent if never else Cat(mantissa >= least, exponent)
+    else:
+        found = code[: f.mantissa_bits + f.exponent_bits]
+    return found & counts.replicate(len(found))
+
+
+def larger_of_pairs(m: Module, keys: Sequence[Value], name: str) -> list[Value]:
+    """One level of a tree that finds the largest."""
+    found: list[Value] = []
+    for i in range(0, len(keys) - 1, 2):
+        larger = Signal(len(keys[i]), name=f"{name}_{i // 2}")
+        m.d.comb += larger.eq(Mux(keys[i] > keys[i + 1], keys[i], keys[i + 1]))
+        found.append(larger)
+    return found + list(keys[len(found) * 2 :])
+
+
+def scale_code(m: Module, largest: Value, scale: PowerScale, name: str) -> Signal:
+    """The scale's code, from the largest of the blocks' keys."""
+    f = scale.source
+    if scale.by_exponent:
+        assert isinstance(f, Minifloat)
+        exponent, reaches = largest[-f.exponent_bits :], largest[: -f.exponent_bits]
+        if len(reaches) == 0:
+            reaches = Const(0)
+        # The threshold is for significands with a leading one.
+        reaches, zero = reaches & exponent.any(), ~exponent.any()
+        wanted = exponent + reaches + (scale.offset - f.bias + scale.bias)
+    else:
+        magnitude, shift, lsb_exponent = largest, None, f.lsb_exponent
+        if isinstance(f, Minifloat):
+            operand = decode(m, Cat(largest, Const(0, int(f.signed))), f, name)
+            magnitude, shift = operand.significand, operand.shift
+        normalised, leading = leading_one_first(m, magnitude, name)
+        reaches, zero = normalised >= scale.threshold, ~normalised[-1]
+        top = len(magnitude) - 1 + lsb_exponent
+        wanted = (shift if shift is not None else Const(0)) - leading
+        wanted = wanted + reaches + (top + scale.offset + scale.bias)
+    exact = Signal(wanted.shape(), name=f"{name}_wanted")
+    m.d.comb += exact.eq(wanted)
+    code = Signal(range(scale.highest_code + 1), name=f"{name}_code")
+    below = (exact < scale.lowest_code) | zero
+    above = exact > scale.highest_code
+    m.d.comb += code.eq(
+        Mux(below, scale.lowest_code, Mux(above, scale.highest_code, exact)),
+    )
+    return code
+
+
+def leading_one_first(m: Module, magnitude: Value, name: str) -> tuple[Value, Value]:
+    """``magnitude`` shifted left until its top bit is one (zero stays), and by how much."""
+    shift: Value = Const(0)
+    for level in reversed(range((len(magnitude) - 1).bit_length())):
+        step = 1 << level
+        empty = Signal(name=f"{name}_empty_{level}")
+        moved = Signal(len(magnitude), name=f"{name}_leading_{level}")
+        m.d.comb += [
+            empty.eq(~magnitude[-step:].any()),
+            moved.eq(Mux(empty, magnitude << step, magnitude)),
+        ]
+        magnitude, shift = moved, shift + (empty << level)
+    return magnitude, shift

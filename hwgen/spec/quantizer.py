@@ -1,0 +1,173 @@
+"""The spec of a quantizer: numbers in, one block of a block format out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from hwgen.arithmetic.decode import require_decodable
+from hwgen.arithmetic.power_scale import require_power_scale
+from hwgen.arithmetic.rounder import require_rounding
+from hwgen.errors import InputError
+from hwgen.formats import BlockFormat, Scalar, parse
+from hwgen.formats.block_encode import IN_ELEMENT, IN_SCALE, NONFINITE
+from hwgen.formats.scalar import SATURATE
+from hwgen.spec.base import Port, Spec, code_port, random_bits_port, require_int, require_scalar
+
+if TYPE_CHECKING:
+    from hwgen.units.quantizer import QuantizerUnit
+
+MAX_BLOCK = 128
+#: Stands for what the block format says.
+_USUAL: Any = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantizer(Spec):
+    """``lanes`` numbers of the format ``a`` to one block of the block format ``b``.
+
+    What it computes is ``BlockFormat.encode`` with the same ``scale_rule``, ``rounding``,
+    ``symmetric`` and ``nonfinite``; None stands for the format's own recipe. Elements beyond
+    the largest saturate. Scales are powers of two.
+
+    NaN and infinities do not count for the scale with ``nonfinite="element"``: they become
+    codes of their own, an infinity NaN where elements have no infinity. Where elements have no
+    NaN either, which ``encode`` refuses, NaN becomes zero and an infinity the largest element
+    of its sign. With ``"scale"`` the block's scale is NaN and its elements are zeros.
+    """
+
+    unit: ClassVar[str] = "quantizer"
+
+    a: Scalar
+    b: BlockFormat
+    lanes: int = _USUAL
+    scale_rule: str = _USUAL
+    rounding: str = _USUAL
+    symmetric: bool = True
+    nonfinite: str = IN_ELEMENT
+    stages: int = 4
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            a: str | Scalar,
+            b: str | BlockFormat,
+            lanes: int | None = None,
+            scale_rule: str | None = None,
+            rounding: str | None = None,
+            symmetric: bool = True,
+            nonfinite: str = IN_ELEMENT,
+            stages: int = 4,
+        ) -> None: ...
+
+    def __post_init__(self) -> None:
+        a, b = parse(self.a), parse(self.b)
+        object.__setattr__(self, "a", require_scalar("a", a))
+        if not isinstance(b, BlockFormat):
+            raise InputError(
+                f"b={b}: a block format is needed here, such as mxfp4 or {b}_b32_e8m0; "
+                "unit convert makes single numbers"
+            )
+        object.__setattr__(self, "b", b)
+        self._require_formats()
+        for name, usual in (
+            ("lanes", b.block_size),
+            ("scale_rule", b.recipe.scale_rule),
+            ("rounding", b.recipe.rounding),
+        ):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, usual)
+        if self.lanes != b.block_size or isinstance(self.lanes, bool):
+            raise InputError(
+                f"lanes={self.lanes!r}: a block of {b} has {b.block_size} numbers, and the unit "
+                f"takes one block a cycle; use {b.block_size}, or a format with blocks of another "
+                f"size, such as {b.element}_b8_{b.scale}"
+            )
+        if not isinstance(self.symmetric, bool):
+            raise InputError(f"symmetric={self.symmetric!r}: use True or False")
+        if self.nonfinite not in NONFINITE:
+            raise InputError(f"nonfinite={self.nonfinite!r}: use one of {', '.join(NONFINITE)}")
+        if self.nonfinite == IN_SCALE and not b.scale.has_nan:
+            raise InputError(
+                f"nonfinite='scale': the scales of {b} ({b.scale}) have no NaN: use 'element'"
+            )
+        require_rounding(b.element, self.rounding, SATURATE)
+        require_power_scale(self.scale_rule, b.element, b.scale)
+        most = self.most_stages(b.block_size)
+        require_int("stages", self.stages, 1, most, f" for a block of {b.block_size}")
+
+    def _require_formats(self) -> None:
+        b = self.b
+        require_decodable("a", self.a)
+        if b.tensor_scale is not None:
+            raise InputError(
+                f"b={b}: no hardware quantizes to formats with a tensor scale yet: use one whose "
+                "scales are powers of two, such as mxfp4"
+            )
+        if b.micro_bits:
+            raise InputError(
+                f"b={b}: no hardware quantizes to shared micro-exponents yet: use one without, "
+                "such as msfp16 or mxint8"
+            )
+        if b.block_size > MAX_BLOCK:
+            raise InputError(f"b={b}: the hardware takes blocks of at most {MAX_BLOCK} numbers")
+
+    @staticmethod
+    def most_stages(block_size: int) -> int:
+        """Register stages that a block of that size can use."""
+        # Beside the tree's levels: decode, scale, distance, align, place, round; and before them.
+        return 7 + (block_size - 1).bit_length()
+
+    @property
+    def inputs(self) -> tuple[Port, ...]:
+        return (
+            code_port("a", self.a, self.lanes),
+            *random_bits_port(self.rounding, self.lanes),
+        )
+
+    @property
+    def outputs(self) -> tuple[Port, ...]:
+        return (
+            code_port("elements", self.b.element, self.lanes),
+            code_port("scale", self.b.scale),
+        )
+
+    @property
+    def latency(self) -> int:
+        return self.stages
+
+    @property
+    def name(self) -> str:
+        full = "" if self.symmetric else "_full"
+        return (
+            f"quantizer_{self.a}_{self.b}_{self.scale_rule}_{self.rounding}{full}_"
+            f"{self.nonfinite}_stages{self.stages}"
+        )
+
+    @property
+    def description(self) -> tuple[str, ...]:
+        b = self.b
+        return (
+            f"Quantizes {self.lanes} numbers of {self.a} to a block of {b}: elements {b.element}, "
+            f"scale {b.scale}.",
+            f"  scale rule   {self.scale_rule}",
+            f"  rounding     {self.rounding}, beyond the largest element it saturates",
+            "  NaN and inf  " + self._what_becomes_of_specials(),
+        )
+
+    def _what_becomes_of_specials(self) -> str:
+        if not (self.a.has_nan or self.a.has_infinity):
+            return f"{self.a} has none"
+        if self.nonfinite == IN_SCALE:
+            return "make the scale NaN and the elements zero"
+        element = self.b.element
+        nan = "NaN" if element.has_nan else "zero"
+        infinity = "infinity" if element.has_infinity else "NaN" if element.has_nan else "largest"
+        return f"do not count for the scale; elements become {nan} and {infinity}"
+
+    def component(self) -> QuantizerUnit:
+        from hwgen.units.quantizer import QuantizerUnit
+
+        return QuantizerUnit(self)
