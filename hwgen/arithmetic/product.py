@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from amaranth.hdl import Const, Module, Mux, Signal, Value, signed
@@ -45,6 +46,14 @@ def exact_product(
     """
     x = decode(m, a, a_format, f"{name}_a")
     y = decode(m, b, b_format, f"{name}_b")
+    significand = multiplied(m, x, y, name)
+    shifts = [operand.shift for operand in (x, y) if operand.shift is not None]
+    value = placed(m, significand, shifts, product_width(a_format, b_format), name)
+    return Product(value, special_product(m, (x, a_format), (y, b_format), name))
+
+
+def multiplied(m: Module, x: Operand, y: Operand, name: str) -> Signal:
+    """The product of the significands, with its sign; the shifts are left out."""
     if x.sign is not None and y.sign is not None:
         sign, narrow, wide = x.sign ^ y.sign, x.significand, y.significand
         if len(narrow) > len(wide):
@@ -55,13 +64,20 @@ def exact_product(
     # The multiplication stays a plain ``*``: whether it becomes rows on carry chains or a
     # DSP block is the mapping of the target's flow.
     significand = Signal(factor_product.shape(), name=f"{name}_significand")
-    width = product_width(a_format, b_format)
+    m.d.comb += significand.eq(factor_product)
+    return significand
+
+
+def placed(m: Module, significand: Value, shifts: Sequence[Value], width: int, name: str) -> Signal:
+    """``significand`` shifted left by the sum of at most two ``shifts``, ``width`` bits with
+    its sign."""
     product = Signal(signed(width), name=f"{name}_product")
-    m.d.comb += [significand.eq(factor_product), product.eq(_shifted(significand, x, y))]
-    return Product(product, _special(m, (x, a_format), (y, b_format), name))
+    shift = shifts[0] + shifts[1] if len(shifts) > 1 else shifts[0] if shifts else None
+    m.d.comb += product.eq(significand if shift is None else significand << shift)
+    return product
 
 
-def _special(
+def special_product(
     m: Module, a: tuple[Operand, Scalar], b: tuple[Operand, Scalar], name: str
 ) -> Special | None:
     """IEEE 754: a NaN operand and infinity times zero give NaN, other infinities infinity."""
@@ -103,10 +119,3 @@ def _signed(operand: Operand) -> Value:
     if operand.sign is None:
         return operand.significand
     return _negate_if(operand.sign, operand.significand)
-
-
-def _shifted(significand: Value, x: Operand, y: Operand) -> Value:
-    shifts = [operand.shift for operand in (x, y) if operand.shift is not None]
-    if not shifts:
-        return significand
-    return significand << (shifts[0] if len(shifts) == 1 else shifts[0] + shifts[1])

@@ -13,8 +13,9 @@ from hwgen.errors import InputError
 from hwgen.spec.base import MAPPINGS, Port, Spec
 from hwgen.spec.convert import Convert
 from hwgen.spec.dot import MAX_LANES, MAX_PRODUCTS, DotProduct
+from hwgen.spec.mul import Multiply
 
-UNITS: dict[str, type[Spec]] = {kind.unit: kind for kind in (DotProduct, Convert)}
+UNITS: dict[str, type[Spec]] = {kind.unit: kind for kind in (DotProduct, Convert, Multiply)}
 
 
 def from_dict(fields: dict[str, Any]) -> Spec:
@@ -35,6 +36,7 @@ __all__ = [
     "UNITS",
     "Convert",
     "DotProduct",
+    "Multiply",
     "Port",
     "Spec",
     "from_dict",

@@ -1,0 +1,47 @@
+"""The exact product of two numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+from amaranth.hdl import Module
+
+from hwgen.arithmetic.decode import decode
+from hwgen.arithmetic.product import multiplied, placed, special_product
+from hwgen.spec.mul import Multiply
+from hwgen.units.unit import Step, Unit
+
+
+class MultiplyUnit(Unit):
+    """Hardware of a :class:`hwgen.spec.Multiply` spec."""
+
+    spec: Multiply
+
+    def steps(self) -> Sequence[Step]:
+        spec = self.spec
+
+        def decoded(m: Module, live: Mapping[str, Any]) -> dict[str, Any]:
+            return {name: decode(m, live[name], getattr(spec, name), name) for name in ("a", "b")}
+
+        def multiply(m: Module, live: Mapping[str, Any]) -> dict[str, Any]:
+            a, b = live["a"], live["b"]
+            return {
+                "shifts": [x.shift for x in (a, b) if x.shift is not None],
+                "significand": multiplied(m, a, b, "multiplied"),
+                "special": special_product(m, (a, spec.a), (b, spec.b), "special"),
+            }
+
+        def place(m: Module, live: Mapping[str, Any]) -> dict[str, Any]:
+            special = live["special"]
+            flags = {f.name: getattr(special, f.name) for f in fields(special)} if special else {}
+            product = placed(m, live["significand"], live["shifts"], spec.product_width, "placed")
+            return {"product": product, **flags}
+
+        bits = min(f.precision for f in (spec.a, spec.b))
+        return [
+            Step("decode", 1, decoded),
+            Step("multiply", 1 + bits.bit_length() * 2, multiply),
+            Step("place", 3, place),
+        ]
