@@ -192,6 +192,8 @@ _SPEC_OPTIONS: dict[str, tuple[Callable[[str], Any], str, str]] = {
     "b": (str, "FORMAT", "format of operand b, or of what comes out"),
     "lanes": (_whole, "N", f"lanes, 1 to {MAX_LANES}"),
     "max_products": (_whole, "N", "products that the accumulator sums exactly"),
+    "output": (str, "FORMAT", "format of the result"),
+    "offset": (_whole, "L", "L-Mul adds 2^-L to the mantissas"),
     "rounding": (str, "MODE", "how results round, such as nearest_even"),
     "overflow": (str, "RULE", "saturate, special or propagate"),
     "stages": (_whole, "N", "register stages"),

@@ -282,7 +282,6 @@ def _place_significand(
 ) -> Normalised:
     """Left shift of the significand until its leading one is the top bit, and right shift
     where the result is below the target's lowest binade."""
-    significand_bits = target.mantissa_bits + 1
     significand = number.significand
     leading = Const(0)
     for level in reversed(range((len(significand) - 1).bit_length())):
@@ -329,7 +328,8 @@ def place_normal(
         keeps_field = keeps_field & ~subnormal
         significand = moved
     # The leading one is what the field says.
-    field = Mux(keeps_field, number.field, 0)[: max(len(number.field), 1)]
+    field_bits = len(number.field) - int(number.field.shape().signed)
+    field = Mux(keeps_field, number.field, 0)[:field_bits]
     whole = Signal(target.mantissa_bits + len(field), name=f"{name}_whole")
     m.d.comb += whole.eq(Cat(significand[-significand_bits:-1], field))
     fraction = significand[:-significand_bits]

@@ -13,9 +13,10 @@ from hwgen.errors import InputError
 from hwgen.spec.base import MAPPINGS, Port, Spec
 from hwgen.spec.convert import Convert
 from hwgen.spec.dot import MAX_LANES, MAX_PRODUCTS, DotProduct
+from hwgen.spec.lmul import LMul
 from hwgen.spec.mul import Multiply
 
-UNITS: dict[str, type[Spec]] = {kind.unit: kind for kind in (DotProduct, Convert, Multiply)}
+UNITS: dict[str, type[Spec]] = {kind.unit: kind for kind in (DotProduct, Convert, Multiply, LMul)}
 
 
 def from_dict(fields: dict[str, Any]) -> Spec:
@@ -36,6 +37,7 @@ __all__ = [
     "UNITS",
     "Convert",
     "DotProduct",
+    "LMul",
     "Multiply",
     "Port",
     "Spec",

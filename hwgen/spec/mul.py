@@ -103,16 +103,16 @@ class Multiply(Spec):
 
     @property
     def description(self) -> tuple[str, ...]:
-        lines = (
+        lines = [
             f"Exact product, {self.a} x {self.b}.",
             "",
             f"  product  {self.product_width} bits signed, in units of 2^{self.lsb_exponent}",
             f"  mapping  {self.mapping}: where hwgen's synthesis puts the multiplication; the "
             "logic is the same for each",
-        )
+        ]
         if self.has_specials:
-            lines += ("  special  product is 0 where nan or an infinity is set",)
-        return lines
+            lines.append("  special  product is 0 where nan or an infinity is set")
+        return tuple(lines)
 
     def component(self) -> MultiplyUnit:
         from hwgen.units.mul import MultiplyUnit
