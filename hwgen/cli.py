@@ -204,6 +204,7 @@ _SPEC_OPTIONS: dict[str, tuple[Callable[[str], Any], str, str]] = {
     "scale": (str, "FORMAT", "format of the scale that it is multiplied by"),
     "accumulator": (str, "KIND", "exact, fixed:W, fixed:W:F, or a format such as fp32"),
     "output": (str, "FORMAT", "format that results are rounded to"),
+    "offset": (_whole, "L", "L-Mul adds 2^-L to the mantissas"),
     "rounding": (str, "MODE", "how results round, such as nearest_even"),
     "overflow": (str, "RULE", "saturate, special or propagate"),
     "stages": (_whole, "N", "register stages"),

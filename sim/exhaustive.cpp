@@ -1,5 +1,6 @@
-// Writes the products of all pairs of bytes to the file named on the command line.
+// Writes the results for all inputs below 2^(second argument) to the file named first.
 #include <cstdio>
+#include <cstdlib>
 
 #include "Vexhaustive.h"
 
@@ -7,12 +8,10 @@ int main(int, char** argv) {
     std::FILE* out = std::fopen(argv[1], "wb");
     if (!out) return 1;
     Vexhaustive top;
-    for (int a = 0; a < 256; a++)
-        for (int b = 0; b < 256; b++) {
-            top.a = a;
-            top.b = b;
-            top.eval();
-            std::fwrite(top.products.data(), 1, sizeof top.products, out);
-        }
+    for (long word = 0; word < 1L << std::atoi(argv[2]); word++) {
+        top.inputs = word;
+        top.eval();
+        std::fwrite(top.results.data(), 1, sizeof top.results, out);
+    }
     return std::fclose(out) != 0;
 }

@@ -1,77 +1,188 @@
-"""Every pair of codes through the hardware's product, in one compiled simulation.
+"""Every input of a unit's logic, in one compiled simulation for many units.
 
-All format pairs share one design and one Verilator build, whose harness writes the products
-of all 65,536 pairs of bytes to a file; the comparison with the golden values is numpy's.
+The steps of the units, without their registers, share one design and one Verilator build, whose
+harness writes the results of all inputs to a file; the comparison with the golden values is
+numpy's. Units with up to 16 bits of inputs can be checked so: two operands of 8 bits, or one
+of 16.
 """
 
 from __future__ import annotations
 
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from amaranth.back import verilog as amaranth_verilog
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Const, Module, Signal, Value
 
-from hwgen.arithmetic.product import exact_product
-from hwgen.errors import ToolError
-from hwgen.spec import DotProduct
-from sim.exact import fixed_point
-from sim.verification import BUILD_FLAGS, require_tools, verilator_environment
+from hwgen.errors import InputError, ToolError
+from hwgen.spec import Port, Spec
+from hwgen.units.unit import Unit
+from sim import models
+from sim.models import Patterns
+from sim.verification import BUILD_FLAGS, require_tools, shared_runtime, verilator_environment
 
+MAX_INPUT_BITS = 16
+#: Bits of the parts that the harness writes results in.
 WORD_BITS = 32
 
+Words = npt.NDArray[np.uint32]
 
-def product_mismatches(specs: Sequence[DotProduct]) -> dict[str, list[tuple[int, int, int, int]]]:
-    """For each spec's name the wrong products, as (code a, code b, expected, got).
 
-    All codes of ``spec.a`` times all codes of ``spec.b``; products in units of
-    2**spec.lsb_exponent. ToolError if the simulator fails.
+@dataclass(frozen=True)
+class Case:
+    """A unit, and inputs of it that stand still, by name: random bits, for instance.
+
+    InputError for units that keep something between inputs, and for more than 16 bits of inputs.
     """
-    words = [-(-spec.product_width // WORD_BITS) for spec in specs]
-    table = _simulate(_products_verilog(specs, words), sum(words))
-    wrong: dict[str, list[tuple[int, int, int, int]]] = {}
-    first = 0
-    for spec, count in zip(specs, words, strict=True):
-        a_codes, b_codes = np.arange(2**spec.a.bits), np.arange(2**spec.b.bits)
-        got = table[: len(a_codes), : len(b_codes), first : first + count].astype(object)
-        value = sum(got[..., i] << (WORD_BITS * i) for i in range(count))
-        value = np.where(value >> (WORD_BITS * count - 1), value - (1 << WORD_BITS * count), value)
-        x = fixed_point(spec.a, spec.a.decode(a_codes)).astype(object)
-        y = fixed_point(spec.b, spec.b.decode(b_codes)).astype(object)
-        expected = x[:, None] * y[None, :]
-        wrong[spec.name] = [
-            (int(i), int(j), int(expected[i, j]), int(value[i, j]))
-            for i, j in np.argwhere(value != expected)
-        ]
-        first += count
-    return wrong
+
+    spec: Spec
+    fixed: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.spec.keeps_outputs:
+            raise InputError(
+                f"{self.spec.name} keeps something between inputs: only results of single inputs "
+                "can be checked so"
+            )
+        if self.input_bits > MAX_INPUT_BITS:
+            raise InputError(
+                f"{self.spec.name} has {self.input_bits} bits of inputs: all their patterns are "
+                f"tried up to {MAX_INPUT_BITS} bits"
+            )
+
+    @property
+    def varied(self) -> tuple[Port, ...]:
+        """Inputs of which all patterns are tried."""
+        return tuple(port for port in self.spec.inputs if port.name not in self.fixed)
+
+    @property
+    def input_bits(self) -> int:
+        """Bits of the inputs that vary."""
+        return sum(port.width for port in self.varied)
 
 
-def _products_verilog(specs: Sequence[DotProduct], words: Sequence[int]) -> str:
-    """A module with bytes ``a`` and ``b`` and all products, each in whole words."""
+@dataclass(frozen=True)
+class Wrong:
+    """Inputs with a wrong result: patterns by port, single elements."""
+
+    inputs: dict[str, int]
+    output: str
+    expected: int
+    got: int
+
+
+def check(cases: Sequence[Case]) -> list[list[Wrong]]:
+    """The wrong results of each case among all patterns of its inputs.
+
+    Results are compared as bit patterns of whole ports. ToolError if the simulator fails.
+    """
+    outputs = [(case, port) for case in cases for port in case.spec.outputs]
+    words = [-(-port.width // WORD_BITS) for _, port in outputs]
+    table = _simulate(_verilog(cases), max(case.input_bits for case in cases), sum(words))
+    columns = np.split(table, np.cumsum(words)[:-1], axis=1)
+    found: dict[int, list[Wrong]] = {id(case): [] for case in cases}
+    expected: Patterns = {}
+    last: Case | None = None
+    for (case, port), got in zip(outputs, columns, strict=True):
+        if case is not last:
+            last, expected = case, models.of(case.spec).expected(case.spec, _patterns(case))
+        got = got[: 1 << case.input_bits]
+        wanted = _words(expected[port.name], port)
+        for row in np.flatnonzero((got != wanted).any(axis=1)):
+            inputs = {name: int(v[row, 0]) for name, v in _patterns(case).items()}
+            found[id(case)].append(Wrong(inputs, port.name, _whole(wanted[row]), _whole(got[row])))
+    return [found[id(case)] for case in cases]
+
+
+def _patterns(case: Case) -> Patterns:
+    """All inputs of a case: the patterns of the word that the harness counts through, cut in
+    ports, the first in the lowest bits."""
+    count = np.arange(1 << case.input_bits, dtype=np.uint64)
+    found: Patterns = {}
+    for port in case.spec.inputs:
+        if port.name in case.fixed:
+            pattern = np.full(len(count), case.fixed[port.name], np.uint64)
+        else:
+            pattern = count & np.uint64((1 << port.width) - 1)
+            count >>= np.uint64(port.width)
+        places = np.arange(port.count, dtype=np.uint64) * np.uint64(port.bits)
+        elements = (pattern[:, None] >> places) & np.uint64((1 << port.bits) - 1)
+        found[port.name] = elements.astype(np.uint8 if port.bits <= 8 else np.uint64)
+    return found
+
+
+def _words(numbers: npt.NDArray[Any], port: Port) -> Words:
+    """Numbers of a port's elements, (cycles, count), as words of its bit pattern, low first."""
+    count = -(-port.width // WORD_BITS)
+    if port.width <= 64:
+        # Arithmetic modulo 2^64 keeps the low bits of negative numbers.
+        elements = (numbers & ((1 << port.bits) - 1)).astype(np.uint64)
+        places = np.arange(port.count, dtype=np.uint64) * np.uint64(port.bits)
+        whole = (elements << places).sum(axis=1, dtype=np.uint64)
+        return np.ascontiguousarray(whole[:, None]).view("<u4")[:, :count]
+    mask = (1 << port.bits) - 1
+    packed = b"".join(
+        sum((int(v) & mask) << (i * port.bits) for i, v in enumerate(row)).to_bytes(
+            4 * count, "little"
+        )
+        for row in numbers.tolist()
+    )
+    return np.frombuffer(packed, "<u4").reshape(-1, count)
+
+
+def _whole(words: Words) -> int:
+    return int.from_bytes(words.astype("<u4").tobytes(), "little")
+
+
+def _verilog(cases: Sequence[Case]) -> str:
+    """A module with a word of inputs and all results, each in whole words."""
     m = Module()
-    a, b = Signal(8, name="a"), Signal(8, name="b")
-    fields = []
-    for index, (spec, count) in enumerate(zip(specs, words, strict=True)):
-        name = f"product_{index}_{spec.a}_{spec.b}"
-        product, _ = exact_product(m, a[: spec.a.bits], b[: spec.b.bits], spec.a, spec.b, name)
-        field = Signal(WORD_BITS * count, name=f"field_{index}")
-        m.d.comb += field.eq(product)
-        fields.append(field)
+    inputs = Signal(MAX_INPUT_BITS)
+    fields: list[Value] = []
+    for index, case in enumerate(cases):
+        unit = Module()
+        found = _logic(unit, case, inputs)
+        m.submodules[f"case_{index}"] = unit
+        for port in case.spec.outputs:
+            width = -(-port.width // WORD_BITS) * WORD_BITS
+            part = Signal(width, name=f"case_{index}_{port.name}")
+            unit.d.comb += part.eq(found[port.name].as_unsigned()[: port.width])
+            fields.append(part)
     # Verilator gives ports of more than two words the type that the harness reads.
-    products = Signal(max(sum(words), 3) * WORD_BITS)
-    m.d.comb += products.eq(Cat(*fields))
+    results = Signal(max(sum(map(len, fields)), 3 * WORD_BITS))
+    m.d.comb += results.eq(Cat(*fields))
     return str(
-        amaranth_verilog.convert(m, name="exhaustive", ports=[a, b, products], emit_src=False)
+        amaranth_verilog.convert(m, name="exhaustive", ports=[inputs, results], emit_src=False)
     )
 
 
-def _simulate(verilog: str, words: int) -> np.ndarray[tuple[int, int, int], np.dtype[np.uint32]]:
-    """The products of all pairs of bytes, (256, 256, words) uint32."""
+def _logic(m: Module, case: Case, inputs: Value) -> Mapping[str, Value]:
+    """The unit's outputs by name, with no register between its steps."""
+    unit = case.spec.component()
+    assert isinstance(unit, Unit)
+    unit._MustUse__used = True  # Amaranth's: no warning that it stands in no design.
+    live: Mapping[str, Any] = {}
+    first = 0
+    for port in case.spec.inputs:
+        if port.name in case.fixed:
+            live = {**live, port.name: Const(case.fixed[port.name], port.width)}
+        else:
+            live = {**live, port.name: inputs[first : first + port.width]}
+            first += port.width
+    for step in unit.steps():
+        live = step.build(m, live)
+    return live
+
+
+def _simulate(verilog: str, input_bits: int, words: int) -> Words:
+    """The results for all inputs, (2^input_bits, words)."""
     require_tools()
     harness = resources.files("sim").joinpath("exhaustive.cpp")
     with (
@@ -80,16 +191,21 @@ def _simulate(verilog: str, words: int) -> np.ndarray[tuple[int, int, int], np.d
         resources.as_file(harness) as main,
     ):
         folder = Path(name)
-        design, output = folder / "design.v", folder / "products.bin"
+        design, output = folder / "design.v", folder / "results.bin"
         design.write_text(verilog)
         command = [
             *("verilator", "--cc", "--exe", "--build", "-j", "2", "--top-module", "exhaustive"),
             *("-Mdir", str(folder / "build"), "-o", "harness", *BUILD_FLAGS),
             *(str(design), str(main)),
         ]
-        for step in (command, [str(folder / "build" / "harness"), str(output)]):
-            done = subprocess.run(step, capture_output=True, text=True)
-            if done.returncode:
-                raise ToolError(f"{step[0]} failed: {(done.stderr or done.stdout)[-2000:]}")
-        table = np.fromfile(output, dtype="<u4").reshape(256, 256, -1)
-    return table[:, :, :words]
+        with shared_runtime(folder / "build", ["exhaustive"]):
+            _run(command)
+        _run([str(folder / "build" / "harness"), str(output), str(input_bits)])
+        table = np.fromfile(output, dtype="<u4").reshape(1 << input_bits, -1)
+    return table[:, :words]
+
+
+def _run(command: Sequence[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise ToolError(f"{command[0]} failed: {(done.stderr or done.stdout)[-2000:]}")

@@ -23,14 +23,8 @@ import numpy.typing as npt
 
 from hwgen.errors import InputError
 from hwgen.formats import Minifloat, Scalar
+from hwgen.spec.lmul import MAX_OFFSET_EXPONENT, offset_exponent, require_operand
 from sim.exact import ExactArray, Floats
-
-MAX_OFFSET_EXPONENT = 32
-
-
-def offset_exponent(mantissa_bits: int) -> int:
-    """l(m) of the paper: the result is raised by 2^−l(m)."""
-    return mantissa_bits if mantissa_bits <= 3 else 3 if mantissa_bits == 4 else 4
 
 
 def lmul(
@@ -45,7 +39,7 @@ def lmul(
     ``offset``: l of the term 2^−l; by default l(m) for the wider of the two mantissas, to which
     the other is aligned. InputError for formats that are not minifloats and for bad codes.
     """
-    a_format, b_format = _require_minifloat(a_format), _require_minifloat(b_format)
+    a_format, b_format = require_operand(a_format), require_operand(b_format)
     mantissa_bits = max(a_format.mantissa_bits, b_format.mantissa_bits)
     l_of_m = offset_exponent(mantissa_bits) if offset is None else offset
     if isinstance(l_of_m, bool) or not 0 <= l_of_m <= MAX_OFFSET_EXPONENT:
@@ -77,17 +71,9 @@ def lmul(
     return ExactArray(wide, lowest - fraction_bits, special)
 
 
-def _require_minifloat(number_format: Scalar) -> Minifloat:
-    if not isinstance(number_format, Minifloat) or number_format.smallest_normal is None:
-        raise InputError(
-            f"{number_format}: L-Mul adds exponents and mantissas; use a minifloat such as e4m3"
-        )
-    return number_format
-
-
 def _smallest_normal(number_format: Minifloat) -> float:
     smallest = number_format.smallest_normal
-    assert smallest is not None  # by ``_require_minifloat``
+    assert smallest is not None  # by ``require_operand``
     return smallest
 
 

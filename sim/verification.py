@@ -197,7 +197,7 @@ def simulate(
         runner = get_runner("verilator")
         runner.log.setLevel("WARNING")
         try:
-            with _shared_runtime(build, trace_flags):
+            with shared_runtime(build, trace_flags):
                 runner.build(
                     sources=[visible, source, *sources],
                     hdl_toplevel=top,
@@ -253,12 +253,12 @@ _MAKE_FLAGS = (
 
 
 @contextlib.contextmanager
-def _shared_runtime(build: Path, flags: Sequence[str]) -> Iterator[None]:
+def shared_runtime(build: Path, flags: Sequence[str]) -> Iterator[None]:
     """Puts Verilator's own runtime, compiled by an earlier build, into the folder ``build``.
 
     It is the same for every design and takes most of the time of a small build. Its objects
     depend on the make file that Verilator is about to write, so they are dated an hour
-    ahead, and make leaves them. The first build's are kept for the others.
+    ahead, and make leaves them. The first build's are kept for the others with the same ``flags``.
     """
     compiler = subprocess.run(["c++", "--version"], capture_output=True, text=True).stdout
     versions = [version("verilator"), version("cocotb"), compiler, *flags]

@@ -51,7 +51,7 @@ def decode(m: Module, code: Value, number_format: Scalar, name: str) -> Operand:
     mantissa = code[:mantissa_bits]
     exponent = code[mantissa_bits : mantissa_bits + exponent_bits]
     sign = code[mantissa_bits + exponent_bits] if f.signed else None
-    nan, infinity = _specials(m, code, f, name)
+    nan, infinity = special_flags(m, code, f, name)
     if exponent_bits == 0 and f.subnormals:
         return Operand(_unless_special(mantissa, nan, infinity), sign, None, nan, infinity)
     if f.subnormals:
@@ -77,7 +77,7 @@ def decode(m: Module, code: Value, number_format: Scalar, name: str) -> Operand:
     return Operand(significand, sign, shift, nan, infinity)
 
 
-def _specials(
+def special_flags(
     m: Module, code: Value, f: Minifloat, name: str
 ) -> tuple[Signal | None, Signal | None]:
     """Whether the code is NaN, and whether it is infinite; None where none is."""

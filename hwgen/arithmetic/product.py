@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from amaranth.hdl import Const, Module, Mux, Signal, Value, signed
 
-from hwgen.arithmetic.decode import Operand, decode
+from hwgen.arithmetic.decode import Operand
 from hwgen.formats import Integer, Scalar
 from hwgen.formats.widths import product_range, signed_width
 
@@ -34,15 +34,6 @@ class Product:
 def product_width(a: Scalar, b: Scalar) -> int:
     """Bits of the signed product of any two values."""
     return signed_width(*product_range(a, b))
-
-
-def exact_product(
-    m: Module, a: Value, b: Value, a_format: Scalar, b_format: Scalar, name: str
-) -> tuple[Signal, Special | None]:
-    """The product of the codes ``a`` and ``b`` in fixed point, and what it is instead."""
-    x, y = decode(m, a, a_format, f"{name}_a"), decode(m, b, b_format, f"{name}_b")
-    product = multiply(m, x, y, a_format, b_format, name)
-    return align(m, product, product_width(a_format, b_format), name), product.special
 
 
 def multiply(

@@ -55,6 +55,21 @@ class Shifted:
 
 
 @dataclass(frozen=True)
+class Normal:
+    """(−1)^sign · significand · 2^(field − bias − all bits of it but one), for the bias of the
+    format to round to: ``field``, at least ``lowest``, is what its exponent field would be. The
+    top bit of ``significand`` is one, or the number is zero; otherwise as ``FixedPoint``.
+    """
+
+    significand: Value
+    field: Value
+    lowest: int
+    sign: Value | None = None
+    nan: Value | None = None
+    infinity: Value | None = None
+
+
+@dataclass(frozen=True)
 class Normalised:
     """A magnitude in place: ``whole`` counts codes of a minifloat, or steps of an integer, that
     lie wholly below it; ``fraction`` is the rest, its highest bit one half."""
@@ -235,6 +250,8 @@ def _minifloat_code(
             # Rounding toward zero stops at the largest value; an infinity stays one.
             stops = {TOWARD_ZERO: Const(1), UP: sign, DOWN: ~sign}.get(rounding, Const(0))
             lost = infinity | (beyond & ~stops)
+        if not f.signed:
+            lost = lost & ~sign  # Below zero is not beyond the largest.
         if f.has_infinity:
             kept = Mux(lost, f.largest_code + 1, kept)
         else:
@@ -307,7 +324,6 @@ def _place_significand(
 ) -> Normalised:
     """Left shift of the significand until its leading one is the top bit, and right shift
     where the result is below the target's lowest binade."""
-    significand_bits = target.mantissa_bits + 1
     significand = number.significand
     leading = Const(0)
     for level in reversed(range((len(significand) - 1).bit_length())):
@@ -319,32 +335,44 @@ def _place_significand(
             shifted.eq(Mux(empty, significand << step, significand)),
         ]
         significand, leading = shifted, leading + (empty << level)
-    # Binade of the leading one, counted from the target's lowest.
-    offset = len(significand) - 1 + number.lsb_exponent - (1 - target.bias)
-    binade = number.shift - leading + offset
-    place = Signal(binade.shape(), name=f"{name}_binade")
-    below = Signal(name=f"{name}_below")
-    m.d.comb += [place.eq(binade), below.eq(binade < 0)]
-    # A shift past the half bit leaves only what tells that there is something.
-    most = significand_bits + (RANDOM_BITS if rounding == STOCHASTIC else 1)
-    if offset - (len(significand) - 1) < 0:
-        most = min(most, len(significand) - 1 - offset)
+    # What the target's exponent field is, unless the result is subnormal.
+    highest = len(significand) - 1 + number.lsb_exponent + target.bias
+    field = number.shift - leading + highest
+    lowest = highest - (len(significand) - 1)
+    normal = Normal(significand, field, lowest, number.sign, number.nan, number.infinity)
+    return place_normal(m, normal, target, rounding, name)
+
+
+def place_normal(
+    m: Module, number: Normal, target: Minifloat, rounding: str, name: str
+) -> Normalised:
+    """Right shift of the significand where the result is subnormal in ``target``, a minifloat
+    with exponent bits. The field is used as it is: nothing is added but by rounding."""
+    significand_bits = target.mantissa_bits + 1
+    significand = number.significand
+    significand = Cat(Const(0, max(0, significand_bits - len(significand))), significand)
+    keeps_field = significand[-1]
+    if number.lowest < 1:
+        # A shift past the half bit leaves only what tells that there is something.
+        most = significand_bits + (RANDOM_BITS if rounding == STOCHASTIC else 1)
+        most = min(most, 1 - number.lowest)
+        needed = 1 - number.field
+        subnormal = Signal(name=f"{name}_subnormal")
+        distance = Signal(needed.shape(), name=f"{name}_distance")
         down = Signal(range(most + 1), name=f"{name}_down")
-        distance = Signal(binade.shape(), name=f"{name}_distance")
+        moved = Signal(len(significand) + most, name=f"{name}_moved")
         m.d.comb += [
-            distance.eq(-place),
-            down.eq(Mux(below, Mux(distance > most, most, distance), 0)),
+            subnormal.eq(number.field < 1),
+            distance.eq(needed),
+            down.eq(Mux(subnormal, Mux(distance > most, most, distance), 0)),
+            moved.eq(Cat(Const(0, most), significand) >> down),
         ]
-    else:
-        most, down = 0, Const(0)
-    padding = max(0, significand_bits + 1 - len(significand)) + most
-    wide = Cat(Const(0, padding), significand)
-    moved = Signal(len(wide), name=f"{name}_placed")
-    m.d.comb += moved.eq(wide >> down)
-    there = Signal(name=f"{name}_not_zero")
-    m.d.comb += there.eq(significand[-1])
-    field = Mux(below | ~there, 0, place)[: max(len(place) - 1, 1)]
-    whole = Signal(len(field) + significand_bits + 1, name=f"{name}_whole")
-    m.d.comb += whole.eq((field << target.mantissa_bits) + moved[-significand_bits:])
-    fraction = moved[:-significand_bits]
+        keeps_field = keeps_field & ~subnormal
+        significand = moved
+    # The leading one is what the field says.
+    field_bits = len(number.field) - int(number.field.shape().signed)
+    field = Mux(keeps_field, number.field, 0)[:field_bits]
+    whole = Signal(target.mantissa_bits + len(field), name=f"{name}_whole")
+    m.d.comb += whole.eq(Cat(significand[-significand_bits:-1], field))
+    fraction = significand[:-significand_bits]
     return Normalised(whole, fraction, number.sign, number.nan, number.infinity)

@@ -14,6 +14,8 @@ from hwgen.spec.base import MAPPINGS, Port, Spec
 from hwgen.spec.blockdot import BlockDot
 from hwgen.spec.convert import Convert
 from hwgen.spec.dot import MAX_LANES, MAX_PRODUCTS, DotProduct, MultiplyAccumulate
+from hwgen.spec.lmul import LMul
+from hwgen.spec.mul import Multiply
 from hwgen.spec.quantizer import Quantizer
 from hwgen.spec.requantize import AccumulatorToFloat, Requantize
 
@@ -23,6 +25,8 @@ UNITS: dict[str, type[Spec]] = {
         DotProduct,
         MultiplyAccumulate,
         BlockDot,
+        Multiply,
+        LMul,
         Convert,
         Quantizer,
         Requantize,
@@ -51,6 +55,8 @@ __all__ = [
     "BlockDot",
     "Convert",
     "DotProduct",
+    "LMul",
+    "Multiply",
     "MultiplyAccumulate",
     "Port",
     "Quantizer",

@@ -1,26 +1,154 @@
-"""Every pair of codes of every two listed formats through the hardware's product."""
+"""Every input of the logic of units: products, conversions, L-Mul."""
 
-from hwgen import DotProduct
+from itertools import product
+
+import pytest
+
+import hwgen.units.convert
+from hwgen import DotProduct, InputError, parse
 from hwgen.formats import NAMES
+from hwgen.formats.rounding import MODES, NEAREST_AWAY, NEAREST_EVEN, STOCHASTIC
+from hwgen.formats.scalar import OVERFLOWS, SATURATE
+from hwgen.spec import Convert, LMul, Multiply
 from sim import exhaustive
+from sim.exhaustive import Case
+
+#: Every kind of special code, of lowest codes, of sign and of spacing.
+KINDS = (
+    *("e4m3fn", "e5m2ieee", "e4m3fnuz", "e4m3ext", "ue4m3", "e8m0", "uint8", "fixed8_6"),
+    *("e0m3", "e4m3ns", "e3m0", "int8"),
+)
+#: Of up to 8 bits, converted to each other where hardware rounds to them.
+CONVERTED = (
+    *KINDS,
+    *("uint1", "ufixed8_3", "e2m1", "e5m2", "e2m1fn", "ue3m2ext", "ue5m3ieee", "e0m3ns"),
+)
+DETERMINISTIC = tuple(mode for mode in MODES if mode != STOCHASTIC)
+RANDOM_WORDS = (0, 0x5A17C3E9, 2**31, 2**32 - 1)
+
+
+def wrong_of(cases):
+    """The first wrong results of each case that has some."""
+    found = exhaustive.check(cases)
+    assert len(found) == len(cases)
+    return {case.spec.name: wrong[:3] for case, wrong in zip(cases, found, strict=True) if wrong}
+
+
+def overflows(number_format):
+    f = parse(number_format)
+    return OVERFLOWS if f.has_nan or f.has_infinity else (SATURATE,)
+
+
+def rounds_in_hardware(number_format):
+    try:
+        Convert(a="int2", b=number_format)
+    except InputError:
+        return False
+    return True
 
 
 def test_all_products_of_all_pairs_of_formats():
-    specs = [DotProduct(a=a, b=b, lanes=1) for a in NAMES for b in NAMES]
-    wrong = exhaustive.product_mismatches(specs)
-    assert len(wrong) == len(NAMES) ** 2
-    assert not {name: found[:3] for name, found in wrong.items() if found}
+    cases = [Case(Multiply(a=a, b=b)) for a in NAMES for b in NAMES]
+    assert len(cases) == len(NAMES) ** 2
+    assert not wrong_of(cases)
 
 
-def test_a_wrong_product_is_found(monkeypatch):
-    genuine = exhaustive.exact_product
+def test_products_of_every_kind_of_format():
+    pairs = [(a, b) for i, a in enumerate(KINDS) for b in KINDS[i:]]
+    pairs += [(kind, other) for kind in KINDS for other in ("e2m1", "uint1")]
+    # One of the two orders each.
+    cases = [Case(Multiply(a=p[i % 2], b=p[1 - i % 2])) for i, p in enumerate(pairs)]
+    assert not wrong_of(cases)
 
-    def faulty(m, a, b, *rest):
-        # Wrong for a single pair of codes.
-        product, special = genuine(m, a, b, *rest)
-        return product ^ ((a == 3) & (b == 9)), special
 
-    monkeypatch.setattr(exhaustive, "exact_product", faulty)
-    spec = DotProduct(a="e2m1", b="int4", lanes=1)
-    ((code_a, code_b, expected, got),) = exhaustive.product_mismatches([spec])[spec.name]
-    assert (code_a, code_b) == (3, 9) and got == expected ^ 1
+def conversions():
+    """All pairs, each with one of the modes and one of the target's rules for overflow: each
+    target meets all of both, together; and stochastic ones."""
+    targets = [name for name in CONVERTED if rounds_in_hardware(name)]
+    for (row, target), (column, source) in product(enumerate(targets), enumerate(CONVERTED)):
+        index = row + column
+        rules = overflows(target)
+        mode, rule = DETERMINISTIC[index % 5], rules[index // 5 % len(rules)]
+        yield Case(Convert(a=source, b=target, rounding=mode, overflow=rule))
+    for index, target in enumerate(targets):
+        word = RANDOM_WORDS[index % len(RANDOM_WORDS)]
+        for source in ("e5m2ieee", "fixed8_6"):
+            spec = Convert(a=source, b=target, rounding=STOCHASTIC)
+            yield Case(spec, {"random_bits": word})
+
+
+def test_conversions_of_every_kind_of_format():
+    cases = list(conversions())
+    assert {case.spec.rounding for case in cases} == set(MODES)
+    assert {case.spec.overflow for case in cases} == set(OVERFLOWS)
+    assert not wrong_of(cases)
+
+
+def lmuls():
+    """Every pair of operands to every kind of output; every kind of operand; other offsets."""
+    operands = ("e4m3fn", "e5m2ieee", "e4m3", "e5m2", "e2m1")
+    outputs = (None, "e4m3fnuz", "bf16", "int8", "e3m0", "ue5m3ieee", "e0m6")
+    pairs = [
+        (a, b, outputs[(2 * i + j + k) % len(outputs)], None)
+        for i, a in enumerate(operands)
+        for j, b in enumerate(operands)
+        for k in range(3)
+    ]
+    kinds = ("e4m3fnuz", "e4m3ext", "e4m3ns", "e8m0", "ue4m3", "e3m0", "e0m3ns", "ue5m3ieee")
+    pairs += [(kind, other, "e4m3ext", 1) for kind in kinds for other in ("e5m2ieee", "e4m3ns")]
+    pairs += [("e2m1", "e3m0", "fp16", 0), ("e0m3ns", "e2m1", "e5m2ieee", 7)]
+    for i, (a, b, output, offset) in enumerate(pairs):
+        mode = MODES[i % len(MODES)]
+        rules = overflows(output or a)
+        fixed = {"random_bits": RANDOM_WORDS[i % 4]} if mode == STOCHASTIC else {}
+        spec = LMul(
+            a=a, b=b, output=output, offset=offset, rounding=mode, overflow=rules[i % len(rules)]
+        )
+        yield Case(spec, fixed)
+
+
+def test_lmul_and_conversions_of_16_bits():
+    sixteen = [
+        Convert(a="bf16", b="e4m3fn"),
+        Convert(a="fp16", b="e3m4", rounding=NEAREST_AWAY),
+        Convert(a="int16", b="e5m2ieee", overflow="special"),
+        Convert(a="ufixed16_12", b="bf16"),
+        Convert(a="bf16", b="int8", rounding="down"),
+    ]
+    assert not wrong_of([*lmuls(), *map(Case, sixteen)])
+
+
+def test_a_single_wrong_result_is_found(monkeypatch):
+    genuine = exhaustive._logic
+
+    def faulty(m, case, inputs):
+        found = genuine(m, case, inputs)
+        first = case.spec.outputs[0].name
+        return {**found, first: found[first] ^ (inputs == 0x93)}
+
+    monkeypatch.setattr(exhaustive, "_logic", faulty)
+    specs = (Multiply(a="int4", b="e2m1"), Convert(a="e4m3fn", b="e5m2"), LMul(a="e2m1", b="e2m1"))
+    product_, converted, lmul = exhaustive.check([Case(spec) for spec in specs])
+    for (wrong,) in (product_, converted, lmul):
+        assert wrong.got == wrong.expected ^ 1
+    assert product_[0].inputs == lmul[0].inputs == {"a": 3, "b": 9}
+    assert converted[0].inputs == {"a": 0x93}
+
+
+def test_a_wrong_rounding_is_found(monkeypatch):
+    genuine = hwgen.units.convert.to_code
+
+    def faulty(m, number, target, rounding, *rest):
+        return genuine(m, number, target, NEAREST_AWAY, *rest)
+
+    monkeypatch.setattr(hwgen.units.convert, "to_code", faulty)
+    (wrong,) = exhaustive.check([Case(Convert(a="e4m3fn", b="e5m2", rounding=NEAREST_EVEN))])
+    # The ties below an even code: a quarter of the odd ones.
+    assert len(wrong) > 10 and all(w.got == w.expected + 1 for w in wrong)
+
+
+def test_what_cannot_be_tried_is_refused():
+    with pytest.raises(InputError, match="up to 16 bits"):
+        Case(Multiply(a="int9", b="int8"))
+    with pytest.raises(InputError, match="keeps something"):
+        Case(DotProduct(a="int2", b="int2", lanes=1))

@@ -8,7 +8,8 @@ import pytest
 from fractions_oracle import numbers, same
 
 from hwgen import InputError, parse
-from sim.lmul import lmul, offset_exponent
+from hwgen.spec.lmul import offset_exponent
+from sim.lmul import lmul
 from sim.rounding import round_to
 
 RNG = np.random.default_rng(21)

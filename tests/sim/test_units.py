@@ -3,8 +3,9 @@
 import pytest
 
 from hwgen import Convert, DotProduct, InputError, MultiplyAccumulate
-from hwgen.spec import AccumulatorToFloat, BlockDot, Requantize, from_dict
-from sim import verify
+from hwgen.spec import AccumulatorToFloat, BlockDot, LMul, Multiply, Requantize, from_dict
+from sim import stimulus as stimuli
+from sim import verification, verify
 
 #: Accumulators, outputs, stages, special codes, signs: each at least twice, in other company.
 DOTS = [
@@ -48,6 +49,13 @@ BLOCK_DOTS = [
     {"a": "e5m2ieee_b2_e8m0", "b": "e2m3_b2_e8m0", "blocks": 2, "output": "bf16"},
     {"a": "e0m3_b4_e8m0", "b": "int4_b4_ue5m3", "output": "e5m2ieee", "overflow": "saturate"},
 ]
+PRODUCTS = [
+    Multiply(a="e4m3fn", b="e5m2ieee", stages=1),
+    Multiply(a="int16", b="e4m3ext", stages=4, mapping="dsp"),
+    LMul(a="bf16", b="bf16", stages=3),
+    LMul(a="e4m3fn", b="fp16", output="int8", stages=1),
+    LMul(a="e5m2ieee", b="e4m3fn", stages=4, rounding="stochastic", overflow="special"),
+]
 SUMS = [
     AccumulatorToFloat(bits=28, b="fp32", lsb_exponent=-18),
     AccumulatorToFloat(bits=72, b="bf16", lsb_exponent=-32, rounding="stochastic", stages=1),
@@ -83,6 +91,31 @@ def test_blockdot(fields):
     assert from_dict(spec.to_dict()) == spec and spec.name.replace("_", "").isalnum()
     outcome = verify(spec, vectors=400)
     assert outcome.passed, outcome.shown
+
+
+@pytest.mark.parametrize("spec", PRODUCTS, ids=lambda spec: spec.name)
+def test_products(spec):
+    outcome = verify(spec, vectors=300)
+    assert outcome.passed, outcome.shown
+
+
+def test_a_product_of_hundreds_of_bits():
+    spec = Multiply(a="fp32", b="fp32", stages=2)
+    assert spec.product_width == 555
+    cycles = stimuli.concatenate(stimuli.random(spec, 300, 1), stimuli.flush(spec))
+    cycles.inputs["b"][:2] = 0x7F800000  # infinity
+    outcome = verification.run(spec, cycles)
+    assert outcome.passed, outcome.shown
+
+
+def test_a_pipeline_that_does_not_stall_is_found():
+    spec = LMul(a="e2m1", b="e2m1", stages=3)
+    verilog = spec.verilog()
+    faulty = verilog.replace("if (enable)", "if (1'b1)")
+    assert faulty != verilog
+    stimulus = stimuli.concatenate(stimuli.random(spec, 200, 1), stimuli.flush(spec))
+    outcome = verification.run(spec, stimulus, verilog=faulty)
+    assert not outcome.passed and set(outcome.shown[0].inputs) == {"a", "b"}
 
 
 @pytest.mark.parametrize("spec", SUMS, ids=lambda spec: spec.name)

@@ -1,0 +1,128 @@
+"""The spec of L-Mul, a product by addition (arXiv 2410.00907)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from hwgen.arithmetic.rounder import require_rounding
+from hwgen.errors import InputError
+from hwgen.formats import Minifloat, Scalar, parse
+from hwgen.formats.rounding import NEAREST_EVEN
+from hwgen.formats.scalar import SATURATE
+from hwgen.spec.base import Port, Spec, code_port, random_bits_port, require_int, require_scalar
+
+if TYPE_CHECKING:
+    from hwgen.units.lmul import LMulUnit
+
+MAX_STAGES = 4
+MAX_OFFSET_EXPONENT = 32
+#: Default of fields that follow from the operands: a spec keeps what they come to.
+_DERIVED: Any = None
+
+
+def offset_exponent(mantissa_bits: int) -> int:
+    """l(m) of the paper: the result is raised by 2^−l(m)."""
+    return mantissa_bits if mantissa_bits <= 3 else 3 if mantissa_bits == 4 else 4
+
+
+def require_operand(number_format: Scalar) -> Minifloat:
+    """InputError unless the format's codes have an exponent and a mantissa to add."""
+    if not isinstance(number_format, Minifloat) or number_format.smallest_normal is None:
+        raise InputError(
+            f"{number_format}: L-Mul adds exponents and mantissas; use a minifloat such as e4m3"
+        )
+    return number_format
+
+
+@dataclass(frozen=True, kw_only=True)
+class LMul(Spec):
+    """About the product of a code of the format ``a`` and one of ``b``, by addition.
+
+    L-Mul in the adder form: exponent and mantissa fields, side by side and aligned to the wider
+    mantissa, are added, and 2^−``offset`` of the leading place; a carry out of the mantissas raises
+    the exponent. The paper leaves the rest open. Here zero and subnormal operands count as
+    zero; a NaN operand, and an infinity times such a zero, give NaN; other infinities give
+    infinity. The exact result is rounded once to ``output``, to its subnormals too, by
+    ``rounding`` and ``overflow`` as for ``Scalar.encode``; NaN in a format without it becomes
+    zero, and a zero is +0.
+
+    ``output``: by default the format ``a``. ``offset``: by default l(m) of the wider mantissa.
+    """
+
+    unit: ClassVar[str] = "lmul"
+
+    a: Minifloat
+    b: Minifloat
+    output: Scalar = _DERIVED
+    offset: int = _DERIVED
+    rounding: str = NEAREST_EVEN
+    overflow: str = SATURATE
+    stages: int = 2
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            a: str | Scalar,
+            b: str | Scalar,
+            output: str | Scalar | None = None,
+            offset: int | None = None,
+            rounding: str = NEAREST_EVEN,
+            overflow: str = SATURATE,
+            stages: int = 2,
+        ) -> None: ...
+
+    def __post_init__(self) -> None:
+        for name in ("a", "b"):
+            found = require_operand(require_scalar(name, parse(getattr(self, name))))
+            object.__setattr__(self, name, found)
+        given: dict[str, Any] = {"output": self.output, "offset": self.offset}
+        output = self.a if given["output"] is _DERIVED else parse(given["output"])
+        object.__setattr__(self, "output", require_scalar("output", output))
+        if given["offset"] is _DERIVED:
+            object.__setattr__(self, "offset", offset_exponent(self.mantissa_bits))
+        require_int("offset", self.offset, 0, MAX_OFFSET_EXPONENT)
+        require_rounding(self.output, self.rounding, self.overflow)
+        require_int("stages", self.stages, 1, MAX_STAGES)
+
+    @property
+    def mantissa_bits(self) -> int:
+        """Bits of the wider mantissa."""
+        return max(self.a.mantissa_bits, self.b.mantissa_bits)
+
+    @property
+    def inputs(self) -> tuple[Port, ...]:
+        codes = (code_port("a", self.a), code_port("b", self.b))
+        return (*codes, *random_bits_port(self.rounding))
+
+    @property
+    def outputs(self) -> tuple[Port, ...]:
+        return (code_port("result", self.output),)
+
+    @property
+    def latency(self) -> int:
+        return self.stages
+
+    @property
+    def name(self) -> str:
+        return (
+            f"lmul_{self.a}_{self.b}_{self.output}_offset{self.offset}_{self.rounding}_"
+            f"{self.overflow}_stages{self.stages}"
+        )
+
+    @property
+    def description(self) -> tuple[str, ...]:
+        return (
+            f"L-Mul (arXiv 2410.00907, adder form) of {self.a} and {self.b} to {self.output}:",
+            f"  (1 + x + y + 2^-{self.offset}) 2^(e + f) for (1 + x) 2^e and (1 + y) 2^f; a carry "
+            "raises the exponent",
+            "  zero and subnormal operands count as zero",
+            f"  rounding {self.rounding}, overflow {self.overflow}",
+        )
+
+    def component(self) -> LMulUnit:
+        from hwgen.units.lmul import LMulUnit
+
+        return LMulUnit(self)

@@ -1,0 +1,120 @@
+"""The spec of the exact product of two numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from hwgen.arithmetic.decode import require_decodable
+from hwgen.formats import Scalar, parse
+from hwgen.formats.widths import product_range, signed_width
+from hwgen.spec.base import Port, Spec, code_port, require_int, require_mapping, require_scalar
+
+if TYPE_CHECKING:
+    from hwgen.units.mul import MultiplyUnit
+
+MAX_STAGES = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Multiply(Spec):
+    """The product of a code of the format ``a`` and one of ``b``, exact, in fixed point.
+
+    The product is a signed integer in units of 2**lsb_exponent, wide enough for any two
+    codes. If one of the formats has infinities or NaN, one-bit outputs say which product is
+    not finite, by the rules of IEEE 754 (a NaN operand and infinity times zero give NaN);
+    the integer is 0 then.
+    """
+
+    unit: ClassVar[str] = "mul"
+
+    a: Scalar
+    b: Scalar
+    stages: int = 2
+    mapping: str = "lut"
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            a: str | Scalar,
+            b: str | Scalar,
+            stages: int = 2,
+            mapping: str = "lut",
+        ) -> None: ...
+
+    def __post_init__(self) -> None:
+        for name in ("a", "b"):
+            found = require_scalar(name, parse(getattr(self, name)))
+            require_decodable(name, found)
+            object.__setattr__(self, name, found)
+        require_int("stages", self.stages, 1, MAX_STAGES)
+        require_mapping(self.mapping)
+
+    @property
+    def inputs(self) -> tuple[Port, ...]:
+        return code_port("a", self.a), code_port("b", self.b)
+
+    @property
+    def outputs(self) -> tuple[Port, ...]:
+        meaning = f"in units of 2^{self.lsb_exponent}"
+        product = Port("product", self.product_width, meaning, signed=True)
+        if not self.has_specials:
+            return (product,)
+        flags = {
+            "nan": "the product is NaN",
+            "positive_infinity": "the product is infinite",
+            "negative_infinity": "the product is minus infinity",
+        }
+        return (product, *(Port(name, 1, text) for name, text in flags.items()))
+
+    @property
+    def has_specials(self) -> bool:
+        """Some product is infinite or NaN."""
+        return any(f.has_nan or f.has_infinity for f in (self.a, self.b))
+
+    @property
+    def product_range(self) -> tuple[int, int]:
+        """Smallest and largest finite product, in units of 2**lsb_exponent."""
+        return product_range(self.a, self.b)
+
+    @property
+    def product_width(self) -> int:
+        """Bits of the signed product."""
+        return signed_width(*self.product_range)
+
+    @property
+    def lsb_exponent(self) -> int:
+        """The product counts units of 2**lsb_exponent."""
+        return self.a.lsb_exponent + self.b.lsb_exponent
+
+    @property
+    def latency(self) -> int:
+        return self.stages
+
+    @property
+    def facts(self) -> dict[str, int]:
+        return {"product_width": self.product_width, "lsb_exponent": self.lsb_exponent}
+
+    @property
+    def name(self) -> str:
+        return f"mul_{self.a}_{self.b}_stages{self.stages}_{self.mapping}"
+
+    @property
+    def description(self) -> tuple[str, ...]:
+        lines = [
+            f"Exact product, {self.a} x {self.b}.",
+            "",
+            f"  product  {self.product_width} bits signed, in units of 2^{self.lsb_exponent}",
+            f"  mapping  {self.mapping}: where hwgen's synthesis puts the multiplication; the "
+            "logic is the same for each",
+        ]
+        if self.has_specials:
+            lines.append("  special  product is 0 where nan or an infinity is set")
+        return tuple(lines)
+
+    def component(self) -> MultiplyUnit:
+        from hwgen.units.mul import MultiplyUnit
+
+        return MultiplyUnit(self)
