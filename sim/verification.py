@@ -80,11 +80,16 @@ class Verification:
 def verify(spec: Spec, *, vectors: int = DEFAULT_VECTORS, seed: int = 1) -> Verification:
     """The unit's Verilog against the golden model: directed extremes, then ``vectors``
     random cycles from ``seed``."""
+    return dataclasses.replace(run(spec, whole_stimulus(spec, vectors, seed)), seed=seed)
+
+
+def whole_stimulus(spec: Spec, vectors: int, seed: int) -> Stimulus:
+    """Directed extremes, then ``vectors`` random cycles from ``seed``, then enough to see the
+    last result. InputError for bad counts."""
     require_counts(vectors, seed)
-    cycles = stimuli.concatenate(
+    return stimuli.concatenate(
         stimuli.directed(spec), stimuli.random(spec, vectors, seed), stimuli.flush(spec)
     )
-    return dataclasses.replace(run(spec, cycles), seed=seed)
 
 
 def require_counts(vectors: int, seed: int) -> None:
@@ -122,18 +127,7 @@ def run(
     counts of all nets are written to that file.
     """
     started = time.monotonic()
-    valid_out, held = golden.trace(spec, stimulus)
-    outputs: dict[str, list[int | None]] = {"valid_out": [int(v) for v in valid_out]}
-    for port in spec.outputs:
-        outputs[port.name] = [*pack(held[port.name], port.bits)]
-        if not spec.keeps_outputs:
-            shown_now = zip(valid_out, outputs[port.name], strict=True)
-            outputs[port.name] = [number if valid else None for valid, number in shown_now]
-    inputs = {
-        **{port.name: pack(stimulus.inputs[port.name], port.bits) for port in spec.inputs},
-        "valid_in": [int(v) for v in stimulus.valid],
-        "enable": [int(v) for v in stimulus.enable],
-    }
+    inputs, outputs = driven(spec, stimulus)
     result = simulate(
         verilog if verilog is not None else spec.verilog(),
         spec.name,
@@ -156,6 +150,26 @@ def run(
         simulator=simulator(),
         shown=shown,
     )
+
+
+def driven(
+    spec: Spec, stimulus: Stimulus
+) -> tuple[dict[str, list[int]], dict[str, list[int | None]]]:
+    """What each input pin is given in each cycle, and what each output pin must show after its
+    clock edge: None where it may be anything."""
+    valid_out, held = golden.trace(spec, stimulus)
+    outputs: dict[str, list[int | None]] = {"valid_out": [int(v) for v in valid_out]}
+    for port in spec.outputs:
+        outputs[port.name] = [*pack(held[port.name], port.bits)]
+        if not spec.keeps_outputs:
+            shown_now = zip(valid_out, outputs[port.name], strict=True)
+            outputs[port.name] = [number if valid else None for valid, number in shown_now]
+    inputs = {
+        **{port.name: pack(stimulus.inputs[port.name], port.bits) for port in spec.inputs},
+        "valid_in": [int(v) for v in stimulus.valid],
+        "enable": [int(v) for v in stimulus.enable],
+    }
+    return inputs, outputs
 
 
 def pack(patterns: npt.NDArray[Any], bits: int) -> list[int]:
