@@ -306,7 +306,7 @@ def _units(options: argparse.Namespace) -> int:
     rows: list[dict[str, Any]] = [
         {
             "unit": name,
-            "summary": (kind.__doc__ or "").partition("\n")[0],
+            "summary": (kind.__doc__ or "").partition("\n")[0].replace("``", ""),
             "options": {
                 f"--{f.name.replace('_', '-')}": (
                     None if f.default is dataclasses.MISSING else str(f.default)

@@ -1,4 +1,4 @@
-"""The design in docs/ computes what the golden models of its two units say."""
+"""The design in docs/ computes what its units' golden models say; pages show true output."""
 
 import importlib.util
 import subprocess
@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from amaranth.sim import Simulator
 
+from hwgen.cli import main
 from sim import golden, stimulus
 from sim.lint import lint
 from sim.verification import pack
@@ -59,3 +60,20 @@ def test_it_writes_verilog():
         [sys.executable, str(FILE)], capture_output=True, text=True, check=True
     ).stdout
     assert lint(text, "dot_to_e4m3", ["yosys", "verilator"]) == []
+
+
+def test_the_page_of_units_shows_what_is_printed(capsys, monkeypatch, tmp_path):
+    """If this fails, the page has old output: put the new one there."""
+    monkeypatch.chdir(tmp_path)
+    lines = (FILE.parent / "units.md").read_text().splitlines()
+    commands = [line for line in lines if line.startswith("$ hwgen ")]
+    assert len(commands) > 4
+    for command in commands:
+        arguments = command.split()[2:]
+        if arguments[0] == "verify":  # Takes a simulation, and prints its time.
+            continue
+        assert main(arguments) == 0
+        printed = capsys.readouterr().out.splitlines()
+        start = lines.index(command) + 1
+        assert lines[start : start + len(printed)] == printed, command
+        assert lines[start + len(printed)].startswith(("```", "$ "))

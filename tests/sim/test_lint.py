@@ -10,7 +10,7 @@ from hwgen.spec import UNITS
 from sim.lint import LINTERS, lint
 from sim.random_specs import examples
 
-#: Units of every kind, and ones with products by shift and by carry chain.
+#: Units of every kind, and two with products of other kinds of operands.
 SPECS = [
     *examples(seed=3, count=3),
     DotProduct(a="e4m3", b="int8", lanes=5),
