@@ -107,10 +107,9 @@ def _verilator(source: Path, top: str) -> list[str]:
 
 
 def _icarus(source: Path, top: str) -> list[str]:
-    command = ["iverilog", "-g2005", "-Wall", "-t", "null", "-s", top, source.name]
+    command = ["iverilog", "-g2005", "-t", "null", "-s", top, source.name]
     code, lines = _run(command, source.parent)
-    # It says of each always block without a delay in it that there is no timescale: there is none.
-    return _lines(code, [line for line in lines if "timescale" not in line], "warning:", "error:")
+    return _lines(code, lines, "warning:", "error:")
 
 
 def _slang(source: Path, top: str) -> list[str]:
