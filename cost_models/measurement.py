@@ -8,6 +8,7 @@ from typing import Any
 import yosys_scripts
 from cost_models import store
 from hwgen import emit
+from hwgen.errors import InputError
 from hwgen.spec import Spec
 
 SYNTHESIS = "synthesis"
@@ -33,6 +34,20 @@ def stored(spec: Spec, target: str) -> store.Measurement | None:
     """
     yosys_scripts.target(target).script(spec.mapping)
     return _find(spec, target, emit.rtlil(spec), (True, False))
+
+
+def known(spec: Spec) -> list[dict[str, Any]]:
+    """What the store has of ``spec``, a row a target: its name, resources, Fmax (None if it
+    was not placed) and the tools. Nothing is measured."""
+    rows = []
+    for target in yosys_scripts.TARGETS:
+        try:
+            found = stored(spec, target)
+        except InputError:  # The target lacks the mapping.
+            continue
+        if found is not None:
+            rows.append({"target": target, **found.result, "tools": found.tools})
+    return rows
 
 
 def _find(

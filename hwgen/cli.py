@@ -96,8 +96,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     json_option(sub)
 
+    json_option(command("units", _units, "list the units and their options"))
+
     sub = unit_command("generate", _generate, "write a unit's Verilog")
     sub.add_argument("--out", type=Path, default=Path("build"), metavar="FOLDER", help="where to")
+    _stream_option(sub)
+    sub.add_argument(
+        "--with",
+        dest="extras",
+        default=None,
+        metavar="LIST",
+        help=f"also write, separated by commas: {', '.join(_EXTRAS)}",
+    )
+    sub.add_argument("--all", action="store_true", help="also write all of these")
     json_option(sub)
 
     sub = unit_command("verify", _verify, "simulate a unit against the golden model")
@@ -109,6 +120,7 @@ def _parser() -> argparse.ArgumentParser:
         help="random cycles, after the directed ones",
     )
     sub.add_argument("--seed", type=_whole, default=1, metavar="S", help="seed of the random ones")
+    _stream_option(sub)
     json_option(sub)
 
     sub = unit_command("synth", _synth, "synthesise a unit and measure it")
@@ -169,6 +181,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--out", type=Path, default=Path("out"), metavar="FOLDER", help="where to")
     return parser
+
+
+def _stream_option(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--stream", action="store_true", help="the unit with AXI4-Stream ports")
 
 
 def _target_option(sub: argparse.ArgumentParser) -> None:
@@ -302,39 +318,113 @@ def _list_formats() -> None:
     print("\n".join(textwrap.wrap(f"others: {formats.GRAMMAR}", 100)))
 
 
+def _units(options: argparse.Namespace) -> int:
+    rows: list[dict[str, Any]] = [
+        {
+            "unit": name,
+            "summary": (kind.__doc__ or "").partition("\n")[0].replace("``", ""),
+            "options": {
+                f"--{f.name.replace('_', '-')}": (
+                    None if f.default is dataclasses.MISSING else str(f.default)
+                )
+                for f in dataclasses.fields(kind)
+            },
+        }
+        for name, kind in UNITS.items()
+    ]
+    if options.json:
+        _print_json({"units": rows})
+        return 0
+    for row in rows:
+        print(f"{row['unit']:10} {row['summary']}")
+        shown = [f"{flag} {value or '…'}" for flag, value in row["options"].items()]
+        for line in textwrap.wrap("  ".join(shown), 88, break_on_hyphens=False):
+            print(f"{'':10} {line}")
+    return 0
+
+
+#: What can be written beside the Verilog.
+_EXTRAS = ("core", "datasheet", "template", "vectors")
+
+
+def _wanted_extras(options: argparse.Namespace) -> list[str]:
+    given = options.extras.split(",") if options.extras else []
+    unknown = [name for name in given if name not in _EXTRAS]
+    if unknown:
+        raise InputError(f"--with {unknown[0]}: use some of {', '.join(_EXTRAS)}")
+    return [name for name in _EXTRAS if options.all or name in given]
+
+
+def _extra_files(spec: Spec, extra: str, stream: bool) -> dict[str, tuple[str, str]]:
+    """The texts that ``extra`` means, by what they are: end of the file's name, and text."""
+    from hwgen import package
+    from hwgen.pins import module_name
+
+    if extra == "core":
+        return {extra: (".core", package.core(spec, stream=stream))}
+    if extra == "template":
+        return {extra: ("_template.v", package.template(spec, stream=stream))}
+    if extra == "vectors":
+        from sim.vectors import vectors_csv
+
+        return {extra: ("_vectors.csv", vectors_csv(spec, stream=stream))}
+    from cost_models.measurement import known
+
+    diagram = f"{module_name(spec, stream=stream)}.svg"
+    page = package.datasheet(spec, stream=stream, diagram=diagram, costs=known(spec))
+    return {extra: (".md", page), "timing": (".svg", package.timing_diagram(spec, stream=stream))}
+
+
 def _generate(options: argparse.Namespace) -> int:
-    spec = _spec(options)
+    from hwgen.emit import verilog
+    from hwgen.pins import module_name
+
+    spec, stream = _spec(options), options.stream
+    extras = _wanted_extras(options)
     folder = require_writable(options.out)
-    text = spec.verilog()
+    module = module_name(spec, stream=stream)
+    texts = {"verilog": (".v", verilog(spec, stream=True) if stream else spec.verilog())}
+    for extra in extras:
+        texts |= _extra_files(spec, extra, stream)
     folder.mkdir(parents=True, exist_ok=True)
-    file = write_text(folder / f"{spec.name}.v", text)
+    files = {
+        kind: str(write_text(folder / f"{module}{end}", text))
+        for kind, (end, text) in texts.items()
+    }
     facts = spec.facts
     if options.json:
         _print_json(
             {
                 **spec.to_dict(),
-                "file": str(file),
-                "module": spec.name,
+                "file": files["verilog"],
+                "files": files,
+                "module": module,
                 "latency": spec.latency,
                 **facts,
             }
         )
     else:
         more = "".join(f", {name.replace('_', ' ')} {value}" for name, value in facts.items())
-        print(f"{file}: module {spec.name}, latency {spec.latency} cycles{more}")
+        print(f"{files['verilog']}: module {module}, latency {spec.latency} cycles{more}")
+        for kind, file in files.items():
+            if kind != "verilog":
+                print(f"{file}: {kind}")
     return 0
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from sim import verify
+    from hwgen.pins import module_name
+    from sim import verify, verify_stream
 
     spec = _spec(options)
-    outcome = verify(spec, vectors=options.vectors, seed=options.seed)
+    run = verify_stream if options.stream else verify
+    outcome = run(spec, vectors=options.vectors, seed=options.seed)
     if options.json:
         _print_json(outcome.to_dict())
     else:
         print(
-            f"{spec.name}: {outcome.vectors} cycles checked, {outcome.mismatches} mismatches "
+            f"{module_name(spec, stream=options.stream)}: {outcome.vectors} "
+            f"{'beats' if options.stream else 'cycles'} checked, {outcome.mismatches} mismatches "
             f"(seed {outcome.seed}, {outcome.seconds} s, {outcome.simulator})"
         )
     for mismatch in outcome.shown:

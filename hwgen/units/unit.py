@@ -110,6 +110,8 @@ def registered(m: Module, value: Any, name: str, enable: Value) -> Any:
     Data registers need no reset: nothing reads them before their valid bit is set.
     """
     if isinstance(value, Value):
+        if len(value) == 0:  # Verilog has no empty ranges.
+            return value
         register = Signal(value.shape(), name=name, reset_less=True)
         with m.If(enable):
             m.d.sync += register.eq(value)

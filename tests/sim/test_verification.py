@@ -103,7 +103,7 @@ def test_missing_tools_are_named(monkeypatch):
 
 
 def test_a_space_in_the_path_is_explained(monkeypatch, tmp_path):
-    monkeypatch.setattr(verification, "_package_folder", lambda name: tmp_path / "a b")
+    monkeypatch.setattr(verification, "package_folder", lambda name: tmp_path / "a b")
     with pytest.raises(ToolError, match="space in its path"):
         verify(DotProduct(a="int4", b="int4", lanes=2))
 

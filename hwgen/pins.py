@@ -1,0 +1,97 @@
+"""The pins of a unit's Verilog module, in both of its forms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hwgen.spec import Spec
+from hwgen.spec.base import Port
+from hwgen.units.stream import BYTE, sign_fills, tdata_places, tdata_width
+
+
+@dataclass(frozen=True)
+class Pin:
+    """A pin of ``width`` bits."""
+
+    name: str
+    output: bool
+    width: int
+    meaning: str
+    signed: bool = False
+
+    @property
+    def range(self) -> str:
+        """The Verilog range before the name, with a space behind, or nothing."""
+        return f"[{self.width - 1}:0] " if self.width > 1 else ""
+
+
+_CLOCK = (
+    Pin("clk", False, 1, "clock"),
+    Pin("rst", False, 1, "synchronous reset: clears the valid bits and what is kept"),
+)
+
+
+def module_name(spec: Spec, *, stream: bool = False) -> str:
+    """The Verilog module of the unit, or of its AXI4-Stream form."""
+    return f"{spec.name}_axis" if stream else spec.name
+
+
+def pins(spec: Spec, *, stream: bool = False) -> tuple[Pin, ...]:
+    """Pins of the module, clock and reset first."""
+    return (*_CLOCK, *(_stream_pins(spec) if stream else _unit_pins(spec)))
+
+
+def _unit_pins(spec: Spec) -> tuple[Pin, ...]:
+    kept = "" if spec.keeps_outputs else "; the outputs count only then"
+    return (
+        Pin("enable", False, 1, "clock enable of the whole unit"),
+        Pin("valid_in", False, 1, "the inputs of this cycle count"),
+        *(Pin(p.name, False, p.width, port_meaning(p), p.signed) for p in spec.inputs),
+        Pin(
+            "valid_out",
+            True,
+            1,
+            f"the outputs are the result of the inputs {spec.latency} enabled cycles ago{kept}",
+        ),
+        *(Pin(p.name, True, p.width, port_meaning(p), p.signed) for p in spec.outputs),
+    )
+
+
+def _stream_pins(spec: Spec) -> tuple[Pin, ...]:
+    fill = "the sign" if sign_fills(spec.outputs) else "zeros"
+    return (
+        Pin("s_axis_tvalid", False, 1, "an input is offered"),
+        Pin("s_axis_tready", True, 1, "it is taken at the next clock edge"),
+        Pin(
+            "s_axis_tdata",
+            False,
+            tdata_width(spec.inputs),
+            tdata_meaning(spec.inputs, "bits that do not count"),
+        ),
+        Pin("s_axis_tlast", False, 1, "travels with its beat"),
+        Pin("m_axis_tvalid", True, 1, "a result is offered"),
+        Pin("m_axis_tready", False, 1, "it is taken at the next clock edge"),
+        Pin("m_axis_tdata", True, tdata_width(spec.outputs), tdata_meaning(spec.outputs, fill)),
+        Pin("m_axis_tlast", True, 1, "TLAST of the input that this is the result of"),
+    )
+
+
+def port_meaning(port: Port) -> str:
+    """What the port carries, with its elements' places."""
+    if port.count == 1:
+        return port.meaning
+    return f"{port.meaning}; {port.count} x {port.bits} bits, element 0 in the lowest"
+
+
+def tdata_meaning(ports: tuple[Port, ...], fill: str) -> str:
+    """Which bits of TDATA are which port."""
+    places = tdata_places(ports)
+    parts = []
+    for port in ports:
+        low, high = places[port.name], places[port.name] + port.width - 1
+        bits = f"bit {low}" if low == high else f"bits {high}:{low}"
+        parts.append(f"{bits} {port.name} ({port_meaning(port)})")
+    used = sum(port.width for port in ports)
+    if used % BYTE:
+        parts.append(f"the rest {fill}")
+    return ", ".join(parts)

@@ -1,0 +1,149 @@
+"""A unit between two streams: ready and valid on both sides, nothing lost or repeated.
+
+``StreamUnit`` has Amaranth's streams and goes into Amaranth designs; ``AxiStreamUnit`` has
+AXI4-Stream ports (Arm IHI 0051) and goes into Verilog.
+
+Back-pressure stops the unit by its clock enable. The enable is a register, not the receiver's
+``ready``: a beat that leaves the unit while the receiver is not ready is held in a spare
+register, and the unit stands still from the next cycle on. So no combinational way leads from
+one side to the other, the enable has a register's full cycle to reach the whole pipeline, and
+a result moves in every cycle in which the receiver is ready. The price is one register and one
+multiplexer of the results' width, which of most units is narrower than their inputs.
+"""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Module, Mux, Shape, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.data import StructLayout
+from amaranth.lib.wiring import In, Out
+
+from hwgen.spec.base import Port, Spec
+
+BYTE = 8
+
+
+def beat_layout(ports: tuple[Port, ...]) -> StructLayout:
+    """One beat: ``data`` with a field a port, the first in the lowest bits; and ``last``."""
+    data = StructLayout({port.name: Shape(port.width, port.signed) for port in ports})
+    return StructLayout({"data": data, "last": 1})
+
+
+def tdata_places(ports: tuple[Port, ...]) -> dict[str, int]:
+    """The lowest bit of each port in TDATA, by name."""
+    places, place = {}, 0
+    for port in ports:
+        places[port.name] = place
+        place += port.width
+    return places
+
+
+def tdata_width(ports: tuple[Port, ...]) -> int:
+    """Bits of TDATA: the ports' together, filled up to whole bytes."""
+    return -(-sum(port.width for port in ports) // BYTE) * BYTE
+
+
+class StreamUnit(wiring.Component):
+    """Hardware of any spec, a beat in for each beat out; initiation interval 1.
+
+    Ports
+    -----
+    inputs : In(stream.Signature(beat_layout(spec.inputs)))
+        A beat is one valid input of the unit.
+    results : Out(stream.Signature(beat_layout(spec.outputs)))
+        A beat is its result, with the ``last`` of the input. The first comes ``spec.latency``
+        cycles after its input where nothing waits.
+    """
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+        super().__init__(
+            {
+                "inputs": In(stream.Signature(beat_layout(spec.inputs))),
+                "results": Out(stream.Signature(beat_layout(spec.outputs))),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        spec, inputs, results = self.spec, self.inputs, self.results
+        m.submodules.unit = unit = spec.component()
+
+        # ``held`` has a beat that the receiver has not taken; the unit waits for that.
+        full = Signal()
+        enable = ~full
+        m.d.comb += [unit.enable.eq(enable), inputs.ready.eq(enable)]
+        m.d.comb += unit.valid_in.eq(inputs.valid)
+        for port in spec.inputs:
+            m.d.comb += getattr(unit, port.name).eq(inputs.payload.data[port.name])
+
+        last = inputs.payload.last
+        for stage in range(spec.latency):
+            next_last = Signal(name=f"last_{stage}", reset_less=True)
+            with m.If(enable):
+                m.d.sync += next_last.eq(last)
+            last = next_last
+
+        leaving = Cat(*(getattr(unit, port.name) for port in spec.outputs), last)
+        held = Signal(len(leaving), reset_less=True)
+        with m.If(enable):
+            m.d.sync += held.eq(leaving)
+        m.d.sync += full.eq(results.valid & ~results.ready)
+        m.d.comb += [
+            results.valid.eq(unit.valid_out | full),
+            results.payload.as_value().eq(Mux(full, held, leaving)),
+        ]
+        return m
+
+
+class AxiStreamUnit(wiring.Component):
+    """Hardware of any spec with AXI4-Stream ports; see ``StreamUnit``.
+
+    Ports
+    -----
+    s_axis_tvalid, s_axis_tdata, s_axis_tlast : In
+    s_axis_tready : Out(1)
+        Inputs. TDATA has the ports of ``spec.inputs``, the first in the lowest bits; the rest
+        of its last byte does not count.
+    m_axis_tvalid, m_axis_tdata, m_axis_tlast : Out
+    m_axis_tready : In(1)
+        Results, likewise of ``spec.outputs``. The rest of the last byte is zero, or repeats
+        the sign where the last port is one signed number.
+    """
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+        super().__init__(
+            {
+                "s_axis_tvalid": In(1),
+                "s_axis_tready": Out(1),
+                "s_axis_tdata": In(tdata_width(spec.inputs)),
+                "s_axis_tlast": In(1),
+                "m_axis_tvalid": Out(1),
+                "m_axis_tready": In(1),
+                "m_axis_tdata": Out(tdata_width(spec.outputs)),
+                "m_axis_tlast": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.stream = inner = StreamUnit(self.spec)
+        inputs, results = inner.inputs, inner.results
+        data = results.payload.data.as_value()
+        m.d.comb += [
+            inputs.valid.eq(self.s_axis_tvalid),
+            self.s_axis_tready.eq(inputs.ready),
+            inputs.payload.data.as_value().eq(self.s_axis_tdata),
+            inputs.payload.last.eq(self.s_axis_tlast),
+            self.m_axis_tvalid.eq(results.valid),
+            results.ready.eq(self.m_axis_tready),
+            self.m_axis_tdata.eq(data.as_signed() if sign_fills(self.spec.outputs) else data),
+            self.m_axis_tlast.eq(results.payload.last),
+        ]
+        return m
+
+
+def sign_fills(ports: tuple[Port, ...]) -> bool:
+    """Whether the rest of TDATA's last byte repeats a sign."""
+    return ports[-1].signed and ports[-1].count == 1

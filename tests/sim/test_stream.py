@@ -1,0 +1,100 @@
+"""The AXI4-Stream form in the simulator; and that its bench finds faults that are put there."""
+
+import numpy as np
+import pytest
+from amaranth.sim import Simulator
+
+from hwgen import DotProduct, InputError, emit
+from hwgen.package.timing import stream_waves, unit_waves
+from hwgen.spec import Convert
+from hwgen.spec.base import Port
+from hwgen.units.stream import StreamUnit, tdata_places, tdata_width
+from sim import golden, verify_stream
+from sim.random_specs import examples
+from sim.stimulus import Stimulus
+from sim.stream import tdata
+
+DOT = DotProduct(a="e2m1", b="int3", lanes=2, max_products=64)
+
+
+@pytest.mark.parametrize("spec", [DOT, *examples(seed=7, count=1)], ids=lambda spec: spec.name)
+def test_every_unit_as_a_stream(spec):
+    outcome = verify_stream(spec, vectors=300)
+    assert outcome.passed, outcome.shown
+    # Gaps and back-pressure took place.
+    assert outcome.vectors > 300 and outcome.cycles > 1.2 * outcome.vectors
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "rule"),
+    [
+        # The beat that was not taken is lost.
+        ("results__valid = valid_out | full", "results__valid = valid_out & ~full", "tvalid stays"),
+        # It is replaced by the next.
+        ("results__payload = full ? held", "results__payload = 1'b0 ? held", "stand still"),
+        # The source is told that a beat was taken while the unit stands still.
+        ("inputs__ready = ~ full", "inputs__ready = 1'b1", "result"),
+        # TLAST comes a cycle too soon.
+        ("{ last_3, accumulator }", "{ last_2, accumulator }", "result"),
+        # A bubble is a beat.
+        ("results__valid = valid_out | full", "results__valid = 1'b1", "was sent"),
+    ],
+)
+def test_a_fault_is_found(old, new, rule):
+    verilog = emit.verilog(DOT, stream=True)
+    faulty = verilog.replace(old, new)
+    assert faulty != verilog
+    outcome = verify_stream(DOT, vectors=200, verilog=faulty)
+    assert not outcome.passed and outcome.mismatches > 0
+    assert any(rule in fault.rule for fault in outcome.shown), outcome.shown
+
+
+def test_a_slow_stream_is_found():
+    """A legal stream that works in every other cycle only."""
+    register = "reg full = 1'h0;\n"
+    turn = "  reg turn = 1'h0;\n  always @(posedge clk) turn <= !turn;\n"
+    slow = emit.verilog(DOT, stream=True).replace("~ full", "(!full && turn)")
+    slow = slow.replace("= valid_out | full", "= (valid_out && turn) || full")
+    slow = slow.replace(register, register + turn)
+    outcome = verify_stream(DOT, vectors=200, verilog=slow)
+    assert {fault.rule for fault in outcome.shown} == {"a result every cycle where nothing waits"}
+
+
+def test_bad_counts():
+    with pytest.raises(InputError, match="vectors=0: use a whole number"):
+        verify_stream(DOT, vectors=0)
+    with pytest.raises(InputError, match="seed=-1: use a whole number"):
+        verify_stream(DOT, seed=-1)
+
+
+def test_tdata_is_the_ports_side_by_side():
+    ports = (Port("x", 1, ""), Port("y", 3, "", count=2), Port("z", 4, "", signed=True))
+    assert tdata_places(ports) == {"x": 0, "y": 1, "z": 7} and tdata_width(ports) == 16
+    patterns = {"x": np.array([[1]]), "y": np.array([[2, 7]]), "z": np.array([[-3]])}
+    assert tdata(ports, patterns) == [0b11111_1101_111_010_1]
+    assert tdata(ports[:2], patterns) == [0b0_111_010_1]
+
+
+@pytest.mark.parametrize("spec", [DOT, Convert(a="fp16", b="int8", stages=1)], ids=str)
+def test_timing_diagrams_are_what_happens(spec):
+    waves = {wave.name: wave.levels for wave in unit_waves(spec)}
+    valid, enable = (np.array(waves[name]) for name in ("valid_in", "enable"))
+    inputs = {p.name: np.zeros((len(valid), p.count), np.uint8) for p in spec.inputs}
+    after_edge, _ = golden.trace(spec, Stimulus(inputs, valid, enable))
+    assert [False, *after_edge[:-1]] == list(waves["valid_out"])
+
+    waves = {wave.name: wave.levels for wave in stream_waves(spec)}
+    unit, got = StreamUnit(spec), []
+
+    async def bench(ctx):
+        ctx.set(unit.inputs.valid, 1)
+        for ready in waves["m_axis_tready"]:
+            ctx.set(unit.results.ready, ready)
+            got.append((bool(ctx.get(unit.inputs.ready)), bool(ctx.get(unit.results.valid))))
+            await ctx.tick()
+
+    simulator = Simulator(unit)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+    assert got == list(zip(waves["s_axis_tready"], waves["m_axis_tvalid"], strict=True))
