@@ -6,16 +6,33 @@ everything else is derived from it.
 
 from hwgen.errors import InputError, ToolError
 from hwgen.formats import Integer, Logarithmic, Minifloat, Scalar, parse
-from hwgen.spec import Convert, DotProduct, MultiplyAccumulate, Spec
+from hwgen.spec import (
+    AccumulatorToFloat,
+    BlockDot,
+    Convert,
+    DotProduct,
+    LMul,
+    Multiply,
+    MultiplyAccumulate,
+    Quantizer,
+    Requantize,
+    Spec,
+)
 
 __all__ = [
+    "AccumulatorToFloat",
+    "BlockDot",
     "Convert",
     "DotProduct",
     "InputError",
     "Integer",
+    "LMul",
     "Logarithmic",
     "Minifloat",
+    "Multiply",
     "MultiplyAccumulate",
+    "Quantizer",
+    "Requantize",
     "Scalar",
     "Spec",
     "ToolError",

@@ -336,10 +336,13 @@ def _units(options: argparse.Namespace) -> int:
         _print_json({"units": rows})
         return 0
     for row in rows:
-        print(f"{row['unit']:10} {row['summary']}")
-        shown = [f"{flag} {value or '…'}" for flag, value in row["options"].items()]
-        for line in textwrap.wrap("  ".join(shown), 88, break_on_hyphens=False):
-            print(f"{'':10} {line}")
+        print(f"{row['unit']}: {row['summary']}")
+        shown = [
+            f"[{flag} …]" if value in ("", "0", "None") else f"{flag} {value or '…'}"
+            for flag, value in row["options"].items()
+        ]
+        for line in textwrap.wrap("  ".join(shown), 92, break_on_hyphens=False):
+            print(f"    {line}")
     return 0
 
 

@@ -15,9 +15,11 @@ import numpy as np
 
 from hwgen.errors import InputError
 from hwgen.formats import ALIASES, NAMES
+from hwgen.formats.block_encode import NONFINITE
+from hwgen.formats.block_scale import RULES
 from hwgen.formats.rounding import MODES
 from hwgen.formats.scalar import OVERFLOWS
-from hwgen.spec import MAPPINGS, MAX_LANES, MAX_PRODUCTS, UNITS, Spec
+from hwgen.spec import MAPPINGS, MAX_PRODUCTS, UNITS, Spec
 
 Draw = Callable[[np.random.Generator], Any]
 
@@ -51,9 +53,32 @@ def format_name(rng: np.random.Generator) -> str:
     return f"{sign}e{exponent_bits}m{mantissa_bits}{special}"
 
 
+def block_name(rng: np.random.Generator) -> str:
+    """Small blocks of narrow elements with the scales that there are."""
+    element = one_of(("int4", "e2m1", "e4m3fn", "e5m2ieee", "fixed8_6", "e0m3", "e3m2"))(rng)
+    scale = one_of(("e8m0", "e8m0", "ue4m3", "ue5m3"))(rng)
+    return f"{element}_b{one_of(('2', '4', '5'))(rng)}_{scale}"
+
+
+def accumulator_name(rng: np.random.Generator) -> str:
+    """Of each kind, with roundings."""
+    bits, fraction_bits = int(rng.integers(2, 40)), int(rng.integers(-4, 12))
+    fixed = f"fixed:{bits}:{fraction_bits}" + one_of(("", ":wrap"))(rng)
+    usual = one_of((fixed, "exact", "fp32", "bf16", "fp16", "e4m3fn"))(rng)
+    return usual if usual == "exact" else usual + one_of(("", *(f":{m}" for m in MODES)))(rng)
+
+
 #: Draws for fields by name, for every unit that has one of that name.
 FIELDS: dict[str, Draw] = {
-    "lanes": up_to(MAX_LANES),
+    "lanes": up_to(24),
+    "blocks": up_to(3),
+    "bits": lambda rng: int(rng.integers(2, 80)),
+    "lsb_exponent": lambda rng: int(rng.integers(-40, 20)),
+    "scale": format_name,
+    "accumulator": accumulator_name,
+    "scale_rule": one_of(tuple(RULES)),
+    "nonfinite": one_of(NONFINITE),
+    "offset": up_to(8),
     "max_products": up_to(MAX_PRODUCTS),
     "stages": up_to(8),
     "rounding": one_of(MODES),
@@ -64,6 +89,7 @@ FIELDS: dict[str, Draw] = {
 TYPES: dict[str, Draw] = {
     "Scalar": format_name,
     "Minifloat": format_name,
+    "BlockFormat": block_name,
     "bool": lambda rng: bool(rng.integers(2)),
 }
 
