@@ -24,7 +24,9 @@ def rtlil(spec: Spec) -> str:
 def generate_command(spec: Spec, *, stream: bool = False) -> str:
     """The command line that emits ``spec``, or its AXI4-Stream form."""
     flags = {
-        name.replace("_", "-"): value for name, value in spec.to_dict().items() if name != "unit"
+        name.replace("_", "-"): value
+        for name, value in spec.to_dict().items()
+        if name != "unit" and value not in (None, "")
     }
     options = [f"--{k} {v}" for k, v in flags.items()] + ["--stream"] * stream
     return f"hwgen generate {spec.unit} " + " ".join(options)

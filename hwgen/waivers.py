@@ -14,6 +14,7 @@ VERILATOR: dict[str, str] = {
     "UNUSEDSIGNAL": "a slice leaves bits of its signal unused, as TDATA's last byte does",
     "PROCASSINIT": "registers have a power-up value, which FPGAs load",
     "WIDTHEXPAND": _EXTENDS,
+    "UNSIGNED": "a bound that the formats at hand cannot pass is still written as a comparison",
 }
 
 #: Of slang, by the names of its diagnostics.

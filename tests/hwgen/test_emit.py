@@ -50,7 +50,7 @@ def test_header_of_the_stream_states_where_the_ports_are():
         f"bits {spec.accumulator_width - 1}:0 accumulator",
         "the rest the sign",
         "latency  4 cycles",
-        "--mapping lut --stream",
+        "--stages 4 --stream",
     ):
         assert words in header, words
     assert f"module {spec.name}_axis(" in text
