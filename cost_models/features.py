@@ -8,7 +8,7 @@ from __future__ import annotations
 from hwgen.accumulator import Exact
 from hwgen.formats import Integer, Minifloat, Scalar
 from hwgen.spec import DotProduct, Spec
-from hwgen.units.dot import cut_bits
+from hwgen.units.dot import cuts, outline
 
 #: Bits of operands that were measured.
 OPERAND_BITS = (2, 8)
@@ -57,6 +57,27 @@ def shift_stages(spec: DotProduct) -> int:
     return sum((2 * 2 ** exponent_bits(f)).bit_length() - 2 for f in (spec.a, spec.b))
 
 
+def _register_bits(spec: DotProduct) -> dict[str, float]:
+    """Bits of the pipeline's registers, and of products that run into the first adders without
+    one, where both can share LUTs."""
+    registered, steps = cuts(spec), outline(spec)
+    merged = 0 if "level1" in registered else steps.get("level1", (0.0, 0))[1]
+    return {
+        "register_bits": sum(steps[name][1] for name in registered),
+        "merged_product_bits": merged,
+    }
+
+
+def _longest_way(spec: DotProduct) -> float:
+    """Between two registers, in levels of LUTs as the generator counts them."""
+    registered = cuts(spec)
+    longest = way = 0.0
+    for name, (delay, _) in outline(spec).items():
+        way = delay if name in registered else way + delay
+        longest = max(longest, way)
+    return longest
+
+
 def area(spec: DotProduct) -> dict[str, float]:
     """Bits of each kind of structure in the whole unit."""
     x, y = significand_bits(spec.a), significand_bits(spec.b)
@@ -72,7 +93,7 @@ def area(spec: DotProduct) -> dict[str, float]:
         "tree_bits": sum(adders),
         "tree_adders": len(adders),
         "accumulator_bits": spec.accumulator_width,
-        "register_bits": cut_bits(spec)[1],
+        **_register_bits(spec),
         "control": 1,
     }
 
@@ -81,7 +102,7 @@ def delay(spec: DotProduct) -> dict[str, float]:
     """Levels and carry lengths on the longest way between registers."""
     x, y = significand_bits(spec.a), significand_bits(spec.b)
     return {
-        "way": cut_bits(spec)[0],
+        "way": _longest_way(spec),
         "product_bits": x + y,
         "shift_stages": shift_stages(spec),
         "sum_bits": spec.sum_width,

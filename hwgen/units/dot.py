@@ -56,17 +56,11 @@ def outline(spec: DotProduct) -> dict[str, tuple[float, int]]:
     return found
 
 
-def cut_bits(spec: DotProduct) -> tuple[float, int]:
-    """The longest way between two registers, in levels of LUTs, and the bits of the pipeline's
-    registers in front of the accumulator and behind it."""
-    steps = outline(spec)
-    delays = [delay for delay, _ in steps.values()]
-    cuts = cuts_of(delays, spec.latency, list(steps).index(STATE))
-    longest = way = 0.0
-    for index, delay in enumerate(delays):
-        way = delay if index in cuts else way + delay
-        longest = max(longest, way)
-    return longest, sum(bits for index, (_, bits) in enumerate(steps.values()) if index in cuts)
+def cuts(spec: DotProduct) -> frozenset[str]:
+    """The steps that have a register in front, beside the one behind the accumulator."""
+    names = list(outline(spec))
+    delays = [delay for delay, _ in outline(spec).values()]
+    return frozenset(names[i] for i in cuts_of(delays, spec.latency, names.index(STATE)))
 
 
 class DotProductUnit(Unit):

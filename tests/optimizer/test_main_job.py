@@ -79,7 +79,7 @@ def test_a_unit_that_computes_wrongly_is_reported(files, tmp_path, monkeypatch):
     monkeypatch.setattr(
         DotProduct,
         "verilog",
-        lambda spec: genuine(spec).replace("lanes_sum <= ", "lanes_sum <= 1 + "),
+        lambda spec: genuine(spec).replace("accumulate_terms_0 <= ", "accumulate_terms_0 <= 1 + "),
     )
     settings = {"target": "xc7", "fps": 50_000, "formats": ["int4"], "max_drop": 100.0}
     with pytest.raises(ToolError, match="does not compute the network's own numbers"):
