@@ -23,7 +23,7 @@ demo: $(STAMP)
 	  --target ecp5 --fps $(FPS) --out demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -16,6 +16,10 @@ from sim.together import verify_together
 COUNT = 12
 
 
+#: Fields that a unit shares with another, and that say but one thing in it.
+ONE_VALUE = {("mac", "lanes"), ("accumulator_to_float", "scale")}
+
+
 def test_random_specs_are_right():
     specs = list(islice(legal_specs(seed=1), COUNT))
     for spec in specs:
@@ -30,7 +34,7 @@ def test_a_fault_in_one_of_many_is_found(monkeypatch):
     genuine = DotProduct.verilog
 
     def faulty(spec):
-        old = "lanes_sum <= "
+        old = "accumulate_terms_0 <= "
         return genuine(spec).replace(old, old + "1 + ") if spec.lanes == 2 else genuine(spec)
 
     monkeypatch.setattr(DotProduct, "verilog", faulty)
@@ -42,14 +46,14 @@ def test_a_fault_in_one_of_many_is_found(monkeypatch):
 
 
 def test_same_seed_same_specs():
-    first, again, other = (list(islice(legal_specs(seed), 50)) for seed in (4, 4, 5))
+    first, again, other = (list(islice(legal_specs(seed), 500)) for seed in (4, 4, 5))
     assert first == again and first != other
     assert {spec.unit for spec in first} == set(UNITS)
     # Every field is drawn, for some spec.
     for spec in first:
         for field in dataclasses.fields(spec):
             drawn = {getattr(s, field.name) for s in first if s.unit == spec.unit}
-            assert len(drawn) > 1, (spec.unit, field.name)
+            assert len(drawn) > 1 or (spec.unit, field.name) in ONE_VALUE, (spec.unit, field.name)
 
 
 def test_examples_are_of_every_unit():
