@@ -211,7 +211,9 @@ class Scalar(ABC):
                 np.take(table, _keys(part, key_bits), out=found[piece], mode="clip")
                 return
             random = None if drawn is None else drawn[piece]
-            codes = self._codes(part.astype(np.float64), rounding, overflow, random)
+            # Signalling NaNs, and numbers far beyond the range, are no cause to warn.
+            with np.errstate(invalid="ignore", over="ignore"):
+                codes = self._codes(part.astype(np.float64), rounding, overflow, random)
             found[piece] = codes if dtype is None else self.decode(codes, dtype)
 
         _in_pieces(flat.size, work)
