@@ -16,7 +16,7 @@ from hwgen import formats
 from hwgen.errors import InputError
 from hwgen.formats import Minifloat
 from hwgen.formats.rounding import MODES, NEAREST_EVEN
-from hwgen.formats.scalar import OVERFLOWS, SATURATE, SPECIAL
+from hwgen.formats.scalar import OVERFLOWS, SATURATE
 
 WRAP = "wrap"
 FIXED_OVERFLOWS = (SATURATE, WRAP)
@@ -83,20 +83,16 @@ class Float:
             )
         object.__setattr__(self, "format", found)
         if not self.overflow:
-            object.__setattr__(self, "overflow", self._usual_overflow)
+            object.__setattr__(self, "overflow", self.format.usual_overflow)
         _require_choice("rounding", self.rounding, MODES)
         _require_choice("overflow", self.overflow, OVERFLOWS)
         if self.overflow != SATURATE and not (found.has_infinity or found.has_nan):
             raise InputError(f"{found} has neither infinity nor NaN: use overflow={SATURATE!r}")
 
-    @property
-    def _usual_overflow(self) -> str:
-        return SPECIAL if self.format.has_infinity else SATURATE
-
     def __str__(self) -> str:
         return _joined(
             str(self.format),
-            "" if self.overflow == self._usual_overflow else self.overflow,
+            "" if self.overflow == self.format.usual_overflow else self.overflow,
             "" if self.rounding == NEAREST_EVEN else self.rounding,
         )
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
+from hwgen.arithmetic.leading_one import leading_one_first
 from hwgen.arithmetic.rounder import Shifted
 
 
@@ -24,18 +25,9 @@ def normalised(m: Module, number: Value, lsb_exponent: int, name: str) -> Scaled
     zero has the lowest exponent."""
     width = len(number)
     sign = number[-1]
-    significand = Signal(width, name=f"{name}_magnitude")
-    m.d.comb += significand.eq(abs(number))
-    zeros: Value = Const(0)
-    for level in reversed(range((width - 1).bit_length())):
-        step = 1 << level
-        empty = Signal(name=f"{name}_empty_{level}")
-        shifted = Signal(width, name=f"{name}_normal_{level}")
-        m.d.comb += [
-            empty.eq(~significand[-step:].any()),
-            shifted.eq(Mux(empty, significand << step, significand)),
-        ]
-        significand, zeros = shifted, zeros + (empty << level)
+    magnitude = Signal(width, name=f"{name}_magnitude")
+    m.d.comb += magnitude.eq(abs(number))
+    significand, zeros = leading_one_first(m, magnitude, name)
     exponent = Signal(range(width), name=f"{name}_exponent")
     m.d.comb += exponent.eq(Mux(significand[-1], width - 1 - zeros, 0))
     return Scaled(sign, significand, exponent, lsb_exponent - (width - 1))

@@ -16,6 +16,7 @@ import numpy as np
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
 from hwgen.arithmetic.decode import decode
+from hwgen.arithmetic.leading_one import leading_one_first
 from hwgen.errors import InputError
 from hwgen.formats import Minifloat, Scalar
 from hwgen.formats.block_scale import ScaleRule, nearest_power, rule_called
@@ -191,18 +192,3 @@ def scale_code(m: Module, largest: Value, scale: PowerScale, name: str) -> Signa
         Mux(below, scale.lowest_code, Mux(above, scale.highest_code, exact)),
     )
     return code
-
-
-def leading_one_first(m: Module, magnitude: Value, name: str) -> tuple[Value, Value]:
-    """``magnitude`` shifted left until its top bit is one (zero stays), and by how much."""
-    shift: Value = Const(0)
-    for level in reversed(range((len(magnitude) - 1).bit_length())):
-        step = 1 << level
-        empty = Signal(name=f"{name}_empty_{level}")
-        moved = Signal(len(magnitude), name=f"{name}_leading_{level}")
-        m.d.comb += [
-            empty.eq(~magnitude[-step:].any()),
-            moved.eq(Mux(empty, magnitude << step, magnitude)),
-        ]
-        magnitude, shift = moved, shift + (empty << level)
-    return magnitude, shift

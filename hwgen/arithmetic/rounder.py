@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields, replace
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 
+from hwgen.arithmetic.leading_one import leading_one_first
 from hwgen.errors import InputError
 from hwgen.formats import Integer, Minifloat, Scalar
 from hwgen.formats.rounding import (
@@ -324,17 +325,7 @@ def _place_significand(
 ) -> Normalised:
     """Left shift of the significand until its leading one is the top bit, and right shift
     where the result is below the target's lowest binade."""
-    significand = number.significand
-    leading = Const(0)
-    for level in reversed(range((len(significand) - 1).bit_length())):
-        step = 1 << level
-        empty = Signal(name=f"{name}_empty_{level}")
-        shifted = Signal(len(significand), name=f"{name}_leading_{level}")
-        m.d.comb += [
-            empty.eq(~significand[-step:].any()),
-            shifted.eq(Mux(empty, significand << step, significand)),
-        ]
-        significand, leading = shifted, leading + (empty << level)
+    significand, leading = leading_one_first(m, number.significand, name)
     # What the target's exponent field is, unless the result is subnormal.
     highest = len(significand) - 1 + number.lsb_exponent + target.bias
     field = number.shift - leading + highest

@@ -96,6 +96,12 @@ class Scalar(ABC):
         """Some code is infinite."""
         return False
 
+    @property
+    def usual_overflow(self) -> str:
+        """What hardware makes of results beyond the largest unless told otherwise: an infinity
+        if the format has one, as in IEEE 754, else the largest."""
+        return SPECIAL if self.has_infinity else SATURATE
+
     @abstractmethod
     def _values(self, codes: Integers) -> Floats:
         """Values of codes of any shape, from 0 to 2^bits − 1."""

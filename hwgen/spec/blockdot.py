@@ -10,7 +10,6 @@ from hwgen.arithmetic.rounder import require_rounding
 from hwgen.errors import InputError
 from hwgen.formats import BlockFormat, Scalar, parse
 from hwgen.formats.rounding import NEAREST_EVEN
-from hwgen.formats.scalar import SATURATE, SPECIAL
 from hwgen.formats.widths import product_range, signed_width
 from hwgen.spec.base import (
     Port,
@@ -87,8 +86,7 @@ class BlockDot(Spec):
         output = require_scalar("output", parse(self.output))
         object.__setattr__(self, "output", output)
         if not self.overflow:
-            usual = SPECIAL if output.has_infinity else SATURATE
-            object.__setattr__(self, "overflow", usual)
+            object.__setattr__(self, "overflow", output.usual_overflow)
         require_rounding(output, self.rounding, self.overflow)
         require_mapping(self.mapping)
         if self.stages == 0:

@@ -13,7 +13,6 @@ from hwgen.arithmetic.rounder import require_rounding
 from hwgen.errors import InputError
 from hwgen.formats import Scalar, parse
 from hwgen.formats.rounding import NEAREST_EVEN, STOCHASTIC
-from hwgen.formats.scalar import SATURATE, SPECIAL
 from hwgen.formats.widths import product_range, signed_width
 from hwgen.spec.base import (
     Port,
@@ -151,8 +150,7 @@ class DotProduct(Spec):
                 "output out, or use a fixed or exact accumulator"
             )
         if not self.overflow:
-            usual = SPECIAL if output.has_infinity else SATURATE
-            object.__setattr__(self, "overflow", usual)
+            object.__setattr__(self, "overflow", output.usual_overflow)
         require_rounding(output, self.rounding, self.overflow)
         if self.rounding == self._accumulator_rounding == STOCHASTIC:
             raise InputError("only one of accumulator and output can round stochastically")

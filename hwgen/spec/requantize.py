@@ -10,7 +10,6 @@ from hwgen.arithmetic.rounder import require_rounding
 from hwgen.errors import InputError
 from hwgen.formats import Scalar, parse
 from hwgen.formats.rounding import NEAREST_EVEN
-from hwgen.formats.scalar import SATURATE, SPECIAL
 from hwgen.spec.base import (
     Port,
     Spec,
@@ -70,8 +69,7 @@ class Requantize(Spec):
         target = require_scalar("b", parse(self.b))
         object.__setattr__(self, "b", target)
         if not self.overflow:
-            usual = SPECIAL if target.has_infinity else SATURATE
-            object.__setattr__(self, "overflow", usual)
+            object.__setattr__(self, "overflow", target.usual_overflow)
         require_rounding(target, self.rounding, self.overflow)
         require_int("stages", self.stages, 1, self._most_stages)
         require_mapping(self.mapping)
