@@ -16,14 +16,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 
 from hwgen.formats import Integer
-
-#: From so many modes on, the codes of the lane with the rows change places, so that those of the
-#: other lane need not. With fewer, LUTs of four inputs choose a code's bit and make the AND.
-REVERSED_FROM = 3
 
 
 @dataclass(frozen=True)
@@ -58,17 +55,18 @@ class Rows:
 
 
 @dataclass(frozen=True)
+class Weighted:
+    """``term`` · 2^``weight``."""
+
+    weight: int
+    term: Value
+
+
+@dataclass(frozen=True)
 class RowPlan:
-    """How the rows of a lane of ``wide_bits`` times one of ``narrow_bits`` are used."""
+    """How the rows of a lane are used in each mode."""
 
     modes: tuple[Packed, ...]
-    wide_bits: int
-    narrow_bits: int
-
-    @property
-    def reversed(self) -> bool:
-        """The narrow codes' places are in reverse order, if they are several."""
-        return len(self.modes) >= REVERSED_FROM
 
     @property
     def segments(self) -> tuple[tuple[int, int], ...]:
@@ -76,7 +74,7 @@ class RowPlan:
         ends = sorted(
             {place * mode.narrow.bits for mode in self.modes for place in range(mode.count + 1)}
         )
-        return tuple(zip(ends[:-1], ends[1:], strict=True))
+        return tuple(pairwise(ends))
 
     @property
     def rows(self) -> tuple[Rows, ...]:
@@ -101,26 +99,27 @@ class RowPlan:
         place = row // mode.narrow.bits
         return place if place < mode.count else None
 
-    def _code(self, mode: Packed, place: int) -> int:
-        """Which of the lane's codes has this place among the rows."""
-        return mode.count - 1 - place if self.reversed else place
-
-    def narrow_lane(self, m: Module, lane: Value, chosen: Sequence[Value], name: str) -> Value:
-        """The lane that has the rows, its codes at their places."""
-        if not self.reversed:
-            return lane
-        placed = [
-            Cat(
-                lane.word_select(self._code(mode, place), mode.narrow.bits)
-                for place in range(mode.count)
-            )
-            for mode in self.modes
-        ]
-        found = Signal(self.narrow_bits, name=f"{name}_placed")
-        m.d.comb += found.eq(select(chosen, placed))
+    def products(
+        self, m: Module, wide: Value, narrow: Value, chosen: Sequence[Value], name: str
+    ) -> list[Value]:
+        """Each rows' product in a lane, in units of 2**low; the sign of a highest row is yet to
+        be applied where it changes. ``chosen``: a bit a mode."""
+        met = self._wide_codes(m, wide, chosen, f"{name}_wide")
+        found: list[Value] = []
+        for rows in self.rows:
+            bits, code = narrow[rows.low : rows.high], met[rows.segment]
+            always = not rows.changes and any(rows.negative)
+            product: Value
+            if len(bits) == 1 and not always:
+                product = (code.as_unsigned() & bits.replicate(len(code))).as_signed()
+            else:
+                product = code * (bits.as_signed() if always else bits)
+            made = Signal(product.shape(), name=f"{name}_rows{rows.low}")
+            m.d.comb += made.eq(product)
+            found.append(made)
         return found
 
-    def wide_codes(
+    def _wide_codes(
         self, m: Module, lane: Value, chosen: Sequence[Value], name: str
     ) -> list[Signal]:
         """What the rows of each segment meet."""
@@ -132,7 +131,7 @@ class RowPlan:
                 if place is None:
                     codes.append(Const(0))
                     continue
-                code = lane.word_select(self._code(mode, place), mode.wide.bits)
+                code = lane.word_select(place, mode.wide.bits)
                 # All products of the lane get the weight of the highest place.
                 moved = (mode.count - 1 - place) * mode.narrow.bits
                 codes.append((code.as_signed() if mode.wide.signed else code) << moved)
@@ -142,49 +141,33 @@ class RowPlan:
             found.append(met)
         return found
 
-    def products(
-        self, m: Module, wide: Sequence[Value], narrow: Value, name: str
-    ) -> list[Value]:
-        """Each rows' product in a lane, in units of 2**low; a negative one's sign is yet to be
-        applied where it changes."""
-        found: list[Value] = []
-        for rows in self.rows:
-            bits = narrow[rows.low : rows.high]
-            always = not rows.changes and any(rows.negative)
-            code = wide[rows.segment]
-            product: Value
-            if len(bits) == 1 and not always:
-                product = (code.as_unsigned() & bits.replicate(len(code))).as_signed()
-            else:
-                product = code * (bits.as_signed() if always else bits)
-            made = Signal(product.shape(), name=f"{name}_rows{rows.low}")
-            m.d.comb += made.eq(product)
-            found.append(made)
-        return found
+    @property
+    def term_count(self) -> int:
+        """How many terms ``signed_sums`` makes."""
+        return len(self.rows) + int(self.rows[-1].changes)
 
     def signed_sums(
         self, m: Module, sums: Sequence[Value], chosen: Sequence[Value]
-    ) -> list[tuple[int, Value]]:
-        """The rows' sums over the lanes with their signs, and their weights: to be added."""
-        terms: list[tuple[int, Value]] = []
+    ) -> list[Weighted]:
+        """The rows' sums over the lanes with their signs, in a mode's own unit times
+        2**``Packed.weight``: to be added."""
+        terms: list[Weighted] = []
         ones: dict[int, Value] = {}
         for rows, total in zip(self.rows, sums, strict=True):
             if not rows.changes:
-                terms.append((rows.low, total))
+                terms.append(Weighted(rows.low, total))
                 continue
             negate = Signal(name=f"negate_rows{rows.low}")
             m.d.comb += negate.eq(select(chosen, [Const(int(bool(n))) for n in rows.negative]))
             flipped = Signal(signed(len(total)), name=f"flipped_rows{rows.low}")
             m.d.comb += flipped.eq(total ^ negate.replicate(len(total)))
-            terms.append((rows.low, flipped))
+            terms.append(Weighted(rows.low, flipped))
             # −x = ~x + 1: the ones go where the highest rows' sum has no bits.
             ones[rows.low] = negate
-        if ones:
-            top, total = terms.pop()
-            filler = Cat(ones.pop(place, Const(0, 1)) for place in range(top))
-            terms.append((0, Cat(filler, total).as_signed()))
-            terms += [(place, Cat(one, Const(0, 1)).as_signed()) for place, one in ones.items()]
-        return terms
+        top = terms.pop()
+        filler = Cat(ones.pop(place, Const(0, 1)) for place in range(top.weight))
+        terms += [Weighted(place, Cat(one, Const(0, 1)).as_signed()) for place, one in ones.items()]
+        return [*terms, Weighted(0, Cat(filler, top.term).as_signed())]
 
 
 def select(chosen: Sequence[Value], values: Sequence[Value]) -> Value:
@@ -195,15 +178,13 @@ def select(chosen: Sequence[Value], values: Sequence[Value]) -> Value:
     return found
 
 
-def add_weighted(
-    m: Module, terms: Sequence[tuple[int, Value]], name: str
-) -> list[tuple[int, Value]]:
-    """(weight, term) in pairs, each added, as ``adder_tree.tree_level`` does."""
-    paired: list[tuple[int, Value]] = []
+def add_weighted(m: Module, terms: Sequence[Weighted], name: str) -> list[Weighted]:
+    """The terms in pairs, each added, as ``adder_tree.tree_level`` does."""
+    paired: list[Weighted] = []
     for i in range(0, len(terms) - 1, 2):
-        (low, x), (high, y) = sorted(terms[i : i + 2], key=lambda term: term[0])
-        total = x + (y << (high - low))
+        low, high = sorted(terms[i : i + 2], key=lambda term: term.weight)
+        total = low.term + (high.term << (high.weight - low.weight))
         partial = Signal(total.shape(), name=f"{name}_{i // 2}")
         m.d.comb += partial.eq(total)
-        paired.append((low, partial))
+        paired.append(Weighted(low.weight, partial))
     return [*paired, *terms[len(paired) * 2 :]]

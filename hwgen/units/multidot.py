@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,7 +11,7 @@ from amaranth.hdl import Const, Module, Signal, Value, signed
 
 from hwgen.arithmetic.adder_tree import tree_level, tree_levels
 from hwgen.arithmetic.decode import Operand, decode
-from hwgen.arithmetic.packed_product import Packed, RowPlan, add_weighted, select
+from hwgen.arithmetic.packed_product import Packed, RowPlan, Weighted, add_weighted, select
 from hwgen.arithmetic.product import align, multiply
 from hwgen.formats import Integer
 from hwgen.formats.widths import signed_width
@@ -51,23 +51,28 @@ class MultiDotUnit(DotProductUnit):
     def steps(self) -> Sequence[Step]:
         spec = self.spec
         integers = spec.formats.are_integers
-        find = [self._rows_operands, self._rows] if integers else [self._decode, self._multiply]
-        formats = [f for pair in spec.pairs for f in (pair.a, pair.b)]
-        pairs = [(pair.a, pair.b) for pair in spec.pairs]
-        found = [
-            Step("operands", 1 + max(map(decode_delay, formats)), find[0]),
-            Step("products", max(product_delay(*pair) for pair in pairs), find[1]),
-        ]
-        if not integers:
-            found.append(Step("aligned", max(shift_delay(*pair) for pair in pairs), self._shift))
+        if integers:
+            # No register between choosing codes and the ANDs of the rows: both fit one LUT.
+            rows = max(rows.high - rows.low for rows in self._plan.rows)
+            found = [Step("products", 1.5 + 1.5 * tree_levels(rows), self._rows)]
+        else:
+            pairs = [(pair.a, pair.b) for pair in spec.pairs]
+            decoding = max(decode_delay(f) for pair in pairs for f in pair)
+            found = [
+                Step("operands", 1 + decoding, self._decode),
+                Step("products", max(product_delay(*pair) for pair in pairs), self._multiply),
+                Step("aligned", max(shift_delay(*pair) for pair in pairs), self._shift),
+            ]
         for level in range(1, tree_levels(spec.lanes) + 1):
             count = min(1 << level, spec.lanes)
             add = partial(self._add_lanes, f"sum_level{level}")
             found.append(Step(f"level{level}", adder_delay(self._sum_width(count)), add))
         width = self._sum_width(spec.lanes)
         if integers:
-            levels = tree_levels(len(self._plan.rows))
-            found.append(Step("combined", levels * adder_delay(width), self._combine))
+            found.append(Step("signed", 0.5, self._apply_signs))
+            for level in range(1, tree_levels(self._plan.term_count) + 1):
+                combine = partial(self._combine, f"combined{level}")
+                found.append(Step(f"combined{level}", adder_delay(width), combine))
         found.append(Step("placed", 1.0, self._place))
         width = spec.accumulator_width
         found.append(Step(STATE, adder_delay(width), self._accumulate_fixed, self._registers()))
@@ -80,9 +85,7 @@ class MultiDotUnit(DotProductUnit):
     def _sum_width(self, lanes: int) -> int:
         """Bits of a signed sum of the products of so many lanes, each mode's in its own unit."""
         widths = []
-        for mode, (pair, count) in enumerate(
-            zip(self.spec.pairs, self.spec.products, strict=True)
-        ):
+        for mode, (pair, count) in enumerate(zip(self.spec.pairs, self.spec.products, strict=True)):
             low, high = (v * count * lanes << self._weight(mode) for v in pair.product_range)
             widths.append(signed_width(low, high))
         return max(widths)
@@ -92,7 +95,10 @@ class MultiDotUnit(DotProductUnit):
         return self._plan.modes[mode].weight if self.spec.formats.are_integers else 0
 
     def _chosen(self, live: Live) -> list[Value]:
-        return [live["mode"] == mode for mode in range(len(self.spec.pairs))]
+        """A bit a mode."""
+        mode = live["mode"]
+        # Zero is not compared: Yosys would write that as a logical operator on many bits.
+        return [~mode.any(), *(mode == other for other in range(1, len(self.spec.pairs)))]
 
     @property
     def _plan(self) -> RowPlan:
@@ -103,40 +109,21 @@ class MultiDotUnit(DotProductUnit):
             assert isinstance(pair.a, Integer) and isinstance(pair.b, Integer)
             wide, narrow = (pair.a, pair.b) if self._a_is_wide else (pair.b, pair.a)
             modes.append(Packed(wide, narrow, count))
-        bits = (spec.a_bits, spec.b_bits)
-        return RowPlan(tuple(modes), max(bits), min(bits))
+        return RowPlan(tuple(modes))
 
     @property
     def _a_is_wide(self) -> bool:
         return self.spec.a_bits >= self.spec.b_bits
 
-    def _rows_operands(self, m: Module, live: Live) -> dict[str, Any]:
-        spec, plan, chosen = self.spec, self._plan, self._chosen(live)
-        wide, narrow = (live["a"], live["b"]) if self._a_is_wide else (live["b"], live["a"])
-        lanes = range(spec.lanes)
-        return {
-            **passed(live, "clear", "mode", "random_bits"),
-            "wide": [
-                plan.wide_codes(
-                    m, wide.word_select(lane, plan.wide_bits), chosen, f"lane_{lane}_wide"
-                )
-                for lane in lanes
-            ],
-            "narrow": [
-                plan.narrow_lane(
-                    m, narrow.word_select(lane, plan.narrow_bits), chosen, f"lane_{lane}_narrow"
-                )
-                for lane in lanes
-            ],
-        }
-
     def _rows(self, m: Module, live: Live) -> dict[str, Any]:
         """Terms of each rows' sum, by lane."""
-        plan = self._plan
-        lanes = [
-            plan.products(m, wide, narrow, f"lane_{lane}")
-            for lane, (wide, narrow) in enumerate(zip(live["wide"], live["narrow"], strict=True))
-        ]
+        spec, plan, chosen = self.spec, self._plan, self._chosen(live)
+        lanes = []
+        for lane in range(spec.lanes):
+            a = live["a"].word_select(lane, spec.a_bits)
+            b = live["b"].word_select(lane, spec.b_bits)
+            wide, narrow = (a, b) if self._a_is_wide else (b, a)
+            lanes.append(plan.products(m, wide, narrow, chosen, f"lane_{lane}"))
         terms = [list(terms) for terms in zip(*lanes, strict=True)]
         return {**passed(live, "clear", "mode", "random_bits"), "terms": terms}
 
@@ -175,20 +162,19 @@ class MultiDotUnit(DotProductUnit):
         terms = [tree_level(m, terms, f"{name}_{i}") for i, terms in enumerate(live["terms"])]
         return {**live, "terms": terms}
 
-    def _combine(self, m: Module, live: Live) -> dict[str, Any]:
-        """The sum of all lanes from those of the rows."""
+    def _apply_signs(self, m: Module, live: Live) -> dict[str, Any]:
         sums = [total for (total,) in live["terms"]]
-        terms = self._plan.signed_sums(m, sums, self._chosen(live))
-        while len(terms) > 1:
-            terms = add_weighted(m, terms, f"combined_{len(terms)}")
-        ((low, total),) = terms
-        assert low == 0
-        return {**live, "terms": [[total]]}
+        return {**live, "terms": self._plan.signed_sums(m, sums, self._chosen(live))}
+
+    def _combine(self, name: str, m: Module, live: Live) -> dict[str, Any]:
+        """The sum of all lanes from those of the rows."""
+        return {**live, "terms": add_weighted(m, live["terms"], name)}
 
     def _place(self, m: Module, live: Live) -> dict[str, Any]:
         """The sum in units of the accumulator."""
         spec = self.spec
-        ((total,),) = live["terms"]
+        (found,) = live["terms"]
+        (total,) = (found.term,) if isinstance(found, Weighted) else found
         whole = Signal(signed(self._sum_width(spec.lanes)), name="sum_of_lanes")
         placed = []
         for mode, pair in enumerate(spec.pairs):
@@ -199,9 +185,7 @@ class MultiDotUnit(DotProductUnit):
         return {**passed(live, "clear", "random_bits", "special"), "terms": [term]}
 
 
-def _merged(
-    m: Module, operands: Sequence[Operand], chosen: Sequence[Value], name: str
-) -> Operand:
+def _merged(m: Module, operands: Sequence[Operand], chosen: Sequence[Value], name: str) -> Operand:
     """The one of the operands that is ``chosen``."""
 
     def one(field: str) -> Signal | None:

@@ -21,9 +21,7 @@ def expected(spec: MultiDot, inputs: Patterns) -> Patterns:
     special = np.zeros(len(modes))
     for mode, (pair, count) in enumerate(zip(spec.pairs, spec.products, strict=True)):
         now = modes == mode
-        a, b = (
-            unpacked(f, count, inputs[name][now]) for name, f in (("a", pair.a), ("b", pair.b))
-        )
+        a, b = (unpacked(f, count, inputs[name][now]) for name, f in (("a", pair.a), ("b", pair.b)))
         sums = exact.dot(pair.a, pair.b, a, b)
         # Sums of the modes are numbers: what they count is the same for all.
         integers[now] = sums.integers.astype(object) * 2 ** (sums.lsb_exponent - spec.lsb_exponent)
@@ -59,10 +57,8 @@ def directed(spec: MultiDot) -> Patterns:
 
     def add(clear: bool, mode: int, a: Codes, b: Codes) -> None:
         pair, shape = spec.pairs[mode], (spec.lanes, spec.products[mode])
-        lanes = (
-            packed(f, np.broadcast_to(codes, shape)) for f, codes in ((pair.a, a), (pair.b, b))
-        )
-        rows.append((clear, mode, *lanes))
+        lanes_a = packed(pair.a, np.broadcast_to(a, shape))
+        rows.append((clear, mode, lanes_a, packed(pair.b, np.broadcast_to(b, shape))))
 
     extremes: list[tuple[float, int, Codes, Codes]] = []
     for mode, (pair, count) in enumerate(zip(spec.pairs, spec.products, strict=True)):
