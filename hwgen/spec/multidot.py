@@ -302,7 +302,11 @@ class MultiDot(Spec):
 
     @property
     def description(self) -> tuple[str, ...]:
-        modes = zip(self.pairs, self.products, strict=True)
+        modes = [
+            f"  mode {index}: {pair.a} x {pair.b}, "
+            + (f"{count} products a lane, lowest bits first" if count > 1 else "1 product a lane")
+            for index, (pair, count) in enumerate(zip(self.pairs, self.products, strict=True))
+        ]
         rounded = (
             ()
             if self.output is None
@@ -313,14 +317,11 @@ class MultiDot(Spec):
         )
         return (
             f"Dot product of {self.lanes} lanes whose formats are switched at run time:",
-            *(
-                f"  mode {index}: {pair.a} x {pair.b}, {count} product{'s' if count > 1 else ''} "
-                "a lane, lowest bits first"
-                for index, (pair, count) in enumerate(modes)
-            ),
+            *modes,
             "  accumulator <- (clear ? 0 : accumulator) + sum of a[i] * b[i] in the cycle's mode,",
             f"  exact, in units of 2^{self.lsb_exponent}, for {self.max_products} products of any "
-            "modes together",
+            "modes together, then it wraps",
+            "  the mode may change in any cycle, with clear or without",
             *rounded,
             f"  mapping {self.mapping}",
         )

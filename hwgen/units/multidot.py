@@ -174,7 +174,7 @@ class MultiDotUnit(DotProductUnit):
         """The sum in units of the accumulator."""
         spec = self.spec
         (found,) = live["terms"]
-        (total,) = (found.term,) if isinstance(found, Weighted) else found
+        total = found.term if isinstance(found, Weighted) else found[0]
         whole = Signal(signed(self._sum_width(spec.lanes)), name="sum_of_lanes")
         placed = []
         for mode, pair in enumerate(spec.pairs):

@@ -39,7 +39,7 @@ def unpacked(number_format: Scalar, count: int, words: Codes) -> Codes:
     bits = number_format.bits
     places = np.arange(count, dtype=np.uint64) * np.uint64(bits)
     codes = (words.astype(np.uint64)[:, :, None] >> places) & np.uint64((1 << bits) - 1)
-    return codes.reshape(len(words), -1)
+    return codes.reshape(len(words), words.shape[1] * count)
 
 
 def packed(number_format: Scalar, codes: Codes) -> Codes:
@@ -49,7 +49,7 @@ def packed(number_format: Scalar, codes: Codes) -> Codes:
 
 
 def directed(spec: MultiDot) -> Patterns:
-    """Of every mode, extremes in all places, in single ones, and beside their negative; the
+    """Of every mode, extremes in all places, some in single ones and beside their negative; the
     modes in turn on one sum; the accumulator at both ends of its range; ones above the codes."""
     from sim.stimulus import extreme_codes
 
@@ -66,11 +66,13 @@ def directed(spec: MultiDot) -> Patterns:
         place = np.arange(spec.lanes * count).reshape(spec.lanes, count)
         for index, (x, y) in enumerate((x, y) for x in a_codes for y in b_codes):
             add(True, mode, x, y)
-            negated = pair.a.encode(-pair.a.decode(x), nan=0.0)
-            add(index % 3 == 0, mode, np.where(place % 2, negated, x), y)
-            hot = place == index % place.size
-            zeros = (pair.a.encode(0.0), pair.b.encode(0.0))
-            add(index % 5 == 0, mode, np.where(hot, x, zeros[0]), np.where(hot, y, zeros[1]))
+            if index % 4 == 0:
+                negated = pair.a.encode(-pair.a.decode(x), nan=0.0)
+                add(index % 3 == 0, mode, np.where(place % 2, negated, x), y)
+            if index % 4 == 1:
+                hot = place == index // 4 % place.size
+                zeros = (pair.a.encode(0.0), pair.b.encode(0.0))
+                add(index % 5 == 0, mode, np.where(hot, x, zeros[0]), np.where(hot, y, zeros[1]))
         for x in pair.a.encode([pair.a.min, pair.a.max]):
             for y in pair.b.encode([pair.b.min, pair.b.max]):
                 extremes.append((float(pair.a.decode(x) * pair.b.decode(y)), mode, x, y))
