@@ -212,6 +212,11 @@ def _truth(text: str) -> bool:
 _SPEC_OPTIONS: dict[str, tuple[Callable[[str], Any], str, str]] = {
     "a": (str, "FORMAT", "format of operand a, or of what comes in"),
     "b": (str, "FORMAT", "format of operand b, or of what comes out"),
+    "formats": (
+        str,
+        "LIST",
+        "operand formats of each mode, such as int8,int4,int2 or int8:int4,int4",
+    ),
     "lanes": (_whole, "N", f"lanes, 1 to {MAX_LANES}"),
     "blocks": (_whole, "N", "blocks that are summed"),
     "max_products": (_whole, "N", "products that the accumulator sums exactly"),

@@ -39,17 +39,18 @@ Words = npt.NDArray[np.uint32]
 class Case:
     """A unit, and inputs of it that stand still, by name: random bits, for instance.
 
-    InputError for units that keep something between inputs, and for more than 16 bits of inputs.
+    Units that keep something between inputs are tried with ``clear`` fixed to 1: the result of an
+    input is then its own. InputError without that, and for more than 16 bits of inputs.
     """
 
     spec: Spec
     fixed: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.spec.keeps_outputs:
+        if self.spec.keeps_outputs and self.fixed.get("clear") != 1:
             raise InputError(
                 f"{self.spec.name} keeps something between inputs: only results of single inputs "
-                "can be checked so"
+                "can be checked so; fix clear to 1"
             )
         if self.input_bits > MAX_INPUT_BITS:
             raise InputError(
@@ -177,7 +178,13 @@ def _logic(m: Module, case: Case, inputs: Value) -> Mapping[str, Value]:
             live = {**live, port.name: inputs[first : first + port.width]}
             first += port.width
     for step in unit.steps():
-        live = step.build(m, live)
+        made = step.build(m, {**live, **step.state})
+        for name, register in step.state.items():
+            # What the register would hold; nothing drives the register itself, which is zero.
+            next_state = Signal(register.shape(), name=f"next_{name}")
+            m.d.comb += next_state.eq(made[name])
+            made[name] = next_state
+        live = made
     return live
 
 

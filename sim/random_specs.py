@@ -60,6 +60,15 @@ def block_name(rng: np.random.Generator) -> str:
     return f"{element}_b{one_of(('2', '4', '5'))(rng)}_{scale}"
 
 
+def mode_names(rng: np.random.Generator) -> str:
+    """Two to four modes, of integers or of minifloats, some of two formats."""
+    integers = ("int8", "int4", "int2", "int3", "uint4", "uint8", "fixed6_2", "int1", "int12")
+    minifloats = ("e4m3fn", "e5m2ieee", "e3m2", "e2m1", "e0m3", "ue4m3", "e4m3fnuz", "e3m0")
+    draw = one_of((integers, minifloats)[int(rng.integers(2))])
+    modes = [draw(rng) for _ in range(int(rng.integers(2, 5)))]
+    return ",".join(f"{mode}:{draw(rng)}" if rng.random() < 0.3 else mode for mode in modes)
+
+
 def accumulator_name(rng: np.random.Generator) -> str:
     """Of each kind, with roundings."""
     bits, fraction_bits = int(rng.integers(2, 40)), int(rng.integers(-4, 12))
@@ -70,6 +79,7 @@ def accumulator_name(rng: np.random.Generator) -> str:
 
 #: Draws for fields by name, for every unit that has one of that name.
 FIELDS: dict[str, Draw] = {
+    "formats": mode_names,
     "lanes": up_to(24),
     "blocks": up_to(3),
     "bits": lambda rng: int(rng.integers(2, 80)),

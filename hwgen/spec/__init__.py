@@ -16,6 +16,7 @@ from hwgen.spec.convert import Convert
 from hwgen.spec.dot import MAX_LANES, MAX_PRODUCTS, DotProduct, MultiplyAccumulate
 from hwgen.spec.lmul import LMul
 from hwgen.spec.mul import Multiply
+from hwgen.spec.multidot import MultiDot
 from hwgen.spec.quantizer import Quantizer
 from hwgen.spec.requantize import AccumulatorToFloat, Requantize
 
@@ -24,6 +25,7 @@ UNITS: dict[str, type[Spec]] = {
     for kind in (
         DotProduct,
         MultiplyAccumulate,
+        MultiDot,
         BlockDot,
         Multiply,
         LMul,
@@ -56,6 +58,7 @@ __all__ = [
     "Convert",
     "DotProduct",
     "LMul",
+    "MultiDot",
     "Multiply",
     "MultiplyAccumulate",
     "Port",

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from hwgen.accumulator import WRAP, Exact, Fixed, Float
 from hwgen.formats.rounding import STOCHASTIC
-from hwgen.spec import DotProduct
+from hwgen.spec import DotProduct, MultiDot
 from sim import exact
 from sim.accumulate import accumulate
 from sim.models import Patterns
@@ -19,7 +19,11 @@ MAX_BOUND_CYCLES = 4096
 
 def expected(spec: DotProduct, inputs: Patterns) -> Patterns:
     """See ``sim.models.Model``; past ``max_products`` an exact accumulator wraps."""
-    sums = exact.dot(spec.a, spec.b, inputs["a"], inputs["b"])
+    return accumulated(spec, exact.dot(spec.a, spec.b, inputs["a"], inputs["b"]), inputs)
+
+
+def accumulated(spec: DotProduct | MultiDot, sums: exact.ExactArray, inputs: Patterns) -> Patterns:
+    """The outputs for each cycle's exact sum, (cycles,)."""
     accumulator = spec.accumulator
     if isinstance(accumulator, Exact):
         accumulator = Fixed(spec.accumulator_width, -spec.lsb_exponent, WRAP)

@@ -1,0 +1,190 @@
+"""Rows of one multiplier that serve integers of several widths, packed into a lane.
+
+A product of two lanes has a row for each bit of one of them: that bit times the other lane,
+the rows' weights rising with the bits. In a mode with narrower codes the rows of a code meet,
+in place of the whole other lane, the one code that belongs to it, moved so far that all
+products of the lane come out with the same weight. So the adders that sum a wide product's
+rows sum the products of several narrow ones (a sum-together multiplier: Camus, Mei, Enz and
+Verhelst, Review and Benchmarking of Precision-Scalable Multiply-Accumulate Unit Architectures
+for Embedded Neural-Network Processing, IEEE JETCAS 2019).
+
+The highest bit of a signed code weighs negatively, in one mode here and in another there. Rows
+are therefore summed over all lanes first, those of such a bit apart, and that sum is negated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
+
+from hwgen.formats import Integer
+
+
+@dataclass(frozen=True)
+class Packed:
+    """One mode: ``count`` products a lane of a ``wide`` and a ``narrow`` code; the lane of the
+    narrow ones has the rows."""
+
+    wide: Integer
+    narrow: Integer
+    count: int
+
+    @property
+    def weight(self) -> int:
+        """Products come out times 2 to this."""
+        return (self.count - 1) * self.narrow.bits
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows ``low`` … ``high`` − 1, which belong to one code in each mode. ``negative``: by mode,
+    whether the highest weighs negatively; None where no code has them, and they are zero."""
+
+    segment: int
+    low: int
+    high: int
+    negative: tuple[bool | None, ...]
+
+    @property
+    def changes(self) -> bool:
+        """The sign changes with the mode."""
+        return len(set(self.negative) - {None}) > 1
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """``term`` · 2^``weight``."""
+
+    weight: int
+    term: Value
+
+
+@dataclass(frozen=True)
+class RowPlan:
+    """How the rows of a lane are used in each mode."""
+
+    modes: tuple[Packed, ...]
+
+    @property
+    def segments(self) -> tuple[tuple[int, int], ...]:
+        """Rows between neighbouring ends of codes, of all modes."""
+        ends = sorted(
+            {place * mode.narrow.bits for mode in self.modes for place in range(mode.count + 1)}
+        )
+        return tuple(pairwise(ends))
+
+    @property
+    def rows(self) -> tuple[Rows, ...]:
+        """The segments, with a highest row apart where its sign changes with the mode."""
+        found = []
+        for index, (low, high) in enumerate(self.segments):
+            negative = tuple(
+                None
+                if self._place(mode, low) is None
+                else mode.narrow.signed and high % mode.narrow.bits == 0
+                for mode in self.modes
+            )
+            whole = Rows(index, low, high, negative)
+            if not whole.changes or high - low == 1:
+                found.append(whole)
+                continue
+            plain = tuple(None if n is None else False for n in negative)
+            found += [Rows(index, low, high - 1, plain), Rows(index, high - 1, high, negative)]
+        return tuple(found)
+
+    def _place(self, mode: Packed, row: int) -> int | None:
+        place = row // mode.narrow.bits
+        return place if place < mode.count else None
+
+    def products(
+        self, m: Module, wide: Value, narrow: Value, chosen: Sequence[Value], name: str
+    ) -> list[Value]:
+        """Each rows' product in a lane, in units of 2**low; the sign of a highest row is yet to
+        be applied where it changes. ``chosen``: a bit a mode."""
+        met = self._wide_codes(m, wide, chosen, f"{name}_wide")
+        found: list[Value] = []
+        for rows in self.rows:
+            bits, code = narrow[rows.low : rows.high], met[rows.segment]
+            always = not rows.changes and any(rows.negative)
+            product: Value
+            if len(bits) == 1 and not always:
+                product = (code.as_unsigned() & bits.replicate(len(code))).as_signed()
+            else:
+                product = code * (bits.as_signed() if always else bits)
+            made = Signal(product.shape(), name=f"{name}_rows{rows.low}")
+            m.d.comb += made.eq(product)
+            found.append(made)
+        return found
+
+    def _wide_codes(
+        self, m: Module, lane: Value, chosen: Sequence[Value], name: str
+    ) -> list[Signal]:
+        """What the rows of each segment meet."""
+        found = []
+        for index, (low, _) in enumerate(self.segments):
+            codes: list[Value] = []
+            for mode in self.modes:
+                place = self._place(mode, low)
+                if place is None:
+                    codes.append(Const(0))
+                    continue
+                code = lane.word_select(place, mode.wide.bits)
+                # All products of the lane get the weight of the highest place.
+                moved = (mode.count - 1 - place) * mode.narrow.bits
+                codes.append((code.as_signed() if mode.wide.signed else code) << moved)
+            width = max(len(code) + (not code.shape().signed) for code in codes)
+            met = Signal(signed(width), name=f"{name}_{index}")
+            m.d.comb += met.eq(select(chosen, codes))
+            found.append(met)
+        return found
+
+    @property
+    def term_count(self) -> int:
+        """How many terms ``signed_sums`` makes."""
+        return len(self.rows) + int(self.rows[-1].changes)
+
+    def signed_sums(
+        self, m: Module, sums: Sequence[Value], chosen: Sequence[Value]
+    ) -> list[Weighted]:
+        """The rows' sums over the lanes with their signs, in a mode's own unit times
+        2**``Packed.weight``: to be added."""
+        terms: list[Weighted] = []
+        ones: dict[int, Value] = {}
+        for rows, total in zip(self.rows, sums, strict=True):
+            if not rows.changes:
+                terms.append(Weighted(rows.low, total))
+                continue
+            negate = Signal(name=f"negate_rows{rows.low}")
+            m.d.comb += negate.eq(select(chosen, [Const(int(bool(n))) for n in rows.negative]))
+            flipped = Signal(signed(len(total)), name=f"flipped_rows{rows.low}")
+            m.d.comb += flipped.eq(total ^ negate.replicate(len(total)))
+            terms.append(Weighted(rows.low, flipped))
+            # −x = ~x + 1: the ones go where the highest rows' sum has no bits.
+            ones[rows.low] = negate
+        top = terms.pop()
+        filler = Cat(ones.pop(place, Const(0, 1)) for place in range(top.weight))
+        terms += [Weighted(place, Cat(one, Const(0, 1)).as_signed()) for place, one in ones.items()]
+        return [*terms, Weighted(0, Cat(filler, top.term).as_signed())]
+
+
+def select(chosen: Sequence[Value], values: Sequence[Value]) -> Value:
+    """The value whose ``chosen`` is 1, the last if none of the others is."""
+    found = values[-1]
+    for one, value in reversed(list(zip(chosen[:-1], values[:-1], strict=True))):
+        found = Mux(one, value, found)
+    return found
+
+
+def add_weighted(m: Module, terms: Sequence[Weighted], name: str) -> list[Weighted]:
+    """The terms in pairs, each added, as ``adder_tree.tree_level`` does."""
+    paired: list[Weighted] = []
+    for i in range(0, len(terms) - 1, 2):
+        low, high = sorted(terms[i : i + 2], key=lambda term: term.weight)
+        total = low.term + (high.term << (high.weight - low.weight))
+        partial = Signal(total.shape(), name=f"{name}_{i // 2}")
+        m.d.comb += partial.eq(total)
+        paired.append(Weighted(low.weight, partial))
+    return [*paired, *terms[len(paired) * 2 :]]

@@ -1,0 +1,342 @@
+"""The spec of the dot product whose formats are switched at run time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from hwgen.accumulator import Exact
+from hwgen.arithmetic.decode import require_decodable
+from hwgen.arithmetic.rounder import require_rounding
+from hwgen.errors import InputError
+from hwgen.formats import Integer, Scalar, parse
+from hwgen.formats.rounding import NEAREST_EVEN, STOCHASTIC
+from hwgen.formats.widths import product_range, signed_width
+from hwgen.spec.base import (
+    Port,
+    Spec,
+    code_port,
+    random_bits_port,
+    require_int,
+    require_mapping,
+    require_scalar,
+)
+from hwgen.spec.dot import MAX_LANES, MAX_PRODUCTS
+
+if TYPE_CHECKING:
+    from hwgen.units.multidot import MultiDotUnit
+
+MAX_MODES = 8
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The formats of the two operands in one mode; ``str``: ``a:b``, or ``a`` if they agree."""
+
+    a: Scalar
+    b: Scalar
+
+    def __str__(self) -> str:
+        return f"{self.a}" if self.a == self.b else f"{self.a}:{self.b}"
+
+    @property
+    def product_range(self) -> tuple[int, int]:
+        """Smallest and largest product, in units of 2**lsb_exponent."""
+        return product_range(self.a, self.b)
+
+    @property
+    def lsb_exponent(self) -> int:
+        """Products count units of 2**lsb_exponent."""
+        return self.a.lsb_exponent + self.b.lsb_exponent
+
+    @property
+    def has_special(self) -> bool:
+        """Some operand can be infinite or NaN."""
+        return any(f.has_nan or f.has_infinity for f in (self.a, self.b))
+
+
+@dataclass(frozen=True)
+class Modes:
+    """The pairs of formats between which a unit is switched: all of integers and fixed-point
+    formats, or all of minifloats.
+
+    ``str``: the pairs with commas between them; ``parse`` reads that back.
+    """
+
+    pairs: tuple[Pair, ...]
+
+    def __post_init__(self) -> None:
+        pairs = self.pairs
+        for pair in pairs:
+            require_decodable("formats", pair.a)
+            require_decodable("formats", pair.b)
+        if len(pairs) < 2:
+            raise InputError(
+                f"formats={self}: one mode has nothing to switch: use a dot, or give several, "
+                "such as int8,int4,int2"
+            )
+        if len(pairs) > MAX_MODES:
+            raise InputError(f"formats={self}: {len(pairs)} modes: use 2 to {MAX_MODES}")
+        twice = [str(pair) for i, pair in enumerate(pairs) if pair in pairs[:i]]
+        if twice:
+            raise InputError(f"formats={self}: {twice[0]} is there twice: give each mode once")
+        kinds = {isinstance(f, Integer) for pair in pairs for f in (pair.a, pair.b)}
+        if len(kinds) > 1:
+            raise InputError(
+                f"formats={self}: integers and minifloats have no multiplier in common: integers "
+                "share the rows of a two's-complement one, minifloats that of their significands "
+                "and a shifter behind it. Use formats of one kind, such as e0m3 beside e2m1"
+            )
+
+    def __str__(self) -> str:
+        return ",".join(map(str, self.pairs))
+
+    @classmethod
+    def parse(cls, names: Any) -> Modes:
+        """The modes of ``names``: text such as ``int8,int4`` or ``int8:int4,int4``, or a sequence
+        of formats and of pairs of them. InputError for something else."""
+        if isinstance(names, Modes):
+            return names
+        items = names.split(",") if isinstance(names, str) else names
+        if not isinstance(items, list | tuple) or not items or items == [""]:
+            raise InputError(
+                f"formats={names!r}: give the formats of each mode, such as int8,int4,int2 or "
+                "int8:int4,int4"
+            )
+        return cls(tuple(_pair(item) for item in items))
+
+    @property
+    def are_integers(self) -> bool:
+        """All are integers or fixed-point formats; else all are minifloats."""
+        return isinstance(self.pairs[0].a, Integer)
+
+
+def _pair(item: Any) -> Pair:
+    if isinstance(item, Pair):
+        return item
+    names = item.split(":") if isinstance(item, str) else item
+    if isinstance(names, list | tuple) and len(names) not in (1, 2):
+        raise InputError(f"formats: {item!r} is neither a format nor a pair such as int8:int4")
+    both = list(names) if isinstance(names, list | tuple) else [names]
+    found = [require_scalar("formats", parse(name)) for name in both]
+    return Pair(found[0], found[-1])
+
+
+@dataclass(frozen=True, kw_only=True)
+class MultiDot(Spec):
+    """A dot product whose formats are switched at run time, with shared multipliers.
+
+    ``formats``: the modes, a format each or a pair ``a:b``. In the mode of a cycle each of
+    ``lanes`` lanes takes as many codes as fit its ports, lowest bits first: ``products`` says
+    how many. Lanes are as wide as the widest formats. Minifloats are not packed: one code a
+    lane. Bits of a lane above its codes do not count.
+
+    Each valid cycle adds Σ aᵢ·bᵢ to the accumulator, or restarts it with that sum (``clear``).
+    The accumulator is exact: one fixed-point number in the modes' finest unit, 2**lsb_exponent,
+    that holds any sum of up to ``max_products`` products of any codes of any modes. So the
+    mode may change from any cycle to the next, with ``clear`` or without; past that many
+    products it wraps. ``output``, ``rounding``, ``overflow``, ``stages`` and infinities and NaN
+    of operands are as those of a ``dot`` with an exact accumulator.
+    """
+
+    unit: ClassVar[str] = "multidot"
+    keeps_outputs: ClassVar[bool] = True
+
+    formats: Modes
+    lanes: int
+    max_products: int = 4096
+    mapping: str = "lut"
+    output: Scalar | None = None
+    rounding: str = NEAREST_EVEN
+    overflow: str = ""
+    stages: int = 0
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            formats: str | Modes | list[Any] | tuple[Any, ...],
+            lanes: int,
+            max_products: int = 4096,
+            mapping: str = "lut",
+            output: str | Scalar | None = None,
+            rounding: str = NEAREST_EVEN,
+            overflow: str = "",
+            stages: int = 0,
+        ) -> None: ...
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "formats", Modes.parse(self.formats))
+        require_int("lanes", self.lanes, 1, MAX_LANES)
+        most = self.lanes * max(self.products)
+        require_int(
+            "max_products",
+            self.max_products,
+            most,
+            MAX_PRODUCTS,
+            f" (at least the {most} products of one cycle)",
+        )
+        require_mapping(self.mapping)
+        self._require_output()
+        if self.stages == 0:
+            object.__setattr__(self, "stages", self.usual_stages)
+        least = 1 if self.output is None else 2
+        require_int("stages", self.stages, least, self._most_stages)
+
+    def _require_output(self) -> None:
+        if self.output is None:
+            if self.rounding != NEAREST_EVEN or self.overflow:
+                raise InputError("rounding and overflow are those of the output: give an output")
+            return
+        output = require_scalar("output", parse(self.output))
+        object.__setattr__(self, "output", output)
+        if not self.overflow:
+            object.__setattr__(self, "overflow", output.usual_overflow)
+        require_rounding(output, self.rounding, self.overflow)
+
+    @property
+    def pairs(self) -> tuple[Pair, ...]:
+        """The formats of each mode."""
+        return self.formats.pairs
+
+    @property
+    def a_bits(self) -> int:
+        """Bits of a lane of ``a``."""
+        return max(pair.a.bits for pair in self.pairs)
+
+    @property
+    def b_bits(self) -> int:
+        """Bits of a lane of ``b``."""
+        return max(pair.b.bits for pair in self.pairs)
+
+    @property
+    def products(self) -> tuple[int, ...]:
+        """Products of a lane in each mode."""
+        if not self.formats.are_integers:
+            return (1,) * len(self.pairs)
+        return tuple(min(self.a_bits // p.a.bits, self.b_bits // p.b.bits) for p in self.pairs)
+
+    @property
+    def accumulator(self) -> Exact:
+        """What becomes of the sums, as of a ``dot``."""
+        return Exact()
+
+    @property
+    def usual_stages(self) -> int:
+        """Those of a ``dot``, and one more for what the modes need."""
+        return 5 + 2 * (self.output is not None)
+
+    @property
+    def _most_stages(self) -> int:
+        """Operands, products, levels of the sum, bringing it to the common unit, the accumulator,
+        outputs."""
+        return 5 + (self.lanes - 1).bit_length() + 2 * (self.output is not None)
+
+    @cached_property
+    def lsb_exponent(self) -> int:
+        """The accumulator counts units of 2**lsb_exponent."""
+        return min(pair.lsb_exponent for pair in self.pairs)
+
+    @property
+    def accumulator_lsb_exponent(self) -> int:
+        """The same."""
+        return self.lsb_exponent
+
+    def width_of_sum(self, products: int) -> int:
+        """Bits of a signed sum of ``products`` products of any modes, in that unit."""
+        places = [pair.lsb_exponent - self.lsb_exponent for pair in self.pairs]
+        ranges = [pair.product_range for pair in self.pairs]
+        low = min(r[0] << place for r, place in zip(ranges, places, strict=True))
+        high = max(r[1] << place for r, place in zip(ranges, places, strict=True))
+        return signed_width(low * products, high * products)
+
+    @property
+    def accumulator_width(self) -> int:
+        """Bits of the accumulator."""
+        return self.width_of_sum(self.max_products)
+
+    @property
+    def has_special(self) -> bool:
+        """Some operand can be infinite or NaN."""
+        return any(pair.has_special for pair in self.pairs)
+
+    @property
+    def is_stochastic(self) -> bool:
+        """Random bits come in with the operands."""
+        return self.rounding == STOCHASTIC
+
+    @property
+    def latency(self) -> int:
+        return self.stages
+
+    @property
+    def inputs(self) -> tuple[Port, ...]:
+        modes = ", ".join(f"{index}: {pair}" for index, pair in enumerate(self.pairs))
+        bits = (len(self.pairs) - 1).bit_length()
+        past = "" if len(self.pairs) == 1 << bits else "; above it the last"
+        meaning = "codes of the mode's format, a lane an element"
+        return (
+            Port("clear", 1, "the accumulator restarts with this cycle's sum"),
+            Port("mode", bits, f"{modes}{past}"),
+            Port("a", self.a_bits, meaning, self.lanes),
+            Port("b", self.b_bits, meaning, self.lanes),
+            *random_bits_port(self.rounding),
+        )
+
+    @property
+    def outputs(self) -> tuple[Port, ...]:
+        if self.output is not None:
+            return (code_port("result", self.output),)
+        meaning = f"running sum in units of 2^{self.lsb_exponent}, kept between results"
+        flags = ("nan", "positive_infinity", "negative_infinity") if self.has_special else ()
+        return (
+            Port("accumulator", self.accumulator_width, meaning, signed=True),
+            *(Port(flag, 1, "what the sum is instead") for flag in flags),
+        )
+
+    @property
+    def facts(self) -> dict[str, int]:
+        return {"accumulator_width": self.accumulator_width, "lsb_exponent": self.lsb_exponent}
+
+    @property
+    def description(self) -> tuple[str, ...]:
+        modes = [
+            f"  mode {index}: {pair.a} x {pair.b}, "
+            + (f"{count} products a lane, lowest bits first" if count > 1 else "1 product a lane")
+            for index, (pair, count) in enumerate(zip(self.pairs, self.products, strict=True))
+        ]
+        rounded = (
+            ()
+            if self.output is None
+            else (
+                f"  result <- accumulator, rounded once to {self.output}: rounding "
+                f"{self.rounding}, overflow {self.overflow}",
+            )
+        )
+        return (
+            f"Dot product of {self.lanes} lanes whose formats are switched at run time:",
+            *modes,
+            "  accumulator <- (clear ? 0 : accumulator) + sum of a[i] * b[i] in the cycle's mode,",
+            f"  exact, in units of 2^{self.lsb_exponent}, for {self.max_products} products of any "
+            "modes together, then it wraps",
+            "  the mode may change in any cycle, with clear or without",
+            *rounded,
+            f"  mapping {self.mapping}",
+        )
+
+    @property
+    def name(self) -> str:
+        parts = [self.unit, *(str(pair).replace(":", "x") for pair in self.pairs)]
+        parts += [f"lanes{self.lanes}", f"products{self.max_products}", self.mapping]
+        if self.output is not None:
+            parts += [f"to_{self.output}", self.rounding, self.overflow]
+        if self.stages != self.usual_stages:
+            parts.append(f"stages{self.stages}")
+        return "_".join(parts)
+
+    def component(self) -> MultiDotUnit:
+        from hwgen.units.multidot import MultiDotUnit
+
+        return MultiDotUnit(self)
