@@ -139,16 +139,20 @@ def key(code: Value, magnitude: Value, counts: Value, scale: PowerScale) -> Valu
     ``code``: of the source format; ``magnitude``: its significand as it was decoded.
     """
     f = scale.source
-    if not isinstance(f, Minifloat):
-        found = magnitude
-    elif scale.by_exponent:
-        mantissa = code[: f.mantissa_bits]
-        exponent = code[f.mantissa_bits : f.mantissa_bits + f.exponent_bits]
-        least = scale.threshold - (1 << f.mantissa_bits)
-        never = least >> f.mantissa_bits
-        found = exponent if never else Cat(mantissa >= least, exponent)
-    else:
-        found = code[: f.mantissa_bits + f.exponent_bits]
+    if not (scale.by_exponent and isinstance(f, Minifloat)):
+        return magnitude_key(code, magnitude, counts, f)
+    mantissa = code[: f.mantissa_bits]
+    exponent = code[f.mantissa_bits : f.mantissa_bits + f.exponent_bits]
+    least = scale.threshold - (1 << f.mantissa_bits)
+    never = least >> f.mantissa_bits
+    found = exponent if never else Cat(mantissa >= least, exponent)
+    return found & counts.replicate(len(found))
+
+
+def magnitude_key(code: Value, magnitude: Value, counts: Value, source: Scalar) -> Value:
+    """What orders numbers of ``source`` by their magnitudes: all of it; zero unless ``counts``."""
+    f = source
+    found = code[: f.mantissa_bits + f.exponent_bits] if isinstance(f, Minifloat) else magnitude
     return found & counts.replicate(len(found))
 
 
