@@ -46,7 +46,7 @@ class Case:
     fixed: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.spec.keeps_outputs:
+        if self.spec.keeps_outputs or self.spec.random_words is not None:
             raise InputError(
                 f"{self.spec.name} keeps something between inputs: only results of single inputs "
                 "can be checked so"

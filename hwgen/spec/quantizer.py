@@ -19,7 +19,18 @@ from hwgen.errors import InputError
 from hwgen.formats import BlockFormat, Minifloat, Scalar, parse
 from hwgen.formats.block_encode import IN_ELEMENT, IN_SCALE, NONFINITE
 from hwgen.formats.scalar import SATURATE
-from hwgen.spec.base import Port, Spec, code_port, random_bits_port, require_int, require_scalar
+from hwgen.spec.base import (
+    RANDOM_LFSR,
+    RANDOM_PORT,
+    Port,
+    RandomWords,
+    Spec,
+    code_port,
+    random_bits_port,
+    random_source,
+    require_int,
+    require_scalar,
+)
 
 if TYPE_CHECKING:
     from hwgen.units.quantizer import QuantizerUnit
@@ -45,6 +56,10 @@ class Quantizer(Spec):
     each block, positive and finite, and at least 2^−127; or ``one``: then the block's scale has
     all of it. Formats without a tensor scale have None.
 
+    ``random``: where stochastic rounding has its bits from, the port ``random_bits`` (``port``)
+    or shift registers inside (``lfsr``), one a lane, the first beginning with ``random_seed``,
+    1 to 2^32 − 1.
+
     NaN and infinities do not count for the scale with ``nonfinite="element"``: they become
     codes of their own, an infinity NaN where elements have no infinity. Where elements have no
     NaN either, which ``encode`` refuses, NaN becomes zero and an infinity the largest element
@@ -61,6 +76,8 @@ class Quantizer(Spec):
     symmetric: bool = True
     nonfinite: str = IN_ELEMENT
     tensor_scale: str | None = None
+    random: str | None = None
+    random_seed: int | None = None
     stages: int = 4
 
     if TYPE_CHECKING:
@@ -76,6 +93,8 @@ class Quantizer(Spec):
             symmetric: bool = True,
             nonfinite: str = IN_ELEMENT,
             tensor_scale: str | None = None,
+            random: str | None = None,
+            random_seed: int | None = None,
             stages: int = 4,
         ) -> None: ...
 
@@ -111,7 +130,15 @@ class Quantizer(Spec):
                 f"nonfinite='scale': the scales of {b} ({b.scale}) have no NaN: use 'element'"
             )
         require_rounding(b.element, self.rounding, SATURATE)
+        random, seed = random_source(self.rounding, self.random, self.random_seed)
+        object.__setattr__(self, "random", random)
+        object.__setattr__(self, "random_seed", seed)
         self._require_tensor_scale()
+        if self.is_fine and b.micro_bits:
+            raise InputError(
+                f"b={b}: hardware makes shared micro-exponents beside scales that are powers of "
+                "two, such as mx9's, and no others"
+            )
         if self.is_fine:
             require_fine_scale(self.scale_rule, b.element, b.scale, self._second)
         else:
@@ -162,11 +189,6 @@ class Quantizer(Spec):
     def _require_formats(self) -> None:
         b = self.b
         require_decodable("a", self.a)
-        if b.micro_bits:
-            raise InputError(
-                f"b={b}: no hardware quantizes to shared micro-exponents yet: use one without, "
-                "such as msfp16 or mxint8"
-            )
         if b.block_size > MAX_BLOCK:
             raise InputError(f"b={b}: the hardware takes blocks of at most {MAX_BLOCK} numbers")
 
@@ -174,7 +196,9 @@ class Quantizer(Spec):
     def most_stages(self) -> int:
         """Register stages that the unit can use."""
         # Beside the tree's levels: decode, place, round; and before them.
-        common = 4 + (self.b.block_size - 1).bit_length()
+        b = self.b
+        sizes = [b.micro_block, b.micro_exponents] if b.micro_bits else [b.block_size]
+        common = 4 + sum((size - 1).bit_length() for size in sizes)
         if not self.is_fine:
             return common + 3  # scale, distance, align
         return common + self.fine_scale.steps + self.quotients.steps
@@ -184,15 +208,28 @@ class Quantizer(Spec):
         return (
             code_port("a", self.a, self.lanes),
             *(() if self._second is None else (code_port("tensor_scale", self._second),)),
-            *random_bits_port(self.rounding, self.lanes),
+            *(random_bits_port(self.rounding, self.lanes) if self.random == RANDOM_PORT else ()),
         )
+
+    @property
+    def random_words(self) -> RandomWords | None:
+        return None if self.random_seed is None else RandomWords(self.random_seed, self.lanes)
 
     @property
     def outputs(self) -> tuple[Port, ...]:
         return (
             code_port("elements", self.b.element, self.lanes),
             code_port("scale", self.b.scale),
+            *self._micro_exponents,
         )
+
+    @property
+    def _micro_exponents(self) -> tuple[Port, ...]:
+        b = self.b
+        if not b.micro_bits:
+            return ()
+        meaning = f"how far the scale of each {b.micro_block} elements is below the block's"
+        return (Port("micro_exponents", b.micro_bits, meaning, b.micro_exponents),)
 
     @property
     def latency(self) -> int:
@@ -201,9 +238,10 @@ class Quantizer(Spec):
     @property
     def name(self) -> str:
         full = "" if self.symmetric else "_full"
+        random = f"_lfsr{self.random_seed}" if self.random == RANDOM_LFSR else ""
         full += "_unscaled" if self.tensor_scale == ONE else ""
         return (
-            f"quantizer_{self.a}_{self.b}_{self.scale_rule}_{self.rounding}{full}_"
+            f"quantizer_{self.a}_{self.b}_{self.scale_rule}_{self.rounding}{random}{full}_"
             f"{self.nonfinite}_stages{self.stages}"
         )
 

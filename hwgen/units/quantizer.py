@@ -24,6 +24,7 @@ from hwgen.arithmetic.power_scale import (
     key,
     larger_of_pairs,
     magnitude_key,
+    micro_exponent,
     power_scale,
     scale_code,
 )
@@ -43,21 +44,29 @@ class QuantizerUnit(Unit):
     spec: Quantizer
 
     def steps(self) -> Sequence[Step]:
-        levels = (self.spec.lanes - 1).bit_length()
         # Searching the leading one: among few bits, among many, or not at all.
         place = 2 if self._in_window else 4
         if isinstance(self.spec.b.element, Integer):
             place = 0
         return [
             Step("decode", 1.5, self._decode),
-            *[
-                Step(f"largest_{level}", 2.5, _larger(f"largest_{level}"))
-                for level in range(levels)
-            ],
+            *self._tree(),
             *self._over_scale(),
             Step("place", place, self._place),
             Step("round", 3, self._round),
         ]
+
+    def _tree(self) -> list[Step]:
+        """The largest key of each part that has an exponent of its own, then of the block."""
+        f, steps = self.spec.b, []
+        sizes = [f.micro_block, f.micro_exponents] if f.micro_bits else [f.block_size]
+        for name, size in zip(("largest_of_parts", "largest")[-len(sizes) :], sizes, strict=True):
+            while size > 1:
+                last = name == "largest_of_parts" and size <= 2
+                label = f"{name}_{(size - 1).bit_length()}"
+                steps.append(Step(label, 2.5, _larger(label, size, last)))
+                size = (size + 1) // 2
+        return steps
 
     @property
     @abstractmethod
@@ -102,6 +111,8 @@ class QuantizerUnit(Unit):
             flag = Signal(name="not_finite")
             m.d.comb += flag.eq(lost)
             found["not_finite"] = flag
+        if spec.b.micro_block == 1:
+            found["parts"] = keys
         return {**found, "numbers": numbers, "keys": keys}
 
     def _place(self, m: Module, live: Mapping[str, Any]) -> dict[str, Any]:
@@ -133,7 +144,13 @@ class QuantizerUnit(Unit):
         if not_finite is not None:
             assert isinstance(spec.b.scale, Minifloat)
             scale = Mux(not_finite, spec.b.scale.nan_code, scale)
-        return {"elements": Cat(codes), "scale": scale}
+        results: dict[str, Any] = {"elements": Cat(codes), "scale": scale}
+        if spec.b.micro_bits:
+            micro = Cat(live["micro_exponents"])
+            if not_finite is not None:
+                micro = micro & ~not_finite.replicate(len(micro))
+            results["micro_exponents"] = micro
+        return results
 
 
 class PowerQuantizerUnit(QuantizerUnit):
@@ -142,7 +159,8 @@ class PowerQuantizerUnit(QuantizerUnit):
     def __init__(self, spec: Quantizer) -> None:
         super().__init__(spec)
         b = spec.b
-        self._scale = power_scale(spec.a, b.element, b.scale, spec.scale_rule)
+        furthest = (1 << b.micro_bits) - 1
+        self._scale = power_scale(spec.a, b.element, b.scale, spec.scale_rule, furthest)
         self._alignment = alignment(self._scale, b.element, spec.rounding)
 
     @property
@@ -164,10 +182,14 @@ class PowerQuantizerUnit(QuantizerUnit):
 
     def _make_scale(self, m: Module, live: Mapping[str, Any]) -> dict[str, Any]:
         (largest,) = live["keys"]
-        return {
-            **{k: v for k, v in live.items() if k != "keys"},
-            "scale": scale_code(m, largest, self._scale, "scale"),
-        }
+        scale = scale_code(m, largest, self._scale, "scale")
+        found = {k: v for k, v in live.items() if k not in ("keys", "parts")}
+        if self.spec.b.micro_bits:
+            found["micro_exponents"] = [
+                micro_exponent(m, part, scale, self._scale, f"part_{index}")
+                for index, part in enumerate(live["parts"])
+            ]
+        return {**found, "scale": scale}
 
     def _distance(self, m: Module, live: Mapping[str, Any]) -> dict[str, Any]:
         """How far each number is below the largest element."""
@@ -175,8 +197,15 @@ class PowerQuantizerUnit(QuantizerUnit):
         total = live["scale"] + where.base
         base = Signal(total.shape(), name="base")
         m.d.comb += base.eq(total)
+        bases = [base] * len(live["numbers"])
+        for index, micro in enumerate(live.get("micro_exponents", ())):
+            own = base - micro
+            part = Signal(own.shape(), name=f"part_{index}_base")
+            m.d.comb += part.eq(own)
+            each = self.spec.b.micro_block
+            bases[index * each : (index + 1) * each] = [part] * each
         found = [
-            distant(m, number, base, where, f"lane_{lane}")
+            distant(m, number, bases[lane], where, f"lane_{lane}")
             for lane, number in enumerate(live["numbers"])
         ]
         return {**live, "numbers": found}
@@ -350,9 +379,15 @@ def _element_bit(name: str) -> Any:
     return build
 
 
-def _larger(name: str) -> Any:
+def _larger(name: str, size: int, keep: bool) -> Any:
+    """One level of the tree in each group of ``size`` keys; ``keep`` what comes of it."""
+
     def build(m: Module, live: Mapping[str, Any]) -> dict[str, Any]:
-        return {**live, "keys": larger_of_pairs(m, live["keys"], name)}
+        keys: list[Value] = []
+        for first in range(0, len(live["keys"]), size):
+            group = live["keys"][first : first + size]
+            keys += larger_of_pairs(m, group, f"{name}_{first}" if first else name)
+        return {**live, "keys": keys, **({"parts": keys} if keep else {})}
 
     return build
 

@@ -51,7 +51,10 @@ def expected(spec: Quantizer, inputs: Patterns) -> Patterns:
     low = -element.max if spec.symmetric and element.signed else element.min
     bounds = np.clip(np.where(np.isnan(given), 0.0, given), low, element.max)
     elements = np.where(lost, element.encode(bounds), codes.elements[:, 0, :])
-    return {"elements": elements, "scale": codes.scales}
+    found = {"elements": elements, "scale": codes.scales}
+    if codes.micro_exponents is not None:
+        found["micro_exponents"] = codes.micro_exponents[:, 0, :]
+    return found
 
 
 def _divided(spec: Quantizer, inputs: Patterns, given: Floats) -> Patterns:
