@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from hwgen.arithmetic.power_scale import RULES
-from hwgen.formats import parse
 from hwgen.formats.block import NAMED
 from hwgen.formats.block_encode import NONFINITE
 from hwgen.formats.rounding import MODES
@@ -30,7 +29,7 @@ def full_matrix(block_size: int | None = None, sources: Sequence[str] = SOURCES)
                 turn = row + 2 * column + place
                 found.append(
                     Quantizer(
-                        a=parse(source),
+                        a=source,
                         b=b,
                         scale_rule=rule,
                         rounding=MODES[turn % len(MODES)],

@@ -4,8 +4,11 @@ The bits are the sequence b[n+32] = b[n] ^ b[n+2] ^ b[n+6] ^ b[n+7], of the prim
 x^32 + x^7 + x^6 + x^2 + 1 (taps 32, 30, 26, 25 of Ward and Molteno, *Table of Linear Feedback
 Shift Registers*, 2007). A register moves by 32 of them at once, in one or two levels of LUTs: a
 word is 32 new bits, b[n] in its lowest. 32 has no factor with 2^32 − 1, so that the words too
-have that period. Of several registers each starts an equal part of the period after the one
-before, and none repeats the words of another for that long.
+have that period. And 32 is a power of two: each bit of the words is, from word to word, the same
+sequence again, and bit i + 1 is 2^27 words ahead of bit i. Of L registers each starts 2^27/L words
+after the one before. So all 32·L bits are places of one sequence that far apart, and what one
+bit was another is only after 2^27/L words. (Parts of the whole period would not do: a quarter of
+it is where bit i + 8 is.)
 """
 
 from __future__ import annotations
@@ -15,6 +18,8 @@ from amaranth.hdl import Cat, Module, Signal, Value
 from hwgen.formats.rounding import RANDOM_BITS
 
 PERIOD = 2**RANDOM_BITS - 1
+#: Words between one bit of a register and the next, in the sequence that both go through.
+BITS_APART = 2**27
 #: Seed of units that are given none: 2^32 over the golden ratio, half of its bits ones.
 USUAL_SEED = 0x9E3779B9
 _TAPS = (0, 2, 6, 7)
@@ -22,7 +27,7 @@ _TAPS = (0, 2, 6, 7)
 
 def start_words(seed: int, count: int) -> list[int]:
     """What each of ``count`` registers holds after reset; the first ``seed``."""
-    jump = _power(_columns(), PERIOD // count)
+    jump = _power(_columns(), BITS_APART // count)
     found = [seed]
     while len(found) < count:
         found.append(_apply(jump, found[-1]))
