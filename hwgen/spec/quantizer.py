@@ -251,16 +251,17 @@ class Quantizer(Spec):
         return (
             f"Quantizes {self.lanes} numbers of {self.a} to a block of {b}: elements {b.element}, "
             f"scale {b.scale}.",
-            f"  scale rule   {self.scale_rule}" + self._what_is_divided(),
+            f"  scale rule   {self.scale_rule}",
+            *self._what_is_divided(),
             f"  rounding     {self.rounding}, beyond the largest element it saturates",
             "  NaN and inf  " + self._what_becomes_of_specials(),
         )
 
-    def _what_is_divided(self) -> str:
+    def _what_is_divided(self) -> tuple[str, ...]:
         if not self.is_fine:
-            return ""
-        by = "" if self._second is None else " times tensor_scale, positive and finite"
-        return f"; numbers are divided by the scale{by}, exactly, and rounded once"
+            return ()
+        by = "" if self._second is None else " times tensor_scale (positive, finite)"
+        return (f"  elements     exact quotients by the scale{by}, rounded once",)
 
     def _what_becomes_of_specials(self) -> str:
         if not (self.a.has_nan or self.a.has_infinity):
