@@ -232,6 +232,9 @@ _SPEC_OPTIONS: dict[str, tuple[Callable[[str], Any], str, str]] = {
     "scale_rule": (str, "RULE", "how a block's scale is chosen, such as floor or ceil"),
     "symmetric": (_truth, "True|False", "whether integers leave the most negative code unused"),
     "nonfinite": (str, "element|scale", "whether NaN and infinities make elements or blocks NaN"),
+    "random": (str, "port|lfsr", "where stochastic rounding has its random bits from"),
+    "random_seed": (_whole, "N", "what a shift register inside the unit begins with"),
+    "tensor_scale": (str, "port|one", "where the scale of the tensor comes from"),
     "mapping": (str, "|".join(MAPPINGS), "where multiplications go"),
 }
 

@@ -47,7 +47,8 @@ class Case:
     fixed: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.spec.keeps_outputs and self.fixed.get("clear") != 1:
+        keeps = self.spec.keeps_outputs and self.fixed.get("clear") != 1
+        if keeps or self.spec.random_words is not None:
             raise InputError(
                 f"{self.spec.name} keeps something between inputs: only results of single inputs "
                 "can be checked so; fix clear to 1"

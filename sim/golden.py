@@ -12,7 +12,7 @@ import numpy.typing as npt
 from hwgen.errors import InputError
 from hwgen.formats import Scalar
 from hwgen.spec import Spec
-from sim import models
+from sim import lfsr, models
 from sim.exact import EXACT_FLOAT64, Integers, fixed_point, largest_steps
 from sim.models import Patterns
 from sim.stimulus import Stimulus
@@ -22,8 +22,13 @@ EXACT_FLOAT32 = 2**24
 
 
 def expected(spec: Spec, inputs: Patterns) -> Patterns:
-    """What the unit answers to consecutive valid inputs: numbers of each output port, (cycles,
-    count), for patterns of each input port, (cycles, count)."""
+    """What the unit answers to consecutive valid inputs, the first after a reset: numbers of each
+    output port, (cycles, count), for patterns of each input port, (cycles, count)."""
+    made_inside = spec.random_words
+    if made_inside is not None:
+        count = len(next(iter(inputs.values())))
+        drawn = lfsr.words(made_inside.seed, count, made_inside.count)
+        inputs = {**inputs, "random_bits": drawn}
     return models.of(spec).expected(spec, inputs)
 
 

@@ -20,6 +20,7 @@ from hwgen.formats.block_scale import RULES
 from hwgen.formats.rounding import MODES
 from hwgen.formats.scalar import OVERFLOWS
 from hwgen.spec import MAPPINGS, MAX_PRODUCTS, UNITS, Spec
+from hwgen.spec.base import RANDOM_SOURCES
 
 Draw = Callable[[np.random.Generator], Any]
 
@@ -56,7 +57,7 @@ def format_name(rng: np.random.Generator) -> str:
 def block_name(rng: np.random.Generator) -> str:
     """Small blocks of narrow elements with the scales that there are."""
     element = one_of(("int4", "e2m1", "e4m3fn", "e5m2ieee", "fixed8_6", "e0m3", "e3m2"))(rng)
-    scale = one_of(("e8m0", "e8m0", "ue4m3", "ue5m3"))(rng)
+    scale = one_of(("e8m0", "e8m0", "ue4m3", "ue5m3", "ue4m3_fp32", "e8m0_bf16"))(rng)
     return f"{element}_b{one_of(('2', '4', '5'))(rng)}_{scale}"
 
 
@@ -93,6 +94,9 @@ FIELDS: dict[str, Draw] = {
     "stages": up_to(8),
     "rounding": one_of(MODES),
     "overflow": one_of(OVERFLOWS),
+    "random": one_of(RANDOM_SOURCES),
+    "random_seed": up_to(2**32 - 1),
+    "tensor_scale": one_of(("port", "one")),
     "mapping": one_of(MAPPINGS),
 }
 #: And by type, as the field is annotated.

@@ -51,7 +51,8 @@ def extreme_codes(number_format: Scalar) -> npt.NDArray[Any]:
 
 def directed(spec: Spec) -> Stimulus:
     """The cases that the unit's model names, a valid cycle each."""
-    return given(models.of(spec).directed(spec))
+    found = models.of(spec).directed(spec)
+    return given({port.name: found[port.name] for port in spec.inputs})
 
 
 def random(spec: Spec, cycles: int, seed: int) -> Stimulus:

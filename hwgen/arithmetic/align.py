@@ -130,7 +130,7 @@ def aligned(m: Module, number: Distant, where: Alignment, name: str) -> FixedPoi
         m.d.comb += shift.eq(where.furthest - number.distance)
         lowest = where.top - where.furthest - (where.significand_bits - 1)
         return Shifted(number.significand, shift, lowest, *flags)
-    window, lost = _into_window(m, number.significand, number.distance, where, name)
+    window, lost = into_window(m, number.significand, number.distance, where, name)
     # Above what an element can be there is nothing but where scales are too small.
     spare = where.top - where.largest_exponent
     if spare:
@@ -143,7 +143,7 @@ def aligned(m: Module, number: Distant, where: Alignment, name: str) -> FixedPoi
     return FixedPoint(window, lsb_exponent, *flags)
 
 
-def _into_window(
+def into_window(
     m: Module, significand: Value, distance: Value, where: Alignment, name: str
 ) -> tuple[Value, Value]:
     """``significand`` shifted right, and whether that lost a one."""

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 
 from hwgen.arithmetic.decode import decode
 from hwgen.arithmetic.leading_one import leading_one_first
@@ -36,6 +36,7 @@ class PowerScale:
     block of zeros has the lowest. ``wanted``: the exponents that the smallest and the largest
     magnitude ask for. ``by_exponent``: numbers with exponent field 0 all have the lowest scale;
     then exponent fields, and whether significands reach the threshold, are enough to compare.
+    ``furthest``: how far below the block's scale a part of the block may have its own.
     """
 
     source: Scalar
@@ -47,6 +48,7 @@ class PowerScale:
     highest_code: int
     wanted: tuple[int, int]
     by_exponent: bool
+    furthest: int = 0
 
     @property
     def can_be_too_small(self) -> bool:
@@ -55,9 +57,9 @@ class PowerScale:
 
     @property
     def smallest_exponent(self) -> int:
-        """Exponent of the smallest scale that a block which is not zero can have."""
+        """Exponent of the smallest scale that a block, or a part, which is not zero can have."""
         highest = self.highest_code - self.bias
-        return min(max(self.wanted[0], self.lowest_code - self.bias), highest)
+        return min(max(self.wanted[0], self.lowest_code - self.bias - self.furthest), highest)
 
 
 def significand_bits(number_format: Scalar) -> int:
@@ -96,7 +98,9 @@ def wanted_exponent(rule: ScaleRule, element: Scalar, largest: float) -> int:
     return int(nearest_power(wanted, rule.rounding)[0])
 
 
-def power_scale(source: Scalar, element: Scalar, scale: Scalar, rule: str) -> PowerScale:
+def power_scale(
+    source: Scalar, element: Scalar, scale: Scalar, rule: str, furthest: int = 0
+) -> PowerScale:
     """The rule called ``rule`` for blocks of ``source`` numbers; see ``require_power_scale``."""
     require_power_scale(rule, element, scale)
     assert isinstance(scale, Minifloat)
@@ -115,7 +119,7 @@ def power_scale(source: Scalar, element: Scalar, scale: Scalar, rule: str) -> Po
     lowest_code, by_exponent = int(scale.zero), False
     if isinstance(source, Minifloat) and source.exponent_bits:
         low = float(source.decode(min((1 << source.mantissa_bits) - 1, source.largest_code)))
-        lowest = lowest_code - scale.bias
+        lowest = lowest_code - scale.bias - furthest
         by_exponent = low == 0 or wanted_exponent(found, element, low) <= lowest
     return PowerScale(
         source=source,
@@ -130,6 +134,7 @@ def power_scale(source: Scalar, element: Scalar, scale: Scalar, rule: str) -> Po
             wanted_exponent(found, element, largest),
         ),
         by_exponent=by_exponent,
+        furthest=furthest,
     )
 
 
@@ -139,16 +144,20 @@ def key(code: Value, magnitude: Value, counts: Value, scale: PowerScale) -> Valu
     ``code``: of the source format; ``magnitude``: its significand as it was decoded.
     """
     f = scale.source
-    if not isinstance(f, Minifloat):
-        found = magnitude
-    elif scale.by_exponent:
-        mantissa = code[: f.mantissa_bits]
-        exponent = code[f.mantissa_bits : f.mantissa_bits + f.exponent_bits]
-        least = scale.threshold - (1 << f.mantissa_bits)
-        never = least >> f.mantissa_bits
-        found = exponent if never else Cat(mantissa >= least, exponent)
-    else:
-        found = code[: f.mantissa_bits + f.exponent_bits]
+    if not (scale.by_exponent and isinstance(f, Minifloat)):
+        return magnitude_key(code, magnitude, counts, f)
+    mantissa = code[: f.mantissa_bits]
+    exponent = code[f.mantissa_bits : f.mantissa_bits + f.exponent_bits]
+    least = scale.threshold - (1 << f.mantissa_bits)
+    never = least >> f.mantissa_bits
+    found = exponent if never else Cat(mantissa >= least, exponent)
+    return found & counts.replicate(len(found))
+
+
+def magnitude_key(code: Value, magnitude: Value, counts: Value, source: Scalar) -> Value:
+    """What orders numbers of ``source`` by their magnitudes: all of it; zero unless ``counts``."""
+    f = source
+    found = code[: f.mantissa_bits + f.exponent_bits] if isinstance(f, Minifloat) else magnitude
     return found & counts.replicate(len(found))
 
 
@@ -164,6 +173,34 @@ def larger_of_pairs(m: Module, keys: Sequence[Value], name: str) -> list[Value]:
 
 def scale_code(m: Module, largest: Value, scale: PowerScale, name: str) -> Signal:
     """The scale's code, from the largest of the blocks' keys."""
+    exact, zero = _wanted_code(m, largest, scale, name)
+    code = Signal(range(scale.highest_code + 1), name=f"{name}_code")
+    below = (exact < scale.lowest_code) | zero
+    above = exact > scale.highest_code
+    m.d.comb += code.eq(
+        Mux(below, scale.lowest_code, Mux(above, scale.highest_code, exact)),
+    )
+    return code
+
+
+def micro_exponent(m: Module, largest: Value, code: Value, scale: PowerScale, name: str) -> Signal:
+    """How far below the block's scale, of that ``code``, the scale of a part is, from the largest
+    of the part's keys: as far as it may where the part is zero."""
+    exact, zero = _wanted_code(m, largest, scale, name)
+    below = Signal(signed(max(len(exact), len(code)) + 2), name=f"{name}_below")
+    micro = Signal(range(scale.furthest + 1), name=f"{name}_micro")
+    m.d.comb += [
+        below.eq(code - exact),
+        micro.eq(
+            Mux(zero | (below > scale.furthest), scale.furthest, Mux(below < 0, 0, below)),
+        ),
+    ]
+    return micro
+
+
+def _wanted_code(m: Module, largest: Value, scale: PowerScale, name: str) -> tuple[Signal, Value]:
+    """The scale's code if there were all, and whether it does not count: the block is zero, or
+    as small as that."""
     f = scale.source
     if scale.by_exponent:
         assert isinstance(f, Minifloat)
@@ -185,10 +222,4 @@ def scale_code(m: Module, largest: Value, scale: PowerScale, name: str) -> Signa
         wanted = wanted + reaches + (top + scale.offset + scale.bias)
     exact = Signal(wanted.shape(), name=f"{name}_wanted")
     m.d.comb += exact.eq(wanted)
-    code = Signal(range(scale.highest_code + 1), name=f"{name}_code")
-    below = (exact < scale.lowest_code) | zero
-    above = exact > scale.highest_code
-    m.d.comb += code.eq(
-        Mux(below, scale.lowest_code, Mux(above, scale.highest_code, exact)),
-    )
-    return code
+    return exact, zero

@@ -4,6 +4,9 @@ A number comes with a sign and a magnitude, fixed-point (``FixedPoint``) or a si
 shifted (``Shifted``), and flags where it may be infinite or NaN. Two steps make a code of it:
 ``normalise`` moves the leading one to its place, ``to_code`` rounds and deals with what does
 not fit. Between the two a register may stand.
+
+Numbers are placed as if every minifloat had subnormals. In a format without them the codes'
+lowest binade then begins at 2^M of those, and what lies below is dealt with by ``to_code``.
 """
 
 from __future__ import annotations
@@ -57,9 +60,10 @@ class Shifted:
 
 @dataclass(frozen=True)
 class Normal:
-    """(−1)^sign · significand · 2^(field − bias − all bits of it but one), for the bias of the
-    format to round to: ``field``, at least ``lowest``, is what its exponent field would be. The
-    top bit of ``significand`` is one, or the number is zero; otherwise as ``FixedPoint``.
+    """(−1)^sign · significand · 2^(field − bias − all bits of it but one), for the
+    ``placing_bias`` of the format to round to: ``field``, at least ``lowest``, is what its
+    exponent field would be. The top bit of ``significand`` is one, or the number is zero;
+    otherwise as ``FixedPoint``.
     """
 
     significand: Value
@@ -72,8 +76,9 @@ class Normal:
 
 @dataclass(frozen=True)
 class Normalised:
-    """A magnitude in place: ``whole`` counts codes of a minifloat, or steps of an integer, that
-    lie wholly below it; ``fraction`` is the rest, its highest bit one half."""
+    """A magnitude in place: ``whole`` counts codes of a minifloat (of one with subnormals), or
+    steps of an integer, that lie wholly below it; ``fraction`` is the rest, its highest bit one
+    half."""
 
     whole: Value
     fraction: Value
@@ -95,13 +100,17 @@ def require_rounding(target: Scalar, rounding: str, overflow: str) -> None:
         raise InputError(f"overflow={overflow!r}: use one of {', '.join(OVERFLOWS)}")
     if overflow != SATURATE and not (target.has_infinity or target.has_nan):
         raise InputError(f"{target} has neither infinity nor NaN: use overflow='saturate'")
-    if not isinstance(target, Integer) and not (
-        isinstance(target, Minifloat) and target.subnormals
-    ):
+    if not isinstance(target, Integer | Minifloat):
         raise InputError(
             f"{target} cannot be rounded to in hardware: use an integer, a fixed-point format or "
-            "a minifloat with subnormals, such as int8, bf16 or e4m3fn"
+            "a minifloat, such as int8, bf16 or e4m3fn"
         )
+
+
+def placing_bias(target: Minifloat) -> int:
+    """The bias of a format with subnormals that has its lowest full binade where ``target`` has
+    it: the target's own, or one more where it has no subnormals."""
+    return 1 - target.mantissa_bits - target.lsb_exponent
 
 
 def normalise(
@@ -137,15 +146,23 @@ def to_code(
     """The code that ``number`` rounds to: first rounding, then the rules for overflow.
 
     A negative number in a format without sign becomes zero or, with ``special``, NaN. NaN in
-    a format without it becomes zero.
+    a format without it becomes zero. Where there is no zero its place is code 0, and zero counts
+    as a negative number.
     """
     sign = number.sign if number.sign is not None else Const(0)
     rounded = Signal(len(number.whole) + 1, name=f"{name}_rounded")
-    increment = _increment(number, rounding, sign, random_bits)
+    if isinstance(target, Minifloat) and not target.zero and not target.mantissa_bits:
+        # The upper of two codes has the even significand: ties go up.
+        rounding_ = NEAREST_AWAY if rounding == NEAREST_EVEN else rounding
+    else:
+        rounding_ = rounding
+    increment = _increment(number, rounding_, sign, random_bits)
     m.d.comb += rounded.eq(number.whole + increment)
     if isinstance(target, Integer):
         return _integer_code(m, rounded, sign, number, target, name)
     assert isinstance(target, Minifloat)
+    if not target.subnormals:
+        rounded = _without_subnormals(m, rounded, sign, number, target, rounding, name, random_bits)
     return _minifloat_code(m, rounded, sign, number, target, rounding, overflow, name)
 
 
@@ -228,6 +245,50 @@ def _integer_code(
     return code
 
 
+def _without_subnormals(
+    m: Module,
+    rounded: Value,
+    sign: Value,
+    number: Normalised,
+    target: Minifloat,
+    rounding: str,
+    name: str,
+    random_bits: Value | None,
+) -> Signal:
+    """The magnitude's code, from that in the format that has subnormals too.
+
+    With u their step, the lowest binade begins at 2^M·u. Its first code is the smallest number
+    or, where there is a zero, zero: then nothing lies between that and (2^M + 1)·u.
+    """
+    hidden = 1 << target.mantissa_bits
+    code = Signal(len(rounded), name=f"{name}_above")
+    if not target.zero:
+        m.d.comb += code.eq(Mux(rounded < hidden, 0, rounded - hidden))
+        return code
+    whole, fraction = number.whole, number.fraction
+    half, rest = (fraction[-1], fraction[:-1].any()) if len(fraction) else (Const(0), Const(0))
+    anything = whole.any() | half | rest
+    # The middle is 2^(M−1) steps and a half: without mantissa bits there are subnormals.
+    at, above = whole == hidden // 2, whole > hidden // 2
+    if rounding == STOCHASTIC:
+        assert random_bits is not None
+        # place/smallest + random/2^32 ≥ 1, times the smallest's 2^M + 1 steps and 2^32.
+        missing = (1 << RANDOM_BITS) - random_bits
+        padding = Const(0, max(0, RANDOM_BITS - len(fraction)))
+        place = Cat(padding, fraction[max(0, len(fraction) - RANDOM_BITS) :], whole)
+        up: Value = place >= (missing << target.mantissa_bits) + missing
+    else:
+        up = {
+            NEAREST_EVEN: above | (at & half & rest),
+            NEAREST_AWAY: above | (at & half),
+            TOWARD_ZERO: Const(0),
+            UP: anything & ~sign,
+            DOWN: anything & sign,
+        }[rounding]
+    m.d.comb += code.eq(Mux(whole <= hidden, up, rounded - hidden))
+    return code
+
+
 def _minifloat_code(
     m: Module,
     rounded: Value,
@@ -264,6 +325,8 @@ def _minifloat_code(
         result = Cat((kept | Const(0, f.bits - 1))[: f.bits - 1], keep_sign)
     else:
         negative = sign & (beyond | rounded.any())
+        if not f.zero:
+            negative = sign | ~(infinity | number.whole.any() | number.fraction.any())
         if overflow == SPECIAL and f.has_nan:
             nan = nan | negative
         result = Mux(negative, 0, kept)
@@ -275,7 +338,7 @@ def _place_leading_one(m: Module, number: FixedPoint, target: Minifloat, name: s
     """Left shift until the leading one, or the place of the lowest binade's, is the top bit."""
     magnitude, lsb_exponent = number.magnitude, number.lsb_exponent
     significand_bits = target.mantissa_bits + 1
-    lowest = 1 - target.bias
+    lowest = 1 - placing_bias(target)
     above = len(magnitude) - 1 + lsb_exponent - lowest
     if above < 0:
         magnitude, above = Cat(magnitude, Const(0, -above)), 0
@@ -327,7 +390,7 @@ def _place_significand(
     where the result is below the target's lowest binade."""
     significand, leading = leading_one_first(m, number.significand, name)
     # What the target's exponent field is, unless the result is subnormal.
-    highest = len(significand) - 1 + number.lsb_exponent + target.bias
+    highest = len(significand) - 1 + number.lsb_exponent + placing_bias(target)
     field = number.shift - leading + highest
     lowest = highest - (len(significand) - 1)
     normal = Normal(significand, field, lowest, number.sign, number.nan, number.infinity)

@@ -9,11 +9,15 @@ from typing import Any, ClassVar
 
 from amaranth.lib.wiring import Component
 
+from hwgen.arithmetic.lfsr import PERIOD, USUAL_SEED
 from hwgen.errors import InputError
 from hwgen.formats import Format, Scalar
 from hwgen.formats.rounding import RANDOM_BITS, STOCHASTIC
 
 MAPPINGS = ("lut", "dsp", "auto")
+#: Where random bits come from: a port, or linear-feedback shift registers inside the unit.
+RANDOM_PORT, RANDOM_LFSR = "port", "lfsr"
+RANDOM_SOURCES = (RANDOM_PORT, RANDOM_LFSR)
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,15 @@ class Port:
     def width(self) -> int:
         """Bits of the whole port."""
         return self.bits * self.count
+
+
+@dataclass(frozen=True)
+class RandomWords:
+    """Random words of 32 bits made inside a unit: ``count`` for each result. After reset the
+    first is ``seed``; each valid input takes new ones. See ``hwgen.arithmetic.lfsr``."""
+
+    seed: int
+    count: int = 1
 
 
 @dataclass(frozen=True)
@@ -64,6 +77,11 @@ class Spec(ABC):
     @abstractmethod
     def latency(self) -> int:
         """Enabled cycles from a valid input to its result."""
+
+    @property
+    def random_words(self) -> RandomWords | None:
+        """Random words that the unit makes itself, as ``random_bits``; None where it does not."""
+        return None
 
     @property
     @abstractmethod
@@ -130,6 +148,34 @@ def require_mapping(value: Any) -> None:
 def code_port(name: str, number_format: Scalar, count: int = 1) -> Port:
     """A port of codes."""
     return Port(name, number_format.bits, str(number_format), count, format=number_format)
+
+
+def random_source(
+    rounding: str, random: str | None, seed: int | None
+) -> tuple[str | None, int | None]:
+    """Where a unit that rounds so has random bits from, and the seed, with what is usual in
+    place of None. InputError for a choice without stochastic rounding, and bad seeds."""
+    if rounding != STOCHASTIC:
+        for name, value in (("random", random), ("random_seed", seed)):
+            if value is not None:
+                raise InputError(
+                    f"{name}={value!r}: random bits are for rounding={STOCHASTIC!r}, and this is "
+                    f"rounding={rounding!r}: leave {name} out"
+                )
+        return None, None
+    random = RANDOM_PORT if random is None else random
+    if random not in RANDOM_SOURCES:
+        raise InputError(f"random={random!r}: use one of {', '.join(RANDOM_SOURCES)}")
+    if random == RANDOM_PORT:
+        if seed is not None:
+            raise InputError(
+                f"random_seed={seed!r}: random bits that come in at a port have no seed: use "
+                f"random={RANDOM_LFSR!r}"
+            )
+        return random, None
+    seed = USUAL_SEED if seed is None else seed
+    require_int("random_seed", seed, 1, PERIOD, ": of zeros a shift register makes only zeros")
+    return random, seed
 
 
 def random_bits_port(rounding: str, count: int = 1) -> tuple[Port, ...]:

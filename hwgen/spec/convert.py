@@ -10,7 +10,18 @@ from hwgen.arithmetic.rounder import require_rounding
 from hwgen.formats import Scalar, parse
 from hwgen.formats.rounding import NEAREST_EVEN
 from hwgen.formats.scalar import SATURATE
-from hwgen.spec.base import Port, Spec, code_port, random_bits_port, require_int, require_scalar
+from hwgen.spec.base import (
+    RANDOM_LFSR,
+    RANDOM_PORT,
+    Port,
+    RandomWords,
+    Spec,
+    code_port,
+    random_bits_port,
+    random_source,
+    require_int,
+    require_scalar,
+)
 
 if TYPE_CHECKING:
     from hwgen.units.convert import ConvertUnit
@@ -24,6 +35,9 @@ class Convert(Spec):
 
     ``rounding`` and ``overflow`` are as for ``Scalar.encode``. NaN in a format without it
     becomes zero; the sign of zero is kept where ``b`` has it.
+
+    ``random``: where stochastic rounding has its bits from, the port ``random_bits`` (``port``)
+    or a shift register inside (``lfsr``) that begins with ``random_seed``, 1 to 2^32 − 1.
     """
 
     unit: ClassVar[str] = "convert"
@@ -32,6 +46,8 @@ class Convert(Spec):
     b: Scalar
     rounding: str = NEAREST_EVEN
     overflow: str = SATURATE
+    random: str | None = None
+    random_seed: int | None = None
     stages: int = 2
 
     if TYPE_CHECKING:
@@ -43,6 +59,8 @@ class Convert(Spec):
             b: str | Scalar,
             rounding: str = NEAREST_EVEN,
             overflow: str = SATURATE,
+            random: str | None = None,
+            random_seed: int | None = None,
             stages: int = 2,
         ) -> None: ...
 
@@ -52,11 +70,21 @@ class Convert(Spec):
             object.__setattr__(self, name, found)
         require_decodable("a", self.a)
         require_rounding(self.b, self.rounding, self.overflow)
+        random, seed = random_source(self.rounding, self.random, self.random_seed)
+        object.__setattr__(self, "random", random)
+        object.__setattr__(self, "random_seed", seed)
         require_int("stages", self.stages, 1, MAX_STAGES)
 
     @property
     def inputs(self) -> tuple[Port, ...]:
-        return (code_port("a", self.a), *random_bits_port(self.rounding))
+        return (
+            code_port("a", self.a),
+            *(random_bits_port(self.rounding) if self.random == RANDOM_PORT else ()),
+        )
+
+    @property
+    def random_words(self) -> RandomWords | None:
+        return None if self.random_seed is None else RandomWords(self.random_seed)
 
     @property
     def outputs(self) -> tuple[Port, ...]:
@@ -68,7 +96,10 @@ class Convert(Spec):
 
     @property
     def name(self) -> str:
-        return f"convert_{self.a}_{self.b}_{self.rounding}_{self.overflow}_stages{self.stages}"
+        random = f"_lfsr{self.random_seed}" if self.random == RANDOM_LFSR else ""
+        return (
+            f"convert_{self.a}_{self.b}_{self.rounding}{random}_{self.overflow}_stages{self.stages}"
+        )
 
     @property
     def description(self) -> tuple[str, ...]:

@@ -6,18 +6,39 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hwgen.arithmetic.decode import require_decodable
+from hwgen.arithmetic.fine_scale import (
+    FineScale,
+    Quotients,
+    fine_scale,
+    quotients,
+    require_fine_scale,
+)
 from hwgen.arithmetic.power_scale import require_power_scale
 from hwgen.arithmetic.rounder import require_rounding
 from hwgen.errors import InputError
-from hwgen.formats import BlockFormat, Scalar, parse
+from hwgen.formats import BlockFormat, Minifloat, Scalar, parse
 from hwgen.formats.block_encode import IN_ELEMENT, IN_SCALE, NONFINITE
 from hwgen.formats.scalar import SATURATE
-from hwgen.spec.base import Port, Spec, code_port, random_bits_port, require_int, require_scalar
+from hwgen.spec.base import (
+    RANDOM_LFSR,
+    RANDOM_PORT,
+    Port,
+    RandomWords,
+    Spec,
+    code_port,
+    random_bits_port,
+    random_source,
+    require_int,
+    require_scalar,
+)
 
 if TYPE_CHECKING:
     from hwgen.units.quantizer import QuantizerUnit
 
 MAX_BLOCK = 128
+#: Where the scale of the tensor comes from: a port, or it is one (and folded in elsewhere).
+PORT, ONE = "port", "one"
+TENSOR_SCALES = (PORT, ONE)
 #: Stands for what the block format says.
 _USUAL: Any = None
 
@@ -27,8 +48,17 @@ class Quantizer(Spec):
     """``lanes`` numbers of the format ``a`` to one block of the block format ``b``.
 
     What it computes is ``BlockFormat.encode`` with the same ``scale_rule``, ``rounding``,
-    ``symmetric`` and ``nonfinite``; None stands for the format's own recipe. Elements beyond
-    the largest saturate. Scales are powers of two.
+    ``symmetric`` and ``nonfinite``, and with ``arithmetic="exact"`` (which is not the recipe of
+    formats with a tensor scale); None stands for the format's own recipe. Elements beyond the
+    largest saturate.
+
+    ``tensor_scale``, of a format that has one: ``port``, a code of its format that comes with
+    each block, positive and finite, and at least 2^−127; or ``one``: then the block's scale has
+    all of it. Formats without a tensor scale have None.
+
+    ``random``: where stochastic rounding has its bits from, the port ``random_bits`` (``port``)
+    or shift registers inside (``lfsr``), one a lane, the first beginning with ``random_seed``,
+    1 to 2^32 − 1.
 
     NaN and infinities do not count for the scale with ``nonfinite="element"``: they become
     codes of their own, an infinity NaN where elements have no infinity. Where elements have no
@@ -45,6 +75,9 @@ class Quantizer(Spec):
     rounding: str = _USUAL
     symmetric: bool = True
     nonfinite: str = IN_ELEMENT
+    tensor_scale: str | None = None
+    random: str | None = None
+    random_seed: int | None = None
     stages: int = 4
 
     if TYPE_CHECKING:
@@ -59,6 +92,9 @@ class Quantizer(Spec):
             rounding: str | None = None,
             symmetric: bool = True,
             nonfinite: str = IN_ELEMENT,
+            tensor_scale: str | None = None,
+            random: str | None = None,
+            random_seed: int | None = None,
             stages: int = 4,
         ) -> None: ...
 
@@ -94,45 +130,106 @@ class Quantizer(Spec):
                 f"nonfinite='scale': the scales of {b} ({b.scale}) have no NaN: use 'element'"
             )
         require_rounding(b.element, self.rounding, SATURATE)
-        require_power_scale(self.scale_rule, b.element, b.scale)
-        most = self.most_stages(b.block_size)
-        require_int("stages", self.stages, 1, most, f" for a block of {b.block_size}")
+        random, seed = random_source(self.rounding, self.random, self.random_seed)
+        object.__setattr__(self, "random", random)
+        object.__setattr__(self, "random_seed", seed)
+        self._require_tensor_scale()
+        if self.is_fine and b.micro_bits:
+            raise InputError(
+                f"b={b}: hardware makes shared micro-exponents beside scales that are powers of "
+                "two, such as mx9's, and no others"
+            )
+        if self.is_fine:
+            require_fine_scale(self.scale_rule, b.element, b.scale, self._second)
+        else:
+            require_power_scale(self.scale_rule, b.element, b.scale)
+        why = f" for a block of {b.block_size}"
+        require_int("stages", self.stages, 1, self.most_stages, why)
+
+    def _require_tensor_scale(self) -> None:
+        if self.b.tensor_scale is None:
+            if self.tensor_scale is not None:
+                raise InputError(f"tensor_scale={self.tensor_scale!r}: {self.b} has none")
+            return
+        if self.tensor_scale is None:
+            object.__setattr__(self, "tensor_scale", PORT)
+        if self.tensor_scale not in TENSOR_SCALES:
+            raise InputError(
+                f"tensor_scale={self.tensor_scale!r}: use one of {', '.join(TENSOR_SCALES)}"
+            )
+
+    @property
+    def _second(self) -> Scalar | None:
+        """The format of the tensor's scale, if it comes in."""
+        return self.b.tensor_scale if self.tensor_scale == PORT else None
+
+    @property
+    def has_tensor_scale_port(self) -> bool:
+        """The scale of the tensor comes in with each block."""
+        return self._second is not None
+
+    @property
+    def is_fine(self) -> bool:
+        """Numbers are divided by their scale; else they are shifted, by a power of two."""
+        scale = self.b.scale
+        power = isinstance(scale, Minifloat) and scale.mantissa_bits == 0
+        return not power or self._second is not None
+
+    @property
+    def fine_scale(self) -> FineScale:
+        """How the scale is made, of a spec that ``is_fine``."""
+        b = self.b
+        return fine_scale(self.a, b.element, b.scale, self._second, self.scale_rule)
+
+    @property
+    def quotients(self) -> Quotients:
+        """How numbers are divided by it."""
+        return quotients(self.fine_scale, self.b.element, self.rounding)
 
     def _require_formats(self) -> None:
         b = self.b
         require_decodable("a", self.a)
-        if b.tensor_scale is not None:
-            raise InputError(
-                f"b={b}: no hardware quantizes to formats with a tensor scale yet: use one whose "
-                "scales are powers of two, such as mxfp4"
-            )
-        if b.micro_bits:
-            raise InputError(
-                f"b={b}: no hardware quantizes to shared micro-exponents yet: use one without, "
-                "such as msfp16 or mxint8"
-            )
         if b.block_size > MAX_BLOCK:
             raise InputError(f"b={b}: the hardware takes blocks of at most {MAX_BLOCK} numbers")
 
-    @staticmethod
-    def most_stages(block_size: int) -> int:
-        """Register stages that a block of that size can use."""
-        # Beside the tree's levels: decode, scale, distance, align, place, round; and before them.
-        return 7 + (block_size - 1).bit_length()
+    @property
+    def most_stages(self) -> int:
+        """Register stages that the unit can use."""
+        # Beside the tree's levels: decode, place, round; and before them.
+        b = self.b
+        sizes = [b.micro_block, b.micro_exponents] if b.micro_bits else [b.block_size]
+        common = 4 + sum((size - 1).bit_length() for size in sizes)
+        if not self.is_fine:
+            return common + 3  # scale, distance, align
+        return common + self.fine_scale.steps + self.quotients.steps
 
     @property
     def inputs(self) -> tuple[Port, ...]:
         return (
             code_port("a", self.a, self.lanes),
-            *random_bits_port(self.rounding, self.lanes),
+            *(() if self._second is None else (code_port("tensor_scale", self._second),)),
+            *(random_bits_port(self.rounding, self.lanes) if self.random == RANDOM_PORT else ()),
         )
+
+    @property
+    def random_words(self) -> RandomWords | None:
+        return None if self.random_seed is None else RandomWords(self.random_seed, self.lanes)
 
     @property
     def outputs(self) -> tuple[Port, ...]:
         return (
             code_port("elements", self.b.element, self.lanes),
             code_port("scale", self.b.scale),
+            *self._micro_exponents,
         )
+
+    @property
+    def _micro_exponents(self) -> tuple[Port, ...]:
+        b = self.b
+        if not b.micro_bits:
+            return ()
+        meaning = f"how far the scale of each {b.micro_block} elements is below the block's"
+        return (Port("micro_exponents", b.micro_bits, meaning, b.micro_exponents),)
 
     @property
     def latency(self) -> int:
@@ -141,8 +238,10 @@ class Quantizer(Spec):
     @property
     def name(self) -> str:
         full = "" if self.symmetric else "_full"
+        random = f"_lfsr{self.random_seed}" if self.random == RANDOM_LFSR else ""
+        full += "_unscaled" if self.tensor_scale == ONE else ""
         return (
-            f"quantizer_{self.a}_{self.b}_{self.scale_rule}_{self.rounding}{full}_"
+            f"quantizer_{self.a}_{self.b}_{self.scale_rule}_{self.rounding}{random}{full}_"
             f"{self.nonfinite}_stages{self.stages}"
         )
 
@@ -153,9 +252,16 @@ class Quantizer(Spec):
             f"Quantizes {self.lanes} numbers of {self.a} to a block of {b}: elements {b.element}, "
             f"scale {b.scale}.",
             f"  scale rule   {self.scale_rule}",
+            *self._what_is_divided(),
             f"  rounding     {self.rounding}, beyond the largest element it saturates",
             "  NaN and inf  " + self._what_becomes_of_specials(),
         )
+
+    def _what_is_divided(self) -> tuple[str, ...]:
+        if not self.is_fine:
+            return ()
+        by = "" if self._second is None else " times tensor_scale (positive, finite)"
+        return (f"  elements     exact quotients by the scale{by}, rounded once",)
 
     def _what_becomes_of_specials(self) -> str:
         if not (self.a.has_nan or self.a.has_infinity):
@@ -168,6 +274,6 @@ class Quantizer(Spec):
         return f"do not count for the scale; elements become {nan} and {infinity}"
 
     def component(self) -> QuantizerUnit:
-        from hwgen.units.quantizer import QuantizerUnit
+        from hwgen.units.quantizer import FineQuantizerUnit, PowerQuantizerUnit
 
-        return QuantizerUnit(self)
+        return FineQuantizerUnit(self) if self.is_fine else PowerQuantizerUnit(self)

@@ -11,7 +11,7 @@ from typing import Any
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 
 from hwgen.arithmetic.decode import special_flags
-from hwgen.arithmetic.rounder import Normal, Shifted, normalise, place_normal, to_code
+from hwgen.arithmetic.rounder import Normal, Shifted, normalise, place_normal, placing_bias, to_code
 from hwgen.formats import Minifloat
 from hwgen.spec.lmul import LMul
 from hwgen.units.unit import Step, Unit
@@ -127,7 +127,7 @@ class LMulUnit(Unit):
         spec = self.spec
         assert isinstance(spec.output, Minifloat)
         total, fraction_bits = self._sum(m, x, y)
-        rebias = spec.output.bias - spec.a.bias - spec.b.bias
+        rebias = placing_bias(spec.output) - spec.a.bias - spec.b.bias
         biased = total[fraction_bits:]
         field = Signal(range(rebias, (1 << len(biased)) + rebias), name="field")
         m.d.comb += field.eq(biased + Const(rebias))

@@ -12,6 +12,7 @@ from amaranth.hdl import Module, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hwgen.arithmetic.lfsr import random_words
 from hwgen.spec.base import Port, Spec
 
 
@@ -64,6 +65,10 @@ class Unit(wiring.Component):
         m = Module()
         steps = list(self.steps())
         live: dict[str, Any] = {port.name: getattr(self, port.name) for port in self.spec.inputs}
+        made_inside = self.spec.random_words
+        if made_inside is not None:
+            advance = self.enable & self.valid_in
+            live["random_bits"] = random_words(m, made_inside.seed, made_inside.count, advance)
         valid: Value = self.valid_in
         states = [index for index, step in enumerate(steps) if step.state]
         cuts = cuts_of([step.delay for step in steps], self.latency, *states)

@@ -1,4 +1,5 @@
-"""Quantization to one block: the block format's own encoding of the decoded numbers."""
+"""Quantization to one block: the block format's own encoding of the decoded numbers; where a
+block's numbers are divided by a scale, in whole numbers, so that no quotient is rounded."""
 
 from __future__ import annotations
 
@@ -7,11 +8,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hwgen.formats import Integer
 from hwgen.formats.block_encode import IN_ELEMENT
+from hwgen.formats.block_scale import rule_called, smallest_tensor_scale
 from hwgen.formats.rounding import RANDOM_BITS, STOCHASTIC
+from hwgen.formats.scalar import PROPAGATE, SATURATE
 from hwgen.spec import Quantizer
+from sim import exact
 from sim.models import Patterns
+from sim.rounding import round_to
 
+#: Rules that divide by the element's largest value.
+BY_LARGEST = ("nearest", "ceil")
+#: Bits below the point of quotients: below 2^-32 of the smallest step of any element or scale.
+QUOTIENT_BITS = 400
+#: Fine scales whose ties are tried.
+FINE_SCALES = 12
 #: Exponents of the largest magnitude among the directed blocks.
 EXPONENTS = 9
 
@@ -26,6 +38,8 @@ def expected(spec: Quantizer, inputs: Patterns) -> Patterns:
     if spec.nonfinite == IN_ELEMENT and not element.has_nan:
         lost = np.isnan(given) if element.has_infinity else ~np.isfinite(given)
         values = np.where(lost, 0.0, given)
+    if spec.is_fine:
+        return _divided(spec, inputs, given)
     codes = spec.b.encode(
         values,
         scale_rule=spec.scale_rule,
@@ -37,7 +51,73 @@ def expected(spec: Quantizer, inputs: Patterns) -> Patterns:
     low = -element.max if spec.symmetric and element.signed else element.min
     bounds = np.clip(np.where(np.isnan(given), 0.0, given), low, element.max)
     elements = np.where(lost, element.encode(bounds), codes.elements[:, 0, :])
-    return {"elements": elements, "scale": codes.scales}
+    found = {"elements": elements, "scale": codes.scales}
+    if codes.micro_exponents is not None:
+        found["micro_exponents"] = codes.micro_exponents[:, 0, :]
+    return found
+
+
+def _divided(spec: Quantizer, inputs: Patterns, given: Floats) -> Patterns:
+    """Numbers over their scales, exactly: ``given`` are the decoded numbers."""
+    element, scale_format, rule = spec.b.element, spec.b.scale, rule_called(spec.scale_rule)
+    finite = np.isfinite(given)
+    numbers = np.where(finite, given, 0.0)
+    counted = numbers if element.signed else np.maximum(numbers, 0.0)
+    largest = np.abs(counted).max(axis=1)
+    second = np.ones(len(given))
+    if "tensor_scale" in inputs:
+        assert spec.b.tensor_scale is not None
+        second = spec.b.tensor_scale.decode(inputs["tensor_scale"][:, 0])
+    if spec.scale_rule in BY_LARGEST:
+        wanted = quotient(largest, second, np.full(len(given), element.symmetric_max))
+    else:  # A power of two times a number: that is exact.
+        wanted = quotient(rule.wanted(counted, element), second)
+    scales = np.maximum(
+        round_to(wanted, scale_format, rule.rounding), scale_format.encode(scale_format.smallest)
+    )
+    shape = given.shape
+    divisors = [np.broadcast_to(v[:, None], shape) for v in (scale_format.decode(scales), second)]
+    symmetric = spec.symmetric and isinstance(element, Integer)
+    random = inputs["random_bits"] if spec.rounding == STOCHASTIC else None
+    ratios = quotient(numbers, *divisors)
+    elements = round_to(ratios, element, spec.rounding, random_bits=random)
+    # An exact zero has no sign there; encoding keeps it.
+    elements = np.where(numbers == 0, element.encode(numbers), elements)
+    if symmetric:
+        least = element.encode(element.min if not element.signed else -element.max)
+        elements = np.where(element.decode(elements) < -element.max, least, elements)
+    not_finite = np.where(finite, 0.0, given)
+    if spec.nonfinite == IN_ELEMENT:
+        nan = None if element.has_nan else 0.0
+        overflow = PROPAGATE if element.has_nan or element.has_infinity else SATURATE
+        if symmetric and element.signed:
+            not_finite = np.maximum(not_finite, -element.max)
+        specials = element.encode(not_finite, overflow=overflow, nan=nan)
+        elements = np.where(finite, elements, specials)
+    else:
+        lost = np.logical_not(np.all(finite, axis=-1))
+        elements = np.where(lost[:, None], element.encode(0.0), elements)
+        scales = np.where(lost, scale_format.encode(np.nan), scales)
+    return {"elements": elements, "scale": scales[:, None]}
+
+
+def quotient(values: Floats, *divisors: Floats) -> exact.ExactArray:
+    """``values`` over all ``divisors`` (of the same shape, positive), rounded to odd far below
+    every place where a rounding to a format of up to 2^-300 changes its mind."""
+    numerators = exact.from_values(values)
+    denominator, exponent = np.full(values.shape, 1, object), 0
+    for divisor in divisors:
+        found = exact.from_values(divisor)
+        denominator, exponent = denominator * found.integers, exponent + found.lsb_exponent
+    # integers·2^lsb / (denominator·2^exponent), in units of 2^-QUOTIENT_BITS.
+    shift = numerators.lsb_exponent - exponent + QUOTIENT_BITS
+    magnitudes = np.abs(numerators.integers)
+    magnitudes = magnitudes << shift if shift >= 0 else magnitudes
+    denominator = denominator if shift >= 0 else denominator << -shift
+    whole = magnitudes // denominator
+    odd = whole | (whole * denominator != magnitudes).astype(object)
+    signed = np.where(numerators.integers < 0, -odd, odd)
+    return exact.ExactArray(signed, -QUOTIENT_BITS, np.zeros(values.shape))
 
 
 def directed(spec: Quantizer) -> Patterns:
@@ -75,11 +155,56 @@ def directed(spec: Quantizer) -> Patterns:
     for index, code in enumerate(special):
         add(np.where(lane == index % spec.lanes, code, rows[-1 - index]))
     patterns = np.array(rows).astype(f.code_dtype)
-    if spec.rounding != STOCHASTIC:
-        return {"a": patterns}
-    drawn = np.array([0, 1, 2**31 - 1, 2**31, 2**RANDOM_BITS - 1], np.uint64)
-    random = np.resize(drawn, patterns.shape)
-    return {"a": patterns, "random_bits": random}
+    seconds = np.resize(_tensor_scales(spec), len(patterns))
+    if spec.is_fine:
+        more, more_seconds = _at_ties_of_fine_scales(spec)
+        patterns, seconds = np.concatenate([patterns, more]), np.append(seconds, more_seconds)
+    found: Patterns = {"a": patterns}
+    if spec.has_tensor_scale_port:
+        assert spec.b.tensor_scale is not None
+        found["tensor_scale"] = spec.b.tensor_scale.encode(seconds)[:, None]
+    if spec.rounding == STOCHASTIC:
+        drawn = np.array([0, 1, 2**31 - 1, 2**31, 2**RANDOM_BITS - 1], np.uint64)
+        found["random_bits"] = np.resize(drawn, patterns.shape)
+    return found
+
+
+def _tensor_scales(spec: Quantizer) -> Floats:
+    """Scales of tensors to try: one, with all bits, and the extremes."""
+    second = spec.b.tensor_scale
+    if not spec.has_tensor_scale_port or second is None:
+        return np.ones(1)
+    low = smallest_tensor_scale(second)
+    wanted = [1.0, 1.5, 1.2345678, 2.0**-20, 2.0**-7 / 3, low, low * 1.9, 2.0**90 / 7, second.max]
+    return np.asarray(second.quantize(np.clip(wanted, low, second.max)))
+
+
+def _at_ties_of_fine_scales(spec: Quantizer) -> tuple[npt.NDArray[Any], Floats]:
+    """Blocks whose largest number asks for a scale, or for the middle between two, and whose
+    others are elements and middles times that scale; and the codes on both sides of all."""
+    f, element, scale = spec.a, spec.b.element, spec.b.scale
+    largest = element.symmetric_max
+    if spec.scale_rule not in BY_LARGEST:
+        largest = 2.0 ** (int(np.frexp(element.max)[1]) - 1)
+    codes = np.arange(2 ** min(scale.bits, 16))
+    scales = np.unique(np.abs(scale.decode(codes[codes < 2**scale.bits])))
+    scales = scales[np.isfinite(scales) & (scales > 0)]
+    chosen = np.unique(np.concatenate([np.arange(4), np.linspace(4, len(scales) - 2, FINE_SCALES)]))
+    lower = scales[chosen.astype(int) % len(scales)]
+    upper = scales[np.minimum(chosen.astype(int) % len(scales) + 1, len(scales) - 1)]
+    others, seconds = _elements_and_ties(spec), _tensor_scales(spec)
+    lane, rows, found = np.arange(spec.lanes), [], []
+    wanted = np.stack([lower, (lower + upper) / 2], axis=1).reshape(-1)
+    for index, value in enumerate(wanted):
+        second = seconds[index // 2 % len(seconds)]
+        rest = np.resize(np.roll(others, -index * (spec.lanes - 1)), spec.lanes)
+        rest = rest * np.where((lane + index) % 2, -1.0, 1.0) * value * second
+        row = np.where(lane == index % spec.lanes, largest * value * second, rest)
+        row = f.encode(row, nan=None).astype(np.int64)
+        for step in (-1, 0, 1):
+            rows.append((row + step) & (2**f.bits - 1))
+            found.append(second)
+    return np.array(rows).astype(f.code_dtype), np.array(found)
 
 
 def _largest_magnitudes(spec: Quantizer) -> list[tuple[int, int]]:
@@ -130,3 +255,16 @@ def restrict(
     steps = rng.integers(-(2**6), 2**6, values.shape) * 2.0 ** (element.lsb_exponent - 1)
     values = np.where(rng.random((len(rows), 1)) < 1 / 3, steps, values)
     inputs["a"][rows] = f.encode(np.ldexp(values, exponents))
+    if not spec.has_tensor_scale_port:
+        return
+    # Of a tensor whose largest block is up to some powers of two larger than this one.
+    second = spec.b.tensor_scale
+    assert second is not None
+    given = f.decode(inputs["a"])
+    peak = np.abs(np.where(np.isfinite(given), given, 0.0)).max(axis=1)
+    wanted = peak / (element.symmetric_max * spec.b.scale.max)
+    wanted = np.ldexp(wanted, rng.integers(-2, 12, len(wanted))) * rng.uniform(0.5, 1, len(wanted))
+    fixed = rng.choice(_tensor_scales(spec), len(wanted))
+    wanted = np.where(rng.random(len(wanted)) < 0.25, fixed, wanted)
+    wanted = np.clip(wanted, smallest_tensor_scale(second), second.max)
+    inputs["tensor_scale"] = second.encode(wanted)[:, None]

@@ -84,10 +84,42 @@ def test_conversions_of_every_kind_of_format():
     assert not wrong_of(cases)
 
 
+#: Formats without subnormals: with zero and without, of every kind of special code.
+WITHOUT_SUBNORMALS = (
+    *("e8m0", "e4m3ns", "ue4m3fnnz", "e3m2fnuzns", "e0m3ns", "ue2m0nz"),
+    *("e5m2ieeens", "ue4m3extnz", "ue3m1ns", "e2m5extns", "ue3m0ieeenz"),
+)
+
+
+def to_formats_without_subnormals(targets, sources):
+    """Every mode and every rule for overflow."""
+    for i, target in enumerate(targets):
+        for j, mode in enumerate(MODES):
+            for k, rule in enumerate(overflows(target)):
+                for source in sources:
+                    word = RANDOM_WORDS[(i + j + k) % len(RANDOM_WORDS)]
+                    fixed = {"random_bits": word} if mode == STOCHASTIC else {}
+                    spec = Convert(a=source, b=target, rounding=mode, overflow=rule)
+                    yield Case(spec, fixed)
+
+
+def test_conversions_to_formats_without_subnormals():
+    """The full matrix, 450 cases with sources e5m2ieee, fixed8_6 and e4m3fn, is right too."""
+    cases = list(to_formats_without_subnormals(WITHOUT_SUBNORMALS, ("e5m2ieee",)))[::2]
+    for mode, source, target in (
+        (NEAREST_EVEN, "bf16", "e8m0"),
+        ("up", "fp16", "e8m0"),
+        (NEAREST_EVEN, "fp16", "e4m3ns"),
+        ("down", "fp16", "e2m5extns"),
+    ):
+        cases.append(Case(Convert(a=source, b=target, rounding=mode)))
+    assert not wrong_of(cases)
+
+
 def lmuls():
     """Every pair of operands to every kind of output; every kind of operand; other offsets."""
     operands = ("e4m3fn", "e5m2ieee", "e4m3", "e5m2", "e2m1")
-    outputs = (None, "e4m3fnuz", "bf16", "int8", "e3m0", "ue5m3ieee", "e0m6")
+    outputs = (None, "e4m3fnuz", "bf16", "int8", "e3m0", "ue5m3ieee", "e0m6", "e4m3ns", "e8m0")
     pairs = [
         (a, b, outputs[(2 * i + j + k) % len(outputs)], None)
         for i, a in enumerate(operands)

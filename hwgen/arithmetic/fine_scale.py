@@ -1,0 +1,341 @@
+"""Scales that are not powers of two, in hardware: NVFP4's UE4M3 and the like.
+
+With M the largest magnitude of a block, the scale is S(M/(Q·g)): Q the element's largest value
+or largest power of two, g the scale of the tensor, S rounding to the scale's format. Elements are
+E(x/(s·g)), E rounding to theirs. Both quotients are exact here, cut to a few bits and one that
+tells of a rest, and rounded once: the arithmetic ``exact`` of ``hwgen.formats.block_encode``.
+Significands are small where there is no g (four bits of UE4M3), and so are the dividers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import frexp
+
+import numpy as np
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+
+from hwgen.arithmetic import divide
+from hwgen.arithmetic.align import Alignment
+from hwgen.arithmetic.decode import decode
+from hwgen.arithmetic.divide import Division
+from hwgen.arithmetic.leading_one import leading_one_first
+from hwgen.arithmetic.power_scale import RULES, significand_bits
+from hwgen.arithmetic.rounder import Normalised, Shifted, normalise, to_code
+from hwgen.errors import InputError
+from hwgen.formats import Integer, Minifloat, Scalar
+from hwgen.formats.block_scale import largest_power, rule_called
+from hwgen.formats.rounding import (
+    NEAREST_AWAY,
+    NEAREST_EVEN,
+    RANDOM_BITS,
+    STOCHASTIC,
+    TOWARD_ZERO,
+)
+from hwgen.formats.scalar import SATURATE
+
+#: Rules that divide by the element's largest value; the others by its largest power of two.
+_BY_LARGEST = ("ceil", "nearest")
+#: Elements whose range takes up to so many bits are divided in fixed point.
+_FIXED_STEPS = 12
+
+
+@dataclass(frozen=True)
+class Leading:
+    """significand · 2^exponent, the significand's top bit one (or all of it zero)."""
+
+    significand: Value
+    exponent: Value
+
+
+def leading(m: Module, code: Value, number_format: Scalar, name: str) -> Leading:
+    """The magnitude of a code, in steps of its format, with its leading one on top."""
+    operand = decode(m, code, number_format, name)
+    shift = operand.shift if operand.shift is not None else Const(0)
+    if not _has_leading_zeros(number_format):
+        return Leading(operand.significand, shift)
+    return leading_significand(m, operand.significand, shift, name)
+
+
+def leading_significand(m: Module, significand: Value, shift: Value, name: str) -> Leading:
+    """significand · 2^shift with its leading one on top."""
+    moved, by = leading_one_first(m, significand, name)
+    total = shift - by
+    exponent = Signal(total.shape(), name=f"{name}_exponent")
+    m.d.comb += exponent.eq(total)
+    return Leading(moved, exponent)
+
+
+def _has_leading_zeros(f: Scalar) -> bool:
+    return not isinstance(f, Minifloat) or (f.subnormals and f.mantissa_bits > 0)
+
+
+def _largest_shift(f: Scalar) -> int:
+    if not isinstance(f, Minifloat) or not f.exponent_bits:
+        return 0
+    return (1 << f.exponent_bits) - 1
+
+
+@dataclass(frozen=True)
+class FineScale:
+    """How a block's scale is made: M, of ``source``, over ``odd`` · 2^``power`` and over the
+    tensor's scale, of ``second``, where there is one; rounded to ``scale`` by ``rounding``.
+
+    ``kept``: bits that M is rounded to first, ties away from zero; 0: none.
+    """
+
+    source: Scalar
+    scale: Minifloat
+    second: Minifloat | None
+    odd: int
+    power: int
+    kept: int
+    rounding: str
+    smallest: float
+
+    @property
+    def _largest_bits(self) -> tuple[int, int]:
+        """Bits of M's significand, and how many of its top ones may be zero."""
+        bits = significand_bits(self.source)
+        return (self.kept + 1, 1) if 0 < self.kept < bits else (bits, 0)
+
+    @property
+    def divisor_bits(self) -> tuple[int, int]:
+        """The most and the least that the divisor of M has."""
+        most = self.odd.bit_length()
+        if self.second is None:
+            return most, most
+        bits = significand_bits(self.second)
+        return (most + bits, most + bits - 1) if self.odd > 1 else (bits, bits)
+
+    @property
+    def _padding(self) -> int:
+        """Zeros below M's significand, for a quotient that can be rounded."""
+        bits, zeros = self._largest_bits
+        return max(0, self.scale.precision + 1 + self.divisor_bits[0] + zeros - bits)
+
+    @property
+    def divides(self) -> bool:
+        """There is something to divide by that is not a power of two."""
+        return self.divisor_bits[0] > 1
+
+    @property
+    def divisions(self) -> int:
+        """Steps of the division."""
+        if not self.divides:
+            return 0
+        return divide.steps_of(self._largest_bits[0] + self._padding, self.divisor_bits[1])
+
+    @property
+    def steps(self) -> int:
+        """Places for registers: divisor, division, place, round, the elements' divisor."""
+        return 4 + self.divisions
+
+    @property
+    def element_divisor_bits(self) -> int:
+        """Bits of the significand of block scale times tensor scale."""
+        second = 0 if self.second is None else significand_bits(self.second)
+        return significand_bits(self.scale) + second
+
+    @property
+    def element_divisor_exponent(self) -> int:
+        """What is added to ``Divisor.exponent`` for the exponent of its leading bit."""
+        formats = [self.scale] if self.second is None else [self.scale, self.second]
+        return sum(f.lsb_exponent + significand_bits(f) - 1 for f in formats)
+
+    def begun(self, m: Module, key: Value, second: Leading | None) -> tuple[Division, Value, Value]:
+        """The division of M, its divisor, and the exponent that goes with the quotient."""
+        f = self.source
+        code = Cat(key, Const(0, int(f.signed))) if isinstance(f, Minifloat) else key
+        if isinstance(f, Minifloat):
+            largest = leading(m, code, f, "largest")
+        else:
+            largest = leading_significand(m, key, Const(0), "largest")
+        bits = significand_bits(f)
+        significand = largest.significand
+        if 0 < self.kept < bits:
+            rounded = Signal(self.kept + 1, name="largest_rounded")
+            m.d.comb += rounded.eq(
+                significand[bits - self.kept :] + significand[bits - self.kept - 1]
+            )
+            significand = rounded
+        total = largest.exponent + (bits - 1)
+        divisor: Value = Const(self.odd, self.divisor_bits[0])
+        if second is not None:
+            assert self.second is not None
+            divisor = Signal(self.divisor_bits[0], name="largest_divisor")
+            m.d.comb += divisor.eq(second.significand * self.odd)
+            total = total - second.exponent + _largest_shift(self.second)
+        # Never below zero, by the constants that were added.
+        exponent = Signal(len(total), name="quotient_exponent")
+        m.d.comb += exponent.eq(total)
+        dividend = Cat(Const(0, self._padding), significand)
+        if not self.divides:
+            return Division(dividend, Const(0, 0), Const(0, 0)), divisor, exponent
+        return divide.begin(dividend, *self.divisor_bits), divisor, exponent
+
+    def placed(self, m: Module, done: Division, exponent: Value) -> Normalised:
+        """The quotient at its place in the scale's format."""
+        bits = significand_bits(self.source)
+        lsb_exponent = self.source.lsb_exponent - (bits - 1) - self.power - self._padding - 1
+        if 0 < self.kept < bits:
+            lsb_exponent += bits - self.kept
+        if self.second is not None:
+            lsb_exponent -= self.second.lsb_exponent + _largest_shift(self.second)
+        number = Shifted(done.with_rest, exponent, lsb_exponent)
+        return normalise(m, number, self.scale, self.rounding, "scale")
+
+    def code(self, m: Module, placed: Normalised) -> Signal:
+        """The scale's code: never zero's."""
+        rounded = to_code(m, placed, self.scale, self.rounding, SATURATE, "scale")
+        code = Signal(self.scale.bits, name="scale_code_not_zero")
+        m.d.comb += code.eq(Mux(rounded.any(), rounded, int(self.scale.zero)))
+        return code
+
+    def element_divisor(self, m: Module, code: Value, second: Leading | None) -> Leading:
+        """Block scale times tensor scale."""
+        found = leading(m, code, self.scale, "scale_value")
+        if second is None:
+            return found
+        bits = self.element_divisor_bits
+        product = Signal(bits, name="scales_product")
+        divisor = Signal(bits, name="scales")
+        total = found.exponent + second.exponent + product[-1]
+        exponent = Signal(total.shape(), name="scales_exponent")
+        m.d.comb += [
+            product.eq(found.significand * second.significand),
+            divisor.eq(Mux(product[-1], product, product << 1)),
+            exponent.eq(total),
+        ]
+        return Leading(divisor, exponent)
+
+
+def require_fine_scale(rule: str, element: Scalar, scale: Scalar, second: Scalar | None) -> None:
+    """InputError unless ``fine_scale`` knows the rule and the formats."""
+    rule_called(rule)
+    if rule not in RULES:
+        raise InputError(
+            f"scale_rule={rule!r} needs more than a block's largest magnitude, and has no "
+            f"hardware: use one of {', '.join(RULES)}"
+        )
+    for name, found in (("block", scale), ("tensor", second)):
+        if found is not None and not (isinstance(found, Minifloat) and found.exponent_bits):
+            raise InputError(
+                f"no hardware quantizes with a scale of the {name} in {found}: use a "
+                "floating-point format, such as ue4m3, e8m0 or fp32"
+            )
+    if not isinstance(element, Integer | Minifloat):
+        raise InputError(f"{element} cannot be rounded to in hardware: use int4 or e2m1, say")
+    if not element.max > 0:
+        raise InputError(f"elements of {element} are never above zero: use a wider format")
+
+
+def fine_scale(
+    source: Scalar, element: Scalar, scale: Scalar, second: Scalar | None, rule: str
+) -> FineScale:
+    """The rule called ``rule`` for blocks of ``source`` numbers; see ``require_fine_scale``."""
+    require_fine_scale(rule, element, scale, second)
+    assert isinstance(scale, Minifloat) and (second is None or isinstance(second, Minifloat))
+    odd, power, kept, found = 1, largest_power(element), 0, rule_called(rule)
+    if rule in _BY_LARGEST:
+        numerator, denominator = float(element.symmetric_max).as_integer_ratio()
+        power = (numerator & -numerator).bit_length() - denominator.bit_length()
+        odd = numerator >> ((numerator & -numerator).bit_length() - 1)
+    if rule == "even":
+        # Bits of the largest element: from its leading one to its step.
+        step = element.max - float(element.quantize(np.nextafter(element.max, 0), "down"))
+        kept = largest_power(element) - (frexp(step)[1] - 1) + 1
+    wanted = found.wanted(np.array([[source.smallest]]), element)
+    clipped = np.clip(wanted, scale.smallest, scale.max)
+    return FineScale(
+        source=source,
+        scale=scale,
+        second=second,
+        odd=odd,
+        power=power,
+        kept=kept,
+        rounding=found.rounding,
+        smallest=float(scale.quantize(clipped, found.rounding)[0]),
+    )
+
+
+@dataclass(frozen=True)
+class Quotients:
+    """How numbers are divided by their scale, to become elements.
+
+    ``where`` places a number beside the scale's leading bit: in fixed point, down to where the
+    quotient's last bit needs it, or as an exponent of the quotient, whose dividend then has
+    ``padding`` zeros below. ``leading_ones``: the number's leading one has to be found first.
+    """
+
+    where: Alignment
+    element: Scalar
+    divisor_bits: int
+    leading_ones: bool
+    padding: int
+    guard: int
+
+    @property
+    def divisions(self) -> int:
+        """Steps of the division."""
+        bits = self.where.window if self.where.fixed else self.where.significand_bits
+        return divide.steps_of(bits + self.padding, self.divisor_bits)
+
+    @property
+    def steps(self) -> int:
+        """Places for registers: leading ones, distance, align, division."""
+        return 3 + self.divisions
+
+    def begun(self, significand: Value) -> Division:
+        """The division of a significand that stands at its place."""
+        dividend = Cat(Const(0, self.padding), significand)
+        return divide.begin(dividend, self.divisor_bits, self.divisor_bits)
+
+    @property
+    def lsb_exponent(self) -> int:
+        """Of a quotient with its bit for the rest, without the shift of one that has it."""
+        if self.where.fixed:
+            return self.element.lsb_exponent - self.guard - 1
+        lowest = self.where.top - self.where.furthest - (self.where.significand_bits - 1)
+        return lowest + self.divisor_bits - 1 - self.padding - 1
+
+
+def quotients(scale: FineScale, element: Scalar, rounding: str) -> Quotients:
+    """For ``source`` numbers of ``scale`` that become elements, rounded so."""
+    source, bits, divisor_bits = (
+        scale.source,
+        significand_bits(scale.source),
+        scale.element_divisor_bits,
+    )
+    highest_bit = bits - 1 + source.lsb_exponent  # of a significand that is not shifted
+    # A quotient is less than a factor of two below its number over the scale's leading bit: what
+    # is clamped to this place is too large for any element.
+    top = frexp(max(element.max, -element.min))[1] + 1
+    guard = {NEAREST_EVEN: 1, NEAREST_AWAY: 1, STOCHASTIC: RANDOM_BITS}.get(rounding, 0)
+    has_binades = isinstance(element, Minifloat) and element.exponent_bits > 0
+    span = top - element.lsb_exponent + 1
+    fixed = not has_binades or span <= _FIXED_STEPS
+    smallest = frexp(scale.smallest)[1] - 1
+    close = scale.second is not None or highest_bit - smallest > top
+    padding = 0 if fixed else max(0, element.precision + max(guard, 1) + divisor_bits - bits)
+    below = guard + divisor_bits - 1 if fixed else guard + 2
+    where = Alignment(
+        element=element,
+        significand_bits=bits,
+        top=top,
+        largest_exponent=top,
+        base=top - highest_bit + scale.element_divisor_exponent,
+        furthest=span + below,
+        guard=below,
+        sticky=rounding not in (TOWARD_ZERO, NEAREST_AWAY, STOCHASTIC),
+        fixed=fixed,
+        clamped=True,
+    )
+    return Quotients(
+        where=where,
+        element=element,
+        divisor_bits=divisor_bits,
+        leading_ones=_has_leading_zeros(source) and (close or not fixed),
+        padding=padding,
+        guard=guard,
+    )

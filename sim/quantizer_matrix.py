@@ -1,0 +1,48 @@
+"""Quantizers to every named block format, from the usual floating-point formats, by every rule."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from hwgen.arithmetic.power_scale import RULES
+from hwgen.formats.block import NAMED
+from hwgen.formats.block_encode import NONFINITE
+from hwgen.formats.rounding import MODES
+from hwgen.spec import Quantizer
+
+SOURCES = ("fp32", "bf16", "fp16")
+
+
+def full_matrix(block_size: int | None = None, sources: Sequence[str] = SOURCES) -> list[Quantizer]:
+    """Each named format from each source by each scale rule. Roundings, what becomes of NaN and
+    infinities, and where a tensor's scale comes from take turns.
+
+    ``block_size``: of all blocks, in place of the formats' own: the arithmetic is the same and
+    simulations are shorter. InputError if micro-exponents do not divide it.
+    """
+    found = []
+    for row, named in enumerate(NAMED.values()):
+        b = named if block_size is None else replace(named, block_size=block_size)
+        for column, source in enumerate(sources):
+            for place, rule in enumerate(RULES):
+                turn = row + 2 * column + place
+                found.append(
+                    Quantizer(
+                        a=source,
+                        b=b,
+                        scale_rule=rule,
+                        rounding=MODES[turn % len(MODES)],
+                        nonfinite=NONFINITE[turn // len(MODES) % 2],
+                        tensor_scale=("port", "one")[turn % 2] if b.tensor_scale else None,
+                        stages=1 + turn % 9,
+                    )
+                )
+    return found
+
+
+def short_matrix(block_size: int | None = None) -> list[Quantizer]:
+    """Each named format once: sources, rules and the rest take turns."""
+    specs = full_matrix(block_size)
+    each = len(specs) // len(NAMED)
+    return [specs[row * each + row * 7 % each] for row in range(len(NAMED))]
