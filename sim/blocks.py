@@ -106,10 +106,9 @@ def _unit_exponent(a: Blocks, b: Blocks, bits: int) -> int:
     factor = size * _largest_fraction(a.scale_format) * _largest_fraction(b.scale_format)
     low, high = min(products) * factor, max(products) * factor
     exponent = -(2**11)
-    while (
-        blocks * math.ceil(high / Fraction(2) ** exponent) >= 2 ** (bits - 1)
-        or blocks * math.floor(low / Fraction(2) ** exponent) < -(2 ** (bits - 1))
-    ):
+    while blocks * math.ceil(high / Fraction(2) ** exponent) >= 2 ** (
+        bits - 1
+    ) or blocks * math.floor(low / Fraction(2) ** exponent) < -(2 ** (bits - 1)):
         exponent += 1
     return exponent
 
@@ -118,9 +117,7 @@ def _largest_fraction(f: Scalar) -> Fraction:
     """The largest that a scale is over the power of two of its binade."""
     values = f.finite_values()
     exponents = scale_exponents(f, f.encode(values))
-    return max(
-        Fraction(v) / Fraction(2) ** int(e) for v, e in zip(values, exponents, strict=True)
-    )
+    return max(Fraction(v) / Fraction(2) ** int(e) for v, e in zip(values, exponents, strict=True))
 
 
 def _terms(a: Blocks, b: Blocks) -> ExactArray:

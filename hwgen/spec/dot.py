@@ -263,7 +263,9 @@ class DotProduct(Spec):
             *(
                 ()
                 if c is None
-                else (f"  c            {c.min:g} to {c.max:g} in steps of 2^{c.lsb_exponent} and up",)
+                else (
+                    f"  c            {c.min:g} to {c.max:g} in steps of 2^{c.lsb_exponent} and up",
+                )
             ),
             f"  product      {self.product_width} bits signed, {low} to {high} in units of "
             f"2^{self.product_lsb_exponent}",

@@ -166,7 +166,9 @@ class BlockDotUnit(Unit):
                 left: Value = Const(0)
                 for name, f in (("a", spec.a), ("b", spec.b)):
                     if f.micro_bits:
-                        micro = live[f"{name}_micro"].word_select(lane // f.micro_block, f.micro_bits)
+                        micro = live[f"{name}_micro"].word_select(
+                            lane // f.micro_block, f.micro_bits
+                        )
                         left = left + ~micro
                 width = len(term) + spec.largest_micro_shift
                 shifted = Signal(signed(width), name=f"block_{j}_micro_{i}")
@@ -238,19 +240,22 @@ class BlockDotUnit(Unit):
             sign = Mux(infinity, special.negative_infinity, sign)
         flags = (sign, nan, infinity)
         lsb_exponent = spec.lsb_exponent + spec.scale_lsb_exponent
+        output = spec.output
         if spec.alignment == ALIGNED:
-            number = Shifted(magnitude, live["largest"], lsb_exponent + spec.window_drop, *flags)
+            lsb_exponent += spec.window_drop
+            found = Shifted(magnitude, live["largest"], lsb_exponent, *flags)
+            placed_sum = normalise(m, found, output, spec.rounding, "placed")
         elif spec.alignment == ALONE:
-            number = Shifted(magnitude, live["shifts"][0], lsb_exponent, *flags)
-        elif spec.rounds_to_float:
-            number = self._leading(m, magnitude, live)
-            normal = dataclasses.replace(number, sign=sign, nan=nan, infinity=infinity)
-            in_place = place_normal(m, normal, spec.output, spec.rounding, "placed")
-            return {**passed(live, "random_bits"), "placed": in_place}
+            found = Shifted(magnitude, live["shifts"][0], lsb_exponent, *flags)
+            placed_sum = normalise(m, found, output, spec.rounding, "placed")
+        elif isinstance(output, Minifloat) and spec.rounds_to_float:
+            leading = self._leading(m, magnitude, live)
+            leading = dataclasses.replace(leading, sign=sign, nan=nan, infinity=infinity)
+            placed_sum = place_normal(m, leading, output, spec.rounding, "placed")
         else:
-            number = FixedPoint(magnitude, lsb_exponent, *flags)
-        in_place = normalise(m, number, spec.output, spec.rounding, "placed")
-        return {**passed(live, "random_bits"), "placed": in_place}
+            fixed = FixedPoint(magnitude, lsb_exponent, *flags)
+            placed_sum = normalise(m, fixed, output, spec.rounding, "placed")
+        return {**passed(live, "random_bits"), "placed": placed_sum}
 
     def _leading(self, m: Module, magnitude: Value, live: Live) -> Normal:
         """The bits of a sum of several blocks that its rounding needs."""

@@ -153,7 +153,9 @@ class DotProductUnit(Unit):
         terms = list(products)
         if spec.addend is not None:
             # An addend is its product with one.
-            addend = multiply(m, live["c"], Operand(Const(1, 1)), spec.addend, Integer(1, False), "c")
+            addend = multiply(
+                m, live["c"], Operand(Const(1, 1)), spec.addend, Integer(1, False), "c"
+            )
             terms.append(addend)
             found["addend"] = dataclasses.replace(addend, special=None)
         special = any_special([p.special for p in terms if p.special is not None])

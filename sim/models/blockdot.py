@@ -22,11 +22,11 @@ def expected(spec: BlockDot, inputs: Patterns) -> Patterns:
     random = inputs["random_bits"][:, 0] if spec.rounding == STOCHASTIC else None
     nan = None if spec.output.has_nan else 0.0
     accumulator = spec.accumulator
-    aligned = isinstance(accumulator, Aligned)
-    numbers = aligned_block_dot(a, b, accumulator) if aligned else block_dot(a, b)
-    code = round_to(
-        numbers, spec.output, spec.rounding, spec.overflow, random_bits=random, nan=nan
-    )
+    if isinstance(accumulator, Aligned):
+        numbers = aligned_block_dot(a, b, accumulator)
+    else:
+        numbers = block_dot(a, b)
+    code = round_to(numbers, spec.output, spec.rounding, spec.overflow, random_bits=random, nan=nan)
     return {"result": code[:, None]}
 
 

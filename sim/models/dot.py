@@ -61,7 +61,8 @@ def directed(spec: DotProduct) -> Patterns:
     a_codes, b_codes = extreme_codes(spec.a), extreme_codes(spec.b)
     pairs = [(x, y) for x in a_codes for y in b_codes]
     zero_a, zero_b = spec.a.encode(0.0), spec.b.encode(0.0)
-    a_rows, b_rows, c_rows, clears = [], [], [], []
+    a_rows, b_rows, clears = [], [], []
+    c_rows: list[list[int]] = []
     # Every kind of addend with every kind of product; at the bounds the largest with the largest.
     c_codes = [0] if spec.addend is None else extreme_codes(spec.addend)
 

@@ -108,7 +108,7 @@ def what_is_left_out_elsewhere():
         )
     lanes = DotProduct(a="int4", b="int4", lanes=7)
     x, y = np.arange(-8, -1), np.array([1, -2, 3, -4, 5, -6, 7])
-    inputs = {"clear": np.array([1]), "a": x[None] & 15, "b": y[None] & 15}
+    inputs = {"clear": np.array([[1]]), "a": x[None] & 15, "b": y[None] & 15}
     return [*cases, (lanes, inputs, {"accumulator": [int(x @ y)]})]
 
 
@@ -123,7 +123,7 @@ def the_scale_of_fp8_blocks():
 
 
 def a_reciprocal_is_no_division():
-    """NVFP4 codes: by default x·(1/(g·s)) in float32 steps, as torchao has them; ``float32`` divides.
+    """NVFP4 codes: by default x·(1/(g·s)) in float32 steps, like torchao; ``float32`` divides.
     The two differ at ties, and only there. A unit has the sum of either's codes right."""
     nvfp4 = parse("nvfp4")
     tensor_scale = np.float32(0.0123)
