@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from amaranth.hdl import Cat
+from amaranth.hdl import Cat, Const
 from fractions_oracle import floor_log2, minifloat_value, whole
 
 import hwgen.units.blockdot
@@ -141,7 +141,7 @@ def test_faults_in_bringing_blocks_together_are_found(monkeypatch):
         return significand & ~int(kept == restless.spec.kept_bits), zeros
 
     def without_sign(m, term, *rest):
-        return moved_right(m, Cat(term), *rest)
+        return moved_right(m, Cat(term, Const(0, 1)), *rest)
 
     monkeypatch.setattr(hwgen.units.blockdot, "leading_bits", without_rest)
     monkeypatch.setattr(hwgen.units.blockdot, "moved_right", without_sign)
