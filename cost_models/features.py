@@ -26,7 +26,8 @@ def covers(spec: Spec) -> bool:
         and not f.has_nan
         for f in (spec.a, spec.b)
     )
-    return plain and spec.output is None and spec.stages == spec.usual_stages
+    alone = spec.output is None and spec.addend is None
+    return plain and alone and spec.stages == spec.usual_stages
 
 
 def significand_bits(number_format: Scalar) -> int:

@@ -223,7 +223,12 @@ _SPEC_OPTIONS: dict[str, tuple[Callable[[str], Any], str, str]] = {
     "bits": (_whole, "N", "bits of the sum that comes in"),
     "lsb_exponent": (_whole, "N", "that sum counts units of 2^N"),
     "scale": (str, "FORMAT", "format of the scale that it is multiplied by"),
-    "accumulator": (str, "KIND", "exact, fixed:W, fixed:W:F, or a format such as fp32"),
+    "addend": (str, "FORMAT", "format of a number c that each dot product adds"),
+    "accumulator": (
+        str,
+        "KIND",
+        "exact, fixed:W, fixed:W:F, or a format such as fp32; of blocks exact or aligned:W",
+    ),
     "output": (str, "FORMAT", "format that results are rounded to"),
     "offset": (_whole, "L", "L-Mul adds 2^-L to the mantissas"),
     "rounding": (str, "MODE", "how results round, such as nearest_even"),

@@ -7,15 +7,19 @@ the result is correctly rounded and no order of blocks or lanes matters.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
 
+from hwgen.accumulator import Aligned
 from hwgen.errors import InputError
 from hwgen.formats import Scalar
 from sim import exact
 from sim.exact import ExactArray, decode, from_values, multiply, total
+from sim.rounding import round_to_multiples
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -55,17 +59,76 @@ def block_dot(a: Blocks, b: Blocks) -> ExactArray:
     follow IEEE 754 (an infinite sum times a zero scale is NaN). InputError for blocks of
     different number or size.
     """
+    result = total(_terms(a, b))
+    for operand in (a, b):
+        if operand.tensor_scale is not None:
+            result = multiply(result, from_values(operand.tensor_scale))
+    return result
+
+
+def aligned_block_dot(a: Blocks, b: Blocks, accumulator: Aligned) -> ExactArray:
+    """The sum of ``block_dot``, without tensor scales, as ``hwgen.accumulator.Aligned`` says.
+
+    What is infinite or NaN is as for ``block_dot``.
+    """
+    terms = _terms(a, b)
+    exponents = scale_exponents(a.scale_format, a.scales) + scale_exponents(
+        b.scale_format, b.scales
+    )
+    reference = exponents.max(axis=-1)
+    unit = _unit_exponent(a, b, accumulator.bits)
+    relative = exact.scale(terms, -np.broadcast_to(reference[..., None], terms.shape))
+    multiples = round_to_multiples(relative, unit, accumulator.rounding).sum(axis=-1)
+    special = total(terms).special
+    whole = np.where(special == 0, multiples, 0).astype(object)
+    return exact.scale(ExactArray(whole, unit, special), reference)
+
+
+def scale_exponents(f: Scalar, codes: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """The exponents of scales' binades; what lies below the lowest one has its exponent. Of NaN
+    it does not matter."""
+    values = np.nan_to_num(f.decode(codes))
+    lowest = f.lsb_exponent + f.precision - 1
+    # The exponent that frexp has for zero is another.
+    found = np.where(values > 0, np.frexp(values)[1].astype(np.int64) - 1, lowest)
+    return np.maximum(found, lowest)
+
+
+def _unit_exponent(a: Blocks, b: Blocks, bits: int) -> int:
+    """The exponent of the smallest unit in which ``bits`` bits hold the largest sums of all
+    blocks, each of them rounded away from zero."""
+    blocks, size = np.shape(a.elements)[-2:]
+    products = [
+        Fraction(x) * Fraction(y)
+        for x in (a.element_format.min, a.element_format.max)
+        for y in (b.element_format.min, b.element_format.max)
+    ]
+    factor = size * _largest_fraction(a.scale_format) * _largest_fraction(b.scale_format)
+    low, high = min(products) * factor, max(products) * factor
+    exponent = -(2**11)
+    while blocks * math.ceil(high / Fraction(2) ** exponent) >= 2 ** (
+        bits - 1
+    ) or blocks * math.floor(low / Fraction(2) ** exponent) < -(2 ** (bits - 1)):
+        exponent += 1
+    return exponent
+
+
+def _largest_fraction(f: Scalar) -> Fraction:
+    """The largest that a scale is over the power of two of its binade."""
+    values = f.finite_values()
+    exponents = scale_exponents(f, f.encode(values))
+    return max(Fraction(v) / Fraction(2) ** int(e) for v, e in zip(values, exponents, strict=True))
+
+
+def _terms(a: Blocks, b: Blocks) -> ExactArray:
+    """X_A·X_B·Σ P_A·P_B of each block."""
     if np.shape(a.elements)[-2:] != np.shape(b.elements)[-2:]:
         raise InputError(
             f"{np.shape(a.elements)[-2:]} and {np.shape(b.elements)[-2:]} blocks and elements a "
             "block: both operands have the same"
         )
     scales = multiply(decode(a.scale_format, a.scales), decode(b.scale_format, b.scales))
-    result = total(multiply(_element_dot(a, b), scales))
-    for operand in (a, b):
-        if operand.tensor_scale is not None:
-            result = multiply(result, from_values(operand.tensor_scale))
-    return result
+    return multiply(_element_dot(a, b), scales)
 
 
 def _element_dot(a: Blocks, b: Blocks) -> ExactArray:

@@ -90,15 +90,17 @@ def check(cases: Sequence[Case]) -> list[list[Wrong]]:
     table = _simulate(_verilog(cases), max(case.input_bits for case in cases), sum(words))
     columns = np.split(table, np.cumsum(words)[:-1], axis=1)
     found: dict[int, list[Wrong]] = {id(case): [] for case in cases}
+    patterns: Patterns = {}
     expected: Patterns = {}
     last: Case | None = None
     for (case, port), got in zip(outputs, columns, strict=True):
         if case is not last:
-            last, expected = case, models.of(case.spec).expected(case.spec, _patterns(case))
+            last, patterns = case, _patterns(case)
+            expected = models.of(case.spec).expected(case.spec, patterns)
         got = got[: 1 << case.input_bits]
         wanted = _words(expected[port.name], port)
         for row in np.flatnonzero((got != wanted).any(axis=1)):
-            inputs = {name: int(v[row, 0]) for name, v in _patterns(case).items()}
+            inputs = {name: int(v[row, 0]) for name, v in patterns.items()}
             found[id(case)].append(Wrong(inputs, port.name, _whole(wanted[row]), _whole(got[row])))
     return [found[id(case)] for case in cases]
 

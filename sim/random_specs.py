@@ -57,8 +57,10 @@ def format_name(rng: np.random.Generator) -> str:
 def block_name(rng: np.random.Generator) -> str:
     """Small blocks of narrow elements with the scales that there are."""
     element = one_of(("int4", "e2m1", "e4m3fn", "e5m2ieee", "fixed8_6", "e0m3", "e3m2"))(rng)
-    scale = one_of(("e8m0", "e8m0", "ue4m3", "ue5m3", "ue4m3_fp32", "e8m0_bf16"))(rng)
-    return f"{element}_b{one_of(('2', '4', '5'))(rng)}_{scale}"
+    scale = one_of(("e8m0", "e8m0", "ue4m3", "ue5m3"))(rng)
+    micro = one_of(("", "", "_m2x1", "_m4x2"))(rng)
+    tensor_scale = one_of(("", "", "_fp32", "_bf16"))(rng)
+    return f"{element}_b{one_of(('2', '4', '5'))(rng)}_{scale}{micro}{tensor_scale}"
 
 
 def mode_names(rng: np.random.Generator) -> str:
@@ -71,10 +73,11 @@ def mode_names(rng: np.random.Generator) -> str:
 
 
 def accumulator_name(rng: np.random.Generator) -> str:
-    """Of each kind, with roundings."""
+    """Of each kind, with roundings; ``aligned`` ones are for blocks alone."""
     bits, fraction_bits = int(rng.integers(2, 40)), int(rng.integers(-4, 12))
     fixed = f"fixed:{bits}:{fraction_bits}" + one_of(("", ":wrap"))(rng)
-    usual = one_of((fixed, "exact", "fp32", "bf16", "fp16", "e4m3fn"))(rng)
+    aligned = f"aligned:{rng.integers(8, 80)}"
+    usual = one_of((fixed, aligned, "exact", "fp32", "bf16", "fp16", "e4m3fn"))(rng)
     return usual if usual == "exact" else usual + one_of(("", *(f":{m}" for m in MODES)))(rng)
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy.typing as npt
 
 from hwgen.errors import InputError
 from hwgen.pins import pins
 from hwgen.spec import Spec
+from sim import stimulus as stimuli
+from sim.stimulus import Stimulus
 from sim.verification import DEFAULT_VECTORS, driven, simulate, whole_stimulus
 
 TOP = "together"
@@ -34,13 +38,28 @@ def verify_together(
     specs: Sequence[Spec], *, vectors: int = DEFAULT_VECTORS, seed: int = 1
 ) -> Together:
     """As ``sim.verify``, of units side by side. InputError for two of the same name."""
+    return _run([(spec, whole_stimulus(spec, vectors, seed)) for spec in specs])
+
+
+def verify_inputs_together(cases: Sequence[tuple[Spec, Mapping[str, npt.ArrayLike]]]) -> Together:
+    """As ``sim.verify_inputs``, of units side by side. InputError as for ``verify_together``."""
+    return _run(
+        [
+            (spec, stimuli.concatenate(stimuli.given(inputs), stimuli.flush(spec)))
+            for spec, inputs in cases
+        ]
+    )
+
+
+def _run(cases: Sequence[tuple[Spec, Stimulus]]) -> Together:
+    specs = [spec for spec, _ in cases]
     if len({spec.name for spec in specs}) != len(specs):
         raise InputError("give each spec once: their modules' names must differ")
     inputs: dict[str, list[int]] = {}
     outputs: dict[str, list[int | None]] = {}
     lengths = {}
-    for index, spec in enumerate(specs):
-        given, wanted = driven(spec, whole_stimulus(spec, vectors, seed))
+    for index, (spec, stimulus) in enumerate(cases):
+        given, wanted = driven(spec, stimulus)
         lengths[spec.name] = len(given["enable"])
         inputs |= {f"u{index}_{name}": values for name, values in given.items()}
         outputs |= {f"u{index}_{name}": values for name, values in wanted.items()}

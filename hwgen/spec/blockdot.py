@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import gcd
 from typing import TYPE_CHECKING, ClassVar
 
+from hwgen.accumulator import Aligned, Exact, parse_alignment
 from hwgen.arithmetic.decode import require_decodable
 from hwgen.arithmetic.rounder import require_rounding
+from hwgen.arithmetic.together import shortest_gap
 from hwgen.errors import InputError
-from hwgen.formats import BlockFormat, Scalar, parse
-from hwgen.formats.rounding import NEAREST_EVEN
+from hwgen.formats import BlockFormat, Minifloat, Scalar, parse
+from hwgen.formats.rounding import NEAREST_EVEN, RANDOM_BITS, STOCHASTIC
 from hwgen.formats.widths import product_range, signed_width
 from hwgen.spec.base import (
     Port,
@@ -27,6 +31,10 @@ if TYPE_CHECKING:
 MAX_BLOCKS = 16
 MAX_LANES = 256
 
+#: How blocks' sums come together: a block alone; each at its place in fixed point; with long
+#: gaps between them shortened; shifted right to the largest.
+ALONE, FIXED_POINT, SHORTENED, ALIGNED = "alone", "fixed_point", "shortened", "aligned"
+
 
 @dataclass(frozen=True, kw_only=True)
 class BlockDot(Spec):
@@ -36,10 +44,11 @@ class BlockDot(Spec):
     exact up to the one rounding, so that the order of lanes and blocks does not matter (OCP MX
     1.0, DotGeneral, leaves that open). A NaN scale makes the result NaN; infinities and NaN of
     elements follow IEEE 754. ``overflow``: by default infinity if the output has one. A tensor
-    scale (NVFP4) is not in the unit: the result counts products of the tensors' scales.
+    scale (NVFP4) is not in the unit: the result counts products of the tensors' scales. Shared
+    micro-exponents (``mx9``) come in beside the scales.
 
-    Several blocks are aligned in fixed point as wide as their scales can lie apart: exact,
-    and large for E8M0.
+    ``accumulator``: ``exact``, or ``aligned:W``, which sums several blocks in W bits and loses
+    what does not fit below (see ``hwgen.accumulator.Aligned``); ``output`` is that sum, rounded.
     """
 
     unit: ClassVar[str] = "blockdot"
@@ -47,6 +56,7 @@ class BlockDot(Spec):
     a: BlockFormat
     b: BlockFormat
     blocks: int = 1
+    accumulator: Exact | Aligned = field(default=Exact())
     output: Scalar
     rounding: str = NEAREST_EVEN
     overflow: str = ""
@@ -61,6 +71,7 @@ class BlockDot(Spec):
             a: str | BlockFormat,
             b: str | BlockFormat,
             blocks: int = 1,
+            accumulator: str | Exact | Aligned = "exact",
             output: str | Scalar,
             rounding: str = NEAREST_EVEN,
             overflow: str = "",
@@ -89,9 +100,25 @@ class BlockDot(Spec):
             object.__setattr__(self, "overflow", output.usual_overflow)
         require_rounding(output, self.rounding, self.overflow)
         require_mapping(self.mapping)
+        object.__setattr__(self, "accumulator", parse_alignment(self.accumulator))
+        self._require_window()
         if self.stages == 0:
             object.__setattr__(self, "stages", self.usual_stages)
         require_int("stages", self.stages, 1, self._most_stages)
+
+    def _require_window(self) -> None:
+        """Two bits are left of each block's largest sum; no wider than what loses nothing."""
+        if not isinstance(self.accumulator, Aligned):
+            return
+        low, high = self.block_range
+        farthest = self.largest_shift if self.blocks > 1 else 0
+        widest = signed_width(self.blocks * (low << farthest), self.blocks * (high << farthest))
+        narrowest = _window_width(self.blocks, self.block_range, signed_width(low, high) - 3)
+        if not narrowest <= self.accumulator.bits <= widest:
+            raise InputError(
+                f"accumulator={self.accumulator}: for {self.blocks} blocks of {self.a} x {self.b} "
+                f"use {narrowest} to {widest} bits, or exact"
+            )
 
     @property
     def lanes(self) -> int:
@@ -100,36 +127,108 @@ class BlockDot(Spec):
 
     @property
     def usual_stages(self) -> int:
-        """Operands, products, their sum, scaling, normalising, rounding."""
-        return 6
+        """Operands, products, their sum, scaling, normalising, rounding; two more for several
+        blocks."""
+        return 6 if self.alignment == ALONE else 8
 
     @property
     def _most_stages(self) -> int:
         levels = (self.a.block_size - 1).bit_length() + (self.blocks - 1).bit_length()
-        return 6 + levels + (self.blocks > 1) + 1
+        return 7 + levels + (self.alignment != ALONE) + (self.micro_group > 0)
+
+    @property
+    def largest_micro_shift(self) -> int:
+        """The largest sum of a micro-exponent of a and one of b."""
+        return sum((1 << f.micro_bits) - 1 for f in (self.a, self.b))
+
+    @property
+    def micro_group(self) -> int:
+        """Lanes whose products are summed before micro-exponents shift them: neighbours share
+        theirs. 0 without micro-exponents."""
+        shared = gcd(*(f.micro_block for f in (self.a, self.b)))
+        return shared & -shared
 
     @property
     def lsb_exponent(self) -> int:
         """Elements' sums count units of 2**lsb_exponent, times the scales."""
-        return self.a.element.lsb_exponent + self.b.element.lsb_exponent
+        steps = self.a.element.lsb_exponent + self.b.element.lsb_exponent
+        return steps - self.largest_micro_shift
 
     @property
     def scale_lsb_exponent(self) -> int:
         """Products of scales count units of 2**scale_lsb_exponent."""
         return self.a.scale.lsb_exponent + self.b.scale.lsb_exponent
 
+    @cached_property
+    def product_range(self) -> tuple[int, int]:
+        """Smallest and largest product of elements without micro-exponents, in their steps."""
+        return product_range(self.a.element, self.b.element)
+
     def width_of_sum(self, products: int) -> int:
-        """Bits of a signed sum of ``products`` products of elements."""
-        low, high = product_range(self.a.element, self.b.element)
+        """Bits of a signed sum of ``products`` products of elements without micro-exponents."""
+        low, high = self.product_range
         return signed_width(low * products, high * products)
+
+    @property
+    def block_range(self) -> tuple[int, int]:
+        """Smallest and largest sum of a block in units of 2**lsb_exponent, times the significands
+        of its scales."""
+        factor = (self.a.block_size << self.largest_micro_shift) * largest_significand(self.a.scale)
+        low, high = (bound * factor for bound in self.product_range)
+        significand = largest_significand(self.b.scale)
+        return low * significand, high * significand
+
+    @property
+    def largest_shift(self) -> int:
+        """The farthest that scales shift a block's sum."""
+        return sum(_largest_shift(f.scale) for f in (self.a, self.b))
+
+    @property
+    def alignment(self) -> str:
+        """How blocks' sums come together: what is exact is as narrow as it can be."""
+        if isinstance(self.accumulator, Aligned):
+            return ALIGNED
+        if self.blocks == 1:
+            return ALONE
+        spread = (self.blocks - 1) * self.gap
+        return SHORTENED if self.rounds_to_float and spread < self.largest_shift else FIXED_POINT
+
+    @property
+    def rounds_to_float(self) -> bool:
+        """The output has an exponent."""
+        return isinstance(self.output, Minifloat) and self.output.exponent_bits > 0
+
+    @property
+    def kept_bits(self) -> int:
+        """Leading bits of a sum that its rounding looks at one by one."""
+        return self.output.precision + (RANDOM_BITS if self.rounding == STOCHASTIC else 1)
+
+    @property
+    def gap(self) -> int:
+        """What is left of long gaps between the shifts of two blocks."""
+        largest = max(map(abs, self.block_range))
+        return shortest_gap(self.blocks, largest, self.kept_bits - 1)
+
+    @cached_property
+    def window_drop(self) -> int:
+        """An aligned accumulator counts units of 2**window_drop of those of ``block_range``."""
+        assert isinstance(self.accumulator, Aligned)
+        bits, drop = self.accumulator.bits, -self.accumulator.bits
+        # From below, as rounding can ask for one bit more than the width of the sum.
+        while _window_width(self.blocks, self.block_range, drop) > bits:
+            drop += 1
+        return drop
+
+    @property
+    def window_term_width(self) -> int:
+        """Bits of each block's sum in an aligned accumulator."""
+        return _window_width(1, self.block_range, self.window_drop)
 
     @property
     def inputs(self) -> tuple[Port, ...]:
         return (
-            code_port("a", self.a.element, self.lanes),
-            code_port("a_scale", self.a.scale, self.blocks),
-            code_port("b", self.b.element, self.lanes),
-            code_port("b_scale", self.b.scale, self.blocks),
+            *_operand_ports("a", self.a, self.blocks),
+            *_operand_ports("b", self.b, self.blocks),
             *random_bits_port(self.rounding),
         )
 
@@ -143,7 +242,10 @@ class BlockDot(Spec):
 
     @property
     def name(self) -> str:
-        parts = [self.unit, f"{self.a}", f"{self.b}", f"blocks{self.blocks}", f"to_{self.output}"]
+        parts = [self.unit, f"{self.a}", f"{self.b}", f"blocks{self.blocks}"]
+        if isinstance(self.accumulator, Aligned):
+            parts.append(str(self.accumulator).replace(":", "_"))
+        parts.append(f"to_{self.output}")
         parts += [self.rounding, self.overflow, f"stages{self.stages}", self.mapping]
         return "_".join(parts)
 
@@ -152,11 +254,25 @@ class BlockDot(Spec):
         return (
             f"Block-scaled dot product, {self.a} x {self.b}, {self.blocks} x {self.a.block_size} "
             "elements:",
-            "  result <- sum over blocks of a_scale * b_scale * sum of a[i] * b[i],",
-            f"            exact, then rounded once to {self.output}: rounding {self.rounding}, "
+            "  result <- sum over blocks of a_scale * b_scale * sum of a[i] * b[i]"
+            + (" / 2^micro-exponents" if self.micro_group else "")
+            + ",",
+            *self._sum_description,
+            f"            then rounded once to {self.output}: rounding {self.rounding}, "
             f"overflow {self.overflow}",
             "  NaN scales make NaN; infinities and NaN of elements follow IEEE 754",
             f"  mapping {self.mapping}",
+        )
+
+    @property
+    def _sum_description(self) -> tuple[str, ...]:
+        if not isinstance(self.accumulator, Aligned):
+            return ("            exact,",)
+        unit = self.lsb_exponent + self.scale_lsb_exponent + self.window_drop
+        return (
+            f"            each block rounded ({self.accumulator.rounding}) to a multiple of "
+            f"2^({unit} + the largest shift of a block",
+            f"            by its scales' exponents), summed in {self.accumulator.bits} bits,",
         )
 
     def component(self) -> BlockDotUnit:
@@ -174,10 +290,38 @@ def _require_block(name: str, number_format: object) -> BlockFormat:
         )
     require_decodable(name, f.element)
     require_decodable(name, f.scale)
-    if f.micro_bits:
-        raise InputError(
-            f"{name}={f}: no unit takes shared micro-exponents yet: use another block format"
-        )
     if f.scale.signed or f.scale.has_infinity:
         raise InputError(f"{name}={f}: scales have no sign and no infinity, such as e8m0 or ue4m3")
     return f
+
+
+def largest_significand(scale: Scalar) -> int:
+    """Of a decoded scale, before its shift."""
+    steps = int(scale.max * 2.0**-scale.lsb_exponent)
+    return min(steps, (1 << scale.precision) - 1)
+
+
+def _largest_shift(scale: Scalar) -> int:
+    """Of a decoded scale that is a number."""
+    steps = int(scale.max * 2.0**-scale.lsb_exponent)
+    return max(steps.bit_length() - scale.precision, 0)
+
+
+def _window_width(blocks: int, block_range: tuple[int, int], drop: int) -> int:
+    """Bits for any sum of that many blocks, each rounded either way to a multiple of 2**drop."""
+    low, high = block_range
+    if drop <= 0:
+        return signed_width(blocks * (low << -drop), blocks * (high << -drop))
+    return signed_width(blocks * (low >> drop), -blocks * (-high >> drop))
+
+
+def _operand_ports(name: str, f: BlockFormat, blocks: int) -> tuple[Port, ...]:
+    micro: tuple[Port, ...] = ()
+    if f.micro_bits:
+        meaning = f"micro-exponents: of {f.micro_block} elements each, shifted right by so much"
+        micro = (Port(f"{name}_micro", f.micro_bits, meaning, blocks * f.micro_exponents),)
+    return (
+        code_port(name, f.element, blocks * f.block_size),
+        code_port(f"{name}_scale", f.scale, blocks),
+        *micro,
+    )

@@ -13,7 +13,7 @@ from hwgen.arithmetic.rounder import require_rounding
 from hwgen.errors import InputError
 from hwgen.formats import Scalar, parse
 from hwgen.formats.rounding import NEAREST_EVEN, STOCHASTIC
-from hwgen.formats.widths import product_range, signed_width
+from hwgen.formats.widths import product_range, signed_width, value_range
 from hwgen.spec.base import (
     Port,
     Spec,
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 MAX_LANES = 256
 MAX_PRODUCTS = 2**20
+#: Bits of a cycle's sum with an addend. All named formats stay below; formats of very different
+#: range, whose sum would mostly hold zeros, do not.
+MAX_SUM_BITS = 640
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +46,8 @@ class DotProduct(Spec):
     ``rounding`` and ``overflow`` (by default infinity if it has one, else its largest number);
     None for the accumulator as it is. ``stages``: registers from input to result, by default
     4 up to the accumulator, placed where they shorten the longest way. Format names are taken
-    as strings or as formats.
+    as strings or as formats. ``addend``: the format of one more number c that each valid cycle
+    adds, exact like the products; a float accumulator rounds their sum with c once.
 
     Infinities and NaN of the operands travel as flags that stay until ``clear``: ports of their
     own beside an accumulator as it is, codes of the output format where it has them. There NaN
@@ -56,6 +60,7 @@ class DotProduct(Spec):
     a: Scalar
     b: Scalar
     lanes: int
+    addend: Scalar | None = None
     max_products: int = 4096
     mapping: str = "lut"
     accumulator: Accumulator = field(default=Exact())
@@ -72,6 +77,7 @@ class DotProduct(Spec):
             a: str | Scalar,
             b: str | Scalar,
             lanes: int,
+            addend: str | Scalar | None = None,
             max_products: int = 4096,
             mapping: str = "lut",
             accumulator: str | Accumulator = "exact",
@@ -95,6 +101,7 @@ class DotProduct(Spec):
             f" (at least the {self.lanes} lanes of one cycle)",
         )
         require_mapping(self.mapping)
+        self._require_addend()
         object.__setattr__(self, "accumulator", parse_accumulator(self.accumulator))
         self._require_accumulator()
         self._require_output()
@@ -110,16 +117,30 @@ class DotProduct(Spec):
     @property
     def usual_stages(self) -> int:
         """In front of the products, behind them, behind their sum, and the accumulator; one more
-        for a float accumulator, and two for an output."""
+        for a float accumulator or an addend, and two for an output."""
         extra = int(isinstance(self.accumulator, Float)) + 2 * (self.output is not None)
-        return min(4 + extra, self._most_stages)
+        return min(4 + extra + (self.addend is not None), self._most_stages)
 
     @property
     def _most_stages(self) -> int:
-        """Operands, products, alignment, levels of the sum, the accumulator, outputs."""
+        """Operands, products, alignment, levels of the sum, the addend (aligned, added), the
+        accumulator, outputs."""
         levels = (self.lanes - 1).bit_length()
         steps = 4 + levels + (not isinstance(self.accumulator, Exact))
-        return steps + 1 + 2 * (self.output is not None)
+        return steps + 1 + 2 * (self.output is not None) + 2 * (self.addend is not None)
+
+    def _require_addend(self) -> None:
+        if self.addend is None:
+            return
+        addend = require_scalar("addend", parse(self.addend))
+        require_decodable("addend", addend)
+        object.__setattr__(self, "addend", addend)
+        if self.sum_width > MAX_SUM_BITS:
+            raise InputError(
+                f"addend={addend}: its sum with {self.lanes} products of {self.a} and {self.b} "
+                f"has {self.sum_width} bits, and up to {MAX_SUM_BITS} are taken: use an addend "
+                "nearer to the products' range"
+            )
 
     def _require_accumulator(self) -> None:
         accumulator = self.accumulator
@@ -130,8 +151,8 @@ class DotProduct(Spec):
                 raise InputError(f"accumulator={accumulator}: a format with exponent is needed")
             if self.has_special and not f.has_nan:
                 raise InputError(
-                    f"accumulator={accumulator} has no NaN, which {self.a} times {self.b} may be: "
-                    "use an accumulator format with NaN, such as fp32, or a fixed or exact one"
+                    f"accumulator={accumulator} has no NaN, which {self._terms} may be: use "
+                    " an accumulator format with NaN, such as fp32, or a fixed or exact one"
                 )
 
     def _require_output(self) -> None:
@@ -156,9 +177,15 @@ class DotProduct(Spec):
             raise InputError("only one of accumulator and output can round stochastically")
 
     @property
+    def _terms(self) -> str:
+        plus = "" if self.addend is None else f" plus {self.addend}"
+        return f"{self.a} times {self.b}{plus}"
+
+    @property
     def has_special(self) -> bool:
         """Some operand can be infinite or NaN."""
-        return any(f.has_nan or f.has_infinity for f in (self.a, self.b))
+        operands = (self.a, self.b, self.addend)
+        return any(f is not None and (f.has_nan or f.has_infinity) for f in operands)
 
     @property
     def _accumulator_rounding(self) -> str:
@@ -177,6 +204,13 @@ class DotProduct(Spec):
     @property
     def lsb_exponent(self) -> int:
         """Sums count units of 2**lsb_exponent."""
+        if self.addend is None:
+            return self.product_lsb_exponent
+        return min(self.product_lsb_exponent, self.addend.lsb_exponent)
+
+    @property
+    def product_lsb_exponent(self) -> int:
+        """Products count units of 2**product_lsb_exponent."""
         return self.a.lsb_exponent + self.b.lsb_exponent
 
     @property
@@ -194,6 +228,7 @@ class DotProduct(Spec):
             Port("clear", 1, "the accumulator restarts with this cycle's sum"),
             code_port("a", self.a, self.lanes),
             code_port("b", self.b, self.lanes),
+            *(() if self.addend is None else (code_port("c", self.addend),)),
             *random_bits_port(STOCHASTIC if self.is_stochastic else NEAREST_EVEN),
         )
 
@@ -214,19 +249,27 @@ class DotProduct(Spec):
     @property
     def description(self) -> tuple[str, ...]:
         low, high = self.product_range
+        c, plus = self.addend, "" if self.addend is None else " + c"
         return (
             f"Dot product of {self.lanes} lanes, {self.a} x {self.b}, and a running "
             f"accumulator ({self.accumulator}):",
-            "  accumulator <- (clear ? 0 : accumulator) + sum over lanes of a[i] * b[i]",
+            "  accumulator <- (clear ? 0 : accumulator) + sum over lanes of a[i] * b[i]" + plus,
             *self._output_description,
             "",
             f"  a            {self.a.min:g} to {self.a.max:g} in steps of "
             f"2^{self.a.lsb_exponent} and up",
             f"  b            {self.b.min:g} to {self.b.max:g} in steps of "
             f"2^{self.b.lsb_exponent} and up",
+            *(
+                ()
+                if c is None
+                else (
+                    f"  c            {c.min:g} to {c.max:g} in steps of 2^{c.lsb_exponent} and up",
+                )
+            ),
             f"  product      {self.product_width} bits signed, {low} to {high} in units of "
-            f"2^{self.lsb_exponent}",
-            f"  lane sum     {self.sum_width} bits signed",
+            f"2^{self.product_lsb_exponent}",
+            f"  lane sum     {self.sum_width} bits signed{'' if c is None else ', with c'}",
             f"  accumulator  {self._accumulator_description}",
             f"  mapping      {self.mapping}: where hwgen's synthesis puts the multiplications; "
             "the logic is the same for each",
@@ -250,7 +293,7 @@ class DotProduct(Spec):
 
     @cached_property
     def product_range(self) -> tuple[int, int]:
-        """Smallest and largest product of any two codes, in units of 2**lsb_exponent."""
+        """Smallest and largest product of any two codes, in units of 2**product_lsb_exponent."""
         return product_range(self.a, self.b)
 
     def width_of_sum(self, products: int) -> int:
@@ -265,8 +308,8 @@ class DotProduct(Spec):
 
     @property
     def sum_width(self) -> int:
-        """Bits of the signed sum of one cycle's products."""
-        return self.width_of_sum(self.lanes)
+        """Bits of the signed sum of one cycle's products, with its addend."""
+        return self._width_with_addends(self.lanes)
 
     @property
     def accumulator_width(self) -> int:
@@ -275,7 +318,20 @@ class DotProduct(Spec):
             return self.accumulator.bits
         if isinstance(self.accumulator, Float):
             return self.accumulator.format.bits
-        return self.width_of_sum(self.max_products)
+        return self._width_with_addends(self.max_products)
+
+    def _width_with_addends(self, products: int) -> int:
+        """Bits of a signed sum of ``products`` products in units of 2**lsb_exponent, with the
+        addends of their cycles."""
+        if self.addend is None:
+            return self.width_of_sum(products)
+        of_products = products << (self.product_lsb_exponent - self.lsb_exponent)
+        of_addends = products // self.lanes << (self.addend.lsb_exponent - self.lsb_exponent)
+        low, high = (
+            product * of_products + addend * of_addends
+            for product, addend in zip(self.product_range, value_range(self.addend), strict=True)
+        )
+        return signed_width(low, high)
 
     @property
     def facts(self) -> dict[str, int]:
@@ -288,6 +344,8 @@ class DotProduct(Spec):
     def name(self) -> str:
         """A legal Verilog module name that tells the spec."""
         parts = [self.unit, f"{self.a}", f"{self.b}", f"lanes{self.lanes}"]
+        if self.addend is not None:
+            parts.append(f"plus_{self.addend}")
         parts += [f"products{self.max_products}", self.mapping]
         if not isinstance(self.accumulator, Exact):
             parts.append(str(self.accumulator).replace(":", "_").replace("-", "n"))
@@ -320,6 +378,7 @@ class MultiplyAccumulate(DotProduct):
             a: str | Scalar,
             b: str | Scalar,
             lanes: int = 1,
+            addend: str | Scalar | None = None,
             max_products: int = 4096,
             mapping: str = "lut",
             accumulator: str | Accumulator = "exact",

@@ -8,11 +8,29 @@ from typing import Any
 
 from amaranth.hdl import Const, Module, Mux, Signal, Value, signed
 
+from hwgen.accumulator import Aligned
 from hwgen.arithmetic.adder_tree import tree_level, tree_levels
 from hwgen.arithmetic.decode import decode
 from hwgen.arithmetic.product import Special, align, multiply
-from hwgen.arithmetic.rounder import FixedPoint, Shifted, normalise, to_code
-from hwgen.spec.blockdot import BlockDot
+from hwgen.arithmetic.rounder import (
+    FixedPoint,
+    Normal,
+    Shifted,
+    normalise,
+    place_normal,
+    to_code,
+)
+from hwgen.arithmetic.together import (
+    largest_of,
+    leading_bits,
+    moved_right,
+    offset_of,
+    placed,
+    ranked,
+)
+from hwgen.formats import BlockFormat, Minifloat
+from hwgen.formats.widths import signed_width
+from hwgen.spec.blockdot import ALIGNED, ALONE, SHORTENED, BlockDot
 from hwgen.units.dot import (
     adder_delay,
     any_special,
@@ -25,6 +43,8 @@ from hwgen.units.unit import Step, Unit
 
 Live = Mapping[str, Any]
 
+MICRO = ("a_micro", "b_micro")
+
 
 class BlockDotUnit(Unit):
     """Hardware of a :class:`hwgen.BlockDot` spec; initiation interval 1.
@@ -35,6 +55,8 @@ class BlockDotUnit(Unit):
         Codes of the elements, block 0 and its element 0 in the lowest bits.
     a_scale, b_scale : In(blocks * bits)
         Codes of the scales.
+    a_micro, b_micro : In(blocks * micro_exponents * micro_bits)
+        Micro-exponents, of the formats that have them; those of the first elements lowest.
     random_bits : In(32)
         For stochastic rounding only.
     result : Out(output.bits)
@@ -51,14 +73,18 @@ class BlockDotUnit(Unit):
             Step("products", product_delay(*elements), self._products),
             Step("aligned", shift_delay(*elements), self._align),
         ]
-        size = spec.a.block_size
+        size, group = spec.a.block_size, spec.micro_group
+        if group == 1:
+            found.append(Step("micro", 1, self._shift_by_micro))
         for level in range(1, tree_levels(size) + 1):
             delay = adder_delay(spec.width_of_sum(min(1 << level, size)))
             found.append(Step(f"level{level}", delay, self._add))
-        width = spec.width_of_sum(size)
+            if group == 1 << level:
+                found.append(Step("micro", 1, self._shift_by_micro))
+        width = signed_width(*spec.block_range)
         found.append(Step("scaled", adder_delay(width) + 2, self._scale))
-        if spec.blocks > 1:
-            found.append(Step("together", 6, self._shift_together))
+        if spec.alignment != ALONE:
+            found.append(Step("together", 6, self._bring_together))
             for level in range(1, tree_levels(spec.blocks) + 1):
                 found.append(Step(f"block_level{level}", adder_delay(width), self._add_blocks))
         found.append(Step("normalise", 2 + width.bit_length(), self._normalise))
@@ -67,7 +93,7 @@ class BlockDotUnit(Unit):
 
     def _operands(self, m: Module, live: Live) -> dict[str, Any]:
         spec = self.spec
-        found: dict[str, Any] = passed(live, "random_bits")
+        found: dict[str, Any] = passed(live, "random_bits", *MICRO)
         for name, f in (("a", spec.a), ("b", spec.b)):
             found[name] = [
                 decode(m, live[name].word_select(i, f.element.bits), f.element, f"{name}_{i}")
@@ -95,19 +121,32 @@ class BlockDotUnit(Unit):
             for block, scale in zip(blocks, of_scales, strict=True)
         ]
         return {
-            **passed(live, "random_bits"),
+            **passed(live, "random_bits", *MICRO),
             "products": [[dataclasses.replace(p, special=None) for p in b] for b in blocks],
             "scales": [dataclasses.replace(p, special=None) for p in of_scales],
             "special": any_special([s for s in special if s is not None]),
         }
 
     def _align(self, m: Module, live: Live) -> dict[str, Any]:
+        """Products of elements in fixed point; the order of the scales' shifts beside it."""
         width = self.spec.width_of_sum(1)
         terms = [
             [align(m, p, width, f"block_{j}_lane_{i}") for i, p in enumerate(block)]
             for j, block in enumerate(live["products"])
         ]
-        return {**passed(live, "random_bits", "scales", "special"), "terms": terms}
+        scales = live["scales"]
+        shifts = [scale.shift if scale.shift is not None else Const(0) for scale in scales]
+        found = {
+            **passed(live, "random_bits", "special", *MICRO),
+            "terms": terms,
+            "significands": [scale.significand for scale in scales],
+            "shifts": shifts,
+        }
+        if self.spec.alignment == SHORTENED:
+            found["order"] = ranked(m, shifts, "order")
+        if self.spec.alignment == ALIGNED:
+            found["largest"] = largest_of(m, shifts, "largest")
+        return found
 
     def _add(self, m: Module, live: Live) -> dict[str, Any]:
         count = len(live["terms"][0])
@@ -116,33 +155,79 @@ class BlockDotUnit(Unit):
         ]
         return {**live, "terms": terms}
 
-    def _scale(self, m: Module, live: Live) -> dict[str, Any]:
-        """Each block's sum times the significands of its scales; their shifts beside it."""
-        terms, shifts = [], []
-        for index, ((total,), scale) in enumerate(zip(live["terms"], live["scales"], strict=True)):
-            # Products of scales are never negative, but come with a sign bit that says so.
-            product = total * scale.significand
-            scaled = Signal(signed(len(product)), name=f"scaled_{index}")
-            m.d.comb += scaled.eq(product)
-            terms.append(scaled)
-            shifts.append(scale.shift if scale.shift is not None else Const(0))
-        return {**passed(live, "random_bits", "special"), "terms": terms, "shifts": shifts}
+    def _shift_by_micro(self, m: Module, live: Live) -> dict[str, Any]:
+        """Sums of neighbours, shifted left by what their micro-exponents leave of the largest."""
+        spec = self.spec
+        terms: list[list[Value]] = []
+        for j, block in enumerate(live["terms"]):
+            terms.append([])
+            for i, term in enumerate(block):
+                lane = j * spec.a.block_size + i * spec.micro_group
+                left: Value = Const(0)
+                for name, f in (("a", spec.a), ("b", spec.b)):
+                    if f.micro_bits:
+                        micro = live[f"{name}_micro"].word_select(
+                            lane // f.micro_block, f.micro_bits
+                        )
+                        left = left + ~micro
+                width = len(term) + spec.largest_micro_shift
+                shifted = Signal(signed(width), name=f"block_{j}_micro_{i}")
+                m.d.comb += shifted.eq(term << left)
+                terms[-1].append(shifted)
+        rest = {name: value for name, value in live.items() if name not in MICRO}
+        return {**rest, "terms": terms}
 
-    def _shift_together(self, m: Module, live: Live) -> dict[str, Any]:
+    def _scale(self, m: Module, live: Live) -> dict[str, Any]:
+        """Each block's sum times the significands of its scales; where it goes, beside it."""
+        spec = self.spec
+        width = signed_width(*spec.block_range)
         terms = []
-        for index, (term, shift) in enumerate(zip(live["terms"], live["shifts"], strict=True)):
-            shifted = Signal(signed(len(term) + (1 << len(shift)) - 1), name=f"together_{index}")
-            m.d.comb += shifted.eq(term << shift)
+        for index, ((total,), significand) in enumerate(
+            zip(live["terms"], live["significands"], strict=True)
+        ):
+            scaled = Signal(signed(width), name=f"scaled_{index}")
+            # A power of two is all in its shift; only NaN has another significand.
+            m.d.comb += scaled.eq(total if _are_powers(spec.a, spec.b) else total * significand)
+            terms.append(scaled)
+        found = {**passed(live, "random_bits", "special", "shifts", "largest"), "terms": terms}
+        if spec.alignment == SHORTENED:
+            found["placed"] = placed(m, live["order"], spec.gap, "place")
+        return found
+
+    def _bring_together(self, m: Module, live: Live) -> dict[str, Any]:
+        """Each block's sum at its place among the others."""
+        spec = self.spec
+        accumulator = spec.accumulator
+        terms: list[Value] = []
+        if isinstance(accumulator, Aligned):
+            for index, (term, shift) in enumerate(zip(live["terms"], live["shifts"], strict=True)):
+                distance = Signal(len(live["largest"]), name=f"distance_{index}")
+                m.d.comb += distance.eq(live["largest"] - shift)
+                drop, width = spec.window_drop, spec.window_term_width
+                name = f"together_{index}"
+                terms.append(
+                    moved_right(m, term, distance, drop, width, accumulator.rounding, name)
+                )
+            return {**passed(live, "random_bits", "special", "largest"), "terms": terms}
+        places, farthest = live["shifts"], spec.largest_shift
+        if spec.alignment == SHORTENED:
+            places, farthest = live["placed"].places, (spec.blocks - 1) * spec.gap
+        for index, (term, place) in enumerate(zip(live["terms"], places, strict=True)):
+            shifted = Signal(signed(len(term) + farthest), name=f"together_{index}")
+            m.d.comb += shifted.eq(term << place)
             terms.append(shifted)
-        return {**passed(live, "random_bits", "special"), "terms": terms}
+        return {**passed(live, "random_bits", "special", "placed"), "terms": terms}
 
     def _add_blocks(self, m: Module, live: Live) -> dict[str, Any]:
-        count = len(live["terms"])
-        return {**live, "terms": tree_level(m, live["terms"], f"sum_of_{count}")}
+        terms = tree_level(m, live["terms"], f"sum_of_{len(live['terms'])}")
+        return {**live, "terms": terms}
 
     def _normalise(self, m: Module, live: Live) -> dict[str, Any]:
         spec = self.spec
         (total,) = live["terms"]
+        if isinstance(spec.accumulator, Aligned):
+            # Its unit is chosen so that the sum of the blocks fits.
+            total = total[: spec.accumulator.bits].as_signed()
         magnitude = Signal(len(total), name="magnitude")
         m.d.comb += magnitude.eq(abs(total))
         sign: Value = total[-1]
@@ -153,15 +238,37 @@ class BlockDotUnit(Unit):
             nan = special.nan | both
             infinity = special.positive_infinity | special.negative_infinity
             sign = Mux(infinity, special.negative_infinity, sign)
+        flags = (sign, nan, infinity)
         lsb_exponent = spec.lsb_exponent + spec.scale_lsb_exponent
-        number: FixedPoint | Shifted
-        if spec.blocks == 1:
-            shift = live["shifts"][0]
-            number = Shifted(magnitude, shift, lsb_exponent, sign, nan, infinity)
+        output = spec.output
+        if spec.alignment == ALIGNED:
+            lsb_exponent += spec.window_drop
+            found = Shifted(magnitude, live["largest"], lsb_exponent, *flags)
+            placed_sum = normalise(m, found, output, spec.rounding, "placed")
+        elif spec.alignment == ALONE:
+            found = Shifted(magnitude, live["shifts"][0], lsb_exponent, *flags)
+            placed_sum = normalise(m, found, output, spec.rounding, "placed")
+        elif isinstance(output, Minifloat) and spec.rounds_to_float:
+            leading = self._leading(m, magnitude, live)
+            leading = dataclasses.replace(leading, sign=sign, nan=nan, infinity=infinity)
+            placed_sum = place_normal(m, leading, output, spec.rounding, "placed")
         else:
-            number = FixedPoint(magnitude, lsb_exponent, sign, nan, infinity)
-        placed = normalise(m, number, spec.output, spec.rounding, "placed")
-        return {**passed(live, "random_bits"), "placed": placed}
+            fixed = FixedPoint(magnitude, lsb_exponent, *flags)
+            placed_sum = normalise(m, fixed, output, spec.rounding, "placed")
+        return {**passed(live, "random_bits"), "placed": placed_sum}
+
+    def _leading(self, m: Module, magnitude: Value, live: Live) -> Normal:
+        """The bits of a sum of several blocks that its rounding needs."""
+        spec, output = self.spec, self.spec.output
+        assert isinstance(output, Minifloat)
+        significand, zeros = leading_bits(m, magnitude, spec.kept_bits, "leading")
+        place = Signal(signed((len(magnitude) - 1).bit_length() + 1), name="leading_place")
+        m.d.comb += place.eq(len(magnitude) - 1 - zeros)
+        lowest = spec.lsb_exponent + spec.scale_lsb_exponent + output.bias
+        field = place + lowest
+        if spec.alignment == SHORTENED:
+            field = field + offset_of(m, place, live["placed"], "leading_offset")
+        return Normal(significand, field, lowest)
 
     def _round(self, m: Module, live: Live) -> dict[str, Any]:
         spec = self.spec
@@ -175,6 +282,15 @@ class BlockDotUnit(Unit):
             live.get("random_bits"),
         )
         return {"result": code}
+
+
+def _are_powers(*operands: BlockFormat) -> bool:
+    """Whether all scales are powers of two, and none is zero."""
+    scales = [f.scale for f in operands]
+    return all(
+        isinstance(f, Minifloat) and f.mantissa_bits == 0 and not (f.subnormals or f.zero)
+        for f in scales
+    )
 
 
 def _block_special(

@@ -11,11 +11,12 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 
 from hwgen.accumulator import WRAP, Fixed, Float
 from hwgen.arithmetic.adder_tree import tree_level, tree_levels
-from hwgen.arithmetic.decode import decode
+from hwgen.arithmetic.decode import Operand, decode
 from hwgen.arithmetic.float_add import Scaled, float_sum, normalised
 from hwgen.arithmetic.product import Special, align, multiply
 from hwgen.arithmetic.rounder import FixedPoint, normalise, rounded_integer, to_code
-from hwgen.formats import Minifloat, Scalar
+from hwgen.formats import Integer, Minifloat, Scalar
+from hwgen.formats.widths import signed_width, value_range
 from hwgen.spec.dot import DotProduct
 from hwgen.units.unit import Step, Unit, cuts_of
 
@@ -44,6 +45,10 @@ def outline(spec: DotProduct) -> dict[str, tuple[float, int]]:
         bits = sum(spec.width_of_sum(count) for count in terms)
         terms = [sum(terms[i : i + 2]) for i in range(0, len(terms), 2)]
         found[f"level{level}"] = (adder_delay(spec.width_of_sum(max(terms))), bits)
+    if spec.addend is not None:
+        bits = spec.width_of_sum(lanes)
+        found["addend"] = (_one_shift_delay(spec.addend), bits + _decoded_bits(spec.addend))
+        found["plus"] = (adder_delay(sum_width), bits + sum_width)
     if isinstance(accumulator, Float):
         found["normalised"] = ((sum_width - 1).bit_length(), sum_width)
         return {**found, STATE: (16.0, sum_width)}
@@ -72,6 +77,8 @@ class DotProductUnit(Unit):
         The accumulator restarts with this cycle's sum (with ``valid_in``).
     a, b : In(lanes * bits)
         Codes, lane 0 in the lowest bits.
+    c : In(bits)
+        Code of the addend, with an addend format only.
     random_bits : In(32)
         For stochastic rounding only.
     accumulator : Out(signed(accumulator_width)), or Out(bits) of a float one's codes
@@ -90,6 +97,8 @@ class DotProductUnit(Unit):
             "operands": self._operands,
             "products": self._products,
             "aligned": self._align,
+            "addend": self._align_addend,
+            "plus": self._add_addend,
             "term": self._round_term,
             "normalised": self._normalise_sum,
             STATE: self._accumulate_fixed,
@@ -119,8 +128,12 @@ class DotProductUnit(Unit):
 
     def _operands(self, m: Module, live: Live) -> dict[str, Any]:
         spec = self.spec
+        addend = {}
+        if spec.addend is not None:
+            addend = {"c": decode(m, live["c"], spec.addend, "c")}
         return {
             **passed(live, "clear", "random_bits"),
+            **addend,
             **{
                 name: [
                     decode(m, live[name].word_select(lane, f.bits), f, f"lane_{lane}_{name}")
@@ -137,7 +150,15 @@ class DotProductUnit(Unit):
             for lane, (x, y) in enumerate(zip(live["a"], live["b"], strict=True))
         ]
         found: dict[str, Any] = passed(live, "clear", "random_bits")
-        special = any_special([p.special for p in products if p.special is not None])
+        terms = list(products)
+        if spec.addend is not None:
+            # An addend is its product with one.
+            addend = multiply(
+                m, live["c"], Operand(Const(1, 1)), spec.addend, Integer(1, False), "c"
+            )
+            terms.append(addend)
+            found["addend"] = dataclasses.replace(addend, special=None)
+        special = any_special([p.special for p in terms if p.special is not None])
         if special is not None:
             found["special"] = special
         return {**found, "products": [dataclasses.replace(p, special=None) for p in products]}
@@ -145,7 +166,23 @@ class DotProductUnit(Unit):
     def _align(self, m: Module, live: Live) -> dict[str, Any]:
         width = self.spec.product_width
         terms = [align(m, p, width, f"lane_{i}") for i, p in enumerate(live["products"])]
-        return {**passed(live, "clear", "random_bits", "special"), "terms": terms}
+        return {**passed(live, "clear", "random_bits", "special", "addend"), "terms": terms}
+
+    def _align_addend(self, m: Module, live: Live) -> dict[str, Any]:
+        spec = self.spec
+        assert spec.addend is not None
+        steps = align(m, live["addend"], signed_width(*value_range(spec.addend)), "addend")
+        return {**live, "addend": steps}
+
+    def _add_addend(self, m: Module, live: Live) -> dict[str, Any]:
+        """The finer of the two steps is the sum's."""
+        spec = self.spec
+        assert spec.addend is not None
+        total = Signal(signed(spec.sum_width), name="sum_with_addend")
+        products = live["terms"][0] << (spec.product_lsb_exponent - spec.lsb_exponent)
+        addend = live["addend"] << (spec.addend.lsb_exponent - spec.lsb_exponent)
+        m.d.comb += total.eq(products + addend)
+        return {**passed(live, "clear", "random_bits", "special"), "terms": [total]}
 
     def _add(self, level: int, m: Module, live: Live) -> dict[str, Any]:
         return {**live, "terms": tree_level(m, live["terms"], f"sum_level{level}")}
@@ -303,6 +340,11 @@ def _shift_bits(a: Scalar, b: Scalar) -> int:
     """Bits of the sum of the operands' shifts."""
     bits = [f.exponent_bits for f in (a, b) if isinstance(f, Minifloat) and f.exponent_bits > 1]
     return max(bits) + len(bits) - 1 if bits else 0
+
+
+def _one_shift_delay(number_format: Scalar) -> float:
+    """Levels of the shifter of one decoded number."""
+    return 0.7 * number_format.exponent_bits if isinstance(number_format, Minifloat) else 0.0
 
 
 def decode_delay(number_format: Scalar) -> float:

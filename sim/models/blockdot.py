@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
+from hwgen.accumulator import Aligned
 from hwgen.formats import BlockFormat
 from hwgen.formats.rounding import RANDOM_BITS, STOCHASTIC
 from hwgen.spec import BlockDot
-from sim.blocks import Blocks, block_dot
+from sim.blocks import Blocks, aligned_block_dot, block_dot
 from sim.models import Patterns
 from sim.rounding import round_to
 
@@ -18,30 +21,38 @@ def expected(spec: BlockDot, inputs: Patterns) -> Patterns:
     a, b = (_blocks(spec, f, name, inputs) for name, f in (("a", spec.a), ("b", spec.b)))
     random = inputs["random_bits"][:, 0] if spec.rounding == STOCHASTIC else None
     nan = None if spec.output.has_nan else 0.0
-    code = round_to(
-        block_dot(a, b), spec.output, spec.rounding, spec.overflow, random_bits=random, nan=nan
-    )
+    accumulator = spec.accumulator
+    if isinstance(accumulator, Aligned):
+        numbers = aligned_block_dot(a, b, accumulator)
+    else:
+        numbers = block_dot(a, b)
+    code = round_to(numbers, spec.output, spec.rounding, spec.overflow, random_bits=random, nan=nan)
     return {"result": code[:, None]}
 
 
 def _blocks(spec: BlockDot, f: BlockFormat, name: str, inputs: Patterns) -> Blocks:
     shape = (len(inputs[name]), spec.blocks, f.block_size)
+    exponents = None
+    if f.micro_bits:
+        micro = np.repeat(inputs[f"{name}_micro"].astype(np.int64), f.micro_block, axis=1)
+        exponents = -micro.reshape(shape)
     return Blocks(
         element_format=f.element,
         elements=inputs[name].reshape(shape),
         scale_format=f.scale,
         scales=inputs[f"{name}_scale"],
+        exponents=exponents,
     )
 
 
 def directed(spec: BlockDot) -> Patterns:
     """Scales at their ends, in the middle and NaN, equal and different by block; elements at
-    their extremes, zero, cancelling; results about the output's largest and smallest."""
+    their extremes, zero, cancelling; micro-exponents at both ends; results about the output's
+    largest and smallest; several blocks that cancel beside one that is far below."""
     from sim.stimulus import extreme_codes
 
     rng = np.random.default_rng(7)
-    found: dict[str, list[npt.NDArray[np.uint64]]] = {name: [] for name in ("a", "b")}
-    found |= {f"{name}_scale": [] for name in found}
+    found: dict[str, list[npt.NDArray[Any]]] = {port.name: [] for port in spec.inputs}
     scales = {
         name: np.unique(
             np.concatenate([extreme_codes(f.scale), f.scale.encode([0.25, 0.5, 1.0, 2.0, 8.0])])
@@ -52,7 +63,7 @@ def directed(spec: BlockDot) -> Patterns:
     for scale_a in scales["a"]:
         for scale_b in scales["b"]:
             for kind in range(4):
-                for name, scale in (("a", scale_a), ("b", scale_b)):
+                for name, f, scale in (("a", spec.a, scale_a), ("b", spec.b, scale_b)):
                     codes = rng.choice(elements[name], spec.lanes)
                     if kind == 1:  # The same in all lanes.
                         codes = np.full(spec.lanes, codes[0])
@@ -65,10 +76,16 @@ def directed(spec: BlockDot) -> Patterns:
                         near = rng.choice(scales[name], spec.blocks)
                     found[name].append(codes)
                     found[f"{name}_scale"].append(near)
-    patterns: Patterns = {name: np.array(rows) for name, rows in found.items()}
+                    if f.micro_bits:
+                        ends = (0, (1 << f.micro_bits) - 1)
+                        count = spec.blocks * f.micro_exponents
+                        micro = np.full(count, ends[kind % 2])
+                        found[f"{name}_micro"].append(rng.choice(ends, count) if kind else micro)
     if spec.rounding == STOCHASTIC:
-        shape = (len(patterns["a"]), 1)
-        patterns["random_bits"] = rng.integers(0, 2**RANDOM_BITS, shape, np.uint64)
+        found["random_bits"] = list(rng.integers(0, 2**RANDOM_BITS, (len(found["a"]), 1)))
+    patterns: Patterns = {name: np.array(rows) for name, rows in found.items()}
+    if spec.blocks > 1:
+        _spread(spec, patterns, np.arange(len(patterns["a"])) % 5 == 4, rng)
     return patterns
 
 
@@ -76,8 +93,9 @@ def restrict(
     spec: BlockDot, inputs: Patterns, counted: npt.NDArray[np.intp], rng: np.random.Generator
 ) -> None:
     """All codes are allowed; half of the cycles have scales near one, whose results are not
-    all beyond the output's range."""
-    near = rng.random(len(inputs["a"])) < 0.5
+    all beyond the output's range, and with several blocks a quarter have some that cancel."""
+    kind = rng.random(len(inputs["a"]))
+    near = kind < 0.5
     for name, f in (("a", spec.a), ("b", spec.b)):
         one = int(f.scale.encode(1.0))
         wide = rng.integers(-6, 7, inputs[f"{name}_scale"].shape)
@@ -85,3 +103,42 @@ def restrict(
         inputs[f"{name}_scale"] = np.where(near[:, None], scales, inputs[f"{name}_scale"]).astype(
             inputs[f"{name}_scale"].dtype
         )
+    if spec.blocks > 1:
+        _spread(spec, inputs, kind > 0.75, rng)
+
+
+def _spread(
+    spec: BlockDot,
+    inputs: Patterns,
+    chosen: npt.NDArray[np.bool_],
+    rng: np.random.Generator,
+) -> None:
+    """In the ``chosen`` cycles: few elements that are not zero; one operand's scales at and near
+    such distances as decide what is kept of sums; and in some a block that is another's
+    negative."""
+    rows = np.flatnonzero(chosen)
+    shape = (len(rows), spec.blocks)
+    lanes = (*shape, spec.a.block_size)
+    distance = rng.choice([0, 0, 1, 2, spec.kept_bits - 1, spec.gap - 1, spec.gap], shape)
+    steps = distance + rng.integers(-1, 2, shape)
+    steps *= rng.integers(0, spec.blocks, shape)
+    for name, f in (("a", spec.a), ("b", spec.b)):
+        finite = np.isfinite(f.element.decode(inputs[name][rows]))
+        kept = finite & (rng.random((len(rows), spec.lanes)) < 2 / f.block_size)
+        codes = np.where(kept, inputs[name][rows], f.element.encode(0.0)).reshape(lanes)
+        # The wider of the scales is spread, from the top of what it can be or from the middle.
+        codes_of_scale = inputs[f"{name}_scale"][rows]
+        largest = int(f.scale.encode(f.scale.max))
+        wider = "a" if spec.a.scale.bits >= spec.b.scale.bits else "b"
+        if f.scale.bits > 1:
+            top = rng.integers(largest // 2, largest + 1, (len(rows), 1))
+            codes_of_scale = np.clip(top - steps * (name == wider), 0, largest)
+        twins = rng.random(len(rows)) < 0.5
+        codes[twins, 1] = codes[twins, 0]
+        if name == "a":
+            negated = f.element.encode(-f.element.decode(codes[:, 0]))
+            codes[twins, 1] = negated[twins]
+        same = twins if name == "b" else rng.random(len(rows)) < 0.9
+        codes_of_scale[same, 1] = codes_of_scale[same, 0]
+        inputs[name][rows] = codes.reshape(len(rows), spec.lanes)
+        inputs[f"{name}_scale"][rows] = codes_of_scale

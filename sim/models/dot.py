@@ -19,7 +19,10 @@ MAX_BOUND_CYCLES = 4096
 
 def expected(spec: DotProduct, inputs: Patterns) -> Patterns:
     """See ``sim.models.Model``; past ``max_products`` an exact accumulator wraps."""
-    return accumulated(spec, exact.dot(spec.a, spec.b, inputs["a"], inputs["b"]), inputs)
+    sums = exact.dot(spec.a, spec.b, inputs["a"], inputs["b"])
+    if spec.addend is not None:
+        sums = exact.add(sums, exact.decode(spec.addend, inputs["c"][:, 0]))
+    return accumulated(spec, sums, inputs)
 
 
 def accumulated(spec: DotProduct | MultiDot, sums: exact.ExactArray, inputs: Patterns) -> Patterns:
@@ -64,8 +67,12 @@ def directed(spec: DotProduct) -> Patterns:
     pairs = [(x, y) for x in a_codes for y in b_codes]
     zero_a, zero_b = spec.a.encode(0.0), spec.b.encode(0.0)
     a_rows, b_rows, clears = [], [], []
+    c_rows: list[list[int]] = []
+    # Every kind of addend with every kind of product; at the bounds the largest with the largest.
+    c_codes = [0] if spec.addend is None else extreme_codes(spec.addend)
 
-    def add(a: npt.ArrayLike, b: npt.ArrayLike, clear: bool) -> None:
+    def add(a: npt.ArrayLike, b: npt.ArrayLike, clear: bool, c: int | None = None) -> None:
+        c_rows.append([c_codes[len(c_rows) % len(c_codes)] if c is None else c])
         a_rows.append(np.broadcast_to(np.asarray(a, spec.a.code_dtype), spec.lanes))
         b_rows.append(np.broadcast_to(np.asarray(b, spec.b.code_dtype), spec.lanes))
         clears.append([clear])
@@ -84,12 +91,17 @@ def directed(spec: DotProduct) -> Patterns:
         for y in spec.b.encode([spec.b.min, spec.b.max])
     }
     for product in (min(corners), max(corners)):
+        bound = 0
+        if spec.addend is not None:
+            f = spec.addend
+            bound = int(f.encode(f.min if product == min(corners) else f.max))
         for cycle in range(min(spec.max_products // spec.lanes, MAX_BOUND_CYCLES)):
-            add(*corners[product], cycle == 0)
+            add(*corners[product], cycle == 0, bound)
     return {
         "clear": np.array(clears, dtype=np.uint8),
         "a": np.array(a_rows),
         "b": np.array(b_rows),
+        **({} if spec.addend is None else {"c": np.array(c_rows, spec.addend.code_dtype)}),
         **(
             {
                 "random_bits": np.random.default_rng(1).integers(

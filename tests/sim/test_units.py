@@ -1,11 +1,14 @@
 """Every choice of the units in the simulator, against the golden model."""
 
+import dataclasses
+
 import pytest
 
 from hwgen import Convert, DotProduct, InputError, MultiplyAccumulate
 from hwgen.spec import AccumulatorToFloat, BlockDot, LMul, Multiply, Requantize, from_dict
 from sim import stimulus as stimuli
 from sim import verification, verify
+from sim.together import verify_together
 
 #: Accumulators, outputs, stages, special codes, signs: each at least twice, in other company.
 DOTS = [
@@ -24,6 +27,14 @@ DOTS = [
     {"a": "int8", "b": "int8", "lanes": 2, "accumulator": "fp16:toward_zero", "stages": 6},
     {"a": "e2m3", "b": "e4m3ns", "lanes": 2, "accumulator": "e4m3fn:stochastic"},
     {"a": "e5m2", "b": "e3m0", "lanes": 2, "accumulator": "fp16:saturate"},
+]
+#: With an addend: finer and coarser than the products, special, without sign.
+ADDENDS = [
+    {"a": "int4", "b": "int4", "lanes": 3, "addend": "int16"},
+    {"a": "e4m3fn", "b": "e2m1", "lanes": 2, "addend": "bf16", "accumulator": "fp32"},
+    {"a": "e2m1", "b": "int4", "lanes": 5, "addend": "e5m2ieee", "output": "bf16"},
+    {"a": "int8", "b": "uint4", "lanes": 2, "addend": "ufixed8_3", "accumulator": "fixed:16:2"},
+    {"a": "int4", "b": "e4m3", "lanes": 1, "addend": "e4m3fn", "accumulator": "bf16:stochastic"},
 ]
 MACS = [
     {"a": "e4m3fn", "b": "e4m3fn", "accumulator": "bf16"},
@@ -71,6 +82,32 @@ SUMS = [
 def test_dot(fields):
     outcome = verify(DotProduct(**fields), vectors=400)
     assert outcome.passed, outcome.shown
+
+
+def test_addends():
+    specs = [DotProduct(**fields) for fields in ADDENDS]
+    mac = MultiplyAccumulate(a="e4m3fn", b="e4m3fn", addend="fp16", accumulator="fp16", stages=8)
+    specs += [mac, dataclasses.replace(specs[0], max_products=6, stages=1)]
+    for spec in specs:
+        assert from_dict(spec.to_dict()) == spec and spec.name.replace("_", "").isalnum()
+    # 6 products of −56 to 64 and 2 addends of −2^15 to 2^15 − 1 need 17 bits and a bit.
+    assert specs[-1].accumulator_width == 18 and specs[-1].sum_width == 17
+    outcome = verify_together(specs, vectors=300)
+    assert outcome.passed, outcome.shown
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"addend": "mxfp4"}, "addend=mxfp4: a format of single numbers"),
+        ({"addend": "lns4f3"}, "addend=lns4f3: no hardware decodes logarithms"),
+        ({"a": "fp32", "b": "fp32", "addend": "e4m3b512"}, "bits, and up to 640 are taken"),
+        ({"addend": "fp16", "accumulator": "e4m3"}, "int4 times int4 plus e5m10ieee may be"),
+    ],
+)
+def test_addends_that_no_unit_takes(change, message):
+    with pytest.raises(InputError, match=message):
+        DotProduct(**{"a": "int4", "b": "int4", "lanes": 2, **change})
 
 
 @pytest.mark.parametrize("fields", MACS, ids=str)
@@ -130,7 +167,6 @@ def test_sums_to_formats(spec):
     [
         ({"a": "e2m1"}, "a=e2m1: a block format is needed here"),
         ({"b": "nvfp4"}, "a=mxfp4 has blocks of 32, b=nvfp4 of 16"),
-        ({"a": "mx9", "b": "msfp16"}, "a=mx9: no unit takes shared micro-exponents yet"),
         ({"blocks": 9}, "blocks=9 of 32 are 288 lanes: use up to 256"),
         ({"blocks": 0}, "blocks=0: use a whole number from 1 to 16"),
         ({"output": "mxfp4"}, "output=mxfp4: a format of single numbers"),

@@ -1,0 +1,196 @@
+"""Sums of terms times powers of two that may lie far apart: where each term is put.
+
+Three ways, from exact and wide to cheap and narrow:
+
+- each term at its own place, in fixed point as wide as the shifts can lie apart;
+- the same, with long gaps between the terms shortened (``ranked``, ``placed``): as good for
+  rounding, and far narrower where terms are few;
+- all terms shifted right to the largest (``largest_of``, ``moved_right``), and rounded there.
+
+The second way is correct by this. Sort the terms by their shifts and split them anywhere: the
+upper ones sum to a multiple U of 2^q, q the lowest of their shifts, and the lower ones to L.
+Rounding to p bits changes at multiples of 2^(q−1−p) only, for numbers of 2^(q−1) and more. So
+while |L| is below that, and U is not zero, no more than the sign of L can matter, and the upper
+ones may be moved down towards the others for as long as |L| stays below. Where U is zero, L is
+all there is, and nothing has moved. Which of the two it was, the leading one of the sum tells:
+it stands at q − 1 or above, or else below q − 1 − p. The coarser steps of subnormal results
+change where those of p bits do. ``shortest_gap`` is what remains of a gap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
+
+from hwgen.arithmetic.rounder import rounded_integer
+from hwgen.formats.rounding import DOWN
+
+
+def shortest_gap(terms: int, largest: int, precision: int) -> int:
+    """How far apart terms of neighbouring shift must stay, for sums that are rounded to
+    ``precision`` bits. ``largest``: magnitude of a term over its power of two."""
+    return precision + 1 + ((terms - 1) * largest).bit_length()
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """``ranks``: of each term, 0 for the smallest shift; no two are alike. ``shifts``: rising."""
+
+    ranks: list[Value]
+    shifts: list[Value]
+
+
+@dataclass(frozen=True)
+class Placed:
+    """``places``: of each term, how far left it goes. A leading one at bit x means 2^(x + offset),
+    by the last of the ``offsets`` whose ``starts`` is not above x + 1."""
+
+    places: list[Value]
+    starts: list[Value]
+    offsets: list[Value]
+
+
+def ranked(m: Module, shifts: Sequence[Value], name: str) -> Ranked:
+    """The order of the shifts: every two are compared."""
+    count = len(shifts)
+    above: dict[tuple[int, int], Value] = {}
+    for j in range(count):
+        for k in range(j):
+            later = Signal(name=f"{name}_{j}_from_{k}")
+            m.d.comb += later.eq(shifts[j] >= shifts[k])
+            above[j, k], above[k, j] = later, ~later
+    ranks: list[Value] = []
+    for j in range(count):
+        rank = Signal(range(count), name=f"{name}_rank_{j}")
+        m.d.comb += rank.eq(sum((above[j, k] for k in range(count) if k != j), Const(0)))
+        ranks.append(rank)
+    rising: list[Value] = []
+    for place in range(count):
+        shift = Signal(max(map(len, shifts)), name=f"{name}_shift_{place}")
+        m.d.comb += shift.eq(_chosen([rank == place for rank in ranks], shifts))
+        rising.append(shift)
+    return Ranked(ranks, rising)
+
+
+def placed(m: Module, order: Ranked, gap: int, name: str) -> Placed:
+    """Places with no gap longer than ``gap``."""
+    starts: list[Value] = [Const(0)]
+    for index, (below, above) in enumerate(zip(order.shifts, order.shifts[1:], strict=False), 1):
+        distance = Signal(len(above), name=f"{name}_distance_{index}")
+        start = Signal(range(index * gap + 1), name=f"{name}_start_{index}")
+        m.d.comb += [
+            distance.eq(above - below),
+            start.eq(starts[-1] + Mux(distance > gap, gap, distance)),
+        ]
+        starts.append(start)
+    offsets: list[Value] = []
+    for index, (shift, start) in enumerate(zip(order.shifts, starts, strict=True)):
+        offset = Signal(len(shift), name=f"{name}_offset_{index}")
+        m.d.comb += offset.eq(shift - start)
+        offsets.append(offset)
+    places: list[Value] = []
+    for index, rank in enumerate(order.ranks):
+        place = Signal(len(starts[-1]), name=f"{name}_place_{index}")
+        m.d.comb += place.eq(_chosen([rank == k for k in range(len(starts))], starts))
+        places.append(place)
+    return Placed(places, starts, offsets)
+
+
+def offset_of(m: Module, leading: Value, where: Placed, name: str) -> Signal:
+    """What a leading one at bit ``leading`` counts beside its place."""
+    found: Value = where.offsets[0]
+    for start, offset in zip(where.starts[1:], where.offsets[1:], strict=True):
+        # Starts rise, and so do offsets: the last that is reached is the one.
+        found = Mux(leading + 1 >= start, offset, found)
+    chosen = Signal(max(map(len, where.offsets)), name=name)
+    m.d.comb += chosen.eq(found)
+    return chosen
+
+
+def leading_bits(m: Module, magnitude: Value, kept: int, name: str) -> tuple[Value, Value]:
+    """The highest ``kept`` bits of ``magnitude`` from its leading one on, then one that tells
+    whether there is something below; and how many zeros stood above the leading one.
+
+    Bits that can no more be among them leave the shifter as soon as that is known.
+    """
+    zeros: Value = Const(0)
+    for level in reversed(range((len(magnitude) - 1).bit_length())):
+        step = 1 << level
+        magnitude = _shortened(magnitude, 2 * step - 1 + kept)
+        empty = Signal(name=f"{name}_empty_{level}")
+        moved = Signal(len(magnitude), name=f"{name}_leading_{level}")
+        m.d.comb += [
+            empty.eq(~magnitude[-step:].any()),
+            moved.eq(Mux(empty, magnitude << step, magnitude)),
+        ]
+        magnitude, zeros = moved, zeros + (empty << level)
+    if len(magnitude) <= kept:
+        magnitude = Cat(Const(0, kept + 1 - len(magnitude)), magnitude)
+    return _shortened(magnitude, kept), zeros
+
+
+def largest_of(m: Module, shifts: Sequence[Value], name: str) -> Value:
+    """The largest shift."""
+    level, found = 0, list(shifts)
+    while len(found) > 1:
+        pairs: list[Value] = []
+        for i in range(0, len(found) - 1, 2):
+            larger = Signal(max(map(len, found[i : i + 2])), name=f"{name}_{level}_{i // 2}")
+            m.d.comb += larger.eq(Mux(found[i] >= found[i + 1], found[i], found[i + 1]))
+            pairs.append(larger)
+        found, level = pairs + found[len(pairs) * 2 :], level + 1
+    return found[0]
+
+
+def moved_right(
+    m: Module, term: Value, distance: Value, dropped: int, width: int, rounding: str, name: str
+) -> Signal:
+    """``term`` over 2^(``distance`` + ``dropped``), rounded to a whole number, ``width`` bits.
+
+    ``dropped`` may be negative: then there are as many more bits below.
+    """
+    # Of what is dropped, the half and whether there is less are needed, unless it is cut off.
+    below = 0 if rounding == DOWN else 2
+    if dropped - below > 0:
+        lost, number = term[: dropped - below], term[dropped - below :]
+        parts = [lost.any() | number[0], number[1:]] if below else [number]
+    else:
+        parts = [Const(0, below - dropped), term]
+    start = Cat(*parts)
+    levels = len(start).bit_length()
+    # Shifts past the width leave the sign, and so does the longest that there is.
+    near = Signal(levels, name=f"{name}_near")
+    far = distance[levels:].any() if len(distance) > levels else Const(0)
+    m.d.comb += near.eq(distance[:levels] | far.replicate(levels))
+    number = Signal(signed(len(start)), name=f"{name}_start")
+    m.d.comb += number.eq(start)
+    for level in range(levels):
+        step, by = min(1 << level, len(start) - 1), near[level]
+        right = Signal(signed(len(start)), name=f"{name}_right_{level}")
+        shifted = (number >> step)[: len(start)]
+        if below:
+            shifted = Cat(shifted[0] | number[:step].any(), shifted[1:])
+        m.d.comb += right.eq(Mux(by, shifted, number))
+        number = right
+    found = Signal(signed(width), name=name)
+    m.d.comb += found.eq(rounded_integer(m, number, -below, 0, rounding, f"{name}_rounded"))
+    return found
+
+
+def _shortened(magnitude: Value, count: int) -> Value:
+    """The highest ``count`` bits, and one for those below if there are any."""
+    lost = len(magnitude) - count
+    if lost <= 1:
+        return magnitude
+    return Cat(magnitude[:lost].any(), magnitude[lost:])
+
+
+def _chosen(conditions: Sequence[Value], values: Sequence[Value]) -> Value:
+    """The value whose condition holds, of which one does."""
+    width = max(map(len, values))
+    found: Value = Const(0, width)
+    for condition, value in zip(conditions, values, strict=True):
+        found = found | (value & condition.replicate(len(value)))
+    return found
