@@ -6,17 +6,15 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
-from hwgen.accumulator import Accumulator, Exact, Fixed, Float
-from hwgen.accumulator import parse as parse_accumulator
+from hwgen.accumulator import Accumulator, Exact, Float
 from hwgen.arithmetic.decode import require_decodable
-from hwgen.arithmetic.rounder import require_rounding
 from hwgen.errors import InputError
 from hwgen.formats import Scalar, parse
 from hwgen.formats.rounding import NEAREST_EVEN, STOCHASTIC
 from hwgen.formats.widths import product_range, signed_width
+from hwgen.spec.accumulating import AccumulatingSpec
 from hwgen.spec.base import (
     Port,
-    Spec,
     code_port,
     random_bits_port,
     require_int,
@@ -32,7 +30,7 @@ MAX_PRODUCTS = 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
-class DotProduct(Spec):
+class DotProduct(AccumulatingSpec):
     """Dot product with a running accumulator.
 
     Each valid cycle adds Σ aᵢ·bᵢ over ``lanes`` lanes to the accumulator, or restarts it
@@ -95,9 +93,7 @@ class DotProduct(Spec):
             f" (at least the {self.lanes} lanes of one cycle)",
         )
         require_mapping(self.mapping)
-        object.__setattr__(self, "accumulator", parse_accumulator(self.accumulator))
-        self._require_accumulator()
-        self._require_output()
+        self._require_accumulation()
         if self.stages == 0:
             object.__setattr__(self, "stages", self.usual_stages)
         require_int("stages", self.stages, self._least_stages, self._most_stages)
@@ -121,53 +117,9 @@ class DotProduct(Spec):
         steps = 4 + levels + (not isinstance(self.accumulator, Exact))
         return steps + 1 + 2 * (self.output is not None)
 
-    def _require_accumulator(self) -> None:
-        accumulator = self.accumulator
-        if isinstance(accumulator, Float):
-            f = accumulator.format
-            require_rounding(f, accumulator.rounding, accumulator.overflow)
-            if f.exponent_bits == 0:
-                raise InputError(f"accumulator={accumulator}: a format with exponent is needed")
-            if self.has_special and not f.has_nan:
-                raise InputError(
-                    f"accumulator={accumulator} has no NaN, which {self.a} times {self.b} may be: "
-                    "use an accumulator format with NaN, such as fp32, or a fixed or exact one"
-                )
-
-    def _require_output(self) -> None:
-        if self.output is None:
-            if self.rounding != NEAREST_EVEN or self.overflow:
-                raise InputError(
-                    "rounding and overflow are those of the output format: give an output, or "
-                    "an accumulator with a rounding of its own, such as fixed:24:8:toward_zero"
-                )
-            return
-        output = require_scalar("output", parse(self.output))
-        object.__setattr__(self, "output", output)
-        if isinstance(self.accumulator, Float):
-            raise InputError(
-                f"accumulator={self.accumulator} holds rounded numbers, and is the output: leave "
-                "output out, or use a fixed or exact accumulator"
-            )
-        if not self.overflow:
-            object.__setattr__(self, "overflow", output.usual_overflow)
-        require_rounding(output, self.rounding, self.overflow)
-        if self.rounding == self._accumulator_rounding == STOCHASTIC:
-            raise InputError("only one of accumulator and output can round stochastically")
-
     @property
     def has_special(self) -> bool:
-        """Some operand can be infinite or NaN."""
         return any(f.has_nan or f.has_infinity for f in (self.a, self.b))
-
-    @property
-    def _accumulator_rounding(self) -> str:
-        return NEAREST_EVEN if isinstance(self.accumulator, Exact) else self.accumulator.rounding
-
-    @property
-    def is_stochastic(self) -> bool:
-        """Random bits come in with the operands."""
-        return STOCHASTIC in (self.rounding, self._accumulator_rounding)
 
     @property
     def latency(self) -> int:
@@ -180,15 +132,6 @@ class DotProduct(Spec):
         return self.a.lsb_exponent + self.b.lsb_exponent
 
     @property
-    def accumulator_lsb_exponent(self) -> int:
-        """The accumulator counts units of 2 to this, or its format does."""
-        if isinstance(self.accumulator, Fixed):
-            return -self.accumulator.fraction_bits
-        if isinstance(self.accumulator, Float):
-            return self.accumulator.format.lsb_exponent
-        return self.lsb_exponent
-
-    @property
     def inputs(self) -> tuple[Port, ...]:
         return (
             Port("clear", 1, "the accumulator restarts with this cycle's sum"),
@@ -199,17 +142,7 @@ class DotProduct(Spec):
 
     @property
     def outputs(self) -> tuple[Port, ...]:
-        if self.output is not None:
-            return (code_port("result", self.output),)
-        if isinstance(self.accumulator, Float):
-            return (code_port("accumulator", self.accumulator.format),)
-        unit = self.accumulator_lsb_exponent
-        meaning = f"running sum in units of 2^{unit}, kept between results"
-        flags = ("nan", "positive_infinity", "negative_infinity") if self.has_special else ()
-        return (
-            Port("accumulator", self.accumulator_width, meaning, signed=True),
-            *(Port(flag, 1, "what the sum is instead") for flag in flags),
-        )
+        return self._result_ports()
 
     @property
     def description(self) -> tuple[str, ...]:
@@ -232,22 +165,6 @@ class DotProduct(Spec):
             "the logic is the same for each",
         )
 
-    @property
-    def _output_description(self) -> tuple[str, ...]:
-        if self.output is None:
-            return ()
-        rules = f"rounding {self.rounding}, overflow {self.overflow}"
-        return (f"  result <- accumulator rounded once to {self.output}: {rules}",)
-
-    @property
-    def _accumulator_description(self) -> str:
-        if isinstance(self.accumulator, Float):
-            return f"{self.accumulator}: rounded once a cycle"
-        width = f"{self.accumulator_width} bits signed"
-        if isinstance(self.accumulator, Fixed):
-            return f"{width}, {self.accumulator}: each cycle's sum is rounded to its unit"
-        return f"{width}, exact for {self.max_products} products, then it wraps"
-
     @cached_property
     def product_range(self) -> tuple[int, int]:
         """Smallest and largest product of any two codes, in units of 2**lsb_exponent."""
@@ -269,30 +186,11 @@ class DotProduct(Spec):
         return self.width_of_sum(self.lanes)
 
     @property
-    def accumulator_width(self) -> int:
-        """Bits of the accumulator."""
-        if isinstance(self.accumulator, Fixed):
-            return self.accumulator.bits
-        if isinstance(self.accumulator, Float):
-            return self.accumulator.format.bits
-        return self.width_of_sum(self.max_products)
-
-    @property
-    def facts(self) -> dict[str, int]:
-        return {
-            "accumulator_width": self.accumulator_width,
-            "lsb_exponent": self.accumulator_lsb_exponent,
-        }
-
-    @property
     def name(self) -> str:
         """A legal Verilog module name that tells the spec."""
         parts = [self.unit, f"{self.a}", f"{self.b}", f"lanes{self.lanes}"]
         parts += [f"products{self.max_products}", self.mapping]
-        if not isinstance(self.accumulator, Exact):
-            parts.append(str(self.accumulator).replace(":", "_").replace("-", "n"))
-        if self.output is not None:
-            parts += [f"to_{self.output}", self.rounding, self.overflow]
+        parts += self._accumulation_name
         if self.stages != self.usual_stages:
             parts.append(f"stages{self.stages}")
         return "_".join(parts)

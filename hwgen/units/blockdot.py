@@ -13,14 +13,8 @@ from hwgen.arithmetic.decode import decode
 from hwgen.arithmetic.product import Special, align, multiply
 from hwgen.arithmetic.rounder import FixedPoint, Shifted, normalise, to_code
 from hwgen.spec.blockdot import BlockDot
-from hwgen.units.dot import (
-    adder_delay,
-    any_special,
-    decode_delay,
-    passed,
-    product_delay,
-    shift_delay,
-)
+from hwgen.units.accumulating import adder_delay, passed
+from hwgen.units.dot import any_special, decode_delay, product_delay, shift_delay
 from hwgen.units.unit import Step, Unit
 
 Live = Mapping[str, Any]
