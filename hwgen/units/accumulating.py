@@ -14,7 +14,6 @@ from hwgen.arithmetic.float_add import Scaled, float_sum, normalised
 from hwgen.arithmetic.product import Special
 from hwgen.arithmetic.rounder import FixedPoint, normalise, rounded_integer, to_code
 from hwgen.spec.accumulating import FLAGS, AccumulatingSpec
-from hwgen.units.unit import Unit
 
 Live = Mapping[str, Any]
 Build = Callable[[Module, Live], dict[str, Any]]
@@ -40,18 +39,19 @@ def accumulating_outline(spec: AccumulatingSpec, sum_width: int) -> dict[str, tu
     return found
 
 
-class AccumulatingUnit(Unit):
-    """Hardware whose spec has an accumulator.
+class AccumulatingSteps:
+    """The steps of a spec that has an accumulator.
 
-    The steps take ``terms`` (the sum alone), ``clear``, ``special`` and ``random_bits`` where
+    They take ``terms`` (the sum alone), ``clear``, ``special`` and ``random_bits`` where
     there are such, and what the accumulator held before.
     """
 
-    spec: AccumulatingSpec
+    def __init__(self, spec: AccumulatingSpec) -> None:
+        self._accumulating = spec
 
-    def accumulating_builds(self) -> dict[str, Build]:
+    def builds(self) -> dict[str, Build]:
         """The steps of ``accumulating_outline``, by name."""
-        is_float = isinstance(self.spec.accumulator, Float)
+        is_float = isinstance(self._accumulating.accumulator, Float)
         return {
             "term": self._round_term,
             "normalised": self._normalise_sum,
@@ -60,9 +60,9 @@ class AccumulatingUnit(Unit):
             "round": self._round_output,
         }
 
-    def accumulator_registers(self) -> dict[str, Signal]:
+    def registers(self) -> dict[str, Signal]:
         """What is kept from one input to the next."""
-        spec = self.spec
+        spec = self._accumulating
         width = spec.accumulator_width
         if isinstance(spec.accumulator, Float):
             return {"accumulator": Signal(width, name="running")}
@@ -72,12 +72,12 @@ class AccumulatingUnit(Unit):
         }
 
     def _round_term(self, m: Module, live: Live) -> dict[str, Any]:
-        accumulator = self.spec.accumulator
+        accumulator = self._accumulating.accumulator
         assert isinstance(accumulator, Fixed)
         term = rounded_integer(
             m,
             live["terms"][0],
-            self.spec.lsb_exponent,
+            self._accumulating.lsb_exponent,
             -accumulator.fraction_bits,
             accumulator.rounding,
             "term",
@@ -86,7 +86,7 @@ class AccumulatingUnit(Unit):
         return {**live, "terms": [term]}
 
     def _accumulate_fixed(self, m: Module, live: Live) -> dict[str, Any]:
-        spec, register = self.spec, live["accumulator"]
+        spec, register = self._accumulating, live["accumulator"]
         clear, (term,) = live["clear"], live["terms"]
         if spec.has_special:
             # A cycle with an infinity or NaN adds nothing beside its flag.
@@ -107,12 +107,12 @@ class AccumulatingUnit(Unit):
         return found
 
     def _normalise_sum(self, m: Module, live: Live) -> dict[str, Any]:
-        total = normalised(m, live["terms"][0], self.spec.lsb_exponent, "sum")
+        total = normalised(m, live["terms"][0], self._accumulating.lsb_exponent, "sum")
         rest = {name: value for name, value in live.items() if name != "terms"}
         return {**rest, "sum": total}
 
     def _accumulate_float(self, m: Module, live: Live) -> dict[str, Any]:
-        accumulator = self.spec.accumulator
+        accumulator = self._accumulating.accumulator
         assert isinstance(accumulator, Float)
         f, clear = accumulator.format, live["clear"]
         kept = decode(m, live["accumulator"], f, "running")
@@ -153,7 +153,7 @@ class AccumulatingUnit(Unit):
         return {"accumulator": code}
 
     def _normalise_output(self, m: Module, live: Live) -> dict[str, Any]:
-        spec, total = self.spec, live["accumulator"]
+        spec, total = self._accumulating, live["accumulator"]
         assert spec.output is not None
         nan = infinity = None
         sign = total[-1]
@@ -168,7 +168,7 @@ class AccumulatingUnit(Unit):
         return {**passed(live, "random_bits"), "placed": placed}
 
     def _round_output(self, m: Module, live: Live) -> dict[str, Any]:
-        spec = self.spec
+        spec = self._accumulating
         assert spec.output is not None
         code = to_code(
             m,

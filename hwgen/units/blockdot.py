@@ -38,6 +38,28 @@ class BlockDotUnit(Unit):
     spec: BlockDot
 
     def steps(self) -> Sequence[Step]:
+        return BlockDotSteps(self.spec).steps()
+
+
+class BlockDotSteps:
+    """The steps of a block-scaled dot product, for units that have such among others."""
+
+    def __init__(self, spec: BlockDot) -> None:
+        self.spec = spec
+
+    def steps(self) -> list[Step]:
+        """From the values of the input ports to those of the output ports, by their names."""
+        spec = self.spec
+        width = spec.width_of_sum(spec.a.block_size)
+        return [
+            *self.sum_steps(together=spec.blocks > 1),
+            Step("normalise", 2 + width.bit_length(), self._normalise),
+            Step("round", adder_delay(spec.output.bits) + 2, self._round),
+        ]
+
+    def sum_steps(self, *, together: bool) -> list[Step]:
+        """Up to the exact sum: ``terms`` and, unless blocks are moved ``together`` to one fixed
+        point, the ``shifts`` that the scales make of it; and its flags, ``special``."""
         spec = self.spec
         elements = (spec.a.element, spec.b.element)
         found = [
@@ -51,12 +73,10 @@ class BlockDotUnit(Unit):
             found.append(Step(f"level{level}", delay, self._add))
         width = spec.width_of_sum(size)
         found.append(Step("scaled", adder_delay(width) + 2, self._scale))
-        if spec.blocks > 1:
+        if together:
             found.append(Step("together", 6, self._shift_together))
             for level in range(1, tree_levels(spec.blocks) + 1):
                 found.append(Step(f"block_level{level}", adder_delay(width), self._add_blocks))
-        found.append(Step("normalise", 2 + width.bit_length(), self._normalise))
-        found.append(Step("round", adder_delay(spec.output.bits) + 2, self._round))
         return found
 
     def _operands(self, m: Module, live: Live) -> dict[str, Any]:

@@ -16,14 +16,14 @@ from hwgen.formats import Minifloat, Scalar
 from hwgen.spec.dot import DotProduct
 from hwgen.units.accumulating import (
     STATE,
-    AccumulatingUnit,
+    AccumulatingSteps,
     Build,
     Live,
     accumulating_outline,
     adder_delay,
     passed,
 )
-from hwgen.units.unit import Step, cuts_of
+from hwgen.units.unit import Step, Unit, cuts_of
 
 
 def outline(spec: DotProduct) -> dict[str, tuple[float, int]]:
@@ -50,7 +50,7 @@ def cuts(spec: DotProduct) -> frozenset[str]:
     return frozenset(names[i] for i in cuts_of(delays, spec.latency, names.index(STATE)))
 
 
-class DotProductUnit(AccumulatingUnit):
+class DotProductUnit(Unit):
     """Hardware of a :class:`hwgen.DotProduct` spec; initiation interval 1.
 
     Ports beside those of every unit
@@ -73,16 +73,28 @@ class DotProductUnit(AccumulatingUnit):
     spec: DotProduct
 
     def steps(self) -> Sequence[Step]:
+        return DotProductSteps(self.spec).steps()
+
+
+class DotProductSteps:
+    """The steps of a dot product, for units that have such among others."""
+
+    def __init__(self, spec: DotProduct) -> None:
+        self.spec = spec
+        self._accumulating = AccumulatingSteps(spec)
+
+    def steps(self) -> list[Step]:
+        """From the values of the input ports to those of the output ports, by their names."""
         builds: dict[str, Build] = {
             "operands": self._operands,
             "products": self._products,
             "aligned": self._align,
-            **self.accumulating_builds(),
+            **self._accumulating.builds(),
         }
         for level in range(1, tree_levels(self.spec.lanes) + 1):
             builds[f"level{level}"] = partial(self._add, level)
         return [
-            Step(name, delay, builds[name], self.accumulator_registers() if name == STATE else {})
+            Step(name, delay, builds[name], self._accumulating.registers() if name == STATE else {})
             for name, (delay, _) in outline(self.spec).items()
         ]
 

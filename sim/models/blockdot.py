@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from hwgen.formats import BlockFormat
 from hwgen.formats.rounding import RANDOM_BITS, STOCHASTIC
-from hwgen.spec import BlockDot
+from hwgen.spec import Array, BlockDot
 from sim.blocks import Blocks, block_dot
 from sim.models import Patterns
 from sim.rounding import round_to
@@ -73,12 +73,16 @@ def directed(spec: BlockDot) -> Patterns:
 
 
 def restrict(
-    spec: BlockDot, inputs: Patterns, counted: npt.NDArray[np.intp], rng: np.random.Generator
+    spec: BlockDot | Array,
+    inputs: Patterns,
+    counted: npt.NDArray[np.intp],
+    rng: np.random.Generator,
 ) -> None:
     """All codes are allowed; half of the cycles have scales near one, whose results are not
     all beyond the output's range."""
     near = rng.random(len(inputs["a"])) < 0.5
     for name, f in (("a", spec.a), ("b", spec.b)):
+        assert isinstance(f, BlockFormat)
         one = int(f.scale.encode(1.0))
         wide = rng.integers(-6, 7, inputs[f"{name}_scale"].shape)
         scales = np.clip(one + wide, 0, 2**f.scale.bits - 2)
