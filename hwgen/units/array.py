@@ -12,8 +12,8 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from hwgen.accumulator import Float
 from hwgen.arithmetic.adder_tree import tree_level, tree_levels
 from hwgen.arithmetic.decode import decode
-from hwgen.arithmetic.float_add import normalised
-from hwgen.formats import BlockFormat
+from hwgen.arithmetic.float_add import Scaled, normalised
+from hwgen.formats import BlockFormat, Minifloat
 from hwgen.spec.accumulating import FLAGS
 from hwgen.spec.array import SYSTOLIC, Array
 from hwgen.units.accumulating import (
@@ -324,12 +324,26 @@ class ArrayUnit(Unit):
 
     def _add_to_partial(self, m: Module, live: Live) -> dict[str, Any]:
         """As the accumulator does in a step, from ``partial`` instead of its register."""
-        made = AccumulatingSteps(self.spec).builds()[STATE](m, live)
-        if isinstance(self.spec.accumulator, Float):
-            return made
+        accumulator = self.spec.accumulator
+        step = AccumulatingSteps(self.spec).builds()[STATE]
+        if isinstance(accumulator, Float):
+            return step(m, {**live, "sum": _below(live["sum"], accumulator.format)})
+        made = step(m, live)
         kept = Signal(signed(self.spec.accumulator_width), name="sum_with_partial")
         m.d.comb += kept.eq(made["accumulator"])
         return {**made, "accumulator": kept}
+
+
+def _below(total: Scaled, number_format: Minifloat) -> Scaled:
+    """``total`` with an exponent that for zero is below those of the format's numbers.
+
+    A running sum is a multiple of the unit of what is added to it; ``partial`` may be anything,
+    and a number below that unit would be shifted out in favour of a zero.
+    """
+    place = number_format.lsb_exponent + number_format.precision
+    lower = max(0, total.lsb_exponent + len(total.significand) - place)
+    exponent = Mux(total.significand[-1], total.exponent + lower, 0)
+    return dataclasses.replace(total, exponent=exponent, lsb_exponent=total.lsb_exponent - lower)
 
 
 def _words(port: Value, count: int, is_signed: bool = False) -> list[Value]:
