@@ -9,6 +9,7 @@ from typing import Any
 from hwgen.errors import InputError
 from hwgen.pins import pins
 from hwgen.spec import Spec
+from sim.stimulus import Stimulus
 from sim.verification import DEFAULT_VECTORS, driven, simulate, whole_stimulus
 
 TOP = "together"
@@ -31,16 +32,23 @@ class Together:
 
 
 def verify_together(
-    specs: Sequence[Spec], *, vectors: int = DEFAULT_VECTORS, seed: int = 1
+    specs: Sequence[Spec],
+    *,
+    vectors: int = DEFAULT_VECTORS,
+    seed: int = 1,
+    stimuli: Sequence[Stimulus] | None = None,
 ) -> Together:
-    """As ``sim.verify``, of units side by side. InputError for two of the same name."""
+    """As ``sim.verify``, of units side by side; with ``stimuli``, one a spec, on those.
+    InputError for two of the same name."""
     if len({spec.name for spec in specs}) != len(specs):
         raise InputError("give each spec once: their modules' names must differ")
     inputs: dict[str, list[int]] = {}
     outputs: dict[str, list[int | None]] = {}
     lengths = {}
-    for index, spec in enumerate(specs):
-        given, wanted = driven(spec, whole_stimulus(spec, vectors, seed))
+    if stimuli is None:
+        stimuli = [whole_stimulus(spec, vectors, seed) for spec in specs]
+    for index, (spec, stimulus) in enumerate(zip(specs, stimuli, strict=True)):
+        given, wanted = driven(spec, stimulus)
         lengths[spec.name] = len(given["enable"])
         inputs |= {f"u{index}_{name}": values for name, values in given.items()}
         outputs |= {f"u{index}_{name}": values for name, values in wanted.items()}
