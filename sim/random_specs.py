@@ -20,8 +20,8 @@ from hwgen.formats.block_scale import RULES
 from hwgen.formats.rounding import MODES
 from hwgen.formats.scalar import OVERFLOWS
 from hwgen.spec import MAPPINGS, MAX_PRODUCTS, UNITS, Spec
-from hwgen.spec.base import RANDOM_SOURCES
 from hwgen.spec.array import DATAFLOWS, MOVEMENTS
+from hwgen.spec.base import RANDOM_SOURCES
 
 Draw = Callable[[np.random.Generator], Any]
 

@@ -66,9 +66,10 @@ class AccumulatingSteps:
         width = spec.accumulator_width
         if isinstance(spec.accumulator, Float):
             return {"accumulator": Signal(width, name="running")}
+        flags = FLAGS if spec.has_special else ()
         return {
             "accumulator": Signal(signed(width), name="running"),
-            **{flag: Signal(name=f"running_{flag}") for flag in spec.accumulator_flags},
+            **{flag: Signal(name=f"running_{flag}") for flag in flags},
         }
 
     def _round_term(self, m: Module, live: Live) -> dict[str, Any]:

@@ -30,7 +30,7 @@ def accumulated(spec: DotProduct | MultiDot, sums: exact.ExactArray, inputs: Pat
 
 
 def results(
-    spec: AccumulatingSpec,
+    spec: AccumulatingSpec | MultiDot,
     sums: exact.ExactArray,
     clear: npt.NDArray[np.bool_],
     random: npt.NDArray[np.integer] | None,
@@ -41,7 +41,7 @@ def results(
     return shown(spec, kept, random)
 
 
-def bounded(spec: AccumulatingSpec) -> Fixed | Float:
+def bounded(spec: AccumulatingSpec | MultiDot) -> Fixed | Float:
     """The accumulator as a register: an exact one wraps past its width."""
     if isinstance(spec.accumulator, Exact):
         return Fixed(spec.accumulator_width, -spec.lsb_exponent, WRAP)
@@ -56,7 +56,7 @@ def drawn_by(
 
 
 def shown(
-    spec: AccumulatingSpec, kept: Accumulated, random: npt.NDArray[np.integer] | None
+    spec: AccumulatingSpec | MultiDot, kept: Accumulated, random: npt.NDArray[np.integer] | None
 ) -> Patterns:
     """The output ports of an accumulator that holds this."""
     if spec.output is not None:

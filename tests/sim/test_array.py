@@ -116,7 +116,7 @@ def _operand(name, shape):
     if name.startswith("mx"):
         found = f.encode(RNG.normal(size=shape), axis=1)
         codes = found.elements.reshape(shape[0], -1)[:, : shape[1]]
-        return codes, found.scales, f.decode(found)
+        return codes, found.scales, found.decode()
     codes = RNG.integers(0, 2**f.bits, shape).astype(f.code_dtype)
     return codes, None, f.decode(codes)
 
