@@ -51,7 +51,7 @@ def test_unit_equals_golden_model(group):
     specs = [Array(max_products=24, **fields) for fields in group]
     for spec in specs:
         assert from_dict(spec.to_dict()) == spec and spec.name.replace("_", "").isalnum()
-    outcome = verify_together(specs, vectors=250)
+    outcome = verify_together(specs, vectors=150)
     assert outcome.passed, outcome.shown
 
 
@@ -88,7 +88,7 @@ def test_movements_differ_in_latency_alone():
 
 
 def test_as_many_stages_as_there_are_steps():
-    for fields in [*MATRIX, *BLOCKS]:
+    for fields in [*MATRIX[::2], *BLOCKS[::2]]:
         most = Array(max_products=24, **{**fields, "stages": 0}).step_count + 1
         unit = Array(max_products=24, **{**fields, "stages": most}).component()
         Fragment.get(unit, None)
