@@ -8,6 +8,7 @@ from hwgen.errors import InputError, ToolError
 from hwgen.formats import Integer, Logarithmic, Minifloat, Scalar, parse
 from hwgen.spec import (
     AccumulatorToFloat,
+    Array,
     BlockDot,
     Convert,
     DotProduct,
@@ -22,6 +23,7 @@ from hwgen.spec import (
 
 __all__ = [
     "AccumulatorToFloat",
+    "Array",
     "BlockDot",
     "Convert",
     "DotProduct",

@@ -18,6 +18,7 @@ from hwgen import formats
 from hwgen.errors import InputError, ToolError
 from hwgen.files import require_writable, write_text
 from hwgen.spec import MAPPINGS, MAX_LANES, UNITS, Spec
+from hwgen.spec.array import DATAFLOWS, MOVEMENTS
 
 
 class _Parser(argparse.ArgumentParser):
@@ -219,6 +220,10 @@ _SPEC_OPTIONS: dict[str, tuple[Callable[[str], Any], str, str]] = {
     ),
     "lanes": (_whole, "N", f"lanes, 1 to {MAX_LANES}"),
     "blocks": (_whole, "N", "blocks that are summed"),
+    "rows": (_whole, "N", "rows of an array"),
+    "columns": (_whole, "N", "columns of an array"),
+    "dataflow": (str, "|".join(DATAFLOWS), "what stays in an array's elements"),
+    "movement": (str, "|".join(MOVEMENTS), "how operands come to an array's elements"),
     "max_products": (_whole, "N", "products that the accumulator sums exactly"),
     "bits": (_whole, "N", "bits of the sum that comes in"),
     "lsb_exponent": (_whole, "N", "that sum counts units of 2^N"),

@@ -46,14 +46,14 @@ def _unit_pins(spec: Spec) -> tuple[Pin, ...]:
     return (
         Pin("enable", False, 1, "clock enable of the whole unit"),
         Pin("valid_in", False, 1, "the inputs of this cycle count"),
-        *(Pin(p.name, False, p.width, port_meaning(p), p.signed) for p in spec.inputs),
+        *(Pin(p.name, False, p.width, port_meaning(p), p.is_signed_number) for p in spec.inputs),
         Pin(
             "valid_out",
             True,
             1,
             f"the outputs are the result of the inputs {spec.latency} enabled cycles ago{kept}",
         ),
-        *(Pin(p.name, True, p.width, port_meaning(p), p.signed) for p in spec.outputs),
+        *(Pin(p.name, True, p.width, port_meaning(p), p.is_signed_number) for p in spec.outputs),
     )
 
 
@@ -80,7 +80,8 @@ def port_meaning(port: Port) -> str:
     """What the port carries, with its elements' places."""
     if port.count == 1:
         return port.meaning
-    return f"{port.meaning}; {port.count} x {port.bits} bits, element 0 in the lowest"
+    bits = f"{port.bits} bits{' signed' if port.signed else ''}"
+    return f"{port.meaning}; {port.count} x {bits}, element 0 in the lowest"
 
 
 def tdata_meaning(ports: tuple[Port, ...], fill: str) -> str:

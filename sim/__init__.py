@@ -1,6 +1,7 @@
 """Golden model, stimulus and benches: does the hardware compute what its spec says?"""
 
 from sim import golden
+from sim.matmul import matmul
 from sim.stream import StreamVerification, verify_stream
 from sim.verification import Verification, verify, verify_inputs
 
@@ -8,6 +9,7 @@ __all__ = [
     "StreamVerification",
     "Verification",
     "golden",
+    "matmul",
     "verify",
     "verify_inputs",
     "verify_stream",

@@ -64,6 +64,33 @@ def accumulate(
     return Accumulated(words, lsb_exponent, special)
 
 
+def accumulate_once(
+    accumulator: Fixed | Float,
+    start: ExactArray,
+    sums: ExactArray,
+    random_bits: npt.NDArray[np.integer] | None = None,
+) -> Accumulated:
+    """What ``accumulator`` holds after a single step from each of ``start``, numbers that it can
+    hold; shapes (steps,). Beside an integer ``start`` may be special: that is its flag."""
+    if isinstance(accumulator, Float):
+        f = accumulator.format
+        codes = round_to(
+            add(start, sums),
+            f,
+            accumulator.rounding,
+            accumulator.overflow,
+            random_bits=random_bits,
+        )
+        return Accumulated(codes, f.lsb_exponent, decode(f, codes).special)
+    lsb_exponent = -accumulator.fraction_bits
+    terms = round_to_multiples(sums, lsb_exponent, accumulator.rounding, random_bits)
+    words = round_to_multiples(start, lsb_exponent) + terms
+    words[:] = [_bounded(accumulator)(word) for word in words.tolist()]
+    with np.errstate(invalid="ignore"):
+        special = start.special + sums.special
+    return Accumulated(words, lsb_exponent, special)
+
+
 def _running(
     terms: Iterable[Any], restarts: Iterable[bool], bounded: Callable[[Any], Any]
 ) -> list[Any]:

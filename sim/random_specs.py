@@ -20,6 +20,7 @@ from hwgen.formats.block_scale import RULES
 from hwgen.formats.rounding import MODES
 from hwgen.formats.scalar import OVERFLOWS
 from hwgen.spec import MAPPINGS, MAX_PRODUCTS, UNITS, Spec
+from hwgen.spec.array import DATAFLOWS, MOVEMENTS
 from hwgen.spec.base import RANDOM_SOURCES
 
 Draw = Callable[[np.random.Generator], Any]
@@ -86,6 +87,10 @@ FIELDS: dict[str, Draw] = {
     "formats": mode_names,
     "lanes": up_to(24),
     "blocks": up_to(3),
+    "rows": up_to(3),
+    "columns": up_to(3),
+    "dataflow": one_of(DATAFLOWS),
+    "movement": one_of(MOVEMENTS),
     "bits": lambda rng: int(rng.integers(2, 80)),
     "lsb_exponent": lambda rng: int(rng.integers(-40, 20)),
     "scale": format_name,
@@ -107,6 +112,7 @@ TYPES: dict[str, Draw] = {
     "Scalar": format_name,
     "Minifloat": format_name,
     "BlockFormat": block_name,
+    "Format": lambda rng: (block_name if rng.integers(2) else format_name)(rng),
     "bool": lambda rng: bool(rng.integers(2)),
 }
 

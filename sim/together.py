@@ -38,12 +38,12 @@ def verify_together(
     specs: Sequence[Spec], *, vectors: int = DEFAULT_VECTORS, seed: int = 1
 ) -> Together:
     """As ``sim.verify``, of units side by side. InputError for two of the same name."""
-    return _run([(spec, whole_stimulus(spec, vectors, seed)) for spec in specs])
+    return run_together([(spec, whole_stimulus(spec, vectors, seed)) for spec in specs])
 
 
 def verify_inputs_together(cases: Sequence[tuple[Spec, Mapping[str, npt.ArrayLike]]]) -> Together:
     """As ``sim.verify_inputs``, of units side by side. InputError as for ``verify_together``."""
-    return _run(
+    return run_together(
         [
             (spec, stimuli.concatenate(stimuli.given(inputs), stimuli.flush(spec)))
             for spec, inputs in cases
@@ -51,7 +51,8 @@ def verify_inputs_together(cases: Sequence[tuple[Spec, Mapping[str, npt.ArrayLik
     )
 
 
-def _run(cases: Sequence[tuple[Spec, Stimulus]]) -> Together:
+def run_together(cases: Sequence[tuple[Spec, Stimulus]]) -> Together:
+    """Of units side by side, each on its stimulus. InputError as for ``verify_together``."""
     specs = [spec for spec, _ in cases]
     if len({spec.name for spec in specs}) != len(specs):
         raise InputError("give each spec once: their modules' names must differ")

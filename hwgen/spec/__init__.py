@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from hwgen.errors import InputError
+from hwgen.spec.array import Array
 from hwgen.spec.base import MAPPINGS, Port, Spec
 from hwgen.spec.blockdot import BlockDot
 from hwgen.spec.convert import Convert
@@ -33,6 +34,7 @@ UNITS: dict[str, type[Spec]] = {
         Quantizer,
         Requantize,
         AccumulatorToFloat,
+        Array,
     )
 }
 
@@ -54,6 +56,7 @@ __all__ = [
     "MAX_PRODUCTS",
     "UNITS",
     "AccumulatorToFloat",
+    "Array",
     "BlockDot",
     "Convert",
     "DotProduct",

@@ -40,6 +40,11 @@ class Port:
         """Bits of the whole port."""
         return self.bits * self.count
 
+    @property
+    def is_signed_number(self) -> bool:
+        """The whole port is one signed number, and not several side by side."""
+        return self.signed and self.count == 1
+
 
 @dataclass(frozen=True)
 class RandomWords:

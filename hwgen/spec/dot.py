@@ -6,17 +6,15 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
-from hwgen.accumulator import Accumulator, Exact, Fixed, Float
-from hwgen.accumulator import parse as parse_accumulator
+from hwgen.accumulator import Accumulator, Exact, Float
 from hwgen.arithmetic.decode import require_decodable
-from hwgen.arithmetic.rounder import require_rounding
 from hwgen.errors import InputError
 from hwgen.formats import Scalar, parse
 from hwgen.formats.rounding import NEAREST_EVEN, STOCHASTIC
 from hwgen.formats.widths import product_range, signed_width, value_range
+from hwgen.spec.accumulating import AccumulatingSpec
 from hwgen.spec.base import (
     Port,
-    Spec,
     code_port,
     random_bits_port,
     require_int,
@@ -35,7 +33,7 @@ MAX_SUM_BITS = 640
 
 
 @dataclass(frozen=True, kw_only=True)
-class DotProduct(Spec):
+class DotProduct(AccumulatingSpec):
     """Dot product with a running accumulator.
 
     Each valid cycle adds Σ aᵢ·bᵢ over ``lanes`` lanes to the accumulator, or restarts it
@@ -102,9 +100,7 @@ class DotProduct(Spec):
         )
         require_mapping(self.mapping)
         self._require_addend()
-        object.__setattr__(self, "accumulator", parse_accumulator(self.accumulator))
-        self._require_accumulator()
-        self._require_output()
+        self._require_accumulation()
         if self.stages == 0:
             object.__setattr__(self, "stages", self.usual_stages)
         require_int("stages", self.stages, self._least_stages, self._most_stages)
@@ -142,40 +138,6 @@ class DotProduct(Spec):
                 "nearer to the products' range"
             )
 
-    def _require_accumulator(self) -> None:
-        accumulator = self.accumulator
-        if isinstance(accumulator, Float):
-            f = accumulator.format
-            require_rounding(f, accumulator.rounding, accumulator.overflow)
-            if f.exponent_bits == 0:
-                raise InputError(f"accumulator={accumulator}: a format with exponent is needed")
-            if self.has_special and not f.has_nan:
-                raise InputError(
-                    f"accumulator={accumulator} has no NaN, which {self._terms} may be: use "
-                    " an accumulator format with NaN, such as fp32, or a fixed or exact one"
-                )
-
-    def _require_output(self) -> None:
-        if self.output is None:
-            if self.rounding != NEAREST_EVEN or self.overflow:
-                raise InputError(
-                    "rounding and overflow are those of the output format: give an output, or "
-                    "an accumulator with a rounding of its own, such as fixed:24:8:toward_zero"
-                )
-            return
-        output = require_scalar("output", parse(self.output))
-        object.__setattr__(self, "output", output)
-        if isinstance(self.accumulator, Float):
-            raise InputError(
-                f"accumulator={self.accumulator} holds rounded numbers, and is the output: leave "
-                "output out, or use a fixed or exact accumulator"
-            )
-        if not self.overflow:
-            object.__setattr__(self, "overflow", output.usual_overflow)
-        require_rounding(output, self.rounding, self.overflow)
-        if self.rounding == self._accumulator_rounding == STOCHASTIC:
-            raise InputError("only one of accumulator and output can round stochastically")
-
     @property
     def _terms(self) -> str:
         plus = "" if self.addend is None else f" plus {self.addend}"
@@ -186,15 +148,6 @@ class DotProduct(Spec):
         """Some operand can be infinite or NaN."""
         operands = (self.a, self.b, self.addend)
         return any(f is not None and (f.has_nan or f.has_infinity) for f in operands)
-
-    @property
-    def _accumulator_rounding(self) -> str:
-        return NEAREST_EVEN if isinstance(self.accumulator, Exact) else self.accumulator.rounding
-
-    @property
-    def is_stochastic(self) -> bool:
-        """Random bits come in with the operands."""
-        return STOCHASTIC in (self.rounding, self._accumulator_rounding)
 
     @property
     def latency(self) -> int:
@@ -214,15 +167,6 @@ class DotProduct(Spec):
         return self.a.lsb_exponent + self.b.lsb_exponent
 
     @property
-    def accumulator_lsb_exponent(self) -> int:
-        """The accumulator counts units of 2 to this, or its format does."""
-        if isinstance(self.accumulator, Fixed):
-            return -self.accumulator.fraction_bits
-        if isinstance(self.accumulator, Float):
-            return self.accumulator.format.lsb_exponent
-        return self.lsb_exponent
-
-    @property
     def inputs(self) -> tuple[Port, ...]:
         return (
             Port("clear", 1, "the accumulator restarts with this cycle's sum"),
@@ -234,17 +178,7 @@ class DotProduct(Spec):
 
     @property
     def outputs(self) -> tuple[Port, ...]:
-        if self.output is not None:
-            return (code_port("result", self.output),)
-        if isinstance(self.accumulator, Float):
-            return (code_port("accumulator", self.accumulator.format),)
-        unit = self.accumulator_lsb_exponent
-        meaning = f"running sum in units of 2^{unit}, kept between results"
-        flags = ("nan", "positive_infinity", "negative_infinity") if self.has_special else ()
-        return (
-            Port("accumulator", self.accumulator_width, meaning, signed=True),
-            *(Port(flag, 1, "what the sum is instead") for flag in flags),
-        )
+        return self._result_ports()
 
     @property
     def description(self) -> tuple[str, ...]:
@@ -275,22 +209,6 @@ class DotProduct(Spec):
             "the logic is the same for each",
         )
 
-    @property
-    def _output_description(self) -> tuple[str, ...]:
-        if self.output is None:
-            return ()
-        rules = f"rounding {self.rounding}, overflow {self.overflow}"
-        return (f"  result <- accumulator rounded once to {self.output}: {rules}",)
-
-    @property
-    def _accumulator_description(self) -> str:
-        if isinstance(self.accumulator, Float):
-            return f"{self.accumulator}: rounded once a cycle"
-        width = f"{self.accumulator_width} bits signed"
-        if isinstance(self.accumulator, Fixed):
-            return f"{width}, {self.accumulator}: each cycle's sum is rounded to its unit"
-        return f"{width}, exact for {self.max_products} products, then it wraps"
-
     @cached_property
     def product_range(self) -> tuple[int, int]:
         """Smallest and largest product of any two codes, in units of 2**product_lsb_exponent."""
@@ -312,12 +230,7 @@ class DotProduct(Spec):
         return self._width_with_addends(self.lanes)
 
     @property
-    def accumulator_width(self) -> int:
-        """Bits of the accumulator."""
-        if isinstance(self.accumulator, Fixed):
-            return self.accumulator.bits
-        if isinstance(self.accumulator, Float):
-            return self.accumulator.format.bits
+    def _width_of_all(self) -> int:
         return self._width_with_addends(self.max_products)
 
     def _width_with_addends(self, products: int) -> int:
@@ -334,23 +247,13 @@ class DotProduct(Spec):
         return signed_width(low, high)
 
     @property
-    def facts(self) -> dict[str, int]:
-        return {
-            "accumulator_width": self.accumulator_width,
-            "lsb_exponent": self.accumulator_lsb_exponent,
-        }
-
-    @property
     def name(self) -> str:
         """A legal Verilog module name that tells the spec."""
         parts = [self.unit, f"{self.a}", f"{self.b}", f"lanes{self.lanes}"]
         if self.addend is not None:
             parts.append(f"plus_{self.addend}")
         parts += [f"products{self.max_products}", self.mapping]
-        if not isinstance(self.accumulator, Exact):
-            parts.append(str(self.accumulator).replace(":", "_").replace("-", "n"))
-        if self.output is not None:
-            parts += [f"to_{self.output}", self.rounding, self.overflow]
+        parts += self._accumulation_name
         if self.stages != self.usual_stages:
             parts.append(f"stages{self.stages}")
         return "_".join(parts)

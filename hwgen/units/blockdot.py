@@ -31,14 +31,8 @@ from hwgen.arithmetic.together import (
 from hwgen.formats import BlockFormat, Minifloat
 from hwgen.formats.widths import signed_width
 from hwgen.spec.blockdot import ALIGNED, ALONE, SHORTENED, BlockDot
-from hwgen.units.dot import (
-    adder_delay,
-    any_special,
-    decode_delay,
-    passed,
-    product_delay,
-    shift_delay,
-)
+from hwgen.units.accumulating import adder_delay, passed
+from hwgen.units.dot import any_special, decode_delay, product_delay, shift_delay
 from hwgen.units.unit import Step, Unit
 
 Live = Mapping[str, Any]
@@ -66,6 +60,28 @@ class BlockDotUnit(Unit):
     spec: BlockDot
 
     def steps(self) -> Sequence[Step]:
+        return BlockDotSteps(self.spec).steps()
+
+
+class BlockDotSteps:
+    """The steps of a block-scaled dot product, for units that have such among others."""
+
+    def __init__(self, spec: BlockDot) -> None:
+        self.spec = spec
+
+    def steps(self) -> list[Step]:
+        """From the values of the input ports to those of the output ports, by their names."""
+        spec = self.spec
+        width = signed_width(*spec.block_range)
+        return [
+            *self.sum_steps(together=spec.alignment != ALONE),
+            Step("normalise", 2 + width.bit_length(), self._normalise),
+            Step("round", adder_delay(spec.output.bits) + 2, self._round),
+        ]
+
+    def sum_steps(self, *, together: bool) -> list[Step]:
+        """Up to the exact sum: ``terms`` and, unless blocks are moved ``together`` to one fixed
+        point, the ``shifts`` that the scales make of it; and its flags, ``special``."""
         spec = self.spec
         elements = (spec.a.element, spec.b.element)
         found = [
@@ -83,12 +99,10 @@ class BlockDotUnit(Unit):
                 found.append(Step("micro", 1, self._shift_by_micro))
         width = signed_width(*spec.block_range)
         found.append(Step("scaled", adder_delay(width) + 2, self._scale))
-        if spec.alignment != ALONE:
+        if together:
             found.append(Step("together", 6, self._bring_together))
             for level in range(1, tree_levels(spec.blocks) + 1):
                 found.append(Step(f"block_level{level}", adder_delay(width), self._add_blocks))
-        found.append(Step("normalise", 2 + width.bit_length(), self._normalise))
-        found.append(Step("round", adder_delay(spec.output.bits) + 2, self._round))
         return found
 
     def _operands(self, m: Module, live: Live) -> dict[str, Any]:

@@ -16,22 +16,14 @@ from hwgen.arithmetic.product import align, multiply
 from hwgen.formats import Integer
 from hwgen.formats.widths import signed_width
 from hwgen.spec.multidot import MultiDot
-from hwgen.units.dot import (
-    STATE,
-    DotProductUnit,
-    adder_delay,
-    any_special,
-    decode_delay,
-    passed,
-    product_delay,
-    shift_delay,
-)
-from hwgen.units.unit import Step
+from hwgen.units.accumulating import STATE, AccumulatingSteps, adder_delay, passed
+from hwgen.units.dot import any_special, decode_delay, product_delay, shift_delay
+from hwgen.units.unit import Step, Unit
 
 Live = Mapping[str, Any]
 
 
-class MultiDotUnit(DotProductUnit):
+class MultiDotUnit(Unit):
     """Hardware of a :class:`hwgen.MultiDot` spec; initiation interval 1.
 
     Integers: the rows of one multiplier a lane (see ``hwgen.arithmetic.packed_product``).
@@ -40,13 +32,13 @@ class MultiDotUnit(DotProductUnit):
     mode; one shift of the whole sum brings them to that of the accumulator, which is the
     accumulator of a ``dot``, as is the output.
 
-    Ports beside those of a :class:`DotProductUnit`
-    -----------------------------------------------
+    Ports beside those of a ``dot``
+    -------------------------------
     mode : In
         Which of ``spec.pairs`` the operands of this cycle are of.
     """
 
-    spec: MultiDot  # type: ignore[assignment]  # It has what the steps of a dot product read.
+    spec: MultiDot
 
     def steps(self) -> Sequence[Step]:
         spec = self.spec
@@ -75,11 +67,14 @@ class MultiDotUnit(DotProductUnit):
                 found.append(Step(f"combined{level}", adder_delay(width), combine))
         found.append(Step("placed", 1.0, self._place))
         width = spec.accumulator_width
-        found.append(Step(STATE, adder_delay(width), self._accumulate_fixed, self._registers()))
+        # The spec has what these steps read.
+        accumulating = AccumulatingSteps(spec)  # type: ignore[arg-type]
+        builds = accumulating.builds()
+        found.append(Step(STATE, adder_delay(width), builds[STATE], accumulating.registers()))
         if spec.output is not None:
             delay = width.bit_length() + adder_delay(width)
-            found.append(Step("normalise", delay, self._normalise_output))
-            found.append(Step("round", adder_delay(spec.output.bits) + 2, self._round_output))
+            found.append(Step("normalise", delay, builds["normalise"]))
+            found.append(Step("round", adder_delay(spec.output.bits) + 2, builds["round"]))
         return found
 
     def _sum_width(self, lanes: int) -> int:

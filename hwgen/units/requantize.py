@@ -10,7 +10,8 @@ from amaranth.hdl import Const, Module, Mux, Signal, Value, signed
 from hwgen.arithmetic.decode import decode
 from hwgen.arithmetic.rounder import FixedPoint, Shifted, normalise, to_code
 from hwgen.spec.requantize import Requantize
-from hwgen.units.dot import adder_delay, decode_delay, passed
+from hwgen.units.accumulating import adder_delay, passed
+from hwgen.units.dot import decode_delay
 from hwgen.units.unit import Step, Unit
 
 Live = Mapping[str, Any]

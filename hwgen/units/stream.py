@@ -25,7 +25,7 @@ BYTE = 8
 
 def beat_layout(ports: tuple[Port, ...]) -> StructLayout:
     """One beat: ``data`` with a field a port, the first in the lowest bits; and ``last``."""
-    data = StructLayout({port.name: Shape(port.width, port.signed) for port in ports})
+    data = StructLayout({port.name: Shape(port.width, port.is_signed_number) for port in ports})
     return StructLayout({"data": data, "last": 1})
 
 
@@ -146,4 +146,4 @@ class AxiStreamUnit(wiring.Component):
 
 def sign_fills(ports: tuple[Port, ...]) -> bool:
     """Whether the rest of TDATA's last byte repeats a sign."""
-    return ports[-1].signed and ports[-1].count == 1
+    return ports[-1].is_signed_number

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from amaranth.hdl import Module, Signal, Value, signed
@@ -69,23 +70,11 @@ class Unit(wiring.Component):
         if made_inside is not None:
             advance = self.enable & self.valid_in
             live["random_bits"] = random_words(m, made_inside.seed, made_inside.count, advance)
-        valid: Value = self.valid_in
         states = [index for index, step in enumerate(steps) if step.state]
         cuts = cuts_of([step.delay for step in steps], self.latency, *states)
-        for index, step in enumerate(steps):
-            if index in cuts:
-                live = registered(m, live, step.name, self.enable)
-                valid = self._next_valid(m, valid, step.name)
-            made = step.build(m, {**live, **step.state})
-            if not step.state:
-                live = made
-                continue
-            with m.If(self.enable & valid):
-                for name, register in step.state.items():
-                    m.d.sync += register.eq(made[name])
-            rest = {name: value for name, value in made.items() if name not in step.state}
-            live = {**registered(m, rest, f"{step.name}_beside", self.enable), **step.state}
-            valid = self._next_valid(m, valid, f"{step.name}_done")
+        live, valid = pipeline(
+            m, steps, cuts, live, self.valid_in, self.enable, partial(self._next_valid, m)
+        )
         if steps[-1].state:
             m.d.comb += self.valid_out.eq(valid)
             for port in self.spec.outputs:
@@ -98,7 +87,7 @@ class Unit(wiring.Component):
                 m.d.sync += getattr(self, port.name).eq(live[port.name])
         return m
 
-    def _next_valid(self, m: Module, valid: Value, name: str) -> Signal:
+    def _next_valid(self, m: Module, valid: Value, name: str) -> Value:
         register = Signal(name=f"valid_{name}")
         with m.If(self.enable):
             m.d.sync += register.eq(valid)
@@ -106,30 +95,59 @@ class Unit(wiring.Component):
 
 
 def _shape(port: Port) -> Any:
-    return signed(port.width) if port.signed else port.width
+    return signed(port.width) if port.is_signed_number else port.width
 
 
-def registered(m: Module, value: Any, name: str, enable: Value) -> Any:
+def pipeline(
+    m: Module,
+    steps: Sequence[Step],
+    cuts: Collection[int],
+    live: Mapping[str, Any],
+    valid: Value,
+    enable: Value,
+    next_valid: Callable[[Value, str], Value],
+) -> tuple[dict[str, Any], Value]:
+    """The values after ``steps``, with registers before those that ``cuts`` counts, and their
+    valid bit; ``next_valid`` is the bit a register, of that name, behind another."""
+    now = dict(live)
+    for index, step in enumerate(steps):
+        if index in cuts:
+            now = registered(m, now, step.name, enable)
+            valid = next_valid(valid, step.name)
+        made = step.build(m, {**now, **step.state})
+        if not step.state:
+            now = made
+            continue
+        with m.If(enable & valid):
+            for name, register in step.state.items():
+                m.d.sync += register.eq(made[name])
+        rest = {name: value for name, value in made.items() if name not in step.state}
+        now = {**registered(m, rest, f"{step.name}_beside", enable), **step.state}
+        valid = next_valid(valid, f"{step.name}_done")
+    return now, valid
+
+
+def registered(m: Module, value: Any, name: str, enable: Value, *, kept: bool = False) -> Any:
     """``value`` with a register behind each signal in it.
 
-    Data registers need no reset: nothing reads them before their valid bit is set.
+    Data registers need no reset, as nothing reads them before their valid bit is set; those
+    whose value is ``kept`` until another replaces it have one, to zero.
     """
     if isinstance(value, Value):
         if len(value) == 0:  # Verilog has no empty ranges.
             return value
-        register = Signal(value.shape(), name=name, reset_less=True)
+        register = Signal(value.shape(), name=name, reset_less=not kept)
         with m.If(enable):
             m.d.sync += register.eq(value)
         return register
+    again = partial(registered, m, enable=enable, kept=kept)
     if isinstance(value, Mapping):
-        return {k: registered(m, v, f"{name}_{k}", enable) for k, v in value.items()}
+        return {k: again(v, f"{name}_{k}") for k, v in value.items()}
     if isinstance(value, list):
-        return [registered(m, v, f"{name}_{i}", enable) for i, v in enumerate(value)]
+        return [again(v, f"{name}_{i}") for i, v in enumerate(value)]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         parts = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
-        return dataclasses.replace(
-            value, **{k: registered(m, v, f"{name}_{k}", enable) for k, v in parts.items()}
-        )
+        return dataclasses.replace(value, **{k: again(v, f"{name}_{k}") for k, v in parts.items()})
     return value
 
 

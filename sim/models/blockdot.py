@@ -10,7 +10,7 @@ import numpy.typing as npt
 from hwgen.accumulator import Aligned
 from hwgen.formats import BlockFormat
 from hwgen.formats.rounding import RANDOM_BITS, STOCHASTIC
-from hwgen.spec import BlockDot
+from hwgen.spec import Array, BlockDot
 from sim.blocks import Blocks, aligned_block_dot, block_dot
 from sim.models import Patterns
 from sim.rounding import round_to
@@ -84,26 +84,30 @@ def directed(spec: BlockDot) -> Patterns:
     if spec.rounding == STOCHASTIC:
         found["random_bits"] = list(rng.integers(0, 2**RANDOM_BITS, (len(found["a"]), 1)))
     patterns: Patterns = {name: np.array(rows) for name, rows in found.items()}
-    if spec.blocks > 1:
+    if isinstance(spec, BlockDot) and spec.blocks > 1:
         _spread(spec, patterns, np.arange(len(patterns["a"])) % 5 == 4, rng)
     return patterns
 
 
 def restrict(
-    spec: BlockDot, inputs: Patterns, counted: npt.NDArray[np.intp], rng: np.random.Generator
+    spec: BlockDot | Array,
+    inputs: Patterns,
+    counted: npt.NDArray[np.intp],
+    rng: np.random.Generator,
 ) -> None:
     """All codes are allowed; half of the cycles have scales near one, whose results are not
     all beyond the output's range, and with several blocks a quarter have some that cancel."""
     kind = rng.random(len(inputs["a"]))
     near = kind < 0.5
     for name, f in (("a", spec.a), ("b", spec.b)):
+        assert isinstance(f, BlockFormat)
         one = int(f.scale.encode(1.0))
         wide = rng.integers(-6, 7, inputs[f"{name}_scale"].shape)
         scales = np.clip(one + wide, 0, 2**f.scale.bits - 2)
         inputs[f"{name}_scale"] = np.where(near[:, None], scales, inputs[f"{name}_scale"]).astype(
             inputs[f"{name}_scale"].dtype
         )
-    if spec.blocks > 1:
+    if isinstance(spec, BlockDot) and spec.blocks > 1:
         _spread(spec, inputs, kind > 0.75, rng)
 
 

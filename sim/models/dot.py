@@ -7,9 +7,10 @@ import numpy.typing as npt
 
 from hwgen.accumulator import WRAP, Exact, Fixed, Float
 from hwgen.formats.rounding import STOCHASTIC
-from hwgen.spec import DotProduct, MultiDot
+from hwgen.spec import Array, DotProduct, MultiDot
+from hwgen.spec.accumulating import AccumulatingSpec
 from sim import exact
-from sim.accumulate import accumulate
+from sim.accumulate import Accumulated, accumulate
 from sim.models import Patterns
 from sim.rounding import round_to
 
@@ -27,13 +28,40 @@ def expected(spec: DotProduct, inputs: Patterns) -> Patterns:
 
 def accumulated(spec: DotProduct | MultiDot, sums: exact.ExactArray, inputs: Patterns) -> Patterns:
     """The outputs for each cycle's exact sum, (cycles,)."""
-    accumulator = spec.accumulator
-    if isinstance(accumulator, Exact):
-        accumulator = Fixed(spec.accumulator_width, -spec.lsb_exponent, WRAP)
     random = inputs["random_bits"][:, 0] if spec.is_stochastic else None
-    drawn = random if accumulator.rounding == STOCHASTIC else None
-    clear = inputs["clear"][:, 0].astype(np.bool_)
-    kept = accumulate(accumulator, sums, clear, drawn)
+    return results(spec, sums, inputs["clear"][:, 0].astype(np.bool_), random)
+
+
+def results(
+    spec: AccumulatingSpec | MultiDot,
+    sums: exact.ExactArray,
+    clear: npt.NDArray[np.bool_],
+    random: npt.NDArray[np.integer] | None,
+) -> Patterns:
+    """The output ports of one accumulator, (cycles, 1) each, for the exact sum of each cycle."""
+    accumulator = bounded(spec)
+    kept = accumulate(accumulator, sums, clear, drawn_by(accumulator, random))
+    return shown(spec, kept, random)
+
+
+def bounded(spec: AccumulatingSpec | MultiDot) -> Fixed | Float:
+    """The accumulator as a register: an exact one wraps past its width."""
+    if isinstance(spec.accumulator, Exact):
+        return Fixed(spec.accumulator_width, -spec.lsb_exponent, WRAP)
+    return spec.accumulator
+
+
+def drawn_by(
+    accumulator: Fixed | Float, random: npt.NDArray[np.integer] | None
+) -> npt.NDArray[np.integer] | None:
+    """The random bits, if it is the accumulator that they are for."""
+    return random if accumulator.rounding == STOCHASTIC else None
+
+
+def shown(
+    spec: AccumulatingSpec | MultiDot, kept: Accumulated, random: npt.NDArray[np.integer] | None
+) -> Patterns:
+    """The output ports of an accumulator that holds this."""
     if spec.output is not None:
         numbers = exact.ExactArray(
             np.where(kept.special == 0, kept.words, 0), kept.lsb_exponent, kept.special
@@ -48,7 +76,7 @@ def accumulated(spec: DotProduct | MultiDot, sums: exact.ExactArray, inputs: Pat
         )
         return {"result": code[:, None]}
     found = {"accumulator": kept.words[:, None]}
-    if spec.has_special and not isinstance(accumulator, Float):
+    if spec.has_special and not isinstance(spec.accumulator, Float):
         special = kept.special[:, None]
         found |= {
             "nan": np.isnan(special),
@@ -115,7 +143,10 @@ def directed(spec: DotProduct) -> Patterns:
 
 
 def restrict(
-    spec: DotProduct, inputs: Patterns, counted: npt.NDArray[np.intp], rng: np.random.Generator
+    spec: DotProduct | Array,
+    inputs: Patterns,
+    counted: npt.NDArray[np.intp],
+    rng: np.random.Generator,
 ) -> None:
     """Sums restart at random, and always before they pass ``max_products``."""
     clear = inputs["clear"]

@@ -1,0 +1,173 @@
+"""What the specs of units with an accumulator have in common."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING
+
+from hwgen.accumulator import Accumulator, Exact, Fixed, Float
+from hwgen.accumulator import parse as parse_accumulator
+from hwgen.arithmetic.rounder import require_rounding
+from hwgen.errors import InputError
+from hwgen.formats import Format, Scalar, parse
+from hwgen.formats.rounding import NEAREST_EVEN, STOCHASTIC
+from hwgen.spec.base import Port, Spec, code_port, require_scalar
+
+#: What a sum can be instead of a number: a port each, beside a fixed-point accumulator.
+FLAGS = ("nan", "positive_infinity", "negative_infinity")
+
+
+class AccumulatingSpec(Spec):
+    """A spec with the fields below: exact sums of products go to an ``accumulator``, and from
+    there, if there is an ``output`` format, rounded once to that."""
+
+    if TYPE_CHECKING:
+        a: Format
+        b: Format
+        max_products: int
+        accumulator: Accumulator
+        output: Scalar | None
+        rounding: str
+        overflow: str
+
+    @property
+    @abstractmethod
+    def lsb_exponent(self) -> int:
+        """Sums count units of 2**lsb_exponent."""
+
+    @property
+    @abstractmethod
+    def has_special(self) -> bool:
+        """Some operand can be infinite or NaN."""
+
+    @abstractmethod
+    def width_of_sum(self, products: int) -> int:
+        """Bits of a signed sum of ``products`` products, from their true extremes."""
+
+    @property
+    def _terms(self) -> str:
+        """What is summed."""
+        return f"{self.a} times {self.b}"
+
+    @property
+    def _width_of_all(self) -> int:
+        """Bits of the exact sum of ``max_products`` products and what comes with them."""
+        return self.width_of_sum(self.max_products)
+
+    def _require_accumulation(self) -> None:
+        """Reads the names of accumulator and output. InputError for what no unit does."""
+        object.__setattr__(self, "accumulator", parse_accumulator(self.accumulator))
+        self._require_accumulator()
+        self._require_output()
+
+    def _require_accumulator(self) -> None:
+        accumulator = self.accumulator
+        if isinstance(accumulator, Float):
+            f = accumulator.format
+            require_rounding(f, accumulator.rounding, accumulator.overflow)
+            if f.exponent_bits == 0:
+                raise InputError(f"accumulator={accumulator}: a format with exponent is needed")
+            if self.has_special and not f.has_nan:
+                raise InputError(
+                    f"accumulator={accumulator} has no NaN, which {self._terms} may be: "
+                    "use an accumulator format with NaN, such as fp32, or a fixed or exact one"
+                )
+
+    def _require_output(self) -> None:
+        if self.output is None:
+            if self.rounding != NEAREST_EVEN or self.overflow:
+                raise InputError(
+                    "rounding and overflow are those of the output format: give an output, or "
+                    "an accumulator with a rounding of its own, such as fixed:24:8:toward_zero"
+                )
+            return
+        output = require_scalar("output", parse(self.output))
+        object.__setattr__(self, "output", output)
+        if isinstance(self.accumulator, Float):
+            raise InputError(
+                f"accumulator={self.accumulator} holds rounded numbers, and is the output: leave "
+                "output out, or use a fixed or exact accumulator"
+            )
+        if not self.overflow:
+            object.__setattr__(self, "overflow", output.usual_overflow)
+        require_rounding(output, self.rounding, self.overflow)
+        if self.rounding == self._accumulator_rounding == STOCHASTIC:
+            raise InputError("only one of accumulator and output can round stochastically")
+
+    @property
+    def _accumulator_rounding(self) -> str:
+        return NEAREST_EVEN if isinstance(self.accumulator, Exact) else self.accumulator.rounding
+
+    @property
+    def is_stochastic(self) -> bool:
+        """Random bits come in with the operands."""
+        return STOCHASTIC in (self.rounding, self._accumulator_rounding)
+
+    @property
+    def accumulator_lsb_exponent(self) -> int:
+        """The accumulator counts units of 2 to this, or its format does."""
+        if isinstance(self.accumulator, Fixed):
+            return -self.accumulator.fraction_bits
+        if isinstance(self.accumulator, Float):
+            return self.accumulator.format.lsb_exponent
+        return self.lsb_exponent
+
+    @property
+    def accumulator_width(self) -> int:
+        """Bits of the accumulator."""
+        if isinstance(self.accumulator, Fixed):
+            return self.accumulator.bits
+        if isinstance(self.accumulator, Float):
+            return self.accumulator.format.bits
+        return self._width_of_all
+
+    @property
+    def accumulator_flags(self) -> tuple[str, ...]:
+        """The names of the flags beside the accumulator."""
+        return FLAGS if self.has_special and not isinstance(self.accumulator, Float) else ()
+
+    def _result_ports(self, count: int = 1) -> tuple[Port, ...]:
+        """The output ports of ``count`` accumulators."""
+        if self.output is not None:
+            return (code_port("result", self.output, count),)
+        if isinstance(self.accumulator, Float):
+            return (code_port("accumulator", self.accumulator.format, count),)
+        unit = self.accumulator_lsb_exponent
+        meaning = f"running sum in units of 2^{unit}, kept between results"
+        return (
+            Port("accumulator", self.accumulator_width, meaning, count, signed=True),
+            *(Port(flag, 1, "what the sum is instead", count) for flag in self.accumulator_flags),
+        )
+
+    @property
+    def facts(self) -> dict[str, int]:
+        return {
+            "accumulator_width": self.accumulator_width,
+            "lsb_exponent": self.accumulator_lsb_exponent,
+        }
+
+    @property
+    def _accumulation_name(self) -> list[str]:
+        """What the unit's name says of it."""
+        parts = []
+        if not isinstance(self.accumulator, Exact):
+            parts.append(str(self.accumulator).replace(":", "_").replace("-", "n"))
+        if self.output is not None:
+            parts += [f"to_{self.output}", self.rounding, self.overflow]
+        return parts
+
+    @property
+    def _output_description(self) -> tuple[str, ...]:
+        if self.output is None:
+            return ()
+        rules = f"rounding {self.rounding}, overflow {self.overflow}"
+        return (f"  result <- accumulator rounded once to {self.output}: {rules}",)
+
+    @property
+    def _accumulator_description(self) -> str:
+        if isinstance(self.accumulator, Float):
+            return f"{self.accumulator}: rounded once a cycle"
+        width = f"{self.accumulator_width} bits signed"
+        if isinstance(self.accumulator, Fixed):
+            return f"{width}, {self.accumulator}: each cycle's sum is rounded to its unit"
+        return f"{width}, exact for {self.max_products} products, then it wraps"

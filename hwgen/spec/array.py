@@ -1,0 +1,393 @@
+"""The spec of the array: rows x columns of dot products, for a tiled matrix product."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar
+
+from hwgen.accumulator import Accumulator, Exact, Float
+from hwgen.arithmetic.decode import require_decodable
+from hwgen.errors import InputError
+from hwgen.formats import BlockFormat, Format, Scalar, parse
+from hwgen.formats.rounding import NEAREST_EVEN, STOCHASTIC
+from hwgen.formats.widths import product_range, signed_width, value_range
+from hwgen.spec.accumulating import AccumulatingSpec
+from hwgen.spec.base import (
+    Port,
+    code_port,
+    random_bits_port,
+    require_int,
+    require_mapping,
+)
+from hwgen.spec.blockdot import BlockDot
+from hwgen.spec.dot import MAX_LANES, MAX_PRODUCTS, DotProduct
+
+if TYPE_CHECKING:
+    from hwgen.units.array import ArrayUnit
+
+OUTPUT_STATIONARY, WEIGHT_STATIONARY = "output_stationary", "weight_stationary"
+DATAFLOWS = (OUTPUT_STATIONARY, WEIGHT_STATIONARY)
+BROADCAST, SYSTOLIC = "broadcast", "systolic"
+MOVEMENTS = (BROADCAST, SYSTOLIC)
+
+MAX_SIDE = 64
+#: Products in a cycle.
+MAX_ARRAY_PRODUCTS = 4096
+#: Bits of all data ports together.
+MAX_PORT_BITS = 32768
+
+
+@dataclass(frozen=True, kw_only=True)
+class Array(AccumulatingSpec):
+    """Rows x columns of dot products: a tile of a matrix product in each cycle.
+
+    An element has ``lanes`` products of scalar formats (by default one), or ``blocks`` blocks of
+    block formats (by default one; elements and scales of ``a`` and ``b`` may differ, their block
+    sizes not). ``accumulator``, ``output`` and the rest are as for ``DotProduct``; sums of blocks
+    times their scales are as exact as those of scalars, and as wide.
+
+    ``output_stationary``: element (r, c) has an accumulator, and each valid cycle adds
+    Σ a[r, i]·b[c, i] to it, or restarts it with that (``clear``).
+
+    ``weight_stationary``: element (r, c) holds weights. Where ``load[r]`` is set, row r takes
+    those of the cycle's ``b``, which counts from this cycle on. Each valid cycle gives, for every
+    column, Σ over rows and lanes of a[r, i]·weight[r, c, i], added to ``partial`` (unless
+    ``clear``), a sum that the accumulator of an earlier cycle held: so that products over more
+    than a column of the array are summed. Weights are zero after reset, where the format has a
+    zero.
+
+    ``movement``: in ``systolic`` operands go from neighbour to neighbour, an element a cycle; in
+    ``broadcast`` to all elements at once. Registers inside keep the ports in step, so that
+    results are the same and come rows + columns − 2 cycles later. ``stages``: registers from
+    input to result beside those, by default as of ``DotProduct``.
+    """
+
+    unit: ClassVar[str] = "array"
+    keeps_outputs: ClassVar[bool] = True
+
+    a: Format
+    b: Format
+    rows: int
+    columns: int
+    lanes: int = 0
+    blocks: int = 0
+    dataflow: str = OUTPUT_STATIONARY
+    movement: str = BROADCAST
+    max_products: int = 4096
+    mapping: str = "lut"
+    accumulator: Accumulator = field(default=Exact())
+    output: Scalar | None = None
+    rounding: str = NEAREST_EVEN
+    overflow: str = ""
+    stages: int = 0
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            a: str | Format,
+            b: str | Format,
+            rows: int,
+            columns: int,
+            lanes: int = 0,
+            blocks: int = 0,
+            dataflow: str = OUTPUT_STATIONARY,
+            movement: str = BROADCAST,
+            max_products: int = 4096,
+            mapping: str = "lut",
+            accumulator: str | Accumulator = "exact",
+            output: str | Scalar | None = None,
+            rounding: str = NEAREST_EVEN,
+            overflow: str = "",
+            stages: int = 0,
+        ) -> None: ...
+
+    def __post_init__(self) -> None:
+        for name in ("a", "b"):
+            object.__setattr__(self, name, parse(getattr(self, name)))
+        for name, choices in (("dataflow", DATAFLOWS), ("movement", MOVEMENTS)):
+            if getattr(self, name) not in choices:
+                raise InputError(f"{name}={getattr(self, name)!r}: use one of {', '.join(choices)}")
+        for name in ("rows", "columns"):
+            require_int(name, getattr(self, name), 1, MAX_SIDE)
+        if isinstance(self.a, BlockFormat) != isinstance(self.b, BlockFormat):
+            raise InputError(
+                f"a={self.a} and b={self.b}: use two block formats, or two of single numbers"
+            )
+        if self.has_blocks:
+            self._require_blocks()
+        else:
+            self._require_lanes()
+        self._require_size()
+        per_cycle = self.summed_rows * self.lanes
+        require_int(
+            "max_products",
+            self.max_products,
+            per_cycle,
+            MAX_PRODUCTS,
+            f" (at least the {per_cycle} products that one cycle sums)",
+        )
+        require_mapping(self.mapping)
+        self._require_accumulation()
+        self._require_ports()
+        if self.stages == 0:
+            object.__setattr__(self, "stages", self.usual_stages)
+        require_int("stages", self.stages, self._least_stages, self._most_stages)
+
+    def _require_lanes(self) -> None:
+        for name, f in (("a", self.a), ("b", self.b)):
+            assert isinstance(f, Scalar)
+            require_decodable(name, f)
+        if self.blocks != 0:
+            raise InputError(
+                f"blocks={self.blocks!r}: {self.a} and {self.b} have no blocks; give lanes"
+            )
+        if self.lanes == 0:
+            object.__setattr__(self, "lanes", 1)
+        require_int("lanes", self.lanes, 1, MAX_LANES)
+
+    def _require_blocks(self) -> None:
+        if self.blocks == 0:
+            object.__setattr__(self, "blocks", 1)
+        lanes = self.block_element.lanes  # Which checks the formats.
+        for name, f in (("a", self.a), ("b", self.b)):
+            if isinstance(f, BlockFormat) and f.micro_bits:
+                raise InputError(
+                    f"{name}={f}: an array takes no shared micro-exponents: use another block "
+                    "format, or blockdot"
+                )
+        if self.lanes not in (0, lanes):
+            raise InputError(
+                f"lanes={self.lanes!r}: {self.blocks} of {self.a} have {lanes} numbers; leave "
+                "lanes out"
+            )
+        object.__setattr__(self, "lanes", lanes)
+
+    def _require_size(self) -> None:
+        products = self.rows * self.columns * self.lanes
+        if products > MAX_ARRAY_PRODUCTS:
+            raise InputError(
+                f"{self.rows} x {self.columns} elements of {self.lanes} lanes are {products} "
+                f"products in a cycle: use up to {MAX_ARRAY_PRODUCTS}, or several arrays"
+            )
+
+    def _require_ports(self) -> None:
+        bits = sum(port.width for port in (*self.inputs, *self.outputs))
+        if bits > MAX_PORT_BITS:
+            raise InputError(
+                f"the ports of {self.rows} x {self.columns} elements have {bits} bits, with "
+                f"{self.accumulator_width} of an accumulator: use up to {MAX_PORT_BITS}; fewer "
+                "rows or columns, a narrower accumulator or an output format help"
+            )
+
+    @property
+    def has_blocks(self) -> bool:
+        """The operands are block formats."""
+        return isinstance(self.a, BlockFormat)
+
+    @property
+    def is_weight_stationary(self) -> bool:
+        """Elements hold weights, and columns are summed."""
+        return self.dataflow == WEIGHT_STATIONARY
+
+    @property
+    def summed_rows(self) -> int:
+        """Rows whose products go to one sum."""
+        return self.rows if self.is_weight_stationary else 1
+
+    @property
+    def sums(self) -> int:
+        """Accumulators, or results in a cycle: one of each element, or of each column."""
+        return self.columns if self.is_weight_stationary else self.rows * self.columns
+
+    @cached_property
+    def scalar_element(self) -> DotProduct:
+        """What an element multiplies and adds, of scalar formats."""
+        assert isinstance(self.a, Scalar) and isinstance(self.b, Scalar)
+        return DotProduct(a=self.a, b=self.b, lanes=self.lanes, max_products=self.lanes)
+
+    @cached_property
+    def block_element(self) -> BlockDot:
+        """What an element multiplies and adds, of block formats. Its sum is not yet rounded: an
+        output without exponent keeps several blocks in one fixed point, and says nothing else."""
+        assert isinstance(self.a, BlockFormat) and isinstance(self.b, BlockFormat)
+        return BlockDot(a=self.a, b=self.b, blocks=self.blocks, output="int8")
+
+    @property
+    def aligns_blocks(self) -> bool:
+        """Sums of blocks become fixed point: all but those that a float accumulator takes one by
+        one."""
+        single = self.blocks * self.summed_rows == 1 and isinstance(self.accumulator, Float)
+        return self.has_blocks and not single
+
+    @property
+    def _numbers(self) -> tuple[Scalar, ...]:
+        """Formats of all numbers that are multiplied."""
+        both = (self.a, self.b)
+        elements = tuple(f.element if isinstance(f, BlockFormat) else f for f in both)
+        return (*elements, *(f.scale for f in both if isinstance(f, BlockFormat)))
+
+    @property
+    def has_special(self) -> bool:
+        return any(f.has_nan or f.has_infinity for f in self._numbers)
+
+    @property
+    def lsb_exponent(self) -> int:
+        return sum(f.lsb_exponent for f in self._numbers)
+
+    @cached_property
+    def product_range(self) -> tuple[int, int]:
+        """Smallest and largest product, with the scales, in units of 2**lsb_exponent."""
+        a, b, *scales = self._numbers
+        largest = 1
+        for scale in scales:  # Which have no sign.
+            largest *= value_range(scale)[1]
+        low, high = product_range(a, b)
+        return low * largest, high * largest
+
+    def width_of_sum(self, products: int) -> int:
+        low, high = self.product_range
+        return signed_width(low * products, high * products)
+
+    @property
+    def skew(self) -> int:
+        """Cycles that operands take from the first element to the last."""
+        return self.rows + self.columns - 2 if self.movement == SYSTOLIC else 0
+
+    @property
+    def latency(self) -> int:
+        """Cycles from a valid input to the result that holds it."""
+        return self.stages + self.skew
+
+    @property
+    def _least_stages(self) -> int:
+        """A register for what stays, and one for results that are not what stays."""
+        return 1 if self.output is None and not self.is_weight_stationary else 2
+
+    @property
+    def usual_stages(self) -> int:
+        """As of ``DotProduct``: weights stand in front of the products."""
+        extra = int(isinstance(self.accumulator, Float)) + 2 * (self.output is not None)
+        return min(4 + extra, self._most_stages)
+
+    @property
+    def _most_stages(self) -> int:
+        """A register in front of each step, and the last."""
+        return self.step_count + 1
+
+    @property
+    def step_count(self) -> int:
+        """Operands, products, alignment, levels of the sums, the accumulator and so on."""
+        size = self.lanes // max(self.blocks, 1)
+        steps = 3 + (size - 1).bit_length()
+        if self.has_blocks:
+            steps += 1 + self.aligns_blocks + (self.blocks - 1).bit_length()
+        if self.is_weight_stationary:
+            levels = (self.rows - 1).bit_length()
+            steps += 1 + (min(levels, 1) if self.movement == SYSTOLIC else levels)
+        return steps + (not isinstance(self.accumulator, Exact)) + 1 + 2 * (self.output is not None)
+
+    def _operand_ports(self, name: str, count: int) -> tuple[Port, ...]:
+        """Codes of ``count`` rows or columns, and of their scales."""
+        f = getattr(self, name)
+        if not isinstance(f, BlockFormat):
+            return (code_port(name, f, count * self.lanes),)
+        return (
+            code_port(name, f.element, count * self.lanes),
+            code_port(f"{name}_scale", f.scale, count * self.blocks),
+        )
+
+    @property
+    def inputs(self) -> tuple[Port, ...]:
+        columns = self.columns
+        load: tuple[Port, ...] = ()
+        partial: tuple[Port, ...] = ()
+        if self.is_weight_stationary:
+            meaning = "this row takes its weights from b"
+            load = (Port("load", 1, meaning, self.rows),)
+            if isinstance(self.accumulator, Float):
+                partial = (code_port("partial", self.accumulator.format, columns),)
+            else:
+                unit = self.accumulator_lsb_exponent
+                meaning = f"sums to add to, in units of 2^{unit}"
+                partial = (
+                    Port("partial", self.accumulator_width, meaning, columns, signed=True),
+                    *(
+                        Port(f"partial_{flag}", 1, "what that sum is instead", columns)
+                        for flag in self.accumulator_flags
+                    ),
+                )
+        meaning = (
+            "partial does not count" if partial else "all accumulators restart with this cycle"
+        )
+        return (
+            *load,
+            Port("clear", 1, meaning),
+            *self._operand_ports("a", self.rows),
+            *self._operand_ports("b", columns),
+            *partial,
+            *random_bits_port(STOCHASTIC if self.is_stochastic else NEAREST_EVEN, self.sums),
+        )
+
+    @property
+    def outputs(self) -> tuple[Port, ...]:
+        return self._result_ports(self.sums)
+
+    @property
+    def facts(self) -> dict[str, int]:
+        return {**super().facts, "skew": self.skew}
+
+    @property
+    def name(self) -> str:
+        """A legal Verilog module name that tells the spec."""
+        parts = [self.unit, f"{self.rows}x{self.columns}", f"{self.a}", f"{self.b}"]
+        parts.append(f"blocks{self.blocks}" if self.has_blocks else f"lanes{self.lanes}")
+        parts += [self.dataflow, self.movement, f"products{self.max_products}", self.mapping]
+        parts += self._accumulation_name
+        if self.stages != self.usual_stages:
+            parts.append(f"stages{self.stages}")
+        return "_".join(parts)
+
+    @property
+    def description(self) -> tuple[str, ...]:
+        lanes = f"{self.lanes} lanes"
+        if self.has_blocks:
+            lanes = f"{self.blocks} x {self.lanes // self.blocks} lanes, times their scales"
+        moved = {
+            BROADCAST: "operands go to all elements at once",
+            SYSTOLIC: f"operands go from neighbour to neighbour, {self.skew} cycles in all; the "
+            "ports are in step",
+        }
+        computed: tuple[str, ...]
+        if self.is_weight_stationary:
+            computed = (
+                "  weight[r] <- b, where load[r]; counts from this cycle on",
+                "  accumulator[c] <- (clear ? 0 : partial[c]) + sum over r and i of "
+                "a[r, i] * weight[r, c, i]",
+            )
+        else:
+            computed = (
+                "  accumulator[r, c] <- (clear ? 0 : accumulator[r, c]) + sum over i of "
+                "a[r, i] * b[c, i]",
+            )
+        return (
+            f"Array of {self.rows} rows x {self.columns} columns, {self.a} x {self.b}, {lanes} an "
+            f"element, {self.dataflow.replace('_', '-')}:",
+            *computed,
+            *self._output_description,
+            "",
+            "  elements of a are at r * lanes + i, of b at c * lanes + i"
+            + ("" if self.is_weight_stationary else f", of results at r * {self.columns} + c"),
+            f"  movement     {self.movement}: {moved[self.movement]}",
+            f"  accumulator  {self._accumulator_description}",
+            f"  mapping      {self.mapping}: where hwgen's synthesis puts the multiplications; "
+            "the logic is the same for each",
+        )
+
+    def component(self) -> ArrayUnit:
+        """The Amaranth component that computes this spec."""
+        from hwgen.units.array import ArrayUnit
+
+        return ArrayUnit(self)

@@ -1,0 +1,360 @@
+"""The array: dot products in rows and columns that share their operands."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
+
+from hwgen.accumulator import Float
+from hwgen.arithmetic.adder_tree import tree_level, tree_levels
+from hwgen.arithmetic.decode import decode
+from hwgen.arithmetic.float_add import Scaled, normalised
+from hwgen.formats import BlockFormat, Minifloat
+from hwgen.spec.accumulating import FLAGS
+from hwgen.spec.array import SYSTOLIC, Array
+from hwgen.units.accumulating import (
+    STATE,
+    AccumulatingSteps,
+    Live,
+    accumulating_outline,
+    adder_delay,
+)
+from hwgen.units.blockdot import BlockDotSteps
+from hwgen.units.dot import DotProductSteps, any_special, decode_delay
+from hwgen.units.unit import Step, Unit, cuts_of, pipeline, registered
+
+WEIGHTS, COLUMN = "weights", "column"
+#: What the accumulating steps call the ports that they start from.
+_STARTS = {"partial": "accumulator", **{f"partial_{flag}": flag for flag in FLAGS}}
+
+
+class Line:
+    """A value, and what it was any number of enabled cycles ago: registers made when asked for,
+    one behind the other."""
+
+    def __init__(
+        self, m: Module, value: Any, name: str, enable: Value, *, kept: bool = False
+    ) -> None:
+        self._next = partial(registered, m, enable=enable, kept=kept)
+        self._values, self._name = [value], name
+
+    def after(self, registers: int) -> Any:
+        """The value behind so many registers."""
+        assert registers >= 0
+        while len(self._values) <= registers:
+            self._values.append(self._next(self._values[-1], f"{self._name}_{len(self._values)}"))
+        return self._values[registers]
+
+
+class ArrayUnit(Unit):
+    """Hardware of a :class:`hwgen.Array` spec; initiation interval 1.
+
+    Operands are decoded once a row and once a column; elements multiply and add as a ``dot`` or
+    ``blockdot`` does, and accumulate as a ``dot`` does: each element (output-stationary), or each
+    column (weight-stationary).
+
+    Ports beside those of every unit
+    --------------------------------
+    load : In(rows)
+        Weight-stationary: these rows take their weights from ``b``, with ``valid_in``.
+    clear : In(1)
+        All accumulators restart with this cycle's sums; weight-stationary: ``partial`` does not
+        count.
+    a : In(rows * lanes * bits)
+    b : In(columns * lanes * bits)
+        Codes, lane 0 of row or column 0 in the lowest bits; of block formats those of the
+        elements.
+    a_scale : In(rows * blocks * bits)
+    b_scale : In(columns * blocks * bits)
+        Of block formats: codes of the scales.
+    partial : In(columns * accumulator_width)
+    partial_nan, partial_positive_infinity, partial_negative_infinity : In(columns)
+        Weight-stationary: earlier ``accumulator`` and flags, to add to.
+    random_bits : In(sums * 32)
+        For stochastic rounding only: a number for each accumulator.
+    accumulator, nan, positive_infinity, negative_infinity, result : Out
+        As of ``DotProductUnit``, one for each element, row after row, or for each column.
+    """
+
+    spec: Array
+
+    def steps(self) -> Sequence[Step]:
+        """What is between the ports of one element, with its column."""
+        return [
+            *self._operand_steps(),
+            *self._element_steps(),
+            *self._column_steps(),
+            *self._sum_steps({}),
+        ]
+
+    def _operand_steps(self) -> list[Step]:
+        spec = self.spec
+        elements = (f.element if isinstance(f, BlockFormat) else f for f in (spec.a, spec.b))
+        found = [Step("operands", max(map(decode_delay, elements)), self._operands)]
+        if spec.is_weight_stationary:
+            found.append(Step(WEIGHTS, 0.0, lambda m, live: dict(live)))
+        return found
+
+    def _element_steps(self) -> Sequence[Step]:
+        """From decoded operands to their exact sum: those of the units of that name, but for
+        their decoding."""
+        spec = self.spec
+        if spec.has_blocks:
+            return BlockDotSteps(spec.block_element).sum_steps(together=spec.aligns_blocks)[1:]
+        return DotProductSteps(spec.scalar_element).steps()[1:-1]
+
+    def _column_steps(self) -> list[Step]:
+        """The sum of the rows, where one is made."""
+        spec = self.spec
+        if spec.summed_rows == 1:
+            return []
+        delay = adder_delay(spec.width_of_sum(spec.rows * spec.lanes))
+        if spec.movement == SYSTOLIC:  # In each row one addition.
+            return [Step(COLUMN, delay, lambda m, live: dict(live))]
+        levels = range(1, tree_levels(spec.rows) + 1)
+        return [Step(f"{COLUMN}{level}", delay, partial(self._add, level)) for level in levels]
+
+    def _sum_steps(self, state: Mapping[str, Signal]) -> list[Step]:
+        """From an exact sum to the result; ``state``: the accumulator's own registers."""
+        spec = self.spec
+        builds = AccumulatingSteps(spec).builds()
+        if spec.has_blocks and not spec.aligns_blocks:
+            builds["normalised"] = self._normalise_scaled
+        if spec.is_weight_stationary:
+            builds[STATE] = self._add_to_partial
+        sum_width = spec.width_of_sum(spec.summed_rows * spec.lanes)
+        return [
+            Step(name, delay, builds[name], state if name == STATE else {})
+            for name, (delay, _) in accumulating_outline(spec, sum_width).items()
+        ]
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        spec = self.spec
+        steps = self.steps()
+        names = [step.name for step in steps]
+        stays = names.index(WEIGHTS if spec.is_weight_stationary else STATE)
+        places = cuts_of([step.delay for step in steps], spec.stages, stays)
+        self._cuts = {names[place] for place in places}
+        self._valid = Line(m, self.valid_in, "valid", self.enable, kept=True)
+
+        inputs = {port.name: getattr(self, port.name) for port in spec.inputs}
+        operands = {name: inputs[name] for name in self._operand_names("ab")}
+        live, position = self._run(m, self._operand_steps()[:1], operands, 0)
+        # Registers in front of weights or products are those of a whole row or column.
+        if names[1] in self._cuts:
+            live, position = registered(m, live, names[1], self.enable), position + 1
+            self._cuts.remove(names[1])
+        controls = {
+            port.name: [
+                Line(m, word, f"{port.name}_{i}", self.enable)
+                for i, word in enumerate(_words(inputs[port.name], port.count, port.signed))
+            ]
+            for port in spec.inputs
+            if port.name not in operands
+        }
+        sums = self._elements(m, live, position, controls.pop("load", None))
+        if spec.is_weight_stationary:
+            sums = self._columns(m, sums)
+        results = [
+            self._result(m, inner, index, sums_live, position, controls)
+            for index, (inner, sums_live, position) in enumerate(sums)
+        ]
+        m.d.comb += self.valid_out.eq(self._valid.after(self.latency))
+        for port in spec.outputs:
+            m.d.comb += getattr(self, port.name).eq(Cat(result[port.name] for result in results))
+        return m
+
+    def _delay(self, row: int, column: int) -> int:
+        """Registers that operands pass on their way to an element."""
+        return row + column if self.spec.movement == SYSTOLIC else 0
+
+    def _operand_names(self, operands: str) -> list[str]:
+        ends = ("", "_scale") if self.spec.has_blocks else ("",)
+        return [f"{operand}{end}" for operand in operands for end in ends]
+
+    def _run(
+        self, m: Module, steps: Sequence[Step], live: Live, position: int
+    ) -> tuple[dict[str, Any], int]:
+        """The steps, with their registers; ``position``: registers passed since the ports."""
+        cuts = [index for index, step in enumerate(steps) if step.name in self._cuts]
+
+        def next_valid(valid: Value, name: str) -> Value:
+            nonlocal position
+            position += 1
+            return self._valid.after(position)
+
+        valid = self._valid.after(position)
+        found, _ = pipeline(m, steps, cuts, live, valid, self.enable, next_valid)
+        return found, position
+
+    def _operands(self, m: Module, live: Live) -> dict[str, Any]:
+        """Decoded operands, by row and by column."""
+        spec = self.spec
+        found: dict[str, Any] = {}
+        for name, f, count in (("a", spec.a, spec.rows), ("b", spec.b, spec.columns)):
+            if isinstance(f, BlockFormat):
+                kinds = {name: (f.element, spec.lanes), f"{name}_scale": (f.scale, spec.blocks)}
+            else:
+                kinds = {name: (f, spec.lanes)}
+            for kind, (number_format, each) in kinds.items():
+                words = _words(live[kind], count * each)
+                decoded = [
+                    decode(m, word, number_format, f"{kind}_{i // each}_{i % each}")
+                    for i, word in enumerate(words)
+                ]
+                found[kind] = [decoded[i : i + each] for i in range(0, len(decoded), each)]
+        return found
+
+    def _elements(
+        self, m: Module, live: Live, position: int, load: list[Line] | None
+    ) -> list[tuple[Module, dict[str, Any], int]]:
+        """The module of each element, its exact sum, and where that is in the pipeline."""
+        spec = self.spec
+        a_names, b_names = self._operand_names("a"), self._operand_names("b")
+
+        def lines(names: list[str], count: int) -> list[Line]:
+            return [
+                Line(m, {name: live[name][i] for name in names}, f"moved_{i}", self.enable)
+                for i in range(count)
+            ]
+
+        rows, columns = lines(a_names, spec.rows), lines(b_names, spec.columns)
+        found = []
+        for row in range(spec.rows):
+            for column in range(spec.columns):
+                inner = Module()
+                m.submodules[f"element_{row}_{column}"] = inner
+                delay = self._delay(row, column)
+                a, b = rows[row].after(delay), columns[column].after(delay)
+                here = position + delay
+                if load is not None:
+                    loads = self.enable & self._valid.after(here) & load[row].after(here)
+                    a = registered(inner, a, "beside_weights", self.enable)
+                    b = registered(inner, b, "weight", loads, kept=True)
+                    here += 1
+                made, here = self._run(inner, self._element_steps(), {**a, **b}, here)
+                if made.get("special") is None:
+                    made.pop("special", None)
+                found.append((inner, made, here))
+        return found
+
+    def _columns(
+        self, m: Module, elements: list[tuple[Module, dict[str, Any], int]]
+    ) -> list[tuple[Module, dict[str, Any], int]]:
+        """The module of each column, its exact sum, and where that is in the pipeline."""
+        spec = self.spec
+        found = []
+        for column in range(spec.columns):
+            inner = Module()
+            m.submodules[f"column_{column}"] = inner
+            members = elements[column :: spec.columns]
+            if spec.summed_rows == 1:
+                _, live, position = members[0]
+            elif spec.movement == SYSTOLIC:
+                live, position = self._sum_going_down(m, members, column)
+            else:
+                position = members[0][2]
+                live = _merged([made for _, made, _ in members])
+                live, position = self._run(inner, self._column_steps(), live, position)
+            found.append((inner, live, position))
+        return found
+
+    def _sum_going_down(
+        self, m: Module, members: list[tuple[Module, dict[str, Any], int]], column: int
+    ) -> tuple[dict[str, Any], int]:
+        """Each row adds its own to what the row above has handed on."""
+        spec = self.spec
+        above: dict[str, Any] = {}
+        for row, (inner, live, position) in enumerate(members):
+            if COLUMN in self._cuts:
+                live, position = registered(inner, live, COLUMN, self.enable), position + 1
+            if above:
+                live = _merged([above, live])
+                # As wide as such sums are, not as any numbers of the parts' widths.
+                width = spec.width_of_sum((row + 1) * spec.lanes)
+                total = Signal(signed(width), name="column_sum")
+                inner.d.comb += total.eq(live["terms"][0] + live["terms"][1])
+                live = {**live, "terms": [total]}
+            if row < spec.rows - 1:
+                above = registered(m, live, f"column_{column}_row_{row}", self.enable)
+        return live, position
+
+    def _result(
+        self,
+        m: Module,
+        inner: Module,
+        index: int,
+        live: dict[str, Any],
+        position: int,
+        controls: Mapping[str, list[Line]],
+    ) -> dict[str, Value]:
+        """The output ports' values of one sum, in step with those of the others."""
+        spec = self.spec
+        beside = {
+            _STARTS.get(name, name): lines[index if len(lines) > 1 else 0].after(position)
+            for name, lines in controls.items()
+        }
+        state = {} if spec.is_weight_stationary else AccumulatingSteps(spec).registers()
+        steps = self._sum_steps(state)
+        made, position = self._run(inner, steps, {**live, **beside}, position)
+        names = [port.name for port in spec.outputs]
+        found = {name: made[name] for name in names}
+        if not steps[-1].state:
+            gate = self.enable & self._valid.after(position)
+            found, position = registered(inner, found, "out", gate, kept=True), position + 1
+        in_step = Line(m, found, f"in_step_{index}", self.enable, kept=True)
+        return dict(in_step.after(self.latency - position))
+
+    def _add(self, level: int, m: Module, live: Live) -> dict[str, Any]:
+        return {**live, "terms": tree_level(m, live["terms"], f"{COLUMN}_level{level}")}
+
+    def _normalise_scaled(self, m: Module, live: Live) -> dict[str, Any]:
+        """A block's sum and the shift of its scales, as a floating-point number."""
+        (term,), (shift,) = live["terms"], live["shifts"]
+        total = normalised(m, term, self.spec.lsb_exponent, "sum")
+        # Zero keeps the lowest exponent, so that no other number is shifted for its sake.
+        exponent = Mux(total.significand[-1], total.exponent + shift, 0)
+        rest = {name: value for name, value in live.items() if name not in ("terms", "shifts")}
+        return {**rest, "sum": dataclasses.replace(total, exponent=exponent)}
+
+    def _add_to_partial(self, m: Module, live: Live) -> dict[str, Any]:
+        """As the accumulator does in a step, from ``partial`` instead of its register."""
+        accumulator = self.spec.accumulator
+        step = AccumulatingSteps(self.spec).builds()[STATE]
+        if isinstance(accumulator, Float):
+            return step(m, {**live, "sum": _below(live["sum"], accumulator.format)})
+        made = step(m, live)
+        kept = Signal(signed(self.spec.accumulator_width), name="sum_with_partial")
+        m.d.comb += kept.eq(made["accumulator"])
+        return {**made, "accumulator": kept}
+
+
+def _below(total: Scaled, number_format: Minifloat) -> Scaled:
+    """``total`` with an exponent that for zero is below those of the format's numbers.
+
+    A running sum is a multiple of the unit of what is added to it; ``partial`` may be anything,
+    and a number below that unit would be shifted out in favour of a zero.
+    """
+    place = number_format.lsb_exponent + number_format.precision
+    lower = max(0, total.lsb_exponent + len(total.significand) - place)
+    exponent = Mux(total.significand[-1], total.exponent + lower, 0)
+    return dataclasses.replace(total, exponent=exponent, lsb_exponent=total.lsb_exponent - lower)
+
+
+def _words(port: Value, count: int, is_signed: bool = False) -> list[Value]:
+    """The elements of a port, the first in the lowest bits."""
+    width = len(port) // count
+    words = [port[i * width : (i + 1) * width] for i in range(count)]
+    return [word.as_signed() for word in words] if is_signed else words
+
+
+def _merged(parts: Sequence[Live]) -> dict[str, Any]:
+    """Several sums as the terms of one."""
+    special = any_special([part["special"] for part in parts if "special" in part])
+    found: dict[str, Any] = {"terms": [term for part in parts for term in part["terms"]]}
+    return found if special is None else {**found, "special": special}

@@ -1,0 +1,219 @@
+"""The array: exact dot products of rows and columns, and their accumulators."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from hwgen.accumulator import Float
+from hwgen.formats import BlockFormat, Format, Scalar
+from hwgen.spec.array import Array
+from sim import exact
+from sim.accumulate import accumulate_once
+from sim.blocks import Blocks, block_dot
+from sim.exact import ExactArray
+from sim.models import Patterns, blockdot, dot
+
+
+def expected(spec: Array, inputs: Patterns) -> Patterns:
+    """See ``sim.models.Model``; past ``max_products`` an exact accumulator wraps."""
+    a = _by_member(inputs, "a", spec.rows)
+    b = _by_member(inputs, "b", spec.columns)
+    clear = inputs["clear"][:, 0].astype(np.bool_)
+    random = inputs["random_bits"] if spec.is_stochastic else None
+    if spec.is_weight_stationary:
+        weights = _weights(spec, b, inputs["load"].astype(np.bool_))
+        # A column's sum goes over all rows: their lanes come one behind the other.
+        one_row = {name: found.reshape(len(clear), 1, -1) for name, found in a.items()}
+        sums = _sums(spec, one_row, weights)
+        return _added_to_partial(spec, sums, inputs, clear, random)
+    rows = {name: found[:, :, None] for name, found in a.items()}
+    columns = {name: found[:, None] for name, found in b.items()}
+    sums = _sums(spec, rows, columns)
+    results = [
+        dot.results(
+            spec,
+            sums[:, row, column],
+            clear,
+            None if random is None else random[:, row * spec.columns + column],
+        )
+        for row in range(spec.rows)
+        for column in range(spec.columns)
+    ]
+    return _side_by_side(results)
+
+
+def _by_member(inputs: Patterns, name: str, count: int) -> Patterns:
+    """Codes of elements, and of scales if there are, (cycles, rows or columns, lanes or blocks)."""
+    names = [kind for kind in (name, f"{name}_scale") if kind in inputs]
+    return {kind: inputs[kind].reshape(len(inputs[kind]), count, -1) for kind in names}
+
+
+def _weights(spec: Array, b: Patterns, load: npt.NDArray[np.bool_]) -> Patterns:
+    """What every column multiplies by in each cycle, (cycles, columns, rows * lanes or blocks)."""
+    cycles = np.arange(len(load))
+    found = {}
+    for kind, codes in b.items():
+        at_first = 0 if kind != "b" else int(_element(spec.b).encode(0.0))
+        # The last cycle, up to this, that loaded the row; before the first a cycle of zeros.
+        with_zeros = np.concatenate([np.full_like(codes[:1], at_first), codes])
+        last = np.maximum.accumulate(np.where(load, cycles[:, None] + 1, 0), axis=0)
+        by_row = with_zeros[last]  # (cycles, rows, columns, lanes)
+        found[kind] = by_row.transpose(0, 2, 1, 3).reshape(len(load), codes.shape[1], -1)
+    return found
+
+
+def _element(number_format: Format) -> Scalar:
+    return number_format.element if isinstance(number_format, BlockFormat) else number_format
+
+
+def _sums(spec: Array, a: Patterns, b: Patterns) -> ExactArray:
+    """The exact sums of products along the last axis; the others broadcast."""
+    if isinstance(spec.a, BlockFormat) and isinstance(spec.b, BlockFormat):
+        return block_dot(_blocks(spec.a, a, "a"), _blocks(spec.b, b, "b"))
+    assert isinstance(spec.a, Scalar) and isinstance(spec.b, Scalar)
+    return exact.dot(spec.a, spec.b, a["a"], b["b"])
+
+
+def _blocks(f: BlockFormat, codes: Patterns, name: str) -> Blocks:
+    elements, scales = codes[name], codes[f"{name}_scale"]
+    shape = (*scales.shape, f.block_size)
+    return Blocks(
+        element_format=f.element,
+        elements=elements.reshape(shape),
+        scale_format=f.scale,
+        scales=scales,
+    )
+
+
+def _added_to_partial(
+    spec: Array,
+    sums: ExactArray,
+    inputs: Patterns,
+    clear: npt.NDArray[np.bool_],
+    random: npt.NDArray[np.integer] | None,
+) -> Patterns:
+    """Each column's sum added once to the number that came in for it."""
+    results = []
+    accumulator = dot.bounded(spec)
+    for column in range(spec.columns):
+        drawn = None if random is None else random[:, column]
+        start = _partial(spec, inputs, column)
+        start = ExactArray(
+            np.where(clear, 0, start.integers),
+            start.lsb_exponent,
+            np.where(clear, 0, start.special),
+        )
+        kept = accumulate_once(
+            accumulator, start, sums[:, column], dot.drawn_by(accumulator, drawn)
+        )
+        results.append(dot.shown(spec, kept, drawn))
+    return _side_by_side(results)
+
+
+def _partial(spec: Array, inputs: Patterns, column: int) -> ExactArray:
+    """What a column's sums are added to, and the infinity or NaN that it is."""
+    words = inputs["partial"][:, column]
+    if isinstance(spec.accumulator, Float):
+        return exact.decode(spec.accumulator.format, words)
+    half = 1 << (spec.accumulator_width - 1)
+    numbers = (words.astype(object) + half) % (2 * half) - half
+    special = np.zeros(len(words))
+    if spec.accumulator_flags:
+        nan, plus, minus = (
+            inputs[f"partial_{flag}"][:, column].astype(np.bool_) for flag in spec.accumulator_flags
+        )
+        special = np.select([nan | (plus & minus), plus, minus], [np.nan, np.inf, -np.inf], 0.0)
+    return ExactArray(numbers, spec.accumulator_lsb_exponent, special)
+
+
+def _side_by_side(results: list[Patterns]) -> Patterns:
+    return {name: np.concatenate([r[name] for r in results], axis=1) for name in results[0]}
+
+
+def directed(spec: Array) -> Patterns:
+    """Extremes in all lanes, mixed, and in single lanes, from row to row and column to column;
+    then sums driven to both ends of what accumulators are stated to hold."""
+    from sim.stimulus import extreme_codes
+
+    rng = np.random.default_rng(11)
+    codes = {p.name: extreme_codes(p.format) for p in spec.inputs if p.format is not None}
+    counts = {p.name: p.count for p in spec.inputs}
+    cycles: list[dict[str, npt.ArrayLike]] = []
+    for index in range(max(map(len, codes.values()))):
+        same = {name: found[index % len(found)] for name, found in codes.items()}
+        mixed = {name: rng.choice(found, counts[name]) for name, found in codes.items()}
+        # One lane alone: what belongs to another row or column would show.
+        hot = {
+            name: np.where(np.arange(counts[name]) == rng.integers(counts[name]), mixed[name], zero)
+            for name, f in (("a", spec.a), ("b", spec.b))
+            for zero in [int(_element(f).encode(0.0))]
+        }
+        rest = _other_inputs(spec, rng)
+        cycles += [
+            {**rest, **same, "load": 1, "clear": 1},
+            {**rest, **mixed, "clear": index % 3 == 0},
+            {**rest, **mixed, **hot, "clear": index % 5 == 0},
+        ]
+    for lowest in (True, False):
+        corner = _corner(spec, lowest)
+        count = 2 if spec.is_weight_stationary else spec.max_products // spec.lanes
+        for cycle in range(min(count, dot.MAX_BOUND_CYCLES)):
+            cycles.append({**corner, "load": 1, "clear": cycle == 0})
+    return {
+        port.name: np.array(
+            [np.broadcast_to(np.asarray(c.get(port.name, 0)), port.count) for c in cycles],
+            dtype=np.uint64 if port.bits <= 64 else object,
+        )
+        for port in spec.inputs
+    }
+
+
+def _other_inputs(spec: Array, rng: np.random.Generator) -> dict[str, npt.ArrayLike]:
+    """For ports that have no codes: ends of what sums are added to, some flags, random bits."""
+    found: dict[str, npt.ArrayLike] = {}
+    for port in spec.inputs:
+        ends = [0, 1, (1 << (port.bits - 1)) - 1, 1 << (port.bits - 1), (1 << port.bits) - 1]
+        chosen = [ends[i] for i in rng.integers(len(ends), size=port.count)]
+        found[port.name] = np.array(chosen, dtype=object)
+        if port.bits == 1:
+            found[port.name] = (rng.random(port.count) < 0.1).astype(np.uint8)
+    return found
+
+
+def _corner(spec: Array, lowest: bool) -> dict[str, npt.ArrayLike]:
+    """The operands of the smallest or the largest product, with the largest scales."""
+    a, b = _element(spec.a), _element(spec.b)
+    pairs = [(x, y) for x in (a.min, a.max) for y in (b.min, b.max)]
+    x, y = (min if lowest else max)(pairs, key=lambda pair: pair[0] * pair[1])
+    found: dict[str, npt.ArrayLike] = {"a": int(a.encode(x)), "b": int(b.encode(y))}
+    for name, f in (("a", spec.a), ("b", spec.b)):
+        if isinstance(f, BlockFormat):
+            found[f"{name}_scale"] = int(f.scale.encode(f.scale.max))
+    return found
+
+
+def restrict(
+    spec: Array, inputs: Patterns, counted: npt.NDArray[np.intp], rng: np.random.Generator
+) -> None:
+    """Sums restart at random, and always before they pass ``max_products``; weights are loaded
+    at random, and all of them before their results count. Few of the flags beside a sum are set;
+    half of the scales are near one, and half of a float's sums near the operands' own."""
+    if spec.has_blocks:
+        blockdot.restrict(spec, inputs, counted, rng)
+    dot.restrict(spec, inputs, counted, rng)
+    if not spec.is_weight_stationary:
+        return
+    cycles = len(inputs["load"])
+    inputs["load"] = (rng.random((cycles, spec.rows)) < 0.2).astype(np.uint8)
+    inputs["load"][counted[:1]] = 1
+    inputs["clear"] = (rng.random((cycles, 1)) < 0.3).astype(np.uint8)
+    shape = inputs["partial"].shape
+    for flag in spec.accumulator_flags:
+        inputs[f"partial_{flag}"] = (rng.random(shape) < 0.05).astype(np.uint8)
+    if isinstance(spec.accumulator, Float):
+        f = spec.accumulator.format
+        largest = np.log2(float(max(spec.product_range)) + 1) + spec.lsb_exponent
+        near = rng.normal(size=shape) * np.exp2(rng.uniform(spec.lsb_exponent, largest, shape))
+        chosen = rng.random(shape) < 0.5
+        inputs["partial"] = np.where(chosen, f.encode(near), inputs["partial"]).astype(f.code_dtype)
