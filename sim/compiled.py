@@ -289,7 +289,9 @@ def _ports(run: Run, words: Words | Sequence[str]) -> dict[str, int | None]:
     found: dict[str, int | None] = {}
     first = 0
     for name, count in [("valid_out", 1), *((p.name, words_of(p)) for p in run.spec.outputs)]:
-        whole = "".join(f"{word:>0{WORD_BITS // 4}}" for word in digits[first : first + count][::-1])
+        whole = "".join(
+            f"{word:>0{WORD_BITS // 4}}" for word in digits[first : first + count][::-1]
+        )
         found[name] = int(whole, 16) if not set(whole.lower()) & {"x", "z"} else None
         first += count
     return found
