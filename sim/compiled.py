@@ -95,8 +95,8 @@ class Run:
         """Words of inputs, of what is expected, and of the bits of that which count, a row a
         cycle."""
         spec = self.spec
-        flags = stimulus.enable.astype(np.uint32) | stimulus.valid.astype(np.uint32) << 1
-        driven = [flags[:, None]]
+        enable, valid_in = (v.astype(np.uint32) for v in (stimulus.enable, stimulus.valid))
+        driven: list[Words] = [(enable | valid_in << np.uint32(1))[:, None]]
         driven += [to_words(stimulus.inputs[port.name], port) for port in spec.inputs]
         valid, held = golden.trace(spec, stimulus)
         shown = np.ones(len(valid), np.bool_) if spec.keeps_outputs else valid
@@ -360,7 +360,7 @@ def _feed(command: Sequence[str], folder: Path, segments: Iterator[Words]) -> li
 def _write(pipe: IO[bytes], segments: Iterator[Words]) -> None:
     for rows in segments:
         pipe.write(len(rows).to_bytes(8, "little"))
-        pipe.write(memoryview(rows).cast("B"))
+        pipe.write(rows.data.cast("B"))
     pipe.close()
 
 

@@ -10,7 +10,7 @@ import dataclasses
 import itertools
 import json
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -351,9 +351,9 @@ def exhaustive(seed: int, vectors: int) -> Matrix:
     narrow = [name for name in SCALARS if parse_scalar(name).bits <= 8]
     middle = [name for name in SCALARS if parse_scalar(name).bits <= 16]
     makers: list[Callable[[], Spec]] = [
-        *(lambda a=a, b=b: Multiply(a=a, b=b) for a in narrow for b in narrow),  # type: ignore[misc]
-        *(lambda a=a, b=b: Convert(a=a, b=b) for a in middle for b in middle if a != b),  # type: ignore[misc]
-        *(lambda a=a, b=b: LMul(a=a, b=b) for a, b in MIXED_SCALARS),  # type: ignore[misc]
+        *(lambda a=a, b=b: Multiply(a=a, b=b) for a in narrow for b in narrow),
+        *(lambda a=a, b=b: Convert(a=a, b=b) for a in middle for b in middle if a != b),
+        *(lambda a=a, b=b: LMul(a=a, b=b) for a, b in MIXED_SCALARS),
     ]
     found = []
     for make in makers:

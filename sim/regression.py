@@ -300,10 +300,7 @@ def _checked(group: Sequence[_Made], wave: Path | None) -> Iterator[Result]:
     started = time.monotonic()
     first = group[0].case
     try:
-        if first.check == EXHAUSTIVE:
-            found = list(_exhaustive(group))
-        else:
-            found = list(_bench(group, wave))
+        found = list(_exhaustive(group) if first.check == EXHAUSTIVE else _bench(group, wave))
     except Exception as error:
         if len(group) == 1:
             yield _failed(first, error, time.monotonic() - started, group[0].content)
