@@ -323,8 +323,17 @@ def _verilator(job: _Job) -> list[str]:
             *("--prefix", f"V{TOP}", "-Mdir", str(build), "-o", "harness", *BUILD_FLAGS),
             *(*trace, *speed, *job.flags, "design.v", *map(str, job.sources), str(main)),
         ]
-        with shared_runtime(build, [TOP, kind, str(many)]):
-            _run(command, job.folder)
+        try:
+            with shared_runtime(build, [TOP, kind, str(many)]):
+                _run(command, job.folder)
+        except ToolError as error:
+            if kind == "fst" and ("lz4" in str(error) or "zlib" in str(error)):
+                raise ToolError(
+                    f"{job.wave}: FST waveforms need the headers of lz4 and zlib: install them "
+                    "with your system's packages (Debian, Ubuntu: apt install liblz4-dev "
+                    "zlib1g-dev), or give a .vcd file"
+                ) from error
+            raise
         starts = map(str, job.starts())
         wave = str(job.wave) if job.wave is not None else "-"
         command = [str(build / "harness"), *starts, wave]
@@ -377,6 +386,8 @@ def _icarus_missing() -> str:
 
 
 def _icarus_version() -> str:
+    if _icarus_missing():
+        return "icarus, which is not installed"
     done = subprocess.run(["iverilog", "-V"], capture_output=True, text=True)
     return "icarus " + " ".join(done.stdout.partition("\n")[0].split()[3:4])
 
