@@ -14,7 +14,8 @@ import numpy as np
 
 from hwgen import DotProduct, parse
 from hwgen.formats import parse_scalar
-from sim import exact, golden, verify
+from hwgen.spec import Multiply
+from sim import compiled, exact, exhaustive, golden, verify
 
 RUNS = 5
 #: float32 numbers that are encoded.
@@ -110,10 +111,35 @@ def units() -> Iterator[Row]:
     yield what, seconds, f"{cycles / seconds:5.0f} cycles/s"
 
 
+def compiled_bench() -> Iterator[Row]:
+    """Checked cycles of the compiled bench, with random cycles, golden model, bubbles and stalls:
+    with the build, and what each further one takes; and every pair of codes of a product."""
+    for name in ("int8", "e4m3", "e2m1"):
+        spec = DotProduct(a=name, b=name, lanes=32)
+        text, found = spec.verilog(), {}
+        for cycles in (compiled.MANY, 3_000_000):
+            started = time.perf_counter()
+            (outcome,) = compiled.check([compiled.Run(spec, text, cycles)])
+            found[cycles] = (outcome, time.perf_counter() - started)
+            assert outcome.mismatches == 0
+        (few, short), (many, long) = found.values()
+        rate = (many.cycles - few.cycles) / (long - short)
+        what = f"compiled bench 32 lanes {name}, {many.cycles / 1e6:.1f} M cycles"
+        yield (
+            what,
+            long,
+            f"{many.cycles / long:7.0f} cycles/s with the build, {rate:7.0f} without; "
+            f"{many.vectors / 1e6:.1f} M results checked",
+        )
+    spec = Multiply(a="int8", b="e4m3")
+    seconds = median_seconds(lambda: exhaustive.check([exhaustive.Case(spec)]), runs=3)
+    yield "all 65,536 pairs int8 × e4m3, and build", seconds, ""
+
+
 def main() -> None:
     """Prints what, median, and rate."""
     print(f"{'what':48} {'median':>10}  rate")
-    for part in (encoding, golden_sums, units):
+    for part in (encoding, golden_sums, units, compiled_bench):
         for what, seconds, rate in part():
             print(f"{what:48} {1000 * seconds:7.1f} ms  {rate}", flush=True)
 
