@@ -32,11 +32,21 @@ VECTORS = 200
 #: Every format with a name of its own.
 SCALARS = tuple(name for group, names in GROUPS.items() if group != "blocks" for name in names)
 BLOCKS = GROUPS["blocks"]
+
+
+def _two_modes(name: str) -> str:
+    """The format once as a and once as b, with one of its kind: integers or minifloats."""
+    usual, else_ = ("e2m1", "e4m3fn") if isinstance(parse(name), Minifloat) else ("int4", "int8")
+    other = usual if name != usual else else_
+    return f"{name}:{other},{other}:{name}"
+
+
 #: Those that a field can be, by its type.
 NAMED: dict[str, tuple[str, ...]] = {
     "Scalar": SCALARS,
     "Minifloat": tuple(name for name in SCALARS if isinstance(parse(name), Minifloat)),
     "BlockFormat": BLOCKS,
+    "Modes": tuple(map(_two_modes, SCALARS)),
 }
 
 #: The other operand of a named format; the first that the spec takes.
@@ -94,6 +104,11 @@ SETTINGS: dict[str, tuple[dict[str, Any], ...]] = {
         {"lanes": 5, "max_products": 40, "accumulator": "fixed:24:8"},
         {"lanes": 2, "max_products": 32, "output": "bf16"},
     ),
+    "multidot": (
+        {"lanes": 2, "max_products": 64},
+        {"lanes": 3, "max_products": 48, "output": "bf16"},
+        {"lanes": 4, "max_products": 64, "stages": 3},
+    ),
     "mac": (
         {"max_products": 32},
         {"max_products": 32, "accumulator": "bf16:toward_zero"},
@@ -132,6 +147,7 @@ LEVEL_TARGETS = ("ecp5", "xc7")
 LEVEL_FORMATS: dict[str, tuple[str, ...]] = {
     "Scalar": ("int4", "e2m1", "e4m3fn"),
     "Minifloat": ("e2m1", "e3m2", "e4m3fn"),
+    "Modes": ("int8,int4,int2", "e4m3fn,e2m1", "e4m3fn:e2m1,e5m2ieee"),
     "BlockFormat": ("e2m1_b4_ue4m3", "int4_b4_e8m0", "e4m3fn_b2_e8m0"),
 }
 #: And where those make no such unit, or not a typical one: fields of the specs.
