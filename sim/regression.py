@@ -18,7 +18,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from multiprocessing.connection import Connection, wait
@@ -79,15 +79,14 @@ class Result:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types, with the command that reproduces it."""
-        plain = {**asdict(self), "case": self.case.to_dict(), "command": self.case.command}
-        del plain["reused"]
-        return plain
+        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "reused"}
+        return {**plain, "case": self.case.to_dict(), "command": self.case.command}
 
 
-def result_of(fields: dict[str, Any]) -> Result:
+def result_of(plain: dict[str, Any]) -> Result:
     """The result that ``to_dict`` described."""
-    known = {k: v for k, v in fields.items() if k != "command"}
-    return Result(**{**known, "case": case_of(fields["case"])})
+    known = {k: v for k, v in plain.items() if k != "command"}
+    return Result(**{**known, "case": case_of(plain["case"])})
 
 
 @dataclass
@@ -259,8 +258,8 @@ def examine(
 
 def _again(known: Result, case: Case) -> Result:
     """The result of an earlier case of the same content."""
-    fields = {**known.__dict__, "case": case, "inputs": _inputs_digest(case), "reused": True}
-    return Result(**fields)
+    beside = {"case": case, "inputs": _inputs_digest(case), "reused": True}
+    return Result(**{**known.__dict__, **beside})
 
 
 def _linted(case: Case, text: str) -> str:
