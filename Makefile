@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 FPS ?= 1000
 WORKLOAD := optimizer/workloads/fashion_mnist
 
-.PHONY: setup demo test lint bench clean
+.PHONY: setup demo test lint bench regress clean
 
 setup: $(STAMP)
 
@@ -32,6 +32,11 @@ lint: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python tests/bench/speed.py
+	$(BIN)/python tests/bench/elaboration.py
+
+# Every unit, format, level and pair of codes; goes on where it was stopped.
+regress: $(STAMP)
+	$(BIN)/hwgen regress full --out regression
 
 clean:
 	rm -rf $(VENV) build dist demo *.egg-info .pytest_cache .mypy_cache .ruff_cache

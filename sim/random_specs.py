@@ -8,7 +8,7 @@ it needs has a new name: that gets an entry in ``FIELDS``.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -131,27 +131,33 @@ def examples(seed: int, count: int) -> list[Spec]:
     return [legal_spec(kind, rng) for kind in UNITS.values() for _ in range(count)]
 
 
-def legal_spec(kind: type[Spec], rng: np.random.Generator) -> Spec:
-    """A spec of the unit; a field with a default keeps it half the time.
+def legal_spec(
+    kind: type[Spec], rng: np.random.Generator, given: Mapping[str, Any] | None = None
+) -> Spec:
+    """A spec of the unit with the fields ``given``; of the others one with a default keeps it half
+    the time.
 
     InputError if a field without default has no entry in ``FIELDS``, or no draw is legal.
     """
+    fixed = given or {}
     draws = {}
     for field in dataclasses.fields(kind):
         required = field.default is dataclasses.MISSING
         draw = FIELDS.get(field.name) or TYPES.get(str(field.type).partition(" ")[0])
+        if field.name in fixed:
+            continue
         if draw is not None:
             draws[field.name] = (draw, required)
         elif required:
             raise InputError(f"unit {kind.unit}: say how {field.name!r} is drawn, in FIELDS")
     for _ in range(TRIES):
-        given = {
+        drawn = {
             name: draw(rng)
             for name, (draw, required) in draws.items()
             if required or rng.random() < 0.5
         }
         try:
-            return kind(**given)
+            return kind(**drawn, **fixed)
         except InputError:
             continue
     raise InputError(f"unit {kind.unit}: none of {TRIES} drawn specs is legal")

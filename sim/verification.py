@@ -138,7 +138,13 @@ def run(
         saif=saif,
     )
     shown = tuple(
-        _mismatch(spec, stimulus, kept, {k: v[kept["cycle"]] for k, v in outputs.items()})
+        mismatch_at(
+            spec,
+            stimulus,
+            kept["cycle"],
+            {k: v[kept["cycle"]] for k, v in outputs.items()},
+            kept["got"],
+        )
         for kept in result["kept"]
     )
     return Verification(
@@ -378,14 +384,19 @@ def verilator_environment() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _mismatch(
-    spec: Spec, stimulus: Stimulus, kept: dict[str, Any], expected: dict[str, int | None]
+def mismatch_at(
+    spec: Spec,
+    stimulus: Stimulus,
+    cycle: int,
+    expected: dict[str, int | None],
+    got: dict[str, int | None],
 ) -> Mismatch:
-    enabled = np.flatnonzero(stimulus.enable[: kept["cycle"] + 1])
+    """What was expected and seen after the clock edge of ``cycle``, and the inputs of it."""
+    enabled = np.flatnonzero(stimulus.enable[: cycle + 1])
     entered = int(enabled[-spec.latency]) if len(enabled) >= spec.latency else 0
     patterns = {port.name: stimulus.inputs[port.name][entered] for port in spec.inputs}
     return Mismatch(
-        cycle=kept["cycle"],
+        cycle=cycle,
         inputs={name: [int(v) for v in found] for name, found in patterns.items()},
         values={
             port.name: port.format.decode(patterns[port.name]).tolist()
@@ -393,7 +404,7 @@ def _mismatch(
             if port.format is not None
         },
         expected=expected,
-        got=kept["got"],
+        got=got,
     )
 
 

@@ -120,6 +120,8 @@ class LMulUnit(Unit):
 
     def _significand(self, total: Value, fraction_bits: int, x: _Fields, y: _Fields) -> Value:
         there = ~(x.zero | y.zero)
+        if fraction_bits == 0:  # Verilog has no empty ranges.
+            return there
         return Cat(total[:fraction_bits] & there.replicate(fraction_bits), there)
 
     def _normal(self, m: Module, x: _Fields, y: _Fields) -> Normal:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import statistics
 import time
 import tracemalloc
@@ -14,7 +15,8 @@ import numpy as np
 
 from hwgen import DotProduct, parse
 from hwgen.formats import parse_scalar
-from sim import exact, golden, verify
+from hwgen.spec import Multiply
+from sim import compiled, exact, exhaustive, golden, verify
 
 RUNS = 5
 #: float32 numbers that are encoded.
@@ -110,10 +112,39 @@ def units() -> Iterator[Row]:
     yield what, seconds, f"{cycles / seconds:5.0f} cycles/s"
 
 
+def processor_seconds() -> float:
+    """Of this process and of those that it started and that have ended."""
+    whose = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return sum(sum(resource.getrusage(w)[:2]) for w in whose)
+
+
+def compiled_bench() -> Iterator[Row]:
+    """Cycles of the compiled bench, with random patterns, golden model, bubbles and stalls, and
+    the build; and every pair of codes of a product."""
+    for name in ("int8", "e4m3", "e2m1"):
+        spec = DotProduct(a=name, b=name, lanes=32)
+        run = compiled.Run(spec, spec.verilog(), 3_000_000)
+        started, used = time.perf_counter(), processor_seconds()
+        (outcome,) = compiled.check([run])
+        seconds, used = time.perf_counter() - started, processor_seconds() - used
+        assert outcome.mismatches == 0
+        yield (
+            f"compiled bench 32 lanes {name}, {outcome.cycles / 1e6:.1f} M cycles",
+            seconds,
+            f"{outcome.cycles / seconds:5.0f} cycles/s, {outcome.cycles / used:5.0f} a processor "
+            f"second; {outcome.vectors} results checked",
+        )
+    spec = Multiply(a="int8", b="e4m3")
+    used = processor_seconds()
+    seconds = median_seconds(lambda: exhaustive.check([exhaustive.Case(spec)]), runs=3)
+    used = (processor_seconds() - used) / 4
+    yield "all 65,536 pairs int8 × e4m3, and build", seconds, f"{used:5.2f} processor seconds"
+
+
 def main() -> None:
     """Prints what, median, and rate."""
     print(f"{'what':48} {'median':>10}  rate")
-    for part in (encoding, golden_sums, units):
+    for part in (encoding, golden_sums, units, compiled_bench):
         for what, seconds, rate in part():
             print(f"{what:48} {1000 * seconds:7.1f} ms  {rate}", flush=True)
 

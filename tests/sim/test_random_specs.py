@@ -9,21 +9,32 @@ import pytest
 
 from hwgen import DotProduct, InputError
 from hwgen.spec import UNITS
-from sim.lint import lint
+from sim import matrix, regression, report
 from sim.random_specs import examples, legal_spec, legal_specs
 from sim.together import verify_together
 
-COUNT = 12
+COUNT = 60
+#: That share a build.
+TOGETHER = 15
 
 
 #: Fields that a unit shares with another, and that say but one thing in it.
 ONE_VALUE = {("mac", "lanes"), ("accumulator_to_float", "scale")}
 
 
-def test_random_specs_are_right():
-    specs = list(islice(legal_specs(seed=1), COUNT))
-    for spec in specs:
-        assert lint(spec.verilog(), spec.name, ["verilator", "slang"]) == [], spec
+@pytest.mark.parametrize("first", range(0, COUNT, TOGETHER))
+def test_random_specs_are_right(first):
+    """As ``hwgen regress random``, which takes more of them."""
+    cases = matrix.chosen("random", seed=1, count=COUNT).cases[first : first + TOGETHER]
+    assert {case.vectors for case in cases} == {200}
+    results = list(regression.examine(cases))
+    assert len(results) == TOGETHER
+    for result in results:
+        assert result.status == "passed" and result.vectors > 100, report.trouble(result)
+
+
+def test_random_specs_in_cocotb():
+    specs = list(islice(legal_specs(seed=1), 6))
     outcome = verify_together(specs, vectors=200)
     assert outcome.passed, outcome.shown
     assert all(outcome.vectors[spec.name] > 200 for spec in specs)

@@ -1,0 +1,284 @@
+"""What a regression found, for people and programs: JUnit, JSON, HTML, and the table of a page."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from hwgen.errors import InputError
+from hwgen.files import write_text
+from hwgen.spec import UNITS, Spec
+from sim.matrix import EXHAUSTIVE, operands
+from sim.regression import ERROR, FAILED, NOT_RUN, PASSED, Result, Summary, load
+
+STATUSES = (PASSED, FAILED, ERROR, NOT_RUN)
+#: Columns of the page that other tools fill: a file of JSON, ``{unit: text}``, in the folder.
+BESIDE = {"coverage": "coverage.json", "proof": "proof.json", "mutation score": "mutation.json"}
+BEGIN, END = "<!-- table of results: hwgen regress --page -->", "<!-- end of the table -->"
+
+
+def write(summary: Summary, folder: Path) -> tuple[Path, ...]:
+    """Writes ``junit.xml``, ``summary.json`` and ``results.html`` to the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return (
+        write_text(folder / "junit.xml", junit(summary)),
+        write_text(folder / "summary.json", json.dumps(to_dict(summary), indent=2) + "\n"),
+        write_text(folder / "results.html", page(summary)),
+    )
+
+
+def line(summary: Summary) -> str:
+    """What happened, in a line."""
+    counts = ", ".join(
+        f"{summary.count(status)} {status}"
+        for status in STATUSES
+        if summary.count(status) or status == PASSED
+    )
+    reused = sum(result.reused for result in summary.results)
+    parts = [f"{len(summary.results)} of {summary.wanted} cases: {counts}"]
+    parts += [f"{reused} known from earlier runs"] if reused else []
+    parts += [f"{len(summary.refused)} named formats not taken"] if summary.refused else []
+    parts += [f"{summary.vectors:,} vectors checked", f"{summary.seconds:.0f} s"]
+    return "; ".join(parts) + (" (interrupted)" if summary.interrupted else "")
+
+
+def progress(summary: Summary) -> str:
+    """How far a run has come, and when it will end at this pace."""
+    ended = len(summary.results)
+    new = sum(not result.reused for result in summary.results)
+    bad = ended - summary.count(PASSED)
+    left = ""
+    if new:
+        seconds = summary.seconds / new * (summary.wanted - ended)
+        left = f", {seconds // 60:.0f}:{seconds % 60:02.0f} left"
+    return (
+        f"{ended}/{summary.wanted} cases, {bad} wrong, {summary.vectors / 1e6:.1f} M vectors{left}"
+    )
+
+
+def trouble(result: Result) -> str:
+    """What is wrong with a case, and the command that shows it again."""
+    bad = "" if result.first_bad_cycle is None else f", first in cycle {result.first_bad_cycle}"
+    many = f", {result.mismatches} mismatches{bad}" if result.mismatches else ""
+    return (
+        f"{result.status}: {result.case.title}{many}\n{result.detail}\n"
+        f"reproduce: {result.case.command}"
+    )
+
+
+def cells(results: Iterable[Result]) -> list[dict[str, Any]]:
+    """Numbers of each unit at each level by each kind of check: cases, vectors, statuses."""
+    rows: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for result in results:
+        case = result.case
+        how = EXHAUSTIVE if case.check == EXHAUSTIVE else case.simulator
+        row = rows.setdefault(
+            (case.spec.unit, case.level, how),
+            {
+                **{"unit": case.spec.unit, "level": case.level, "check": how},
+                **{"cases": 0, "vectors": 0, **dict.fromkeys(STATUSES, 0)},
+            },
+        )
+        row["cases"] += 1
+        row["vectors"] += result.vectors
+        row[result.status] += 1
+    order = list(UNITS)
+    return sorted(rows.values(), key=lambda row: (order.index(row["unit"]), row["level"] != "rtl"))
+
+
+def to_dict(summary: Summary) -> dict[str, Any]:
+    """The summary as plain JSON types; failures in full."""
+    return {
+        "passed": summary.passed,
+        "interrupted": summary.interrupted,
+        "cases": summary.wanted,
+        "ended": len(summary.results),
+        **{status.replace(" ", "_"): summary.count(status) for status in STATUSES},
+        "reused": sum(result.reused for result in summary.results),
+        "vectors": summary.vectors,
+        "seconds": round(summary.seconds, 1),
+        "units": cells(summary.results),
+        "failures": [r.to_dict() for r in summary.results if r.status != PASSED],
+        "refused": [r.__dict__ for r in summary.refused],
+    }
+
+
+def junit(summary: Summary) -> str:
+    """JUnit's XML: a suite a unit, a test case a case."""
+    root = ElementTree.Element("testsuites", name="hwgen regress")
+    for unit in UNITS:
+        results = [result for result in summary.results if result.case.spec.unit == unit]
+        if not results:
+            continue
+        counts = {status: sum(r.status == status for r in results) for status in STATUSES}
+        suite = ElementTree.SubElement(
+            root,
+            "testsuite",
+            name=unit,
+            tests=str(len(results)),
+            failures=str(counts[FAILED]),
+            errors=str(counts[ERROR]),
+            skipped=str(counts[NOT_RUN]),
+            time=f"{sum(r.seconds for r in results):.3f}",
+        )
+        for result in results:
+            test = ElementTree.SubElement(
+                suite,
+                "testcase",
+                classname=f"hwgen.{unit}",
+                name=result.case.title,
+                time=f"{result.seconds:.3f}",
+            )
+            tags = {FAILED: "failure", ERROR: "error", NOT_RUN: "skipped"}
+            if result.status != PASSED:
+                first = result.detail.partition("\n")[0]
+                tag = ElementTree.SubElement(test, tags[result.status], message=_legal(first))
+                tag.text = _legal(trouble(result))
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _legal(text: str) -> str:
+    """Without the control characters that XML has no way to say; tools print colours."""
+    return "".join(c for c in text if c in "\n\t" or c >= " ")
+
+
+_STYLE = """
+body { font: 14px/1.4 system-ui, sans-serif; margin: 2em; color: #222 }
+table { border-collapse: collapse; margin: 1em 0 2em }
+th, td { padding: .2em .7em; border-bottom: 1px solid #ddd; text-align: left; vertical-align: top }
+th { border-bottom: 2px solid #888 }
+td.n { text-align: right; font-variant-numeric: tabular-nums }
+code, pre { font-size: 12px; white-space: pre-wrap; overflow-wrap: anywhere; margin: .3em 0 }
+.passed { color: #176b2c } .failed, .error { color: #b00020; font-weight: bold }
+.not-run { color: #8a5a00; font-weight: bold }
+"""
+
+
+def page(summary: Summary) -> str:
+    """One HTML file with everything in it: what is wrong first, then numbers, then every case."""
+    bad = [result for result in summary.results if result.status != PASSED]
+    parts = [
+        "<!doctype html>",
+        '<html lang="en"><head><meta charset="utf-8"><title>hwgen regression</title>',
+        f"<style>{_STYLE}</style></head><body>",
+        "<h1>Regression</h1>",
+        f"<p>{html.escape(line(summary))}</p>",
+    ]
+    if bad:
+        parts += ["<h2>What is wrong</h2>"]
+        parts += [f"<pre>{html.escape(trouble(result))}</pre>" for result in bad]
+    numbers = cells(summary.results)
+    parts += ["<h2>Units</h2>", _table(("unit", "level", "check", "cases", "vectors", *STATUSES),
+              ([row[k] for k in ("unit", "level", "check", "cases", "vectors", *STATUSES)]
+               for row in numbers))]  # fmt: skip
+    parts += [
+        "<h2>Cases</h2>",
+        _table(
+            ("case", "level", "check", "status", "vectors", "cycles", "seconds"),
+            (
+                [
+                    r.case.spec.name,
+                    r.case.level,
+                    r.case.check if r.case.check == EXHAUSTIVE else r.case.simulator,
+                    r.status,
+                    r.vectors,
+                    r.cycles,
+                    round(r.seconds, 2),
+                ]
+                for r in summary.results
+            ),
+        ),
+    ]
+    if summary.refused:
+        parts += [
+            "<h2>Named formats that a unit does not take</h2>",
+            _table(
+                ("unit", "operand", "format", "reason"),
+                ([r.unit, r.operand, r.format, r.reason] for r in summary.refused),
+            ),
+        ]
+    return "\n".join([*parts, "</body></html>", ""])
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    lines = ["<table><thead><tr>" + "".join(f"<th>{h}</th>" for h in head) + "</tr></thead><tbody>"]
+    for row in rows:
+        found = []
+        for value in row:
+            if isinstance(value, int | float):
+                found.append(f'<td class="n">{value:,}</td>')
+            else:
+                kind = f' class="{value.replace(" ", "-")}"' if value in STATUSES else ""
+                found.append(f"<td{kind}>{html.escape(str(value))}</td>")
+        lines.append(f"<tr>{''.join(found)}</tr>")
+    return "\n".join([*lines, "</tbody></table>"])
+
+
+# -- the table of a page -------------------------------------------------------------------
+
+
+def markdown(results: Sequence[Result], beside: Mapping[str, Mapping[str, str]]) -> str:
+    """Units × levels with their formats and vectors, from the newest result of each case; columns
+    ``beside`` by their heads, texts by unit."""
+    newest = {result.case.command: result for result in results}
+    rows = cells(newest.values())
+    head = ["unit", "level", "check", "cases", "formats", "vectors", "wrong", "not run", *beside]
+    lines = [_row(head), _row(["---"] * 3 + ["--:"] * 5 + ["---"] * len(beside))]
+    total = 0
+    for row in rows:
+        mine = [
+            result.case.spec
+            for result in newest.values()
+            if (result.case.spec.unit, result.case.level) == (row["unit"], row["level"])
+            and row["check"] in (result.case.check, result.case.simulator)
+        ]
+        total += row["vectors"]
+        lines.append(
+            _row(
+                [
+                    *(f"`{row['unit']}`", row["level"], row["check"], f"{row['cases']:,}"),
+                    *(str(len(_formats(mine))), f"{row['vectors']:,}"),
+                    *(str(row[FAILED] + row[ERROR]), str(row[NOT_RUN])),
+                    *(texts.get(row["unit"], "–") for texts in beside.values()),
+                ]
+            )
+        )
+    lines.append(
+        _row(["all", "", "", f"{len(newest):,}", "", f"{total:,}", "", *[""] * len(beside), ""])
+    )
+    return "\n".join(lines)
+
+
+def _row(fields: Sequence[str]) -> str:
+    return "| " + " | ".join(fields) + " |"
+
+
+def _formats(specs: Iterable[Spec]) -> set[str]:
+    """The operands' formats."""
+    return {str(getattr(spec, name)) for spec in specs for name in operands(type(spec))}
+
+
+def update_page(path: Path, folder: Path) -> int:
+    """Puts the table of the results in ``folder`` between its marks in the file; returns how many
+    results there were. InputError if there is no place for it, or nothing to put there."""
+    text = path.read_text() if path.exists() else ""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise InputError(f"{path}: no place for the table, which is between '{BEGIN}' and '{END}'")
+    results = load(folder)
+    if not results:
+        raise InputError(
+            f"{folder} has no results: run 'hwgen regress formats --out {folder}' first"
+        )
+    beside = {}
+    for head, name in BESIDE.items():
+        file = folder / name
+        beside[head] = json.loads(file.read_text()) if file.exists() else {}
+    write_text(path, f"{before}{BEGIN}\n\n{markdown(results, beside)}\n\n{END}{after}")
+    return len(results)
