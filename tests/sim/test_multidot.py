@@ -203,7 +203,7 @@ def test_widths():
         ({"stages": 99}, "stages=99: use a whole number from 1 to 7"),
         ({"output": "int8", "stages": 1}, "stages=1: use a whole number from 2 to 9"),
         ({"rounding": "up"}, "rounding and overflow are those of the output"),
-        ({"output": "e4m3ns"}, "e4m3ns cannot be rounded to in hardware"),
+        ({"output": "lns4f3"}, "lns4f3 cannot be rounded to in hardware"),
     ],
 )
 def test_bad_fields_say_what_is_allowed(change, message):
