@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -9,7 +11,7 @@ from hwgen.formats import BlockFormat
 from hwgen.formats.rounding import RANDOM_BITS, STOCHASTIC
 from hwgen.spec import BlockDot
 from sim.blocks import Blocks, block_dot
-from sim.models import Patterns
+from sim.models import Patterns, Reach
 from sim.rounding import round_to
 
 
@@ -32,6 +34,12 @@ def _blocks(spec: BlockDot, f: BlockFormat, name: str, inputs: Patterns) -> Bloc
         scale_format=f.scale,
         scales=inputs[f"{name}_scale"],
     )
+
+
+def reach(spec: BlockDot) -> Reach:
+    """See ``sim.coverage``."""
+    of_each = (max(f.element.max, -f.element.min) * f.scale.max for f in (spec.a, spec.b))
+    return Reach(spec.lanes * math.prod(of_each))
 
 
 def directed(spec: BlockDot) -> Patterns:

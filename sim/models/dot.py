@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -10,7 +12,7 @@ from hwgen.formats.rounding import STOCHASTIC
 from hwgen.spec import DotProduct
 from sim import exact
 from sim.accumulate import accumulate
-from sim.models import Patterns
+from sim.models import Patterns, Reach
 from sim.rounding import round_to
 
 #: Cycles spent on driving the accumulator to one end of its range.
@@ -49,6 +51,21 @@ def expected(spec: DotProduct, inputs: Patterns) -> Patterns:
             "negative_infinity": np.isneginf(special),
         }
     return found
+
+
+def reach(spec: DotProduct) -> Reach:
+    """See ``sim.coverage``."""
+    bound = max(map(abs, spec.product_range)) * spec.max_products
+    found = math.ldexp(bound, spec.lsb_exponent)
+    if isinstance(spec.accumulator, Float):
+        # Past this a step's sum is less than half of the accumulator's last place.
+        step = max(map(abs, spec.product_range)) * spec.lanes
+        bits = spec.accumulator.format.precision + 1
+        found = min(found, math.ldexp(step, spec.lsb_exponent + bits))
+    if isinstance(spec.accumulator, Fixed):
+        half = math.ldexp(1, spec.accumulator.bits - 1 - spec.accumulator.fraction_bits)
+        found = min(found, half)
+    return Reach(found, lsb_exponent=spec.lsb_exponent)
 
 
 def directed(spec: DotProduct) -> Patterns:
