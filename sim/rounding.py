@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -28,6 +30,37 @@ from sim.exact import ExactArray, Floats
 #: Every number where a mode changes its mind is an even multiple of the format's smallest step
 #: times this power of two: halves of steps, and for the stochastic mode parts of 2^-32.
 _GUARD_BITS = 40
+
+
+@dataclass(frozen=True, eq=False)
+class Rounded:
+    """Numbers that were rounded to a format: float64, those with more bits rounded to odd;
+    multiples of 2^``lsb_exponent``."""
+
+    target: Scalar
+    values: Floats
+    lsb_exponent: int
+
+
+#: Who wants to know what is rounded.
+_watchers: list[list[Rounded]] = []
+
+
+@contextlib.contextmanager
+def watched() -> Iterator[list[Rounded]]:
+    """Collects what is rounded to formats meanwhile, for those who ask what a stimulus reaches."""
+    seen: list[Rounded] = []
+    _watchers.append(seen)
+    try:
+        yield seen
+    finally:
+        _watchers.remove(seen)
+
+
+def note(target: Scalar, values: Floats, lsb_exponent: int) -> None:
+    """Tells the watchers of a rounding."""
+    for seen in _watchers:
+        seen.append(Rounded(target, values, lsb_exponent))
 
 
 def round_to(
@@ -66,6 +99,7 @@ def round_to(
     odd = _odd_int64 if numbers.integers.dtype == np.int64 else _odd_python
     values = odd(numbers.integers, numbers.lsb_exponent, lowest)
     values = np.where(numbers.special != 0, numbers.special, values)
+    note(output_format, values, numbers.lsb_exponent)
     return output_format.encode(values, rounding, overflow, random_bits=random_bits, nan=nan)
 
 

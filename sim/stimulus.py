@@ -13,6 +13,9 @@ from hwgen.formats import Minifloat, Scalar
 from hwgen.spec import Port, Spec
 from sim import models
 
+#: Parts of the random cycles, and of their elements, that are extremes.
+EXTREME_CYCLES, EXTREME_LANES = 1 / 4, 1 / 4
+
 #: Patterns of the elements of each port, (cycles, count), unsigned.
 Inputs = dict[str, npt.NDArray[Any]]
 
@@ -56,11 +59,11 @@ def directed(spec: Spec) -> Stimulus:
 
 
 def random(spec: Spec, cycles: int, seed: int) -> Stimulus:
-    """Uniform patterns with bubbles (valid low) and stalls (enable low), from ``seed``."""
+    """Random patterns with bubbles (valid low) and stalls (enable low), from ``seed``."""
     rng = np.random.default_rng(seed)
     valid = rng.random(cycles) < 0.85
     enable = rng.random(cycles) < 0.85
-    inputs = {port.name: _uniform(rng, port, cycles) for port in spec.inputs}
+    inputs = {port.name: _drawn(rng, port, cycles) for port in spec.inputs}
     models.of(spec).restrict(spec, inputs, np.flatnonzero(valid & enable), rng)
     return Stimulus(inputs, valid, enable)
 
@@ -68,9 +71,44 @@ def random(spec: Spec, cycles: int, seed: int) -> Stimulus:
 def beats(spec: Spec, count: int, seed: int) -> Inputs:
     """The directed inputs and ``count`` random ones from ``seed``, all of them valid."""
     rng = np.random.default_rng(seed)
-    drawn = {port.name: _uniform(rng, port, count) for port in spec.inputs}
+    drawn = {port.name: _drawn(rng, port, count) for port in spec.inputs}
     models.of(spec).restrict(spec, drawn, np.arange(count), rng)
     return concatenate(directed(spec), given(drawn)).inputs
+
+
+def candidates(spec: Spec, count: int, rng: np.random.Generator) -> Inputs:
+    """Random inputs, each for itself (sums restart), with many or few elements that are not
+    zero, or not the largest."""
+    found = {port.name: _drawn(rng, port, count) for port in spec.inputs}
+    models.of(spec).restrict(spec, found, np.arange(count), rng)
+    density, full = rng.random((count, 1)) ** 2, rng.random((count, 1)) < 0.1
+    for port in spec.inputs:
+        if port.name == "clear":
+            found["clear"][:] = 1
+        elif port.format is not None and port.count > 1:
+            kept = rng.random(found[port.name].shape) < density
+            usual, largest = port.format.encode([0.0, port.format.max])
+            rest = np.where(full, largest, usual).astype(found[port.name].dtype)
+            found[port.name] = np.where(kept, found[port.name], rest)
+    return found
+
+
+def word_extremes(bits: int) -> list[int]:
+    """Of words that are no codes: all zeros, all ones, and both alternating ones."""
+    ones = (1 << bits) - 1
+    alternating = ones // 3 if bits % 2 == 0 else (2 * ones + 1) // 3
+    return [0, ones, alternating, ones ^ alternating]
+
+
+def _drawn(rng: np.random.Generator, port: Port, cycles: int) -> npt.NDArray[Any]:
+    """Uniform patterns; in some of the cycles some elements are extremes."""
+    found = _uniform(rng, port, cycles)
+    if port.format is not None:
+        extremes = extreme_codes(port.format)
+    else:
+        extremes = np.array(word_extremes(port.bits), found.dtype)
+    chosen = (rng.random((cycles, 1)) < EXTREME_CYCLES) & (rng.random(found.shape) < EXTREME_LANES)
+    return np.where(chosen, rng.choice(extremes, found.shape), found).astype(found.dtype)
 
 
 def _uniform(rng: np.random.Generator, port: Port, cycles: int) -> npt.NDArray[Any]:

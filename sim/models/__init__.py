@@ -5,6 +5,8 @@ A model computes from decoded numbers and exact arithmetic, never from bit field
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Protocol
 
@@ -15,6 +17,16 @@ from hwgen.spec import Spec
 
 #: Patterns of the elements of each port, (cycles, count), unsigned.
 Patterns = dict[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Bounds of the numbers that a unit rounds: the largest magnitude, the most significant bits,
+    and the exponent of what all are multiples of. A model's function ``reach(spec)`` gives them, if it has one."""
+
+    largest: float = math.inf
+    bits: float = math.inf
+    lsb_exponent: float = -math.inf
 
 
 class Model(Protocol):

@@ -1,5 +1,5 @@
 """A fixed-point sum rounded to a format: requantisation without a scale."""
 
-from sim.models.requantize import directed, expected, restrict
+from sim.models.requantize import directed, expected, reach, restrict
 
-__all__ = ["directed", "expected", "restrict"]
+__all__ = ["directed", "expected", "reach", "restrict"]

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
-from hwgen.accumulator import Float
+from hwgen.accumulator import Fixed, Float
 from hwgen.formats import BlockFormat, Format, Scalar
 from hwgen.spec.array import Array
 from sim import exact
 from sim.accumulate import accumulate_once
 from sim.blocks import Blocks, block_dot
 from sim.exact import ExactArray
-from sim.models import Patterns, blockdot, dot
+from sim.models import Patterns, Reach, blockdot, dot
 
 
 def expected(spec: Array, inputs: Patterns) -> Patterns:
@@ -129,6 +131,19 @@ def _partial(spec: Array, inputs: Patterns, column: int) -> ExactArray:
 
 def _side_by_side(results: list[Patterns]) -> Patterns:
     return {name: np.concatenate([r[name] for r in results], axis=1) for name in results[0]}
+
+
+def reach(spec: Array) -> Reach:
+    """See ``sim.coverage``."""
+    step = math.ldexp(max(map(abs, spec.product_range)), spec.lsb_exponent)
+    found = step * spec.max_products
+    if isinstance(spec.accumulator, Float):
+        # As of a dot product: past this a step changes nothing.
+        bits = spec.accumulator.format.precision + 1
+        found = min(found, math.ldexp(step * spec.summed_rows * spec.lanes, bits))
+    if isinstance(spec.accumulator, Fixed):
+        found = math.ldexp(1, spec.accumulator.bits - 1 - spec.accumulator.fraction_bits)
+    return Reach(found)
 
 
 def directed(spec: Array) -> Patterns:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,10 @@ import numpy.typing as npt
 from hwgen.accumulator import Aligned
 from hwgen.formats import BlockFormat
 from hwgen.formats.rounding import RANDOM_BITS, STOCHASTIC
+from hwgen.formats.widths import signed_width
 from hwgen.spec import Array, BlockDot
 from sim.blocks import Blocks, aligned_block_dot, block_dot
-from sim.models import Patterns
+from sim.models import Patterns, Reach
 from sim.rounding import round_to
 
 
@@ -43,6 +45,13 @@ def _blocks(spec: BlockDot, f: BlockFormat, name: str, inputs: Patterns) -> Bloc
         scales=inputs[f"{name}_scale"],
         exponents=exponents,
     )
+
+
+def reach(spec: BlockDot) -> Reach:
+    """See ``sim.coverage``."""
+    of_each = (max(f.element.max, -f.element.min) * f.scale.max for f in (spec.a, spec.b))
+    bits = signed_width(*spec.block_range) - 1 if spec.blocks == 1 else math.inf
+    return Reach(spec.lanes * math.prod(of_each), bits)
 
 
 def directed(spec: BlockDot) -> Patterns:
@@ -96,7 +105,8 @@ def restrict(
     rng: np.random.Generator,
 ) -> None:
     """All codes are allowed; half of the cycles have scales near one, whose results are not
-    all beyond the output's range, and with several blocks a quarter have some that cancel."""
+    all beyond the output's range, a quarter such as make results anywhere in it, and with
+    several blocks a quarter have some that cancel."""
     kind = rng.random(len(inputs["a"]))
     near = kind < 0.5
     for name, f in (("a", spec.a), ("b", spec.b)):
@@ -107,8 +117,27 @@ def restrict(
         inputs[f"{name}_scale"] = np.where(near[:, None], scales, inputs[f"{name}_scale"]).astype(
             inputs[f"{name}_scale"].dtype
         )
-    if isinstance(spec, BlockDot) and spec.blocks > 1:
-        _spread(spec, inputs, kind > 0.75, rng)
+    if isinstance(spec, BlockDot):
+        _reach_output(spec, inputs, np.flatnonzero((kind > 0.5) & (kind < 0.75)), rng)
+        if spec.blocks > 1:
+            _spread(spec, inputs, kind > 0.75, rng)
+
+
+def _reach_output(
+    spec: BlockDot, inputs: Patterns, rows: npt.NDArray[np.intp], rng: np.random.Generator
+) -> None:
+    """In the chosen ``rows`` scales that make products as large as the output's numbers: any
+    of its exponents alike, and some beyond."""
+    shape = (len(rows), spec.blocks)
+    low, high = math.log2(spec.output.smallest) - 4, math.log2(spec.output.max) + 2
+    wanted = rng.uniform(low, high, (len(rows), 1)) + rng.integers(-2, 3, shape)
+    # What is left for the scales, given elements of middling size.
+    wanted -= rng.uniform(spec.lsb_exponent, math.log2(spec.a.element.max * spec.b.element.max))
+    ends = {f: (math.log2(f.scale.smallest), math.log2(f.scale.max)) for f in (spec.a, spec.b)}
+    first = np.clip(wanted * rng.random((len(rows), 1)), *ends[spec.a])
+    for name, f, exponents in (("a", spec.a, first), ("b", spec.b, wanted - first)):
+        scales = f.scale.encode(np.exp2(np.clip(exponents, *ends[f])))
+        inputs[f"{name}_scale"][rows] = scales
 
 
 def _spread(

@@ -10,7 +10,8 @@ import numpy.typing as npt
 from hwgen.formats import Scalar
 from hwgen.formats.rounding import RANDOM_BITS, STOCHASTIC
 from hwgen.spec import Convert
-from sim.models import Patterns
+from sim import rounding
+from sim.models import Patterns, Reach
 
 #: Formats of up to this many bits have all their codes among the directed cases.
 EXHAUSTIVE_BITS = 10
@@ -33,8 +34,14 @@ def rounded(
 def expected(spec: Convert, inputs: Patterns) -> Patterns:
     """See ``sim.models.Model``."""
     values = spec.a.decode(inputs["a"])
+    rounding.note(spec.b, values, spec.a.lsb_exponent)
     random = inputs["random_bits"] if spec.rounding == STOCHASTIC else None
     return {"result": rounded(spec.b, values, spec.rounding, spec.overflow, random)}
+
+
+def reach(spec: Convert) -> Reach:
+    """See ``sim.coverage``."""
+    return Reach(max(spec.a.max, -spec.a.min), spec.a.precision)
 
 
 def directed(spec: Convert) -> Patterns:
@@ -58,9 +65,13 @@ def interesting_codes(source: Scalar, target: Scalar) -> npt.NDArray[Any]:
     if source.bits <= EXHAUSTIVE_BITS:
         return np.arange(2**source.bits, dtype=source.code_dtype)
     span = np.arange(2 ** min(target.bits, 16), dtype=target.code_dtype)
-    values = target.decode(span[:: max(1, len(span) // TIES)])
+    values = target.decode(span)
     values = np.unique(values[np.isfinite(values)])
-    points = np.concatenate([values, (values[1:] + values[:-1]) / 2, [target.max * 2]])
+    # Pairs of neighbours: of one, the lower is odd.
+    some = np.arange(0, len(values), max(1, 2 * len(values) // TIES))
+    lower = np.unique(np.concatenate([some, some + 1]).clip(0, len(values) - 2))
+    middles = (values[lower] + values[lower + 1]) / 2
+    points = np.concatenate([values[lower], middles, [target.max, target.max * 2]])
     codes = source.encode(np.concatenate([points, -points]), nan=None).astype(np.int64)
     around = (codes[:, None] + [-1, 0, 1]).reshape(-1) & (2**source.bits - 1)
     every = np.concatenate([around, extreme_codes(source).astype(np.int64)])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -11,7 +13,7 @@ from hwgen.spec import Array, DotProduct, MultiDot
 from hwgen.spec.accumulating import AccumulatingSpec
 from sim import exact
 from sim.accumulate import Accumulated, accumulate
-from sim.models import Patterns
+from sim.models import Patterns, Reach
 from sim.rounding import round_to
 
 #: Cycles spent on driving the accumulator to one end of its range.
@@ -84,6 +86,21 @@ def shown(
             "negative_infinity": np.isneginf(special),
         }
     return found
+
+
+def reach(spec: DotProduct) -> Reach:
+    """See ``sim.coverage``."""
+    product = math.ldexp(max(map(abs, spec.product_range)), spec.product_lsb_exponent)
+    addend = 0.0 if spec.addend is None else max(spec.addend.max, -spec.addend.min)
+    found = product * spec.max_products + addend * (spec.max_products // spec.lanes)
+    if isinstance(spec.accumulator, Float):
+        # Past this a step's sum is less than half of the accumulator's last place.
+        step = product * spec.lanes + addend
+        found = min(found, math.ldexp(step, spec.accumulator.format.precision + 1))
+    if isinstance(spec.accumulator, Fixed):
+        half = math.ldexp(1, spec.accumulator.bits - 1 - spec.accumulator.fraction_bits)
+        found = min(found, half)
+    return Reach(found, lsb_exponent=spec.lsb_exponent)
 
 
 def directed(spec: DotProduct) -> Patterns:

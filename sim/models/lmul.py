@@ -8,7 +8,7 @@ import numpy.typing as npt
 from hwgen.formats.rounding import RANDOM_BITS, STOCHASTIC
 from hwgen.spec import LMul
 from sim import lmul, rounding
-from sim.models import Patterns
+from sim.models import Patterns, Reach
 from sim.models.mul import extreme_pairs
 
 
@@ -23,6 +23,11 @@ def expected(spec: LMul, inputs: Patterns) -> Patterns:
         nan=None if spec.output.has_nan else 0.0,
     )
     return {"result": result}
+
+
+def reach(spec: LMul) -> Reach:
+    """See ``sim.coverage``."""
+    return Reach(spec.a.max * spec.b.max, max(spec.a.precision, spec.b.precision, spec.offset + 1))
 
 
 def directed(spec: LMul) -> Patterns:

@@ -120,6 +120,18 @@ def quotient(values: Floats, *divisors: Floats) -> exact.ExactArray:
     return exact.ExactArray(signed, -QUOTIENT_BITS, np.zeros(values.shape))
 
 
+def unreachable(spec: Quantizer) -> tuple[str, ...]:
+    """See ``sim.coverage``: a tensor's scale is positive, finite and not tiny."""
+    port = "tensor_scale"
+    found = [port_ for port_ in spec.inputs if port_.name == port]
+    if not found or found[0].format is None:
+        return ()
+    lanes = ("lowest in lane 0", "zero in lane 0", "NaN in lane 0", "infinity in lane 0")
+    names = ("smallest", "smallest negative", "negative zero", "exponent field 0", *lanes)
+    sign = f"bit {found[0].bits - 1} at 1"
+    return tuple(f"{port}: {name}" for name in (*names, *([sign] * found[0].format.signed)))
+
+
 def directed(spec: Quantizer) -> Patterns:
     """Blocks of zeros, of one number, and with one larger than the rest; largest magnitudes at
     and beside what changes the scale, over the whole range; elements and ties between them."""

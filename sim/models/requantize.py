@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
 from hwgen.formats.rounding import RANDOM_BITS, STOCHASTIC
 from hwgen.spec import Requantize
 from sim.exact import ExactArray, decode, multiply
-from sim.models import Patterns
+from sim.models import Patterns, Reach
 from sim.rounding import round_to
+
+#: Values of the format about which sums are tried.
+TIES = 2**9
 
 
 def expected(spec: Requantize, inputs: Patterns) -> Patterns:
@@ -25,6 +30,13 @@ def expected(spec: Requantize, inputs: Patterns) -> Patterns:
     return {"result": code}
 
 
+def reach(spec: Requantize) -> Reach:
+    """See ``sim.coverage``."""
+    return Reach(
+        math.ldexp(spec.scale.max if spec.scale else 1.0, spec.bits - 1 + spec.lsb_exponent)
+    )
+
+
 def directed(spec: Requantize) -> Patterns:
     """Sums at both ends, every power of two and its neighbours, small numbers; with every
     extreme scale."""
@@ -33,6 +45,8 @@ def directed(spec: Requantize) -> Patterns:
     powers = [1 << bit for bit in range(spec.bits)]
     near = {p + d for p in powers for d in (-1, 0, 1)} | {3 * p for p in powers}
     near |= {-v for v in near} | set(range(-40, 41))
+    if spec.scale is None:
+        near |= {v for v in _around(spec) if abs(v) < 1 << (spec.bits - 1)}
     mask = (1 << spec.bits) - 1
     sums = np.array(sorted({v & mask for v in near}), dtype=object)
     if spec.bits <= 63:
@@ -46,12 +60,29 @@ def directed(spec: Requantize) -> Patterns:
             "sum": np.resize(sums, 2 * count)[:, None],
             "scale": np.concatenate([np.resize(scales, count), rng.choice(scales, count)])[:, None],
         }
+        # Halves of the smallest steps: ties.
+        half = spec.scale.encode(2.0 ** (spec.b.lsb_exponent - 1 - spec.lsb_exponent))
+        found["sum"] = np.concatenate([found["sum"], sums[:, None]])
+        found["scale"] = np.append(found["scale"], np.full(len(sums), half, scales.dtype))[:, None]
     if spec.rounding == STOCHASTIC:
         shape = (len(found["sum"]), 1)
         found["random_bits"] = np.random.default_rng(1).integers(
             0, 2**RANDOM_BITS, shape, np.uint64
         )
     return found
+
+
+def _around(spec: Requantize) -> set[int]:
+    """Sums at and beside values of the format and the middles between them."""
+    codes = np.arange(2 ** min(spec.b.bits, 16), dtype=spec.b.code_dtype)
+    values = spec.b.decode(codes)
+    values = np.unique(values[np.isfinite(values)])
+    some = np.arange(0, len(values) - 1, max(1, 2 * len(values) // TIES))
+    lower = np.unique(np.concatenate([some, some + 1])).clip(0, len(values) - 2)
+    points = np.concatenate([values[lower], (values[lower] + values[lower + 1]) / 2])
+    sums = np.ldexp(points, -spec.lsb_exponent)
+    whole = {int(v) for v in sums[np.abs(sums) < 2.0**spec.bits].tolist()}
+    return {v + d for v in whole for d in (-1, 0, 1)}
 
 
 def restrict(
