@@ -1,0 +1,1 @@
+"""Proofs of units: see ``sim.formal.properties`` for what is proved."""

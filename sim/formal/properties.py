@@ -1,0 +1,297 @@
+"""The properties, as data: what each claims of a unit, for runs from a given start.
+
+A property is a function that lists claims. All of them together are the property: if each is
+proved from an arbitrary state, it holds at all times.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from hwgen import emit
+from hwgen.accumulator import Exact
+from hwgen.formats import Integer, Scalar
+from hwgen.formats.rounding import NEAREST_EVEN
+from hwgen.pins import module_name
+from hwgen.spec import AccumulatorToFloat, DotProduct, Multiply, Spec
+from sim.formal.aig import FALSE, TRUE
+from sim.formal.circuit import Circuit, Words, from_netlist, from_rtlil, from_verilog
+from sim.formal.references import (
+    DEFINED_MODES,
+    has_plain_value,
+    is_rounded,
+    leading_one_cases,
+    truth_table,
+    value,
+)
+from sim.formal.run import Result, Start, compared, control, outputs_of, result
+from sim.formal.solve import TABLE_INPUTS, Claim
+from sim.formal.stream import stream_claims
+from sim.formal.words import Word
+from yosys_scripts import flow
+
+
+class NotApplicable(Exception):  # noqa: N818
+    """The property says nothing about this unit; the message says why."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A unit under proof, and its hardware when it is needed.
+
+    ``verilog`` stands in for the unit's own, or for the mapped netlist where ``target`` is
+    given: for tests that break it.
+    """
+
+    spec: Spec
+    target: str | None = None
+    verilog: str | None = None
+
+    @cached_property
+    def unit(self) -> Circuit:
+        """The unit at register-transfer level."""
+        if self.verilog is not None and self.target is None:
+            return from_verilog(self.verilog, self.spec.name)
+        return from_rtlil(emit.rtlil(self.spec), self.spec.name)
+
+    @cached_property
+    def netlist(self) -> Circuit:
+        """After synthesis, in the vendor's cells."""
+        assert self.target is not None
+        rtlil = emit.rtlil(self.spec)
+        spec = self.spec
+        found = flow.netlist(rtlil, spec.name, target=self.target, mapping=spec.mapping)
+        if self.verilog is not None:
+            found = dataclasses.replace(found, verilog=self.verilog)
+        return from_netlist(found)
+
+    @cached_property
+    def least(self) -> Circuit:
+        """The same unit with as few registers as it can have."""
+        return from_rtlil(emit.rtlil(least_stages(self.spec)), least_stages(self.spec).name)
+
+    @cached_property
+    def stream(self) -> Circuit:
+        """The AXI4-Stream form."""
+        text = self.verilog
+        if text is None:
+            text = emit.verilog(self.spec, stream=True)
+        return from_verilog(text, module_name(self.spec, stream=True))
+
+
+def least_stages(spec: Spec) -> Spec:
+    """The spec with the fewest stages that it takes."""
+    least = getattr(spec, "_least_stages", 1)
+    return dataclasses.replace(spec, stages=least)
+
+
+def netlist(start: Start, subject: Subject) -> Iterable[Claim]:
+    """Netlist and RTL have the same outputs for the same inputs; the netlist stands still, is
+    reset and says what is valid as every unit does."""
+    spec = subject.spec
+    yield from control(start, spec, subject.netlist)
+    yield from _alike("results", start, spec, subject.unit, spec, subject.netlist)
+
+
+def pipeline(start: Start, subject: Subject) -> Iterable[Claim]:
+    """Results are those of the form with the fewest registers, as many cycles later."""
+    spec, least = subject.spec, least_stages(subject.spec)
+    yield from control(start, spec, subject.unit)
+    if least == spec:
+        return
+    yield from _alike("results", start, least, subject.least, spec, subject.unit)
+
+
+def _alike(
+    name: str, start: Start, x_spec: Spec, x: Circuit, y_spec: Spec, y: Circuit
+) -> Iterable[Claim]:
+    """Both circuits' results of the same inputs, with the same kept outputs before them."""
+    wanted = result(start, x_spec, x, "expected")
+    got = result(start, y_spec, y, "unit", first=wanted.first, before=wanted.before)
+    ports = outputs_of(y_spec, got.outputs, wanted.outputs)
+    yield compared(name, start, got.cycles, ports)
+
+
+def reference(start: Start, subject: Subject) -> Iterable[Claim]:
+    """Results are those of the plain definition."""
+    spec = subject.spec
+    yield from control(start, spec, subject.unit)
+    if isinstance(spec, DotProduct):
+        yield from _dot(start, spec, subject.unit)
+        return
+    got = result(start, spec, subject.unit, "unit")
+    ports: dict[str, tuple[list[int], list[int]]]
+    if isinstance(spec, Multiply) and has_plain_value(spec.a) and has_plain_value(spec.b):
+        product = _product(start, spec.a, spec.b, got.first["a"], got.first["b"])
+        ports = {"product": (got.outputs["product"], product.cut(spec.product_width))}
+        yield compared("product", start, got.cycles, ports)
+    elif isinstance(spec, AccumulatorToFloat) and spec.rounding in DEFINED_MODES:
+        code = got.outputs["result"]
+        right = is_rounded(start.aig, spec, got.first["sum"], code)
+        ports = {"result is the one that the sum rounds to": ([right], [TRUE])}
+        claim = compared("rounding", start, got.cycles, ports)
+        yield dataclasses.replace(claim, cases=leading_one_cases(got.first["sum"]))
+    elif sum(port.width for port in spec.inputs) <= TABLE_INPUTS:
+        wanted = truth_table(start.aig, spec, got.first)
+        ports = outputs_of(spec, got.outputs, wanted)
+        yield compared("results", start, got.cycles, ports)
+    else:
+        raise NotApplicable(
+            f"no plain definition of unit {spec.unit} is written for these formats, and a truth "
+            f"table is made for up to {TABLE_INPUTS} bits of inputs"
+        )
+
+
+def _product(
+    start: Start, a_format: Scalar, b_format: Scalar, a: Sequence[int], b: Sequence[int]
+) -> Word:
+    return value(start.aig, a, a_format) * value(start.aig, b, b_format)
+
+
+def _plain_dot(spec: Spec) -> DotProduct:
+    """The spec, if sums of its products have a plain definition here."""
+    if not isinstance(spec, DotProduct):
+        raise NotApplicable(f"unit {spec.unit} has no accumulator")
+    if not isinstance(spec.accumulator, Exact) or spec.output is not None:
+        raise NotApplicable("only of an exact accumulator that is an output itself")
+    if not (has_plain_value(spec.a) and has_plain_value(spec.b)):
+        raise NotApplicable("only of formats whose codes are all finite numbers")
+    return spec
+
+
+def _dot(start: Start, spec: DotProduct, unit: Circuit) -> Iterable[Claim]:
+    """The sum by parts: together they say that, modulo 2^width,
+    accumulator ← (clear ? 0 : accumulator) + Σ aᵢ·bᵢ.
+
+    - lane i: alone, with all other operands zero, it adds aᵢ·bᵢ;
+    - lanes i to k: what they add is what both halves add by themselves;
+    - accumulate: without ``clear`` the same is added to what was there.
+    """
+    _plain_dot(spec)
+    aig, lanes = start.aig, spec.lanes
+    whole = result(start, spec, unit, "all")
+    inputs = whole.first
+
+    def zeroed(name: str, bits: int, low: int, high: int) -> list[int]:
+        """The operands of lanes ``low`` to ``high``; code zero, which is zero, for others."""
+        return [
+            literal if low * bits <= place < high * bits else FALSE
+            for place, literal in enumerate(inputs[name])
+        ]
+
+    def added(low: int, high: int, clear: int = TRUE) -> Result:
+        first = {
+            "clear": [clear],
+            "a": zeroed("a", spec.a.bits, low, high),
+            "b": zeroed("b", spec.b.bits, low, high),
+        }
+        return result(start, spec, unit, f"{low} to {high}", first=first)
+
+    width = spec.accumulator_width
+    sums = {(lane, lane + 1): added(lane, lane + 1) for lane in range(lanes)}
+    for lane in range(lanes):
+        got = sums[lane, lane + 1]
+        codes = (
+            inputs[name][lane * f.bits : (lane + 1) * f.bits]
+            for name, f in (("a", spec.a), ("b", spec.b))
+        )
+        product = _product(start, spec.a, spec.b, *codes).cut(width)
+        ports = {"accumulator": (got.outputs["accumulator"], product)}
+        yield compared(f"lane {lane}", start, got.cycles, ports)
+    groups = [(0, lanes)]
+    while groups:
+        low, high = groups.pop()
+        if high - low < 2:
+            continue
+        # As sums are usually made, in pairs of pairs; any other halves would do.
+        middle = low + (1 << ((high - low - 1).bit_length() - 1))
+        groups += [(low, middle), (middle, high)]
+        parts = [
+            sums.setdefault(ends, added(*ends)) for ends in ((low, middle), (middle, high))
+        ]
+        got = sums.setdefault((low, high), added(low, high))
+        x, y = (Word.signed(aig, part.outputs["accumulator"]) for part in parts)
+        ports = {"accumulator": (got.outputs["accumulator"], (x + y).cut(width))}
+        yield compared(f"lanes {low} to {high - 1}", start, got.cycles, ports)
+    got = added(0, lanes, FALSE)
+    x = Word.signed(aig, sums[0, lanes].outputs["accumulator"])
+    y = Word.signed(aig, got.before["accumulator"])
+    ports = {"accumulator": (got.outputs["accumulator"], (x + y).cut(width))}
+    yield compared("accumulate", start, got.cycles, ports)
+
+
+def accumulator(start: Start, subject: Subject) -> Iterable[Claim]:
+    """No sum of up to ``max_products`` products overflows, by induction over the cycles.
+
+    Invariant: after ``clear`` and n more products the accumulator is from n·least to n·most,
+    the least and most product of two codes. The step is ``reference``'s claims (what a cycle
+    adds is the sum of the lanes' products, modulo 2^width) with these:
+
+    - lane i: its product is from least to most;
+    - width: max_products times either is in the accumulator's range, so that the sum modulo
+      2^width is the sum.
+    """
+    spec = _plain_dot(subject.spec)
+    aig, unit = start.aig, subject.unit
+    yield from control(start, spec, unit)
+    yield from _dot(start, spec, unit)
+    extremes = [(_least(f), _most(f)) for f in (spec.a, spec.b)]
+    corners = [x * y for x in extremes[0] for y in extremes[1]]
+    least, most = min(corners), max(corners)
+    for lane in range(spec.lanes):
+        first = {"clear": [TRUE]}
+        for name, f in (("a", spec.a), ("b", spec.b)):
+            bits = aig.inputs(f"{name} of {lane}", f.bits)
+            first[name] = [FALSE] * (lane * f.bits) + bits
+            first[name] += [FALSE] * ((spec.lanes - 1 - lane) * f.bits)
+        got = result(start, spec, unit, f"lane {lane}", first=first)
+        product = Word.signed(aig, got.outputs["accumulator"])
+        ports = {
+            f"product below {least}": ([product < least], [FALSE]),
+            f"product above {most}": ([Word.constant(aig, most) < product], [FALSE]),
+        }
+        yield compared(f"lane {lane} in range", start, got.cycles, ports)
+    # Plain arithmetic: the width of the port against the invariant's last values.
+    width = len(unit.outputs["accumulator"])
+    bound = 1 << (width - 1)
+    fits = -bound <= least * spec.max_products and most * spec.max_products < bound
+    yield Claim(
+        f"width {width}",
+        aig,
+        [(int(fits), TRUE)],
+        outputs={f"{spec.max_products} products fit": ([int(fits)], [TRUE])},
+    )
+
+
+def _least(f: Scalar) -> int:
+    """The least number, in units of 2^lsb_exponent, by the format's definition."""
+    if isinstance(f, Integer):
+        return -(1 << (f.bits - 1)) if f.signed else 0
+    return -_most(f) if f.signed else 0
+
+
+def _most(f: Scalar) -> int:
+    if isinstance(f, Integer):
+        return (1 << (f.bits - int(f.signed))) - 1
+    magnitudes = f.decode(range(2 ** (f.bits - int(f.signed))))
+    return int(max(magnitudes) * 2.0**-f.lsb_exponent)
+
+
+def stream(start: Start, subject: Subject) -> Iterable[Claim]:
+    """The AXI4-Stream form keeps the protocol's rules; no beat is lost, repeated or changed."""
+    yield from stream_claims(start, subject.spec, subject.stream)
+
+
+Property = Callable[[Start, Subject], Iterable[Claim]]
+
+PROPERTIES: Mapping[str, Property] = {
+    f.__name__: f for f in (reference, netlist, pipeline, accumulator, stream)
+}
+#: Those that are of a target.
+OF_A_TARGET = ("netlist",)
+
+__all__ = ["NEAREST_EVEN", "OF_A_TARGET", "PROPERTIES", "NotApplicable", "Property", "Subject"]
+_ = Words
