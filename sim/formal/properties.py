@@ -90,9 +90,14 @@ def least_stages(spec: Spec) -> Spec:
 
 def netlist(start: Start, subject: Subject) -> Iterable[Claim]:
     """Netlist and RTL have the same outputs for the same inputs; the netlist stands still, is
-    reset and says what is valid as every unit does."""
+    reset and says what is valid as every unit does. A dot product whose claims of ``reference``
+    define it is compared by them: both have to keep all of them."""
     spec = subject.spec
     yield from control(start, spec, subject.netlist)
+    if isinstance(spec, DotProduct) and why_not_plain(spec) is None:
+        yield from _dot(start, spec, subject.unit, "RTL ")
+        yield from _dot(start, spec, subject.netlist, "netlist ")
+        return
     yield from _alike("results", start, spec, subject.unit, spec, subject.netlist)
 
 
@@ -151,18 +156,28 @@ def _product(
     return value(start.aig, a, a_format) * value(start.aig, b, b_format)
 
 
-def _plain_dot(spec: Spec) -> DotProduct:
-    """The spec, if sums of its products have a plain definition here."""
+def why_not_plain(spec: Spec) -> str | None:
+    """Why sums of the spec's products have no plain definition here; None if they have."""
     if not isinstance(spec, DotProduct):
-        raise NotApplicable(f"unit {spec.unit} has no accumulator")
+        return f"unit {spec.unit} has no accumulator"
     if not isinstance(spec.accumulator, Exact) or spec.output is not None:
-        raise NotApplicable("only of an exact accumulator that is an output itself")
+        return "only of an exact accumulator that is an output itself"
     if not (has_plain_value(spec.a) and has_plain_value(spec.b)):
-        raise NotApplicable("only of formats whose codes are all finite numbers")
+        return "only of formats whose codes are all finite numbers"
+    return None
+
+
+def _plain_dot(spec: Spec) -> DotProduct:
+    why_not = why_not_plain(spec)
+    if why_not is not None:
+        raise NotApplicable(why_not)
+    assert isinstance(spec, DotProduct)
     return spec
 
 
-def _dot(start: Start, spec: DotProduct, unit: Circuit) -> Iterable[Claim]:
+def _dot(
+    start: Start, spec: DotProduct, unit: Circuit, prefix: str = ""
+) -> Iterable[Claim]:
     """The sum by parts: together they say that, modulo 2^width,
     accumulator ← (clear ? 0 : accumulator) + Σ aᵢ·bᵢ.
 
@@ -172,7 +187,7 @@ def _dot(start: Start, spec: DotProduct, unit: Circuit) -> Iterable[Claim]:
     """
     _plain_dot(spec)
     aig, lanes = start.aig, spec.lanes
-    whole = result(start, spec, unit, "all")
+    whole = result(start, spec, unit, f"{prefix}all")
     inputs = whole.first
 
     def zeroed(name: str, bits: int, low: int, high: int) -> list[int]:
@@ -188,7 +203,7 @@ def _dot(start: Start, spec: DotProduct, unit: Circuit) -> Iterable[Claim]:
             "a": zeroed("a", spec.a.bits, low, high),
             "b": zeroed("b", spec.b.bits, low, high),
         }
-        return result(start, spec, unit, f"{low} to {high}", first=first)
+        return result(start, spec, unit, f"{prefix}{low} to {high}", first=first)
 
     width = spec.accumulator_width
     sums = {(lane, lane + 1): added(lane, lane + 1) for lane in range(lanes)}
@@ -200,7 +215,7 @@ def _dot(start: Start, spec: DotProduct, unit: Circuit) -> Iterable[Claim]:
         )
         product = _product(start, spec.a, spec.b, *codes).cut(width)
         ports = {"accumulator": (got.outputs["accumulator"], product)}
-        yield compared(f"lane {lane}", start, got.cycles, ports)
+        yield compared(f"{prefix}lane {lane}", start, got.cycles, ports)
     groups = [(0, lanes)]
     while groups:
         low, high = groups.pop()
@@ -215,12 +230,12 @@ def _dot(start: Start, spec: DotProduct, unit: Circuit) -> Iterable[Claim]:
         got = sums.setdefault((low, high), added(low, high))
         x, y = (Word.signed(aig, part.outputs["accumulator"]) for part in parts)
         ports = {"accumulator": (got.outputs["accumulator"], (x + y).cut(width))}
-        yield compared(f"lanes {low} to {high - 1}", start, got.cycles, ports)
+        yield compared(f"{prefix}lanes {low} to {high - 1}", start, got.cycles, ports)
     got = added(0, lanes, FALSE)
     x = Word.signed(aig, sums[0, lanes].outputs["accumulator"])
     y = Word.signed(aig, got.before["accumulator"])
     ports = {"accumulator": (got.outputs["accumulator"], (x + y).cut(width))}
-    yield compared("accumulate", start, got.cycles, ports)
+    yield compared(f"{prefix}accumulate", start, got.cycles, ports)
 
 
 def accumulator(start: Start, subject: Subject) -> Iterable[Claim]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 from hwgen.spec import Spec
 from sim.formal.aig import FALSE, TRUE, Aig
@@ -17,6 +18,8 @@ from sim.formal.circuit import Circuit, Words
 from sim.formal.run import Run, Start, compared, run
 from sim.formal.solve import Claim
 
+#: Up to so many bits that say where beats are, each of their values is a case.
+MOST_SPLIT = 12
 IDLE = {"rst": [FALSE], "s_axis_tvalid": [FALSE], "m_axis_tready": [TRUE]}
 
 
@@ -60,10 +63,20 @@ def stream_claims(start: Start, spec: Spec, circuit: Circuit) -> Iterable[Claim]
         beats[f"beat {place} there"] = ([young.there], [old.there])
         beats[f"beat {place}"] = (young.payload, old.payload)
     claim = compared("queue", start, [*start.cycles, *step.inputs], beats)
-    # Both answers of TREADY by themselves: the unit moves, or it stands still.
-    literal = step.outputs[0]["s_axis_tready"][0]
-    cases = [{literal >> 1: 0}, {literal >> 1: 1}] if literal >> 1 in aig.names else [{}]
+    decides = [accepted, taken, *(beat.there for beat in (*before, *after))]
+    cases = _cases(aig, decides)
     yield Claim(claim.name, aig, claim.pairs, cases, claim.cycles, claim.outputs)
+
+
+def _cases(aig: Aig, literals: Sequence[int]) -> list[dict[int, int]]:
+    """Every value of the inputs that these depend on: where is a beat, and does it move? In each
+    case most beats are the same logic of the same registers on both sides."""
+    inputs = aig.support(literals)
+    if len(inputs) > MOST_SPLIT:
+        return [{}]
+    return [
+        dict(zip(inputs, values, strict=True)) for values in product((0, 1), repeat=len(inputs))
+    ]
 
 
 def _handshake(start: Start, circuit: Circuit, state: Sequence[int]) -> Iterable[Claim]:
