@@ -93,32 +93,42 @@ class Circuit:
         return found, list(made)
 
 
-def from_rtlil(text: str, top: str, *, time_limit_s: float = 300) -> Circuit:
-    """The design as it is written. ToolError if Yosys fails or takes too long."""
-    return _circuit(text, top, ["read_rtlil design"], time_limit_s)
+def from_rtlil(texts: Mapping[str, str], *, time_limit_s: float = 300) -> dict[str, Circuit]:
+    """Designs as they are written, by the names of their top modules, in one run of Yosys.
+
+    ToolError if it fails or takes too long.
+    """
+    files = {f"design{n}": text for n, text in enumerate(texts.values())}
+    # Without a top module all of them stay.
+    read = [*(f"read_rtlil {name}" for name in files), "setattr -mod -unset top"]
+    return _circuits(files, list(texts), read, time_limit_s)
 
 
 def from_verilog(text: str, top: str, *, time_limit_s: float = 300) -> Circuit:
     """Likewise, of Verilog."""
-    return _circuit(text, top, ["read_verilog design"], time_limit_s)
+    read = ["read_verilog design", f"hierarchy -check -top {top}"]
+    return _circuits({"design": text}, [top], read, time_limit_s)[top]
 
 
 def from_netlist(netlist: Netlist, *, time_limit_s: float = 300) -> Circuit:
     """A mapped netlist, its cells as the vendor's simulation models say."""
-    models = [f"read_verilog -defer -overwrite -I{m.parent} {m}" for m in netlist.cell_models]
-    commands = [*models, "read_verilog design"]
-    return _circuit(netlist.verilog, netlist.top, commands, time_limit_s)
+    # Only the models that are used are looked at: the memories among them take minutes.
+    read = [f"read_verilog -defer -overwrite -I{m.parent} {m}" for m in netlist.cell_models]
+    read += ["read_verilog design", f"hierarchy -check -top {netlist.top}"]
+    return _circuits({"design": netlist.verilog}, [netlist.top], read, time_limit_s)[netlist.top]
 
 
-def _circuit(text: str, top: str, read: list[str], time_limit_s: float) -> Circuit:
-    commands = [*read, f"hierarchy -check -top {top}", *_TO_GATES]
+def _circuits(
+    files: Mapping[str, str], tops: list[str], read: list[str], time_limit_s: float
+) -> dict[str, Circuit]:
     with tempfile.TemporaryDirectory(prefix="hwgen-") as name:
         folder = Path(name)
-        (folder / "design").write_text(text)
-        job = {"kind": "yosys", "commands": commands, "top": top}
+        for file, text in files.items():
+            (folder / file).write_text(text)
+        job = {"kind": "yosys", "commands": [*read, *_TO_GATES], "top": tops[0]}
         isolation.run("yosys", job, folder, time_limit_s=time_limit_s)
-        netlist = json.loads((folder / "netlist.json").read_text())
-    return _from_json(netlist["modules"][top], top)
+        modules = json.loads((folder / "netlist.json").read_text())["modules"]
+    return {top: _from_json(modules[top], top) for top in tops}
 
 
 def _from_json(module: dict[str, Any], top: str) -> Circuit:

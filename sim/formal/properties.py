@@ -14,11 +14,10 @@ from functools import cached_property
 from hwgen import emit
 from hwgen.accumulator import Exact
 from hwgen.formats import Integer, Scalar
-from hwgen.formats.rounding import NEAREST_EVEN
 from hwgen.pins import module_name
 from hwgen.spec import AccumulatorToFloat, DotProduct, Multiply, Spec
 from sim.formal.aig import FALSE, TRUE
-from sim.formal.circuit import Circuit, Words, from_netlist, from_rtlil, from_verilog
+from sim.formal.circuit import Circuit, from_netlist, from_rtlil, from_verilog
 from sim.formal.references import (
     DEFINED_MODES,
     has_plain_value,
@@ -43,19 +42,22 @@ class Subject:
     """A unit under proof, and its hardware when it is needed.
 
     ``verilog`` stands in for the unit's own, or for the mapped netlist where ``target`` is
-    given: for tests that break it.
+    given: for tests that break it. ``read``: the unit, if it has been read already.
     """
 
     spec: Spec
     target: str | None = None
     verilog: str | None = None
+    read: Circuit | None = None
 
     @cached_property
     def unit(self) -> Circuit:
         """The unit at register-transfer level."""
         if self.verilog is not None and self.target is None:
             return from_verilog(self.verilog, self.spec.name)
-        return from_rtlil(emit.rtlil(self.spec), self.spec.name)
+        if self.read is not None:
+            return self.read
+        return from_rtlil({self.spec.name: emit.rtlil(self.spec)})[self.spec.name]
 
     @cached_property
     def netlist(self) -> Circuit:
@@ -71,7 +73,8 @@ class Subject:
     @cached_property
     def least(self) -> Circuit:
         """The same unit with as few registers as it can have."""
-        return from_rtlil(emit.rtlil(least_stages(self.spec)), least_stages(self.spec).name)
+        least = least_stages(self.spec)
+        return from_rtlil({least.name: emit.rtlil(least)})[least.name]
 
     @cached_property
     def stream(self) -> Circuit:
@@ -307,6 +310,3 @@ PROPERTIES: Mapping[str, Property] = {
 }
 #: Those that are of a target.
 OF_A_TARGET = ("netlist",)
-
-__all__ = ["NEAREST_EVEN", "OF_A_TARGET", "PROPERTIES", "NotApplicable", "Property", "Subject"]
-_ = Words

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 from hwgen import emit
 from hwgen.errors import InputError, ToolError
 from hwgen.spec import Spec
+from sim.formal.circuit import Circuit, from_rtlil
 from sim.formal.properties import OF_A_TARGET, PROPERTIES, NotApplicable, Subject
 from sim.formal.run import Start
 from sim.formal.solve import DISPROVED, NOT_PROVED, PROVED, Answer, Claim, abc_command, holds, solve
@@ -25,6 +26,8 @@ NOT_APPLICABLE = "not applicable"
 DEFAULT_TIMEOUT_S = 300
 #: Cycles from power-up, beside the latency, in which a counterexample is looked for.
 EXTRA_CYCLES = 2
+#: Units that one run of Yosys reads.
+READ_TOGETHER = 25
 #: Raise it when a claim or an engine of this package changes: what was proved is then old.
 PROOF_VERSION = 1
 
@@ -62,18 +65,20 @@ def prove(
     target: str | None = None,
     timeout_s: float = DEFAULT_TIMEOUT_S,
     verilog: str | None = None,
+    read: Circuit | None = None,
 ) -> Proof:
     """Tries to prove a property (one of ``PROPERTIES``) of a unit, on a target where the property
     is of one, for ``timeout_s`` seconds.
 
-    ``verilog`` stands in for the unit's own (with a target: for its netlist). InputError for an
+    ``verilog`` stands in for the unit's own (with a target: for its netlist); ``read`` is the
+    unit if it has been read from its RTLIL already. InputError for an
     unknown property or target, ToolError without a tool and where one fails.
     """
     check(property, target)
     abc_command()
     started = time.monotonic()
     deadline = started + timeout_s
-    subject = Subject(spec, target, verilog)
+    subject = Subject(spec, target, verilog, read)
     engines: dict[str, None] = {}
     tried = 0
     result, reason, found = PROVED, "", None
@@ -213,7 +218,7 @@ class Store:
 
 
 def prove_all(
-    tasks: Iterable[Task],
+    tasks: Sequence[Task],
     store: Store,
     *,
     timeout_s: float = DEFAULT_TIMEOUT_S,
@@ -221,23 +226,51 @@ def prove_all(
 ) -> Iterator[Mapping[str, Any]]:
     """The answer to each task, from the store if it is known. A tool that fails is an answer
     ``not proved``, with its reason, and the rest goes on."""
-    for task in tasks:
-        key = task.key
-        row = store.get(key)
-        if row is None:
-            try:
-                row = prove(
-                    task.spec, task.property, target=task.target, timeout_s=timeout_s
-                ).to_dict()
-            except ToolError as error:
-                proof = Proof(
-                    task.spec.to_dict(), task.spec.name, task.property, task.target,
-                    NOT_PROVED, 0, (), 0.0, versions(), str(error),
-                )  # fmt: skip
-                row = proof.to_dict()
-            store.put(key, row)
-        progress(line(row))
-        yield row
+    abc_command()
+    for at in range(0, len(tasks), READ_TOGETHER):
+        batch = [(task, task.key) for task in tasks[at : at + READ_TOGETHER]]
+        read = _read(
+            task.spec
+            for task, key in batch
+            if task.property != "stream" and store.get(key) is None
+        )
+        for task, key in batch:
+            row = store.get(key)
+            if row is None:
+                row = _prove_task(task, timeout_s, read.get(task.spec.name)).to_dict()
+                store.put(key, row)
+            progress(line(row))
+            yield row
+
+
+def _read(specs: Iterable[Spec]) -> dict[str, Circuit]:
+    """The units, by name, in one run of Yosys; none if it fails, so that each task says so."""
+    texts = {spec.name: emit.rtlil(spec) for spec in specs}
+    try:
+        return from_rtlil(texts) if texts else {}
+    except ToolError:
+        return {}
+
+
+def _prove_task(task: Task, timeout_s: float, read: Circuit | None) -> Proof:
+    started = time.monotonic()
+    try:
+        return prove(
+            task.spec, task.property, target=task.target, timeout_s=timeout_s, read=read
+        )
+    except ToolError as error:
+        return Proof(
+            spec=task.spec.to_dict(),
+            name=task.spec.name,
+            property=task.property,
+            target=task.target,
+            result=NOT_PROVED,
+            claims=0,
+            engines=(),
+            seconds=round(time.monotonic() - started, 2),
+            versions=versions(),
+            reason=str(error),
+        )
 
 
 def line(row: Mapping[str, Any]) -> str:
