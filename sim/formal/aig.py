@@ -114,9 +114,7 @@ class Aig:
                 place[node] = self.and_(place[x >> 1] ^ (x & 1), place[y >> 1] ^ (y & 1))
         return [place[literal >> 1] ^ (literal & 1) for literal in literals]
 
-    def copied(
-        self, other: Aig, literals: Sequence[int], inputs: Mapping[int, int]
-    ) -> list[int]:
+    def copied(self, other: Aig, literals: Sequence[int], inputs: Mapping[int, int]) -> list[int]:
         """Literals of ``other``, made here; ``inputs``: what its inputs (by node) are here."""
         place: dict[int, int] = {0: FALSE}
         for node in other.cone(literals):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hwgen.errors import ToolError
-from sim.formal.aig import FALSE, TRUE, Aig
+from sim.formal.aig import FALSE, Aig
 from yosys_scripts import isolation
 from yosys_scripts.flow import Netlist
 
@@ -141,7 +141,7 @@ def _from_json(module: dict[str, Any], top: str) -> Circuit:
         if facts["direction"] == "input":
             inputs[port] = aig.inputs(port, len(facts["bits"]))
             place |= dict(zip(facts["bits"], inputs[port], strict=True))
-    gates: dict[int, tuple[int, ...]] = {}
+    gates: dict[int, tuple[Any, ...]] = {}
     flops: list[tuple[int, Any]] = []
     for cell in module["cells"].values():
         pins = {pin: bits[0] for pin, bits in cell["connections"].items()}

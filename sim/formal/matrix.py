@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from hwgen.formats import NAMES
+from hwgen.formats import NAMES, Scalar
+from hwgen.formats import parse as parse_format
 from hwgen.spec import (
     MAPPINGS,
     AccumulatorToFloat,
@@ -21,6 +22,13 @@ from hwgen.spec import (
 from sim.formal.prove import Task
 from yosys_scripts import TARGETS
 
+
+def _scalar(name: str) -> Scalar:
+    found = parse_format(name)
+    assert isinstance(found, Scalar)
+    return found
+
+
 #: Bits of significands whose products are proved on every target.
 SIGNIFICAND_BITS = range(1, 7)
 #: Scalar formats of up to 8 bits with special codes, of OCP and IEEE kinds.
@@ -32,7 +40,7 @@ UNITS: tuple[Spec, ...] = (
     LMul(a="e4m3", b="e4m3"),
     MultiplyAccumulate(a="e2m1", b="int4"),
     DotProduct(a="e2m1", b="int4", lanes=8),
-    AccumulatorToFloat(bits=20, b="bf16"),
+    AccumulatorToFloat(bits=20, b=_scalar("bf16")),
     Requantize(bits=12, scale="ufixed8_7", b="int8"),
     BlockDot(a="mxfp4", b="mxfp4", output="bf16"),
     Quantizer(a="e5m2", b="e2m1_b4_e8m0"),
@@ -82,7 +90,7 @@ def _adder_trees() -> Iterator[Task]:
 def _rounders() -> Iterator[Task]:
     """To FP32: within its range, down to its subnormals, and past its largest."""
     for lsb_exponent in (0, -160, 110):
-        spec = AccumulatorToFloat(bits=32, lsb_exponent=lsb_exponent, b="fp32")
+        spec = AccumulatorToFloat(bits=32, lsb_exponent=lsb_exponent, b=_scalar("fp32"))
         yield Task(spec, "reference")
 
 

@@ -10,9 +10,11 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from hwgen import emit
 from hwgen.accumulator import Exact
+from hwgen.errors import InputError
 from hwgen.formats import Integer, Scalar
 from hwgen.pins import module_name
 from hwgen.spec import AccumulatorToFloat, DotProduct, Multiply, Spec
@@ -33,7 +35,7 @@ from sim.formal.words import Word
 from yosys_scripts import flow
 
 
-class NotApplicable(Exception):  # noqa: N818
+class NotApplicable(Exception):
     """The property says nothing about this unit; the message says why."""
 
 
@@ -61,6 +63,42 @@ class Subject:
 
     @cached_property
     def netlist(self) -> Circuit:
+        """After synthesis, in the vendor's cells."""
+        assert self.target is not None
+        rtlil = emit.rtlil(self.spec)
+        spec = self.spec
+        found = flow.netlist(rtlil, spec.name, target=self.target, mapping=spec.mapping)
+        if self.verilog is not None:
+            found = dataclasses.replace(found, verilog=self.verilog)
+        return from_netlist(found)
+
+    @cached_property
+    def least(self) -> Circuit:
+        """The same unit with as few registers as it can have."""
+        least = least_stages(self.spec)
+        return from_rtlil({least.name: emit.rtlil(least)})[least.name]
+
+    @cached_property
+    def stream(self) -> Circuit:
+        """The AXI4-Stream form."""
+        text = self.verilog
+        if text is None:
+            text = emit.verilog(self.spec, stream=True)
+        return from_verilog(text, module_name(self.spec, stream=True))
+
+
+def least_stages(spec: Spec) -> Spec:
+    """The spec with the fewest stages that it takes."""
+    given: Any = spec
+    for stages in range(1, spec.latency):
+        try:
+            return dataclasses.replace(given, stages=stages)  # type: ignore[no-any-return]
+        except InputError:
+            continue
+    return spec
+
+
+def netlist(self) -> Circuit:
         """After synthesis, in the vendor's cells."""
         assert self.target is not None
         rtlil = emit.rtlil(self.spec)
@@ -178,9 +216,7 @@ def _plain_dot(spec: Spec) -> DotProduct:
     return spec
 
 
-def _dot(
-    start: Start, spec: DotProduct, unit: Circuit, prefix: str = ""
-) -> Iterable[Claim]:
+def _dot(start: Start, spec: DotProduct, unit: Circuit, prefix: str = "") -> Iterable[Claim]:
     """The sum by parts: together they say that, modulo 2^width,
     accumulator ← (clear ? 0 : accumulator) + Σ aᵢ·bᵢ.
 
@@ -227,9 +263,7 @@ def _dot(
         # As sums are usually made, in pairs of pairs; any other halves would do.
         middle = low + (1 << ((high - low - 1).bit_length() - 1))
         groups += [(low, middle), (middle, high)]
-        parts = [
-            sums.setdefault(ends, added(*ends)) for ends in ((low, middle), (middle, high))
-        ]
+        parts = [sums.setdefault(ends, added(*ends)) for ends in ((low, middle), (middle, high))]
         got = sums.setdefault((low, high), added(low, high))
         x, y = (Word.signed(aig, part.outputs["accumulator"]) for part in parts)
         ports = {"accumulator": (got.outputs["accumulator"], (x + y).cut(width))}

@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+import platformdirs
 
 from hwgen import emit
 from hwgen.errors import InputError, ToolError
@@ -22,6 +25,8 @@ from sim.formal.solve import DISPROVED, NOT_PROVED, PROVED, Answer, Claim, abc_c
 from yosys_scripts import TARGETS, flow
 
 NOT_APPLICABLE = "not applicable"
+#: Everything that can become of a property.
+RESULTS = (PROVED, DISPROVED, NOT_PROVED, NOT_APPLICABLE)
 
 DEFAULT_TIMEOUT_S = 300
 #: Cycles from power-up, beside the latency, in which a counterexample is looked for.
@@ -93,9 +98,13 @@ def prove(
             if answer.result == DISPROVED:
                 found = _from_power_up(subject, property, claim, deadline)
                 result = DISPROVED if found else NOT_PROVED
-                reason = claim.name if found else (
-                    f"{claim.name}: not true of every state, and no counterexample "
-                    f"{_depth(spec)} cycles from power-up"
+                reason = (
+                    claim.name
+                    if found
+                    else (
+                        f"{claim.name}: not true of every state, and no counterexample "
+                        f"{_depth(spec)} cycles from power-up"
+                    )
                 )
             break
     except NotApplicable as why:
@@ -176,27 +185,53 @@ class Task:
     property: str
     target: str | None = None
 
-    @property
-    def key(self) -> str:
-        """SHA-256 of everything that the answer depends on."""
-        digest = hashlib.sha256(f"{self.property} {self.target} {versions()}\n".encode())
-        digest.update(json.dumps(self.spec.to_dict(), sort_keys=True).encode())
-        text = emit.rtlil(self.spec)
-        if self.property == "stream":
-            text = emit.verilog(self.spec, stream=True)
-        digest.update(text.encode())
-        if self.target is not None:
-            digest.update(flow.flow_digest(self.target).encode())
-        return digest.hexdigest()
+
+def key_of(task: Task) -> str:
+    """SHA-256 of everything that the answer depends on."""
+    spec, target = task.spec, task.target
+    digest = hashlib.sha256(f"{task.property} {target} {versions()}\n".encode())
+    digest.update(json.dumps(spec.to_dict(), sort_keys=True).encode())
+    is_stream = task.property == "stream"
+    text = emit.verilog(spec, stream=True) if is_stream else emit.rtlil(spec)
+    digest.update(text.encode())
+    if target is not None:
+        digest.update(flow.flow_digest(target).encode())
+    return digest.hexdigest()
+
+
+def tasks_of(spec: Spec, property: str | None, target: str | None) -> list[Task]:
+    """Every property of a unit, or the one named, on every target, or the one named.
+
+    InputError for an unknown property or target.
+    """
+    if target is not None and target not in TARGETS:
+        raise InputError(f"unknown target {target!r}: use one of {', '.join(TARGETS)}")
+    if property is not None and property not in PROPERTIES:
+        raise InputError(f"unknown property {property!r}: use one of {', '.join(PROPERTIES)}")
+    if target is not None and property is not None and property not in OF_A_TARGET:
+        raise InputError(f"property {property} is of no target: leave out --target {target}")
+    found = []
+    for name in [property] if property else PROPERTIES:
+        of_targets = name in OF_A_TARGET
+        targets = [target] if target else TARGETS
+        found += [Task(spec, name, t) for t in (targets if of_targets else [None])]
+    return found
+
+
+def default_store() -> Path:
+    """Beside the store of measurements: $HWGEN_PROOFS, or in the user's data folder."""
+    given = os.environ.get("HWGEN_PROOFS")
+    return Path(given) if given else platformdirs.user_data_path("hwgen") / "proofs.jsonl"
 
 
 class Store:
-    """Proofs by key, in a file with a JSON object a line; later lines replace earlier ones."""
+    """Proofs by key, in a file with a JSON object a line; later lines replace earlier ones.
+    Without a ``path`` nothing is kept."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | None) -> None:
         self.path = path
         self.rows: dict[str, dict[str, Any]] = {}
-        if path.exists():
+        if path is not None and path.exists():
             for line in path.read_text().splitlines():
                 # A run that was killed may have left half a line.
                 try:
@@ -212,6 +247,8 @@ class Store:
 
     def put(self, key: str, row: Mapping[str, Any]) -> None:
         self.rows[key] = dict(row)
+        if self.path is None:
+            return
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a") as file:
             file.write(json.dumps({"key": key, **row}) + "\n")
@@ -228,11 +265,9 @@ def prove_all(
     ``not proved``, with its reason, and the rest goes on."""
     abc_command()
     for at in range(0, len(tasks), READ_TOGETHER):
-        batch = [(task, task.key) for task in tasks[at : at + READ_TOGETHER]]
+        batch = [(task, key_of(task)) for task in tasks[at : at + READ_TOGETHER]]
         read = _read(
-            task.spec
-            for task, key in batch
-            if task.property != "stream" and store.get(key) is None
+            task.spec for task, key in batch if task.property != "stream" and store.get(key) is None
         )
         for task, key in batch:
             row = store.get(key)
@@ -255,9 +290,7 @@ def _read(specs: Iterable[Spec]) -> dict[str, Circuit]:
 def _prove_task(task: Task, timeout_s: float, read: Circuit | None) -> Proof:
     started = time.monotonic()
     try:
-        return prove(
-            task.spec, task.property, target=task.target, timeout_s=timeout_s, read=read
-        )
+        return prove(task.spec, task.property, target=task.target, timeout_s=timeout_s, read=read)
     except ToolError as error:
         return Proof(
             spec=task.spec.to_dict(),
@@ -282,3 +315,12 @@ def line(row: Mapping[str, Any]) -> str:
     if row["engines"]:
         text += f" ({row['claims']} claims, {', '.join(row['engines'])}, {row['seconds']} s)"
     return text
+
+
+def counterexample_lines(found: Mapping[str, Any]) -> Iterator[str]:
+    """A counterexample for people: inputs by cycle, from power-up on, then the outputs."""
+    yield f"counterexample to: {found['claim']}"
+    for number, ports in enumerate(found["cycles"]):
+        yield f"cycle {number}: " + ", ".join(f"{k}={v:#x}" for k, v in ports.items())
+    for port, values in found["outputs"].items():
+        yield f"{port}: got {values['got']:#x}, expected {values['expected']:#x}"

@@ -132,7 +132,7 @@ def is_rounded(aig: Aig, spec: AccumulatorToFloat, sum_: Sequence[int], code: Se
         below, above = of(k - 1), of(k)
         away = {UP: negative ^ 1, DOWN: negative}.get(mode)
         middle = below + above
-        beyond_middle = (middle < magnitude + magnitude)
+        beyond_middle = middle < magnitude + magnitude
         at_middle = middle.equals(magnitude + magnitude)
         if mode == NEAREST_EVEN:
             return aig.or_(beyond_middle, aig.and_(at_middle, k.bits[0] ^ 1))
@@ -169,4 +169,3 @@ def leading_one_cases(sum_: Sequence[int]) -> list[dict[int, int]]:
             same = {**same, node: sign}
         cases.append(same)
     return cases
-

@@ -139,7 +139,10 @@ def result(
 
 
 def compared(
-    name: str, start: Start, cycles: Sequence[Words], ports: Mapping[str, tuple[list[int], list[int]]]
+    name: str,
+    start: Start,
+    cycles: Sequence[Words],
+    ports: Mapping[str, tuple[list[int], list[int]]],
 ) -> Claim:
     """The claim that two words are equal for each port."""
     pairs = [pair for got, wanted in ports.values() for pair in zip(got, wanted, strict=True)]

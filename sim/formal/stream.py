@@ -81,9 +81,7 @@ def _cases(aig: Aig, literals: Sequence[int]) -> list[dict[int, int]]:
 
 def _handshake(start: Start, circuit: Circuit, state: Sequence[int]) -> Iterable[Claim]:
     aig = start.aig
-    found = run(
-        start, circuit, [{"rst": [FALSE]}, {"rst": [FALSE]}], "offer", state=state
-    )
+    found = run(start, circuit, [{"rst": [FALSE]}, {"rst": [FALSE]}], "offer", state=state)
     cycles = [*start.cycles, *found.inputs]
     # VALID waits for READY with everything beside it (IHI 0051 section 2.2).
     one, two = (_offered(outputs) for outputs in found.outputs)
@@ -155,9 +153,7 @@ def _queue(aig: Aig, beats: Sequence[Beat]) -> list[Beat]:
         queue = [
             Beat(
                 aig.mux(beat.there, x.there, y.there),
-                [
-                    aig.mux(beat.there, p, q) for p, q in zip(x.payload, y.payload, strict=True)
-                ],
+                [aig.mux(beat.there, p, q) for p, q in zip(x.payload, y.payload, strict=True)],
             )
             for x, y in zip(moved, same, strict=True)
         ]

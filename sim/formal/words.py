@@ -83,7 +83,7 @@ class Word:
     def __abs__(self) -> Word:
         return select(self.sign, -self, self)
 
-    def __lt__(self, other: Word | int) -> int:  # type: ignore[override]
+    def __lt__(self, other: Word | int) -> int:
         return (self - other).sign
 
     def equals(self, other: Word | int) -> int:
