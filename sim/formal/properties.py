@@ -98,37 +98,6 @@ def least_stages(spec: Spec) -> Spec:
     return spec
 
 
-def netlist(self) -> Circuit:
-        """After synthesis, in the vendor's cells."""
-        assert self.target is not None
-        rtlil = emit.rtlil(self.spec)
-        spec = self.spec
-        found = flow.netlist(rtlil, spec.name, target=self.target, mapping=spec.mapping)
-        if self.verilog is not None:
-            found = dataclasses.replace(found, verilog=self.verilog)
-        return from_netlist(found)
-
-    @cached_property
-    def least(self) -> Circuit:
-        """The same unit with as few registers as it can have."""
-        least = least_stages(self.spec)
-        return from_rtlil({least.name: emit.rtlil(least)})[least.name]
-
-    @cached_property
-    def stream(self) -> Circuit:
-        """The AXI4-Stream form."""
-        text = self.verilog
-        if text is None:
-            text = emit.verilog(self.spec, stream=True)
-        return from_verilog(text, module_name(self.spec, stream=True))
-
-
-def least_stages(spec: Spec) -> Spec:
-    """The spec with the fewest stages that it takes."""
-    least = getattr(spec, "_least_stages", 1)
-    return dataclasses.replace(spec, stages=least)
-
-
 def netlist(start: Start, subject: Subject) -> Iterable[Claim]:
     """Netlist and RTL have the same outputs for the same inputs; the netlist stands still, is
     reset and says what is valid as every unit does. A dot product whose claims of ``reference``
