@@ -14,12 +14,14 @@ from sim.formal.prove import (
     prove_all,
     tasks_of,
 )
+from sim.formal.properties import PROPERTIES
 from sim.formal.solve import DISPROVED, NOT_PROVED, PROVED
 
 __all__ = [
     "DISPROVED",
     "NOT_APPLICABLE",
     "NOT_PROVED",
+    "PROPERTIES",
     "PROVED",
     "RESULTS",
     "Proof",

@@ -51,7 +51,7 @@ class Aig:
             x, y = y, x
         if x == FALSE or x == y ^ 1:
             return FALSE
-        if x == TRUE or x == y:
+        if x in (TRUE, y):
             return y
         made = self._made.get((x, y))
         if made is None:

@@ -213,7 +213,7 @@ def _dot(start: Start, spec: DotProduct, unit: Circuit, prefix: str = "") -> Ite
         }
         return result(start, spec, unit, f"{prefix}{low} to {high}", first=first)
 
-    width = spec.accumulator_width
+    width = len(unit.outputs["accumulator"])
     sums = {(lane, lane + 1): added(lane, lane + 1) for lane in range(lanes)}
     for lane in range(lanes):
         got = sums[lane, lane + 1]
@@ -275,15 +275,37 @@ def accumulator(start: Start, subject: Subject) -> Iterable[Claim]:
             f"product above {most}": ([Word.constant(aig, most) < product], [FALSE]),
         }
         yield compared(f"lane {lane} in range", start, got.cycles, ports)
-    # Plain arithmetic: the width of the port against the invariant's last values.
-    width = len(unit.outputs["accumulator"])
+    yield _fits(start, spec, len(unit.outputs["accumulator"]), least, most)
+
+
+def _fits(start: Start, spec: DotProduct, width: int, least: int, most: int) -> Claim:
+    """Plain arithmetic: the last values of the invariant in the port's range. If they are not,
+    the counterexample has the operands whose sum leaves it."""
     bound = 1 << (width - 1)
+    cycles = spec.max_products // spec.lanes
+    sums = [product * spec.lanes * cycles for product in (least, most)]
+    beyond = [s for s in sums if not -bound <= s < bound]
     fits = -bound <= least * spec.max_products and most * spec.max_products < bound
-    yield Claim(
-        f"width {width}",
-        aig,
+    wrong = beyond[0] if beyond else sums[1]
+    wanted = Word.constant(start.aig, wrong).cut(wrong.bit_length() + 1)
+    shown: dict[str, list[int]] = {"clear": [TRUE]}
+    worst = least if wrong == sums[0] else most
+    a, b = next(
+        (x, y)
+        for x in (_least(spec.a), _most(spec.a))
+        for y in (_least(spec.b), _most(spec.b))
+        if x * y == worst
+    )
+    for name, f, number in (("a", spec.a, a), ("b", spec.b, b)):
+        code = int(f.encode([number * 2.0**f.lsb_exponent])[0])
+        shown[name] = [(code >> bit) & 1 for bit in range(f.bits)] * spec.lanes
+    after = f"accumulator after {cycles} cycles of the last inputs, clear in the first"
+    return Claim(
+        f"width of {width} bits",
+        start.aig,
         [(int(fits), TRUE)],
-        outputs={f"{spec.max_products} products fit": ([int(fits)], [TRUE])},
+        cycles=[shown],
+        outputs={after: (wanted[:width], wanted)},
     )
 
 
