@@ -1,6 +1,7 @@
 """Proofs of units: see ``sim.formal.properties`` for what is proved."""
 
 from sim.formal import matrix
+from sim.formal.properties import PROPERTIES
 from sim.formal.prove import (
     NOT_APPLICABLE,
     RESULTS,
@@ -14,7 +15,6 @@ from sim.formal.prove import (
     prove_all,
     tasks_of,
 )
-from sim.formal.properties import PROPERTIES
 from sim.formal.solve import DISPROVED, NOT_PROVED, PROVED
 
 __all__ = [

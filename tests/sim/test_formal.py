@@ -90,7 +90,7 @@ def test_abc_and_the_truth_table_agree():
         if not inputs:
             continue
         (word,) = aig.evaluated([literal], every_pattern(inputs))[0]
-        is_false = int(word) & (2 ** 2 ** len(inputs) - 1) == 0
+        is_false = int(word) & (2**2 ** len(inputs) - 1) == 0
         assert (abc(aig, [literal], soon()).result == "proved") == is_false
 
 
@@ -112,7 +112,9 @@ def test_what_is_late_is_not_proved():
     assert late.result == "not proved" and "time limit" in late.reason
 
 
-@pytest.mark.parametrize("name", ["int5", "uint3", "fixed6_2", "e2m1", "e3m2", "e0m3", "ue3m2finite"])
+@pytest.mark.parametrize(
+    "name", ["int5", "uint3", "fixed6_2", "e2m1", "e3m2", "e0m3", "ue3m2finite"]
+)
 def test_plain_values_are_the_formats(name):
     f = parse(name)
     aig = Aig()
@@ -123,8 +125,13 @@ def test_plain_values_are_the_formats(name):
 
 @pytest.mark.parametrize(
     ("b", "overflow", "lsb_exponent"),
-    [("e3m2", "saturate", -3), ("e2m1", "saturate", 0), ("e3m2ieee", "special", 0), ("int4", "saturate", -2)],
-)  # fmt: skip
+    [
+        ("e3m2", "saturate", -3),
+        ("e2m1", "saturate", 0),
+        ("e3m2ieee", "special", 0),
+        ("int4", "saturate", -2),
+    ],
+)
 def test_one_code_alone_is_the_rounded_one(b, overflow, lsb_exponent):
     """The definition against the golden model: all sums, all codes, several modes."""
     for rounding in (NEAREST_EVEN, NEAREST_AWAY, TOWARD_ZERO, UP):
@@ -212,16 +219,26 @@ def test_a_narrow_accumulator_is_found():
     proof = formal.prove(spec, "accumulator", verilog=verilog)
     assert (proof.result, proof.reason) == ("disproved", "width of 8 bits")
     (cycle,) = proof.counterexample["cycles"]
-    assert cycle == {"clear": 1, "a": 0b100100, "b": 0b1010}
+    assert cycle == {"clear": 1, "a": 0b011011, "b": 0b1010}
     ((port, values),) = proof.counterexample["outputs"].items()
-    assert "after 16 cycles" in port and values == {"got": 0, "expected": 16 * 16}
+    assert "after 16 cycles" in port
+    # 3 · −2 in both lanes, 16 times; got without the ninth bit.
+    inputs = {"a": [[3, 3]] * 16, "b": [[2, 2]] * 16, "clear": [[1]] + [[0]] * 15}
+    inputs = {name: np.array(v, np.uint64) for name, v in inputs.items()}
+    last = int(golden.expected(spec, inputs)["accumulator"][-1, 0])
+    assert last == -192 and values == {"got": last & 0xFF, "expected": last & 0x1FF}
+
+
+TERM = "+ $signed(level1_terms_1)"
+#: One where both lanes have one pair of products, and else zero.
+RARE = "$signed({1'b0, level1_terms_0 == 3 && level1_terms_1 == 2})"
 
 
 @pytest.mark.parametrize(
     ("name", "old", "new", "claim"),
     [
         ("reference", "+ $signed(accumulate_terms_0)", "- $signed(accumulate_terms_0)", "lane 0"),
-        ("reference", "+ $signed(level1_terms_1)", "+ $signed(level1_terms_1) + (level1_terms_0 == 3 && level1_terms_1 == 2)", "lanes 0 to 1"),
+        ("reference", TERM, f"{TERM} + {RARE}", "lanes 0 to 1"),
         ("reference", "accumulate_clear ? 8'h00", "accumulate_clear ? 8'h01", "lane 0"),
         ("pipeline", "if (\\$1 ) begin", "if (enable) begin", "keep"),
         ("pipeline", "assign \\$1  = enable &", "assign \\$1  =", "hold"),
