@@ -1,8 +1,7 @@
 """Proofs of units: see ``sim.formal.properties`` for what is proved."""
 
 from sim.formal import matrix
-from sim.formal.properties import PROPERTIES
-from sim.formal.prove import (
+from sim.formal.proofs import (
     NOT_APPLICABLE,
     RESULTS,
     Proof,
@@ -15,6 +14,7 @@ from sim.formal.prove import (
     prove_all,
     tasks_of,
 )
+from sim.formal.properties import PROPERTIES
 from sim.formal.solve import DISPROVED, NOT_PROVED, PROVED
 
 __all__ = [

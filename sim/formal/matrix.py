@@ -19,7 +19,7 @@ from hwgen.spec import (
     Requantize,
     Spec,
 )
-from sim.formal.prove import Task
+from sim.formal.proofs import Task
 from yosys_scripts import TARGETS
 
 

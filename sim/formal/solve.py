@@ -58,6 +58,8 @@ def solve(claim: Claim, deadline: float) -> Answer:
     """Decides the claim until ``deadline`` (of ``time.monotonic``). ToolError without a solver."""
     engines: dict[str, None] = {}
     for case in claim.cases:
+        if time.monotonic() > deadline:
+            return _late(tuple(engines))
         answer = _solve_case(claim, case, deadline)
         engines |= dict.fromkeys(answer.engines)
         if answer.result != PROVED:

@@ -96,12 +96,11 @@ def _handshake(start: Start, circuit: Circuit, state: Sequence[int]) -> Iterable
     yield compared("offer stays", start, cycles, ports)
     # A sender must not wait for READY: not of this cycle either.
     ready = found.inputs[0]["m_axis_tready"][0]
-    if start.arbitrary:
-        outputs = found.outputs[0]
-        low = aig.substituted(outputs["m_axis_tvalid"] + outputs["s_axis_tready"], {ready >> 1: 0})
-        high = aig.substituted(outputs["m_axis_tvalid"] + outputs["s_axis_tready"], {ready >> 1: 1})
-        ports = {"m_axis_tvalid and s_axis_tready for m_axis_tready low and high": (low, high)}
-        yield compared("no way from tready", start, cycles, ports)
+    outputs = found.outputs[0]
+    literals = outputs["m_axis_tvalid"] + outputs["s_axis_tready"]
+    low, high = (aig.substituted(literals, {ready >> 1: value}) for value in (FALSE, TRUE))
+    ports = {"m_axis_tvalid and s_axis_tready for m_axis_tready low and high": (low, high)}
+    yield compared("no way from tready", start, cycles, ports)
     # Where the receiver was ready, or nothing was offered, the sender is not kept waiting.
     free = aig.or_(ready, one.there ^ 1)
     refused = aig.and_(free, found.outputs[1]["s_axis_tready"][0] ^ 1)
