@@ -172,6 +172,8 @@ def why_not_plain(spec: Spec) -> str | None:
         return f"unit {spec.unit} has no accumulator"
     if not isinstance(spec.accumulator, Exact) or spec.output is not None:
         return "only of an exact accumulator that is an output itself"
+    if spec.addend is not None:
+        return "only without an addend"
     if not (has_plain_value(spec.a) and has_plain_value(spec.b)):
         return "only of formats whose codes are all finite numbers"
     return None
