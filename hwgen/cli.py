@@ -159,6 +159,36 @@ def _parser() -> argparse.ArgumentParser:
     )
     json_option(sub)
 
+    sub = unit_command("prove", _prove, "prove properties of a unit, formally")
+    # Without a unit with --all only; ``_prove`` says so.
+    unit = next(action for action in sub._actions if action.dest == "unit")
+    unit.nargs = "?"
+    sub.add_argument(
+        "--property",
+        metavar="NAME",
+        help="reference, netlist, pipeline, accumulator or stream (default: all of them)",
+    )
+    sub.add_argument(
+        "--target",
+        metavar="NAME",
+        help="FPGA family of the property netlist (default: every one)",
+    )
+    sub.add_argument(
+        "--timeout", type=_whole, default=300, metavar="S", help="seconds for each property"
+    )
+    sub.add_argument(
+        "--all",
+        action="store_true",
+        help="instead of a unit: the list of what the package stands for, resumably",
+    )
+    sub.add_argument(
+        "--store",
+        type=Path,
+        metavar="FILE",
+        help="with --all: where answers are kept, a JSON object a line",
+    )
+    json_option(sub)
+
     sub = unit_command("synth", _synth, "synthesise a unit and measure it")
     _target_option(sub)
     json_option(sub)
@@ -580,6 +610,45 @@ def _regress_one(options: argparse.Namespace) -> int:
 
 def _list(text: str | None) -> list[str]:
     return [part for part in text.split(",") if part] if text else []
+
+
+def _prove(options: argparse.Namespace) -> int:
+    from sim import formal
+
+    if options.timeout < 1:
+        raise InputError(f"--timeout {options.timeout}: use a number of seconds from 1 on")
+    if options.all == (options.unit is not None):
+        raise InputError("give either a unit or --all (see 'hwgen prove --help')")
+    if options.store is not None and not options.all:
+        raise InputError("--store goes with --all")
+    tasks = (
+        formal.matrix.tasks()
+        if options.all
+        else formal.tasks_of(_spec(options), options.property, options.target)
+    )
+    if options.all:
+        tasks = [
+            task
+            for task in tasks
+            if options.property in (None, task.property) and options.target in (None, task.target)
+        ]
+    store = formal.Store((options.store or formal.default_store()) if options.all else None)
+    quiet = options.json
+    rows = []
+    for row in formal.prove_all(tasks, store, timeout_s=options.timeout):
+        rows.append(row)
+        if quiet:
+            continue
+        print(formal.line(row), flush=True)
+        if row["counterexample"] is not None:
+            for text in formal.counterexample_lines(row["counterexample"]):
+                print(f"  {text}", flush=True)
+    counts = {result: sum(row["result"] == result for row in rows) for result in formal.RESULTS}
+    if quiet:
+        _print_json({"proofs": rows, "counts": counts})
+    elif len(rows) > 1:
+        print(", ".join(f"{n} {result}" for result, n in counts.items()))
+    return 1 if counts[formal.DISPROVED] or counts[formal.NOT_PROVED] else 0
 
 
 def _synth(options: argparse.Namespace) -> int:

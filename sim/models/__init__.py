@@ -22,7 +22,8 @@ Patterns = dict[str, npt.NDArray[Any]]
 @dataclass(frozen=True)
 class Reach:
     """Bounds of the numbers that a unit rounds: the largest magnitude, the most significant bits,
-    and the exponent of what all are multiples of. A model's function ``reach(spec)`` gives them, if it has one."""
+    and the exponent of what all are multiples of. A model's function ``reach(spec)`` gives them,
+    if it has one."""
 
     largest: float = math.inf
     bits: float = math.inf

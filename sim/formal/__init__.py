@@ -1,0 +1,37 @@
+"""Proofs of units: see ``sim.formal.properties`` for what is proved."""
+
+from sim.formal import matrix
+from sim.formal.proofs import (
+    NOT_APPLICABLE,
+    RESULTS,
+    Proof,
+    Store,
+    Task,
+    counterexample_lines,
+    default_store,
+    line,
+    prove,
+    prove_all,
+    tasks_of,
+)
+from sim.formal.properties import PROPERTIES
+from sim.formal.solve import DISPROVED, NOT_PROVED, PROVED
+
+__all__ = [
+    "DISPROVED",
+    "NOT_APPLICABLE",
+    "NOT_PROVED",
+    "PROPERTIES",
+    "PROVED",
+    "RESULTS",
+    "Proof",
+    "Store",
+    "Task",
+    "counterexample_lines",
+    "default_store",
+    "line",
+    "matrix",
+    "prove",
+    "prove_all",
+    "tasks_of",
+]

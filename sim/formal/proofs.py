@@ -1,0 +1,326 @@
+"""Proves properties of a unit, and keeps what was proved."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from hwgen import emit
+from hwgen.errors import InputError, ToolError
+from hwgen.spec import Spec
+from sim.formal.circuit import Circuit, from_rtlil
+from sim.formal.properties import OF_A_TARGET, PROPERTIES, NotApplicable, Subject
+from sim.formal.run import Start
+from sim.formal.solve import DISPROVED, NOT_PROVED, PROVED, Answer, Claim, abc_command, holds, solve
+from yosys_scripts import TARGETS, flow
+
+NOT_APPLICABLE = "not applicable"
+#: Everything that can become of a property.
+RESULTS = (PROVED, DISPROVED, NOT_PROVED, NOT_APPLICABLE)
+
+DEFAULT_TIMEOUT_S = 300
+#: Cycles from power-up, beside the latency, in which a counterexample is looked for.
+EXTRA_CYCLES = 2
+#: Units that one run of Yosys reads.
+READ_TOGETHER = 25
+#: Raise it when a claim or an engine of this package changes: what was proved is then old.
+PROOF_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What became of one property of one unit.
+
+    ``result``: proved, disproved, not proved (a time limit, or no answer) or not applicable.
+    ``claims``: how many the property has (as far as they were tried). ``counterexample``: inputs
+    of each cycle from power-up on and, in its last cycles, what was seen and expected.
+    """
+
+    spec: dict[str, Any]
+    name: str
+    property: str
+    target: str | None
+    result: str
+    claims: int
+    engines: tuple[str, ...]
+    seconds: float
+    versions: dict[str, str]
+    reason: str = ""
+    counterexample: dict[str, Any] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return json.loads(json.dumps(dataclasses.asdict(self)))  # type: ignore[no-any-return]
+
+
+def prove(
+    spec: Spec,
+    property: str,
+    *,
+    target: str | None = None,
+    timeout_s: float = DEFAULT_TIMEOUT_S,
+    verilog: str | None = None,
+    read: Circuit | None = None,
+) -> Proof:
+    """Tries to prove a property (one of ``PROPERTIES``) of a unit, on a target where the property
+    is of one, for ``timeout_s`` seconds.
+
+    ``verilog`` stands in for the unit's own (with a target: for its netlist); ``read`` is the
+    unit if it has been read from its RTLIL already. InputError for an
+    unknown property or target, ToolError without a tool and where one fails.
+    """
+    check(property, target)
+    abc_command()
+    started = time.monotonic()
+    deadline = started + timeout_s
+    subject = Subject(spec, target, verilog, read)
+    engines: dict[str, None] = {}
+    tried = 0
+    result, reason, found = PROVED, "", None
+    try:
+        for claim in PROPERTIES[property](Start(), subject):
+            tried += 1
+            answer = solve(claim, deadline)
+            engines |= dict.fromkeys(answer.engines)
+            if answer.result == PROVED:
+                continue
+            result, reason = NOT_PROVED, f"{claim.name}: {answer.reason}"
+            if answer.result == DISPROVED:
+                found = _from_power_up(subject, property, claim, deadline)
+                result = DISPROVED if found else NOT_PROVED
+                reason = (
+                    claim.name
+                    if found
+                    else (
+                        f"{claim.name}: not true of every state, and no counterexample "
+                        f"{_depth(spec)} cycles from power-up"
+                    )
+                )
+            break
+    except NotApplicable as why:
+        result, reason = NOT_APPLICABLE, str(why)
+    return Proof(
+        spec=spec.to_dict(),
+        name=spec.name,
+        property=property,
+        target=target,
+        result=result,
+        claims=tried,
+        engines=tuple(engines),
+        seconds=round(time.monotonic() - started, 2),
+        versions=versions(),
+        reason=reason,
+        counterexample=found,
+    )
+
+
+def check(property: str, target: str | None) -> None:
+    """InputError unless there is such a property, and a target exactly where it needs one."""
+    if property not in PROPERTIES:
+        raise InputError(f"unknown property {property!r}: use one of {', '.join(PROPERTIES)}")
+    if property in OF_A_TARGET:
+        if target not in TARGETS:
+            raise InputError(
+                f"property {property} is of a target, not {target!r}: use one of "
+                f"{', '.join(TARGETS)}"
+            )
+    elif target is not None:
+        raise InputError(f"property {property} is of no target: leave out {target!r}")
+
+
+def versions() -> dict[str, str]:
+    """Of the tools; yosys-abc comes with pyosys."""
+    return {"hwgen proofs": str(PROOF_VERSION), "yosys": version("pyosys")}
+
+
+def _depth(spec: Spec) -> int:
+    return spec.latency + EXTRA_CYCLES
+
+
+def _from_power_up(
+    subject: Subject, property: str, failed: Claim, deadline: float
+) -> dict[str, Any] | None:
+    """The inputs from power-up on with which the claim fails, if so few cycles are enough."""
+    start = Start(_depth(subject.spec))
+    for claim in PROPERTIES[property](start, subject):
+        if claim.name == failed.name:
+            answer = solve(claim, deadline)
+            return counterexample(claim, answer) if answer.result == DISPROVED else None
+    return None
+
+
+def counterexample(claim: Claim, answer: Answer) -> dict[str, Any]:
+    """Port values by cycle, and the outputs that differ."""
+
+    def number(literals: Iterable[int]) -> int:
+        bits = holds(claim.aig, literals, answer.inputs)
+        return sum(bit << place for place, bit in enumerate(bits))
+
+    outputs = {
+        port: {"got": number(got), "expected": number(wanted)}
+        for port, (got, wanted) in claim.outputs.items()
+    }
+    return {
+        "claim": claim.name,
+        "cycles": [{port: number(bits) for port, bits in c.items()} for c in claim.cycles],
+        "outputs": {port: o for port, o in outputs.items() if o["got"] != o["expected"]},
+    }
+
+
+@dataclass(frozen=True)
+class Task:
+    """One property of one unit, to be proved."""
+
+    spec: Spec
+    property: str
+    target: str | None = None
+
+
+def key_of(task: Task) -> str:
+    """SHA-256 of everything that the answer depends on."""
+    spec, target = task.spec, task.target
+    digest = hashlib.sha256(f"{task.property} {target} {versions()}\n".encode())
+    # The text has the spec's name, which tells all of it.
+    is_stream = task.property == "stream"
+    text = emit.verilog(spec, stream=True) if is_stream else emit.rtlil(spec)
+    digest.update(text.encode())
+    if target is not None:
+        digest.update(flow.flow_digest(target).encode())
+    return digest.hexdigest()
+
+
+def tasks_of(spec: Spec, property: str | None, target: str | None) -> list[Task]:
+    """Every property of a unit, or the one named, on every target, or the one named.
+
+    InputError for an unknown property or target.
+    """
+    if target is not None and target not in TARGETS:
+        raise InputError(f"unknown target {target!r}: use one of {', '.join(TARGETS)}")
+    if property is not None and property not in PROPERTIES:
+        raise InputError(f"unknown property {property!r}: use one of {', '.join(PROPERTIES)}")
+    if target is not None and property is not None and property not in OF_A_TARGET:
+        raise InputError(f"property {property} is of no target: leave out --target {target}")
+    found = []
+    for name in [property] if property else PROPERTIES:
+        of_targets = name in OF_A_TARGET
+        targets = [target] if target else TARGETS
+        found += [Task(spec, name, t) for t in (targets if of_targets else [None])]
+    return found
+
+
+def default_store() -> Path:
+    """Beside the store of measurements: $HWGEN_PROOFS, or in the user's data folder."""
+    given = os.environ.get("HWGEN_PROOFS")
+    return Path(given) if given else platformdirs.user_data_path("hwgen") / "proofs.jsonl"
+
+
+class Store:
+    """Proofs by key, in a file with a JSON object a line; later lines replace earlier ones.
+    Without a ``path`` nothing is kept."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self.rows: dict[str, dict[str, Any]] = {}
+        if path is not None and path.exists():
+            for line in path.read_text().splitlines():
+                # A run that was killed may have left half a line.
+                try:
+                    row = json.loads(line)
+                    self.rows[row.pop("key")] = row
+                except (ValueError, KeyError):
+                    continue
+
+    def get(self, key: str) -> Mapping[str, Any] | None:
+        """What was decided; a proof that was not finished is none."""
+        row = self.rows.get(key)
+        return row if row is not None and row["result"] != NOT_PROVED else None
+
+    def put(self, key: str, row: Mapping[str, Any]) -> None:
+        self.rows[key] = dict(row)
+        if self.path is None:
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("a") as file:
+            file.write(json.dumps({"key": key, **row}) + "\n")
+
+
+def prove_all(
+    tasks: Sequence[Task],
+    store: Store,
+    *,
+    timeout_s: float = DEFAULT_TIMEOUT_S,
+    progress: Callable[[str], None] = lambda line: None,
+) -> Iterator[Mapping[str, Any]]:
+    """The answer to each task, from the store if it is known. A tool that fails is an answer
+    ``not proved``, with its reason, and the rest goes on."""
+    abc_command()
+    for at in range(0, len(tasks), READ_TOGETHER):
+        batch = [(task, key_of(task)) for task in tasks[at : at + READ_TOGETHER]]
+        read = _read(
+            task.spec for task, key in batch if task.property != "stream" and store.get(key) is None
+        )
+        for task, key in batch:
+            row = store.get(key)
+            if row is None:
+                row = _prove_task(task, timeout_s, read.get(task.spec.name)).to_dict()
+                store.put(key, row)
+            progress(line(row))
+            yield row
+
+
+def _read(specs: Iterable[Spec]) -> dict[str, Circuit]:
+    """The units, by name, in one run of Yosys; none if it fails, so that each task says so."""
+    texts = {spec.name: emit.rtlil(spec) for spec in specs}
+    try:
+        return from_rtlil(texts) if texts else {}
+    except ToolError:
+        return {}
+
+
+def _prove_task(task: Task, timeout_s: float, read: Circuit | None) -> Proof:
+    started = time.monotonic()
+    try:
+        return prove(task.spec, task.property, target=task.target, timeout_s=timeout_s, read=read)
+    except ToolError as error:
+        return Proof(
+            spec=task.spec.to_dict(),
+            name=task.spec.name,
+            property=task.property,
+            target=task.target,
+            result=NOT_PROVED,
+            claims=0,
+            engines=(),
+            seconds=round(time.monotonic() - started, 2),
+            versions=versions(),
+            reason=str(error),
+        )
+
+
+def line(row: Mapping[str, Any]) -> str:
+    """One answer for people."""
+    where = f" on {row['target']}" if row["target"] else ""
+    text = f"{row['name']}: {row['property']}{where}: {row['result']}"
+    if row["reason"]:
+        text += f" ({row['reason']})"
+    if row["engines"]:
+        text += f" ({row['claims']} claims, {', '.join(row['engines'])}, {row['seconds']} s)"
+    return text
+
+
+def counterexample_lines(found: Mapping[str, Any]) -> Iterator[str]:
+    """A counterexample for people: inputs by cycle, from power-up on, then the outputs."""
+    yield f"counterexample to: {found['claim']}"
+    for number, ports in enumerate(found["cycles"]):
+        yield f"cycle {number}: " + ", ".join(f"{k}={v:#x}" for k, v in ports.items())
+    for port, values in found["outputs"].items():
+        yield f"{port}: got {values['got']:#x}, expected {values['expected']:#x}"

@@ -1,0 +1,339 @@
+"""The properties, as data: what each claims of a unit, for runs from a given start.
+
+A property is a function that lists claims. All of them together are the property: if each is
+proved from an arbitrary state, it holds at all times.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from hwgen import emit
+from hwgen.accumulator import Exact
+from hwgen.errors import InputError
+from hwgen.formats import Integer, Scalar
+from hwgen.pins import module_name
+from hwgen.spec import AccumulatorToFloat, DotProduct, Multiply, Spec
+from sim.formal.aig import FALSE, TRUE
+from sim.formal.circuit import Circuit, from_netlist, from_rtlil, from_verilog
+from sim.formal.references import (
+    DEFINED_MODES,
+    has_plain_value,
+    is_rounded,
+    leading_one_cases,
+    truth_table,
+    value,
+)
+from sim.formal.run import Result, Start, compared, control, outputs_of, result
+from sim.formal.solve import TABLE_INPUTS, Claim
+from sim.formal.stream import stream_claims
+from sim.formal.words import Word
+from yosys_scripts import flow
+
+
+class NotApplicable(Exception):
+    """The property says nothing about this unit; the message says why."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A unit under proof, and its hardware when it is needed.
+
+    ``verilog`` stands in for the unit's own, or for the mapped netlist where ``target`` is
+    given: for tests that break it. ``read``: the unit, if it has been read already.
+    """
+
+    spec: Spec
+    target: str | None = None
+    verilog: str | None = None
+    read: Circuit | None = None
+
+    @cached_property
+    def unit(self) -> Circuit:
+        """The unit at register-transfer level."""
+        if self.verilog is not None and self.target is None:
+            return from_verilog(self.verilog, self.spec.name)
+        if self.read is not None:
+            return self.read
+        return from_rtlil({self.spec.name: emit.rtlil(self.spec)})[self.spec.name]
+
+    @cached_property
+    def netlist(self) -> Circuit:
+        """After synthesis, in the vendor's cells."""
+        assert self.target is not None
+        rtlil = emit.rtlil(self.spec)
+        spec = self.spec
+        found = flow.netlist(rtlil, spec.name, target=self.target, mapping=spec.mapping)
+        if self.verilog is not None:
+            found = dataclasses.replace(found, verilog=self.verilog)
+        return from_netlist(found)
+
+    @cached_property
+    def least(self) -> Circuit:
+        """The same unit with as few registers as it can have."""
+        least = least_stages(self.spec)
+        return from_rtlil({least.name: emit.rtlil(least)})[least.name]
+
+    @cached_property
+    def stream(self) -> Circuit:
+        """The AXI4-Stream form."""
+        text = self.verilog
+        if text is None:
+            text = emit.verilog(self.spec, stream=True)
+        return from_verilog(text, module_name(self.spec, stream=True))
+
+
+def least_stages(spec: Spec) -> Spec:
+    """The spec with the fewest stages that it takes."""
+    given: Any = spec
+    for stages in range(1, spec.latency):
+        try:
+            return dataclasses.replace(given, stages=stages)  # type: ignore[no-any-return]
+        except InputError:
+            continue
+    return spec
+
+
+def netlist(start: Start, subject: Subject) -> Iterable[Claim]:
+    """Netlist and RTL have the same outputs for the same inputs; the netlist stands still, is
+    reset and says what is valid as every unit does. A dot product whose claims of ``reference``
+    define it is compared by them: both have to keep all of them."""
+    spec = subject.spec
+    yield from control(start, spec, subject.netlist)
+    if isinstance(spec, DotProduct) and why_not_plain(spec) is None:
+        yield from _dot(start, spec, subject.unit, "RTL ")
+        yield from _dot(start, spec, subject.netlist, "netlist ")
+        return
+    yield from _alike("results", start, spec, subject.unit, spec, subject.netlist)
+
+
+def pipeline(start: Start, subject: Subject) -> Iterable[Claim]:
+    """Results are those of the form with the fewest registers, as many cycles later."""
+    spec, least = subject.spec, least_stages(subject.spec)
+    yield from control(start, spec, subject.unit)
+    if least == spec:
+        return
+    yield from _alike("results", start, least, subject.least, spec, subject.unit)
+
+
+def _alike(
+    name: str, start: Start, x_spec: Spec, x: Circuit, y_spec: Spec, y: Circuit
+) -> Iterable[Claim]:
+    """Both circuits' results of the same inputs, with the same kept outputs before them."""
+    wanted = result(start, x_spec, x, "expected")
+    got = result(start, y_spec, y, "unit", first=wanted.first, before=wanted.before)
+    ports = outputs_of(y_spec, got.outputs, wanted.outputs)
+    yield compared(name, start, got.cycles, ports)
+
+
+def reference(start: Start, subject: Subject) -> Iterable[Claim]:
+    """Results are those of the plain definition."""
+    spec = subject.spec
+    yield from control(start, spec, subject.unit)
+    if isinstance(spec, DotProduct):
+        yield from _dot(start, spec, subject.unit)
+        return
+    got = result(start, spec, subject.unit, "unit")
+    ports: dict[str, tuple[list[int], list[int]]]
+    if isinstance(spec, Multiply) and has_plain_value(spec.a) and has_plain_value(spec.b):
+        product = _product(start, spec.a, spec.b, got.first["a"], got.first["b"])
+        ports = {"product": (got.outputs["product"], product.cut(spec.product_width))}
+        yield compared("product", start, got.cycles, ports)
+    elif isinstance(spec, AccumulatorToFloat) and spec.rounding in DEFINED_MODES:
+        code = got.outputs["result"]
+        right = is_rounded(start.aig, spec, got.first["sum"], code)
+        ports = {"result is the one that the sum rounds to": ([right], [TRUE])}
+        claim = compared("rounding", start, got.cycles, ports)
+        yield dataclasses.replace(claim, cases=leading_one_cases(got.first["sum"]))
+    elif sum(port.width for port in spec.inputs) <= TABLE_INPUTS:
+        wanted = truth_table(start.aig, spec, got.first)
+        ports = outputs_of(spec, got.outputs, wanted)
+        yield compared("results", start, got.cycles, ports)
+    else:
+        raise NotApplicable(
+            f"no plain definition of unit {spec.unit} is written for these formats, and a truth "
+            f"table is made for up to {TABLE_INPUTS} bits of inputs"
+        )
+
+
+def _product(
+    start: Start, a_format: Scalar, b_format: Scalar, a: Sequence[int], b: Sequence[int]
+) -> Word:
+    return value(start.aig, a, a_format) * value(start.aig, b, b_format)
+
+
+def why_not_plain(spec: Spec) -> str | None:
+    """Why sums of the spec's products have no plain definition here; None if they have."""
+    if not isinstance(spec, DotProduct):
+        return f"unit {spec.unit} has no accumulator"
+    if not isinstance(spec.accumulator, Exact) or spec.output is not None:
+        return "only of an exact accumulator that is an output itself"
+    if spec.addend is not None:
+        return "only without an addend"
+    if not (has_plain_value(spec.a) and has_plain_value(spec.b)):
+        return "only of formats whose codes are all finite numbers"
+    return None
+
+
+def _plain_dot(spec: Spec) -> DotProduct:
+    why_not = why_not_plain(spec)
+    if why_not is not None:
+        raise NotApplicable(why_not)
+    assert isinstance(spec, DotProduct)
+    return spec
+
+
+def _dot(start: Start, spec: DotProduct, unit: Circuit, prefix: str = "") -> Iterable[Claim]:
+    """The sum by parts: together they say that, modulo 2^width,
+    accumulator ← (clear ? 0 : accumulator) + Σ aᵢ·bᵢ.
+
+    - lane i: alone, with all other operands zero, it adds aᵢ·bᵢ;
+    - lanes i to k: what they add is what both halves add by themselves;
+    - accumulate: without ``clear`` the same is added to what was there.
+    """
+    _plain_dot(spec)
+    aig, lanes = start.aig, spec.lanes
+    whole = result(start, spec, unit, f"{prefix}all")
+    inputs = whole.first
+
+    def zeroed(name: str, bits: int, low: int, high: int) -> list[int]:
+        """The operands of lanes ``low`` to ``high``; code zero, which is zero, for others."""
+        return [
+            literal if low * bits <= place < high * bits else FALSE
+            for place, literal in enumerate(inputs[name])
+        ]
+
+    def added(low: int, high: int, clear: int = TRUE) -> Result:
+        first = {
+            "clear": [clear],
+            "a": zeroed("a", spec.a.bits, low, high),
+            "b": zeroed("b", spec.b.bits, low, high),
+        }
+        return result(start, spec, unit, f"{prefix}{low} to {high}", first=first)
+
+    width = len(unit.outputs["accumulator"])
+    sums = {(lane, lane + 1): added(lane, lane + 1) for lane in range(lanes)}
+    for lane in range(lanes):
+        got = sums[lane, lane + 1]
+        codes = (
+            inputs[name][lane * f.bits : (lane + 1) * f.bits]
+            for name, f in (("a", spec.a), ("b", spec.b))
+        )
+        product = _product(start, spec.a, spec.b, *codes).cut(width)
+        ports = {"accumulator": (got.outputs["accumulator"], product)}
+        yield compared(f"{prefix}lane {lane}", start, got.cycles, ports)
+    groups = [(0, lanes)]
+    while groups:
+        low, high = groups.pop()
+        if high - low < 2:
+            continue
+        # As sums are usually made, in pairs of pairs; any other halves would do.
+        middle = low + (1 << ((high - low - 1).bit_length() - 1))
+        groups += [(low, middle), (middle, high)]
+        parts = [sums.setdefault(ends, added(*ends)) for ends in ((low, middle), (middle, high))]
+        got = sums.setdefault((low, high), added(low, high))
+        x, y = (Word.signed(aig, part.outputs["accumulator"]) for part in parts)
+        ports = {"accumulator": (got.outputs["accumulator"], (x + y).cut(width))}
+        yield compared(f"{prefix}lanes {low} to {high - 1}", start, got.cycles, ports)
+    got = added(0, lanes, FALSE)
+    x = Word.signed(aig, sums[0, lanes].outputs["accumulator"])
+    y = Word.signed(aig, got.before["accumulator"])
+    ports = {"accumulator": (got.outputs["accumulator"], (x + y).cut(width))}
+    yield compared(f"{prefix}accumulate", start, got.cycles, ports)
+
+
+def accumulator(start: Start, subject: Subject) -> Iterable[Claim]:
+    """No sum of up to ``max_products`` products overflows, by induction over the cycles.
+
+    Invariant: after ``clear`` and n more products the accumulator is from n·least to n·most,
+    the least and most product of two codes. The step is ``reference``'s claims (what a cycle
+    adds is the sum of the lanes' products, modulo 2^width) with these:
+
+    - lane i: its product is from least to most;
+    - width: max_products times either is in the accumulator's range, so that the sum modulo
+      2^width is the sum.
+    """
+    spec = _plain_dot(subject.spec)
+    aig, unit = start.aig, subject.unit
+    yield from control(start, spec, unit)
+    yield from _dot(start, spec, unit)
+    extremes = [(_least(f), _most(f)) for f in (spec.a, spec.b)]
+    corners = [x * y for x in extremes[0] for y in extremes[1]]
+    least, most = min(corners), max(corners)
+    for lane in range(spec.lanes):
+        first = {"clear": [TRUE]}
+        for name, f in (("a", spec.a), ("b", spec.b)):
+            bits = aig.inputs(f"{name} of {lane}", f.bits)
+            first[name] = [FALSE] * (lane * f.bits) + bits
+            first[name] += [FALSE] * ((spec.lanes - 1 - lane) * f.bits)
+        got = result(start, spec, unit, f"lane {lane}", first=first)
+        product = Word.signed(aig, got.outputs["accumulator"])
+        ports = {
+            f"product below {least}": ([product < least], [FALSE]),
+            f"product above {most}": ([Word.constant(aig, most) < product], [FALSE]),
+        }
+        yield compared(f"lane {lane} in range", start, got.cycles, ports)
+    yield _fits(start, spec, len(unit.outputs["accumulator"]), least, most)
+
+
+def _fits(start: Start, spec: DotProduct, width: int, least: int, most: int) -> Claim:
+    """Plain arithmetic: the last values of the invariant in the port's range. If they are not,
+    the counterexample has the operands whose sum leaves it."""
+    bound = 1 << (width - 1)
+    cycles = spec.max_products // spec.lanes
+    sums = [product * spec.lanes * cycles for product in (least, most)]
+    beyond = [s for s in sums if not -bound <= s < bound]
+    fits = -bound <= least * spec.max_products and most * spec.max_products < bound
+    wrong = beyond[0] if beyond else sums[1]
+    wanted = Word.constant(start.aig, wrong).cut(wrong.bit_length() + 1)
+    shown: dict[str, list[int]] = {"clear": [TRUE]}
+    worst = least if wrong == sums[0] else most
+    a, b = next(
+        (x, y)
+        for x in (_least(spec.a), _most(spec.a))
+        for y in (_least(spec.b), _most(spec.b))
+        if x * y == worst
+    )
+    for name, f, number in (("a", spec.a, a), ("b", spec.b, b)):
+        code = int(f.encode([number * 2.0**f.lsb_exponent])[0])
+        shown[name] = [(code >> bit) & 1 for bit in range(f.bits)] * spec.lanes
+    after = f"accumulator after {cycles} cycles of the last inputs, clear in the first"
+    return Claim(
+        f"width of {width} bits",
+        start.aig,
+        [(int(fits), TRUE)],
+        cycles=[shown],
+        outputs={after: (wanted[:width], wanted)},
+    )
+
+
+def _least(f: Scalar) -> int:
+    """The least number, in units of 2^lsb_exponent, by the format's definition."""
+    if isinstance(f, Integer):
+        return -(1 << (f.bits - 1)) if f.signed else 0
+    return -_most(f) if f.signed else 0
+
+
+def _most(f: Scalar) -> int:
+    if isinstance(f, Integer):
+        return (1 << (f.bits - int(f.signed))) - 1
+    magnitudes = f.decode(range(2 ** (f.bits - int(f.signed))))
+    return int(max(magnitudes) * 2.0**-f.lsb_exponent)
+
+
+def stream(start: Start, subject: Subject) -> Iterable[Claim]:
+    """The AXI4-Stream form keeps the protocol's rules; no beat is lost, repeated or changed."""
+    yield from stream_claims(start, subject.spec, subject.stream)
+
+
+Property = Callable[[Start, Subject], Iterable[Claim]]
+
+PROPERTIES: Mapping[str, Property] = {
+    f.__name__: f for f in (reference, netlist, pipeline, accumulator, stream)
+}
+#: Those that are of a target.
+OF_A_TARGET = ("netlist",)

@@ -1,0 +1,171 @@
+"""Plain definitions of what units compute, from what their formats mean.
+
+Nothing here is shared with the hardware or with ``hwgen.formats``'s rounding: numbers are
+whole multiples of a small enough unit, and rounding is comparison with the format's values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from hwgen.formats import Integer, Minifloat, Scalar
+from hwgen.formats.rounding import DOWN, NEAREST_AWAY, NEAREST_EVEN, TOWARD_ZERO, UP
+from hwgen.formats.scalar import SATURATE
+from hwgen.spec import AccumulatorToFloat, Spec
+from sim import golden
+from sim.formal.aig import FALSE, TRUE, Aig
+from sim.formal.circuit import Words
+from sim.formal.words import Word, select
+
+
+def value(aig: Aig, code: Sequence[int], f: Scalar) -> Word:
+    """A finite code's number in units of 2^f.lsb_exponent."""
+    if isinstance(f, Integer):
+        return Word.signed(aig, code) if f.signed else Word.unsigned(aig, code)
+    assert isinstance(f, Minifloat) and f.subnormals
+    magnitude = code[: f.bits - int(f.signed)]
+    number = minifloat_magnitude(Word.unsigned(aig, magnitude), f.mantissa_bits)
+    return select(code[-1], -number, number) if f.signed else number
+
+
+def minifloat_magnitude(code: Word, mantissa_bits: int) -> Word:
+    """(hidden bit . mantissa) · 2^(exponent field − 1), of codes of any width: as if the format
+    went on for ever. The exponent field 0 has no hidden bit and counts as 1."""
+    aig = code.aig
+    mantissa, field = code.bits[:mantissa_bits], Word.unsigned(aig, code.bits[mantissa_bits:-1])
+    normal = aig.any(field.bits)
+    significand = Word.unsigned(aig, [*mantissa, normal])
+    return significand << select(normal, field - 1, Word.constant(aig, 0))
+
+
+def has_plain_value(f: Scalar) -> bool:
+    """All codes are finite numbers that ``value`` knows."""
+    return isinstance(f, Integer) or (
+        isinstance(f, Minifloat) and f.subnormals and not f.has_nan and not f.has_infinity
+    )
+
+
+def truth_table(aig: Aig, spec: Spec, first: Mapping[str, Sequence[int]]) -> Words:
+    """The outputs by the golden model's answers to all inputs, as decision trees over them."""
+    bits = [literal for port in spec.inputs for literal in first[port.name]]
+    patterns = np.arange(2 ** len(bits), dtype=np.uint64)
+    inputs: dict[str, Any] = {}
+    place = 0
+    for port in spec.inputs:
+        fields = [
+            ((patterns >> np.uint64(place + n * port.bits)) & np.uint64(2**port.bits - 1))
+            for n in range(port.count)
+        ]
+        codes = np.stack(fields, axis=1)
+        inputs[port.name] = codes if port.format is None else codes.astype(port.format.code_dtype)
+        place += port.width
+    found = golden.expected(spec, inputs)
+    memo: dict[bytes, int] = {}
+
+    def tree(column: Any, depth: int) -> int:
+        """The function that the column of bits is, of the first ``depth`` inputs."""
+        if column.all():
+            return TRUE
+        if not column.any():
+            return FALSE
+        key = column.tobytes()
+        if key not in memo:
+            half = len(column) // 2
+            low, high = tree(column[:half], depth - 1), tree(column[half:], depth - 1)
+            memo[key] = aig.mux(bits[depth - 1], high, low)
+        return memo[key]
+
+    words: Words = {}
+    for port in spec.outputs:
+        words[port.name] = []
+        for element in range(port.count):
+            column = found[port.name][:, element].astype(np.int64)
+            for bit in range(port.bits):
+                words[port.name].append(tree((column >> bit) & 1 == 1, len(bits)))
+    return words
+
+
+#: Modes whose rounding ``is_rounded`` defines.
+DEFINED_MODES = (NEAREST_EVEN, NEAREST_AWAY, TOWARD_ZERO, UP, DOWN)
+
+
+def is_rounded(aig: Aig, spec: AccumulatorToFloat, sum_: Sequence[int], code: Sequence[int]) -> int:
+    """Whether ``code`` is what the sum rounds to: of all codes' values, the one that the mode
+    names, by comparison with its neighbours'.
+
+    Magnitudes k count the format's values from zero, as if it went on past its largest.
+    A number's magnitude is at least k where it reaches the border below k: the middle between
+    k − 1 and k (itself only if the mode says so), or one of the two. The right k is the one
+    that is reached while k + 1 is not; the largest, or infinity, also stand for all above.
+    """
+    f, mode = spec.b, spec.rounding
+    number = Word.signed(aig, sum_)
+    negative = number.sign
+    if isinstance(f, Integer):
+        result = Word.signed(aig, code) if f.signed else Word.unsigned(aig, code)
+        k, sign_right = abs(result), aig.or_(aig.xor(result.sign, negative) ^ 1, result.equals(0))
+        mantissa_bits, infinite = 0, FALSE
+        largest: Word = Word.constant(aig, (1 << (f.bits - int(f.signed))) - 1)
+        if f.signed:
+            largest = select(negative, largest + 1, largest)
+    else:
+        assert isinstance(f, Minifloat)
+        k = Word.unsigned(aig, code[: f.bits - 1])
+        sign_right = aig.xor(code[-1], negative) ^ 1
+        mantissa_bits = f.mantissa_bits
+        largest = Word.constant(aig, f.largest_code)
+        infinite = k.equals(f.largest_code + 1) if f.has_infinity else FALSE
+
+    # Everything in units of half the smaller of the two steps.
+    unit = min(spec.lsb_exponent, f.lsb_exponent) - 1
+    magnitude = abs(number) << (spec.lsb_exponent - unit)
+
+    def of(code: Word) -> Word:
+        plain = code if isinstance(f, Integer) else minifloat_magnitude(code, mantissa_bits)
+        return plain << (f.lsb_exponent - unit)
+
+    def reaches(k: Word) -> int:
+        """Whether the number rounds to k or beyond, for k of 1 or more."""
+        below, above = of(k - 1), of(k)
+        away = {UP: negative ^ 1, DOWN: negative}.get(mode)
+        middle = below + above
+        beyond_middle = middle < magnitude + magnitude
+        at_middle = middle.equals(magnitude + magnitude)
+        if mode == NEAREST_EVEN:
+            return aig.or_(beyond_middle, aig.and_(at_middle, k.bits[0] ^ 1))
+        if mode == NEAREST_AWAY:
+            return aig.or_(beyond_middle, at_middle)
+        reached = (magnitude < above) ^ 1
+        if away is None:  # toward zero
+            return reached
+        return aig.mux(away, below < magnitude, reached)
+
+    is_zero = k.equals(0)
+    is_largest = k.equals(largest)
+    low = aig.or_(is_zero, reaches(k))
+    high = reaches(k + 1) ^ 1
+    if spec.overflow == SATURATE:
+        high = aig.or_(high, is_largest)
+        in_range = (largest < k) ^ 1
+    else:
+        # Infinity is one code beyond the largest, and stands for all that is beyond.
+        high = aig.or_(high, infinite)
+        in_range = aig.or_((largest < k) ^ 1, infinite)
+    return aig.all([sign_right, in_range, low, high])
+
+
+def leading_one_cases(sum_: Sequence[int]) -> list[dict[int, int]]:
+    """For a signed word of inputs: all its values, by sign and by the first bit from the top
+    that is not the sign. One case applies to each value."""
+    *rest, top = (literal >> 1 for literal in sum_)
+    cases = []
+    for sign in (0, 1):
+        same = {top: sign}
+        for node in reversed(rest):
+            cases.append({**same, node: 1 - sign})
+            same = {**same, node: sign}
+        cases.append(same)
+    return cases

@@ -1,0 +1,160 @@
+"""What the AXI4-Stream form of any unit keeps to (Arm IHI 0051), in claims of its pins.
+
+The state of the wrapper and its unit is read by draining it: with no input and a receiver that
+is always ready, the beats that come out are those that it holds, in their order. One cycle
+from any state may take a beat from the head of that queue and put one at its end, and must not
+change it otherwise. So nothing is lost, repeated, reordered or changed, ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from hwgen.spec import Spec
+from sim.formal.aig import FALSE, TRUE, Aig
+from sim.formal.circuit import Circuit, Words
+from sim.formal.run import Run, Start, compared, run
+from sim.formal.solve import Claim
+
+#: Up to so many bits that say where beats are, each of their values is a case.
+MOST_SPLIT = 12
+IDLE = {"rst": [FALSE], "s_axis_tvalid": [FALSE], "m_axis_tready": [TRUE]}
+
+
+@dataclass(frozen=True)
+class Beat:
+    """``there``, and if so what it carries."""
+
+    there: int
+    payload: list[int]
+
+
+def stream_claims(start: Start, spec: Spec, circuit: Circuit) -> Iterable[Claim]:
+    """See the module. ``places``: as many cycles as the wrapper can hold beats for."""
+    places = spec.latency + 1
+    state = start.state(circuit, "state")
+    yield from _handshake(start, circuit, state)
+    yield from _reset(start, circuit, places)
+
+    aig = start.aig
+    held = run(start, circuit, [IDLE] * (places + 1), "held", state=state)
+    before = [_offered(outputs) for outputs in held.outputs]
+    ports = {"m_axis_tvalid": ([before[places].there], [FALSE])}
+    yield compared("drained", start, [*start.cycles, *held.inputs], ports)
+
+    step = run(start, circuit, [{"rst": [FALSE]}, *[IDLE] * places], "step", state=state)
+    after = [_offered(outputs) for outputs in step.outputs[1:]]
+    ready, valid = step.inputs[0]["m_axis_tready"][0], step.inputs[0]["s_axis_tvalid"][0]
+    taken = aig.and_(ready, step.outputs[0]["m_axis_tvalid"][0])
+    accepted = aig.and_(valid, step.outputs[0]["s_axis_tready"][0])
+    new = _new_beat(start, circuit, state, step, places)
+    first = [Beat(taken, _offered(step.outputs[0]).payload)]
+    # What the queue held and what comes in is, in this order, what leaves and what stays.
+    was = _queue(aig, [*before[:places], Beat(accepted, new)])
+    now = _queue(aig, [*first, *after])
+    count = max(len(was), len(now))
+    nothing = Beat(FALSE, [FALSE] * len(new))
+    was += [nothing] * (count - len(was))
+    now += [nothing] * (count - len(now))
+    beats = {}
+    for place, (old, young) in enumerate(zip(was, now, strict=True)):
+        beats[f"beat {place} there"] = ([young.there], [old.there])
+        beats[f"beat {place}"] = (young.payload, old.payload)
+    claim = compared("queue", start, [*start.cycles, *step.inputs], beats)
+    decides = [accepted, taken, *(beat.there for beat in (*before, *after))]
+    cases = _cases(aig, decides)
+    yield Claim(claim.name, aig, claim.pairs, cases, claim.cycles, claim.outputs)
+
+
+def _cases(aig: Aig, literals: Sequence[int]) -> list[dict[int, int]]:
+    """Every value of the inputs that these depend on: where is a beat, and does it move? In each
+    case most beats are the same logic of the same registers on both sides."""
+    inputs = aig.support(literals)
+    if len(inputs) > MOST_SPLIT:
+        return [{}]
+    return [
+        dict(zip(inputs, values, strict=True)) for values in product((0, 1), repeat=len(inputs))
+    ]
+
+
+def _handshake(start: Start, circuit: Circuit, state: Sequence[int]) -> Iterable[Claim]:
+    aig = start.aig
+    found = run(start, circuit, [{"rst": [FALSE]}, {"rst": [FALSE]}], "offer", state=state)
+    cycles = [*start.cycles, *found.inputs]
+    # VALID waits for READY with everything beside it (IHI 0051 section 2.2).
+    one, two = (_offered(outputs) for outputs in found.outputs)
+    waits = aig.and_(one.there, found.inputs[0]["m_axis_tready"][0] ^ 1)
+    ports = {
+        "m_axis_tvalid stays": ([aig.and_(waits, two.there ^ 1)], [FALSE]),
+        "m_axis_tdata and m_axis_tlast stay": (
+            [aig.and_(waits, aig.xor(x, y)) for x, y in zip(one.payload, two.payload, strict=True)],
+            [FALSE] * len(one.payload),
+        ),
+    }
+    yield compared("offer stays", start, cycles, ports)
+    # A sender must not wait for READY: not of this cycle either.
+    ready = found.inputs[0]["m_axis_tready"][0]
+    outputs = found.outputs[0]
+    literals = outputs["m_axis_tvalid"] + outputs["s_axis_tready"]
+    low, high = (aig.substituted(literals, {ready >> 1: value}) for value in (FALSE, TRUE))
+    ports = {"m_axis_tvalid and s_axis_tready for m_axis_tready low and high": (low, high)}
+    yield compared("no way from tready", start, cycles, ports)
+    # Where the receiver was ready, or nothing was offered, the sender is not kept waiting.
+    free = aig.or_(ready, one.there ^ 1)
+    refused = aig.and_(free, found.outputs[1]["s_axis_tready"][0] ^ 1)
+    yield compared("progress", start, cycles, {"s_axis_tready comes back": ([refused], [FALSE])})
+
+
+def _reset(start: Start, circuit: Circuit, places: int) -> Iterable[Claim]:
+    found = run(start, circuit, [{"rst": [TRUE]}, *[IDLE] * (places + 1)], "reset")
+    valid = [outputs["m_axis_tvalid"][0] for outputs in found.outputs[1:]]
+    ready = found.outputs[1]["s_axis_tready"]
+    ports = {
+        "m_axis_tvalid": (valid, [FALSE] * len(valid)),
+        "s_axis_tready": (ready, [TRUE]),
+    }
+    yield compared("reset", start, [*start.cycles, *found.inputs], ports)
+
+
+def _offered(outputs: Words) -> Beat:
+    payload = [*outputs["m_axis_tdata"], *outputs["m_axis_tlast"]]
+    return Beat(outputs["m_axis_tvalid"][0], payload)
+
+
+def _new_beat(
+    start: Start, circuit: Circuit, state: Sequence[int], step: Run, places: int
+) -> list[int]:
+    """What the beat that is offered in the step becomes where nothing ever waits: what the unit
+    makes of it (``reference``), and its own TLAST.
+
+    Without a stop the results come out as many cycles after their inputs as there are
+    registers on the way, however many cycles the draining takes.
+    """
+    given = {
+        name: step.inputs[0][name] for name in ("s_axis_tdata", "s_axis_tlast", "s_axis_tvalid")
+    }
+    free = {"rst": [FALSE], "m_axis_tready": [TRUE]}
+    straight = run(start, circuit, [{**free, **given}, *[IDLE] * places], "straight", state=state)
+    data = straight.outputs[places - 1]["m_axis_tdata"]
+    return [*data, *step.inputs[0]["s_axis_tlast"]]
+
+
+def _queue(aig: Aig, beats: Sequence[Beat]) -> list[Beat]:
+    """Those that are there, in their order, without the gaps."""
+    queue: list[Beat] = []
+    for beat in reversed(beats):
+        # A beat in front moves all behind it by one place.
+        moved = [beat, *queue]
+        nothing = Beat(FALSE, [FALSE] * len(beat.payload))
+        same = [*queue, nothing]
+        queue = [
+            Beat(
+                aig.mux(beat.there, x.there, y.there),
+                [aig.mux(beat.there, p, q) for p, q in zip(x.payload, y.payload, strict=True)],
+            )
+            for x, y in zip(moved, same, strict=True)
+        ]
+    # Where nothing is there the payload is nothing too: then equal queues have equal words.
+    return [Beat(b.there, [aig.and_(b.there, bit) for bit in b.payload]) for b in queue]

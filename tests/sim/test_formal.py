@@ -1,0 +1,350 @@
+"""Proofs: right units are proved, broken ones found, with counterexamples that simulation
+confirms; what runs out of time is not proved."""
+
+import json
+import time
+from itertools import product
+
+import numpy as np
+import pytest
+
+from hwgen import DotProduct, InputError, emit, parse
+from hwgen.cli import main
+from hwgen.errors import ToolError
+from hwgen.formats.rounding import NEAREST_AWAY, NEAREST_EVEN, TOWARD_ZERO, UP
+from hwgen.spec import AccumulatorToFloat, Convert, LMul, Multiply
+from sim import formal, golden, stimulus, verification
+from sim.formal import references
+from sim.formal.aig import FALSE, Aig, every_pattern
+from sim.formal.circuit import Circuit, Register
+from sim.formal.run import Start
+from sim.formal.solve import Claim, abc, holds, solve
+from sim.formal.words import Word, select, total
+from yosys_scripts import flow
+
+MUL = Multiply(a="uint4", b="uint3")
+DOT = DotProduct(a="int3", b="int2", lanes=2, max_products=8)
+CONVERT = Convert(a="e2m1", b="int2")
+ROUND = AccumulatorToFloat(bits=9, b="e3m2")
+
+
+def broken(verilog, old, new):
+    assert verilog.count(old) == 1
+    return verilog.replace(old, new)
+
+
+def soon(seconds=60):
+    return time.monotonic() + seconds
+
+
+def number(aig, word):
+    """Of a constant word."""
+    bits = holds(aig, word.bits, {})
+    return sum(bit << i for i, bit in enumerate(bits[:-1])) - (bits[-1] << (len(bits) - 1))
+
+
+def test_words_are_whole_numbers():
+    rng = np.random.default_rng(1)
+    aig = Aig()
+    for _ in range(200):
+        x, y, z = (int(v) for v in rng.integers(-100, 100, 3))
+        a, b, c = (Word.constant(aig, v) for v in (x, y, z))
+        assert number(aig, a * b - c) == x * y - z
+        assert number(aig, total([a, b, c])) == x + y + z
+        assert number(aig, abs(a)) == abs(x)
+        assert number(aig, a << abs(Word.constant(aig, z % 8))) == x << z % 8
+        assert number(aig, select(a < b, -a, b)) == (-x if x < y else y)
+        assert bool(a < y) == (x < y) and a.equals(y) == (x == y)
+
+
+def adders(aig, bits):
+    """Two orders of a sum of three."""
+    a, b, c = (Word.signed(aig, aig.inputs(name, bits)) for name in "abc")
+    return ((a + b) + c).cut(bits + 2), (a + (b + c)).cut(bits + 2), (a, b, c)
+
+
+@pytest.mark.parametrize("bits", [4, 12])  # a truth table, and abc
+def test_equal_words_are_proved_and_unequal_ones_are_not(bits):
+    aig = Aig()
+    one, other, (a, b, c) = adders(aig, bits)
+    assert solve(Claim("sum", aig, list(zip(one, other, strict=True))), soon()).result == "proved"
+    # A rare fault: where all bits are set.
+    all_set = aig.all([*a.bits, *b.bits, *c.bits])
+    other[1] = aig.xor(other[1], all_set)
+    answer = solve(Claim("sum", aig, list(zip(one, other, strict=True))), soon())
+    assert answer.result == "disproved"
+    assert holds(aig, [all_set], answer.inputs) == [1]
+    assert answer.engines[-1] == ("truth table" if bits == 4 else "abc cec")
+
+
+def test_abc_and_the_truth_table_agree():
+    rng = np.random.default_rng(2)
+    for _ in range(12):
+        aig = Aig()
+        nodes = aig.inputs("x", 5)
+        for _ in range(25):
+            x, y = rng.choice(nodes, 2)
+            nodes.append(aig.and_(int(x) ^ int(rng.integers(2)), int(y) ^ int(rng.integers(2))))
+        literal = nodes[-1]
+        inputs = aig.support([literal])
+        if not inputs:
+            continue
+        (word,) = aig.evaluated([literal], every_pattern(inputs))[0]
+        is_false = int(word) & (2**2 ** len(inputs) - 1) == 0
+        assert (abc(aig, [literal], soon()).result == "proved") == is_false
+
+
+def test_a_case_is_proved_by_itself():
+    aig = Aig()
+    x, y = aig.inputs("x", 2)
+    pairs = [(aig.and_(x, y), FALSE)]
+    assert solve(Claim("no", aig, pairs, [{x >> 1: 0}]), soon()).result == "proved"
+    answer = solve(Claim("no", aig, pairs, [{x >> 1: 0}, {x >> 1: 1}]), soon())
+    assert answer.result == "disproved" and answer.inputs == {x >> 1: 1, y >> 1: 1}
+
+
+def test_what_is_late_is_not_proved():
+    aig = Aig()
+    one, other, _ = adders(aig, 12)
+    answer = solve(Claim("sum", aig, list(zip(one, other, strict=True))), soon(-1))
+    assert answer.result == "not proved" and "time" in answer.reason
+    late = formal.prove(ROUND, "reference", timeout_s=0)
+    assert late.result == "not proved" and "time limit" in late.reason
+
+
+@pytest.mark.parametrize(
+    "name", ["int5", "uint3", "fixed6_2", "e2m1", "e3m2", "e0m3", "ue3m2finite"]
+)
+def test_plain_values_are_the_formats(name):
+    f = parse(name)
+    aig = Aig()
+    for code in range(2**f.bits):
+        word = references.value(aig, [(code >> bit) & 1 for bit in range(f.bits)], f)
+        assert number(aig, word) == float(f.decode([code])[0]) * 2.0**-f.lsb_exponent
+
+
+@pytest.mark.parametrize(
+    ("b", "overflow", "lsb_exponent"),
+    [
+        ("e3m2", "saturate", -3),
+        ("e2m1", "saturate", 0),
+        ("e3m2ieee", "special", 0),
+        ("int4", "saturate", -2),
+    ],
+)
+def test_one_code_alone_is_the_rounded_one(b, overflow, lsb_exponent):
+    """The definition against the golden model: all sums, all codes, several modes."""
+    for rounding in (NEAREST_EVEN, NEAREST_AWAY, TOWARD_ZERO, UP):
+        # Directed rounding stops at the largest on one side, which infinity is not for.
+        if overflow == "special" and rounding in (TOWARD_ZERO, UP):
+            continue
+        spec = AccumulatorToFloat(
+            bits=7, lsb_exponent=lsb_exponent, b=parse(b), rounding=rounding, overflow=overflow
+        )
+        sums = np.arange(2**spec.bits, dtype=np.uint64)
+        codes = golden.expected(spec, {"sum": sums[:, None]})["result"][:, 0]
+        aig = Aig()
+        s, code = aig.inputs("sum", spec.bits), aig.inputs("code", spec.b.bits)
+        right = references.is_rounded(aig, spec, s, code)
+        nodes = [literal >> 1 for literal in (*s, *code)]
+        (words,) = aig.evaluated([right], every_pattern(nodes))
+        found = np.unpackbits(words.view(np.uint8), bitorder="little").reshape(-1, 2**spec.bits)
+        wanted = np.arange(2**spec.b.bits)[:, None] == codes
+        assert (found == wanted).all(), rounding
+
+
+def test_the_cases_by_leading_one_are_all():
+    aig = Aig()
+    s = aig.inputs("sum", 5)
+    cases = references.leading_one_cases(s)
+    for values in product((0, 1), repeat=5):
+        given = dict(zip((literal >> 1 for literal in s), values, strict=True))
+        assert sum(all(given[node] == bit for node, bit in c.items()) for c in cases) == 1
+
+
+PROVABLE = [
+    (MUL, "reference"),
+    (MUL, "pipeline"),
+    (Multiply(a="e4m3fn", b="int3"), "reference"),
+    (CONVERT, "stream"),
+    (ROUND, "reference"),
+    (LMul(a="e3m2", b="e2m1"), "reference"),
+    (DOT, "reference"),
+    (DOT, "accumulator"),
+    (DOT, "stream"),
+]
+
+
+@pytest.mark.parametrize(("spec", "name"), PROVABLE)
+def test_right_units_are_proved(spec, name):
+    proof = formal.prove(spec, name)
+    assert (proof.result, proof.reason) == ("proved", "")
+    assert proof.claims > 3 and proof.counterexample is None
+
+
+def test_what_a_property_does_not_say():
+    assert formal.prove(MUL, "accumulator").result == "not applicable"
+    wide = Convert(a="fp32", b="bf16")
+    proof = formal.prove(wide, "reference")
+    assert proof.result == "not applicable" and "16 bits" in proof.reason
+
+
+def simulated(spec, counterexample, verilog):
+    """Whether the bench finds a mismatch in the inputs of the counterexample."""
+    cycles = [c for c in counterexample["cycles"] if c.get("valid_in", 1)]
+    inputs = {}
+    for port in spec.inputs:
+        fields = [
+            [(c[port.name] >> (n * port.bits)) & (2**port.bits - 1) for n in range(port.count)]
+            for c in cycles
+        ]
+        inputs[port.name] = np.array(fields, np.uint64)
+    driven = stimulus.concatenate(stimulus.given(inputs), stimulus.flush(spec))
+    return verification.run(spec, driven, verilog=verilog).mismatches
+
+
+def test_a_wrong_product_is_found():
+    verilog = broken(emit.verilog(MUL), "= a * b;", "= a * b ^ (a == 13 && b == 6);")
+    proof = formal.prove(MUL, "reference", verilog=verilog)
+    assert (proof.result, proof.reason) == ("disproved", "product")
+    cycle = proof.counterexample["cycles"][-1 - MUL.latency]
+    assert (cycle["a"], cycle["b"]) == (13, 6)
+    assert proof.counterexample["outputs"] == {"product": {"got": 79, "expected": 78}}
+    assert simulated(MUL, proof.counterexample, verilog)
+
+
+def test_a_narrow_accumulator_is_found():
+    spec = DotProduct(a="int3", b="int2", lanes=2, max_products=32)
+    verilog = emit.verilog(DOT).replace(DOT.name, spec.name)
+    proof = formal.prove(spec, "accumulator", verilog=verilog)
+    assert (proof.result, proof.reason) == ("disproved", "width of 8 bits")
+    (cycle,) = proof.counterexample["cycles"]
+    assert cycle == {"clear": 1, "a": 0b011011, "b": 0b1010}
+    ((port, values),) = proof.counterexample["outputs"].items()
+    assert "after 16 cycles" in port
+    # 3 · −2 in both lanes, 16 times; got without the ninth bit.
+    inputs = {"a": [[3, 3]] * 16, "b": [[2, 2]] * 16, "clear": [[1]] + [[0]] * 15}
+    inputs = {name: np.array(v, np.uint64) for name, v in inputs.items()}
+    last = int(golden.expected(spec, inputs)["accumulator"][-1, 0])
+    assert last == -192 and values == {"got": last & 0xFF, "expected": last & 0x1FF}
+
+
+TERM = "+ $signed(level1_terms_1)"
+#: One where both lanes have one pair of products, and else zero.
+RARE = "$signed({1'b0, level1_terms_0 == 3 && level1_terms_1 == 2})"
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "claim"),
+    [
+        ("reference", "+ $signed(accumulate_terms_0)", "- $signed(accumulate_terms_0)", "lane 0"),
+        ("reference", TERM, f"{TERM} + {RARE}", "lanes 0 to 1"),
+        ("reference", "accumulate_clear ? 8'h00", "accumulate_clear ? 8'h01", "lane 0"),
+        ("pipeline", "if (\\$1 ) begin", "if (enable) begin", "keep"),
+        ("pipeline", "assign \\$1  = enable &", "assign \\$1  =", "hold"),
+        ("pipeline", "\\$15  = 8'h00;", "\\$15  = 8'h01;", "reset"),
+        ("pipeline", "\\$16  = valid_accumulate;", "\\$16  = valid_level1;", "valid"),
+    ],
+)  # fmt: skip
+def test_broken_dot_products_are_found(name, old, new, claim):
+    proof = formal.prove(DOT, name, verilog=broken(emit.verilog(DOT), old, new))
+    assert (proof.result, proof.reason) == ("disproved", claim)
+    assert proof.counterexample["outputs"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "claim"),
+    [
+        ("= valid_out | full;", "= valid_out;", "offer stays"),
+        ("full ? held :", "full ? ~held :", "offer stays"),
+        ("enable = ~ full;", "enable = 1'h1;", "queue"),
+        ("inputs__ready = ~ full;", "inputs__ready = 1'h1;", "queue"),
+        ("last_1 <= \\$7 ;", "last_1 <= ~\\$7 ;", "queue"),
+        ("full <= \\$9 ;", "full <= \\$9 | (full & results__ready);", "progress"),
+        ("= valid_out | full;", "= (valid_out & results__ready) | full;", "no way from tready"),
+    ],
+)
+def test_broken_streams_are_found(old, new, claim):
+    verilog = broken(emit.verilog(CONVERT, stream=True), old, new)
+    proof = formal.prove(CONVERT, "stream", verilog=verilog)
+    assert proof.reason.startswith(claim)
+    assert proof.result == "disproved" and proof.counterexample["outputs"]
+
+
+@pytest.mark.parametrize("target", ["ecp5", "ice40"])
+def test_netlists(target):
+    found = flow.netlist(emit.rtlil(MUL), MUL.name, target=target)
+    assert formal.prove(MUL, "netlist", target=target, verilog=found.verilog).result == "proved"
+    # One LUT inverted.
+    init = ".INIT(16'h" if target == "ecp5" else ".LUT_INIT(16'h"
+    place = found.verilog.rindex(init) + len(init)
+    table = int(found.verilog[place : place + 4], 16)
+    wrong = found.verilog[:place] + f"{table ^ 0xFFFF:04x}" + found.verilog[place + 4 :]
+    proof = formal.prove(MUL, "netlist", target=target, verilog=wrong)
+    assert (proof.result, proof.reason) == ("disproved", "results")
+
+
+def test_a_state_that_is_never_reached_disproves_nothing():
+    """A counter of 2 that steps over 3, and whose output is wrong there alone."""
+    aig = Aig()
+    low, high = aig.inputs("count", 2)
+    wrong = aig.and_(low, high)
+    registers = [
+        Register("low", low >> 1, aig.and_(low ^ 1, high ^ 1), 0),
+        Register("high", high >> 1, aig.and_(low, high ^ 1), 0),
+    ]
+    circuit = Circuit("counter", aig, {}, {"wrong": [wrong]}, registers)
+
+    def claim(start):
+        outputs, _ = circuit.step(start.aig, start.state(circuit, "s"), {}, "now")
+        return Claim("right", start.aig, [(outputs["wrong"][0], FALSE)])
+
+    assert solve(claim(Start()), soon()).result == "disproved"
+    assert solve(claim(Start(5)), soon()).result == "proved"
+
+
+def test_what_was_proved_is_kept(tmp_path, monkeypatch):
+    path = tmp_path / "proofs.jsonl"
+    tasks = formal.tasks_of(MUL, "reference", None) + formal.tasks_of(MUL, "accumulator", None)
+    first = list(formal.prove_all(tasks, formal.Store(path)))
+    assert [row["result"] for row in first] == ["proved", "not applicable"]
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines, lines[0][:40]]))  # killed in the middle of a line
+    calls = []
+    monkeypatch.setattr("sim.formal.proofs.prove", lambda *a, **k: calls.append(a))
+    assert list(formal.prove_all(tasks, formal.Store(path))) == first
+    assert not calls
+
+
+def test_a_missing_solver_is_named(monkeypatch):
+    monkeypatch.setattr("sim.formal.solve.importlib.util.find_spec", lambda name: None)
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(ToolError, match="pip install pyosys"):
+        formal.prove(MUL, "reference")
+
+
+def test_bad_questions():
+    with pytest.raises(InputError, match="use one of reference"):
+        formal.prove(MUL, "truth")
+    with pytest.raises(InputError, match="use one of ecp5"):
+        formal.prove(MUL, "netlist", target="asic")
+    with pytest.raises(InputError, match="of no target"):
+        formal.prove(MUL, "reference", target="ecp5")
+
+
+def test_the_command(capsys):
+    assert main(["prove", "mul", "--a", "uint4", "--b", "uint3", "--property", "reference"]) == 0
+    assert "reference: proved (4 claims" in capsys.readouterr().out
+    arguments = ["prove", "mul", "--a", "uint4", "--b", "uint3", "--property", "accumulator"]
+    assert main([*arguments, "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["counts"]["not applicable"] == 1
+    for wrong in (["prove"], ["prove", "mul", "--all"], [*arguments, "--timeout", "0"]):
+        assert main(wrong) == 2
+        assert "hwgen: error: " in capsys.readouterr().err
+
+
+def test_the_list_is_of_every_unit_and_target():
+    tasks = formal.matrix.tasks()
+    assert {task.property for task in tasks} == set(formal.PROPERTIES)
+    assert len({(task.spec.name, task.property, task.target) for task in tasks}) == len(tasks)
