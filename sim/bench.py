@@ -6,10 +6,10 @@ Runs inside the simulator, started by :mod:`sim.verification`, which passes a fi
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import pickle
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,20 @@ from cocotb.triggers import FallingEdge
 KEPT = 20
 
 
+async def reset_after(dut: Any, drive: Sequence[Any], work: Sequence[Sequence[int]]) -> None:
+    """A reset in the middle of work: a unit that keeps anything of it that counts shows it."""
+    dut.rst.value = 0
+    for values in work:
+        for port, value in zip(drive, values, strict=True):
+            port.value = value
+        await FallingEdge(dut.clk)
+    for port in drive:
+        port.value = 0
+    dut.rst.value = 1
+    await FallingEdge(dut.clk)
+    dut.rst.value = 0
+
+
 @cocotb.test()
 async def every_cycle(dut: Any) -> None:
     """All outputs after every clock edge."""
@@ -30,21 +44,16 @@ async def every_cycle(dut: Any) -> None:
     drive = [getattr(dut, name) for name in inputs]
     watch = [getattr(dut, name) for name in outputs]
 
-    for port in drive:
-        port.value = 0
-    dut.rst.value = 1
+    rows = list(zip(*outputs.values(), strict=True))
+    driven = list(zip(*inputs.values(), strict=True)) if inputs else [()] * len(rows)
     Clock(dut.clk, 2, unit="step").start(start_high=False)
-    await FallingEdge(dut.clk)
-    await FallingEdge(dut.clk)
-    dut.rst.value = 0
+    await reset_after(dut, drive, driven[len(driven) // 2 :][: cycles["work"]])
 
     # Everything happens at the falling edge: outputs have settled since the rising edge,
     # and inputs are stable long before the next.
     mismatches = 0
     kept: list[dict[str, Any]] = []
-    rows = zip(*outputs.values(), strict=True)
-    driven = zip(*inputs.values(), strict=True) if inputs else itertools.repeat(())
-    for cycle, (values, expected) in enumerate(zip(driven, rows, strict=bool(inputs))):
+    for cycle, (values, expected) in enumerate(zip(driven, rows, strict=True)):
         for port, value in zip(drive, values, strict=True):
             port.value = value
         await FallingEdge(dut.clk)

@@ -45,6 +45,10 @@ def extreme_codes(number_format: Scalar) -> npt.NDArray[Any]:
     codes += [2**mantissa_bits - 1, 2**mantissa_bits, ones, ones >> 1, (ones >> 1) - 1]
     codes += [1 << bit for bit in range(f.bits)]
     codes += [ones ^ (1 << bit) for bit in range(f.bits)]
+    if f.has_nan and isinstance(f, Minifloat):
+        # The largest exponent with each bit of the mantissa: NaN has many codes, or one.
+        top = (2**f.exponent_bits - 1) << mantissa_bits
+        codes += [top | 1 << bit for bit in range(mantissa_bits)]
     if f.has_infinity:
         codes += [int(c) for c in f.encode([np.inf, -np.inf], overflow="special")]
     if f.has_nan:

@@ -31,6 +31,8 @@ from sim import stimulus as stimuli
 from sim.stimulus import Stimulus
 
 DEFAULT_VECTORS = 2000
+#: Cycles that a bench drives before it resets the unit and checks anything.
+WORK_BEFORE_RESET = 40
 
 
 @dataclass(frozen=True)
@@ -212,7 +214,8 @@ def simulate(
         verilog,
         top,
         ("clk", "rst", *inputs, *outputs),
-        {"inputs": inputs, "outputs": outputs},
+        # Toggles are counted of the stimulus alone.
+        {"inputs": inputs, "outputs": outputs, "work": 0 if saif else WORK_BEFORE_RESET},
         sources=sources,
         verilator_flags=verilator_flags,
         saif=saif,

@@ -1,0 +1,278 @@
+"""Would the tests catch a mistake? Faults put into the RTL, and who finds them.
+
+Yosys' ``mutate`` draws single faults (a bit of a cell's port inverted, stuck, or inverted where
+another bit is set; evenly over cells and source lines) and puts them all into one design, where
+an input chooses the one that is live. So one build of the simulator serves every mutant of a
+unit. A mutant that the regression's stimulus does not show is compared with the unit formally:
+it may compute the same. What is left are faults that nobody sees, with their place in the source.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from amaranth.back import rtlil as amaranth_rtlil
+
+import hwgen
+from hwgen.errors import InputError, ToolError
+from hwgen.pins import pins
+from hwgen.spec import Spec
+from sim.verification import (
+    DEFAULT_VECTORS,
+    WORK_BEFORE_RESET,
+    driven,
+    require_counts,
+    run_bench,
+    simulator,
+    whole_stimulus,
+)
+from yosys_scripts import isolation
+
+DEFAULT_MUTANTS = 100
+MAX_MUTANTS = 10_000
+#: Steps of the induction that shows a survivor equal, and of the search for a difference.
+FORMAL_STEPS = 12
+
+EQUAL, DIFFERENT, NOT_PROVED = "equal", "different", "not proved"
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One fault: ``mode`` (inv, const0, const1, cnot0, cnot1: Yosys' names) at a bit of a cell's
+    port; ``wire``: the nearest named wire; ``source``: files and lines that made the cell."""
+
+    number: int
+    mode: str
+    cell: str
+    port: str
+    bit: int
+    wire: str
+    source: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return (
+            f"mutant {self.number}: {self.mode} at {self.wire or self.cell} ({self.port}"
+            f"[{self.bit}]), {', '.join(self.source) or 'no source'}"
+        )
+
+
+@dataclass(frozen=True)
+class Survivor:
+    """A mutant that the stimulus did not show. ``verdict``: ``equal`` (proved to compute the
+    same), ``different`` (an input exists that shows it) or ``not proved`` either way."""
+
+    mutant: Mutant
+    verdict: str
+
+    def __str__(self) -> str:
+        return f"{self.mutant}: {self.verdict}"
+
+
+@dataclass(frozen=True)
+class MutationScore:
+    """How many of a unit's ``mutants`` the stimulus of ``cycles`` cycles killed."""
+
+    spec: dict[str, Any]
+    mutants: int
+    killed: int
+    survivors: tuple[Survivor, ...]
+    cycles: int
+    seed: int
+    seconds: float
+    simulator: str
+
+    def count(self, verdict: str) -> int:
+        """Survivors of a verdict."""
+        return sum(s.verdict == verdict for s in self.survivors)
+
+    @property
+    def score(self) -> float:
+        """Killed, of those that are not proved equal."""
+        return self.killed / max(self.mutants - self.count(EQUAL), 1)
+
+    @property
+    def passed(self) -> bool:
+        """No survivor is known to differ."""
+        return self.mutants > 0 and self.count(DIFFERENT) == 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        counts = {verdict.replace(" ", "_"): self.count(verdict) for verdict in VERDICTS}
+        return {**dataclasses.asdict(self), **counts, "score": self.score, "passed": self.passed}
+
+
+VERDICTS = (EQUAL, DIFFERENT, NOT_PROVED)
+
+
+def mutate(
+    spec: Spec,
+    *,
+    mutants: int = DEFAULT_MUTANTS,
+    vectors: int = DEFAULT_VECTORS,
+    seed: int = 1,
+    time_limit_s: float = 60,
+    progress: Callable[[str], None] | None = None,
+) -> MutationScore:
+    """Puts ``mutants`` faults, drawn from ``seed``, into the unit's RTL, one at a time, and runs
+    the stimulus of ``sim.verify`` on each; survivors are compared with the unit formally, for
+    up to ``time_limit_s`` seconds each.
+
+    InputError for bad counts; ToolError if a tool is missing or fails, or if the unit itself does
+    not pass.
+    """
+    if not 1 <= mutants <= MAX_MUTANTS:
+        raise InputError(f"mutants={mutants}: use a whole number from 1 to {MAX_MUTANTS}")
+    require_counts(vectors, seed)
+    report = progress or (lambda line: None)
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="hwgen-") as name:
+        folder = Path(name)
+        drawn = _insert(spec, mutants, seed, folder)
+        stimulus = whole_stimulus(spec, vectors, seed)
+        inputs, outputs = driven(spec, stimulus)
+        report(f"{spec.name}: {len(drawn)} mutants, up to {len(stimulus)} cycles each")
+        result = run_bench(
+            (folder / "mutated.v").read_text(),
+            spec.name,
+            ("clk", "rst", "mutant", *inputs, *outputs),
+            {
+                "inputs": inputs,
+                "outputs": outputs,
+                "mutants": len(drawn),
+                "work": WORK_BEFORE_RESET,
+            },
+            bench="sim.mutation_bench",
+        )
+        first_wrong = result["killed"]
+        if first_wrong[0] is not None:
+            raise ToolError(
+                f"{spec.name} itself is wrong in cycle {first_wrong[0]}: see 'hwgen verify'"
+            )
+        silent = [m for m in drawn if first_wrong[m.number] is None]
+        survivors = []
+        for mutant in silent:
+            verdict = _compare(spec, mutant, len(drawn), folder, time_limit_s)
+            survivors.append(Survivor(mutant, verdict))
+            report(str(survivors[-1]))
+    return MutationScore(
+        spec=spec.to_dict(),
+        mutants=len(drawn),
+        killed=len(drawn) - len(silent),
+        survivors=tuple(survivors),
+        cycles=len(stimulus),
+        seed=seed,
+        seconds=round(time.monotonic() - started, 2),
+        simulator=simulator(),
+    )
+
+
+def _insert(spec: Spec, count: int, seed: int, folder: Path) -> list[Mutant]:
+    """Leaves the unit with all mutants in ``folder``, as ``mutated.v`` and ``mutated.il``."""
+    text = amaranth_rtlil.convert(spec.component(), name=spec.name)
+    (folder / "design.il").write_text(str(text))
+    # The clock is not a net that the unit's makers could get wrong.
+    commands = [
+        "read_rtlil design.il",
+        f"hierarchy -check -top {spec.name}",
+        "proc",
+        "flatten",
+        "opt -full",
+        "opt_clean -purge",
+        f"mutate -list {count} -seed {seed} -ctrl mutant {_width(count)} 1 -o mutants.ys",
+        "script mutants.ys",
+        "write_rtlil mutated.il",
+        "write_verilog -noattr mutated.v",
+        "write_json netlist.json",
+    ]
+    job = {"kind": "yosys", "commands": commands, "top": spec.name}
+    isolation.run("yosys", job, folder, time_limit_s=300)
+    lines = (folder / "mutants.ys").read_text().splitlines()
+    return [_mutant(line) for line in lines if line.startswith("mutate ")]
+
+
+def _width(count: int) -> int:
+    return count.bit_length()
+
+
+def _mutant(line: str) -> Mutant:
+    """Of a line such as ``mutate -ctrl mutant 8 1 -mode inv -cell $1 -port A -portbit 0``."""
+    words = line.split()
+    given = dict(zip(words, words[1:], strict=False))
+    root = f"{Path(hwgen.__file__).parent.parent}/"
+    places = [after for word, after in zip(words, words[1:], strict=False) if word == "-src"]
+    return Mutant(
+        number=int(words[words.index("-ctrl") + 3]),
+        mode=given["-mode"],
+        cell=given["-cell"],
+        port=given["-port"],
+        bit=int(given["-portbit"]),
+        wire=given.get("-wire", "").lstrip("\\"),
+        source=tuple(place.removeprefix(root) for place in places),
+    )
+
+
+def _compare(spec: Spec, mutant: Mutant, count: int, folder: Path, time_limit_s: float) -> str:
+    """Whether the mutant's outputs are the unit's in every cycle after a reset: by induction, or
+    else by a search for a difference near the reset."""
+    width = _width(count)
+    (folder / "pair.v").write_text(
+        _shell(spec, "gold", f"{width}'d0") + _shell(spec, "gate", f"{width}'d{mutant.number}")
+    )
+    prepare = [
+        "read_rtlil mutated.il",
+        "setattr -mod -unset top",
+        "read_verilog pair.v",
+        "proc",
+        "flatten",
+        "miter -equiv -flatten gold gate miter",
+        "hierarchy -top miter",
+        "opt -full",
+        "clean -purge",
+    ]
+    # Both start where a reset leaves them; a reset may come at any time after.
+    start = f"-set-at 1 in_rst 1 -prove trigger 0 -seq 1 -timeout {int(time_limit_s)}"
+    searches = (
+        (f"sat -tempinduct -maxsteps {FORMAL_STEPS} {start} miter", EQUAL, "Induction step proven"),
+        (
+            f"sat {start} -seq {spec.latency + FORMAL_STEPS} miter",
+            DIFFERENT,
+            "model found: FAIL",
+        ),
+    )
+    for search, verdict, sign in searches:
+        log = folder / "sat.log"
+        log.unlink(missing_ok=True)
+        commands = [*prepare, f"tee -o sat.log {search}", "write_json netlist.json"]
+        job = {"kind": "yosys", "commands": commands, "top": "miter"}
+        try:
+            isolation.run("yosys", job, folder, time_limit_s=2 * time_limit_s)
+        except ToolError:  # over its time
+            continue
+        text = log.read_text()
+        if re.search(sign, text):
+            return verdict
+        if re.search("model found: FAIL", text):
+            return DIFFERENT
+    return NOT_PROVED
+
+
+def _shell(spec: Spec, name: str, mutant: str) -> str:
+    """The unit with a mutant chosen; outputs that may be anything are 0 where they may."""
+    own: Sequence[Any] = pins(spec)
+    ports = [f"{'output' if pin.output else 'input'} {pin.range}{pin.name}" for pin in own]
+    wires = [f".{pin.name}({pin.name}{'_any' if pin.output else ''})" for pin in own]
+    body = []
+    for pin in own:
+        if pin.output:
+            free = pin.name == "valid_out" or spec.keeps_outputs
+            value = f"{pin.name}_any" if free else f"valid_out_any ? {pin.name}_any : 0"
+            body += [f"  wire {pin.range}{pin.name}_any;", f"  assign {pin.name} = {value};"]
+    body.append(f"  \\{spec.name} unit ({', '.join(wires)}, .mutant({mutant}));")
+    return "\n".join([f"module {name}({', '.join(ports)});", *body, "endmodule", ""])
