@@ -10,10 +10,11 @@ it may compute the same. What is left are faults that nobody sees, with their pl
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import re
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,9 @@ from amaranth.back import rtlil as amaranth_rtlil
 
 import hwgen
 from hwgen.errors import InputError, ToolError
-from hwgen.pins import pins
 from hwgen.spec import Spec
+from sim.formal import proofs
+from sim.formal.solve import DISPROVED, NOT_PROVED, PROVED
 from sim.verification import (
     DEFAULT_VECTORS,
     WORK_BEFORE_RESET,
@@ -33,14 +35,12 @@ from sim.verification import (
     simulator,
     whole_stimulus,
 )
-from yosys_scripts import isolation
+from yosys_scripts import TARGETS, isolation
 
 DEFAULT_MUTANTS = 100
 MAX_MUTANTS = 10_000
-#: Steps of the induction that shows a survivor equal, and of the search for a difference.
-FORMAL_STEPS = 12
-
-EQUAL, DIFFERENT, NOT_PROVED = "equal", "different", "not proved"
+EQUAL, DIFFERENT = "equal", "different"
+VERDICTS = (EQUAL, DIFFERENT, NOT_PROVED)
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,8 @@ class Mutant:
     bit: int
     wire: str
     source: tuple[str, ...]
+    #: Yosys' command that puts it in.
+    command: str
 
     def __str__(self) -> str:
         return (
@@ -108,9 +110,6 @@ class MutationScore:
         return {**dataclasses.asdict(self), **counts, "score": self.score, "passed": self.passed}
 
 
-VERDICTS = (EQUAL, DIFFERENT, NOT_PROVED)
-
-
 def mutate(
     spec: Spec,
     *,
@@ -158,7 +157,7 @@ def mutate(
         silent = [m for m in drawn if first_wrong[m.number] is None]
         survivors = []
         for mutant in silent:
-            verdict = _compare(spec, mutant, len(drawn), folder, time_limit_s)
+            verdict = _compare(spec, mutant, folder, time_limit_s)
             survivors.append(Survivor(mutant, verdict))
             report(str(survivors[-1]))
     return MutationScore(
@@ -174,7 +173,7 @@ def mutate(
 
 
 def _insert(spec: Spec, count: int, seed: int, folder: Path) -> list[Mutant]:
-    """Leaves the unit with all mutants in ``folder``, as ``mutated.v`` and ``mutated.il``."""
+    """Leaves in ``folder`` the unit with all mutants (``mutated.v``) and without (``prepared.il``)."""
     text = amaranth_rtlil.convert(spec.component(), name=spec.name)
     (folder / "design.il").write_text(str(text))
     # The clock is not a net that the unit's makers could get wrong.
@@ -185,9 +184,9 @@ def _insert(spec: Spec, count: int, seed: int, folder: Path) -> list[Mutant]:
         "flatten",
         "opt -full",
         "opt_clean -purge",
-        f"mutate -list {count} -seed {seed} -ctrl mutant {_width(count)} 1 -o mutants.ys",
+        "write_rtlil prepared.il",
+        f"mutate -list {count} -seed {seed} -ctrl mutant {count.bit_length()} 1 -o mutants.ys",
         "script mutants.ys",
-        "write_rtlil mutated.il",
         "write_verilog -noattr mutated.v",
         "write_json netlist.json",
     ]
@@ -197,16 +196,13 @@ def _insert(spec: Spec, count: int, seed: int, folder: Path) -> list[Mutant]:
     return [_mutant(line) for line in lines if line.startswith("mutate ")]
 
 
-def _width(count: int) -> int:
-    return count.bit_length()
-
-
 def _mutant(line: str) -> Mutant:
     """Of a line such as ``mutate -ctrl mutant 8 1 -mode inv -cell $1 -port A -portbit 0``."""
     words = line.split()
-    given = dict(zip(words, words[1:], strict=False))
+    pairs = list(itertools.pairwise(words))
+    given = dict(pairs)
     root = f"{Path(hwgen.__file__).parent.parent}/"
-    places = [after for word, after in zip(words, words[1:], strict=False) if word == "-src"]
+    places = [after for word, after in pairs if word == "-src"]
     return Mutant(
         number=int(words[words.index("-ctrl") + 3]),
         mode=given["-mode"],
@@ -215,64 +211,22 @@ def _mutant(line: str) -> Mutant:
         bit=int(given["-portbit"]),
         wire=given.get("-wire", "").lstrip("\\"),
         source=tuple(place.removeprefix(root) for place in places),
+        command=re.sub(r" -ctrl \S+ \S+ \S+| -src \S+", "", line),
     )
 
 
-def _compare(spec: Spec, mutant: Mutant, count: int, folder: Path, time_limit_s: float) -> str:
-    """Whether the mutant's outputs are the unit's in every cycle after a reset: by induction, or
-    else by a search for a difference near the reset."""
-    width = _width(count)
-    (folder / "pair.v").write_text(
-        _shell(spec, "gold", f"{width}'d0") + _shell(spec, "gate", f"{width}'d{mutant.number}")
-    )
-    prepare = [
-        "read_rtlil mutated.il",
-        "setattr -mod -unset top",
-        "read_verilog pair.v",
-        "proc",
-        "flatten",
-        "miter -equiv -flatten gold gate miter",
-        "hierarchy -top miter",
-        "opt -full",
-        "clean -purge",
+def _compare(spec: Spec, mutant: Mutant, folder: Path, time_limit_s: float) -> str:
+    """Whether the mutant keeps the unit's contract: the proof of a netlist, of the mutant."""
+    commands = [
+        "read_rtlil prepared.il",
+        mutant.command,
+        "write_verilog -noattr mutant.v",
+        "write_json netlist.json",
     ]
-    # Both start where a reset leaves them; a reset may come at any time after.
-    start = f"-set-at 1 in_rst 1 -prove trigger 0 -seq 1 -timeout {int(time_limit_s)}"
-    searches = (
-        (f"sat -tempinduct -maxsteps {FORMAL_STEPS} {start} miter", EQUAL, "Induction step proven"),
-        (
-            f"sat {start} -seq {spec.latency + FORMAL_STEPS} miter",
-            DIFFERENT,
-            "model found: FAIL",
-        ),
+    job = {"kind": "yosys", "commands": commands, "top": spec.name}
+    isolation.run("yosys", job, folder, time_limit_s=300)
+    verilog = (folder / "mutant.v").read_text()
+    proof = proofs.prove(
+        spec, "netlist", target=next(iter(TARGETS)), verilog=verilog, timeout_s=time_limit_s
     )
-    for search, verdict, sign in searches:
-        log = folder / "sat.log"
-        log.unlink(missing_ok=True)
-        commands = [*prepare, f"tee -o sat.log {search}", "write_json netlist.json"]
-        job = {"kind": "yosys", "commands": commands, "top": "miter"}
-        try:
-            isolation.run("yosys", job, folder, time_limit_s=2 * time_limit_s)
-        except ToolError:  # over its time
-            continue
-        text = log.read_text()
-        if re.search(sign, text):
-            return verdict
-        if re.search("model found: FAIL", text):
-            return DIFFERENT
-    return NOT_PROVED
-
-
-def _shell(spec: Spec, name: str, mutant: str) -> str:
-    """The unit with a mutant chosen; outputs that may be anything are 0 where they may."""
-    own: Sequence[Any] = pins(spec)
-    ports = [f"{'output' if pin.output else 'input'} {pin.range}{pin.name}" for pin in own]
-    wires = [f".{pin.name}({pin.name}{'_any' if pin.output else ''})" for pin in own]
-    body = []
-    for pin in own:
-        if pin.output:
-            free = pin.name == "valid_out" or spec.keeps_outputs
-            value = f"{pin.name}_any" if free else f"valid_out_any ? {pin.name}_any : 0"
-            body += [f"  wire {pin.range}{pin.name}_any;", f"  assign {pin.name} = {value};"]
-    body.append(f"  \\{spec.name} unit ({', '.join(wires)}, .mutant({mutant}));")
-    return "\n".join([f"module {name}({', '.join(ports)});", *body, "endmodule", ""])
+    return {PROVED: EQUAL, DISPROVED: DIFFERENT}.get(proof.result, NOT_PROVED)
