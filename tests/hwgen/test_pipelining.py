@@ -173,7 +173,7 @@ def test_all_stages_that_a_tuned_unit_can_have():
 
 def test_tuned_units_are_right():
     """Many places of registers in products of every kind of factors."""
-    pairs = [("int5", "int8"), ("uint5", "int3"), ("e4m3fn", "int4"), ("ue4m3", "e3m2")]
+    pairs = [("int5", "int8"), ("uint3", "int5"), ("e4m3fn", "e3m2")]
     rng = np.random.default_rng(2)
     specs = []
     for a, b in pairs:
