@@ -27,7 +27,7 @@ def covers(spec: Spec) -> bool:
         for f in (spec.a, spec.b)
     )
     alone = spec.output is None and spec.addend is None
-    return plain and alone and spec.stages == spec.usual_stages
+    return plain and alone and spec.stages == spec.usual_stages and not spec.tuned_for
 
 
 def significand_bits(number_format: Scalar) -> int:

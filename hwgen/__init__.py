@@ -6,6 +6,7 @@ everything else is derived from it.
 
 from hwgen.errors import InputError, ToolError
 from hwgen.formats import Integer, Logarithmic, Minifloat, Scalar, parse
+from hwgen.pipelining import pipelined
 from hwgen.spec import (
     AccumulatorToFloat,
     Array,
@@ -41,4 +42,5 @@ __all__ = [
     "Spec",
     "ToolError",
     "parse",
+    "pipelined",
 ]

@@ -17,8 +17,10 @@ from typing import Any, NoReturn
 from hwgen import formats
 from hwgen.errors import InputError, ToolError
 from hwgen.files import require_writable, write_text
+from hwgen.pipelining import modelled, pipelined
 from hwgen.spec import MAPPINGS, MAX_LANES, UNITS, Spec
 from hwgen.spec.array import DATAFLOWS, MOVEMENTS
+from hwgen.spec.base import spec_fields
 
 
 class _Parser(argparse.ArgumentParser):
@@ -83,6 +85,12 @@ def _parser() -> argparse.ArgumentParser:
             sub.add_argument(
                 f"--{name.replace('_', '-')}", type=kind, metavar=metavar, help=summary
             )
+        sub.add_argument(
+            "--fmax-mhz",
+            type=float,
+            metavar="F",
+            help="as few stages as a clock of F needs on the target, by its delay model",
+        )
         return sub
 
     def json_option(sub: argparse.ArgumentParser) -> None:
@@ -110,6 +118,7 @@ def _parser() -> argparse.ArgumentParser:
         help=f"also write, separated by commas: {', '.join(_EXTRAS)}",
     )
     sub.add_argument("--all", action="store_true", help="also write all of these")
+    _clock_target_option(sub)
     json_option(sub)
 
     sub = unit_command("verify", _verify, "simulate a unit against the golden model")
@@ -122,6 +131,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--seed", type=_whole, default=1, metavar="S", help="seed of the random ones")
     _stream_option(sub)
+    _clock_target_option(sub)
     json_option(sub)
 
     sub = command("regress", _regress, "verify a whole matrix of units, formats and settings")
@@ -260,6 +270,16 @@ def _target_option(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--target", default="ecp5", metavar="|".join(TARGETS), help="FPGA family")
 
 
+def _clock_target_option(sub: argparse.ArgumentParser) -> None:
+    from yosys_scripts import TARGETS
+
+    sub.add_argument(
+        "--target",
+        metavar="|".join(TARGETS),
+        help="FPGA family that --fmax-mhz is for (default: ecp5)",
+    )
+
+
 def _whole(text: str) -> int:
     try:
         return int(text)
@@ -304,6 +324,7 @@ _SPEC_OPTIONS: dict[str, tuple[Callable[[str], Any], str, str]] = {
     "rounding": (str, "MODE", "how results round, such as nearest_even"),
     "overflow": (str, "RULE", "saturate, special or propagate"),
     "stages": (_whole, "N", "register stages"),
+    "tuned_for": (str, "TARGET", "place the registers by this target's delay model"),
     "scale_rule": (str, "RULE", "how a block's scale is chosen, such as floor or ceil"),
     "symmetric": (_truth, "True|False", "whether integers leave the most negative code unused"),
     "nonfinite": (str, "element|scale", "whether NaN and infinities make elements or blocks NaN"),
@@ -320,7 +341,7 @@ def _spec(options: argparse.Namespace) -> Spec:
     kind = UNITS[options.unit]
     given = {name: getattr(options, name) for name in _SPEC_OPTIONS}
     given = {name: value for name, value in given.items() if value is not None}
-    fields = {f.name: f for f in dataclasses.fields(kind)}
+    fields = {f.name: f for f in spec_fields(kind)}
     flags = {name: f"--{name.replace('_', '-')}" for name in fields}
     for name in given:
         if name not in fields:
@@ -335,7 +356,20 @@ def _spec(options: argparse.Namespace) -> Spec:
     ]
     if missing:
         raise InputError(f"unit {options.unit} needs {', '.join(missing)}")
-    return kind(**given)
+    if options.fmax_mhz is None:
+        if options.command in ("generate", "verify") and options.target is not None:
+            raise InputError(
+                f"--target {options.target}: the hardware is the same for every target, unless "
+                "--fmax-mhz says how fast it has to be there, or --tuned-for"
+            )
+        return kind(**given)
+    for name in ("stages", "tuned_for"):
+        if name in given:
+            raise InputError(
+                f"--fmax-mhz chooses the stages and places them: leave out {flags[name]}, or give "
+                "it alone"
+            )
+    return pipelined(kind(**given), fmax_mhz=options.fmax_mhz, target=options.target or "ecp5")
 
 
 def _print_json(fields: dict[str, Any]) -> None:
@@ -410,7 +444,7 @@ def _units(options: argparse.Namespace) -> int:
                 f"--{f.name.replace('_', '-')}": (
                     None if f.default is dataclasses.MISSING else str(f.default)
                 )
-                for f in dataclasses.fields(kind)
+                for f in spec_fields(kind)
             },
         }
         for name, kind in UNITS.items()
@@ -478,6 +512,7 @@ def _generate(options: argparse.Namespace) -> int:
         for kind, (end, text) in texts.items()
     }
     facts = spec.facts
+    clock = modelled(spec) if spec.tuned_for else None
     if options.json:
         _print_json(
             {
@@ -487,11 +522,18 @@ def _generate(options: argparse.Namespace) -> int:
                 "module": module,
                 "latency": spec.latency,
                 **facts,
+                **({} if clock is None else {"modelled_clock": dataclasses.asdict(clock)}),
             }
         )
     else:
         more = "".join(f", {name.replace('_', ' ')} {value}" for name, value in facts.items())
         print(f"{files['verilog']}: module {module}, latency {spec.latency} cycles{more}")
+        if clock is not None:
+            print(
+                f"{spec.latency} stages, tuned for {spec.tuned_for}: {clock.fmax_mhz:.0f} MHz by "
+                f"its delay model, {clock.low_mhz:.0f} to {clock.high_mhz:.0f} for 90% of placed "
+                f"units; {' + '.join(clock.bounded_by)} bounds it"
+            )
         for kind, file in files.items():
             if kind != "verilog":
                 print(f"{file}: {kind}")

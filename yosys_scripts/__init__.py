@@ -3,10 +3,12 @@
 from .flow import (
     Netlist,
     Synthesis,
+    Timing,
     available,
     flow_digest,
     netlist,
     synthesise,
+    timing,
     tool_versions,
 )
 from .targets import TARGETS, Target, target
@@ -16,10 +18,12 @@ __all__ = [
     "Netlist",
     "Synthesis",
     "Target",
+    "Timing",
     "available",
     "flow_digest",
     "netlist",
     "synthesise",
     "target",
+    "timing",
     "tool_versions",
 ]

@@ -111,6 +111,47 @@ def synthesise(
     )
 
 
+@dataclass(frozen=True)
+class Timing:
+    """When the slowest signal arrives at each register.
+
+    `arrivals_ns`: by the name of the register's output, from the clock edge on, setup included;
+    of those that another register reaches. `lut`, `ff`: counts of the mapped netlist.
+    """
+
+    fmax_mhz: float
+    arrivals_ns: dict[str, float]
+    lut: int
+    ff: int
+    tools: dict[str, str]
+
+
+def timing(
+    rtlil: str, top: str, *, target: str, seed: int = 1, time_limit_s: float = 900
+) -> Timing:
+    """Place and route `top`, without DSP blocks, and read the arrival at every register.
+
+    Raises: as `synthesise`; InputError too for a target that is not placed.
+    """
+    start = time.monotonic()
+    facts = _check(rtlil, top, target, "lut")
+    if facts.placer is None:
+        raise InputError(f"target {target} is not placed: this flow has no placer for it")
+    _require(facts, facts.placer)
+    with _working_folder(facts) as folder:
+        cells = _map(facts, rtlil, top, "lut", folder, time_limit_s)
+        counts = facts.resources(cells)
+        left = time_limit_s - (time.monotonic() - start)
+        device, report = _place(facts.placer, counts, seed, folder, left, arrivals_of=top)
+    return Timing(
+        fmax_mhz=report["fmax_mhz"],
+        arrivals_ns=report["arrivals_ns"],
+        lut=counts["lut"],
+        ff=counts["ff"],
+        tools={**tool_versions(target, True), "device": device.name},
+    )
+
+
 def netlist(
     rtlil: str, top: str, *, target: str, mapping: str = "lut", time_limit_s: float = 900
 ) -> Netlist:
@@ -243,9 +284,16 @@ def _map(
 
 
 def _place(
-    placer: Placer, counts: dict[str, int], seed: int, folder: Path, time_limit_s: float
+    placer: Placer,
+    counts: dict[str, int],
+    seed: int,
+    folder: Path,
+    time_limit_s: float,
+    *,
+    arrivals_of: str | None = None,
 ) -> tuple[Device, dict[str, Any]]:
-    """Place `netlist.json` on the smallest device that holds it."""
+    """Place `netlist.json` on the smallest device that holds it; with the module's name report
+    the arrivals at its registers too."""
     fitting = [
         device
         for device in placer.devices
@@ -256,12 +304,15 @@ def _place(
             f"{placer.tool}: {counts} does not fit {placer.devices[-1].name}, the largest device"
         )
     device = fitting[0]
-    job = {
+    job: dict[str, Any] = {
         "kind": "place",
         "module": placer.module,
         "function": placer.function,
         "options": [*device.options, *placer.options, "--seed", str(seed)],
     }
+    if arrivals_of is not None:
+        job["options"].append("--detailed-timing-report")
+        job["arrivals_of"] = arrivals_of
     return device, isolation.run(placer.tool, job, folder, time_limit_s=time_limit_s)
 
 

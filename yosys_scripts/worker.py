@@ -65,7 +65,29 @@ def place(job: dict[str, Any]) -> dict[str, Any]:
     report = json.loads(Path("report.json").read_text())
     used = {cell: n["used"] for cell, n in report["utilization"].items() if n["used"]}
     achieved = [clock["achieved"] for clock in report["fmax"].values()]
-    return {"placed": dict(sorted(used.items())), "fmax_mhz": min(achieved, default=None)}
+    found = {"placed": dict(sorted(used.items())), "fmax_mhz": min(achieved, default=None)}
+    if "arrivals_of" in job:
+        found["arrivals_ns"] = arrivals(job["arrivals_of"], report["detailed_net_timings"])
+    return found
+
+
+def arrivals(top: str, timings: list[dict[str, Any]]) -> dict[str, float]:
+    """The latest arrival, in ns, at the registers of `netlist.json` from any other, by the name
+    of the register's output."""
+    module = json.loads(Path("netlist.json").read_text())["modules"][top]
+    names: dict[int, str] = {}
+    for name, net in module["netnames"].items():
+        for bit in net["bits"]:
+            if not net.get("hide_name") or bit not in names:
+                names[bit] = name
+    found: dict[str, float] = {}
+    for net in timings:
+        for end in net["endpoints"]:
+            outputs = module["cells"].get(end["cell"], {}).get("connections", {}).get("Q", ())
+            for bit in outputs:
+                name = names.get(bit, end["cell"])
+                found[name] = max(found.get(name, 0.0), end["delay"][-1])
+    return dict(sorted(found.items()))
 
 
 def main() -> int:

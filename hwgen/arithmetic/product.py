@@ -24,11 +24,12 @@ class Special:
 class Product:
     """``significand`` · 2^``shift``, two's complement, in units of the product of the formats'
     steps; zero where ``special`` says that it is infinite or NaN. ``shift`` is None where it is
-    always zero, ``special`` where it cannot be."""
+    always zero, ``special`` where it cannot be. ``shift`` counts steps of ``step`` bits."""
 
     significand: Value
     shift: Value | None = None
     special: Special | None = None
+    step: int = 1
 
 
 def product_width(a: Scalar, b: Scalar) -> int:
@@ -44,23 +45,32 @@ def multiply(
     The sign of a minifloat product is applied to one significand before the multiplication:
     that is the narrowest place to negate at.
     """
-    if x.sign is not None and y.sign is not None:
-        sign, narrow, wide = x.sign ^ y.sign, x.significand, y.significand
-        if len(narrow) > len(wide):
-            narrow, wide = wide, narrow
-        factor_product = wide * _negate_if(sign, narrow)
-    else:
-        factor_product = _signed(x) * _signed(y)
+    one, other = signed_factors(x, y)
+    factor_product = one * other
     # The multiplication stays a plain ``*``: whether it becomes rows on carry chains or a
     # DSP block is the mapping of the target's flow.
     significand = Signal(factor_product.shape(), name=f"{name}_significand")
     m.d.comb += significand.eq(factor_product)
+    special = special_of(m, (x, a_format), (y, b_format), name)
+    return Product(significand, sum_of_shifts(x, y), special)
+
+
+def signed_factors(x: Operand, y: Operand) -> tuple[Value, Value]:
+    """Both significands; one of them with the sign of the product where both have one."""
+    if x.sign is not None and y.sign is not None:
+        narrow, wide = x.significand, y.significand
+        if len(narrow) > len(wide):
+            narrow, wide = wide, narrow
+        return wide, _negate_if(x.sign ^ y.sign, narrow)
+    return _signed(x), _signed(y)
+
+
+def sum_of_shifts(x: Operand, y: Operand) -> Value | None:
+    """The shift of the product; None where it is always zero."""
     shifts = [operand.shift for operand in (x, y) if operand.shift is not None]
-    shift = None
-    if shifts:
-        shift = shifts[0] if len(shifts) == 1 else shifts[0] + shifts[1]
-    special = _special(m, (x, a_format), (y, b_format), name)
-    return Product(significand, shift, special)
+    if not shifts:
+        return None
+    return shifts[0] if len(shifts) == 1 else shifts[0] + shifts[1]
 
 
 def align(m: Module, product: Product, width: int, name: str) -> Signal:
@@ -71,10 +81,12 @@ def align(m: Module, product: Product, width: int, name: str) -> Signal:
     return aligned
 
 
-def _special(
+def special_of(
     m: Module, a: tuple[Operand, Scalar], b: tuple[Operand, Scalar], name: str
 ) -> Special | None:
-    """IEEE 754: a NaN operand and infinity times zero give NaN, other infinities infinity."""
+    """What a product is instead of a number; None where it always is one.
+
+    IEEE 754: a NaN operand and infinity times zero give NaN, other infinities infinity."""
     if all(x.nan is None and x.infinity is None for x, _ in (a, b)):
         return None
     nan: Value = Const(0)

@@ -102,6 +102,7 @@ class Array(AccumulatingSpec):
             rounding: str = NEAREST_EVEN,
             overflow: str = "",
             stages: int = 0,
+            tuned_for: str = "",
         ) -> None: ...
 
     def __post_init__(self) -> None:
@@ -134,6 +135,11 @@ class Array(AccumulatingSpec):
         self._require_ports()
         if self.stages == 0:
             object.__setattr__(self, "stages", self.usual_stages)
+        if self.tuned_for:
+            raise InputError(
+                f"tuned_for={self.tuned_for!r}: an array cannot be tuned for a target yet: give "
+                "stages alone"
+            )
         require_int("stages", self.stages, self._least_stages, self._most_stages)
 
     def _require_lanes(self) -> None:

@@ -68,6 +68,10 @@ class Spec(ABC):
     #: Outputs keep the last result while ``valid_out`` is low; else they may be anything then.
     keeps_outputs: ClassVar[bool] = False
 
+    #: The target whose delay model places the registers, between finer steps than the usual
+    #: ones; none: they stand by an estimate that is the same for all targets.
+    tuned_for: str = ""
+
     @property
     @abstractmethod
     def inputs(self) -> tuple[Port, ...]:
@@ -94,6 +98,34 @@ class Spec(ABC):
         """A legal Verilog module name that tells the spec."""
 
     @property
+    def stages_name(self) -> str:
+        """What a module's name says of the register stages."""
+        return f"stages{self.latency}" + (f"_{self.tuned_for}" if self.tuned_for else "")
+
+    def require_stages(self, low: int, high: int, why: str = "") -> None:
+        """InputError unless the unit has from ``low`` to ``high`` stages, or, tuned for a target,
+        as many as it has finer steps."""
+        if self.tuned_for:
+            from hwgen.units.delay import model
+            from hwgen.units.unit import component_steps
+
+            model(self.tuned_for)
+            if self.mapping != "lut":
+                raise InputError(
+                    f"mapping={self.mapping!r}, tuned_for={self.tuned_for!r}: the delay model has "
+                    "no DSP blocks; use mapping='lut', or give stages alone"
+                )
+            steps = component_steps(self)
+            silent = [step.name for step in steps if step.path is None]
+            if silent:
+                raise InputError(
+                    f"tuned_for={self.tuned_for!r}: this {self.unit} cannot be tuned for a target "
+                    f"yet, since its step {silent[0]!r} states no longest way: give stages alone"
+                )
+            high = len(steps) + 1
+        require_int("stages", self.latency, low, high, why)
+
+    @property
     def mapping(self) -> str:
         """Where the target's flow puts multiplications."""
         return "lut"
@@ -116,7 +148,7 @@ class Spec(ABC):
         """Plain JSON types; ``from_dict`` reads them back."""
         plain = {
             f.name: value if value is None or isinstance(value, int | str) else str(value)
-            for f in dataclasses.fields(self)
+            for f in spec_fields(type(self))
             for value in [getattr(self, f.name)]
         }
         return {"unit": self.unit, **plain}
@@ -126,6 +158,12 @@ class Spec(ABC):
         from hwgen.emit import verilog
 
         return verilog(self, command)
+
+
+def spec_fields(kind: type[Spec]) -> list[dataclasses.Field[Any]]:
+    """The fields of a spec: its own, then those that every spec has."""
+    shared = {f.name for f in dataclasses.fields(Spec)}
+    return sorted(dataclasses.fields(kind), key=lambda f: f.name in shared)
 
 
 def require_int(name: str, value: Any, low: int, high: int, why: str = "") -> None:

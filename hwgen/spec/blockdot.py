@@ -77,6 +77,7 @@ class BlockDot(Spec):
             overflow: str = "",
             stages: int = 0,
             mapping: str = "lut",
+            tuned_for: str = "",
         ) -> None: ...
 
     def __post_init__(self) -> None:
@@ -104,7 +105,7 @@ class BlockDot(Spec):
         self._require_window()
         if self.stages == 0:
             object.__setattr__(self, "stages", self.usual_stages)
-        require_int("stages", self.stages, 1, self._most_stages)
+        self.require_stages(1, self._most_stages)
 
     def _require_window(self) -> None:
         """Two bits are left of each block's largest sum; no wider than what loses nothing."""
@@ -246,7 +247,7 @@ class BlockDot(Spec):
         if isinstance(self.accumulator, Aligned):
             parts.append(str(self.accumulator).replace(":", "_"))
         parts.append(f"to_{self.output}")
-        parts += [self.rounding, self.overflow, f"stages{self.stages}", self.mapping]
+        parts += [self.rounding, self.overflow, self.stages_name, self.mapping]
         return "_".join(parts)
 
     @property

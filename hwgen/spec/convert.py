@@ -19,7 +19,6 @@ from hwgen.spec.base import (
     code_port,
     random_bits_port,
     random_source,
-    require_int,
     require_scalar,
 )
 
@@ -62,6 +61,7 @@ class Convert(Spec):
             random: str | None = None,
             random_seed: int | None = None,
             stages: int = 2,
+            tuned_for: str = "",
         ) -> None: ...
 
     def __post_init__(self) -> None:
@@ -73,7 +73,7 @@ class Convert(Spec):
         random, seed = random_source(self.rounding, self.random, self.random_seed)
         object.__setattr__(self, "random", random)
         object.__setattr__(self, "random_seed", seed)
-        require_int("stages", self.stages, 1, MAX_STAGES)
+        self.require_stages(1, MAX_STAGES)
 
     @property
     def inputs(self) -> tuple[Port, ...]:
@@ -98,7 +98,7 @@ class Convert(Spec):
     def name(self) -> str:
         random = f"_lfsr{self.random_seed}" if self.random == RANDOM_LFSR else ""
         return (
-            f"convert_{self.a}_{self.b}_{self.rounding}{random}_{self.overflow}_stages{self.stages}"
+            f"convert_{self.a}_{self.b}_{self.rounding}{random}_{self.overflow}_{self.stages_name}"
         )
 
     @property

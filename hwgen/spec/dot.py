@@ -83,6 +83,7 @@ class DotProduct(AccumulatingSpec):
             rounding: str = NEAREST_EVEN,
             overflow: str = "",
             stages: int = 0,
+            tuned_for: str = "",
         ) -> None: ...
 
     def __post_init__(self) -> None:
@@ -103,7 +104,7 @@ class DotProduct(AccumulatingSpec):
         self._require_accumulation()
         if self.stages == 0:
             object.__setattr__(self, "stages", self.usual_stages)
-        require_int("stages", self.stages, self._least_stages, self._most_stages)
+        self.require_stages(self._least_stages, self._most_stages)
 
     @property
     def _least_stages(self) -> int:
@@ -254,8 +255,8 @@ class DotProduct(AccumulatingSpec):
             parts.append(f"plus_{self.addend}")
         parts += [f"products{self.max_products}", self.mapping]
         parts += self._accumulation_name
-        if self.stages != self.usual_stages:
-            parts.append(f"stages{self.stages}")
+        if self.stages != self.usual_stages or self.tuned_for:
+            parts.append(self.stages_name)
         return "_".join(parts)
 
     def component(self) -> DotProductUnit:
@@ -289,6 +290,7 @@ class MultiplyAccumulate(DotProduct):
             rounding: str = NEAREST_EVEN,
             overflow: str = "",
             stages: int = 0,
+            tuned_for: str = "",
         ) -> None: ...
 
     def __post_init__(self) -> None:

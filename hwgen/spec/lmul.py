@@ -72,6 +72,7 @@ class LMul(Spec):
             rounding: str = NEAREST_EVEN,
             overflow: str = SATURATE,
             stages: int = 2,
+            tuned_for: str = "",
         ) -> None: ...
 
     def __post_init__(self) -> None:
@@ -85,7 +86,7 @@ class LMul(Spec):
             object.__setattr__(self, "offset", offset_exponent(self.mantissa_bits))
         require_int("offset", self.offset, 0, MAX_OFFSET_EXPONENT)
         require_rounding(self.output, self.rounding, self.overflow)
-        require_int("stages", self.stages, 1, MAX_STAGES)
+        self.require_stages(1, MAX_STAGES)
 
     @property
     def mantissa_bits(self) -> int:
@@ -109,7 +110,7 @@ class LMul(Spec):
     def name(self) -> str:
         return (
             f"lmul_{self.a}_{self.b}_{self.output}_offset{self.offset}_{self.rounding}_"
-            f"{self.overflow}_stages{self.stages}"
+            f"{self.overflow}_{self.stages_name}"
         )
 
     @property

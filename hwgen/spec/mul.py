@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from hwgen.arithmetic.decode import require_decodable
 from hwgen.formats import Scalar, parse
 from hwgen.formats.widths import product_range, signed_width
-from hwgen.spec.base import Port, Spec, code_port, require_int, require_mapping, require_scalar
+from hwgen.spec.base import Port, Spec, code_port, require_mapping, require_scalar
 
 if TYPE_CHECKING:
     from hwgen.units.mul import MultiplyUnit
@@ -42,6 +42,7 @@ class Multiply(Spec):
             b: str | Scalar,
             stages: int = 2,
             mapping: str = "lut",
+            tuned_for: str = "",
         ) -> None: ...
 
     def __post_init__(self) -> None:
@@ -49,7 +50,7 @@ class Multiply(Spec):
             found = require_scalar(name, parse(getattr(self, name)))
             require_decodable(name, found)
             object.__setattr__(self, name, found)
-        require_int("stages", self.stages, 1, MAX_STAGES)
+        self.require_stages(1, MAX_STAGES)
         require_mapping(self.mapping)
 
     @property
@@ -99,7 +100,7 @@ class Multiply(Spec):
 
     @property
     def name(self) -> str:
-        return f"mul_{self.a}_{self.b}_stages{self.stages}_{self.mapping}"
+        return f"mul_{self.a}_{self.b}_{self.stages_name}_{self.mapping}"
 
     @property
     def description(self) -> tuple[str, ...]:

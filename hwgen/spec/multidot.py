@@ -165,6 +165,7 @@ class MultiDot(Spec):
             rounding: str = NEAREST_EVEN,
             overflow: str = "",
             stages: int = 0,
+            tuned_for: str = "",
         ) -> None: ...
 
     def __post_init__(self) -> None:
@@ -183,7 +184,7 @@ class MultiDot(Spec):
         if self.stages == 0:
             object.__setattr__(self, "stages", self.usual_stages)
         least = 1 if self.output is None else 2
-        require_int("stages", self.stages, least, self._most_stages)
+        self.require_stages(least, self._most_stages)
 
     def _require_output(self) -> None:
         if self.output is None:
@@ -332,8 +333,8 @@ class MultiDot(Spec):
         parts += [f"lanes{self.lanes}", f"products{self.max_products}", self.mapping]
         if self.output is not None:
             parts += [f"to_{self.output}", self.rounding, self.overflow]
-        if self.stages != self.usual_stages:
-            parts.append(f"stages{self.stages}")
+        if self.stages != self.usual_stages or self.tuned_for:
+            parts.append(self.stages_name)
         return "_".join(parts)
 
     def component(self) -> MultiDotUnit:

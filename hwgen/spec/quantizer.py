@@ -28,7 +28,6 @@ from hwgen.spec.base import (
     code_port,
     random_bits_port,
     random_source,
-    require_int,
     require_scalar,
 )
 
@@ -96,6 +95,7 @@ class Quantizer(Spec):
             random: str | None = None,
             random_seed: int | None = None,
             stages: int = 4,
+            tuned_for: str = "",
         ) -> None: ...
 
     def __post_init__(self) -> None:
@@ -144,7 +144,7 @@ class Quantizer(Spec):
         else:
             require_power_scale(self.scale_rule, b.element, b.scale)
         why = f" for a block of {b.block_size}"
-        require_int("stages", self.stages, 1, self.most_stages, why)
+        self.require_stages(1, self.most_stages, why)
 
     def _require_tensor_scale(self) -> None:
         if self.b.tensor_scale is None:
@@ -242,7 +242,7 @@ class Quantizer(Spec):
         full += "_unscaled" if self.tensor_scale == ONE else ""
         return (
             f"quantizer_{self.a}_{self.b}_{self.scale_rule}_{self.rounding}{random}{full}_"
-            f"{self.nonfinite}_stages{self.stages}"
+            f"{self.nonfinite}_{self.stages_name}"
         )
 
     @property

@@ -60,6 +60,7 @@ class Requantize(Spec):
             overflow: str = "",
             stages: int = 3,
             mapping: str = "lut",
+            tuned_for: str = "",
         ) -> None: ...
 
     def __post_init__(self) -> None:
@@ -71,7 +72,7 @@ class Requantize(Spec):
         if not self.overflow:
             object.__setattr__(self, "overflow", target.usual_overflow)
         require_rounding(target, self.rounding, self.overflow)
-        require_int("stages", self.stages, 1, self._most_stages)
+        self.require_stages(1, self._most_stages)
         require_mapping(self.mapping)
 
     def _require_scale(self) -> None:
@@ -106,7 +107,7 @@ class Requantize(Spec):
     def name(self) -> str:
         parts = [self.unit, f"{self.bits}", f"{self.lsb_exponent}".replace("-", "n")]
         parts += [] if self.scale is None else [str(self.scale)]
-        parts += [f"to_{self.b}", self.rounding, self.overflow, f"stages{self.stages}"]
+        parts += [f"to_{self.b}", self.rounding, self.overflow, self.stages_name]
         return "_".join(parts + ([] if self.scale is None else [self.mapping]))
 
     @property

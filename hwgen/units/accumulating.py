@@ -13,7 +13,10 @@ from hwgen.arithmetic.decode import decode
 from hwgen.arithmetic.float_add import Scaled, float_sum, normalised
 from hwgen.arithmetic.product import Special
 from hwgen.arithmetic.rounder import FixedPoint, normalise, rounded_integer, to_code
+from hwgen.formats import Minifloat
 from hwgen.spec.accumulating import FLAGS, AccumulatingSpec
+from hwgen.units import delay
+from hwgen.units.delay import Path
 
 Live = Mapping[str, Any]
 Build = Callable[[Module, Live], dict[str, Any]]
@@ -37,6 +40,38 @@ def accumulating_outline(spec: AccumulatingSpec, sum_width: int) -> dict[str, tu
         found["normalise"] = (width.bit_length() + adder_delay(width), width)
         found["round"] = (adder_delay(spec.output.bits) + 2, width + 2)
     return found
+
+
+def accumulating_paths(spec: AccumulatingSpec, sum_width: int) -> dict[str, Path]:
+    """The longest way through each step of ``accumulating_outline``."""
+    found: dict[str, Path] = {}
+    width, accumulator = spec.accumulator_width, spec.accumulator
+    if isinstance(accumulator, Float):
+        found["normalised"] = delay.magnitude(sum_width) + delay.leading_one(sum_width)
+        return {**found, STATE: _float_path(sum_width, accumulator.format)}
+    if isinstance(accumulator, Fixed):
+        found["term"] = delay.any_of(sum_width) + delay.adder(width)
+    # The clear, and the flags that hold a term back, are in front of the chain; limits behind.
+    saturates = isinstance(accumulator, Fixed) and accumulator.overflow != WRAP
+    limits = delay.any_of(width) + Path(luts=1) if saturates else Path()
+    found[STATE] = Path(luts=1) + delay.adder(width) + limits
+    if spec.output is not None:
+        found["normalise"] = delay.magnitude(width) + delay.placing(width, 0, spec.output)
+        found["round"] = delay.rounding(width, spec.output)
+    return found
+
+
+def _float_path(width: int, f: Minifloat) -> Path:
+    """One rounded addition: order, distance, alignment, sum, leading one, rounding."""
+    bits = max(width, f.precision) + 4
+    exponent = delay.adder(f.exponent_bits + 2)
+    order = delay.in_turn([delay.decoder(f), exponent, exponent, exponent, Path(luts=2)])
+    add = (
+        delay.shifter(bits.bit_length())
+        + delay.any_of(bits)
+        + delay.in_turn([delay.adder(bits), delay.adder(bits), Path(luts=2)])
+    )
+    return order + add + delay.placing(bits, f.exponent_bits, f) + delay.rounding(bits, f)
 
 
 class AccumulatingSteps:

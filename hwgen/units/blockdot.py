@@ -31,8 +31,11 @@ from hwgen.arithmetic.together import (
 from hwgen.formats import BlockFormat, Minifloat
 from hwgen.formats.widths import signed_width
 from hwgen.spec.blockdot import ALIGNED, ALONE, SHORTENED, BlockDot
+from hwgen.units import delay, fine_product
 from hwgen.units.accumulating import adder_delay, passed
+from hwgen.units.convert import source_bits
 from hwgen.units.dot import any_special, decode_delay, product_delay, shift_delay
+from hwgen.units.fine_product import factored
 from hwgen.units.unit import Step, Unit
 
 Live = Mapping[str, Any]
@@ -73,10 +76,15 @@ class BlockDotSteps:
         """From the values of the input ports to those of the output ports, by their names."""
         spec = self.spec
         width = signed_width(*spec.block_range)
+        scales = (spec.a.scale, spec.b.scale)
+        bits = width + sum(f.precision for f in scales)
+        shift_bits = max(source_bits(f)[1] for f in scales) + 1
+        normalise = delay.magnitude(bits) + delay.placing(bits, shift_bits, spec.output)
+        rounding = delay.rounding(bits, spec.output)
         return [
             *self.sum_steps(together=spec.alignment != ALONE),
-            Step("normalise", 2 + width.bit_length(), self._normalise),
-            Step("round", adder_delay(spec.output.bits) + 2, self._round),
+            Step("normalise", 2 + width.bit_length(), self._normalise, path=normalise),
+            Step("round", adder_delay(spec.output.bits) + 2, self._round, path=rounding),
         ]
 
     def sum_steps(self, *, together: bool) -> list[Step]:
@@ -84,21 +92,40 @@ class BlockDotSteps:
         point, the ``shifts`` that the scales make of it; and its flags, ``special``."""
         spec = self.spec
         elements = (spec.a.element, spec.b.element)
+        scales = (spec.a.scale, spec.b.scale)
+        operands = max((delay.decoder(f) for f in (*elements, *scales)), key=lambda p: p.luts)
+        products = fine_product.factors_path(*elements, spec.lanes)
+        fine = fine_product.steps(*elements, spec.width_of_sum(1))
+        aligned = delay.Path()
+        if spec.tuned_for:
+            if max(f.precision for f in scales) > 1:
+                products += delay.multiplier(*fine_product.factor_bits(*scales))
+        else:
+            products += delay.multiplier(*fine_product.factor_bits(*elements))
+            aligned = delay.in_turn([s.longest for s in fine if s.name.startswith("shift")])
+            fine = []
         found = [
-            Step("operands", max(map(decode_delay, elements)), self._operands),
-            Step("products", product_delay(*elements), self._products),
-            Step("aligned", shift_delay(*elements), self._align),
+            Step("operands", max(map(decode_delay, elements)), self._operands, path=operands),
+            Step("products", product_delay(*elements), self._products, path=products),
+            *fine,
+            Step("aligned", shift_delay(*elements), self._align, path=aligned),
         ]
+        micro = delay.shifter(2)
         size, group = spec.a.block_size, spec.micro_group
         if group == 1:
-            found.append(Step("micro", 1, self._shift_by_micro))
+            found.append(Step("micro", 1, self._shift_by_micro, path=micro))
         for level in range(1, tree_levels(size) + 1):
-            delay = adder_delay(spec.width_of_sum(min(1 << level, size)))
-            found.append(Step(f"level{level}", delay, self._add))
+            bits = spec.width_of_sum(min(1 << level, size))
+            path = delay.adder(bits)
+            found.append(Step(f"level{level}", adder_delay(bits), self._add, path=path))
             if group == 1 << level:
-                found.append(Step("micro", 1, self._shift_by_micro))
+                found.append(Step("micro", 1, self._shift_by_micro, path=micro))
         width = signed_width(*spec.block_range)
-        found.append(Step("scaled", adder_delay(width) + 2, self._scale))
+        scaling = delay.Path()
+        scale_bits = sum(f.precision for f in scales)
+        if scale_bits > 2:
+            scaling = delay.multiplier(max(width, scale_bits), min(width, scale_bits))
+        found.append(Step("scaled", adder_delay(width) + 2, self._scale, path=scaling))
         if together:
             found.append(Step("together", 6, self._bring_together))
             for level in range(1, tree_levels(spec.blocks) + 1):
@@ -125,7 +152,8 @@ class BlockDotSteps:
         spec = self.spec
         elements, scales = (spec.a.element, spec.b.element), (spec.a.scale, spec.b.scale)
         pairs = zip(live["a"], live["b"], strict=True)
-        products = [multiply(m, *xy, *elements, f"lane_{i}") for i, xy in enumerate(pairs)]
+        multiplied = factored if spec.tuned_for else multiply
+        products = [multiplied(m, *xy, *elements, f"lane_{i}") for i, xy in enumerate(pairs)]
         pairs = zip(live["a_scale"], live["b_scale"], strict=True)
         of_scales = [multiply(m, *xy, *scales, f"scale_{i}") for i, xy in enumerate(pairs)]
         size = spec.a.block_size

@@ -9,8 +9,9 @@ from amaranth.hdl import Module
 
 from hwgen.arithmetic.decode import Operand, decode
 from hwgen.arithmetic.rounder import FixedPoint, Shifted, normalise, to_code
-from hwgen.formats import Integer, Scalar
+from hwgen.formats import Integer, Minifloat, Scalar
 from hwgen.spec.convert import Convert
+from hwgen.units import delay
 from hwgen.units.unit import Step, Unit
 
 
@@ -25,6 +26,13 @@ def magnitude_of(m: Module, operand: Operand, source: Scalar, name: str) -> Fixe
     return Shifted(
         significand, operand.shift, source.lsb_exponent, sign, operand.nan, operand.infinity
     )
+
+
+def source_bits(source: Scalar) -> tuple[int, int]:
+    """Bits of an operand's magnitude, and of its shift."""
+    if isinstance(source, Minifloat) and source.exponent_bits > 1:
+        return source.precision, source.exponent_bits
+    return source.precision, 0
 
 
 class ConvertUnit(Unit):
@@ -52,7 +60,12 @@ class ConvertUnit(Unit):
             )
             return {"result": code}
 
+        width, shift_bits = source_bits(spec.a)
+        path = delay.decoder(spec.a)
+        if isinstance(spec.a, Integer) and spec.a.signed:
+            path += delay.magnitude(spec.a.bits)
+        path += delay.placing(width, shift_bits, spec.b)
         return [
-            Step("place", 4, place),
-            Step("round", 3, rounded),
+            Step("place", 4, place, path=path),
+            Step("round", 3, rounded, path=delay.rounding(width, spec.b)),
         ]

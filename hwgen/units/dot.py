@@ -15,15 +15,19 @@ from hwgen.arithmetic.product import Special, align, multiply
 from hwgen.formats import Integer, Minifloat, Scalar
 from hwgen.formats.widths import signed_width, value_range
 from hwgen.spec.dot import DotProduct
+from hwgen.units import delay, fine_product
 from hwgen.units.accumulating import (
     STATE,
     AccumulatingSteps,
     Build,
     Live,
     accumulating_outline,
+    accumulating_paths,
     adder_delay,
     passed,
 )
+from hwgen.units.delay import Path
+from hwgen.units.fine_product import factored
 from hwgen.units.unit import Step, Unit, cuts_of
 
 
@@ -48,10 +52,31 @@ def outline(spec: DotProduct) -> dict[str, tuple[float, int]]:
     return found | accumulating_outline(spec, spec.sum_width)
 
 
+def paths(spec: DotProduct) -> dict[str, Path]:
+    """The longest way through each step of ``outline``; where ``spec`` is tuned for a target,
+    its products are made between ``products``, the factors, and ``aligned``."""
+    a, b, lanes = spec.a, spec.b, spec.lanes
+    operands = max((delay.decoder(f) for f in (a, b)), key=lambda path: path.luts)
+    products = fine_product.factors_path(a, b, lanes)
+    found = {"operands": operands, "products": products, "aligned": Path()}
+    if not spec.tuned_for:
+        shift = delay.shifter(_shift_bits(a, b))
+        found |= {
+            "products": products + delay.multiplier(*fine_product.factor_bits(a, b)),
+            "aligned": shift,
+        }
+    if spec.addend is not None:
+        found["addend"] = delay.shifter(_shift_bits(spec.addend, Integer(1, False)))
+        found["plus"] = delay.adder(spec.sum_width)
+    for level in range(1, tree_levels(lanes) + 1):
+        found[f"level{level}"] = delay.adder(spec.width_of_sum(min(1 << level, lanes)))
+    return found | accumulating_paths(spec, spec.sum_width)
+
+
 def cuts(spec: DotProduct) -> frozenset[str]:
     """The steps that have a register in front, beside the one behind the accumulator."""
     names = list(outline(spec))
-    delays = [delay for delay, _ in outline(spec).values()]
+    delays = [levels for levels, _ in outline(spec).values()]
     return frozenset(names[i] for i in cuts_of(delays, spec.latency, names.index(STATE)))
 
 
@@ -102,10 +127,15 @@ class DotProductSteps:
         }
         for level in range(1, tree_levels(self.spec.lanes) + 1):
             builds[f"level{level}"] = partial(self._add, level)
-        return [
-            Step(name, delay, builds[name], self._accumulating.registers() if name == STATE else {})
-            for name, (delay, _) in outline(self.spec).items()
+        longest = paths(self.spec)
+        registers = self._accumulating.registers
+        found = [
+            Step(name, levels, builds[name], registers() if name == STATE else {}, longest[name])
+            for name, (levels, _) in outline(self.spec).items()
         ]
+        if self.spec.tuned_for:
+            found[2:2] = fine_product.steps(self.spec.a, self.spec.b, self.spec.product_width)
+        return found
 
     def _operands(self, m: Module, live: Live) -> dict[str, Any]:
         spec = self.spec
@@ -126,8 +156,9 @@ class DotProductSteps:
 
     def _products(self, m: Module, live: Live) -> dict[str, Any]:
         spec = self.spec
+        multiplied = factored if spec.tuned_for else multiply
         products = [
-            multiply(m, x, y, spec.a, spec.b, f"lane_{lane}")
+            multiplied(m, x, y, spec.a, spec.b, f"lane_{lane}")
             for lane, (x, y) in enumerate(zip(live["a"], live["b"], strict=True))
         ]
         found: dict[str, Any] = passed(live, "clear", "random_bits")

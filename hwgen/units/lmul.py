@@ -14,6 +14,7 @@ from hwgen.arithmetic.decode import special_flags
 from hwgen.arithmetic.rounder import Normal, Shifted, normalise, place_normal, placing_bias, to_code
 from hwgen.formats import Minifloat
 from hwgen.spec.lmul import LMul
+from hwgen.units import delay
 from hwgen.units.unit import Step, Unit
 
 
@@ -93,7 +94,23 @@ class LMulUnit(Unit):
             code = to_code(m, live["number"], target, *modes, "result", random_bits)
             return {"result": code}
 
-        return [Step("add", 4, added), Step("place", 4, placed), Step("round", 3, rounded)]
+        bits = max(spec.a.exponent_bits, spec.b.exponent_bits)
+        fraction_bits = max(spec.mantissa_bits, spec.offset)
+        add = delay.decoder(spec.a) + delay.adder(bits + fraction_bits + 2)
+        if spec.offset != fraction_bits:
+            add += delay.adder(bits + spec.offset + 2)
+        if has_field:
+            add += delay.adder(bits + 2)
+        place = delay.placing(fraction_bits + 1, bits + 2, target)
+        if isinstance(target, Minifloat) and has_field:
+            # The leading one is in its place.
+            limits = [delay.adder(bits + 2)] * 3
+            place = delay.in_turn(limits) + delay.shifter((fraction_bits + 2).bit_length())
+        return [
+            Step("add", 4, added, path=add),
+            Step("place", 4, placed, path=place),
+            Step("round", 3, rounded, path=delay.rounding(fraction_bits, target)),
+        ]
 
     def _sum(self, m: Module, x: _Fields, y: _Fields) -> tuple[Signal, int]:
         """Both logarithms and the offset, added, and the number of fraction bits; the exponent

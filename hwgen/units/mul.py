@@ -11,6 +11,8 @@ from amaranth.hdl import Module
 from hwgen.arithmetic.decode import decode
 from hwgen.arithmetic.product import align, multiply
 from hwgen.spec.mul import Multiply
+from hwgen.units import delay, fine_product
+from hwgen.units.fine_product import factored
 from hwgen.units.unit import Step, Unit
 
 
@@ -26,7 +28,8 @@ class MultiplyUnit(Unit):
             return {name: decode(m, live[name], getattr(spec, name), name) for name in ("a", "b")}
 
         def products(m: Module, live: Mapping[str, Any]) -> dict[str, Any]:
-            return {"found": multiply(m, live["a"], live["b"], spec.a, spec.b, "multiplied")}
+            multiplied = factored if spec.tuned_for else multiply
+            return {"found": multiplied(m, live["a"], live["b"], spec.a, spec.b, "multiplied")}
 
         def place(m: Module, live: Mapping[str, Any]) -> dict[str, Any]:
             special = live["found"].special
@@ -34,8 +37,17 @@ class MultiplyUnit(Unit):
             return {"product": align(m, live["found"], spec.product_width, "placed"), **flags}
 
         bits = min(f.precision for f in (spec.a, spec.b))
+        decode_path = max((delay.decoder(f) for f in (spec.a, spec.b)), key=lambda path: path.luts)
+        multiplied = fine_product.factors_path(spec.a, spec.b, 1)
+        fine = fine_product.steps(spec.a, spec.b, spec.product_width, "found")
+        placed = delay.Path()
+        if not spec.tuned_for:
+            multiplied += delay.multiplier(*fine_product.factor_bits(spec.a, spec.b))
+            placed = sum((step.longest for step in fine if step.name.startswith("shift")), placed)
+            fine = []
         return [
-            Step("decode", 1, decoded),
-            Step("multiply", 1 + bits.bit_length() * 2, products),
-            Step("place", 3, place),
+            Step("decode", 1, decoded, path=decode_path),
+            Step("multiply", 1 + bits.bit_length() * 2, products, path=multiplied),
+            *fine,
+            Step("place", 3, place, path=placed),
         ]

@@ -10,7 +10,9 @@ from amaranth.hdl import Const, Module, Mux, Signal, Value, signed
 from hwgen.arithmetic.decode import decode
 from hwgen.arithmetic.rounder import FixedPoint, Shifted, normalise, to_code
 from hwgen.spec.requantize import Requantize
+from hwgen.units import delay
 from hwgen.units.accumulating import adder_delay, passed
+from hwgen.units.convert import source_bits
 from hwgen.units.dot import decode_delay
 from hwgen.units.unit import Step, Unit
 
@@ -24,16 +26,28 @@ class RequantizeUnit(Unit):
 
     def steps(self) -> Sequence[Step]:
         spec = self.spec
+        width, bits, shift_bits = spec.bits, 0, 0
+        if spec.scale is not None:
+            bits, shift_bits = source_bits(spec.scale)
+            width += bits
+        normalise = delay.magnitude(width) + delay.placing(width, shift_bits, spec.b)
+        rounding = delay.rounding(width, spec.b)
         ends = [
-            Step("normalise", 2 + spec.bits.bit_length(), self._normalise),
-            Step("round", adder_delay(spec.b.bits) + 2, self._round),
+            Step("normalise", 2 + spec.bits.bit_length(), self._normalise, path=normalise),
+            Step("round", adder_delay(spec.b.bits) + 2, self._round, path=rounding),
         ]
         if spec.scale is None:
             return ends
+        product = delay.multiplier(max(bits, spec.bits), min(bits, spec.bits))
         rows = min(spec.scale.precision, spec.bits)
         return [
-            Step("operands", decode_delay(spec.scale), self._operands),
-            Step("product", 1 + 1.5 * (rows - 1).bit_length(), self._multiply),
+            Step(
+                "operands",
+                decode_delay(spec.scale),
+                self._operands,
+                path=delay.decoder(spec.scale),
+            ),
+            Step("product", 1 + 1.5 * (rows - 1).bit_length(), self._multiply, path=product),
             *ends,
         ]
 

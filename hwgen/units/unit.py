@@ -15,6 +15,7 @@ from amaranth.lib.wiring import In, Out
 
 from hwgen.arithmetic.lfsr import random_words
 from hwgen.spec.base import Port, Spec
+from hwgen.units.delay import Path, model
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,9 @@ class Step:
     """Combinational logic between two places where a register may stand.
 
     ``build`` makes the values after it from those before, by name; values are signals, or
-    dataclasses and lists of them. ``delay``: about how many levels of LUTs it takes.
+    dataclasses and lists of them. ``delay``: about how many levels of LUTs it takes, by which
+    registers are placed that are tuned for no target. ``path``: its longest way, which the
+    delay model of a target prices; a unit of which a step states none cannot be tuned.
     ``state``: registers that the step reads and, with valid inputs, sets to the values that
     ``build`` makes for them; they are what comes after it.
     """
@@ -31,6 +34,13 @@ class Step:
     delay: float
     build: Callable[[Module, Mapping[str, Any]], dict[str, Any]]
     state: Mapping[str, Signal] = field(default_factory=dict)
+    path: Path | None = None
+
+    @property
+    def longest(self) -> Path:
+        """``path``, of a step that states it."""
+        assert self.path is not None, f"the step {self.name} states no path"
+        return self.path
 
 
 class Unit(wiring.Component):
@@ -70,8 +80,7 @@ class Unit(wiring.Component):
         if made_inside is not None:
             advance = self.enable & self.valid_in
             live["random_bits"] = random_words(m, made_inside.seed, made_inside.count, advance)
-        states = [index for index, step in enumerate(steps) if step.state]
-        cuts = cuts_of([step.delay for step in steps], self.latency, *states)
+        cuts = cuts_of(delays(self.spec, steps), self.latency, state_of(steps))
         live, valid = pipeline(
             m, steps, cuts, live, self.valid_in, self.enable, partial(self._next_valid, m)
         )
@@ -92,6 +101,82 @@ class Unit(wiring.Component):
         with m.If(self.enable):
             m.d.sync += register.eq(valid)
         return register
+
+
+@dataclass(frozen=True)
+class Way:
+    """What lies between two registers: the steps on it, and the name of the registers at its end
+    (the step behind them, ``STATE`` or ``OUTPUTS``).
+    ``start``: a register is in front, not an input port."""
+
+    end: str
+    steps: tuple[Step, ...]
+    start: bool = True
+
+    @property
+    def path(self) -> Path:
+        """Its longest way, if the longest ways of its steps meet."""
+        return sum((step.longest for step in self.steps), Path())
+
+
+#: The names of the registers of a state, and of the outputs.
+STATE, OUTPUTS = "state", "outputs"
+
+
+def ways(spec: Spec) -> list[Way]:
+    """The ways between the registers of the unit of ``spec``, in their order."""
+    steps = component_steps(spec)
+    state = state_of(steps)
+    cuts = cuts_of(delays(spec, steps), spec.latency, state)
+    found: list[Way] = []
+    run: list[Step] = []
+    start = False
+    for index, step in enumerate(steps):
+        if index in cuts:
+            found.append(Way(step.name, tuple(run), start))
+            run, start = [], True
+        run.append(step)
+        if index == state:
+            found.append(Way(STATE, tuple(run), start))
+            run, start = [], True
+    if run:
+        found.append(Way(OUTPUTS, tuple(run), start))
+    # In front of the first step there is no logic between the ports and a register.
+    return [way for way in found if way.steps]
+
+
+def component_steps(spec: Spec) -> list[Step]:
+    """The steps of the unit of ``spec``."""
+    unit = spec.component()
+    assert isinstance(unit, Unit)
+    # It is only asked for its steps: nobody elaborates it.
+    unit._MustUse__silence = True
+    return list(unit.steps())
+
+
+def most_stages(spec: Spec) -> int:
+    """Registers in front of every step, and those of the outputs."""
+    return len(component_steps(spec)) + 1
+
+
+def input_bits(spec: Spec) -> int:
+    """Bits of all data that come in with an input: the measure of a unit's size that a delay
+    model knows."""
+    return sum(port.width for port in spec.inputs)
+
+
+def delays(spec: Spec, steps: Sequence[Step]) -> list[float]:
+    """What each step takes: in levels of LUTs, or in ns of the target that ``spec`` is tuned
+    for."""
+    if not spec.tuned_for:
+        return [step.delay for step in steps]
+    times, bits = model(spec.tuned_for), input_bits(spec)
+    return [times.price_ns(step.longest, bits) for step in steps]
+
+
+def state_of(steps: Sequence[Step]) -> int | None:
+    """Which step has a state, if any."""
+    return next((index for index, step in enumerate(steps) if step.state), None)
 
 
 def _shape(port: Port) -> Any:

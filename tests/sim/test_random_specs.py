@@ -19,7 +19,11 @@ TOGETHER = 15
 
 
 #: Fields that a unit shares with another, and that say but one thing in it.
-ONE_VALUE = {("mac", "lanes"), ("accumulator_to_float", "scale")}
+ONE_VALUE = {
+    *{("mac", "lanes"), ("accumulator_to_float", "scale")},
+    # Their steps state no ways that a delay model could price.
+    *{("multidot", "tuned_for"), ("quantizer", "tuned_for"), ("array", "tuned_for")},
+}
 
 
 @pytest.mark.parametrize("first", range(0, COUNT, TOGETHER))
@@ -57,7 +61,7 @@ def test_a_fault_in_one_of_many_is_found(monkeypatch):
 
 
 def test_same_seed_same_specs():
-    first, again, other = (list(islice(legal_specs(seed), 500)) for seed in (4, 4, 5))
+    first, again, other = (list(islice(legal_specs(seed), 800)) for seed in (4, 4, 5))
     assert first == again and first != other
     assert {spec.unit for spec in first} == set(UNITS)
     # Every field is drawn, for some spec.

@@ -1,0 +1,318 @@
+"""The delay model of a target, fitted to placed units: ``hwgen/units/delays.toml``.
+
+``python -m cost_models.delays`` places every unit of ``sampled`` that ``delays.jsonl`` lacks, a
+line each as it ends, and then fits. ``--fit`` fits what is there; ``--check`` places units
+for clocks that are asked of them. A sample is a placed unit:
+between which registers how much time passed. Ways that nearly set the clock count in the fit;
+others nobody made short.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import nnls
+
+import yosys_scripts
+from cost_models import store
+from hwgen import emit
+from hwgen.files import write_text
+from hwgen.formats import parse
+from hwgen.pipelining import modelled, pipelined
+from hwgen.spec import (
+    AccumulatorToFloat,
+    BlockDot,
+    Convert,
+    DotProduct,
+    LMul,
+    Multiply,
+    Requantize,
+    Spec,
+    from_dict,
+)
+from hwgen.spec.base import require_scalar
+from hwgen.units import delay
+from hwgen.units.delay import DelayModel
+from hwgen.units.unit import STATE, component_steps, input_bits, ways
+
+SAMPLES = "delays.jsonl"
+#: Ways that take at least this part of the slowest way of their unit are fitted.
+NEARLY = 0.75
+#: Part of the held-out units that the stated error holds, and the margin.
+COVERAGE, MARGIN_SHARE = 0.9, 0.8
+#: Rounds after which the ways that set the clocks of the shipped measurements stay the same.
+ROUNDS = 5
+
+FP16 = require_scalar("b", parse("fp16"))
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A placed unit: its slowest arrival, in ns, and for each way between registers the steps
+    on it and the slowest arrival at its end. (Which steps are together depended on the model of
+    that day.)"""
+
+    spec: Spec
+    target: str
+    seed: int
+    period_ns: float
+    ways: list[tuple[list[str], float]]
+    tools: dict[str, str]
+
+
+def sampled() -> Iterator[tuple[Spec, int]]:
+    """Units to place for the fit, each with a seed: the most telling first."""
+    dots = [
+        *[("int8", "int8", 8, 6), ("e4m3", "e4m3", 4, 7), ("int4", "int4", 8, 5)],
+        *[("e2m1", "e2m1", 8, 6), ("e4m3", "e4m3", 4, 12), ("int8", "int8", 4, 4)],
+        *[("int4", "int4", 16, 7), ("e5m2", "e5m2", 4, 10), ("e3m2", "int6", 8, 7)],
+        *[("e2m3", "e3m4", 4, 5), ("int6", "int6", 4, 8), ("e4m3", "int8", 4, 12)],
+        *[("int2", "int8", 8, 5), ("e2m1", "int4", 4, 3), ("e2m1", "e2m1", 32, 9)],
+        *[("int4", "int4", 32, 8)],
+    ]
+    for seed, (a, b, lanes, stages) in enumerate(dots, 1):
+        yield DotProduct(a=a, b=b, lanes=lanes, stages=stages, tuned_for="ecp5"), seed
+    e4m3: dict[str, Any] = {"a": "e4m3", "b": "e4m3", "lanes": 4, "tuned_for": "ecp5"}
+    others: list[Spec] = [
+        BlockDot(a="e2m1_b8_e8m0", b="e2m1_b8_e8m0", output="bf16", stages=9, tuned_for="ecp5"),
+        Convert(a="fp16", b="e4m3fn", stages=3, tuned_for="ecp5"),
+        Convert(a="fp32", b="bf16", stages=3, tuned_for="ecp5"),
+        Multiply(a="e4m3", b="e4m3", stages=5, tuned_for="ecp5"),
+        Multiply(a="fp16", b="fp16", stages=8, tuned_for="ecp5"),
+        Multiply(a="int12", b="int12", stages=4, tuned_for="ecp5"),
+        LMul(a="e4m3", b="e4m3", stages=4, tuned_for="ecp5"),
+        Requantize(bits=24, scale="fp16", b="int8", stages=5, tuned_for="ecp5"),
+        AccumulatorToFloat(bits=30, b=FP16, stages=3, tuned_for="ecp5"),
+        DotProduct(**e4m3, accumulator="fp16", stages=10),
+    ]
+    for seed, spec in zip((*range(1, 8), *range(10, 13)), others, strict=True):
+        yield spec, seed
+
+
+def measure(spec: Spec, target: str, seed: int) -> Sample:
+    """Place a unit and sort its registers by the way that they end.
+
+    InputError, ToolError as ``yosys_scripts.timing``.
+    """
+    found = yosys_scripts.timing(emit.rtlil(spec), spec.name, target=target, seed=seed)
+    return Sample(
+        spec=spec,
+        target=target,
+        seed=seed,
+        period_ns=round(1000 / found.fmax_mhz, 3),
+        ways=by_way(spec, found.arrivals_ns),
+        tools=found.tools,
+    )
+
+
+def by_way(spec: Spec, arrivals_ns: dict[str, float]) -> list[tuple[list[str], float]]:
+    """The names of the steps of each way from register to register, and the slowest arrival at
+    its end, which the names of registers tell."""
+    all_ways = ways(spec)
+    ends = [way.end for way in all_ways]
+    last = ends[-1]
+    found: dict[str, float] = {}
+    for register, ns in arrivals_ns.items():
+        if register.startswith("valid_"):  # Of no step's logic.
+            continue
+        of = [end for end in ends if register.startswith(f"{end}_")]
+        end = max(of, key=len, default=last)
+        if STATE in ends and register.startswith(("running", "accumulate_beside")):
+            end = STATE
+        found[end] = round(max(found.get(end, 0.0), ns), 3)
+    return [
+        ([step.name for step in way.steps], found[way.end])
+        for way in all_ways
+        if way.start and way.end in found
+    ]
+
+
+def _file() -> Path:
+    return Path(str(resources.files("cost_models").joinpath(SAMPLES)))
+
+
+def shipped() -> list[Sample]:
+    """The samples that come with the package."""
+    if not _file().exists():
+        return []
+    lines = _file().read_text("utf-8").splitlines()
+    fields = [json.loads(line) for line in lines]
+    return [Sample(**{**f, "spec": from_dict(f["spec"])}) for f in fields]
+
+
+def fit(samples: Sequence[Sample], target: str) -> DelayModel:
+    """The model of a target; its errors are those on units that were left out of the fit."""
+    units = [_Unit.of(s) for s in samples if s.target == target] + list(_measured(target))
+    errors = []
+    for index, unit in enumerate(units):
+        weights = _weights([*units[:index], *units[index + 1 :]])
+        errors.append(unit.period_ns / unit.predicted(weights) - 1)
+    fitted = [round(float(w), 4) for w in _weights(units)]
+    register, lut, chain, bit, lut_size, chain_size = fitted
+    tools = samples[0].tools
+    return DelayModel(
+        register_ns=register,
+        lut_ns=lut,
+        chain_ns=chain,
+        chain_bit_ns=bit,
+        lut_size_ns=lut_size,
+        chain_size_ns=chain_size,
+        error=round(float(np.quantile(np.abs(errors), COVERAGE)), 3),
+        margin=round(max(float(np.quantile(errors, MARGIN_SHARE)), 0.0), 3),
+        margin_share=MARGIN_SHARE,
+        samples=len(units),
+        tools=", ".join(f"{tool} {version}" for tool, version in tools.items()),
+    )
+
+
+@dataclass(frozen=True)
+class _Unit:
+    """A placed unit as the fit sees it: a row of features for each way, its time where it was
+    measured, and the period of the whole."""
+
+    rows: Array
+    ways_ns: Array | None
+    period_ns: float
+
+    @staticmethod
+    def of(sample: Sample) -> _Unit:
+        steps = {step.name: step.longest for step in component_steps(sample.spec)}
+        paths = [delay.in_turn([steps[name] for name in names]) for names, _ in sample.ways]
+        ways_ns = np.array([ns for _, ns in sample.ways])
+        return _Unit(_rows(sample.spec, paths), ways_ns, sample.period_ns)
+
+    def predicted(self, weights: Array) -> float:
+        return float(np.max(self.rows @ weights))
+
+    def to_fit(self, weights: Array | None) -> tuple[Array, Array]:
+        """Rows and times that count: measured ways that nearly set the clock, or the way that
+        does by the ``weights`` of before."""
+        if self.ways_ns is not None:
+            near = self.ways_ns >= NEARLY * self.ways_ns.max()
+            return self.rows[near], self.ways_ns[near]
+        if weights is None:
+            return self.rows[:0], np.array([])
+        slowest = [int(np.argmax(self.rows @ weights))]
+        return self.rows[slowest], np.array([self.period_ns])
+
+
+def _rows(spec: Spec, paths: Sequence[delay.Path]) -> Array:
+    bits = input_bits(spec)
+    return np.array([[1.0, *delay.features(path, bits)] for path in paths])
+
+
+def _measured(target: str) -> Iterator[_Unit]:
+    """The units that ship as measurements and were placed: only their Fmax is known."""
+    for m in store.shipped():
+        fmax_mhz = m.result.get("fmax_mhz")
+        if m.target != target or not fmax_mhz or m.spec["mapping"] != "lut":
+            continue
+        spec = from_dict(m.spec)
+        paths = [way.path for way in ways(spec) if way.start]
+        yield _Unit(_rows(spec, paths), None, 1000 / fmax_mhz)
+
+
+def _weights(units: Sequence[_Unit]) -> Array:
+    """Non-negative, by relative errors; a few rounds, for units of which only Fmax is known."""
+    weights: Array | None = None
+    for _ in range(ROUNDS):
+        rows, times = zip(*(unit.to_fit(weights) for unit in units), strict=True)
+        matrix, found = np.concatenate(rows), np.concatenate(times)
+        weights, _ = nnls(matrix / found[:, None], np.ones(len(found)))
+    assert weights is not None
+    return weights
+
+
+def report(samples: Sequence[Sample]) -> str:
+    """The text of ``hwgen/units/delays.toml``."""
+    lines = [
+        "# What logic takes on each target, in ns: see hwgen/units/delay.py.",
+        "# Made by: python -m cost_models.delays --fit",
+    ]
+    for target in dict.fromkeys(s.target for s in samples):
+        lines += ["", f"[{target}]"]
+        for name, value in asdict(fit(samples, target)).items():
+            lines.append(f"{name} = {json.dumps(value)}")
+    return "\n".join(lines) + "\n"
+
+
+def extend(limit: int | None = None) -> None:
+    """Place what the samples lack, and write each as it ends."""
+    known = {(s.spec, s.seed) for s in shipped()}
+    todo = [point for point in sampled() if point not in known]
+    for spec, seed in todo[:limit]:
+        sample = measure(spec, "ecp5", seed)
+        line = json.dumps({**asdict(sample), "spec": spec.to_dict()}, sort_keys=True)
+        with _file().open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+        print(f"{spec.name}: {1000 / sample.period_ns:.1f} MHz", file=sys.stderr, flush=True)
+
+
+def checked() -> Iterator[tuple[Spec, float]]:
+    """Units and the clocks that are asked of them; none of them is a sample."""
+    for a, b, lanes, fmax_mhz in [
+        *[("int8", "int8", 16, 100), ("int8", "int8", 6, 150), ("int8", "int8", 12, 175)],
+        *[("int4", "int4", 12, 150), ("int4", "int4", 24, 190), ("e2m1", "e2m1", 16, 150)],
+        *[("e2m1", "e2m1", 20, 190), ("e2m1", "int4", 16, 170), ("e4m3", "e4m3", 6, 125)],
+        *[("e4m3", "e4m3", 8, 160), ("e3m2", "e3m2", 10, 140), ("int6", "e2m3", 8, 160)],
+    ]:
+        yield DotProduct(a=a, b=b, lanes=lanes), fmax_mhz
+    yield Multiply(a="e4m3", b="int8"), 170
+    yield Multiply(a="int9", b="int10"), 140
+    yield Convert(a="bf16", b="e5m2"), 50
+
+
+def check(seeds: Sequence[int] = (11, 12, 13)) -> Iterator[str]:
+    """Rows of Markdown, a unit each: what was asked, chosen, modelled, and placed (the median of
+    the seeds)."""
+    yield "| unit | asked MHz | stages | modelled MHz | placed MHz, median | LUT | registers |"
+    yield "|---|---|---|---|---|---|---|"
+    reached, ratios = 0, []
+    for spec, fmax_mhz in checked():
+        found = pipelined(spec, fmax_mhz=fmax_mhz, target="ecp5")
+        runs = [
+            yosys_scripts.timing(emit.rtlil(found), found.name, target="ecp5", seed=seed)
+            for seed in seeds
+        ]
+        placed = float(np.median([run.fmax_mhz for run in runs]))
+        clock = modelled(found).fmax_mhz
+        reached += placed >= fmax_mhz
+        ratios.append(abs(clock / placed - 1))
+        lanes = f", {spec.lanes} lanes" if isinstance(spec, DotProduct) else ""
+        fields = (spec.to_dict()["a"], spec.to_dict()["b"])
+        yield (
+            f"| {spec.unit} {' × '.join(fields)}{lanes} | {fmax_mhz:g} | {found.latency} | "
+            f"{clock:.0f} | {placed:.0f} | {runs[0].lut} | {runs[0].ff} |"
+        )
+    yield ""
+    yield (
+        f"{reached} of {len(ratios)} reach what was asked; the model's Fmax is off by "
+        f"{np.median(ratios):.0%} (median), {max(ratios):.0%} (most)."
+    )
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Places what is lacking, unless told ``--fit``; then fits and writes the model. With
+    ``--check``: places units for clocks that are asked, and prints what they reach."""
+    if "--check" in arguments:
+        for line in check():
+            print(line, flush=True)
+        return
+    if "--fit" not in arguments:
+        extend()
+    file = resources.files("hwgen.units").joinpath(delay.FILE)
+    write_text(Path(str(file)), report(shipped()))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

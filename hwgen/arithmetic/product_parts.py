@@ -1,0 +1,104 @@
+"""A product in parts, so that registers can stand inside it: factors, pairs of rows, their sums.
+
+The logic is that of ``product.multiply`` after the flow's mapping to rows and adders; the
+steps are apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
+
+from hwgen.arithmetic.decode import Operand
+from hwgen.arithmetic.product import Special, signed_factors, special_of, sum_of_shifts
+from hwgen.formats import Scalar
+
+#: Bits of both factors up to which a product is a few LUTs, and has no parts.
+SMALL = 5
+
+
+@dataclass(frozen=True)
+class Factors:
+    """Two numbers to multiply, with their signs; shift and special as of a ``Product``."""
+
+    wide: Value
+    narrow: Value
+    shift: Value | None = None
+    special: Special | None = None
+
+
+@dataclass(frozen=True)
+class Part:
+    """``value`` · 2^``place``: one of the terms of a product."""
+
+    value: Value
+    place: int
+
+
+def factors(
+    m: Module, x: Operand, y: Operand, a_format: Scalar, b_format: Scalar, name: str
+) -> Factors:
+    """What to multiply, of decoded codes."""
+    one, other = signed_factors(x, y)
+    wide, narrow = (one, other) if len(one) >= len(other) else (other, one)
+    found = []
+    for value, which in ((wide, "wide"), (narrow, "narrow")):
+        factor = Signal(value.shape(), name=f"{name}_{which}")
+        m.d.comb += factor.eq(value)
+        found.append(factor)
+    special = special_of(m, (x, a_format), (y, b_format), name)
+    return Factors(found[0], found[1], sum_of_shifts(x, y), special)
+
+
+def parts(m: Module, f: Factors, name: str) -> list[Part]:
+    """The rows of the product, in pairs; a row alone is the lowest one."""
+    if len(f.wide) + len(f.narrow) <= SMALL:
+        return [_part(m, f.wide * f.narrow, 0, f"{name}_part_0")]
+    bits = len(f.narrow)
+    negative = f.narrow.shape().signed
+    first = bits % 2
+    found = []
+    if first:
+        row = Mux(f.narrow[0], f.wide, 0)
+        if negative and bits == 1:
+            row = -row
+        found.append(_part(m, row, 0, f"{name}_part_0"))
+    for place in range(first, bits, 2):
+        low, high = (Mux(f.narrow[place + i], f.wide, 0) for i in (0, 1))
+        # The top row of a negative number counts negatively.
+        last = negative and place + 2 == bits
+        total = (low >> 1) - high if last else (low >> 1) + high
+        value = _joined(low[:1], total)
+        found.append(_part(m, value, place, f"{name}_part_{place}"))
+    return found
+
+
+def added_parts(m: Module, terms: Sequence[Part], name: str) -> list[Part]:
+    """The parts in pairs, each added."""
+    found = []
+    for i in range(0, len(terms) - 1, 2):
+        low, high = terms[i], terms[i + 1]
+        distance = high.place - low.place
+        value = _joined(low.value[:distance], (low.value >> distance) + high.value)
+        found.append(_part(m, value, low.place, f"{name}_sum_{i // 2}"))
+    return [*found, *terms[len(found) * 2 :]]
+
+
+def levels(bits: int) -> int:
+    """How many times the parts of a narrow factor of so many bits are added in pairs."""
+    return ((bits + 1) // 2 - 1).bit_length()
+
+
+def _joined(low: Value, high: Value) -> Value:
+    """Bits below a sum, which has their sign."""
+    joined = Cat(low, high)
+    return joined.as_signed() if high.shape().signed else joined
+
+
+def _part(m: Module, value: Value, place: int, name: str) -> Part:
+    shape = signed(len(value)) if value.shape().signed else unsigned(len(value))
+    term = Signal(shape, name=name)
+    m.d.comb += term.eq(value)
+    return Part(term, place)

@@ -1,0 +1,104 @@
+"""As few register stages as a clock needs, by the delay model of a target."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from hwgen.errors import InputError
+from hwgen.spec import Spec, from_dict
+from hwgen.units.delay import DelayModel, model
+from hwgen.units.unit import component_steps, cuts_of, delays, input_bits, state_of, ways
+
+AnySpec = TypeVar("AnySpec", bound=Spec)
+
+
+@dataclass(frozen=True)
+class Clock:
+    """What the delay model says of a unit: its Fmax, the interval that held 90% of placed units
+    that the model had not seen, and the steps between two registers that bound it."""
+
+    fmax_mhz: float
+    low_mhz: float
+    high_mhz: float
+    bounded_by: tuple[str, ...]
+
+
+def modelled(spec: Spec) -> Clock:
+    """The clock of a unit that is tuned for a target, from its slowest way between registers
+    (or from a port to the first of them). InputError for one that is not."""
+    if not spec.tuned_for:
+        raise InputError(f"{spec.name} is not tuned for a target: see hwgen.pipelined")
+    times, bits = model(spec.tuned_for), input_bits(spec)
+    slowest = max(ways(spec), key=lambda way: times.price_ns(way.path, bits))
+    period = times.register_ns + times.price_ns(slowest.path, bits)
+    return Clock(
+        fmax_mhz=1000 / period,
+        low_mhz=1000 / (period * (1 + times.error)),
+        high_mhz=1000 / (period * max(1 - times.error, 0.01)),
+        bounded_by=tuple(step.name for step in slowest.steps),
+    )
+
+
+def pipelined(spec: AnySpec, *, fmax_mhz: float, target: str) -> AnySpec:
+    """``spec`` tuned for ``target``, with the fewest stages whose modelled period, and the margin
+    of the model, fit the clock; the stages that it has do not count.
+
+    Raises:
+        InputError: a frequency that is not above zero, a target without a delay model (one that
+            this flow cannot place), a mapping to DSP blocks, or a clock that no number of
+            stages reaches: the best one is named, and the steps that bound it.
+    """
+    if isinstance(fmax_mhz, bool) or not isinstance(fmax_mhz, int | float):
+        raise InputError(f"fmax_mhz={fmax_mhz!r}: give a number of MHz above zero, such as 200")
+    if not (math.isfinite(fmax_mhz) and fmax_mhz > 0):
+        raise InputError(f"fmax_mhz={fmax_mhz!r}: give a number of MHz above zero, such as 200")
+    times = model(target)
+    least = _with_stages(spec, 0, target)
+    steps = component_steps(least)
+    prices, state = delays(least, steps), state_of(steps)
+    allowed = 1000 / fmax_mhz / (1 + times.margin) - times.register_ns
+    # A register in front of the state's step, or behind it, has no choice of place.
+    first = 2 if state is not None and state < len(steps) - 1 else 1
+    for stages in range(first, len(steps) + 2):
+        if _longest(prices, stages, state) <= allowed:
+            return _with_stages(spec, stages, target)
+    best = modelled(_with_stages(spec, len(steps) + 1, target))
+    raise InputError(
+        f"fmax_mhz={fmax_mhz:g}: no number of stages of this {spec.unit} reaches it on {target}; "
+        f"the most is {_promised(best, times):.0f} MHz, which the step "
+        f"{' and '.join(repr(name) for name in best.bounded_by)} bounds; {_modelled(times)}"
+    )
+
+
+def _promised(clock: Clock, times: DelayModel) -> float:
+    """What a period with the margin in it allows, rounded down."""
+    return math.floor(clock.fmax_mhz / (1 + times.margin))
+
+
+def _modelled(times: DelayModel) -> str:
+    return (
+        f"the delay model adds {times.margin:.0%} to its periods, so that "
+        f"{times.margin_share:.0%} of placed units were no slower"
+    )
+
+
+def _longest(prices: list[float], stages: int, state: int | None) -> float:
+    """The slowest way of the best places for so many stages."""
+    cuts = cuts_of(prices, stages, state)
+    longest = way = 0.0
+    for index, price in enumerate(prices):
+        after_state = state is not None and index == state + 1
+        way = price if index in cuts or after_state else way + price
+        longest = max(longest, way)
+    return longest
+
+
+def _with_stages(spec: AnySpec, stages: int, target: str) -> AnySpec:
+    """``spec`` tuned for ``target``, with so many stages; 0 for any number that it can have."""
+    fields: dict[str, Any] = {**spec.to_dict(), "tuned_for": target}
+    fields["stages"] = stages or 2
+    found = from_dict(fields)
+    assert isinstance(found, type(spec))
+    return found

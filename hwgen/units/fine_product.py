@@ -1,0 +1,135 @@
+"""The steps of a product of which each is short: for units that are tuned for a target.
+
+Beside them ``multiply`` and ``align`` of ``hwgen.arithmetic.product`` are two steps, as long as
+the factors are wide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal, Value, signed
+
+from hwgen.arithmetic import product_parts
+from hwgen.arithmetic.decode import Operand
+from hwgen.arithmetic.product import Product
+from hwgen.formats import Integer, Minifloat, Scalar
+from hwgen.units import delay
+from hwgen.units.unit import Step
+
+Change = Callable[[Module, Product, str], Product]
+
+
+def factored(
+    m: Module, x: Operand, y: Operand, a_format: Scalar, b_format: Scalar, name: str
+) -> Product:
+    """A product whose significand is what ``steps`` multiply: in place of ``multiply``."""
+    found = product_parts.factors(m, x, y, a_format, b_format, name)
+    bare: Any = replace(found, shift=None, special=None)
+    return Product(bare, found.shift, found.special)
+
+
+def factors_path(a: Scalar, b: Scalar, terms: int) -> delay.Path:
+    """The way through ``factored``, and to the flags of so many products."""
+    signs = [f.precision for f in (a, b) if _has_sign(f)]
+    found = delay.negation(min(signs)) if signs else delay.Path()
+    if any(f.has_nan or f.has_infinity for f in (a, b)):
+        found = max(found, delay.Path(luts=3) + delay.any_of(terms), key=lambda p: p.luts)
+    return found
+
+
+def steps(a: Scalar, b: Scalar, width: int, key: str = "products") -> list[Step]:
+    """From factors in the value ``key`` (a product, a list of them, or of lists of them) to
+    products in their place, in at most ``width`` bits."""
+    wide, narrow = factor_bits(a, b)
+    rows = delay.Path(luts=1) + delay.adder(wide + 1)
+    if wide + narrow <= product_parts.SMALL:
+        rows = delay.Path(luts=2)
+    elif narrow == 1:
+        rows = delay.Path(luts=1)
+    found = [_step("rows", rows, _rows, key)]
+    if wide + narrow > product_parts.SMALL:
+        for level in range(1, product_parts.levels(narrow) + 1):
+            # Low bits of the lower part are below the sum.
+            bits = min(wide + (1 << level), wide + narrow)
+            found.append(_step(f"row_sums{level}", delay.adder(bits), _add, key))
+    for bit in range(_shift_bits(a, b)):
+        found.append(_step(f"shift{bit}", delay.shifter(1), _shift_by(width), key))
+    return found
+
+
+def factor_bits(a: Scalar, b: Scalar) -> tuple[int, int]:
+    """Bits of the wider and of the narrower factor."""
+    if _has_sign(a) and _has_sign(b):
+        # The narrower significand takes the sign of the product.
+        narrow, wide = sorted((a.precision, b.precision))
+        bits = [wide, narrow + 1]
+    else:
+        widths = [f.bits if isinstance(f, Integer) else f.precision for f in (a, b)]
+        bits = [width + _has_sign(f) for width, f in zip(widths, (a, b), strict=True)]
+    return max(bits), min(bits)
+
+
+def _has_sign(f: Scalar) -> bool:
+    return f.signed and not isinstance(f, Integer)
+
+
+def _shift_bits(a: Scalar, b: Scalar) -> int:
+    """Bits of the sum of the operands' shifts."""
+    bits = [
+        f.exponent_bits
+        for f in (a, b)
+        if isinstance(f, Minifloat) and f.exponent_bits > (1 if f.subnormals else 0)
+    ]
+    return max(bits) + len(bits) - 1 if bits else 0
+
+
+def _step(name: str, path: delay.Path, change: Change, key: str) -> Step:
+    def build(m: Module, live: Mapping[str, Any]) -> dict[str, Any]:
+        return {**live, key: _each(m, live[key], change, name)}
+
+    return Step(name, path.luts + 1.5 * path.chains, build, path=path)
+
+
+def _each(m: Module, products: Any, change: Change, name: str) -> Any:
+    if isinstance(products, list):
+        return [_each(m, p, change, f"{name}_of_{i}") for i, p in enumerate(products)]
+    return change(m, products, name)
+
+
+def _rows(m: Module, product: Product, name: str) -> Product:
+    found: Any = product_parts.parts(m, _as_any(product.significand), name)
+    return _summed(replace(product, significand=found))
+
+
+def _add(m: Module, product: Product, name: str) -> Product:
+    found: Any = product_parts.added_parts(m, _as_any(product.significand), name)
+    return _summed(replace(product, significand=found))
+
+
+def _summed(product: Product) -> Product:
+    """With the number in place of the only part that is left."""
+    terms: Any = product.significand
+    return replace(product, significand=terms[0].value) if len(terms) == 1 else product
+
+
+def _shift_by(width: int) -> Change:
+    def change(m: Module, product: Product, name: str) -> Product:
+        """The shift by its lowest bit; what is left counts steps of twice as many bits."""
+        shift, step = product.shift, product.step
+        if shift is None:
+            return product
+        value = product.significand
+        bits = min(len(value) + step, width)
+        moved = Signal(signed(bits) if value.shape().signed else bits, name=name)
+        m.d.comb += moved.eq(Mux(shift[0], value << step, value))
+        rest = shift[1:] if len(shift) > 1 else None
+        return replace(product, significand=moved, shift=rest, step=2 * step)
+
+    return change
+
+
+def _as_any(value: Value) -> Any:
+    return value

@@ -1,0 +1,216 @@
+"""Units for a clock: fewest stages, honest errors, right results; the model behind them."""
+
+import dataclasses
+from importlib import resources
+
+import numpy as np
+import pytest
+
+import yosys_scripts
+from cost_models import delays
+from hwgen import (
+    BlockDot,
+    Convert,
+    DotProduct,
+    InputError,
+    LMul,
+    Multiply,
+    Quantizer,
+    Requantize,
+    emit,
+    pipelined,
+)
+from hwgen.cli import main
+from hwgen.pipelining import modelled
+from hwgen.spec import from_dict
+from hwgen.units import delay
+from hwgen.units.unit import STATE, component_steps, most_stages, ways
+from sim.together import verify_together
+
+DOT = DotProduct(a="int8", b="int8", lanes=6)
+
+
+def test_the_shipped_model_is_the_fit_of_the_shipped_samples():
+    text = resources.files("hwgen.units").joinpath(delay.FILE).read_text("utf-8")
+    assert delays.report(delays.shipped()) == text
+
+
+def test_the_fit_finds_an_exact_law():
+    """Samples made of known weights give these weights, and no error."""
+    truth = np.array([1.5, 0.7, 1.4, 0.03, 0.02, 0.01])
+    samples = []
+    for sample in delays.shipped():
+        rows = delays._Unit.of(sample).rows @ truth
+        made = [(names, ns) for (names, _), ns in zip(sample.ways, rows, strict=True)]
+        samples.append(dataclasses.replace(sample, ways=made, period_ns=max(rows), target="none"))
+    found = delays.fit(samples, "none")
+    weights = (found.register_ns, found.lut_ns, found.chain_ns, found.chain_bit_ns)
+    assert weights == pytest.approx(truth[:4], abs=2e-3)
+    assert found.error < 1e-3 and found.margin < 1e-3
+
+
+def test_units_that_are_tuned_for_no_target_do_not_know_the_models(monkeypatch):
+    tuned = dataclasses.replace(DOT, stages=5, tuned_for="ecp5")
+    before = [emit.rtlil(spec) for spec in (DOT, tuned)]
+    odd = dataclasses.replace(delay.model("ecp5"), lut_ns=5.0, chain_ns=0.1, chain_bit_ns=0.0)
+    monkeypatch.setattr(delay, "models", lambda: {"ecp5": odd})
+    after = [emit.rtlil(spec) for spec in (DOT, tuned)]
+    assert before[0] == after[0] and before[1] != after[1]
+
+
+SPECS = [
+    DOT,
+    DotProduct(a="e4m3", b="e5m2", lanes=8, accumulator="fp32"),
+    DotProduct(a="e2m1", b="int4", lanes=5, output="bf16"),
+    BlockDot(a="mxfp4", b="mxfp8_e4m3", output="fp32"),
+    Multiply(a="fp16", b="int7"),
+    Convert(a="fp16", b="e4m3fn"),
+]
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.unit)
+def test_a_faster_clock_never_takes_fewer_stages(spec):
+    margin = delay.model("ecp5").margin
+    fmax_mhz, before = 5.0, 0
+    while True:
+        try:
+            found = pipelined(spec, fmax_mhz=fmax_mhz, target="ecp5")
+        except InputError as error:
+            assert "the most is" in str(error) and "bounds" in str(error)
+            break
+        assert found.latency >= before and found.tuned_for == "ecp5"
+        assert modelled(found).fmax_mhz >= fmax_mhz * (1 + margin) - 1e-6
+        if before and found.latency > before:
+            # One less would not do.
+            fewer = from_dict({**found.to_dict(), "stages": found.latency - 1})
+            assert modelled(fewer).fmax_mhz < fmax_mhz * (1 + margin)
+        before, fmax_mhz = found.latency, fmax_mhz * 1.07
+    assert before > 1
+
+
+def test_what_is_named_as_the_most_can_be_had():
+    with pytest.raises(InputError, match="the most is") as error:
+        pipelined(DOT, fmax_mhz=1000, target="ecp5")
+    most = int(str(error.value).partition("the most is ")[2].split()[0])
+    pipelined(DOT, fmax_mhz=most, target="ecp5")
+    with pytest.raises(InputError, match=f"the most is {most} MHz"):
+        pipelined(DOT, fmax_mhz=most + 1, target="ecp5")
+
+
+@pytest.mark.parametrize(
+    ("fmax_mhz", "target", "words"),
+    [
+        (0, "ecp5", "MHz above zero"),
+        (-5.0, "ecp5", "MHz above zero"),
+        (float("nan"), "ecp5", "MHz above zero"),
+        (float("inf"), "ecp5", "MHz above zero"),
+        (True, "ecp5", "MHz above zero"),
+        ("fast", "ecp5", "MHz above zero"),
+        (100, "xc7", "no delay model for target 'xc7', only for ecp5"),
+        (100, "xc8", "no delay model for target 'xc8'"),
+    ],
+)
+def test_bad_clocks(fmax_mhz, target, words):
+    with pytest.raises(InputError, match=words):
+        pipelined(DOT, fmax_mhz=fmax_mhz, target=target)
+
+
+def test_no_model_of_dsp_blocks():
+    with pytest.raises(InputError, match="mapping='dsp', tuned_for='ecp5'"):
+        pipelined(dataclasses.replace(DOT, mapping="dsp"), fmax_mhz=50, target="ecp5")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--fmax-mhz", "100", "--stages", "0"], "leave out --stages"),
+        (["--fmax-mhz", "100", "--tuned-for", "ecp5"], "leave out --tuned-for"),
+        (["--fmax-mhz", "100", "--target", "ice40"], "no delay model for target 'ice40'"),
+        (["--fmax-mhz", "900"], "no number of stages of this dot reaches it on ecp5"),
+        (["--fmax-mhz", "x"], "invalid float value: 'x'"),
+        (["--target", "ecp5"], "unless --fmax-mhz"),
+        (["--tuned-for", "ecp5", "--stages", "99"], "stages=99: use a whole number from 1 to"),
+        (["--tuned-for", "xc7"], "no delay model for target 'xc7'"),
+    ],
+)
+def test_bad_options_are_one_line(capsys, monkeypatch, tmp_path, options, words):
+    monkeypatch.chdir(tmp_path)
+    unit = ["dot", "--a", "int8", "--b", "int8", "--lanes", "6"]
+    assert main(["generate", *unit, *options]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == "" and words in captured.err and captured.err.count("\n") == 1
+
+
+def test_a_unit_that_does_not_state_its_ways_cannot_be_tuned():
+    with pytest.raises(InputError, match="this quantizer cannot be tuned for a target yet"):
+        pipelined(Quantizer(a="fp16", b="mxfp4"), fmax_mhz=20, target="ecp5")
+
+
+def test_generate_says_what_it_chose(capsys, tmp_path):
+    unit = ["dot", "--a", "int8", "--b", "int8", "--lanes", "6", "--out", str(tmp_path)]
+    assert main(["generate", *unit, "--fmax-mhz", "150"]) == 0
+    found = pipelined(DOT, fmax_mhz=150, target="ecp5")
+    out = capsys.readouterr().out
+    assert f"latency {found.latency} cycles" in out
+    assert f"{found.latency} stages, tuned for ecp5: " in out and "bounds it" in out
+    # The command in the header makes the same file again.
+    (file,) = tmp_path.iterdir()
+    text = file.read_text()
+    (command,) = (line for line in text.splitlines() if "Made by: " in line)
+    again = command.partition("Made by: hwgen ")[2].split()
+    assert main([*again, "--out", str(tmp_path)]) == 0 and file.read_text() == text
+
+
+def test_all_stages_that_a_tuned_unit_can_have():
+    for spec in SPECS:
+        tuned = dataclasses.replace(spec, tuned_for="ecp5", stages=2)
+        most = most_stages(tuned)
+        full = dataclasses.replace(tuned, stages=most)
+        assert len(ways(full)) == len(component_steps(full))
+        with pytest.raises(InputError, match=f"from . to {most}"):
+            dataclasses.replace(tuned, stages=most + 1)
+
+
+def test_tuned_units_are_right():
+    """Many places of registers in products of every kind of factors."""
+    pairs = [("int5", "int8"), ("uint3", "int5"), ("e4m3fn", "e3m2")]
+    rng = np.random.default_rng(2)
+    specs = []
+    for a, b in pairs:
+        product, dot = Multiply(a=a, b=b), DotProduct(a=a, b=b, lanes=2)
+        for unit, full in ((product, True), (dot, False)):
+            most = most_stages(dataclasses.replace(unit, tuned_for="ecp5"))
+            stages = most if full else int(rng.integers(2, most))
+            specs.append(dataclasses.replace(unit, tuned_for="ecp5", stages=stages))
+    specs += [
+        pipelined(DotProduct(a="e4m3", b="e2m1", lanes=2, accumulator="fp16"), **at(12)),
+        pipelined(DotProduct(a="e2m1", b="int4", lanes=5, output="bf16"), **at(45)),
+        pipelined(BlockDot(a="e2m1_b4_e8m0", b="e4m3_b4_ue4m3", output="fp16"), **at(20)),
+        pipelined(Convert(a="fp16", b="e4m3fn"), **at(40)),
+        pipelined(LMul(a="e4m3", b="e4m3"), **at(70)),
+        pipelined(Requantize(bits=20, scale="e4m3fn", b="int8"), **at(40)),
+    ]
+    outcome = verify_together(specs, vectors=300)
+    assert outcome.passed, outcome.shown
+
+
+def at(fmax_mhz):
+    return {"fmax_mhz": fmax_mhz, "target": "ecp5"}
+
+
+def test_arrivals_are_sorted_by_the_ways_that_end_there():
+    spec = DotProduct(a="int4", b="int4", lanes=4, stages=most_stages_of_int4(), tuned_for="ecp5")
+    found = yosys_scripts.timing(emit.rtlil(spec), spec.name, target="ecp5")
+    sample = dict((names[-1], ns) for names, ns in delays.by_way(spec, found.arrivals_ns))
+    assert max(found.arrivals_ns.values()) == pytest.approx(1000 / found.fmax_mhz, abs=2e-3)
+    # The sum of rows has a carry chain, a decoder of integers has nothing: it is no way.
+    assert {"rows", "row_sums1", "level1", "level2", "accumulate"} <= set(sample)
+    assert max(sample.values()) == pytest.approx(1000 / found.fmax_mhz, abs=2e-3)
+    assert sample["accumulate"] > sample["level1"] > sample["operands"]
+    assert [way.end for way in ways(spec)][-1] == STATE
+    with pytest.raises(InputError, match="not placed"):
+        yosys_scripts.timing(emit.rtlil(spec), spec.name, target="xc7")
+
+
+def most_stages_of_int4():
+    return most_stages(DotProduct(a="int4", b="int4", lanes=4, stages=2, tuned_for="ecp5"))
