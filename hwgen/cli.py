@@ -148,6 +148,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--check", default="bench", metavar="bench|exhaustive", help="of --spec")
     sub.add_argument("--lint", action="store_true", help="of --spec: also with two linters")
+    sub.add_argument("--coverage", action="store_true", help="of --spec: every bin has to be hit")
     sub.add_argument(
         "--simulator", default="verilator", metavar="LIST", help="verilator, icarus, or both"
     )
@@ -169,10 +170,29 @@ def _parser() -> argparse.ArgumentParser:
     )
     json_option(sub)
 
+    sub = unit_command("mutate", _mutate, "put faults into a unit's RTL: does the bench find them?")
+    _unit_or_all(sub)
+    sub.add_argument("--mutants", type=_whole, default=100, metavar="N", help="faults of each unit")
+    sub.add_argument("--vectors", type=_whole, default=2000, metavar="N", help="random cycles")
+    sub.add_argument(
+        "--seed", type=_whole, default=1, metavar="S", help="seed of all that is random"
+    )
+    sub.add_argument(
+        "--timeout", type=_whole, default=60, metavar="S", help="seconds for each survivor's proof"
+    )
+    sub.add_argument(
+        "--all", action="store_true", help="instead of a unit: a spec of each unit, resumably"
+    )
+    sub.add_argument(
+        "--store",
+        type=Path,
+        metavar="FILE",
+        help="with --all: where scores are kept, a JSON object a line",
+    )
+    json_option(sub)
+
     sub = unit_command("prove", _prove, "prove properties of a unit, formally")
-    # Without a unit with --all only; ``_prove`` says so.
-    unit = next(action for action in sub._actions if action.dest == "unit")
-    unit.nargs = "?"
+    _unit_or_all(sub)
     sub.add_argument(
         "--property",
         metavar="NAME",
@@ -257,6 +277,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--out", type=Path, default=Path("out"), metavar="FOLDER", help="where to")
     return parser
+
+
+def _unit_or_all(sub: argparse.ArgumentParser) -> None:
+    """Without a unit with --all only, as the command itself says."""
+    unit = next(action for action in sub._actions if action.dest == "unit")
+    unit.nargs = "?"
 
 
 def _stream_option(sub: argparse.ArgumentParser) -> None:
@@ -636,6 +662,7 @@ def _regress_one(options: argparse.Namespace) -> int:
             "seed": options.seed,
             "simulator": options.simulator,
             "lint": options.lint,
+            "coverage": options.coverage,
         }
     )
     (result,) = regression.examine([case], wave=options.wave)
@@ -691,6 +718,35 @@ def _prove(options: argparse.Namespace) -> int:
     elif len(rows) > 1:
         print(", ".join(f"{n} {result}" for result, n in counts.items()))
     return 1 if counts[formal.DISPROVED] or counts[formal.NOT_PROVED] else 0
+
+
+def _mutate(options: argparse.Namespace) -> int:
+    from sim import formal, matrix, mutation
+
+    if options.all == (options.unit is not None):
+        raise InputError("give either a unit or --all (see 'hwgen mutate --help')")
+    if options.store is not None and not options.all:
+        raise InputError("--store goes with --all")
+    if options.timeout < 1:
+        raise InputError(f"--timeout {options.timeout}: use a number of seconds from 1 on")
+    specs = matrix.level_specs()[::3] if options.all else [_spec(options)]
+    store = formal.Store((options.store or mutation.default_store()) if options.all else None)
+    rows = []
+    for row in mutation.mutate_all(
+        specs,
+        store,
+        mutants=options.mutants,
+        vectors=options.vectors,
+        seed=options.seed,
+        time_limit_s=options.timeout,
+        progress=lambda line: print(line, file=sys.stderr, flush=True),
+    ):
+        rows.append(row)
+        if not options.json:
+            print(mutation.line(row), flush=True)
+    if options.json:
+        _print_json({"scores": rows})
+    return 0 if all(row["passed"] for row in rows) else 1
 
 
 def _synth(options: argparse.Namespace) -> int:

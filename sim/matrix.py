@@ -192,7 +192,7 @@ LONG_LANES, LONG_VECTORS = 32, 2_000_000
 class Case:
     """One thing to check: a spec at a level (``rtl`` or a target, for its netlist), by
     ``vectors`` random cycles from ``seed`` in a simulator, or by every input; ``lint``: also by
-    two linters."""
+    two linters; ``coverage``: the cycles also have to hit every bin (``sim.coverage``)."""
 
     spec: Spec
     level: str = RTL
@@ -201,6 +201,7 @@ class Case:
     seed: int = 1
     simulator: str = "verilator"
     lint: bool = False
+    coverage: bool = False
 
     def __post_init__(self) -> None:
         require_level(self.level)
@@ -220,7 +221,8 @@ class Case:
         words = ["hwgen", "regress", "--spec", json.dumps(self.spec.to_dict())]
         for name in ("level", "check", "vectors", "seed", "simulator"):
             words += [f"--{name}", str(getattr(self, name))]
-        return shlex.join([*words, *["--lint"] * self.lint])
+        flags = [f"--{name}" for name in ("lint", "coverage") if getattr(self, name)]
+        return shlex.join([*words, *flags])
 
     @property
     def title(self) -> str:
@@ -342,6 +344,17 @@ def random(seed: int, vectors: int, count: int = 1000) -> Matrix:
 
 def levels(seed: int, vectors: int) -> Matrix:
     """Each unit at three formats, as RTL and as the netlist of two targets."""
+    return Matrix(
+        tuple(
+            Case(spec, level=level, vectors=vectors, seed=seed, coverage=level == RTL)
+            for spec in level_specs()
+            for level in (RTL, *LEVEL_TARGETS)
+        )
+    )
+
+
+def level_specs() -> list[Spec]:
+    """Three of each unit."""
     specs = []
     for unit, kind in UNITS.items():
         usual = SETTINGS.get(unit, ({},))[0]
@@ -353,13 +366,7 @@ def levels(seed: int, vectors: int) -> Matrix:
             for i in range(3)
         )
         specs += [_drawn(kind, row, index) for index, row in enumerate(rows)]
-    return Matrix(
-        tuple(
-            Case(spec, level=level, vectors=vectors, seed=seed)
-            for spec in specs
-            for level in (RTL, *LEVEL_TARGETS)
-        )
-    )
+    return specs
 
 
 def exhaustive(seed: int, vectors: int) -> Matrix:

@@ -10,21 +10,25 @@ it may compute the same. What is left are faults that nobody sees, with their pl
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import itertools
 import re
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import platformdirs
 from amaranth.back import rtlil as amaranth_rtlil
 
 import hwgen
+from hwgen import emit
 from hwgen.errors import InputError, ToolError
 from hwgen.spec import Spec
 from sim.formal import proofs
+from sim.formal.proofs import Store
 from sim.formal.solve import DISPROVED, NOT_PROVED, PROVED
 from sim.verification import (
     DEFAULT_VECTORS,
@@ -173,7 +177,7 @@ def mutate(
 
 
 def _insert(spec: Spec, count: int, seed: int, folder: Path) -> list[Mutant]:
-    """Leaves in ``folder`` the unit with all mutants (``mutated.v``) and without (``prepared.il``)."""
+    """Leaves in ``folder`` the unit with all mutants, mutated.v, and without, prepared.il."""
     text = amaranth_rtlil.convert(spec.component(), name=spec.name)
     (folder / "design.il").write_text(str(text))
     # The clock is not a net that the unit's makers could get wrong.
@@ -230,3 +234,51 @@ def _compare(spec: Spec, mutant: Mutant, folder: Path, time_limit_s: float) -> s
         spec, "netlist", target=next(iter(TARGETS)), verilog=verilog, timeout_s=time_limit_s
     )
     return {PROVED: EQUAL, DISPROVED: DIFFERENT}.get(proof.result, NOT_PROVED)
+
+
+def line(row: Mapping[str, Any]) -> str:
+    """A score for people."""
+    left = [f"{row[name.replace(' ', '_')]} {name}" for name in VERDICTS]
+    return (
+        f"{row['name']}: {row['killed']} of {row['mutants']} mutants killed, {', '.join(left)} "
+        f"({row['cycles']} cycles, {row['seconds']} s)"
+    )
+
+
+def default_store() -> Path:
+    """In the user's data folder."""
+    return platformdirs.user_data_path("hwgen") / "mutants.jsonl"
+
+
+def key_of(spec: Spec, mutants: int, vectors: int, seed: int) -> str:
+    """Identifies a score: the unit's hardware, how many faults, and what stimulus."""
+    parts = (emit.rtlil(spec), str((mutants, vectors, seed)), simulator())
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def mutate_all(
+    specs: Sequence[Spec],
+    store: Store,
+    *,
+    mutants: int = DEFAULT_MUTANTS,
+    vectors: int = DEFAULT_VECTORS,
+    seed: int = 1,
+    time_limit_s: float = 60,
+    progress: Callable[[str], None] = lambda line: None,
+) -> Iterator[Mapping[str, Any]]:
+    """The score of each spec, from the ``store`` if it is known."""
+    for spec in specs:
+        key = key_of(spec, mutants, vectors, seed)
+        row = store.get(key)
+        if row is None:
+            found = mutate(
+                spec,
+                mutants=mutants,
+                vectors=vectors,
+                seed=seed,
+                time_limit_s=time_limit_s,
+                progress=progress,
+            )
+            row = {"name": spec.name, **found.to_dict()}
+            store.put(key, row)
+        yield row

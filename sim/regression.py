@@ -32,7 +32,9 @@ from hwgen import emit
 from hwgen.errors import InputError, ToolError
 from sim import compiled, exhaustive, lint
 from sim.compiled import Run
+from sim.coverage import collect
 from sim.matrix import BENCH, EXHAUSTIVE, RTL, Case, Refused, case_of
+from sim.verification import whole_stimulus
 
 PASSED, FAILED, ERROR, NOT_RUN = "passed", "failed", "error", "not run"
 #: Cases that one process takes, and Verilog that one build takes.
@@ -59,6 +61,7 @@ class Result:
     """What became of a case. ``status``: ``passed``; ``failed`` (a wrong result, or a linter's
     finding); ``error`` (a tool or the generator failed, or took too long); ``not run`` (a tool is
     missing). ``vectors``: results compared with the golden model, ``cycles``: clock cycles.
+    ``bins``: how many the cycles had to hit, all of them unless ``detail`` says which they missed.
     ``detail`` tells what is wrong, the first bad cycle before all. ``inputs`` and ``content``
     identify what was checked: by the sources, and by the Verilog made of them.
     """
@@ -69,6 +72,7 @@ class Result:
     cycles: int = 0
     mismatches: int = 0
     first_bad_cycle: int | None = None
+    bins: int = 0
     detail: str = ""
     seconds: float = 0.0
     tools: str = ""
@@ -330,6 +334,9 @@ def _bench(group: Sequence[_Made], wave: Path | None) -> Iterator[Result]:
     )
     for case, outcome in zip(cases, outcomes, strict=True):
         right = outcome.mismatches == 0 and outcome.vectors > 0
+        covered = None
+        if case.coverage:
+            covered = collect(case.spec, whole_stimulus(case.spec, case.vectors, case.seed))
         detail, first = "", None
         if outcome.shown:
             first = outcome.shown[0].cycle
@@ -337,9 +344,12 @@ def _bench(group: Sequence[_Made], wave: Path | None) -> Iterator[Result]:
             detail = where + "\n".join(map(str, outcome.shown[:3]))
         elif not right:
             detail = "no valid result was compared"
+        elif covered is not None and not covered.complete:
+            right, detail = False, f"coverage: {covered}"
         yield Result(
             case,
             PASSED if right else FAILED,
+            bins=0 if covered is None else len(covered.bins),
             vectors=outcome.vectors,
             cycles=outcome.cycles,
             mismatches=outcome.mismatches,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from importlib import resources
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -12,12 +13,14 @@ from xml.etree import ElementTree
 from hwgen.errors import InputError
 from hwgen.files import write_text
 from hwgen.spec import UNITS, Spec
+from sim.formal.proofs import NOT_APPLICABLE
+from sim.formal.solve import PROVED
 from sim.matrix import EXHAUSTIVE, operands
 from sim.regression import ERROR, FAILED, NOT_RUN, PASSED, Result, Summary, load
 
 STATUSES = (PASSED, FAILED, ERROR, NOT_RUN)
-#: Columns of the page that other tools fill: a file of JSON, ``{unit: text}``, in the folder.
-BESIDE = {"coverage": "coverage.json", "proof": "proof.json", "mutation score": "mutation.json"}
+#: Proofs and mutants that the repository keeps.
+PROOFS, MUTANTS = "proofs.jsonl", "mutants.jsonl"
 BEGIN, END = "<!-- table of results: hwgen regress --page -->", "<!-- end of the table -->"
 
 
@@ -276,9 +279,56 @@ def update_page(path: Path, folder: Path) -> int:
         raise InputError(
             f"{folder} has no results: run 'hwgen regress formats --out {folder}' first"
         )
-    beside = {}
-    for head, name in BESIDE.items():
-        file = folder / name
-        beside[head] = json.loads(file.read_text()) if file.exists() else {}
+    beside = {
+        "coverage": _coverage(results),
+        "proofs": _proofs(_kept(PROOFS)),
+        "mutants": _mutants(_kept(MUTANTS)),
+    }
     write_text(path, f"{before}{BEGIN}\n\n{markdown(results, beside)}\n\n{END}{after}")
     return len(results)
+
+
+def _kept(name: str) -> list[dict[str, Any]]:
+    """The newest line of each key in a file of ``sim/results``."""
+    file = resources.files("sim").joinpath("results", name)
+    lines = file.read_text().splitlines() if file.is_file() else []
+    return list({row["key"]: row for row in map(json.loads, lines)}.values())
+
+
+def _by_unit(rows: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Rows by the unit whose name theirs begins with."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    longest_first = sorted(UNITS, key=len, reverse=True)
+    for row in rows:
+        unit = next(unit for unit in longest_first if row["name"].startswith(f"{unit}_"))
+        found.setdefault(unit, []).append(row)
+    return found
+
+
+def _coverage(results: Iterable[Result]) -> dict[str, str]:
+    bins: dict[str, int] = {}
+    for result in results:
+        if result.case.coverage and result.status == PASSED:
+            unit = result.case.spec.unit
+            bins[unit] = bins.get(unit, 0) + result.bins
+    return {unit: f"all of {count:,} bins" for unit, count in bins.items()}
+
+
+def _proofs(rows: Iterable[dict[str, Any]]) -> dict[str, str]:
+    texts = {}
+    for unit, mine in _by_unit(rows).items():
+        results = [row["result"] for row in mine if row["result"] != NOT_APPLICABLE]
+        proved = results.count(PROVED)
+        texts[unit] = f"{proved:,}" + (f" of {len(results):,}" if proved < len(results) else "")
+    return texts
+
+
+def _mutants(rows: Iterable[dict[str, Any]]) -> dict[str, str]:
+    texts = {}
+    for unit, mine in _by_unit(rows).items():
+        total, killed, equal, open_ = (
+            sum(row[name] for row in mine) for name in ("mutants", "killed", "equal", "not_proved")
+        )
+        texts[unit] = f"{killed} of {total} killed, {equal} equal"
+        texts[unit] += f", {open_} open" if open_ else ""
+    return texts

@@ -28,6 +28,7 @@ from hwgen.errors import InputError, ToolError
 from hwgen.spec import Spec
 from sim import golden
 from sim import stimulus as stimuli
+from sim.coverage import filled
 from sim.stimulus import Stimulus
 
 DEFAULT_VECTORS = 2000
@@ -86,12 +87,11 @@ def verify(spec: Spec, *, vectors: int = DEFAULT_VECTORS, seed: int = 1) -> Veri
 
 
 def whole_stimulus(spec: Spec, vectors: int, seed: int) -> Stimulus:
-    """Directed extremes, then ``vectors`` random cycles from ``seed``, then enough to see the
-    last result. InputError for bad counts."""
+    """Directed extremes, then ``vectors`` random cycles from ``seed``, before them such as hit
+    roundings that these miss, then enough to see the last result. InputError for bad counts."""
     require_counts(vectors, seed)
-    return stimuli.concatenate(
-        stimuli.directed(spec), stimuli.random(spec, vectors, seed), stimuli.flush(spec)
-    )
+    drawn = stimuli.concatenate(stimuli.directed(spec), stimuli.random(spec, vectors, seed))
+    return stimuli.concatenate(filled(spec, drawn, seed), stimuli.flush(spec))
 
 
 def require_counts(vectors: int, seed: int) -> None:

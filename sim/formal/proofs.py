@@ -243,7 +243,7 @@ class Store:
     def get(self, key: str) -> Mapping[str, Any] | None:
         """What was decided; a proof that was not finished is none."""
         row = self.rows.get(key)
-        return row if row is not None and row["result"] != NOT_PROVED else None
+        return row if row is not None and row.get("result") != NOT_PROVED else None
 
     def put(self, key: str, row: Mapping[str, Any]) -> None:
         self.rows[key] = dict(row)

@@ -18,6 +18,7 @@ from sim.rounding import round_to
 
 #: Cycles spent on driving the accumulator to one end of its range.
 MAX_BOUND_CYCLES = 4096
+FLOAT_CYCLES = 64
 
 
 def expected(spec: DotProduct, inputs: Patterns) -> Patterns:
@@ -135,12 +136,14 @@ def directed(spec: DotProduct) -> Patterns:
         for x in spec.a.encode([spec.a.min, spec.a.max])
         for y in spec.b.encode([spec.b.min, spec.b.max])
     }
+    # A float accumulator has no bound that so few steps would reach.
+    longest = FLOAT_CYCLES if isinstance(spec.accumulator, Float) else MAX_BOUND_CYCLES
     for product in (min(corners), max(corners)):
         bound = 0
         if spec.addend is not None:
             f = spec.addend
             bound = int(f.encode(f.min if product == min(corners) else f.max))
-        for cycle in range(min(spec.max_products // spec.lanes, MAX_BOUND_CYCLES)):
+        for cycle in range(min(spec.max_products // spec.lanes, longest)):
             add(*corners[product], cycle == 0, bound)
     return {
         "clear": np.array(clears, dtype=np.uint8),
