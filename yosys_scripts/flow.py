@@ -21,7 +21,7 @@ from . import isolation
 from .targets import Device, Placer, Target, target
 
 # Raise it when the Python of this package changes what is measured; the digest covers the rest.
-FLOW_VERSION = 1
+FLOW_VERSION = 2
 
 # A device is tried when the design takes at most this part of each resource.
 _FILL = 0.9

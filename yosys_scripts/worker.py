@@ -11,8 +11,20 @@ import json
 import signal
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+# Beside this file; behind the installed packages, so that no name here hides one of theirs.
+sys.path.append(str(Path(__file__).resolve().parent))
+absorb = importlib.import_module("absorb")
+
+#: Commands of the scripts that Yosys does not have.
+PASSES = {
+    "absorb_into_ccu2c": absorb.into_ccu2c,
+    "absorb_into_carry4": absorb.into_carry4,
+    "pack_into_lut6_2": absorb.pack_lut6_2,
+}
 
 
 def yosys(job: dict[str, Any]) -> dict[str, Any]:
@@ -21,13 +33,31 @@ def yosys(job: dict[str, Any]) -> dict[str, Any]:
 
     design = libyosys.Design()
     for command in job["commands"]:
-        libyosys.run_pass(command, design)
+        if command in PASSES:
+            change_netlist(design, job["top"], PASSES[command])
+        else:
+            libyosys.run_pass(command, design)
     netlist = json.loads(Path("netlist.json").read_text())
     module = netlist["modules"][job["top"]]
     leave_open_carries(module)
     Path("netlist.json").write_text(json.dumps(netlist))
     cells = Counter(cell["type"] for cell in module["cells"].values())
     return {"cells": dict(sorted(cells.items()))}
+
+
+def change_netlist(design: Any, top: str, change: Callable[[dict[str, Any]], None]) -> None:
+    """Replace the module ``top``, flat and in gates, by what ``change`` makes of it."""
+    from pyosys import libyosys
+
+    for command in (f"select {top}", "write_json -noscopeinfo -selected changed.json"):
+        libyosys.run_pass(command, design)
+    libyosys.run_pass("select -clear", design)
+    netlist = json.loads(Path("changed.json").read_text())
+    change(netlist["modules"][top])
+    netlist["modules"] = {top: netlist["modules"][top]}
+    Path("changed.json").write_text(json.dumps(netlist))
+    for command in (f"delete {top}", "read_json changed.json", f"hierarchy -top {top}"):
+        libyosys.run_pass(command, design)
 
 
 def leave_open_carries(module: dict[str, Any]) -> None:

@@ -36,8 +36,18 @@ def require_decodable(name: str, number_format: Scalar) -> None:
         )
 
 
-def decode(m: Module, code: Value, number_format: Scalar, name: str) -> Operand:
+def shift_raised(number_format: Scalar) -> int:
+    """How much more ``Operand.shift`` is when it is ``raised``: 1 or 0."""
+    f = number_format
+    return int(isinstance(f, Minifloat) and f.subnormals and f.exponent_bits > 1)
+
+
+def decode(
+    m: Module, code: Value, number_format: Scalar, name: str, *, raised: bool = False
+) -> Operand:
     """The fields of ``code`` (``number_format.bits`` wide), as signals named ``name``_….
+
+    ``raised``: ``shift`` is more by ``shift_raised``, which saves the logic of a decrement.
 
     Subnormals need no special case: the significand carries its leading bit, which is one
     when the exponent field is not zero, and the exponent fields 0 and 1 shift alike.
@@ -68,6 +78,10 @@ def decode(m: Module, code: Value, number_format: Scalar, name: str) -> Operand:
         return Operand(significand, sign, exponent if exponent_bits else None, nan, infinity)
     if exponent_bits == 1:
         return Operand(significand, sign, None, nan, infinity)
+    if raised:
+        shift = Signal(exponent_bits, name=f"{name}_shift")
+        m.d.comb += shift.eq(Cat(exponent[0] | ~normal, exponent[1:]))
+        return Operand(significand, sign, shift, nan, infinity)
     # shift = max(exponent, 1) − 1. A decrement flips each bit that has only zeros below;
     # spelled out, it stays in LUTs, where a subtraction would open a carry chain.
     shift = Signal(exponent_bits, name=f"{name}_shift")

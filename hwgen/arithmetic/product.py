@@ -23,13 +23,15 @@ class Special:
 @dataclass(frozen=True)
 class Product:
     """``significand`` · 2^``shift``, two's complement, in units of the product of the formats'
-    steps; zero where ``special`` says that it is infinite or NaN. ``shift`` is None where it is
-    always zero, ``special`` where it cannot be. ``shift`` counts steps of ``step`` bits."""
+    steps; zero where ``special`` says that it is infinite or NaN. Where ``sign`` is one the
+    product is the negative of that. ``shift`` is None where it is always zero, ``special`` where
+    it cannot be, ``sign`` where the significand has it. ``shift`` counts steps of ``step`` bits."""
 
     significand: Value
     shift: Value | None = None
     special: Special | None = None
     step: int = 1
+    sign: Value | None = None
 
 
 def product_width(a: Scalar, b: Scalar) -> int:
@@ -38,21 +40,35 @@ def product_width(a: Scalar, b: Scalar) -> int:
 
 
 def multiply(
-    m: Module, x: Operand, y: Operand, a_format: Scalar, b_format: Scalar, name: str
+    m: Module,
+    x: Operand,
+    y: Operand,
+    a_format: Scalar,
+    b_format: Scalar,
+    name: str,
+    *,
+    sign_apart: bool = False,
 ) -> Product:
     """The product of decoded codes: significands multiply, shifts add.
 
     The sign of a minifloat product is applied to one significand before the multiplication:
-    that is the narrowest place to negate at.
+    that is the narrowest place to negate at. With ``sign_apart`` it stays ``Product.sign``.
     """
-    one, other = signed_factors(x, y)
+    sign: Value | None = None
+    if sign_apart:
+        one, other = x.significand, y.significand
+        signs = [operand.sign for operand in (x, y) if operand.sign is not None]
+        if signs:
+            sign = signs[0] if len(signs) == 1 else signs[0] ^ signs[1]
+    else:
+        one, other = signed_factors(x, y)
     factor_product = one * other
     # The multiplication stays a plain ``*``: whether it becomes rows on carry chains or a
     # DSP block is the mapping of the target's flow.
     significand = Signal(factor_product.shape(), name=f"{name}_significand")
     m.d.comb += significand.eq(factor_product)
     special = special_of(m, (x, a_format), (y, b_format), name)
-    return Product(significand, sum_of_shifts(x, y), special)
+    return Product(significand, sum_of_shifts(x, y), special, sign=sign)
 
 
 def signed_factors(x: Operand, y: Operand) -> tuple[Value, Value]:

@@ -24,7 +24,7 @@ from hwgen.units.accumulating import (
     adder_delay,
 )
 from hwgen.units.blockdot import BlockDotSteps
-from hwgen.units.dot import DotProductSteps, any_special, decode_delay
+from hwgen.units.dot import DotProductSteps, any_special, decode_delay, raised
 from hwgen.units.unit import Step, Unit, cuts_of, pipeline, registered
 
 WEIGHTS, COLUMN = "weights", "column"
@@ -203,8 +203,9 @@ class ArrayUnit(Unit):
                 kinds = {name: (f, spec.lanes)}
             for kind, (number_format, each) in kinds.items():
                 words = _words(live[kind], count * each)
+                raises = not spec.has_blocks and raised(spec.scalar_element)
                 decoded = [
-                    decode(m, word, number_format, f"{kind}_{i // each}_{i % each}")
+                    decode(m, word, number_format, f"{kind}_{i // each}_{i % each}", raised=raises)
                     for i, word in enumerate(words)
                 ]
                 found[kind] = [decoded[i : i + each] for i in range(0, len(decoded), each)]

@@ -9,6 +9,7 @@ from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Signal, signed
 
+from hwgen.arithmetic import lane_sum
 from hwgen.arithmetic.adder_tree import tree_level, tree_levels
 from hwgen.arithmetic.decode import Operand, decode
 from hwgen.arithmetic.product import Special, align, multiply
@@ -31,20 +32,36 @@ from hwgen.units.fine_product import factored
 from hwgen.units.unit import Step, Unit, cuts_of
 
 
+def plan_of(spec: DotProduct) -> lane_sum.LaneSum:
+    """How the lanes are summed. A unit that is tuned for a target, and one of a single lane,
+    moves whole products to their places."""
+    whole = bool(spec.tuned_for) or spec.lanes == 1
+    return lane_sum.lane_sum(spec.a, spec.b, spec.lanes, whole=whole)
+
+
+def raised(spec: DotProduct) -> bool:
+    """Whether the operands' shifts are ``raised``, as their sum in lanes wants them."""
+    return not spec.tuned_for and spec.lanes > 1
+
+
 def outline(spec: DotProduct) -> dict[str, tuple[float, int]]:
     """The steps in their order: delay in levels of LUTs, and bits of the data in front."""
     a, b, lanes = spec.a, spec.b, spec.lanes
-    product_bits = a.precision + b.precision + 1 + _shift_bits(a, b)
+    plan = plan_of(spec)
+    significand_bits = sum(f.precision if isinstance(f, Minifloat) else f.bits for f in (a, b))
+    has_sign = any(isinstance(f, Minifloat) and f.signed for f in (a, b))
+    product_bits = significand_bits + int(has_sign) + _shift_bits(a, b)
     found = {
         "operands": (max(decode_delay(f) for f in (a, b)), lanes * (a.bits + b.bits)),
         "products": (product_delay(a, b), lanes * (_decoded_bits(a) + _decoded_bits(b))),
         "aligned": (shift_delay(a, b), lanes * product_bits),
     }
-    terms = [1] * lanes
     for level in range(1, tree_levels(lanes) + 1):
-        bits = sum(spec.width_of_sum(count) for count in terms)
-        terms = [sum(terms[i : i + 2]) for i in range(0, len(terms), 2)]
-        found[f"level{level}"] = (adder_delay(spec.width_of_sum(max(terms))), bits)
+        bits = plan.bits_after(level - 1) if level > 1 else lanes * plan.lane_bits
+        found[f"level{level}"] = (adder_delay(plan.width_behind(level)), bits)
+    for level in range(1, plan.merge_levels + 1):
+        bits = plan.merged_bits(level - 1)
+        found[f"merged{level}"] = (adder_delay(spec.width_of_sum(lanes)), bits)
     if spec.addend is not None:
         bits = spec.width_of_sum(lanes)
         found["addend"] = (_one_shift_delay(spec.addend), bits + _decoded_bits(spec.addend))
@@ -68,8 +85,11 @@ def paths(spec: DotProduct) -> dict[str, Path]:
     if spec.addend is not None:
         found["addend"] = delay.shifter(_shift_bits(spec.addend, Integer(1, False)))
         found["plus"] = delay.adder(spec.sum_width)
+    plan = plan_of(spec)
     for level in range(1, tree_levels(lanes) + 1):
-        found[f"level{level}"] = delay.adder(spec.width_of_sum(min(1 << level, lanes)))
+        found[f"level{level}"] = delay.adder(plan.width_behind(level))
+    for level in range(1, plan.merge_levels + 1):
+        found[f"merged{level}"] = delay.adder(spec.width_of_sum(lanes))
     return found | accumulating_paths(spec, spec.sum_width)
 
 
@@ -127,6 +147,8 @@ class DotProductSteps:
         }
         for level in range(1, tree_levels(self.spec.lanes) + 1):
             builds[f"level{level}"] = partial(self._add, level)
+        for level in range(1, plan_of(self.spec).merge_levels + 1):
+            builds[f"merged{level}"] = partial(self._merge, level)
         longest = paths(self.spec)
         registers = self._accumulating.registers
         found = [
@@ -147,8 +169,9 @@ class DotProductSteps:
             **addend,
             **{
                 name: [
-                    decode(m, live[name].word_select(lane, f.bits), f, f"lane_{lane}_{name}")
+                    decode(m, code, f, f"lane_{lane}_{name}", raised=raised(spec))
                     for lane in range(spec.lanes)
+                    for code in [live[name].word_select(lane, f.bits)]
                 ]
                 for name, f in (("a", spec.a), ("b", spec.b))
             },
@@ -156,9 +179,10 @@ class DotProductSteps:
 
     def _products(self, m: Module, live: Live) -> dict[str, Any]:
         spec = self.spec
-        multiplied = factored if spec.tuned_for else multiply
         products = [
-            multiplied(m, x, y, spec.a, spec.b, f"lane_{lane}")
+            multiply(m, x, y, spec.a, spec.b, f"lane_{lane}", sign_apart=lane > 0)
+            if not spec.tuned_for
+            else factored(m, x, y, spec.a, spec.b, f"lane_{lane}")
             for lane, (x, y) in enumerate(zip(live["a"], live["b"], strict=True))
         ]
         found: dict[str, Any] = passed(live, "clear", "random_bits")
@@ -176,9 +200,15 @@ class DotProductSteps:
         return {**found, "products": [dataclasses.replace(p, special=None) for p in products]}
 
     def _align(self, m: Module, live: Live) -> dict[str, Any]:
-        width = self.spec.product_width
-        terms = [align(m, p, width, f"lane_{i}") for i, p in enumerate(live["products"])]
-        return {**passed(live, "clear", "random_bits", "special", "addend"), "terms": terms}
+        plan = plan_of(self.spec)
+        products = live["products"]
+        kept = passed(live, "clear", "random_bits", "special", "addend")
+        if self.spec.tuned_for or len(products) == 1:
+            width = self.spec.product_width
+            terms = [align(m, p, width, f"lane_{i}") for i, p in enumerate(products)]
+            return {**kept, "terms": terms}
+        lanes = [lane_sum.place(m, p, plan, f"lane_{i}") for i, p in enumerate(products)]
+        return {**kept, "lanes": lanes}
 
     def _align_addend(self, m: Module, live: Live) -> dict[str, Any]:
         spec = self.spec
@@ -197,7 +227,19 @@ class DotProductSteps:
         return {**passed(live, "clear", "random_bits", "special"), "terms": [total]}
 
     def _add(self, level: int, m: Module, live: Live) -> dict[str, Any]:
-        return {**live, "terms": tree_level(m, live["terms"], f"sum_level{level}")}
+        plan = plan_of(self.spec)
+        if self.spec.tuned_for:
+            return {**live, "terms": tree_level(m, live["terms"], f"sum_level{level}")}
+        before = lane_sum.terms(m, live["lanes"], plan) if level == 1 else live["trees"]
+        trees = lane_sum.add_level(m, before, plan, level)
+        kept = passed(live, "clear", "random_bits", "special", "addend")
+        if len(trees[0]) > 1:
+            return {**kept, "trees": trees}
+        return {**kept, "terms": [tree[0].value for tree in trees]}
+
+    def _merge(self, level: int, m: Module, live: Live) -> dict[str, Any]:
+        terms = lane_sum.merge_level(m, live["terms"], plan_of(self.spec), level)
+        return {**live, "terms": terms}
 
 
 def any_special(terms: Sequence[Special]) -> Special | None:

@@ -47,7 +47,7 @@ module multipliers_rows (A, B, Y);
 	(* force_downto *) output [A_WIDTH+B_WIDTH-1:0] Y;
 
 	// The largest power of two below B_WIDTH, so that the tree's adders line up.
-	localparam LOW = 1 << ($clog2(B_WIDTH) - 1);
+	localparam LOW = B_WIDTH <= 4 ? (B_WIDTH > 1 ? B_WIDTH - 1 : 1) : 1 << ($clog2(B_WIDTH) - 1);
 	localparam HIGH = B_WIDTH - LOW;
 
 	generate if (B_WIDTH == 1) begin

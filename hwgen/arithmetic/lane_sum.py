@@ -1,0 +1,301 @@
+"""The exact sum of many lanes' products that stand at different places.
+
+Two things save most of a shifter and of a tree as wide as the whole sum.
+
+*Signs.* A product is negated by inverting its bits, which the first adder's LUTs do beside
+adding; the one that is to be added then is the carry-in of some adder of the tree. A tree has
+one adder fewer than lanes, so one lane, the first, has to be negated in full.
+
+*Bins.* A product is moved by the low bits of its shift only. For each value of the high bits,
+a *bin*, a tree of its own sums the lanes that are in that bin, the others gated off, which again
+the first adder's LUTs do. The sums of the bins are added at their places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from amaranth.hdl import Cat, Const, Module, Signal, Value, signed
+
+from hwgen.arithmetic.adder_tree import tree_levels
+from hwgen.arithmetic.decode import shift_raised
+from hwgen.arithmetic.product import Product
+from hwgen.formats import Integer, Minifloat, Scalar
+from hwgen.formats.widths import product_range, signed_width, value_range
+
+
+@dataclass(frozen=True)
+class Bin:
+    """The lanes of one value, ``index``, of the shift's high bits.
+
+    ``place``: of its sum's lowest bit in the whole sum; ``drop``: low bits of the moved products
+    that are zero here; ``low``, ``high``: the extremes of a lane.
+    """
+
+    index: int
+    place: int
+    drop: int
+    low: int
+    high: int
+
+    def width(self, lanes: int, pending: bool) -> int:
+        """Bits of a sum of so many lanes, of which one may lack a one."""
+        return signed_width(self.low * lanes - int(pending), self.high * lanes)
+
+
+@dataclass(frozen=True)
+class LaneSum:
+    """How the products of ``a`` and ``b`` in ``lanes`` lanes are summed.
+
+    ``fine_bits``: low bits of the products' shift that move them; ``moved_bits``: of a moved
+    product without its sign, which is a bit apart (``has_sign``), or in the significand too.
+    """
+
+    lanes: int
+    fine_bits: int
+    bins: tuple[Bin, ...]
+    moved_bits: int
+    has_sign: bool
+    signed_significands: bool
+    whole: bool = False
+
+    @property
+    def merge_levels(self) -> int:
+        """Levels of adders that the sums of the bins take."""
+        return tree_levels(len(self.bins))
+
+    @property
+    def lane_bits(self) -> int:
+        """Bits that one lane has in front of the first adders."""
+        if self.whole:
+            return self.bins[0].width(1, False)
+        gates = len(self.bins) if self.has_gates else 0
+        return self.moved_bits + int(self.signed_significands) + int(self.has_sign) + gates
+
+    @property
+    def has_gates(self) -> bool:
+        return len(self.bins) > 1
+
+    def bits_after(self, level: int) -> int:
+        """Bits of all partial sums behind so many levels of the lanes' trees, and their carries."""
+        counts = [1] * self.lanes
+        for _ in range(level):
+            counts = [sum(counts[i : i + 2]) for i in range(0, len(counts), 2)]
+        return sum(
+            bin.width(count, self.has_sign and i > 0) + int(self.has_sign and i > 0)
+            for bin in self.bins
+            for i, count in enumerate(counts)
+        )
+
+    def width_behind(self, level: int) -> int:
+        """Bits of the widest partial sum behind so many levels of the lanes' trees."""
+        return max(bin.width(min(1 << level, self.lanes), self.has_sign) for bin in self.bins)
+
+    def merged_bits(self, level: int) -> int:
+        """Bits of all sums of bins behind so many levels of adders between bins."""
+        step = 1 << level
+        groups = [self.bins[i : i + step] for i in range(0, len(self.bins), step)]
+        return sum(_group_width(group, self.lanes) for group in groups)
+
+
+def lane_sum(a: Scalar, b: Scalar, lanes: int, *, whole: bool = False) -> LaneSum:
+    """The plan with the number of bins that makes a lane smallest, in LUTs of four inputs.
+
+    ``whole``: products come with their signs and stand at their places.
+    """
+    most = sum(_largest_shift(f) for f in (a, b))
+    if whole:
+        return replace(_plan(a, b, lanes, most.bit_length()), has_sign=False, whole=True)
+    plans = [_plan(a, b, lanes, fine_bits) for fine_bits in range(most.bit_length() + 1)]
+    product_bits = signed_width(*_significand_range(a, b)) - 1
+    return min(plans, key=lambda plan: _lane_luts(plan, product_bits))
+
+
+def _plan(a: Scalar, b: Scalar, lanes: int, fine_bits: int) -> LaneSum:
+    least = sum(shift_raised(f) for f in (a, b))
+    most = sum(_largest_shift(f) for f in (a, b))
+    low, high = _significand_range(a, b)
+    bins = []
+    for index in range(least >> fine_bits, (most >> fine_bits) + 1):
+        first = index << fine_bits
+        place = max(first - least, 0)
+        drop = max(least - first, 0)
+        furthest = min((1 << fine_bits) - 1, most - first) - drop
+        bins.append(Bin(index, place, drop, low << furthest, high << furthest))
+    if len(bins) == 1:
+        # The last of the significands' products are not all at the last of places.
+        low, high = product_range(a, b)
+        bins = [Bin(bins[0].index, bins[0].place, bins[0].drop, low, high)]
+    dropped_late = len(bins) > 1
+    moved_bits = max(signed_width(bin.low, bin.high) - 1 + dropped_late * bin.drop for bin in bins)
+    has_sign = any(isinstance(f, Minifloat) and f.signed for f in (a, b))
+    signed_significands = any(isinstance(f, Integer) and f.signed for f in (a, b))
+    return LaneSum(lanes, fine_bits, tuple(bins), moved_bits, has_sign, signed_significands)
+
+
+def _lane_luts(plan: LaneSum, product_bits: int) -> float:
+    """About: a multiplexer a bit for each step of the shifter, an adder a bit in each tree."""
+    shifter = sum(
+        min(product_bits + (2 << step) - 1, plan.moved_bits) for step in range(plan.fine_bits)
+    )
+    trees = sum(bin.width(4, True) for bin in plan.bins)
+    gates = 2 * len(plan.bins) if plan.has_gates else 0
+    merging = sum(_group_width([bin], plan.lanes) + 8 for bin in plan.bins[1:])
+    return shifter + 1.05 * trees + gates + merging / plan.lanes
+
+
+def _largest_shift(number_format: Scalar) -> int:
+    """Of a decoded operand, raised."""
+    f = number_format
+    if not isinstance(f, Minifloat) or f.exponent_bits == 0:
+        return 0
+    if f.subnormals and f.exponent_bits == 1:
+        return 0
+    return (1 << f.exponent_bits) - 1
+
+
+def _significand_range(a: Scalar, b: Scalar) -> tuple[int, int]:
+    """Smallest and largest product of two significands with their signs."""
+    ranges = []
+    for f in (a, b):
+        if isinstance(f, Minifloat):
+            most = (1 << f.precision) - 1
+            ranges.append((-most if f.signed else 0, most))
+        else:
+            ranges.append(value_range(f))
+    corners = [x * y for x in ranges[0] for y in ranges[1]]
+    return min(corners), max(corners)
+
+
+def _group_width(group: Sequence[Bin], lanes: int) -> int:
+    first = group[0].place
+    low = sum(bin.low * lanes << (bin.place - first) for bin in group)
+    high = sum(bin.high * lanes << (bin.place - first) for bin in group)
+    return signed_width(low, high)
+
+
+@dataclass(frozen=True)
+class Lane:
+    """A moved product in front of its adders.
+
+    ``value``: where there are ``gates`` (one a bin), its bits are inverted where ``sign`` is one,
+    else they are yet to be. With a sign in its own shape, ``sign`` is not part of it; else it is
+    the bit above. A one is to be added where ``sign`` is one.
+    """
+
+    value: Value
+    sign: Value | None
+    gates: list[Value]
+
+
+@dataclass(frozen=True)
+class Term:
+    """A partial sum: ``value`` and ``carry``, a bit that is yet to be added."""
+
+    value: Value
+    carry: Value | None
+
+
+def place(m: Module, product: Product, plan: LaneSum, name: str) -> Lane:
+    """The product, moved by the low bits of its shift."""
+    value, shift = product.significand, product.shift
+    if shift is not None and plan.fine_bits:
+        value = value << shift[: plan.fine_bits]
+    # What does not fit the plan's bits would need shifts that no operands have.
+    is_signed = value.shape().signed
+    drop = 0 if plan.has_gates else plan.bins[0].drop
+    kept = value[drop : drop + plan.moved_bits + int(is_signed)]
+    value = kept.as_signed() if is_signed else kept
+    if plan.has_gates and product.sign is not None:
+        inverted = _inverted(value, product.sign)
+        value = inverted if is_signed else inverted[:-1]
+    moved = Signal(value.shape(), name=f"{name}_moved")
+    m.d.comb += moved.eq(value)
+    gates: list[Value] = []
+    if plan.has_gates:
+        assert shift is not None
+        for bin in plan.bins:
+            gate = Signal(name=f"{name}_in_bin_{bin.index}")
+            m.d.comb += gate.eq(shift[plan.fine_bits :] == bin.index)
+            gates.append(gate)
+    return Lane(moved, product.sign, gates)
+
+
+def _inverted(value: Value, sign: Value) -> Value:
+    """Of ``len(value) + 1`` bits, or as many if it has a sign bit, negative of it less one where
+    ``sign`` is one."""
+    if not value.shape().signed:
+        value = Cat(value, Const(0, 1))
+    return (Cat(value) ^ sign.replicate(len(value))).as_signed()
+
+
+def terms(m: Module, lanes: Sequence[Lane], plan: LaneSum) -> list[list[Term]]:
+    """By bin, what its tree adds."""
+    return [[_term(lane, plan, i) for lane in lanes] for i in range(len(plan.bins))]
+
+
+def _term(lane: Lane, plan: LaneSum, index: int) -> Term:
+    if not lane.gates:
+        if lane.sign is None:
+            return Term(lane.value, None)
+        return Term(_inverted(lane.value, lane.sign), lane.sign)
+    bin, gate = plan.bins[index], lane.gates[index]
+    width = bin.width(1, plan.has_sign)
+    value = lane.value
+    if lane.sign is not None and not value.shape().signed:
+        value = Cat(value, lane.sign).as_signed()
+    kept = value[bin.drop : bin.drop + width]
+    gated: Value = kept & gate.replicate(len(kept))
+    if value.shape().signed:
+        gated = gated.as_signed()
+    return Term(gated, None if lane.sign is None else lane.sign & gate)
+
+
+def add_level(
+    m: Module, trees: Sequence[list[Term]], plan: LaneSum, level: int
+) -> list[list[Term]]:
+    """The terms of each bin in pairs, each added; behind ``level`` − 1 such levels."""
+    found = []
+    for bin, tree in zip(plan.bins, trees, strict=True):
+        which = f"_bin_{bin.index}" if plan.has_gates else ""
+        paired: list[Term] = []
+        for i in range(0, len(tree) - 1, 2):
+            lanes = min(plan.lanes, (i + 2) << (level - 1)) - (i << (level - 1))
+            width = bin.width(lanes, plan.has_sign and i > 0)
+            name = f"sum_level{level}{which}_{i // 2}"
+            paired.append(_added(m, tree[i], tree[i + 1], width, name))
+        found.append([*paired, *tree[len(paired) * 2 :]])
+    return found
+
+
+def _added(m: Module, x: Term, y: Term, width: int, name: str) -> Term:
+    # Every partial sum is a signal of its own, so that synthesis gives each addition one carry
+    # chain; written as one expression they would be merged and expanded without.
+    partial = Signal(signed(width), name=name)
+    carry_in, carry = (x.carry, y.carry) if x.carry is not None else (y.carry, None)
+    if carry_in is None:
+        m.d.comb += partial.eq(x.value + y.value)
+    else:
+        # The carry-in, written so that it stays one chain: a bit below the lowest, with a one.
+        total = Cat(Const(1, 1), x.value).as_signed() + Cat(carry_in, y.value).as_signed()
+        m.d.comb += partial.eq(total >> 1)
+    return Term(partial, carry)
+
+
+def merge_level(m: Module, sums: Sequence[Value], plan: LaneSum, level: int) -> list[Value]:
+    """The sums of neighbouring bins, added at their places; behind ``level`` − 1 such levels."""
+    step = 1 << (level - 1)
+    paired: list[Value] = []
+    for i in range(0, len(sums) - 1, 2):
+        group = plan.bins[i * step : (i + 2) * step]
+        apart = plan.bins[(i + 1) * step].place - group[0].place
+        low, high = sums[i], sums[i + 1]
+        name = f"merged_level{level}_{i // 2}"
+        partial = Signal(signed(_group_width(group, plan.lanes)), name=name)
+        # Below the higher one there is nothing to add.
+        upper = Signal(signed(len(partial) - apart), name=f"{name}_upper")
+        m.d.comb += upper.eq(low[apart:].as_signed() + high)
+        m.d.comb += partial.eq(Cat(low[:apart], upper).as_signed())
+        paired.append(partial)
+    return [*paired, *sums[len(paired) * 2 :]]

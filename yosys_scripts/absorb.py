@@ -1,0 +1,251 @@
+"""Small gates in front of carry chains move into the LUTs of the chains.
+
+Yosys maps an adder's operands and its carry chain apart, and each AND of a partial product or
+XOR of a negation takes a LUT of its own although the LUT of the adder's bit has inputs to spare.
+The passes here work on the netlist of one module as `write_json` gives it, and change its cells.
+
+Imports nothing of this package: `worker.py` runs it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+Bit = int | str  # A net's number, or "0", "1", "x".
+Json = dict[str, Any]
+
+#: Output of a gate for (A, B) = 00, 10, 01, 11.
+_GATES = {
+    "$_AND_": (0, 0, 0, 1),
+    "$_NAND_": (1, 1, 1, 0),
+    "$_OR_": (0, 1, 1, 1),
+    "$_NOR_": (1, 0, 0, 0),
+    "$_XOR_": (0, 1, 1, 0),
+    "$_XNOR_": (1, 0, 0, 1),
+    "$_ANDNOT_": (0, 1, 0, 0),
+    "$_ORNOT_": (1, 1, 0, 1),
+}
+
+#: A half of a CCU2C whose C and D are high: the LUT4 reads INIT[15:12], the LUT2 INIT[3:0].
+_ADD, _SUBTRACT = 0x6008, 0x9002
+
+
+@dataclass(frozen=True)
+class Operand:
+    """A bit as a function of two nets: ``table`` has its value for (first, second) = 00, 10, 01,
+    11. A net that it does not depend on is "0"."""
+
+    first: Bit
+    second: Bit
+    table: tuple[int, int, int, int]
+
+    def inverted(self) -> Operand:
+        a, b, c, d = (1 - value for value in self.table)
+        return Operand(self.first, self.second, (a, b, c, d))
+
+
+class Gates:
+    """The gates of a module, by the net that they drive."""
+
+    def __init__(self, module: Json) -> None:
+        self.drivers: dict[Bit, Json] = {}
+        self.readers: Counter[Bit] = Counter()
+        nets = [bit for wire in module["netnames"].values() for bit in wire["bits"]]
+        self._last_net = max((bit for bit in nets if isinstance(bit, int)), default=0)
+        for port in module["ports"].values():
+            self.readers.update(port["bits"])
+        for cell in module["cells"].values():
+            pins = cell["connections"]
+            gate = cell["type"] in _GATES or cell["type"] == "$_NOT_"
+            if gate or cell["type"] == "$_MUX_":
+                self.drivers[pins["Y"][0]] = cell
+            for name, bits in pins.items():
+                if cell["port_directions"][name] == "input":
+                    self.readers.update(bits)
+
+    def new_net(self) -> int:
+        self._last_net += 1
+        return self._last_net
+
+    def operand(self, bit: Bit) -> Operand:
+        """``bit`` as a function of what its gate reads, if that saves the gate."""
+        if isinstance(bit, str):
+            value = int(bit == "1")
+            return Operand("0", "0", (value, value, value, value))
+        cell = self.drivers.get(bit)
+        if cell is not None and cell["type"] == "$_NOT_":
+            return self.operand(cell["connections"]["A"][0]).inverted()
+        gate = _two_inputs(cell) if cell is not None else None
+        # Two gates in front, and this one, would make one LUT4.
+        if gate is None or all(self._single_use(net) for net in gate[:2]):
+            return Operand(bit, "0", (0, 1, 0, 1))
+        (first, flip_first), (second, flip_second) = (self._plain(net) for net in gate[:2])
+        table = gate[2]
+        values = [table[(i & 1 ^ flip_first) | (i >> 1 ^ flip_second) << 1] for i in range(4)]
+        return Operand(first, second, (values[0], values[1], values[2], values[3]))
+
+    def _single_use(self, bit: Bit) -> bool:
+        cell = self.drivers.get(bit)
+        return cell is not None and cell["type"] != "$_NOT_" and self.readers[bit] == 1
+
+    def _plain(self, bit: Bit) -> tuple[Bit, int]:
+        """The net behind inverters, and whether their number is odd."""
+        flips = 0
+        while (cell := self.drivers.get(bit)) is not None and cell["type"] == "$_NOT_":
+            bit, flips = cell["connections"]["A"][0], 1 - flips
+        return bit, flips
+
+
+def _two_inputs(cell: Json) -> tuple[Bit, Bit, tuple[int, ...]] | None:
+    """The nets that a gate reads and its table; None for a multiplexer of two signals."""
+    pins = cell["connections"]
+    if cell["type"] != "$_MUX_":
+        return pins["A"][0], pins["B"][0], _GATES[cell["type"]]
+    low, high, select = (pins[name][0] for name in "ABS")
+    if isinstance(low, str) and low in "01":
+        return high, select, (int(low), int(low), 0, 1)
+    if isinstance(high, str) and high in "01":
+        return low, select, (0, 1, int(high), int(high))
+    return None
+
+
+def into_ccu2c(module: Json) -> None:
+    """Gates of two inputs that feed a CCU2C of an adder (see ecp5/arith.v) move into it.
+
+    A half adds x and y when its LUT4 is x ^ y and its LUT2 x. With A and B for x, C and D for y,
+    both are functions of two nets each. The LUT2 is the LUT4 where C and D are low: y is low there.
+    """
+    gates = Gates(module)
+    for cell in _of_type(module, "CCU2C"):
+        pins, parameters = cell["connections"], cell["parameters"]
+        for half in "01":
+            if pins[f"C{half}"] != ["1"] or pins[f"D{half}"] != ["1"]:
+                continue
+            init = int(parameters[f"INIT{half}"], 2)
+            if init not in (_ADD, _SUBTRACT):
+                continue
+            x = gates.operand(pins[f"A{half}"][0])
+            y = gates.operand(pins[f"B{half}"][0])
+            if init == _SUBTRACT:
+                y = y.inverted()
+            if y.table[0]:
+                x, y = y, x
+            if y.table[0]:
+                continue
+            for name, net in zip("ABCD", (x.first, x.second, y.first, y.second), strict=True):
+                pins[name + half] = [net]
+            table = [x.table[i & 3] ^ y.table[i >> 2] for i in range(16)]
+            parameters[f"INIT{half}"] = "".join(str(value) for value in reversed(table))
+
+
+def into_carry4(module: Json) -> None:
+    """Gates of two inputs in front of both operands of a CARRY4's bit become one LUT6_2.
+
+    Its O6 drives S with x ^ y, its O5 drives DI with x. Where only one operand comes from a gate
+    the other one drives DI, and the gate becomes part of S's LUT.
+    """
+    gates = Gates(module)
+    made: Json = {}
+    for name, cell in module["cells"].items():
+        if cell["type"] != "CARRY4":
+            continue
+        pins = cell["connections"]
+        for i, (s, di) in enumerate(zip(pins["S"], pins["DI"], strict=True)):
+            driver = gates.drivers.get(s)
+            if driver is None or driver["type"] != "$_XOR_":
+                continue
+            both = [driver["connections"][n][0] for n in "AB"]
+            if di not in both:
+                continue
+            both.remove(di)
+            x, y = gates.operand(di), gates.operand(both[0])
+            if x.second == "0" and x.table == (0, 1, 0, 1):
+                continue
+            if y.second == "0" and y.table == (0, 1, 0, 1):
+                pins["DI"][i] = y.first
+                continue
+            nets = [x.first, x.second, y.first, y.second, "0", "1"]
+            lower = [x.table[row & 3] for row in range(32)]
+            upper = [lower[row] ^ y.table[row >> 2 & 3] for row in range(32)]
+            outputs: dict[str, Bit] = {"O6": gates.new_net(), "O5": gates.new_net()}
+            pins["S"][i], pins["DI"][i] = outputs["O6"], outputs["O5"]
+            made[f"{name}.bit{i}"] = _lut6_2(nets, upper, lower, outputs)
+    module["cells"].update(made)
+
+
+def _lut6_2(nets: list[Bit], upper: list[int], lower: list[int], outputs: dict[str, Bit]) -> Json:
+    """``nets``: of I0 to I5; ``upper``, ``lower``: values of O6 and O5 for the first five."""
+    return {
+        "hide_name": 1,
+        "type": "LUT6_2",
+        "parameters": {"INIT": "".join(str(bit) for bit in reversed([*lower, *upper]))},
+        "attributes": {},
+        "port_directions": {**{f"I{i}": "input" for i in range(6)}, "O6": "output", "O5": "output"},
+        "connections": {
+            **{f"I{i}": [net] for i, net in enumerate(nets)},
+            **{name: [net] for name, net in outputs.items()},
+        },
+    }
+
+
+def pack_lut6_2(module: Json) -> None:
+    """The two LUTs of a CARRY4's bit become one LUT6_2, if they have five inputs or fewer.
+
+    Beside the LUT of S (its O6), that of DI (O5) is free: 7 Series CLB User Guide (UG474).
+    """
+    luts: dict[Bit, str] = {}
+    readers: Counter[Bit] = Counter()
+    for port in module["ports"].values():
+        readers.update(port["bits"])
+    for name, cell in module["cells"].items():
+        pins = cell["connections"]
+        if cell["type"] in _LUTS:
+            luts[pins["O"][0]] = name
+        for pin, bits in pins.items():
+            if cell["port_directions"][pin] == "input":
+                readers.update(bits)
+    for cell in list(_of_type(module, "CARRY4")):
+        pins = cell["connections"]
+        for s, di in zip(pins["S"], pins["DI"], strict=True):
+            upper, lower = luts.get(s), luts.get(di)
+            # Only the chain can read O5: the sum leaves the slice where O5 would.
+            if upper is None or lower is None or upper == lower or readers[di] != 1:
+                continue
+            cells = module["cells"]
+            inputs = sorted({*_inputs(cells[upper]), *_inputs(cells[lower])})
+            if len(inputs) > 5:
+                continue
+            tables = _table(cells[upper], inputs), _table(cells[lower], inputs)
+            nets: list[Bit] = [*inputs, *["0"] * (5 - len(inputs)), "1"]
+            cells[upper] = _lut6_2(nets, *tables, {"O6": s, "O5": di})
+            del cells[lower], luts[s], luts[di]
+
+
+_LUTS = {f"LUT{n}": n for n in range(1, 7)}
+
+
+def _inputs(lut: Json) -> list[int]:
+    """The nets that a LUT reads, without constants."""
+    found = (lut["connections"][f"I{i}"][0] for i in range(_LUTS[lut["type"]]))
+    return [net for net in found if isinstance(net, int)]
+
+
+def _table(lut: Json, inputs: list[int]) -> list[int]:
+    """The LUT's 32 values for five inputs, of which the first are ``inputs``."""
+    init = int(lut["parameters"]["INIT"], 2)
+    pins = [lut["connections"][f"I{i}"][0] for i in range(_LUTS[lut["type"]])]
+    table = []
+    for row in range(32):
+        place = 0
+        for i, net in enumerate(pins):
+            value = row >> inputs.index(net) & 1 if isinstance(net, int) else int(net == "1")
+            place |= value << i
+        table.append(init >> place & 1)
+    return table
+
+
+def _of_type(module: Json, cell_type: str) -> Iterator[Json]:
+    return (cell for cell in module["cells"].values() if cell["type"] == cell_type)
