@@ -139,10 +139,17 @@ def given(inputs: Mapping[str, npt.ArrayLike]) -> Stimulus:
 def concatenate(*parts: Stimulus) -> Stimulus:
     """One stimulus after the other."""
     return Stimulus(
-        {name: np.concatenate([part.inputs[name] for part in parts]) for name in parts[0].inputs},
+        {name: _joined([part.inputs[name] for part in parts]) for name in parts[0].inputs},
         np.concatenate([part.valid for part in parts]),
         np.concatenate([part.enable for part in parts]),
     )
+
+
+def _joined(patterns: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """Patterns are never negative; numpy would make float64 of int64 and uint64."""
+    if any(found.dtype == np.uint64 for found in patterns):
+        patterns = [f if f.dtype == object else f.astype(np.uint64) for f in patterns]
+    return np.concatenate(patterns)
 
 
 def flush(spec: Spec) -> Stimulus:
