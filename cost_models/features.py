@@ -6,9 +6,10 @@ All of it is derived from the spec, without making the hardware.
 from __future__ import annotations
 
 from hwgen.accumulator import Exact
+from hwgen.arithmetic.adder_tree import tree_levels
 from hwgen.formats import Integer, Minifloat, Scalar
 from hwgen.spec import DotProduct, Spec
-from hwgen.units.dot import cuts, outline
+from hwgen.units.dot import cuts, outline, plan_of
 
 #: Bits of operands that were measured.
 OPERAND_BITS = (2, 8)
@@ -42,20 +43,9 @@ def exponent_bits(number_format: Scalar) -> int:
     return number_format.exponent_bits if isinstance(number_format, Minifloat) else 0
 
 
-def tree_widths(spec: DotProduct) -> list[int]:
-    """Widths of all two-input adders of the lanes' tree."""
-    widths = [spec.product_width] * spec.lanes
-    adders = []
-    while len(widths) > 1:
-        paired = [max(widths[i : i + 2]) + 1 for i in range(0, len(widths) - 1, 2)]
-        adders += paired
-        widths = paired + widths[len(paired) * 2 :]
-    return adders
-
-
 def shift_stages(spec: DotProduct) -> int:
-    """Two-to-one stages of the shifter that moves a product to its place."""
-    return sum((2 * 2 ** exponent_bits(f)).bit_length() - 2 for f in (spec.a, spec.b))
+    """Two-to-one stages of the shifter that moves a product to its place in its bin."""
+    return 0 if plan_of(spec).whole else plan_of(spec).fine_bits
 
 
 def _register_bits(spec: DotProduct) -> dict[str, float]:
@@ -83,16 +73,20 @@ def area(spec: DotProduct) -> dict[str, float]:
     """Bits of each kind of structure in the whole unit."""
     x, y = significand_bits(spec.a), significand_bits(spec.b)
     signs = isinstance(spec.a, Minifloat) + isinstance(spec.b, Minifloat)
-    adders = tree_widths(spec)
-    lanes = spec.lanes
+    lanes, plan = spec.lanes, plan_of(spec)
+    levels = tree_levels(lanes)
+    first = plan.bits_after(1) if levels else 0
     return {
         "partial_product_bits": lanes * x * y,
         "significand_bits": lanes * (x + y),
-        "negated_bits": lanes * signs * min(x, y),
+        "signs": lanes * signs,
         "exponent_bits": lanes * (exponent_bits(spec.a) + exponent_bits(spec.b)),
-        "shifter_bits": lanes * spec.product_width * shift_stages(spec),
-        "tree_bits": sum(adders),
-        "tree_adders": len(adders),
+        "shifter_bits": lanes * plan.shifter_bits(x + y),
+        "gates": lanes * len(plan.bins) if plan.has_gates else 0,
+        "first_adder_bits": first,
+        "tree_bits": sum(plan.bits_after(level) for level in range(2, levels + 1)),
+        "tree_adders": (lanes - 1) * len(plan.bins),
+        "bin_sum_bits": sum(plan.merged_bits(level) for level in range(1, plan.merge_levels + 1)),
         "accumulator_bits": spec.accumulator_width,
         **_register_bits(spec),
         "control": 1,

@@ -77,6 +77,12 @@ class LaneSum:
     def has_gates(self) -> bool:
         return len(self.bins) > 1
 
+    def shifter_bits(self, product_bits: int) -> int:
+        """Multiplexers that move one lane's product of so many bits."""
+        return sum(
+            min(product_bits + (2 << step) - 1, self.moved_bits) for step in range(self.fine_bits)
+        )
+
     def bits_after(self, level: int) -> int:
         """Bits of all partial sums behind so many levels of the lanes' trees, and their carries."""
         counts = [1] * self.lanes
@@ -136,13 +142,10 @@ def _plan(a: Scalar, b: Scalar, lanes: int, fine_bits: int) -> LaneSum:
 
 def _lane_luts(plan: LaneSum, product_bits: int) -> float:
     """About: a multiplexer a bit for each step of the shifter, an adder a bit in each tree."""
-    shifter = sum(
-        min(product_bits + (2 << step) - 1, plan.moved_bits) for step in range(plan.fine_bits)
-    )
     trees = sum(bin.width(4, True) for bin in plan.bins)
     gates = 2 * len(plan.bins) if plan.has_gates else 0
     merging = sum(_group_width([bin], plan.lanes) + 8 for bin in plan.bins[1:])
-    return shifter + 1.05 * trees + gates + merging / plan.lanes
+    return plan.shifter_bits(product_bits) + 1.05 * trees + gates + merging / plan.lanes
 
 
 def _largest_shift(number_format: Scalar) -> int:

@@ -10,17 +10,26 @@ from cost_models import features, measurement, model, store
 from cost_models.sweep import shipped_set
 from hwgen import DotProduct, InputError
 from hwgen.spec import from_dict
+from hwgen.units.dot import plan_of
 
 
 def dot(a="int4", b="int4", lanes=8, **others):
     return DotProduct(a=a, b=b, lanes=lanes, **others)
 
 
-def test_tree_widths_add_up():
-    assert features.tree_widths(dot(lanes=1)) == []
+def test_adders_add_up():
+    alone, four, many = (features.area(dot(lanes=n)) for n in (1, 4, 37))
+    assert alone["tree_adders"] == alone["first_adder_bits"] == alone["tree_bits"] == 0
     # Four products of 8 bits: two adders of 9 bits and one of 10.
-    assert features.tree_widths(dot(lanes=4)) == [9, 9, 10]
-    assert len(features.tree_widths(dot(lanes=37))) == 36
+    assert (four["first_adder_bits"], four["tree_bits"], four["tree_adders"]) == (18, 10, 3)
+    assert many["tree_adders"] == 36
+
+
+def test_minifloats_that_lie_far_apart_are_summed_in_bins():
+    narrow, wide = (features.area(dot(f, f, 8)) for f in ("e2m1", "e4m3"))
+    assert narrow["gates"] == narrow["bin_sum_bits"] == 0
+    bins = plan_of(dot("e4m3", "e4m3")).bins
+    assert wide["gates"] == 8 * len(bins) > 8 and wide["tree_adders"] == 7 * len(bins)
 
 
 def test_fit_finds_an_exact_law_and_reports_no_error():
@@ -30,19 +39,23 @@ def test_fit_finds_an_exact_law_and_reports_no_error():
         for b in ("int4", "e2m3")
         for n in (2, 8, 31)
     ]
-    truth = [3 * sum(features.tree_widths(s)) + 2 * s.accumulator_width + 5 for s in specs]
+
+    def law(spec):
+        found = features.area(spec)
+        return 3 * found["first_adder_bits"] + 2 * spec.accumulator_width + 5
+
+    truth = [law(s) for s in specs]
     fitted = model.fit(list(zip(specs, truth, strict=True)), features.area)
     assert fitted.error_known < 1e-6 and fitted.error_unknown < 1e-6
     new = dot("e2m2", "int5", 17)
-    expected = 3 * sum(features.tree_widths(new)) + 2 * new.accumulator_width + 5
-    assert fitted.predict(new).value == pytest.approx(expected, rel=1e-6)
+    assert fitted.predict(new).value == pytest.approx(law(new), rel=1e-6)
 
 
 def test_stated_errors_are_those_of_noise_that_is_there():
     rng = np.random.default_rng(0)
     names = ("int2", "int4", "int6", "int8", "e2m1", "e3m2", "e4m3")
     specs = [dot(a, b, n) for a in names for b in names for n in (4, 16)]
-    truth = [(100 + sum(features.tree_widths(s))) * rng.uniform(0.8, 1.25) for s in specs]
+    truth = [(100 + features.area(s)["first_adder_bits"]) * rng.uniform(0.8, 1.25) for s in specs]
     fitted = model.fit(list(zip(specs, truth, strict=True)), features.area)
     assert 0.1 < fitted.error_unknown < 0.6
 
