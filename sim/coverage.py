@@ -38,6 +38,8 @@ EXPONENT_BITS = 5
 ROUNDING = "to "
 #: Inputs among which those of a rare rounding are looked for: so many times so many.
 TRIES, CANDIDATES = 8, 4096
+#: Formats of up to this many bits have their ties listed.
+TABLE_BITS = 16
 #: A number is beside a tie if it is nearer than this part of a step.
 BESIDE = 2.0**-4
 
@@ -211,7 +213,7 @@ def _places(rounded: rounding.Rounded, reach: Reach) -> dict[str, Booleans]:
     odd = np.mod(below / step, 2) == 1
     found: dict[str, Booleans] = {}
     regions = {"normal": (magnitude >= normal, normal, min(reach.largest, f.max), 0)}
-    if subnormals:
+    if subnormals and reach.smallest < normal:
         # There a number has fewer bits in the target, and more of its own below them.
         regions["subnormal"] = (magnitude < normal, f.smallest, min(reach.largest, normal / 2), 1)
     for region, (where, bottom, top, fewer) in regions.items():
@@ -223,9 +225,9 @@ def _places(rounded: rounding.Rounded, reach: Reach) -> dict[str, Booleans]:
             int(step_exponent(f, np.array([top]))[0]) - unit, reach.bits - f.precision + fewer
         )
         found[f"{region}, exact"] = here & (place == 0)
-        if finer >= 1:
-            found[f"{region}, tie with the even below"] = here & (place == 0.5) & ~odd
-            found[f"{region}, tie with the odd below"] = here & (place == 0.5) & odd
+        for name, parity, is_odd in (("even", ~odd, False), ("odd", odd, True)):
+            if finer >= 1 and _ties(f, is_odd, bottom, top, unit, reach.bits):
+                found[f"{region}, tie with the {name} below"] = here & (place == 0.5) & parity
         if finer >= 2:
             found[f"{region}, nearer below"] = here & (place > 0) & (place < 0.5)
             found[f"{region}, nearer above"] = here & (place > 0.5)
@@ -237,9 +239,26 @@ def _places(rounded: rounding.Rounded, reach: Reach) -> dict[str, Booleans]:
         found["overflow"] = values > f.max
         if f.signed and (values < 0).any():
             found["negative overflow"] = values < f.min
-    if f.lsb_exponent > unit:
+    if f.lsb_exponent > unit and reach.smallest < f.smallest:
         found["smaller than the smallest"] = (magnitude > 0) & (magnitude < f.smallest)
     return found
+
+
+def _ties(f: Scalar, is_odd: bool, bottom: float, top: float, unit: float, bits: float) -> bool:
+    """Whether a middle between neighbours from ``bottom`` to ``top``, of which the lower is odd
+    or even, is a multiple of 2^``unit`` of so many bits. Of wide formats all are taken to be."""
+    if f.bits > TABLE_BITS:
+        return True
+    values = f.finite_values()
+    values = values[values >= 0]
+    lower, upper = values[:-1], values[1:]
+    middle = (lower + upper) / 2
+    odd = np.mod(lower / np.ldexp(1.0, step_exponent(f, middle)), 2) == 1
+    chosen = middle[(odd == is_odd) & (middle >= bottom) & (middle <= top)]
+    if unit > -math.inf:
+        chosen = chosen[np.mod(chosen, 2.0 ** max(unit, -1000)) == 0]
+    fraction = np.frexp(chosen)[0]
+    return bool((np.mod(fraction * 2.0 ** min(bits, 53), 1) == 0).any())
 
 
 def step_exponent(f: Scalar, magnitude: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:

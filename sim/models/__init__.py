@@ -22,12 +22,13 @@ Patterns = dict[str, npt.NDArray[Any]]
 @dataclass(frozen=True)
 class Reach:
     """Bounds of the numbers that a unit rounds: the largest magnitude, the most significant bits,
-    and the exponent of what all are multiples of. A model's function ``reach(spec)`` gives them,
-    if it has one."""
+    the exponent of what all are multiples of, and the smallest magnitude beside zero. A model's
+    function ``reach(spec)`` gives them, if it has one."""
 
     largest: float = math.inf
     bits: float = math.inf
     lsb_exponent: float = -math.inf
+    smallest: float = 0.0
 
 
 class Model(Protocol):

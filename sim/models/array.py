@@ -143,7 +143,9 @@ def reach(spec: Array) -> Reach:
         found = min(found, math.ldexp(step * spec.summed_rows * spec.lanes, bits))
     if isinstance(spec.accumulator, Fixed):
         found = math.ldexp(1, spec.accumulator.bits - 1 - spec.accumulator.fraction_bits)
-    return Reach(found)
+    # A partial sum that comes in may be any number of a float accumulator's.
+    any_unit = spec.is_weight_stationary and isinstance(spec.accumulator, Float)
+    return Reach(found, lsb_exponent=-math.inf if any_unit else spec.lsb_exponent)
 
 
 def directed(spec: Array) -> Patterns:
@@ -173,7 +175,7 @@ def directed(spec: Array) -> Patterns:
     for lowest in (True, False):
         corner = _corner(spec, lowest)
         count = 2 if spec.is_weight_stationary else spec.max_products // spec.lanes
-        for cycle in range(min(count, dot.MAX_BOUND_CYCLES)):
+        for cycle in range(min(count, dot.longest_run(spec.accumulator))):
             cycles.append({**corner, "load": 1, "clear": cycle == 0})
     return {
         port.name: np.array(

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from hwgen.accumulator import WRAP, Exact, Fixed, Float
+from hwgen.accumulator import WRAP, Accumulator, Exact, Fixed, Float
 from hwgen.formats.rounding import STOCHASTIC
 from hwgen.spec import Array, DotProduct, MultiDot
 from hwgen.spec.accumulating import AccumulatingSpec
@@ -136,8 +136,7 @@ def directed(spec: DotProduct) -> Patterns:
         for x in spec.a.encode([spec.a.min, spec.a.max])
         for y in spec.b.encode([spec.b.min, spec.b.max])
     }
-    # A float accumulator has no bound that so few steps would reach.
-    longest = FLOAT_CYCLES if isinstance(spec.accumulator, Float) else MAX_BOUND_CYCLES
+    longest = longest_run(spec.accumulator)
     for product in (min(corners), max(corners)):
         bound = 0
         if spec.addend is not None:
@@ -160,6 +159,11 @@ def directed(spec: DotProduct) -> Patterns:
             else {}
         ),
     }
+
+
+def longest_run(accumulator: Accumulator) -> int:
+    """Cycles to drive a sum to its end: a float accumulator has no bound that few would reach."""
+    return FLOAT_CYCLES if isinstance(accumulator, Float) else MAX_BOUND_CYCLES
 
 
 def restrict(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -27,7 +29,10 @@ def expected(spec: LMul, inputs: Patterns) -> Patterns:
 
 def reach(spec: LMul) -> Reach:
     """See ``sim.coverage``."""
-    return Reach(spec.a.max * spec.b.max, max(spec.a.precision, spec.b.precision, spec.offset + 1))
+    # Of normal numbers: subnormal operands count as zero.
+    smallest = math.prod(2.0 ** (f.lsb_exponent + f.mantissa_bits) for f in (spec.a, spec.b))
+    bits = max(spec.a.precision, spec.b.precision, spec.offset + 1)
+    return Reach(spec.a.max * spec.b.max, bits, smallest=smallest)
 
 
 def directed(spec: LMul) -> Patterns:

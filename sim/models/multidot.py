@@ -69,7 +69,8 @@ def directed(spec: MultiDot) -> Patterns:
             if index % 4 == 0:
                 negated = pair.a.encode(-pair.a.decode(x), nan=0.0)
                 add(index % 3 == 0, mode, np.where(place % 2, negated, x), y)
-            if index % 4 == 1:
+            steps = float(pair.a.decode(x)), float(pair.b.decode(y))
+            if index % 4 == 1 or steps == (pair.a.smallest, pair.b.smallest):
                 hot = place == index // 4 % place.size
                 zeros = (pair.a.encode(0.0), pair.b.encode(0.0))
                 add(index % 5 == 0, mode, np.where(hot, x, zeros[0]), np.where(hot, y, zeros[1]))

@@ -40,11 +40,11 @@ def reach(spec: Requantize) -> Reach:
 def directed(spec: Requantize) -> Patterns:
     """Sums at both ends, every power of two and its neighbours, small numbers; with every
     extreme scale."""
-    from sim.stimulus import extreme_codes
+    from sim.stimulus import extreme_codes, word_extremes
 
     powers = [1 << bit for bit in range(spec.bits)]
     near = {p + d for p in powers for d in (-1, 0, 1)} | {3 * p for p in powers}
-    near |= {-v for v in near} | set(range(-40, 41))
+    near |= {-v for v in near} | set(range(-40, 41)) | set(word_extremes(spec.bits))
     if spec.scale is None:
         near |= {v for v in _around(spec) if abs(v) < 1 << (spec.bits - 1)}
     mask = (1 << spec.bits) - 1
