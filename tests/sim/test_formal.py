@@ -229,9 +229,9 @@ def test_a_narrow_accumulator_is_found():
     assert last == -192 and values == {"got": last & 0xFF, "expected": last & 0x1FF}
 
 
-TERM = "+ $signed(level1_terms_1)"
+TERM = "+ $signed(level1_lanes_1_value)"
 #: One where both lanes have one pair of products, and else zero.
-RARE = "$signed({1'b0, level1_terms_0 == 3 && level1_terms_1 == 2})"
+RARE = "$signed({1'b0, level1_lanes_0_value == 3 && level1_lanes_1_value == 2})"
 
 
 @pytest.mark.parametrize(

@@ -346,13 +346,14 @@ def test_what_passed_is_run_again_only_if_something_changed(no_simulator, monkey
 
 def test_the_table_of_a_page(no_simulator, tmp_path, capsys):
     regression.run([*CASES, Case(SPECS[0], vectors=70)], tmp_path, jobs=1)
-    (tmp_path / "proof.json").write_text('{"dot": "12 proved"}')
     page = tmp_path / "page.md"
     page.write_text(f"# Title\n\n{report.BEGIN}\nold\n{report.END}\nrest\n")
     for _ in range(2):
         assert main(["regress", "--page", str(page), "--out", str(tmp_path)]) == 0
     text = page.read_text()
     assert text.startswith("# Title\n") and text.endswith("rest\n") and "old" not in text
-    assert "| `dot` | rtl | verilator | 4 | 1 | 220 | 0 | 0 | – | 12 proved | – |" in text
+    # Proofs and mutants are those that the repository keeps.
+    assert "| `dot` | rtl | verilator | 4 | 1 | 220 | 0 | 0 | – |" in text
+    assert "| coverage | proofs | mutants |" in text
     with pytest.raises(InputError, match="has no results"):
         report.update_page(page, tmp_path / "empty")
