@@ -239,7 +239,7 @@ def is_wrong():
     [
         (fails, "ended by signal 11"),
         (is_wrong, "ZeroDivisionError"),
-        (lambda: os.kill(os.getpid(), signal.SIGSEGV), "ended its process with exit code -11"),
+        (lambda: os.kill(os.getpid(), signal.SIGKILL), "ended its process with exit code -9"),
     ],
 )
 def test_a_crash_is_an_error_of_that_case_only(no_simulator, monkeypatch, tmp_path, how, message):
