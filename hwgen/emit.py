@@ -14,8 +14,8 @@ from hwgen.units.stream import AxiStreamUnit
 
 #: No names of source files: they differ between machines and say nothing of the hardware.
 _CLEAN = {"emit_src": False}
-#: Yosys writes x == 0 as !x, which of a slice linters take for a slip; ~|x is the same.
-_LOGICAL_NOT = re.compile(r"(?<== )! (?=[\\\w$]+ ?\[\d+:\d+\];)")
+#: Yosys writes x == 0 as !x, which of many bits linters take for a slip; ~|x is the same.
+_LOGICAL_NOT = re.compile(r"(?<== )! (?=[\\\w$]+ ?(?:\[\d+:\d+\])?;)")
 
 
 def rtlil(spec: Spec) -> str:
