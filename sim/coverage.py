@@ -9,7 +9,7 @@ misses shows. Bins are counted on valid inputs, by the golden model's numbers:
 - words that are no codes: all zeros, all ones, alternating ones, each bit at 0 and at 1;
 - roundings: exact numbers, ties to either side, numbers beside ties, in the subnormal and in
   the normal range; overflow of each sign, underflow;
-- results: special codes where operands can make them; each bit of a sum at 0 and at 1.
+- results that are no codes: each bit at 0 and at 1.
 """
 
 from __future__ import annotations
