@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwgen.accumulator import Aligned
-from hwgen.formats import BlockFormat
+from hwgen.formats import BlockFormat, Scalar
 from hwgen.formats.rounding import RANDOM_BITS, STOCHASTIC
 from hwgen.formats.widths import signed_width
 from hwgen.spec import Array, BlockDot
@@ -129,15 +129,21 @@ def _reach_output(
     """In the chosen ``rows`` scales that make products as large as the output's numbers: any
     of its exponents alike, and some beyond."""
     shape = (len(rows), spec.blocks)
-    low, high = math.log2(spec.output.smallest) - 4, math.log2(spec.output.max) + 2
+    low, high = math.log2(spec.output.smallest) - 4, math.log2(_largest(spec.output)) + 2
     wanted = rng.uniform(low, high, (len(rows), 1)) + rng.integers(-2, 3, shape)
     # What is left for the scales, given elements of middling size.
-    wanted -= rng.uniform(spec.lsb_exponent, math.log2(spec.a.element.max * spec.b.element.max))
+    top = math.log2(_largest(spec.a.element) * _largest(spec.b.element))
+    wanted -= rng.uniform(spec.lsb_exponent, top)
     ends = {f: (math.log2(f.scale.smallest), math.log2(f.scale.max)) for f in (spec.a, spec.b)}
     first = np.clip(wanted * rng.random((len(rows), 1)), *ends[spec.a])
     for name, f, exponents in (("a", spec.a, first), ("b", spec.b, wanted - first)):
         scales = f.scale.encode(np.exp2(np.clip(exponents, *ends[f])))
         inputs[f"{name}_scale"][rows] = scales
+
+
+def _largest(number_format: Scalar) -> float:
+    """Of either sign: one signed bit has no number above zero."""
+    return max(number_format.max, -number_format.min)
 
 
 def _spread(

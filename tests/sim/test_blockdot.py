@@ -20,7 +20,10 @@ from sim.together import verify_inputs_together, verify_together
 
 #: Every way of bringing blocks together, with micro-exponents, subnormal scales, other outputs.
 SPECS = {
-    ALONE: [{"a": "e4m3fn_b6_e8m0_m6x2", "b": "int4_b6_e8m0_m3x1", "output": "bf16", "stages": 11}],
+    ALONE: [
+        {"a": "e4m3fn_b6_e8m0_m6x2", "b": "int4_b6_e8m0_m3x1", "output": "bf16", "stages": 11},
+        {"a": "int4_b2_e8m0", "b": "e0m3_b2_e8m0_m2x1", "output": "fixed1_3"},
+    ],
     SHORTENED: [
         {"a": "e5m2ieee_b2_e8m0", "b": "e2m3_b2_e8m0_m1x2", "blocks": 2, "output": "fp32"},
         {"a": "e2m1_b2_e8m0", "b": "fixed4_2_b2_e8m0", "blocks": 4, "output": "bf16"},
