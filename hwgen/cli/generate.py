@@ -1,0 +1,113 @@
+"""``hwgen generate``: a unit's Verilog and what goes with it."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from pathlib import Path
+
+from hwgen.cli.parser import (
+    Commands,
+    clock_target_option,
+    json_option,
+    print_json,
+    stream_option,
+    unit_command,
+)
+from hwgen.cli.spec_options import spec_of
+from hwgen.errors import InputError
+from hwgen.files import require_writable, write_text
+from hwgen.pipelining import modelled
+from hwgen.spec import Spec
+
+#: What can be written beside the Verilog.
+_EXTRAS = ("core", "datasheet", "template", "vectors")
+
+
+def add(commands: Commands) -> None:
+    sub = unit_command(commands, "generate", run, "write a unit's Verilog")
+    sub.add_argument("--out", type=Path, default=Path("build"), metavar="FOLDER", help="where to")
+    stream_option(sub)
+    sub.add_argument(
+        "--with",
+        dest="extras",
+        default=None,
+        metavar="LIST",
+        help=f"also write, separated by commas: {', '.join(_EXTRAS)}",
+    )
+    sub.add_argument("--all", action="store_true", help="also write all of these")
+    clock_target_option(sub)
+    json_option(sub)
+
+
+def run(options: argparse.Namespace) -> int:
+    from hwgen.emit import verilog
+    from hwgen.pins import module_name
+
+    spec, stream = spec_of(options), options.stream
+    extras = _wanted_extras(options)
+    folder = require_writable(options.out)
+    module = module_name(spec, stream=stream)
+    texts = {"verilog": (".v", verilog(spec, stream=True) if stream else spec.verilog())}
+    for extra in extras:
+        texts |= _extra_files(spec, extra, stream)
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {
+        kind: str(write_text(folder / f"{module}{end}", text))
+        for kind, (end, text) in texts.items()
+    }
+    facts = spec.facts
+    clock = modelled(spec) if spec.tuned_for else None
+    if options.json:
+        print_json(
+            {
+                **spec.to_dict(),
+                "file": files["verilog"],
+                "files": files,
+                "module": module,
+                "latency": spec.latency,
+                **facts,
+                **({} if clock is None else {"modelled_clock": dataclasses.asdict(clock)}),
+            }
+        )
+    else:
+        more = "".join(f", {name.replace('_', ' ')} {value}" for name, value in facts.items())
+        print(f"{files['verilog']}: module {module}, latency {spec.latency} cycles{more}")
+        if clock is not None:
+            print(
+                f"{spec.latency} stages, tuned for {spec.tuned_for}: {clock.fmax_mhz:.0f} MHz by "
+                f"its delay model, {clock.low_mhz:.0f} to {clock.high_mhz:.0f} for 90% of placed "
+                f"units; {' + '.join(clock.bounded_by)} bounds it"
+            )
+        for kind, file in files.items():
+            if kind != "verilog":
+                print(f"{file}: {kind}")
+    return 0
+
+
+def _wanted_extras(options: argparse.Namespace) -> list[str]:
+    given = options.extras.split(",") if options.extras else []
+    unknown = [name for name in given if name not in _EXTRAS]
+    if unknown:
+        raise InputError(f"--with {unknown[0]}: use some of {', '.join(_EXTRAS)}")
+    return [name for name in _EXTRAS if options.all or name in given]
+
+
+def _extra_files(spec: Spec, extra: str, stream: bool) -> dict[str, tuple[str, str]]:
+    """The texts that ``extra`` means, by what they are: end of the file's name, and text."""
+    from hwgen import package
+    from hwgen.pins import module_name
+
+    if extra == "core":
+        return {extra: (".core", package.core(spec, stream=stream))}
+    if extra == "template":
+        return {extra: ("_template.v", package.template(spec, stream=stream))}
+    if extra == "vectors":
+        from sim.vectors import vectors_csv
+
+        return {extra: ("_vectors.csv", vectors_csv(spec, stream=stream))}
+    from cost_models.measurement import known
+
+    diagram = f"{module_name(spec, stream=stream)}.svg"
+    page = package.datasheet(spec, stream=stream, diagram=diagram, costs=known(spec))
+    return {extra: (".md", page), "timing": (".svg", package.timing_diagram(spec, stream=stream))}

@@ -1,0 +1,90 @@
+"""``hwgen optimize``: a format for every layer of a network."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+
+from hwgen.cli.parser import Commands, command, target_option
+from hwgen.errors import InputError, ToolError
+
+
+def add(commands: Commands) -> None:
+    sub = command(commands, "optimize", run, "choose a format for every layer of a network")
+    sub.add_argument(
+        "--model",
+        type=Path,
+        metavar="FILE",
+        help="ONNX network (default, with --data: the shipped ResNet-8 on Fashion-MNIST)",
+    )
+    sub.add_argument(
+        "--data",
+        type=Path,
+        metavar="PATH",
+        help="images: an .npz, or a folder of Fashion-MNIST's idx files",
+    )
+    sub.add_argument(
+        "--test-data",
+        type=Path,
+        metavar="PATH",
+        help="images to test FP32 and the chosen plan on once more "
+        "(default: the installed Fashion-MNIST, for the shipped data)",
+    )
+    target_option(sub)
+    sub.add_argument("--fps", type=float, default=1000.0, metavar="F", help="frames a second")
+    sub.add_argument("--clock-mhz", type=float, default=50.0, metavar="F", help="datapath clock")
+    sub.add_argument(
+        "--style",
+        default="streaming",
+        metavar="streaming|shared",
+        help="a datapath for every layer, or one for all",
+    )
+    sub.add_argument(
+        "--formats",
+        default=None,
+        metavar="LIST",
+        help="candidates, separated by commas (default: all that 'hwgen formats' lists)",
+    )
+    sub.add_argument(
+        "--max-drop",
+        type=float,
+        default=0.5,
+        metavar="P",
+        help="accuracy that the chosen plan may lose, in points",
+    )
+    sub.add_argument("--out", type=Path, default=Path("out"), metavar="FOLDER", help="where to")
+
+
+def run(options: argparse.Namespace) -> int:
+    try:
+        from optimizer import main_job, report
+        from optimizer.workloads import fashion_mnist
+    except ImportError as error:
+        raise ToolError(
+            f"optimize needs {error.name}, which is not installed: pip install 'hwgen[optimize]'"
+        ) from error
+
+    if (options.model is None) != (options.data is None):
+        raise InputError(
+            "a network and its images belong together: give both --model and --data, or neither "
+            "for the shipped ResNet-8 on Fashion-MNIST"
+        )
+    found = main_job.run(
+        options.model or fashion_mnist.MODEL,
+        options.data or fashion_mnist.DATA,
+        options.out,
+        target=options.target,
+        test_data=options.test_data,
+        fps=options.fps,
+        clock_mhz=options.clock_mhz,
+        style=options.style,
+        formats=options.formats.split(",") if options.formats else None,
+        max_drop=options.max_drop,
+        command=shlex.join(["hwgen", *options.arguments]),
+        progress=lambda line: print(line, file=sys.stderr, flush=True),
+    )
+    print(report.table(found))
+    print(f"\nwritten to {options.out}: {', '.join(report.FILES)}, {report.VERILOG}/")
+    return 0

@@ -1,0 +1,33 @@
+"""``hwgen synth``: synthesise and measure."""
+
+from __future__ import annotations
+
+import argparse
+
+from hwgen.cli.parser import Commands, json_option, print_json, target_option, unit_command
+from hwgen.cli.spec_options import spec_of
+
+
+def add(commands: Commands) -> None:
+    sub = unit_command(commands, "synth", run, "synthesise a unit and measure it")
+    target_option(sub)
+    json_option(sub)
+
+
+def run(options: argparse.Namespace) -> int:
+    import cost_models
+
+    spec = spec_of(options)
+    fields = cost_models.synthesise(spec, options.target)
+    if options.json:
+        print_json(fields)
+        return 0
+    fmax = fields["fmax_mhz"]
+    print(
+        f"{spec.name} on {options.target}: {fields['lut']} LUT, {fields['carry']} carry cells, "
+        f"{fields['ff']} registers, {fields['dsp']} DSP, "
+        + (f"Fmax {fmax:.1f} MHz" if fmax is not None else "not placed")
+        + f" ({', '.join(f'{k} {v}' for k, v in fields['tools'].items())}, "
+        f"{fields['seconds']:.1f} s{', from the store' if fields['stored'] else ''})"
+    )
+    return 0

@@ -1,0 +1,44 @@
+"""``hwgen units``: the units and their options."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import textwrap
+from typing import Any
+
+from hwgen.cli.parser import Commands, command, json_option, print_json
+from hwgen.spec import UNITS
+from hwgen.spec.base import spec_fields
+
+
+def add(commands: Commands) -> None:
+    json_option(command(commands, "units", run, "list the units and their options"))
+
+
+def run(options: argparse.Namespace) -> int:
+    rows: list[dict[str, Any]] = [
+        {
+            "unit": name,
+            "summary": (kind.__doc__ or "").partition("\n")[0].replace("``", ""),
+            "options": {
+                f"--{f.name.replace('_', '-')}": (
+                    None if f.default is dataclasses.MISSING else str(f.default)
+                )
+                for f in spec_fields(kind)
+            },
+        }
+        for name, kind in UNITS.items()
+    ]
+    if options.json:
+        print_json({"units": rows})
+        return 0
+    for row in rows:
+        print(f"{row['unit']}: {row['summary']}")
+        shown = [
+            f"[{flag} …]" if value in ("", "0", "None") else f"{flag} {value or '…'}"
+            for flag, value in row["options"].items()
+        ]
+        for line in textwrap.wrap("  ".join(shown), 92, break_on_hyphens=False):
+            print(f"    {line}")
+    return 0

@@ -1,0 +1,51 @@
+"""``hwgen verify``: a unit in cocotb."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from hwgen.cli.parser import (
+    Commands,
+    clock_target_option,
+    json_option,
+    print_json,
+    stream_option,
+    unit_command,
+)
+from hwgen.cli.spec_options import spec_of, whole
+
+
+def add(commands: Commands) -> None:
+    sub = unit_command(commands, "verify", run, "simulate a unit against the golden model")
+    sub.add_argument(
+        "--vectors",
+        type=whole,
+        default=2000,
+        metavar="N",
+        help="random cycles, after the directed ones",
+    )
+    sub.add_argument("--seed", type=whole, default=1, metavar="S", help="seed of the random ones")
+    stream_option(sub)
+    clock_target_option(sub)
+    json_option(sub)
+
+
+def run(options: argparse.Namespace) -> int:
+    from hwgen.pins import module_name
+    from sim import verify, verify_stream
+
+    spec = spec_of(options)
+    run = verify_stream if options.stream else verify
+    outcome = run(spec, vectors=options.vectors, seed=options.seed)
+    if options.json:
+        print_json(outcome.to_dict())
+    else:
+        print(
+            f"{module_name(spec, stream=options.stream)}: {outcome.vectors} "
+            f"{'beats' if options.stream else 'cycles'} checked, {outcome.mismatches} mismatches "
+            f"(seed {outcome.seed}, {outcome.seconds} s, {outcome.simulator})"
+        )
+    for mismatch in outcome.shown:
+        print(f"mismatch: {mismatch}", file=sys.stderr)
+    return 0 if outcome.passed else 1
