@@ -47,12 +47,8 @@ LINTERS = ("verilator", "slang", "yosys", "icarus")
 RESULTS = "results.jsonl"
 #: These decide no verdict: a change of them makes no result stale.
 _BESIDE = (
-    "regression.py",
-    "report.py",
-    "matrix.py",
-    "random_specs.py",
-    "together.py",
-    "vectors.py",
+    *("regression.py", "report.py", "matrix.py", "random_specs.py", "together.py", "vectors.py"),
+    *("mutation.py", "mutation_bench.py", "quantizer_matrix.py", "matmul.py", "formal/"),
 )
 
 
@@ -128,7 +124,12 @@ def _digest(*parts: str) -> str:
 def _text(package: Any, beside: Sequence[str] = ()) -> str:
     root = Path(package.__file__).parent
     files = sorted(f for end in ("py", "cpp") for f in root.rglob(f"*.{end}"))
-    return "\0".join(f"{f.name}\0{f.read_text()}" for f in files if f.name not in beside)
+    named = {f.relative_to(root).as_posix(): f for f in files}
+    return "\0".join(
+        f"{name}\0{f.read_text()}"
+        for name, f in named.items()
+        if not name.startswith(tuple(beside))
+    )
 
 
 @cache
