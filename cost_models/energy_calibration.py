@@ -20,9 +20,8 @@ from amaranth.back import rtlil as amaranth_rtlil
 from amaranth.hdl import Module, Signal
 
 import yosys_scripts
-from cost_models.toggle_energy import toggles
 from hwgen.errors import ToolError
-from sim import verification
+from sim import saif, verification
 
 TARGET = "ice40"
 CURRENT_UA = 996.0 - 645.0
@@ -58,7 +57,7 @@ def toggles_per_cycle() -> tuple[float, int]:
     )
     netlist = yosys_scripts.netlist(rtlil, "reference", target=TARGET, mapping="vendor")
     with tempfile.TemporaryDirectory(prefix="hwgen-") as folder:
-        saif = Path(folder) / "activity.saif"
+        file = Path(folder) / "activity.saif"
         outcome = verification.simulate(
             netlist.verilog,
             "reference",
@@ -66,11 +65,12 @@ def toggles_per_cycle() -> tuple[float, int]:
             {"product": [_expected(cycle) for cycle in range(CYCLES)]},
             sources=netlist.cell_models,
             verilator_flags=netlist.verilator_flags,
-            saif=saif,
+            saif=file,
         )
         if outcome["mismatches"]:
             raise ToolError(f"the mapped reference computes wrongly: {outcome['kept'][:1]}")
-        return toggles(saif.read_text(), "reference") / CYCLES, area.lut
+        nets = saif.of_instance(file.read_text(), "reference", "reference")
+        return saif.toggles(nets) / CYCLES, area.lut
 
 
 def report() -> str:

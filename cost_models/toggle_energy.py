@@ -11,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-import re
 import tempfile
 import tomllib
 from dataclasses import dataclass
@@ -25,8 +24,8 @@ from cost_models import measurement, store
 from hwgen import emit
 from hwgen.errors import InputError, ToolError
 from hwgen.spec import DotProduct, Spec
+from sim import saif, verification
 from sim import stimulus as stimuli
-from sim import verification
 from sim.stimulus import Stimulus
 
 ACTIVITY = "activity"
@@ -147,34 +146,18 @@ def activity(spec: Spec, target: str, cycles: Stimulus) -> float:
 def _simulated_toggles(spec: Spec, target: str, rtlil: str, cycles: Stimulus) -> float:
     netlist = yosys_scripts.netlist(rtlil, spec.name, target=target, mapping=spec.mapping)
     with tempfile.TemporaryDirectory(prefix="hwgen-") as folder:
-        saif = Path(folder) / "activity.saif"
+        file = Path(folder) / "activity.saif"
         outcome = verification.run(
             spec,
             cycles,
             verilog=netlist.verilog,
             sources=netlist.cell_models,
             verilator_flags=netlist.verilator_flags,
-            saif=saif,
+            saif=file,
         )
         if not outcome.passed:
             raise ToolError(
                 f"the {target} netlist of {spec.name} differs from the golden model in "
                 f"{outcome.mismatches} of {outcome.vectors} cycles: {outcome.shown[:1]}"
             )
-        return toggles(saif.read_text(), spec.name) / len(cycles)
-
-
-def toggles(saif: str, top: str) -> int:
-    """Toggles (TC) of the nets of module ``top`` in a SAIF text: its own and not those inside
-    its cells, and not the clock's."""
-    _, found, rest = saif.partition(f"(INSTANCE {top}\n")
-    # A scope lists its nets first and the instances in it after them.
-    nets, _, _ = rest.partition("(INSTANCE ")
-    total = sum(
-        int(count)
-        for net, count in re.findall(r"^ *\((\S+) .*\(TC (\d+)\)\)$", nets, re.MULTILINE)
-        if net != "clk"
-    )
-    if not found or not total:
-        raise ToolError(f"the simulator's activity file has no toggles of {top}")
-    return total
+        return saif.toggles(saif.of_instance(file.read_text(), spec.name, spec.name)) / len(cycles)

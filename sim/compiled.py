@@ -198,8 +198,8 @@ def check(
     wave: Path | None = None,
 ) -> list[Outcome]:
     """What each of the runs found, all in one simulation with the further ``sources`` and
-    Verilator's ``flags``; with ``wave`` a waveform goes to that file (.vcd, or .fst with
-    Verilator).
+    Verilator's ``flags``; with ``wave`` a waveform goes to that file (.vcd, or, with
+    Verilator, .fst), or the toggles of every net (.saif, with Verilator).
 
     InputError for an unknown simulator or two units of one name, ToolError if the simulator is
     missing, or fails on what it is given.
@@ -252,8 +252,13 @@ def _top(runs: Sequence[Run]) -> str:
                 low, width = place[pin.name]
                 vector = "results" if pin.output else "inputs"
                 wires.append(f".{pin.name}({vector}[{low + width - 1}:{low}])")
-        lines.append(f"  {run.spec.name} u{index} ({', '.join(wires)});")
+        lines.append(f"  {run.spec.name} {instance(index)} ({', '.join(wires)});")
     return "\n".join([*lines, "endmodule", ""])
+
+
+def instance(index: int) -> str:
+    """The name of the unit of that number in the bench."""
+    return f"u{index}"
 
 
 def _outcome(job: _Job, index: int, lines: Sequence[str]) -> Outcome:
@@ -311,9 +316,14 @@ def _verilator_missing() -> str:
 def _verilator(job: _Job) -> list[str]:
     harness = resources.files("sim").joinpath("harness.cpp")
     kind = job.wave.suffix[1:] if job.wave is not None else ""
-    if kind not in ("", "vcd", "fst"):
-        raise InputError(f"{job.wave}: waveforms are .vcd or .fst files")
+    if kind not in ("", "vcd", "fst", "saif"):
+        raise InputError(f"{job.wave}: waveforms are .vcd or .fst files, toggle counts .saif")
     trace = [f"--trace-{kind}", "-CFLAGS", f"-DHWGEN_{kind.upper()}=1"] if kind else []
+    if kind == "saif":
+        # Of the units' nets; what is inside of the vendor's cells is not wanted.
+        cells = [f'tracing_off -file "{source}"\n' for source in job.sources]
+        (job.folder / "nets.vlt").write_text("`verilator_config\n" + "".join(cells))
+        trace += ["--trace-underscore", "nets.vlt"]
     many = sum(run.vectors for run in job.runs) >= MANY
     speed = ["-O3", "--x-assign", "fast", "-MAKEFLAGS", "OPT_FAST=-O2"] if many else []
     build = job.folder / "build"

@@ -20,7 +20,11 @@ using Wave = VerilatedFstC;
 #elif HWGEN_VCD
 #include "verilated_vcd_c.h"
 using Wave = VerilatedVcdC;
+#elif HWGEN_SAIF
+#include "verilated_saif_c.h"
+using Wave = VerilatedSaifC;
 #endif
+#define HWGEN_WAVE (HWGEN_FST || HWGEN_VCD || HWGEN_SAIF)
 
 constexpr int SHOWN = 20;
 
@@ -33,7 +37,7 @@ int main(int argc, char** argv) {
     const std::size_t units = starts.size() - 1;
     std::vector<std::uint64_t> wrong(units, 0);
 
-#if HWGEN_FST || HWGEN_VCD
+#if HWGEN_WAVE
     Wave wave;
     context.traceEverOn(true);
     top.trace(&wave, 99);
@@ -45,7 +49,7 @@ int main(int argc, char** argv) {
             top.clk = clock;
             top.eval();
             context.timeInc(1);
-#if HWGEN_FST || HWGEN_VCD
+#if HWGEN_WAVE
             wave.dump(context.time());
 #endif
         }
@@ -89,7 +93,7 @@ int main(int argc, char** argv) {
     }
     for (std::size_t u = 0; u < units; u++)
         std::printf("unit %zu %llu\n", u, (unsigned long long)wrong[u]);
-#if HWGEN_FST || HWGEN_VCD
+#if HWGEN_WAVE
     wave.close();
 #endif
     top.final();

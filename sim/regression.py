@@ -30,7 +30,8 @@ import sim
 import yosys_scripts
 from hwgen import emit
 from hwgen.errors import InputError, ToolError
-from sim import compiled, exhaustive, lint
+from hwgen.files import write_text
+from sim import compiled, exhaustive, lint, saif
 from sim.compiled import Run
 from sim.coverage import collect
 from sim.matrix import BENCH, EXHAUSTIVE, RTL, Case, Refused, case_of
@@ -45,6 +46,8 @@ TIME_LIMIT_S = 1800.0
 #: Two of these look at a case with ``lint``.
 LINTERS = ("verilator", "slang", "yosys", "icarus")
 RESULTS = "results.jsonl"
+#: Where the toggles of netlists' nets are kept, beside the results.
+TOGGLES = "toggles"
 #: These decide no verdict: a change of them makes no result stale.
 _BESIDE = (
     *("regression.py", "report.py", "matrix.py", "random_specs.py", "together.py", "vectors.py"),
@@ -69,6 +72,8 @@ class Result:
     mismatches: int = 0
     first_bad_cycle: int | None = None
     bins: int = 0
+    #: Of all nets of a netlist but the clock's, in a cycle.
+    toggles_per_cycle: float | None = None
     detail: str = ""
     seconds: float = 0.0
     tools: str = ""
@@ -233,9 +238,12 @@ def examine(
     cases: Sequence[Case],
     contents: dict[str, Result] | None = None,
     wave: Path | None = None,
+    activity: Path | None = None,
 ) -> Iterator[Result]:
     """The result of each of the cases, which are of one level, check and simulator, in any
-    order; whatever a tool does ends in the result of its case."""
+    order; whatever a tool does ends in the result of its case. With ``wave`` a waveform goes to
+    that file; toggle counts of the nets of each netlist go to a file in the folder ``activity``.
+    """
     made = []
     for case in cases:
         started = time.monotonic()
@@ -258,7 +266,7 @@ def examine(
         except Exception as error:
             yield _failed(case, error, time.monotonic() - started)
     for group in _builds(made):
-        yield from _checked(group, wave)
+        yield from _checked(group, wave, activity)
 
 
 def _again(known: Result, case: Case) -> Result:
@@ -299,19 +307,22 @@ def _builds(made: Sequence[_Made]) -> Iterator[list[_Made]]:
         yield group
 
 
-def _checked(group: Sequence[_Made], wave: Path | None) -> Iterator[Result]:
+def _checked(group: Sequence[_Made], wave: Path | None, activity: Path | None) -> Iterator[Result]:
     """The results of one build; if it fails, of two halves of it, until the case is found."""
     started = time.monotonic()
     first = group[0].case
     try:
-        found = list(_exhaustive(group) if first.check == EXHAUSTIVE else _bench(group, wave))
+        if first.check == EXHAUSTIVE:
+            found = list(_exhaustive(group))
+        else:
+            found = list(_bench(group, wave, activity))
     except Exception as error:
         if len(group) == 1:
             yield _failed(first, error, time.monotonic() - started, group[0].content)
             return
         half = len(group) // 2
-        yield from _checked(group[:half], wave)
-        yield from _checked(group[half:], wave)
+        yield from _checked(group[:half], wave, activity)
+        yield from _checked(group[half:], wave, activity)
         return
     seconds = round((time.monotonic() - started) / len(group), 3)
     for item, result in zip(group, found, strict=True):
@@ -324,8 +335,12 @@ def _checked(group: Sequence[_Made], wave: Path | None) -> Iterator[Result]:
         yield Result(**{**result.__dict__, **beside})
 
 
-def _bench(group: Sequence[_Made], wave: Path | None) -> Iterator[Result]:
+def _bench(group: Sequence[_Made], wave: Path | None, activity: Path | None) -> Iterator[Result]:
     cases = [item.case for item in group]
+    counted = None
+    if activity is not None and cases[0].level != RTL and cases[0].simulator == "verilator":
+        counted = wave = activity / f"{group[0].content}.all.saif"
+        activity.mkdir(parents=True, exist_ok=True)
     outcomes = compiled.check(
         [Run(i.case.spec, i.text, i.case.vectors, i.case.seed) for i in group],
         simulator=cases[0].simulator,
@@ -333,7 +348,8 @@ def _bench(group: Sequence[_Made], wave: Path | None) -> Iterator[Result]:
         flags=list(group[0].flags),
         wave=wave,
     )
-    for case, outcome in zip(cases, outcomes, strict=True):
+    toggles = [None] * len(group) if counted is None else _activity(group, outcomes, counted)
+    for case, outcome, per_cycle in zip(cases, outcomes, toggles, strict=True):
         right = outcome.mismatches == 0 and outcome.vectors > 0
         covered = None
         if case.coverage:
@@ -355,8 +371,22 @@ def _bench(group: Sequence[_Made], wave: Path | None) -> Iterator[Result]:
             cycles=outcome.cycles,
             mismatches=outcome.mismatches,
             first_bad_cycle=first,
+            toggles_per_cycle=per_cycle,
             detail=detail,
         )
+
+
+def _activity(
+    group: Sequence[_Made], outcomes: Sequence[compiled.Outcome], counted: Path
+) -> Iterator[float]:
+    """Toggles a cycle of each netlist; those of its nets go to a file of its own."""
+    whole = counted.read_text()
+    counted.unlink()
+    for index, (item, outcome) in enumerate(zip(group, outcomes, strict=True)):
+        case = item.case
+        own = saif.of_instance(whole, compiled.instance(index), case.spec.name)
+        write_text(counted.parent / f"{case.spec.name}_{case.level}.saif", own)
+        yield round(saif.toggles(own) / outcome.cycles, 2)
 
 
 def _exhaustive(group: Sequence[_Made]) -> Iterator[Result]:
@@ -402,14 +432,18 @@ class _Worker:
 
 
 def _work(
-    connection: Connection, cases: Sequence[Case], contents: dict[str, Result], folder: str
+    connection: Connection,
+    cases: Sequence[Case],
+    contents: dict[str, Result],
+    folder: str,
+    activity: Path,
 ) -> None:
     """The life of a process: a result for each case. What it leaves behind is in ``folder``."""
     os.setsid()  # Ctrl-C is the parent's, which ends this process and its children.
     tempfile.tempdir = folder
     os.environ["TMPDIR"] = folder
     parent = multiprocessing.parent_process()
-    for result in examine(cases, contents):
+    for result in examine(cases, contents, activity=activity):
         if parent is not None and not parent.is_alive():
             return
         connection.send(result)
@@ -426,7 +460,8 @@ def run(
     progress: Callable[[Summary, float], None] = lambda summary, seconds: None,
 ) -> Summary:
     """The results of the cases, by ``jobs`` processes (default: the cores); each goes to
-    ``folder``/results.jsonl when it is there. With ``again`` cases that passed before run once
+    ``folder``/results.jsonl when it is there, and toggle counts of netlists to SAIF files in
+    ``folder``/toggles. With ``again`` cases that passed before run once
     more. ``progress`` is called with what is known after each change, and every second.
     """
     store = _Store(folder)
@@ -457,7 +492,7 @@ def run(
     try:
         while queue or workers:
             while queue and len(workers) < (jobs or os.cpu_count() or 1):
-                workers.append(_start(queue.pop(0), contents, scratch))
+                workers.append(_start(queue.pop(0), contents, scratch, folder / TOGGLES))
             ready = wait([worker.connection for worker in workers], timeout=1)
             for worker in list(workers):
                 ended = False
@@ -495,12 +530,12 @@ def run(
     return summary
 
 
-def _start(cases: list[Case], contents: dict[str, Result], folder: str) -> _Worker:
+def _start(cases: list[Case], contents: dict[str, Result], folder: str, activity: Path) -> _Worker:
     methods = multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("fork" if "fork" in methods else "spawn")
     here, there = context.Pipe(duplex=False)
     process = context.Process(  # type: ignore[attr-defined]
-        target=_work, args=(there, cases, contents, folder), daemon=True
+        target=_work, args=(there, cases, contents, folder, activity), daemon=True
     )
     process.start()
     there.close()

@@ -233,7 +233,8 @@ def _integer_code(
     largest = (1 << (target.bits - int(target.signed))) - 1
     lowest = Mux(sign, largest + 1 if target.signed else 0, largest)
     beyond = Signal(name=f"{name}_beyond")
-    m.d.comb += beyond.eq(rounded > lowest)
+    fits = (1 << len(rounded)) - 1 <= largest
+    m.d.comb += beyond.eq(Const(0) if fits else rounded > lowest)
     if number.infinity is not None:
         beyond = beyond | number.infinity
     magnitude = Signal(target.bits, name=f"{name}_magnitude")

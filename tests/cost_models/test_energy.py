@@ -7,34 +7,8 @@ import pytest
 
 import cost_models
 from cost_models import energy_calibration, toggle_energy
-from hwgen import DotProduct, ToolError
+from hwgen import DotProduct
 from sim import stimulus as stimuli
-
-SAIF = """\
-(INSTANCE $rootio
-  (NET
-   (a (T0 1) (T1 1) (TZ 0) (TX 0) (TB 0) (TC 99))
-  )
-)
-(INSTANCE unit
-  (NET
-   (a (T0 1) (T1 1) (TZ 0) (TX 0) (TB 0) (TC 3))
-   (n1\\[0\\] (T0 1) (T1 1) (TZ 0) (TX 0) (TB 0) (TC 4))
-   (clk (T0 1) (T1 1) (TZ 0) (TX 0) (TB 0) (TC 50))
-  )
-  (INSTANCE n2
-   (NET
-    (Z (T0 1) (T1 1) (TZ 0) (TX 0) (TB 0) (TC 7))
-   )
-  )
-)
-"""
-
-
-def test_toggles_are_those_of_the_units_own_nets():
-    assert toggle_energy.toggles(SAIF, "unit") == 7
-    with pytest.raises(ToolError, match="no toggles of other"):
-        toggle_energy.toggles(SAIF, "other")
 
 
 def test_shipped_coefficient_is_what_the_calibration_gives():

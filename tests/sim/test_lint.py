@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from hwgen import DotProduct, InputError, ToolError, emit, package
+from hwgen import Convert, DotProduct, InputError, ToolError, emit, package
 from hwgen.pins import module_name
 from hwgen.spec import UNITS
 from sim.lint import LINTERS, lint
@@ -15,6 +15,7 @@ SPECS = [
     *examples(seed=3, count=3),
     DotProduct(a="e4m3", b="int8", lanes=5),
     DotProduct(a="int2", b="e5m2", lanes=1),
+    Convert(a="uint2", b="uint3", rounding="up"),  # Nothing can be beyond the largest.
 ]
 
 
