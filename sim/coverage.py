@@ -8,8 +8,9 @@ misses shows. Bins are counted on valid inputs, by the golden model's numbers:
 - operands: classes of codes at each port, extremes and specials in every lane, every exponent;
 - words that are no codes: all zeros, all ones, alternating ones, each bit at 0 and at 1;
 - roundings: exact numbers, ties to either side, numbers beside ties, in the subnormal and in
-  the normal range; overflow of each sign, underflow;
-- results that are no codes: each bit at 0 and at 1.
+  the normal range; overflow of each sign, underflow; numbers of each exponent, NaN, infinities;
+- results that are no codes: each bit at 0 and at 1;
+- running sums: carries along every number of bits, to the next power of two.
 """
 
 from __future__ import annotations
@@ -22,12 +23,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hwgen.accumulator import Float
 from hwgen.formats import Minifloat, Scalar
 from hwgen.formats.rounding import TOWARD_ZERO
-from hwgen.spec import Port, Spec
+from hwgen.formats.widths import signed_width
+from hwgen.spec import Array, DotProduct, Port, Spec
 from sim import golden, models, rounding
 from sim.models import Reach
-from sim.stimulus import Stimulus, candidates, concatenate, given, word_extremes
+from sim.stimulus import Inputs, Stimulus, candidates, concatenate, given, word_extremes
 
 Counts = dict[str, int]
 Booleans = npt.NDArray[np.bool_]
@@ -101,10 +104,22 @@ def collect(spec: Spec, stimulus: Stimulus) -> Coverage:
     for target in dict.fromkeys(rounded.target for rounded in seen):
         found = [rounded for rounded in seen if rounded.target == target]
         bins |= _named(f"{ROUNDING}{target}", rounding_bins(found, reach(spec)))
-    infinite = any(port.format is not None and port.format.has_infinity for port in spec.inputs)
+    formats = [port.format for port in spec.inputs if port.format is not None]
+    infinite = any(f.has_infinity for f in formats)
+    for rounded in seen:
+        specials = {
+            "NaN": (np.isnan, infinite or any(f.has_nan for f in formats)),
+            "infinity": (np.isinf, infinite),
+        }
+        for name, (found_in, possible) in specials.items():
+            if possible:
+                bin_name = f"{ROUNDING}{rounded.target}: {name}"
+                bins[bin_name] = bins.get(bin_name, 0) + int(found_in(rounded.values).sum())
     for port in spec.outputs:
         if port.format is None and (infinite or "infinity" not in port.name):
             bins |= _named(port.name, bit_bins(port.bits, results[port.name], port.signed))
+    if isinstance(spec, DotProduct | Array) and "accumulator" in results:
+        bins |= _named("accumulator", carry_bins(spec, inputs, results["accumulator"]))
     unreachable = getattr(models.of(spec), "unreachable", lambda spec: ())(spec)
     return Coverage({name: n for name, n in bins.items() if name not in unreachable})
 
@@ -190,6 +205,35 @@ def bit_bins(bits: int, patterns: npt.NDArray[Any], signed: bool = False) -> Cou
     }
 
 
+def carry_bins(spec: DotProduct | Array, inputs: Inputs, sums: npt.NDArray[Any]) -> Counts:
+    """How far carries go when a cycle's sum is added to the first accumulator of ``sums``,
+    (cycles, count): so many bits at least. A sum that crosses zero upward carries along all bits
+    above those of the two numbers."""
+    if isinstance(spec.accumulator, Float):
+        return {}
+    width = spec.accumulator_width
+    low, high = spec.product_range
+    longest = width - signed_width(low, high) if low < 0 < high else 0
+    counts = {f"a carry along {1 << i} bits": 0 for i in range(longest.bit_length())}
+    mask, ends = (1 << width) - 1, {-1 << (width - 1), (1 << (width - 1)) - 1}
+    words = [int(word) for word in sums[:, 0].tolist()]
+    clear = inputs["clear"][:, 0].tolist()
+    for before, after, cleared in zip(words, words[1:], clear[1:], strict=False):
+        if cleared or after in ends:  # At an end it may not be the sum.
+            continue
+        term = (after - before) & mask
+        # Bits that hand on the carry that comes in.
+        run, bits = (before ^ after ^ term) & (before ^ term) & mask, 1
+        while run:
+            name = f"a carry along {bits} bits"
+            if name in counts:
+                counts[name] += 1
+            for _ in range(bits):
+                run &= run >> 1
+            bits *= 2
+    return counts
+
+
 def rounding_bins(seen: Iterable[rounding.Rounded], reach: Reach) -> Counts:
     """Where exact numbers, within ``reach``, lie among the values of their one target format."""
     found: Counts = {}
@@ -235,6 +279,12 @@ def _places(rounded: rounding.Rounded, reach: Reach) -> dict[str, Booleans]:
             beside = here & (np.abs(place - 0.5) < BESIDE)
             found[f"{region}, just below a tie"] = beside & (place < 0.5)
             found[f"{region}, just above a tie"] = beside & (place > 0.5)
+    if isinstance(f, Minifloat) and f.exponent_bits <= EXPONENT_BITS:
+        lowest = f.lsb_exponent + f.mantissa_bits
+        for e in range(lowest, math.frexp(min(reach.largest, f.max))[1]):
+            if unit <= e and reach.smallest < 2.0 ** (e + 1):
+                binade = (magnitude >= 2.0**e) & (magnitude < 2.0 ** (e + 1))
+                found[f"numbers from 2^{e}"] = inside & binade
     if reach.largest > f.max:
         found["overflow"] = values > f.max
         if f.signed and (values < 0).any():

@@ -16,6 +16,12 @@ from sim import models
 #: Parts of the random cycles, and of their elements, that are extremes.
 EXTREME_CYCLES, EXTREME_LANES = 1 / 4, 1 / 4
 
+#: ``valid`` and ``enable`` of the first random cycles: whatever can follow what.
+_BEGINNING = np.array(
+    [[1, 1, 0, 0, 1, 1, 1, 1, 0, 1], [1, 1, 1, 1, 1, 0, 0, 1, 0, 1]],
+    np.bool_,
+)
+
 #: Patterns of the elements of each port, (cycles, count), unsigned.
 Inputs = dict[str, npt.NDArray[Any]]
 
@@ -67,6 +73,8 @@ def random(spec: Spec, cycles: int, seed: int) -> Stimulus:
     rng = np.random.default_rng(seed)
     valid = rng.random(cycles) < 0.85
     enable = rng.random(cycles) < 0.85
+    first = min(cycles, len(_BEGINNING[0]))
+    valid[:first], enable[:first] = (row[:first] for row in _BEGINNING)
     inputs = {port.name: _drawn(rng, port, cycles) for port in spec.inputs}
     models.of(spec).restrict(spec, inputs, np.flatnonzero(valid & enable), rng)
     return Stimulus(inputs, valid, enable)

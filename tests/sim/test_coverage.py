@@ -67,3 +67,26 @@ def test_what_cannot_be_reached_is_not_asked_for():
     wide = dataclasses.replace(spec, output="e4m3fn", overflow="")
     both = [collect(s, stimuli.random(s, 50, 1)).bins for s in (spec, wide)]
     assert not any("tie" in name for name in both[0]) and any("tie" in name for name in both[1])
+
+
+def test_carries_are_as_long_as_they_are():
+    spec = DotProduct(a="int4", b="int4", lanes=1)
+    stimulus = stimuli.given(
+        {"clear": [1, 0, 0, 0], "a": [1, 7, 15, 1], "b": [1, 1, 9, 15]}
+    )  # 1 + 7: a carry along two bits; 8 + 7: none; 15 - 1: along all bits above the lowest four.
+    bins = collect(spec, stimulus).bins
+    names = [f"accumulator: a carry along {1 << i} bits" for i in range(5)]
+    assert [bins.get(name) for name in names] == [2, 2, 1, 1, None]
+    minus_one = stimuli.given({"clear": [1, 0], "a": [15, 1], "b": [1, 1]})
+    assert collect(spec, minus_one).bins[names[3]] == 1
+    unsigned = DotProduct(a="uint4", b="uint4", lanes=1)
+    assert not [name for name in collect(unsigned, minus_one).bins if "carry" in name]
+
+
+def test_numbers_of_each_exponent_and_specials():
+    spec = Convert(a="e4m3fn", b="e5m2ieee")
+    bins = collect(spec, stimuli.given({"a": np.arange(256)})).bins
+    exponents = [int(name.split("^")[1]) for name in bins if "numbers from" in name]
+    # From e4m3fn's smallest, 2^-9, to the binade of its 448; all of them in e5m2.
+    assert exponents == list(range(-9, 9))
+    assert bins["to e5m2ieee: NaN"] == 2 and "to e5m2ieee: infinity" not in bins
