@@ -42,3 +42,15 @@ def write_text(path: Path, text: str) -> Path:
         os.unlink(name)
         raise
     return path
+
+
+def write_between(path: Path, begin: str, end: str, text: str) -> Path:
+    """Puts ``text`` between the two marks in the file, in place of what is there.
+
+    InputError if the file has no such marks.
+    """
+    before, begins, rest = (path.read_text("utf-8") if path.exists() else "").partition(begin)
+    _, ends, after = rest.partition(end)
+    if not begins or not ends:
+        raise InputError(f"{path}: no place for the table, which is between '{begin}' and '{end}'")
+    return write_text(path, f"{before}{begin}\n\n{text}\n\n{end}{after}")

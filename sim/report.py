@@ -11,7 +11,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from hwgen.errors import InputError
-from hwgen.files import write_text
+from hwgen.files import write_between, write_text
 from hwgen.spec import UNITS, Spec
 from sim.formal.proofs import NOT_APPLICABLE
 from sim.formal.solve import PROVED
@@ -269,11 +269,6 @@ def _formats(specs: Iterable[Spec]) -> set[str]:
 def update_page(path: Path, folder: Path) -> int:
     """Puts the table of the results in ``folder`` between its marks in the file; returns how many
     results there were. InputError if there is no place for it, or nothing to put there."""
-    text = path.read_text() if path.exists() else ""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise InputError(f"{path}: no place for the table, which is between '{BEGIN}' and '{END}'")
     results = load(folder)
     if not results:
         raise InputError(
@@ -284,7 +279,7 @@ def update_page(path: Path, folder: Path) -> int:
         "proofs": _proofs(_kept(PROOFS)),
         "mutants": _mutants(_kept(MUTANTS)),
     }
-    write_text(path, f"{before}{BEGIN}\n\n{markdown(results, beside)}\n\n{END}{after}")
+    write_between(path, BEGIN, END, markdown(results, beside))
     return len(results)
 
 

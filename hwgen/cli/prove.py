@@ -37,6 +37,9 @@ def add(commands: Commands) -> None:
         metavar="FILE",
         help="with --all: where answers are kept, a JSON object a line",
     )
+    sub.add_argument(
+        "--page", type=Path, metavar="FILE", help="with --all: put the table of answers there"
+    )
     json_option(sub)
 
 
@@ -47,8 +50,10 @@ def run(options: argparse.Namespace) -> int:
         raise InputError(f"--timeout {options.timeout}: use a number of seconds from 1 on")
     if options.all == (options.unit is not None):
         raise InputError("give either a unit or --all (see 'hwgen prove --help')")
-    if options.store is not None and not options.all:
-        raise InputError("--store goes with --all")
+    if not options.all and (options.store is not None or options.page is not None):
+        raise InputError("--store and --page go with --all")
+    if options.page is not None and (options.property or options.target):
+        raise InputError("--page is of all proofs: leave out --property and --target")
     tasks = (
         formal.matrix.tasks()
         if options.all
@@ -72,6 +77,8 @@ def run(options: argparse.Namespace) -> int:
             for text in formal.counterexample_lines(row["counterexample"]):
                 print(f"  {text}", flush=True)
     counts = {result: sum(row["result"] == result for row in rows) for result in formal.RESULTS}
+    if options.page is not None:
+        formal.page.update(options.page, rows)
     if quiet:
         print_json({"proofs": rows, "counts": counts})
     elif len(rows) > 1:

@@ -1,6 +1,6 @@
 """Proofs of units: see ``sim.formal.properties`` for what is proved."""
 
-from sim.formal import matrix
+from sim.formal import matrix, page
 from sim.formal.proofs import (
     NOT_APPLICABLE,
     RESULTS,
@@ -31,6 +31,7 @@ __all__ = [
     "default_store",
     "line",
     "matrix",
+    "page",
     "prove",
     "prove_all",
     "tasks_of",

@@ -12,9 +12,9 @@ from hwgen import DotProduct, InputError, emit, parse
 from hwgen.cli import main
 from hwgen.errors import ToolError
 from hwgen.formats.rounding import NEAREST_AWAY, NEAREST_EVEN, TOWARD_ZERO, UP
-from hwgen.spec import AccumulatorToFloat, Convert, LMul, Multiply
+from hwgen.spec import UNITS, AccumulatorToFloat, Convert, LMul, Multiply
 from sim import formal, golden, stimulus, verification
-from sim.formal import references
+from sim.formal import matrix, page, references
 from sim.formal.aig import FALSE, Aig, every_pattern
 from sim.formal.circuit import Circuit, Register
 from sim.formal.run import Start
@@ -348,3 +348,33 @@ def test_the_list_is_of_every_unit_and_target():
     tasks = formal.matrix.tasks()
     assert {task.property for task in tasks} == set(formal.PROPERTIES)
     assert len({(task.spec.name, task.property, task.target) for task in tasks}) == len(tasks)
+
+
+def test_the_table_counts_what_was_proved(tmp_path):
+    tasks = matrix.tasks("rounders")
+    rows = [
+        {"name": task.spec.name, "property": task.property, "target": task.target, **more}
+        for task, more in zip(
+            tasks,
+            [
+                {"result": "proved", "seconds": 2.25},
+                {"result": "not proved", "seconds": 300.0},
+                {"result": "proved", "seconds": 1.0},
+            ],
+            strict=True,
+        )
+    ]
+    file = tmp_path / "proof.md"
+    file.write_text(f"before\n{page.BEGIN}\nold\n{page.END}\nafter\n")
+    page.update(file, rows)
+    text = file.read_text()
+    assert "| rounders | reference |  | 2 of 3 | 2.2 |" in text
+    assert "| streams | stream |  | 0 of 11 | 0.0 |" in text
+    assert text.startswith("before\n") and text.endswith("\nafter\n") and "old" not in text
+    with pytest.raises(InputError, match="no place for the table"):
+        page.update(tmp_path / "none.md", rows)
+    assert main(["prove", "--all", "--target", "ecp5", "--page", str(file)]) == 2
+
+
+def test_every_unit_is_in_the_list():
+    assert {spec.unit for spec in matrix.UNITS} == set(UNITS)

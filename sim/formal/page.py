@@ -1,0 +1,41 @@
+"""The table of proofs in docs/proof.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from hwgen.files import write_between
+from sim.formal import matrix
+from sim.formal.solve import PROVED
+
+BEGIN, END = "<!-- table of proofs: hwgen prove --all --page -->", "<!-- end of the table -->"
+
+
+def table(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Markdown: of each group, property and target of ``sim.formal.matrix``, how many of its
+    tasks have a row that says proved, and the longest time that one took."""
+    known = {(row["name"], row["property"], row["target"]): row for row in rows}
+    lines = [
+        "| group | property | target | proved | longest, s |",
+        "|---|---|---|--:|--:|",
+    ]
+    for group in matrix.GROUPS:
+        cells: dict[tuple[str, str | None], list[Mapping[str, Any] | None]] = {}
+        for task in matrix.tasks(group):
+            row = known.get((task.spec.name, task.property, task.target))
+            cells.setdefault((task.property, task.target), []).append(row)
+        for (name, target), found in cells.items():
+            proved = [row for row in found if row is not None and row["result"] == PROVED]
+            longest = max((row["seconds"] for row in proved), default=0.0)
+            lines.append(
+                f"| {group} | {name} | {target or ''} | {len(proved)} of {len(found)} | "
+                f"{longest:.1f} |"
+            )
+    return "\n".join(lines)
+
+
+def update(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Puts the table between its marks in the file. InputError if there is no place for it."""
+    write_between(path, BEGIN, END, table(rows))
