@@ -155,7 +155,7 @@ def test_levels_and_random():
         (["formats", "--wave", "x.fst"], "--wave is of one case"),
         (["--spec", "{"], "--spec is no JSON"),
         (["--spec", '{"unit": "dot", "a": "int4"}'], "dot:"),
-        (["--page", "nowhere.md"], "nowhere.md: no place for the table"),
+        (["--page", "nowhere.md"], "regression has no results"),
     ],
 )
 def test_bad_input(arguments, message, capsys, monkeypatch, tmp_path):
