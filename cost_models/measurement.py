@@ -15,10 +15,10 @@ SYNTHESIS = "synthesis"
 TIME_LIMIT_S = 900.0
 
 
-def synthesis_key(spec: Spec, target: str, rtlil: str, place: bool) -> str:
+def synthesis_key(spec: Spec, target: str, rtlil: str, place: bool, kind: str = SYNTHESIS) -> str:
     """Key of a synthesis: the hardware itself, the target's flow, the tools."""
     return store.digest(
-        SYNTHESIS,
+        kind,
         rtlil,
         spec.mapping,
         target,
@@ -51,10 +51,10 @@ def known(spec: Spec) -> list[dict[str, Any]]:
 
 
 def _find(
-    spec: Spec, target: str, rtlil: str, places: tuple[bool, ...]
+    spec: Spec, target: str, rtlil: str, places: tuple[bool, ...], kind: str = SYNTHESIS
 ) -> store.Measurement | None:
     """The first stored measurement, in the order of ``places``: placed or only mapped."""
-    found = (store.find(synthesis_key(spec, target, rtlil, place)) for place in places)
+    found = (store.find(synthesis_key(spec, target, rtlil, place, kind)) for place in places)
     return next((m for m in found if m is not None), None)
 
 
@@ -66,16 +66,37 @@ def measure(
     With ``place``, targets that have a placer are placed and routed for Fmax. A new result
     is committed to the user's store at once. InputError, ToolError as in ``yosys_scripts``.
     """
-    rtlil = emit.rtlil(spec)
+    return measure_design(
+        SYNTHESIS,
+        emit.rtlil(spec),
+        spec.name,
+        spec,
+        target,
+        place=place,
+        time_limit_s=time_limit_s,
+    )
+
+
+def measure_design(
+    kind: str,
+    rtlil: str,
+    top: str,
+    spec: Spec,
+    target: str,
+    *,
+    place: bool = True,
+    time_limit_s: float = TIME_LIMIT_S,
+) -> tuple[store.Measurement, bool]:
+    """As ``measure``, of a design of its own ``kind`` that stands beside the unit of ``spec``."""
     placed = place and yosys_scripts.target(target).placer is not None
-    found = _find(spec, target, rtlil, (True,) if placed else (True, False))
+    found = _find(spec, target, rtlil, (True,) if placed else (True, False), kind)
     if found is not None:
         return found, True
     store.require_writable()
     result = asdict(
         yosys_scripts.synthesise(
             rtlil,
-            spec.name,
+            top,
             target=target,
             mapping=spec.mapping,
             place=placed,
@@ -83,8 +104,8 @@ def measure(
         )
     )
     measurement = store.Measurement(
-        key=synthesis_key(spec, target, rtlil, place),
-        kind=SYNTHESIS,
+        key=synthesis_key(spec, target, rtlil, place, kind),
+        kind=kind,
         spec=spec.to_dict(),
         target=target,
         result={k: v for k, v in result.items() if k not in ("tools", "target", "mapping")},

@@ -1,0 +1,245 @@
+"""The tables of docs/area.md: what each named format costs, beside plain RTL.
+
+``python -m cost_models.area`` measures what the store lacks, a line each as it ends, and writes
+the tables; a run that was stopped goes on where it was. Given targets, it measures those and
+writes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yosys_scripts
+from cost_models import measurement, plain
+from hwgen import emit
+from hwgen.errors import InputError, ToolError
+from hwgen.files import write_between
+from hwgen.formats import GROUPS, BlockFormat, Scalar, parse
+from hwgen.spec import BlockDot, DotProduct, Spec
+
+BEGIN, END = "<!-- tables: python -m cost_models.area -->", "<!-- end of the tables -->"
+PAGE = Path("docs") / "area.md"
+#: What is measured: the unit, the exact sum alone as the unit makes it, and by plain operators.
+UNIT, SUM, PLAIN = measurement.SYNTHESIS, "exact sum", "plain sum"
+#: Formats of the table by lanes, and LUTs of the prior open RTL (combinational, 32 lanes, no DSP
+#: blocks: Samson et al., FPL 2024, through Yosys 0.70's own scripts) by target.
+BY_LANES: dict[str, dict[str, int]] = {
+    "int8": {"xc7": 5452, "ecp5": 9292},
+    "int4": {"xc7": 1667, "ecp5": 2309},
+    "e2m1": {"xc7": 1343, "ecp5": 2686},
+    "e4m3fn": {"xc7": 5593, "ecp5": 12521},
+    "int6": {},
+    "e2m3": {},
+    "e3m2": {},
+    "e5m2ieee": {},
+}
+LANES, PRIOR_LANES, MOST_LANES = (8, 32), 32, 128
+#: Lanes of the table of every format.
+FEW_LANES = 4
+MAPPINGS = ("lut", "dsp")
+
+
+@dataclass(frozen=True)
+class Point:
+    """One design on one target."""
+
+    kind: str
+    spec: Spec
+    target: str
+    place: bool
+
+    def measure(self) -> dict[str, Any]:
+        """Its counts and Fmax. InputError for what there is not, ToolError as a synthesis."""
+        if self.kind == UNIT:
+            rtlil, top = emit.rtlil(self.spec), self.spec.name
+        else:
+            assert isinstance(self.spec, DotProduct)
+            make = plain.unit_rtlil if self.kind == SUM else plain.plain_rtlil
+            rtlil, top = make(self.spec), plain.TOP
+        return measurement.measure_design(
+            self.kind, rtlil, top, self.spec, self.target, place=self.place
+        )[0].result
+
+
+def scalars() -> Iterator[str]:
+    """Names of the scalar formats that hardware multiplies, of up to 16 bits, each once."""
+    known: set[Scalar] = set()
+    for name in (name for group in GROUPS.values() for name in group):
+        number_format = parse(name)
+        if isinstance(number_format, BlockFormat) or number_format in known:
+            continue
+        known.add(number_format)
+        try:
+            spec = DotProduct(a=name, b=name, lanes=FEW_LANES)
+        except InputError:  # No hardware decodes it.
+            continue
+        if spec.a.bits <= 16:
+            yield name
+
+
+def by_lanes() -> Iterator[Point]:
+    """Exact sums of a few formats, as the unit makes them and plain; on ECP5 ours placed too."""
+    for target in yosys_scripts.TARGETS:
+        for name in BY_LANES:
+            for lanes in (*LANES, MOST_LANES) if BY_LANES[name] else LANES:
+                spec = DotProduct(a=name, b=name, lanes=lanes)
+                yield Point(SUM, spec, target, True)
+                yield Point(PLAIN, spec, target, False)
+
+
+def by_format() -> Iterator[Point]:
+    """Units of every scalar format in every mapping; without DSP blocks their sums alone beside
+    plain ones."""
+    for name in scalars():
+        for target in yosys_scripts.TARGETS:
+            for mapping in MAPPINGS:
+                spec = DotProduct(a=name, b=name, lanes=FEW_LANES, mapping=mapping)
+                yield Point(UNIT, spec, target, True)
+                if mapping == "lut":
+                    yield Point(SUM, spec, target, False)
+                    yield Point(PLAIN, spec, target, False)
+
+
+def by_block() -> Iterator[Point]:
+    """Block dot products of one block of every named block format, rounded to FP32."""
+    for name in GROUPS["blocks"]:
+        for target in yosys_scripts.TARGETS:
+            spec = BlockDot(a=name, b=name, output="fp32")
+            yield Point(UNIT, spec, target, True)
+
+
+def run(
+    points: Iterable[Point], progress: Callable[[str], None], workers: int | None = None
+) -> dict[Point, dict[str, Any] | str]:
+    """The counts of each point, or why there are none."""
+
+    def one(point: Point) -> dict[str, Any] | str:
+        try:
+            return point.measure()
+        except (InputError, ToolError) as error:
+            return str(error)
+
+    wanted = list(dict.fromkeys(points))
+    found: dict[Point, dict[str, Any] | str] = {}
+    with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
+        try:
+            for point, result in zip(wanted, pool.map(one, wanted), strict=True):
+                found[point] = result
+                counts = result if isinstance(result, str) else f"{result['lut']} LUT"
+                progress(
+                    f"{len(found)}/{len(wanted)} {point.kind} {point.spec.name} on "
+                    f"{point.target}: {counts}"
+                )
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return found
+
+
+Found = dict[Point, dict[str, Any] | str]
+
+
+def _count(found: Found, point: Point, name: str) -> Any:
+    result = found[point]
+    return None if isinstance(result, str) else result[name]
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "–"
+    return f"{value:,.0f}" if isinstance(value, float) else f"{value:,}"
+
+
+def _ratio(large: int | None, small: int | None) -> str:
+    return f"{large / small:.2f}" if large and small else "–"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    rule = ["---" if name in ("format", "target", "mapping", "unit") else "--:" for name in head]
+    return "\n".join("| " + " | ".join(row) + " |" for row in (head, rule, *rows))
+
+
+def tables(found: Found) -> str:
+    """The Markdown of all tables."""
+    tools = ", ".join(
+        f"{tool} {version}"
+        for tool, version in yosys_scripts.tool_versions("ecp5", place=True).items()
+    )
+    parts = [f"Measured with {tools}.", "## Exact sums by lanes, in LUTs", _lanes_table(found)]
+    parts += ["## Every scalar format", _format_table(found)]
+    parts += ["## Every block format", _block_table(found)]
+    return "\n\n".join(parts)
+
+
+def _lanes_table(found: Found) -> str:
+    rows = []
+    for ours in (p for p in by_lanes() if p.kind == SUM):
+        spec, target = ours.spec, ours.target
+        assert isinstance(spec, DotProduct)
+        lut = _count(found, ours, "lut")
+        other = _count(found, Point(PLAIN, spec, target, False), "lut")
+        prior = BY_LANES[str(spec.a)].get(target) if spec.lanes == PRIOR_LANES else None
+        placed = _count(found, ours, "placed") or {}
+        rows.append(
+            [
+                *(str(spec.a), str(spec.lanes), target, _text(prior), _text(other)),
+                *(f"**{_text(lut)}**", _ratio(other, lut), _ratio(prior, lut)),
+                _text(placed.get("TRELLIS_COMB")),
+            ]
+        )
+    head = ("format", "lanes", "target", "prior RTL", "plain", "this package")
+    return _table((*head, "plain ÷ this", "prior ÷ this", "cells placed"), rows)
+
+
+def _format_table(found: Found) -> str:
+    rows = []
+    for unit in (p for p in by_format() if p.kind == UNIT):
+        spec, target = unit.spec, unit.target
+        ours, other = (
+            _count(found, beside, "lut") if beside in found else None
+            for beside in (Point(kind, spec, target, False) for kind in (SUM, PLAIN))
+        )
+        fields = spec.to_dict()
+        counts = [_text(_count(found, unit, n)) for n in ("lut", "carry", "ff", "dsp", "fmax_mhz")]
+        rows.append(
+            [
+                *(fields["a"], target, fields["mapping"], *counts),
+                *(_text(ours), _text(other), _ratio(other, ours)),
+            ]
+        )
+    head = ("format", "target", "mapping", "LUT", "carry", "FF", "DSP", "Fmax, MHz")
+    return _table((*head, "sum alone", "plain", "plain ÷ this"), rows)
+
+
+def _block_table(found: Found) -> str:
+    rows = [
+        [
+            *(str(point.spec.to_dict()["a"]), point.target),
+            *(_text(_count(found, point, n)) for n in ("lut", "carry", "ff", "fmax_mhz")),
+        ]
+        for point in by_block()
+    ]
+    return _table(("format", "target", "LUT", "carry", "FF", "Fmax, MHz"), rows)
+
+
+def main(targets: Sequence[str]) -> None:
+    """Measures, and writes the page; of some ``targets`` only measures."""
+    points = [*by_lanes(), *by_format(), *by_block()]
+    found = run(
+        [point for point in points if not targets or point.target in targets],
+        lambda line: print(line, file=sys.stderr, flush=True),
+    )
+    if not targets:
+        write_between(PAGE, BEGIN, END, tables(found))
+    for reason in dict.fromkeys(text for text in found.values() if isinstance(text, str)):
+        print(f"not measured: {reason}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,83 @@
+"""What exact dot products cost if nobody thinks about their mapping: `*`, `<<` and `+`.
+
+The baseline of docs/area.md. Both designs here are combinational, with ports ``a``, ``b`` (codes,
+lane 0 in the lowest bits) and ``total`` (the exact sum, in units of the smallest product).
+"""
+
+from __future__ import annotations
+
+from amaranth.back import rtlil
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
+
+from hwgen.formats import Integer, Minifloat, Scalar
+from hwgen.spec import DotProduct
+from hwgen.units.accumulating import STATE
+from hwgen.units.dot import DotProductSteps
+
+TOP = "exact_sum"
+
+
+def unit_rtlil(spec: DotProduct) -> str:
+    """RTLIL of the sum as the unit ``dot`` makes it."""
+    m, a, b, total = _ports(spec)
+    live = {"a": a, "b": b, "clear": Const(0)}
+    for step in DotProductSteps(spec).steps():
+        if step.name == STATE:
+            break
+        live = step.build(m, live)
+    (term,) = live["terms"]
+    m.d.comb += total.eq(term)
+    return _convert(m, a, b, total)
+
+
+def plain_rtlil(spec: DotProduct) -> str:
+    """RTLIL of the same sum by operators: significands times each other, shifted by the sum of
+    their exponents, negated, and added in pairs. Special codes count as numbers."""
+    m, a, b, total = _ports(spec)
+    terms: list[Value] = []
+    for lane in range(spec.lanes):
+        x = _number(a.word_select(lane, spec.a.bits), spec.a)
+        y = _number(b.word_select(lane, spec.b.bits), spec.b)
+        magnitude = (x[1] * y[1]) << (x[2] + y[2])
+        term = Signal(signed(spec.sum_width), name=f"term_{lane}")
+        m.d.comb += term.eq(Mux(x[0] ^ y[0], -magnitude, magnitude))
+        terms.append(term)
+    level = 0
+    while len(terms) > 1:
+        sums: list[Value] = []
+        for index in range(0, len(terms) - 1, 2):
+            found = Signal(signed(spec.sum_width), name=f"sum_{level}_{index}")
+            m.d.comb += found.eq(terms[index] + terms[index + 1])
+            sums.append(found)
+        terms, level = sums + terms[len(terms) & ~1 :], level + 1
+    m.d.comb += total.eq(terms[0])
+    return _convert(m, a, b, total)
+
+
+def _ports(spec: DotProduct) -> tuple[Module, Signal, Signal, Signal]:
+    a = Signal(spec.lanes * spec.a.bits, name="a")
+    b = Signal(spec.lanes * spec.b.bits, name="b")
+    return Module(), a, b, Signal(signed(spec.sum_width), name="total")
+
+
+def _convert(m: Module, *ports: Signal) -> str:
+    text: str = rtlil.convert(m, name=TOP, ports=list(ports), emit_src=False)
+    return text
+
+
+def _number(code: Value, number_format: Scalar) -> tuple[Value, Value, Value]:
+    """Sign, significand (signed for an integer), and how far it is shifted."""
+    f = number_format
+    if isinstance(f, Integer):
+        return Const(0), code.as_signed() if f.signed else code, Const(0)
+    assert isinstance(f, Minifloat)
+    mantissa, exponent = code[: f.mantissa_bits], code[f.mantissa_bits :][: f.exponent_bits]
+    sign = code[-1] if f.signed else Const(0)
+    if not f.exponent_bits:
+        return sign, mantissa, Const(0)
+    if not f.subnormals:
+        # All codes have the hidden bit, but for zero where there is one.
+        hidden = Cat(mantissa, exponent).any() if f.zero else Const(1)
+        return sign, Cat(mantissa, hidden), exponent
+    normal = exponent.any()
+    return sign, Cat(mantissa, normal), Mux(normal, exponent - 1, 0)[: f.exponent_bits]

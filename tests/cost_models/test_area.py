@@ -1,0 +1,55 @@
+"""The designs that the tables of areas compare compute the same sums; the tables say what was
+measured."""
+
+import numpy as np
+import pytest
+from amaranth.sim import Simulator
+
+from cost_models import area, plain
+from hwgen import DotProduct
+from sim import exact
+from sim.verification import pack
+
+
+@pytest.mark.parametrize("name", ["int4", "e2m1", "e4m3", "e0m3", "uint4", "e3m2ns", "ufixed8_4"])
+def test_plain_sums_are_exact(name, monkeypatch):
+    spec = DotProduct(a=name, b=name, lanes=3)
+    rng = np.random.default_rng(1)
+    codes = [rng.integers(0, 1 << spec.a.bits, (200, 3)).astype(np.uint64) for _ in "ab"]
+    sums = exact.dot(spec.a, spec.b, *codes)
+    wanted = sums.integers * 2 ** (sums.lsb_exponent - spec.product_lsb_exponent)
+    for make in (plain.plain_rtlil, plain.unit_rtlil):
+        made = []
+        monkeypatch.setattr(plain, "_convert", lambda m, *ports, made=made: made.append((m, ports)))
+        make(spec)
+        ((m, (a, b, total)),) = made
+        got = []
+
+        async def bench(ctx, a=a, b=b, total=total, got=got):
+            for x, y in zip(*(pack(c, spec.a.bits) for c in codes), strict=True):
+                ctx.set(a, x)
+                ctx.set(b, y)
+                await ctx.delay(1e-9)
+                got.append(ctx.get(total))
+
+        simulator = Simulator(m)
+        simulator.add_testbench(bench)
+        simulator.run()
+        assert got == wanted.tolist()
+
+
+def test_a_table_says_what_was_measured():
+    points = [*area.by_lanes(), *area.by_format(), *area.by_block()]
+    counts = {"lut": 100, "carry": 7, "ff": 5, "dsp": 2, "fmax_mhz": 123.4, "placed": None}
+    found = dict.fromkeys(points, counts)
+    plain_int8 = next(p for p in points if p.kind == area.PLAIN and str(p.spec.a) == "int8")
+    found[plain_int8] = {**counts, "lut": 250}
+    text = area.tables(found)
+    target = plain_int8.target
+    assert f"| int8 | {plain_int8.spec.lanes} | {target} | – | 250 | **100** | 2.50 |" in text
+    assert "| e4m3fn | 32 | xc7 | 5,593 | 100 | **100** | 1.00 | 55.93 |" in text
+    assert "| mxfp4 | ecp5 | 100 | 7 | 5 | 123 |" in text
+    found[plain_int8] = "no such thing"
+    assert f"| int8 | {plain_int8.spec.lanes} | {target} | – | – | **100** | – |" in area.tables(
+        found
+    )
