@@ -69,7 +69,7 @@ def toggles_per_cycle() -> tuple[float, int]:
         )
         if outcome["mismatches"]:
             raise ToolError(f"the mapped reference computes wrongly: {outcome['kept'][:1]}")
-        nets = saif.of_instance(file.read_text(), "reference", "reference")
+        nets = saif.of_instance(file.read_text(), verification.TOP, "reference")
         return saif.toggles(nets) / CYCLES, area.lut
 
 

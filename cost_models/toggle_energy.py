@@ -160,4 +160,6 @@ def _simulated_toggles(spec: Spec, target: str, rtlil: str, cycles: Stimulus) ->
                 f"the {target} netlist of {spec.name} differs from the golden model in "
                 f"{outcome.mismatches} of {outcome.vectors} cycles: {outcome.shown[:1]}"
             )
-        return saif.toggles(saif.of_instance(file.read_text(), spec.name, spec.name)) / len(cycles)
+        return saif.toggles(saif.of_instance(file.read_text(), verification.TOP, spec.name)) / len(
+            cycles
+        )

@@ -18,10 +18,12 @@ _CLEAN = {"emit_src": False}
 _LOGICAL_NOT = re.compile(r"(?<== )! (?=[\\\w$]+ ?(?:\[\d+:\d+\])?;)")
 
 
-def rtlil(spec: Spec) -> str:
-    """The unit as RTLIL text; its top module is ``spec.name``. The same spec gives the
-    same text, so that it identifies the hardware."""
-    return str(amaranth_rtlil.convert(spec.component(), name=spec.name, **_CLEAN))
+def rtlil(spec: Spec, *, stream: bool = False) -> str:
+    """The unit, or its AXI4-Stream form, as RTLIL text; its top module is ``pins.module_name``,
+    for the unit ``spec.name``. The same spec gives the same text, so that it identifies the
+    hardware."""
+    unit = AxiStreamUnit(spec) if stream else spec.component()
+    return str(amaranth_rtlil.convert(unit, name=module_name(spec, stream=stream), **_CLEAN))
 
 
 def generate_command(spec: Spec, *, stream: bool = False) -> str:

@@ -28,9 +28,7 @@ async def reset_after(dut: Any, drive: Sequence[Any], work: Sequence[Sequence[in
         for port, value in zip(drive, values, strict=True):
             port.value = value
         await FallingEdge(dut.clk)
-    for port in drive:
-        port.value = 0
-    dut.rst.value = 1
+    dut.rst.value = 1  # While the last input is still there.
     await FallingEdge(dut.clk)
     dut.rst.value = 0
 
@@ -47,7 +45,7 @@ async def every_cycle(dut: Any) -> None:
     rows = list(zip(*outputs.values(), strict=True))
     driven = list(zip(*inputs.values(), strict=True)) if inputs else [()] * len(rows)
     Clock(dut.clk, 2, unit="step").start(start_high=False)
-    await reset_after(dut, drive, driven[len(driven) // 2 :][: cycles["work"]])
+    await reset_after(dut, drive, driven[slice(*cycles["work"])])
 
     # Everything happens at the falling edge: outputs have settled since the rising edge,
     # and inputs are stable long before the next.

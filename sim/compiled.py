@@ -29,7 +29,9 @@ from sim import stimulus as stimuli
 from sim.stimulus import Stimulus
 from sim.verification import (
     BUILD_FLAGS,
+    WORK_AMONG,
     Mismatch,
+    busiest,
     mismatch_at,
     require_counts,
     require_tools,
@@ -160,12 +162,14 @@ class _Job:
         """Where each unit's words of results begin, and where the last's end."""
         return [0, *np.cumsum([run.output_words for run in self.runs]).tolist()]
 
-    def segments(self) -> Iterator[Words]:
-        """The rows of each segment. A unit that is done stands still, and nobody looks at it."""
+    def segments(self) -> Iterator[tuple[Words, tuple[int, int]]]:
+        """The rows of each segment, and which of them go before its reset. A unit that is done
+        stands still, and nobody looks at it."""
         in_words, out_words = self.widths()
         self.cycles[:] = self.vectors[:] = [0] * len(self.runs)
         for segment in range(max(run.segments for run in self.runs)):
             parts: list[tuple[Words, Words, Words] | None] = []
+            busy = np.ones(WORK_AMONG, np.bool_)
             for index, run in enumerate(self.runs):
                 if segment >= run.segments:
                     parts.append(None)
@@ -173,7 +177,9 @@ class _Job:
                 stimulus = run.stimulus(segment)
                 parts.append(run.rows(stimulus))
                 self.cycles[index] += len(stimulus)
-                self.vectors[index] += int((stimulus.valid & stimulus.enable).sum())
+                counted = stimulus.valid & stimulus.enable
+                self.vectors[index] += int(counted.sum())
+                busy = busy[: len(counted)] & counted[: len(busy)]
             longest = max(len(part[0]) for part in parts if part is not None)
             rows = np.zeros((longest, in_words + 2 * out_words), "<u4")
             first, start = 0, in_words
@@ -186,7 +192,7 @@ class _Job:
                     behind = start + out_words
                     rows[:cycles, behind : behind + run.output_words] = counts
                 first, start = first + run.input_words, start + run.output_words
-            yield rows
+            yield rows, busiest(busy)
 
 
 def check(
@@ -350,7 +356,9 @@ def _verilator(job: _Job) -> list[str]:
         return _feed(command, job.folder, job.segments())
 
 
-def _feed(command: Sequence[str], folder: Path, segments: Iterator[Words]) -> list[str]:
+def _feed(
+    command: Sequence[str], folder: Path, segments: Iterator[tuple[Words, tuple[int, int]]]
+) -> list[str]:
     """The lines of the compiled harness, which reads the segments while the next are made."""
     output = folder / "harness.txt"
     with output.open("wb") as out, (folder / "errors.txt").open("w+") as errors:
@@ -376,9 +384,9 @@ def _feed(command: Sequence[str], folder: Path, segments: Iterator[Words]) -> li
     return output.read_text().splitlines()
 
 
-def _write(pipe: IO[bytes], segments: Iterator[Words]) -> None:
-    for rows in segments:
-        pipe.write(len(rows).to_bytes(8, "little"))
+def _write(pipe: IO[bytes], segments: Iterator[tuple[Words, tuple[int, int]]]) -> None:
+    for rows, work in segments:
+        pipe.write(np.array([len(rows), *work], "<u8").tobytes())
         pipe.write(rows.data.cast("B"))
     pipe.close()
 
@@ -446,9 +454,12 @@ def _icarus(job: _Job) -> list[str]:
     places: list[tuple[int, int]] = []
     tables = []
     with (job.folder / "rows.txt").open("w") as file:
-        for segment, rows in enumerate(job.segments()):
-            file.writelines(["1 0 0 0\n"] * 2)
-            places += [(-1, 0)] * 2 + [(segment, row) for row in range(len(rows))]
+        for segment, (rows, (start, stop)) in enumerate(job.segments()):
+            before = [f"{to_integer(row[:in_words]):x} 0 0\n" for row in rows[start:stop]]
+            last = before[-1] if before else "0 0 0\n"
+            file.writelines([*(f"0 {line}" for line in before), f"1 {last}"])
+            places += [(-1, 0)] * (len(before) + 1)
+            places += [(segment, row) for row in range(len(rows))]
             tables.append(rows)
             for row in rows:
                 parts = np.split(row, [in_words, in_words + out_words])

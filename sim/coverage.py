@@ -41,6 +41,8 @@ EXPONENT_BITS = 5
 ROUNDING = "to "
 #: Inputs among which those of a rare rounding are looked for: so many times so many.
 TRIES, CANDIDATES = 8, 4096
+#: Rows that are kept for each bit which alone decides a rounding.
+LONE_BITS = 2
 #: Formats of up to this many bits have their ties listed.
 TABLE_BITS = 16
 #: A number is beside a tie if it is nearer than this part of a step.
@@ -68,14 +70,19 @@ class Coverage:
         return f"{len(self.bins) - len(self.missed)} of {len(self.bins)} bins{missed}"
 
 
-def filled(spec: Spec, stimulus: Stimulus, seed: int = 1) -> Stimulus:
-    """``stimulus``, and inputs that hit what it misses of the roundings: found among random
-    ones by the golden model, where they are not too rare."""
-    wanted = {name for name in collect(spec, stimulus).missed if name.startswith(ROUNDING)}
+def filled(spec: Spec, stimulus: Stimulus, seed: int = 1, lone_tries: int = 1) -> Stimulus:
+    """``stimulus``, and inputs that hit what it misses of the roundings, and such as are one bit
+    above a value or a tie, for each such bit: found among random ones by the golden model, where
+    they are not too rare. ``lone_tries``: how often the latter are looked for."""
+    found = collect(spec, stimulus)
+    if not any(name.startswith(ROUNDING) for name in found.bins):
+        return stimulus
+    wanted = {name for name in found.missed if name.startswith(ROUNDING)}
+    lone: Counts = {}
     rng = np.random.default_rng([seed, 2])
     parts = [stimulus]
-    for _ in range(TRIES):
-        if not wanted:
+    for tried in range(TRIES):
+        if tried >= lone_tries and not wanted:
             break
         inputs = candidates(spec, CANDIDATES, rng)
         with rounding.watched() as seen:
@@ -87,9 +94,27 @@ def filled(spec: Spec, stimulus: Stimulus, seed: int = 1) -> Stimulus:
                 if bin_name in wanted and len(hit) == CANDIDATES and hit.any():
                     wanted.remove(bin_name)
                     rows += np.flatnonzero(hit.reshape(CANDIDATES, -1).any(axis=1))[:8].tolist()
+            if tried < lone_tries and len(rounded.values) == CANDIDATES:
+                rows += _new_lone_bits(rounded, lone)
         if rows:
+            rows = list(dict.fromkeys(rows))
             parts.insert(0, given({name: patterns[rows] for name, patterns in inputs.items()}))
     return concatenate(*parts)
+
+
+def _new_lone_bits(rounded: rounding.Rounded, known: Counts) -> list[int]:
+    """Rows whose number is a value or a tie of the target, and one bit more: a few for each such
+    bit, and counted in ``known``. Only they tell whether that bit counts."""
+    place, odd = _place(rounded)
+    rows = []
+    for name, above in (("value", place), ("tie", np.where(odd, 0.0, place - 0.5))):
+        fraction, exponent = np.frexp(above.reshape(CANDIDATES, -1))
+        for row, column in zip(*np.nonzero(fraction == 0.5), strict=True):
+            bit = f"{rounded.target}: {name} and a bit {exponent[row, column]}"
+            known[bit] = known.get(bit, 0) + 1
+            if known[bit] <= LONE_BITS:
+                rows.append(int(row))
+    return rows
 
 
 def collect(spec: Spec, stimulus: Stimulus) -> Coverage:
@@ -243,18 +268,30 @@ def rounding_bins(seen: Iterable[rounding.Rounded], reach: Reach) -> Counts:
     return found
 
 
+def _inside(rounded: rounding.Rounded) -> tuple[npt.NDArray[np.float64], Booleans]:
+    """The numbers, zero for special ones, and whether they are within the target's range."""
+    f, values = rounded.target, np.where(np.isfinite(rounded.values), rounded.values, 0.0)
+    return values, (values >= f.min) & (values <= f.max) & (values != 0)
+
+
+def _place(rounded: rounding.Rounded) -> tuple[npt.NDArray[np.float64], Booleans]:
+    """How far each number within the target's range is above the value below its magnitude, in
+    steps of the target there (0 for others), and whether that value is odd."""
+    f = rounded.target
+    values, inside = _inside(rounded)
+    below = np.abs(f.decode(f.encode(np.where(inside, values, 0.0), TOWARD_ZERO)))
+    step = np.ldexp(1.0, step_exponent(f, np.abs(values)))
+    place = np.where(inside, (np.abs(values) - below) / step, 0.0)
+    return place, np.mod(below / step, 2) == 1
+
+
 def _places(rounded: rounding.Rounded, reach: Reach) -> dict[str, Booleans]:
     f, unit = rounded.target, max(rounded.lsb_exponent, reach.lsb_exponent)
-    finite = np.isfinite(rounded.values)
-    values = np.where(finite, rounded.values, 0.0)
-    inside = (values >= f.min) & (values <= f.max) & (values != 0)
+    values, inside = _inside(rounded)
     magnitude = np.abs(values)
-    below = np.abs(f.decode(f.encode(np.where(inside, values, 0.0), TOWARD_ZERO)))
+    place, odd = _place(rounded)
     subnormals = isinstance(f, Minifloat) and f.mantissa_bits > 0
     normal = 2.0 ** (f.lsb_exponent + f.mantissa_bits) if isinstance(f, Minifloat) else 0.0
-    step = np.ldexp(1.0, step_exponent(f, magnitude))
-    place = np.where(inside, (magnitude - below) / step, 0.0)
-    odd = np.mod(below / step, 2) == 1
     found: dict[str, Booleans] = {}
     regions = {"normal": (magnitude >= normal, normal, min(reach.largest, f.max), 0)}
     if subnormals and reach.smallest < normal:

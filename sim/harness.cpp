@@ -1,8 +1,9 @@
 // Drives rows of words into a design of units side by side and compares what comes out.
 //
-// Standard input: segments, each a 64-bit number of rows and that many rows. A row is a cycle:
-// words of inputs, words of expected results, words with a bit for each result bit that counts.
-// Every segment starts with a reset. Standard output: "bad UNIT SEGMENT ROW WORDS…" for the
+// Standard input: segments, each three 64-bit numbers and rows: how many rows, and from and up to
+// which of the first of them are driven once before, unchecked, and ended by a reset. A row is a
+// cycle: words of inputs, words of expected results, words with a bit for each result bit that
+// counts. Standard output: "bad UNIT SEGMENT ROW WORDS…" for the
 // first wrong rows of each unit, and for each unit at the end "unit UNIT MISMATCHES".
 // Arguments: for each unit where its words of results begin, and their number at last; then a
 // file for the waveform, or "-".
@@ -55,18 +56,24 @@ int main(int argc, char** argv) {
         }
     };
 
+    // The rows before a reset are among those of the first block.
     constexpr std::size_t row_words = in_words + 2 * out_words, block = 1024;
     std::vector<std::uint32_t> rows(row_words * block);
-    std::uint64_t count, segment = 0;
-    for (; std::fread(&count, sizeof count, 1, stdin) == 1; segment++) {
-        std::memset(top.inputs.data(), 0, sizeof top.inputs);
-        top.rst = 1;
-        cycle();
-        cycle();
-        top.rst = 0;
+    std::uint64_t head[3], segment = 0;
+    for (; std::fread(head, sizeof head, 1, stdin) == 1; segment++) {
+        const std::uint64_t count = head[0];
         for (std::uint64_t row = 0; row < count;) {
             const std::size_t wanted = count - row < block ? count - row : block;
             if (std::fread(rows.data(), 4 * row_words, wanted, stdin) != wanted) return 3;
+            if (row == 0) {
+                for (std::uint64_t i = head[1]; i < head[2]; i++) {
+                    std::memcpy(top.inputs.data(), &rows[i * row_words], sizeof top.inputs);
+                    cycle();
+                }
+                top.rst = 1;  // While the last input is still there.
+                cycle();
+                top.rst = 0;
+            }
             for (std::size_t i = 0; i < wanted; i++, row++) {
                 const std::uint32_t* in = &rows[i * row_words];
                 const std::uint32_t *expected = in + in_words, *counts = expected + out_words;

@@ -32,12 +32,12 @@ from sim.formal.proofs import Store
 from sim.formal.solve import DISPROVED, NOT_PROVED, PROVED
 from sim.verification import (
     DEFAULT_VECTORS,
-    WORK_BEFORE_RESET,
     driven,
     require_counts,
     run_bench,
     simulator,
     whole_stimulus,
+    work,
 )
 from yosys_scripts import TARGETS, isolation
 
@@ -149,7 +149,7 @@ def mutate(
                 "inputs": inputs,
                 "outputs": outputs,
                 "mutants": len(drawn),
-                "work": WORK_BEFORE_RESET,
+                "work": work(inputs),
             },
             bench="sim.mutation_bench",
         )

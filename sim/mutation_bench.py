@@ -32,7 +32,7 @@ async def every_mutant(dut: Any) -> None:
     found: list[int | None] = []
     for mutant in range(job["mutants"] + 1):
         dut.mutant.value = mutant
-        await reset_after(dut, drive, driven[len(driven) // 2 :][: job["work"]])
+        await reset_after(dut, drive, driven[slice(*job["work"])])
         wrong = None
         for cycle, (values, expected) in enumerate(zip(driven, wanted, strict=True)):
             for port, value in zip(drive, values, strict=True):

@@ -160,6 +160,12 @@ def _joined(patterns: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
     return np.concatenate(patterns)
 
 
+def stall(spec: Spec) -> Stimulus:
+    """An input that is not taken."""
+    inputs = {port.name: np.zeros((1, port.count), np.uint8) for port in spec.inputs}
+    return Stimulus(inputs, np.ones(1, np.bool_), np.zeros(1, np.bool_))
+
+
 def flush(spec: Spec) -> Stimulus:
     """Bubbles that let the last result reach the output."""
     cycles = spec.latency

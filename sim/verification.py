@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -28,12 +29,17 @@ from hwgen.errors import InputError, ToolError
 from hwgen.spec import Spec
 from sim import golden
 from sim import stimulus as stimuli
-from sim.coverage import filled
+from sim.coverage import TRIES, filled
 from sim.stimulus import Stimulus
 
 DEFAULT_VECTORS = 2000
-#: Cycles that a bench drives before it resets the unit and checks anything.
-WORK_BEFORE_RESET = 40
+#: Random cycles for which rare roundings are looked for once more.
+VECTORS_A_TRY = 250
+#: Cycles that a bench drives, at most, before it resets the unit and checks anything; and among
+#: how many it chooses them.
+WORK_BEFORE_RESET, WORK_AMONG = 40, 1024
+#: What the benches' simulators know a unit as: some shorten long names.
+TOP = "dut"
 
 
 @dataclass(frozen=True)
@@ -88,10 +94,13 @@ def verify(spec: Spec, *, vectors: int = DEFAULT_VECTORS, seed: int = 1) -> Veri
 
 def whole_stimulus(spec: Spec, vectors: int, seed: int) -> Stimulus:
     """Directed extremes, then ``vectors`` random cycles from ``seed``, before them such as hit
-    roundings that these miss, then enough to see the last result. InputError for bad counts."""
+    roundings that these miss (the more vectors, the rarer ones), then enough to see the last
+    result. A stall comes first: it shows what a reset leaves. InputError for bad counts."""
     require_counts(vectors, seed)
     drawn = stimuli.concatenate(stimuli.directed(spec), stimuli.random(spec, vectors, seed))
-    return stimuli.concatenate(filled(spec, drawn, seed), stimuli.flush(spec))
+    tries = min(1 + vectors // VECTORS_A_TRY, TRIES)
+    rare = filled(spec, drawn, seed, tries)
+    return stimuli.concatenate(stimuli.stall(spec), rare, stimuli.flush(spec))
 
 
 def require_counts(vectors: int, seed: int) -> None:
@@ -215,11 +224,30 @@ def simulate(
         top,
         ("clk", "rst", *inputs, *outputs),
         # Toggles are counted of the stimulus alone.
-        {"inputs": inputs, "outputs": outputs, "work": 0 if saif else WORK_BEFORE_RESET},
+        {"inputs": inputs, "outputs": outputs, "work": (0, 0) if saif else work(inputs)},
         sources=sources,
         verilator_flags=verilator_flags,
         saif=saif,
     )
+
+
+def work(inputs: Mapping[str, Sequence[int]]) -> tuple[int, int]:
+    """The cycles, from and up to, that go before a reset in mid-stream: see ``busiest``."""
+    if not inputs:
+        return 0, 0
+    busy = np.array(inputs["enable"], np.bool_) & np.array(inputs["valid_in"], np.bool_)
+    return busiest(busy)
+
+
+def busiest(busy: npt.NDArray[np.bool_]) -> tuple[int, int]:
+    """Of the first cycles those, from and up to, that end with the most which are ``busy`` (an
+    input comes in): a unit that a reset leaves anything of them in shows it."""
+    run, best, end = 0, 0, 0
+    for cycle, is_busy in enumerate(busy[:WORK_AMONG].tolist()):
+        run = run + 1 if is_busy else 0
+        if run > best:
+            best, end = run, cycle + 1
+    return max(end - WORK_BEFORE_RESET, 0), end
 
 
 def run_bench(
@@ -233,8 +261,8 @@ def run_bench(
     verilator_flags: Sequence[str] = (),
     saif: Path | None = None,
 ) -> dict[str, Any]:
-    """Builds ``verilog`` and runs the module ``bench`` on it, which sees the ``ports`` and gets
-    ``job``; returns the bench's own result.
+    """Builds ``verilog`` and runs the module ``bench`` on its module ``top`` (there ``TOP``),
+    which sees the ``ports`` and gets ``job``; returns the bench's own result.
 
     ToolError if a tool is missing, the build fails or the simulation ends without a result.
     """
@@ -244,8 +272,11 @@ def run_bench(
     with tempfile.TemporaryDirectory(prefix="hwgen-") as name, verilator_environment():
         folder = Path(name)
         source, visible = folder / "design.v", folder / "visible.vlt"
-        source.write_text(verilog)
-        visible.write_text(_visible(top, ports))
+        renamed, count = re.subn(rf"\bmodule {re.escape(top)}\b", f"module {TOP}", verilog)
+        if count != 1:
+            raise ToolError(f"the Verilog has {count} modules {top}: the bench needs one")
+        source.write_text(renamed)
+        visible.write_text(_visible(TOP, ports))
         cycles, result = folder / "cycles.pickle", folder / "result.json"
         cycles.write_bytes(pickle.dumps(dict(job)))
         # Only the unit's own nets are traced: those inside its cells are not wires.
@@ -257,7 +288,7 @@ def run_bench(
             with shared_runtime(build, trace_flags):
                 runner.build(
                     sources=[visible, source, *sources],
-                    hdl_toplevel=top,
+                    hdl_toplevel=TOP,
                     build_dir=build,
                     build_args=[
                         *("--no-public-flat-rw", *BUILD_FLAGS),
@@ -267,7 +298,7 @@ def run_bench(
                     log_file=log,
                 )
             runner.test(
-                hdl_toplevel=top,
+                hdl_toplevel=TOP,
                 hdl_toplevel_lang="verilog",
                 test_module=bench,
                 build_dir=build,

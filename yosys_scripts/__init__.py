@@ -1,5 +1,6 @@
 """Synthesis and place-and-route of a generated design: measured area and Fmax on FPGA targets."""
 
+from .emission import primitives
 from .flow import (
     Netlist,
     Synthesis,
@@ -22,6 +23,7 @@ __all__ = [
     "available",
     "flow_digest",
     "netlist",
+    "primitives",
     "synthesise",
     "target",
     "timing",

@@ -36,6 +36,11 @@ def add(commands: Commands) -> None:
         help=f"also write, separated by commas: {', '.join(_EXTRAS)}",
     )
     sub.add_argument("--all", action="store_true", help="also write all of these")
+    sub.add_argument(
+        "--primitives",
+        metavar="TARGET",
+        help="also write the unit mapped to this FPGA family's primitives, with the same ports",
+    )
     clock_target_option(sub)
     json_option(sub)
 
@@ -51,6 +56,8 @@ def run(options: argparse.Namespace) -> int:
     texts = {"verilog": (".v", verilog(spec, stream=True) if stream else spec.verilog())}
     for extra in extras:
         texts |= _extra_files(spec, extra, stream)
+    if options.primitives is not None:
+        texts["primitives"] = (f"_{options.primitives}.v", _primitives(spec, options))
     folder.mkdir(parents=True, exist_ok=True)
     files = {
         kind: str(write_text(folder / f"{module}{end}", text))
@@ -83,6 +90,22 @@ def run(options: argparse.Namespace) -> int:
             if kind != "verilog":
                 print(f"{file}: {kind}")
     return 0
+
+
+def _primitives(spec: Spec, options: argparse.Namespace) -> str:
+    from hwgen import emit
+    from hwgen.pins import module_name
+    from yosys_scripts import primitives
+
+    stream = options.stream
+    command = emit.generate_command(spec, stream=stream) + f" --primitives {options.primitives}"
+    head = emit.stream_header if stream else emit.header
+    return head(spec, command) + primitives(
+        emit.rtlil(spec, stream=stream),
+        module_name(spec, stream=stream),
+        target=options.primitives,
+        mapping=getattr(spec, "mapping", "lut"),
+    )
 
 
 def _wanted_extras(options: argparse.Namespace) -> list[str]:

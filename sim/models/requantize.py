@@ -64,6 +64,13 @@ def directed(spec: Requantize) -> Patterns:
         half = spec.scale.encode(2.0 ** (spec.b.lsb_exponent - 1 - spec.lsb_exponent))
         found["sum"] = np.concatenate([found["sum"], sums[:, None]])
         found["scale"] = np.append(found["scale"], np.full(len(sums), half, scales.dtype))[:, None]
+        # One bit alone, wherever a scale can put it.
+        low, high = (int(np.floor(np.log2(v))) for v in (spec.scale.smallest, spec.scale.max))
+        places = np.asarray(spec.scale.encode(np.exp2(np.arange(low, high + 1))), scales.dtype)
+        for lone in (1, 1 << (spec.bits - 2), mask):
+            alone = np.full((len(places), 1), lone, sums.dtype)
+            found["sum"] = np.concatenate([found["sum"], alone])
+            found["scale"] = np.concatenate([found["scale"], places[:, None]])
     if spec.rounding == STOCHASTIC:
         shape = (len(found["sum"]), 1)
         found["random_bits"] = np.random.default_rng(1).integers(

@@ -92,8 +92,9 @@ def test_given_operands():
 
 def test_broken_verilog_is_a_tool_error():
     spec = DotProduct(a="int4", b="int4", lanes=2)
-    with pytest.raises(ToolError, match="failed"):
-        verification.run(spec, stimuli.random(spec, 5, 1), verilog="module nothing(;")
+    for text, message in ((f"module {spec.name}(;", "failed"), ("", "0 modules")):
+        with pytest.raises(ToolError, match=message):
+            verification.run(spec, stimuli.random(spec, 5, 1), verilog=text)
 
 
 def test_missing_tools_are_named(monkeypatch):
