@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import itertools
+import json
 import re
 import tempfile
 import time
@@ -252,8 +253,12 @@ def default_store() -> Path:
 
 def key_of(spec: Spec, mutants: int, vectors: int, seed: int) -> str:
     """Identifies a score: the unit's hardware, how many faults, and what stimulus."""
-    parts = (emit.rtlil(spec), str((mutants, vectors, seed)), simulator())
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    digest = hashlib.sha256()
+    for part in (emit.rtlil(spec), str((mutants, seed)), simulator()):
+        digest.update(f"{part}\0".encode())
+    cycles, _ = driven(spec, whole_stimulus(spec, vectors, seed))
+    digest.update(json.dumps(cycles).encode())
+    return digest.hexdigest()
 
 
 def mutate_all(
