@@ -172,11 +172,11 @@ def into_carry4(module: Json) -> None:
             upper = [lower[row] ^ y.table[row >> 2 & 3] for row in range(32)]
             outputs: dict[str, Bit] = {"O6": gates.new_net(), "O5": gates.new_net()}
             pins["S"][i], pins["DI"][i] = outputs["O6"], outputs["O5"]
-            made[f"{name}.bit{i}"] = _lut6_2(nets, upper, lower, outputs)
+            made[f"{name}.bit{i}"] = lut6_2(nets, upper, lower, outputs)
     module["cells"].update(made)
 
 
-def _lut6_2(nets: list[Bit], upper: list[int], lower: list[int], outputs: dict[str, Bit]) -> Json:
+def lut6_2(nets: list[Bit], upper: list[int], lower: list[int], outputs: dict[str, Bit]) -> Json:
     """``nets``: of I0 to I5; ``upper``, ``lower``: values of O6 and O5 for the first five."""
     return {
         "hide_name": 1,
@@ -220,7 +220,7 @@ def pack_lut6_2(module: Json) -> None:
                 continue
             tables = _table(cells[upper], inputs), _table(cells[lower], inputs)
             nets: list[Bit] = [*inputs, *["0"] * (5 - len(inputs)), "1"]
-            cells[upper] = _lut6_2(nets, *tables, {"O6": s, "O5": di})
+            cells[upper] = lut6_2(nets, *tables, {"O6": s, "O5": di})
             del cells[lower], luts[s], luts[di]
 
 

@@ -18,11 +18,15 @@ from typing import Any
 # Beside this file; behind the installed packages, so that no name here hides one of theirs.
 sys.path.append(str(Path(__file__).resolve().parent))
 absorb = importlib.import_module("absorb")
+adder_trees = importlib.import_module("adder_trees")
+small_functions = importlib.import_module("small_functions")
 
 #: Commands of the scripts that Yosys does not have.
 PASSES = {
     "absorb_into_ccu2c": absorb.into_ccu2c,
     "absorb_into_carry4": absorb.into_carry4,
+    "compress_adder_trees": adder_trees.compress,
+    "tabulate_small_functions": small_functions.tabulate,
     "pack_into_lut6_2": absorb.pack_lut6_2,
 }
 
