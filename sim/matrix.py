@@ -48,6 +48,7 @@ NAMED: dict[str, tuple[str, ...]] = {
     "Minifloat": tuple(name for name in SCALARS if isinstance(parse(name), Minifloat)),
     "BlockFormat": BLOCKS,
     "Modes": tuple(map(_two_modes, SCALARS)),
+    "Format": (*SCALARS, *BLOCKS),
 }
 
 #: The other operand of a named format; the first that the spec takes.
@@ -94,6 +95,7 @@ MIXED: dict[tuple[str, ...], tuple[tuple[str, str], ...]] = {
     ("Minifloat", "Minifloat"): MIXED_MINIFLOATS,
     ("BlockFormat", "BlockFormat"): MIXED_BLOCKS,
     ("Scalar", "BlockFormat"): MIXED_SCALAR_BLOCK,
+    ("Format", "Format"): (*MIXED_SCALARS[::2], *MIXED_BLOCKS[::2]),
 }
 
 #: Settings of the units, taken in turn; operands that are not said are partners, and other
@@ -120,6 +122,14 @@ SETTINGS: dict[str, tuple[dict[str, Any], ...]] = {
         {"output": "fp32"},
         {"output": "bf16", "rounding": "toward_zero"},
         {"output": "fp16", "stages": 3},
+    ),
+    "array": (
+        {"rows": 2, "columns": 1, "max_products": 256},
+        {
+            **{"rows": 2, "columns": 2, "max_products": 256},
+            **{"dataflow": "weight_stationary", "movement": "systolic"},
+        },
+        {"rows": 1, "columns": 2, "movement": "systolic", "max_products": 256, "output": "bf16"},
     ),
     "mul": ({}, {"stages": 1}, {"mapping": "dsp", "stages": 3}),
     "lmul": ({}, {"output": "bf16", "rounding": "up"}, {"offset": 3, "stages": 1}),
@@ -157,6 +167,17 @@ LEVELS: dict[str, tuple[dict[str, Any], ...]] = {
         {"a": "e2m1_b4_ue4m3", "b": "int4_b4_ue4m3", "output": "bf16"},
         {"a": "int4_b4_e8m0", "b": "int4_b4_e8m0", "output": "fp32"},
         {"a": "e4m3fn_b2_e8m0", "b": "e4m3fn_b2_e8m0", "output": "fp16", "rounding": "up"},
+    ),
+    "array": (
+        {"a": "int4", "b": "int4", "rows": 2, "columns": 2, "max_products": 64},
+        {
+            **{"a": "e2m1", "b": "int8", "rows": 2, "columns": 2, "max_products": 64},
+            **{"dataflow": "weight_stationary", "movement": "systolic"},
+        },
+        {
+            **{"a": "e2m1_b4_ue4m3", "b": "int4_b4_ue4m3", "rows": 1, "columns": 2},
+            **{"max_products": 64, "movement": "systolic", "output": "bf16"},
+        },
     ),
     "convert": (
         {"a": "fp16", "b": "e4m3fn"},
@@ -307,9 +328,9 @@ def _first_legal(kind: type[Spec], given: Mapping[str, Any], index: int) -> Spec
 
 
 def _partners(kind_of_format: str, given: Mapping[str, Any], index: int) -> Sequence[str]:
-    if kind_of_format != "BlockFormat":
-        return _turned(SCALAR_PARTNERS, index)
     blocks = [f for f in map(parse, given.values()) if isinstance(f, BlockFormat)]
+    if kind_of_format != "BlockFormat" and not (kind_of_format == "Format" and blocks):
+        return _turned(SCALAR_PARTNERS, index)
     if not blocks:
         return _turned(BLOCK_PARTNERS, index)
     first = blocks[0]
