@@ -155,6 +155,11 @@ def directed(spec: Array) -> Patterns:
 
     rng = np.random.default_rng(11)
     codes = {p.name: extreme_codes(p.format) for p in spec.inputs if p.format is not None}
+    for name in ("a_scale", "b_scale"):
+        if name in codes:  # Every exponent, too.
+            f = getattr(spec, name[0]).scale
+            every = np.arange(0, 1 << f.bits, 1 << f.mantissa_bits, dtype=f.code_dtype)
+            codes[name] = np.union1d(codes[name], every)
     counts = {p.name: p.count for p in spec.inputs}
     cycles: list[dict[str, npt.ArrayLike]] = []
     for index in range(max(map(len, codes.values()))):
