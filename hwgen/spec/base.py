@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from amaranth.lib.wiring import Component
 
+from hwgen.arithmetic.dsp_multiplier import SIZED
 from hwgen.arithmetic.lfsr import PERIOD, USUAL_SEED
 from hwgen.errors import InputError
 from hwgen.formats import Format, Scalar
@@ -182,10 +183,17 @@ def require_scalar(name: str, number_format: Format) -> Scalar:
     return number_format
 
 
-def require_mapping(value: Any) -> None:
-    """InputError unless ``value`` says where multiplications go."""
-    if value not in MAPPINGS:
-        raise InputError(f"mapping={value!r}: use one of {', '.join(MAPPINGS)}")
+def require_mapping(value: Any, *, packs: bool = False) -> None:
+    """InputError unless ``value`` says where multiplications go; ``packs``: of a unit that packs
+    products into multipliers of a certain size."""
+    if value in SIZED and not packs:
+        raise InputError(
+            f"mapping={value!r}: only dot and array pack several products into a multiplier: use "
+            f"one of {', '.join(MAPPINGS)}"
+        )
+    if value not in MAPPINGS and value not in SIZED:
+        names = (*MAPPINGS, *SIZED) if packs else MAPPINGS
+        raise InputError(f"mapping={value!r}: use one of {', '.join(names)}")
 
 
 def code_port(name: str, number_format: Scalar, count: int = 1) -> Port:

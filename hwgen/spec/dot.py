@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from hwgen.accumulator import Accumulator, Exact, Float
 from hwgen.arithmetic.decode import require_decodable
+from hwgen.arithmetic.dsp_multiplier import PACKED_FOR, SIZED
+from hwgen.arithmetic.pair_packing import PairPlan, pair_plan, smallest_pair
 from hwgen.errors import InputError
 from hwgen.formats import Scalar, parse
 from hwgen.formats.rounding import NEAREST_EVEN, STOCHASTIC
@@ -45,7 +47,9 @@ class DotProduct(AccumulatingSpec):
     None for the accumulator as it is. ``stages``: registers from input to result, by default
     4 up to the accumulator, placed where they shorten the longest way. Format names are taken
     as strings or as formats. ``addend``: the format of one more number c that each valid cycle
-    adds, exact like the products; a float accumulator rounds their sum with c once.
+    adds, exact like the products; a float accumulator rounds their sum with c once. ``mapping``:
+    with ``dsp``, and ``dsp18x18`` and so on for larger multipliers, two lanes share a multiplier
+    where their products and the sum of these fit it exactly (see ``packing``).
 
     Infinities and NaN of the operands travel as flags that stay until ``clear``: ports of their
     own beside an accumulator as it is, codes of the output format where it has them. There NaN
@@ -99,7 +103,8 @@ class DotProduct(AccumulatingSpec):
             MAX_PRODUCTS,
             f" (at least the {self.lanes} lanes of one cycle)",
         )
-        require_mapping(self.mapping)
+        require_mapping(self.mapping, packs=True)
+        self._require_packing()
         self._require_addend()
         self._require_accumulation()
         if self.stages == 0:
@@ -122,9 +127,37 @@ class DotProduct(AccumulatingSpec):
     def _most_stages(self) -> int:
         """Operands, products, alignment, levels of the sum, the addend (aligned, added), the
         accumulator, outputs."""
-        levels = (self.lanes - 1).bit_length()
+        levels = (self.summed_terms - 1).bit_length()
         steps = 4 + levels + (not isinstance(self.accumulator, Exact))
         return steps + 1 + 2 * (self.output is not None) + 2 * (self.addend is not None)
+
+    @cached_property
+    def packing(self) -> PairPlan | None:
+        """How two lanes share a multiplier; None where each has its own."""
+        if self.lanes == 1 or self.mapping not in PACKED_FOR:
+            return None
+        return pair_plan(self.a, self.b, PACKED_FOR[self.mapping])
+
+    def _require_packing(self) -> None:
+        if self.mapping not in SIZED or self.packing is not None:
+            return
+        if self.lanes == 1:
+            raise InputError(
+                f"mapping={self.mapping!r}: one lane has no other to share a multiplier with: "
+                "use mapping='dsp'"
+            )
+        x_bits, y_bits = smallest_pair(self.a, self.b).operand_bits
+        raise InputError(
+            f"mapping={self.mapping!r}: two products of {self.a} and {self.b}, and their sum, are "
+            f"exact in a multiplier of {max(x_bits, y_bits)} x {min(x_bits, y_bits)} bits, and "
+            f"this has {PACKED_FOR[self.mapping]}: use mapping='dsp', one product in each, or "
+            "narrower formats"
+        )
+
+    @property
+    def summed_terms(self) -> int:
+        """Numbers that the lanes' sum is made of: one of each multiplier."""
+        return self.lanes if self.packing is None else (self.lanes + 1) // 2
 
     def _require_addend(self) -> None:
         if self.addend is None:
@@ -206,6 +239,15 @@ class DotProduct(AccumulatingSpec):
             f"2^{self.product_lsb_exponent}",
             f"  lane sum     {self.sum_width} bits signed{'' if c is None else ', with c'}",
             f"  accumulator  {self._accumulator_description}",
+            *self._mapping_description,
+        )
+
+    @property
+    def _mapping_description(self) -> tuple[str, ...]:
+        if self.packing is not None:
+            size = " x ".join(map(str, self.packing.operand_bits))
+            return (f"  mapping      {self.mapping}: two lanes in a multiplier of {size} bits",)
+        return (
             f"  mapping      {self.mapping}: where hwgen's synthesis puts the multiplications; "
             "the logic is the same for each",
         )

@@ -12,7 +12,8 @@ from amaranth.hdl import Cat, Const, Module, Signal, signed
 from hwgen.arithmetic import lane_sum
 from hwgen.arithmetic.adder_tree import tree_level, tree_levels
 from hwgen.arithmetic.decode import Operand, decode
-from hwgen.arithmetic.product import Special, align, multiply
+from hwgen.arithmetic.pair_packing import PairPlan, PairSum, fixed_product
+from hwgen.arithmetic.product import Product, Special, align, multiply, special_of
 from hwgen.formats import Integer, Minifloat, Scalar
 from hwgen.formats.widths import signed_width, value_range
 from hwgen.spec.dot import DotProduct
@@ -33,20 +34,22 @@ from hwgen.units.unit import Step, Unit, cuts_of
 
 
 def plan_of(spec: DotProduct) -> lane_sum.LaneSum:
-    """How the lanes are summed. A unit that is tuned for a target, and one of a single lane,
-    moves whole products to their places."""
-    whole = bool(spec.tuned_for) or spec.lanes == 1
+    """How the lanes are summed. A unit that is tuned for a target, one of a single lane, and one
+    of packed products move whole products to their places."""
+    whole = bool(spec.tuned_for) or spec.lanes == 1 or spec.packing is not None
     return lane_sum.lane_sum(spec.a, spec.b, spec.lanes, whole=whole)
 
 
 def raised(spec: DotProduct) -> bool:
     """Whether the operands' shifts are ``raised``, as their sum in lanes wants them."""
-    return not spec.tuned_for and spec.lanes > 1
+    return not plan_of(spec).whole
 
 
 def outline(spec: DotProduct) -> dict[str, tuple[float, int]]:
     """The steps in their order: delay in levels of LUTs, and bits of the data in front."""
     a, b, lanes = spec.a, spec.b, spec.lanes
+    if spec.packing is not None:
+        return _packed_outline(spec, spec.packing) | _sum_outline(spec)
     plan = plan_of(spec)
     significand_bits = sum(f.precision if isinstance(f, Minifloat) else f.bits for f in (a, b))
     has_sign = any(isinstance(f, Minifloat) and f.signed for f in (a, b))
@@ -62,8 +65,38 @@ def outline(spec: DotProduct) -> dict[str, tuple[float, int]]:
     for level in range(1, plan.merge_levels + 1):
         bits = plan.merged_bits(level - 1)
         found[f"merged{level}"] = (adder_delay(spec.width_of_sum(lanes)), bits)
+    return found | _sum_outline(spec)
+
+
+def _packed_outline(spec: DotProduct, packing: PairPlan) -> dict[str, tuple[float, int]]:
+    """The steps up to the lanes' sum, where two lanes share a multiplier."""
+    a, b, lanes = spec.a, spec.b, spec.lanes
+    terms = lanes // 2 * [packing.bits] + lanes % 2 * [spec.product_width]
+    found = {
+        "operands": (max(decode_delay(f) for f in (a, b)), lanes * (a.bits + b.bits)),
+        "products": (product_delay(a, b), lanes * (_decoded_bits(a) + _decoded_bits(b))),
+        "aligned": (
+            adder_delay(packing.corrected_bits) if packing.corrected_bits else 0.0,
+            lanes // 2 * packing.product_bits + lanes % 2 * spec.product_width,
+        ),
+    }
+    for level in range(1, tree_levels(spec.summed_terms) + 1):
+        bits = sum(terms)
+        terms = [max(pair) + 1 if len(pair) > 1 else pair[0] for pair in _pairs(terms)]
+        found[f"level{level}"] = (adder_delay(max(terms)), bits)
+    return found
+
+
+def _pairs(items: Sequence[Any]) -> list[Sequence[Any]]:
+    """The items in pairs; the last may be alone."""
+    return [items[i : i + 2] for i in range(0, len(items), 2)]
+
+
+def _sum_outline(spec: DotProduct) -> dict[str, tuple[float, int]]:
+    """The steps behind the lanes' sum."""
+    found = {}
     if spec.addend is not None:
-        bits = spec.width_of_sum(lanes)
+        bits = spec.width_of_sum(spec.lanes)
         found["addend"] = (_one_shift_delay(spec.addend), bits + _decoded_bits(spec.addend))
         found["plus"] = (adder_delay(spec.sum_width), bits + spec.sum_width)
     return found | accumulating_outline(spec, spec.sum_width)
@@ -72,9 +105,9 @@ def outline(spec: DotProduct) -> dict[str, tuple[float, int]]:
 def paths(spec: DotProduct) -> dict[str, Path]:
     """The longest way through each step of ``outline``; where ``spec`` is tuned for a target,
     its products are made between ``products``, the factors, and ``aligned``."""
-    a, b, lanes = spec.a, spec.b, spec.lanes
+    a, b = spec.a, spec.b
     operands = max((delay.decoder(f) for f in (a, b)), key=lambda path: path.luts)
-    products = fine_product.factors_path(a, b, lanes)
+    products = fine_product.factors_path(a, b, spec.lanes)
     found = {"operands": operands, "products": products, "aligned": Path()}
     if not spec.tuned_for:
         shift = delay.shifter(_shift_bits(a, b))
@@ -86,7 +119,7 @@ def paths(spec: DotProduct) -> dict[str, Path]:
         found["addend"] = delay.shifter(_shift_bits(spec.addend, Integer(1, False)))
         found["plus"] = delay.adder(spec.sum_width)
     plan = plan_of(spec)
-    for level in range(1, tree_levels(lanes) + 1):
+    for level in range(1, tree_levels(spec.summed_terms) + 1):
         found[f"level{level}"] = delay.adder(plan.width_behind(level))
     for level in range(1, plan.merge_levels + 1):
         found[f"merged{level}"] = delay.adder(spec.width_of_sum(lanes))
@@ -145,7 +178,7 @@ class DotProductSteps:
             "plus": self._add_addend,
             **self._accumulating.builds(),
         }
-        for level in range(1, tree_levels(self.spec.lanes) + 1):
+        for level in range(1, tree_levels(self.spec.summed_terms) + 1):
             builds[f"level{level}"] = partial(self._add, level)
         for level in range(1, plan_of(self.spec).merge_levels + 1):
             builds[f"merged{level}"] = partial(self._merge, level)
@@ -179,30 +212,64 @@ class DotProductSteps:
 
     def _products(self, m: Module, live: Live) -> dict[str, Any]:
         spec = self.spec
+        if spec.packing is not None:
+            return self._packed_products(m, live, spec.packing)
         products = [
             multiply(m, x, y, spec.a, spec.b, f"lane_{lane}", sign_apart=lane > 0)
             if not spec.tuned_for
             else factored(m, x, y, spec.a, spec.b, f"lane_{lane}")
             for lane, (x, y) in enumerate(zip(live["a"], live["b"], strict=True))
         ]
+        return self.behind_products(m, live, products)
+
+    def behind_products(self, m: Module, live: Live, products: list[Product]) -> dict[str, Any]:
+        """The values behind the step of the products, of which there is one for each lane."""
+        specials = [p.special for p in products]
+        bare = [dataclasses.replace(p, special=None) for p in products]
+        return {**self._beside_products(m, live, specials), "products": bare}
+
+    def _packed_products(self, m: Module, live: Live, packing: PairPlan) -> dict[str, Any]:
+        """Sums of two lanes, that of an odd one its product."""
+        a, b = self.spec.a, self.spec.b
+        lanes = list(zip(live["a"], live["b"], strict=True))
+        products = [
+            packing.multiply(m, *pair, f"lanes_{2 * i}")
+            if len(pair) > 1
+            else fixed_product(m, *pair[0], a, b, f"lane_{2 * i}")
+            for i, pair in enumerate(_pairs(lanes))
+        ]
+        specials = [special_of(m, (x, a), (y, b), f"lane_{i}") for i, (x, y) in enumerate(lanes)]
+        return {**self._beside_products(m, live, specials), "products": products}
+
+    def _beside_products(
+        self, m: Module, live: Live, specials: Sequence[Special | None]
+    ) -> dict[str, Any]:
+        spec = self.spec
         found: dict[str, Any] = passed(live, "clear", "random_bits")
-        terms = list(products)
+        flags = [special for special in specials if special is not None]
         if spec.addend is not None:
             # An addend is its product with one.
             addend = multiply(
                 m, live["c"], Operand(Const(1, 1)), spec.addend, Integer(1, False), "c"
             )
-            terms.append(addend)
+            flags += [addend.special] if addend.special is not None else []
             found["addend"] = dataclasses.replace(addend, special=None)
-        special = any_special([p.special for p in terms if p.special is not None])
+        special = any_special(flags)
         if special is not None:
             found["special"] = special
-        return {**found, "products": [dataclasses.replace(p, special=None) for p in products]}
+        return found
 
     def _align(self, m: Module, live: Live) -> dict[str, Any]:
         plan = plan_of(self.spec)
         products = live["products"]
         kept = passed(live, "clear", "random_bits", "special", "addend")
+        packing = self.spec.packing
+        if packing is not None:
+            terms = [
+                packing.corrected(m, p, f"lanes_{2 * i}") if isinstance(p, PairSum) else p
+                for i, p in enumerate(products)
+            ]
+            return {**kept, "terms": terms}
         if self.spec.tuned_for or len(products) == 1:
             width = self.spec.product_width
             terms = [align(m, p, width, f"lane_{i}") for i, p in enumerate(products)]
@@ -228,7 +295,7 @@ class DotProductSteps:
 
     def _add(self, level: int, m: Module, live: Live) -> dict[str, Any]:
         plan = plan_of(self.spec)
-        if self.spec.tuned_for:
+        if plan.whole:
             return {**live, "terms": tree_level(m, live["terms"], f"sum_level{level}")}
         before = lane_sum.terms(m, live["lanes"], plan) if level == 1 else live["trees"]
         trees = lane_sum.add_level(m, before, plan, level)

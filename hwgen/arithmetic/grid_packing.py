@@ -1,0 +1,125 @@
+"""Every product of a few numbers with a few others in one multiplier.
+
+(Σᵢ aᵢ·x^i) · (Σⱼ bⱼ·y^j), with y = x^rows, has every aᵢ·bⱼ in a place of its own, x a power of
+two that holds one product. (Two products with a common factor: Fu et al., Deep Learning with INT8
+Optimization on Xilinx Devices, WP486, 2017; four: Han et al., Convolutional Neural Network with
+INT4 Optimization on Xilinx Devices, WP521, 2020.)
+
+Products with a sign take one from the product above where they are negative. Half of x is
+therefore added to each: none is negative then, and the highest bit of each is inverted. A DSP block with
+an adder behind its multiplier adds these constants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from amaranth.hdl import Cat, Module, Signal, Value
+
+from hwgen.arithmetic.decode import Operand
+from hwgen.arithmetic.dsp_multiplier import Multiplier, has_sign_apart, joined
+from hwgen.formats import Integer, Scalar
+from hwgen.formats.widths import signed_width, value_range
+
+
+@dataclass(frozen=True)
+class GridPlan:
+    """``rows`` significands of ``a`` times ``columns`` of ``b`` in one multiplier.
+
+    ``bits``: of one product, x is 2 to this. ``rows_first``: the rows stand at x^i, the columns
+    at x^(rows·j); else the other way round. ``is_signed``: products have a sign. ``operand_bits``:
+    of both operands of the multiplier.
+    """
+
+    rows: int
+    columns: int
+    bits: int
+    rows_first: bool
+    is_signed: bool
+    operand_bits: tuple[int, int]
+
+    @property
+    def products(self) -> int:
+        """In one multiplier."""
+        return self.rows * self.columns
+
+    def multiply(
+        self, m: Module, a: Sequence[Operand], b: Sequence[Operand], name: str
+    ) -> list[list[Value]]:
+        """The products of significands, without signs that are apart: those of each of ``a`` with
+        each of ``b``, up to as many as the plan has."""
+        rows, columns = len(a), len(b)
+        steps = (self.bits, rows * self.bits) if self.rows_first else (columns * self.bits, self.bits)
+        operands = []
+        for numbers, step, which in ((a, steps[0], "rows"), (b, steps[1], "columns")):
+            value = joined([operand.significand for operand in numbers], step)
+            operand = Signal(value.shape(), name=f"{name}_{which}")
+            m.d.comb += operand.eq(value)
+            operands.append(operand)
+        places = [[i * steps[0] + j * steps[1] for j in range(columns)] for i in range(rows)]
+        product: Value = operands[0] * operands[1]
+        if rows * columns == 1:
+            alone = Signal(product.shape(), name=f"{name}_product")
+            m.d.comb += alone.eq(product)
+            return [[alone]]
+        if self.is_signed:
+            half = 1 << (self.bits - 1)
+            product = product + sum(half << place for row in places for place in row)
+        total = Signal(rows * columns * self.bits, name=f"{name}_products")
+        m.d.comb += total.eq(product)
+        return [[self._product(total[place:][: self.bits]) for place in row] for row in places]
+
+    def _product(self, field: Value) -> Value:
+        return Cat(field[:-1], ~field[-1]).as_signed() if self.is_signed else field
+
+
+def grid_plan(
+    a: Scalar, b: Scalar, rows: int, columns: int, multiplier: Multiplier
+) -> GridPlan | None:
+    """The plan with the fewest multipliers for an array of ``rows`` and ``columns``, with the
+    smallest operands of these; None if no two products share one."""
+
+    def multipliers(plan: GridPlan) -> int:
+        return -(-rows // plan.rows) * -(-columns // plan.columns)
+
+    fitting = [
+        plan
+        for each_rows in range(1, min(rows, multiplier.wide) + 1)
+        for each_columns in range(1, min(columns, multiplier.wide) + 1)
+        for rows_first in (True, False)
+        for plan in [_plan(a, b, each_rows, each_columns, rows_first)]
+        if plan.products > 1 and multiplier.takes(*plan.operand_bits)
+    ]
+    return min(fitting, key=lambda plan: (multipliers(plan), plan.operand_bits), default=None)
+
+
+def smallest_grid(a: Scalar, b: Scalar, rows: int, columns: int) -> GridPlan | None:
+    """Two products in the smallest operands; None in an array of one element."""
+    shapes = [(r, c) for r, c in ((2, 1), (1, 2)) if r <= rows and c <= columns]
+    plans = [_plan(a, b, r, c, True) for r, c in shapes]
+    return min(plans, key=lambda plan: plan.operand_bits, default=None)
+
+
+def _plan(a: Scalar, b: Scalar, rows: int, columns: int, rows_first: bool) -> GridPlan:
+    ranges = [_significand_range(f) for f in (a, b)]
+    corners = [x * y for x in ranges[0] for y in ranges[1]]
+    least, most = min(corners), max(corners)
+    bits = signed_width(least, most) if least < 0 else most.bit_length()
+    steps = (bits, rows * bits) if rows_first else (columns * bits, bits)
+    operand_bits = [
+        signed_width(*(sum(end << i * step for i in range(count)) for end in ends))
+        for ends, step, count in zip(ranges, steps, (rows, columns), strict=True)
+    ]
+    return GridPlan(
+        rows, columns, bits, rows_first, least < 0, (operand_bits[0], operand_bits[1])
+    )
+
+
+def _significand_range(number_format: Scalar) -> tuple[int, int]:
+    """Smallest and largest decoded significand."""
+    f = number_format
+    if isinstance(f, Integer):
+        return value_range(f)
+    assert not f.signed or has_sign_apart(f)
+    return 0, (1 << f.precision) - 1
