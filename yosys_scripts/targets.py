@@ -5,16 +5,20 @@ A folder beside this file that holds a `target.toml` is a target, and its name i
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from hwgen.arithmetic.dsp_multiplier import PACKED_FOR, SIZED, Multiplier
 from hwgen.errors import InputError
 
 FOLDER = Path(__file__).resolve().parent
 TECHMAPS = FOLDER / "techmaps"
+#: The section of `synth.ys` that puts every product into DSP blocks.
+DSP_SECTION = "dsp_all"
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,8 @@ class Placer:
 class Target:
     """The facts of one target.
 
-    `count` gives, for each of lut, carry, ff and dsp, the weight of each cell type (a pattern, as
+    `base` is the target whose sections of `synth.ys` and files this one takes where it has none of
+    its own. `count` gives, for each of lut, carry, ff and dsp, the weight of each cell type (a pattern, as
     in `fnmatch`). `mappings` gives the sections of `synth.ys` that each mapping runs. A path in
     `cell_models` and `include` that begins with `+/` is in Yosys' share folder.
     """
@@ -50,6 +55,7 @@ class Target:
     name: str
     title: str
     folder: Path
+    base: Path | None
     count: dict[str, dict[str, int]]
     mappings: dict[str, tuple[str, ...]]
     cell_models: tuple[str, ...]
@@ -69,22 +75,58 @@ class Target:
         }
 
     def script(self, mapping: str) -> str:
-        """The Yosys commands of a mapping.
+        """The Yosys commands of a mapping; those of the mappings that pack products for a certain
+        multiplier are those of `dsp`.
 
         Raises:
-            InputError: the target has no such mapping.
+            InputError: the target has no such mapping, or a smaller multiplier.
         """
+        if mapping in SIZED and "dsp" in self.mappings:
+            needed = PACKED_FOR[mapping]
+            if not self.multiplier.takes(needed.wide, needed.narrow):
+                raise InputError(
+                    f"target {self.name} has multipliers of {self.multiplier} bits, and mapping "
+                    f"{mapping!r} packs products for {needed}: use one of "
+                    + ", ".join(self._with_sizes)
+                )
+            mapping = "dsp"
         if mapping not in self.mappings:
             raise InputError(
                 f"target {self.name} has no mapping {mapping!r}: use one of "
-                + ", ".join(self.mappings)
+                + ", ".join(self._with_sizes)
             )
-        sections = _sections((self.folder / "synth.ys").read_text())
-        return "".join(sections[section] for section in self.mappings[mapping])
+        return "".join(self._sections[section] for section in self.mappings[mapping])
+
+    @property
+    def multiplier(self) -> Multiplier:
+        """That of a DSP block, as `synth.ys` uses it."""
+        used = self._sections[DSP_SECTION]
+        bits = [
+            int(text) for side in "AB" for text in re.findall(rf"DSP_{side}_MAXWIDTH=(\d+)", used)
+        ]
+        return Multiplier(max(bits), min(bits))
+
+    @property
+    def _with_sizes(self) -> tuple[str, ...]:
+        """The mappings, with those that pack for a multiplier that this target has."""
+        sizes = [name for name in SIZED if "dsp" in self.mappings]
+        fitting = [n for n in sizes if self.multiplier.takes(PACKED_FOR[n].wide, PACKED_FOR[n].narrow)]
+        return (*self.mappings, *fitting)
+
+    @property
+    def _sections(self) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for folder in self._folders:
+            found |= _sections((folder / "synth.ys").read_text())
+        return found
+
+    @property
+    def _folders(self) -> tuple[Path, ...]:
+        return (self.folder,) if self.base is None else (self.base, self.folder)
 
     def files(self) -> list[Path]:
         """Every file that the result of a synthesis depends on."""
-        return sorted(p for f in (self.folder, TECHMAPS) for p in f.iterdir() if p.is_file())
+        return sorted(p for f in (*self._folders, TECHMAPS) for p in f.iterdir() if p.is_file())
 
 
 def target(name: str) -> Target:
@@ -102,6 +144,7 @@ def target(name: str) -> Target:
         name=name,
         title=facts["title"],
         folder=folder,
+        base=FOLDER / facts["base"] if "base" in facts else None,
         count=facts["count"],
         mappings={k: tuple(v) for k, v in facts["mappings"].items()},
         cell_models=tuple(simulation["cell_models"]),

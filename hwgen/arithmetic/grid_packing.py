@@ -6,8 +6,8 @@ Optimization on Xilinx Devices, WP486, 2017; four: Han et al., Convolutional Neu
 INT4 Optimization on Xilinx Devices, WP521, 2020.)
 
 Products with a sign take one from the product above where they are negative. Half of x is
-therefore added to each: none is negative then, and the highest bit of each is inverted. A DSP block with
-an adder behind its multiplier adds these constants.
+therefore added to each: none is negative then, and the highest bit of each is inverted. A DSP
+block with an adder behind its multiplier adds these constants.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from amaranth.hdl import Cat, Module, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 
 from hwgen.arithmetic.decode import Operand
 from hwgen.arithmetic.dsp_multiplier import Multiplier, has_sign_apart, joined
+from hwgen.arithmetic.product import Product, special_of, sum_of_shifts
 from hwgen.formats import Integer, Scalar
 from hwgen.formats.widths import signed_width, value_range
 
@@ -50,7 +51,9 @@ class GridPlan:
         """The products of significands, without signs that are apart: those of each of ``a`` with
         each of ``b``, up to as many as the plan has."""
         rows, columns = len(a), len(b)
-        steps = (self.bits, rows * self.bits) if self.rows_first else (columns * self.bits, self.bits)
+        steps = (
+            (self.bits, rows * self.bits) if self.rows_first else (columns * self.bits, self.bits)
+        )
         operands = []
         for numbers, step, which in ((a, steps[0], "rows"), (b, steps[1], "columns")):
             value = joined([operand.significand for operand in numbers], step)
@@ -101,6 +104,28 @@ def smallest_grid(a: Scalar, b: Scalar, rows: int, columns: int) -> GridPlan | N
     return min(plans, key=lambda plan: plan.operand_bits, default=None)
 
 
+def product_of(
+    m: Module,
+    x: Operand,
+    y: Operand,
+    a: Scalar,
+    b: Scalar,
+    significand: Value,
+    name: str,
+    *,
+    sign_apart: bool,
+) -> Product:
+    """The product whose significands' product is ``significand``: as of ``product.multiply``."""
+    signs = [operand.sign for operand in (x, y) if operand.sign is not None]
+    sign = signs[0] ^ signs[1] if len(signs) == 2 else signs[0] if signs else None
+    if sign is not None and not sign_apart:
+        product = Mux(sign, -significand, significand)
+        significand, sign = Signal(product.shape(), name=f"{name}_significand"), None
+        m.d.comb += significand.eq(product)
+    special = special_of(m, (x, a), (y, b), name)
+    return Product(significand, sum_of_shifts(x, y), special, sign=sign)
+
+
 def _plan(a: Scalar, b: Scalar, rows: int, columns: int, rows_first: bool) -> GridPlan:
     ranges = [_significand_range(f) for f in (a, b)]
     corners = [x * y for x in ranges[0] for y in ranges[1]]
@@ -111,9 +136,7 @@ def _plan(a: Scalar, b: Scalar, rows: int, columns: int, rows_first: bool) -> Gr
         signed_width(*(sum(end << i * step for i in range(count)) for end in ends))
         for ends, step, count in zip(ranges, steps, (rows, columns), strict=True)
     ]
-    return GridPlan(
-        rows, columns, bits, rows_first, least < 0, (operand_bits[0], operand_bits[1])
-    )
+    return GridPlan(rows, columns, bits, rows_first, least < 0, (operand_bits[0], operand_bits[1]))
 
 
 def _significand_range(number_format: Scalar) -> tuple[int, int]:

@@ -28,7 +28,7 @@ from amaranth.hdl import Cat, Module, Signal, Value, signed
 
 from hwgen.arithmetic.decode import Operand
 from hwgen.arithmetic.dsp_multiplier import Multiplier, has_sign_apart, joined, signed_number
-from hwgen.formats import Integer, Scalar
+from hwgen.formats import Scalar
 from hwgen.formats.widths import product_range, signed_width, value_range
 
 MAGNITUDE, CODE, BIASED = "magnitude", "code", "biased"

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from hwgen.accumulator import Accumulator, Exact, Float
 from hwgen.arithmetic.decode import require_decodable
+from hwgen.arithmetic.dsp_multiplier import PACKED_FOR, SIZED
+from hwgen.arithmetic.grid_packing import GridPlan, grid_plan, smallest_grid
 from hwgen.errors import InputError
 from hwgen.formats import BlockFormat, Format, Scalar, parse
 from hwgen.formats.rounding import NEAREST_EVEN, STOCHASTIC
@@ -61,6 +63,11 @@ class Array(AccumulatingSpec):
     ``broadcast`` to all elements at once. Registers inside keep the ports in step, so that
     results are the same and come rows + columns − 2 cycles later. ``stages``: registers from
     input to result beside those, by default as of ``DotProduct``.
+
+    ``mapping``: with ``dsp``, and ``dsp18x18`` and so on for larger multipliers, neighbouring
+    elements of scalar formats share a multiplier where their significands' products fit it
+    exactly: those of rows and columns that meet, or, where weights stay, of columns (see
+    ``packing``).
     """
 
     unit: ClassVar[str] = "array"
@@ -130,7 +137,8 @@ class Array(AccumulatingSpec):
             MAX_PRODUCTS,
             f" (at least the {per_cycle} products that one cycle sums)",
         )
-        require_mapping(self.mapping)
+        require_mapping(self.mapping, packs=True)
+        self._require_packing()
         self._require_accumulation()
         self._require_ports()
         if self.stages == 0:
@@ -187,6 +195,45 @@ class Array(AccumulatingSpec):
                 f"{self.accumulator_width} of an accumulator: use up to {MAX_PORT_BITS}; fewer "
                 "rows or columns, a narrower accumulator or an output format help"
             )
+
+    def _require_packing(self) -> None:
+        if self.mapping not in SIZED or self.packing is not None:
+            return
+        advice = "use mapping='dsp', one product in each"
+        if self.has_blocks:
+            raise InputError(
+                f"mapping={self.mapping!r}: products of block formats have a multiplier each: "
+                "use mapping='dsp'"
+            )
+        assert isinstance(self.a, Scalar) and isinstance(self.b, Scalar)
+        smallest = smallest_grid(self.a, self.b, self._packed_rows, self.columns)
+        if smallest is None:
+            side = "one column" if self.is_weight_stationary else "one element"
+            raise InputError(
+                f"mapping={self.mapping!r}: no two products of {side} have a factor in common: "
+                + advice
+            )
+        x_bits, y_bits = smallest.operand_bits
+        raise InputError(
+            f"mapping={self.mapping!r}: two products of {self.a} and {self.b} with a factor in "
+            f"common are exact in a multiplier of {max(x_bits, y_bits)} x {min(x_bits, y_bits)} "
+            f"bits, and this has {PACKED_FOR[self.mapping]}: {advice}, or narrower formats"
+        )
+
+    @cached_property
+    def packing(self) -> GridPlan | None:
+        """How neighbouring elements share a multiplier; None where each has its own."""
+        if self.has_blocks or self.mapping not in PACKED_FOR:
+            return None
+        assert isinstance(self.a, Scalar) and isinstance(self.b, Scalar)
+        multiplier = PACKED_FOR[self.mapping]
+        return grid_plan(self.a, self.b, self._packed_rows, self.columns, multiplier)
+
+    @property
+    def _packed_rows(self) -> int:
+        """Rows whose elements can share a multiplier. Of weights that stay each element has its
+        own, and a row only its operand in common."""
+        return 1 if self.is_weight_stationary else self.rows
 
     @property
     def has_blocks(self) -> bool:
@@ -388,9 +435,18 @@ class Array(AccumulatingSpec):
             + ("" if self.is_weight_stationary else f", of results at r * {self.columns} + c"),
             f"  movement     {self.movement}: {moved[self.movement]}",
             f"  accumulator  {self._accumulator_description}",
-            f"  mapping      {self.mapping}: where hwgen's synthesis puts the multiplications; "
-            "the logic is the same for each",
+            f"  mapping      {self._mapping_description}",
         )
+
+    @property
+    def _mapping_description(self) -> str:
+        if self.packing is None:
+            return (
+                f"{self.mapping}: where hwgen's synthesis puts the multiplications; the logic is "
+                "the same for each"
+            )
+        size = " x ".join(map(str, self.packing.operand_bits))
+        return f"{self.mapping}: {self.packing.products} elements in a multiplier of {size} bits"
 
     def component(self) -> ArrayUnit:
         """The Amaranth component that computes this spec."""

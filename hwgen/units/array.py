@@ -13,6 +13,7 @@ from hwgen.accumulator import Float
 from hwgen.arithmetic.adder_tree import tree_level, tree_levels
 from hwgen.arithmetic.decode import decode
 from hwgen.arithmetic.float_add import Scaled, normalised
+from hwgen.arithmetic.grid_packing import GridPlan, product_of
 from hwgen.formats import BlockFormat, Minifloat
 from hwgen.spec.accumulating import FLAGS
 from hwgen.spec.array import SYSTOLIC, Array
@@ -225,6 +226,8 @@ class ArrayUnit(Unit):
             ]
 
         rows, columns = lines(a_names, spec.rows), lines(b_names, spec.columns)
+        if spec.packing is not None:
+            return self._packed_elements(m, rows, columns, position, load, spec.packing)
         found = []
         for row in range(spec.rows):
             for column in range(spec.columns):
@@ -234,15 +237,98 @@ class ArrayUnit(Unit):
                 a, b = rows[row].after(delay), columns[column].after(delay)
                 here = position + delay
                 if load is not None:
-                    loads = self.enable & self._valid.after(here) & load[row].after(here)
                     a = registered(inner, a, "beside_weights", self.enable)
-                    b = registered(inner, b, "weight", loads, kept=True)
+                    b = registered(inner, b, "weight", self._loads(load, row, here), kept=True)
                     here += 1
-                made, here = self._run(inner, self._element_steps(), {**a, **b}, here)
-                if made.get("special") is None:
-                    made.pop("special", None)
-                found.append((inner, made, here))
+                found.append(
+                    (inner, *self._element(inner, self._element_steps(), {**a, **b}, here))
+                )
         return found
+
+    def _loads(self, load: list[Line], row: int, position: int) -> Value:
+        """Weights of the row are taken there."""
+        return self.enable & self._valid.after(position) & load[row].after(position)
+
+    def _element(
+        self, inner: Module, steps: Sequence[Step], live: Live, position: int
+    ) -> tuple[dict[str, Any], int]:
+        made, position = self._run(inner, steps, live, position)
+        if made.get("special") is None:
+            made.pop("special", None)
+        return made, position
+
+    def _packed_elements(
+        self,
+        m: Module,
+        rows: list[Line],
+        columns: list[Line],
+        position: int,
+        load: list[Line] | None,
+        packing: GridPlan,
+    ) -> list[tuple[Module, dict[str, Any], int]]:
+        """As ``_elements``: those that share multipliers take their operands together, when the
+        last of them would."""
+        spec = self.spec
+        products, *rest = self._element_steps()
+        packed = dataclasses.replace(products, build=partial(self._packed_products, packing))
+        found = {}
+        for first_row in range(0, spec.rows, packing.rows):
+            for first_column in range(0, spec.columns, packing.columns):
+                these_rows = range(spec.rows)[first_row:][: packing.rows]
+                these_columns = range(spec.columns)[first_column:][: packing.columns]
+                inner = Module()
+                m.submodules[f"elements_{first_row}_{first_column}"] = inner
+                delay = self._delay(these_rows[-1], these_columns[-1])
+                live: dict[str, Any] = {
+                    "a": [rows[row].after(delay)["a"] for row in these_rows],
+                    "b": [columns[column].after(delay)["b"] for column in these_columns],
+                }
+                here = position + delay
+                if load is not None:
+                    a = registered(inner, live["a"], "beside_weights", self.enable)
+                    loads = self._loads(load, first_row, here)
+                    live = {"a": a, "b": registered(inner, live["b"], "weight", loads, kept=True)}
+                    here += 1
+                made, here = self._run(inner, [packed], live, here)
+                for i, row in enumerate(these_rows):
+                    for j, column in enumerate(these_columns):
+                        element = Module()
+                        m.submodules[f"element_{row}_{column}"] = element
+                        sums = self._element(element, rest, made["elements"][i][j], here)
+                        found[row, column] = (element, *sums)
+        return [found[place] for place in sorted(found)]
+
+    def _packed_products(self, packing: GridPlan, m: Module, live: Live) -> dict[str, Any]:
+        """The values behind the step of the products, for each element by row and column."""
+        spec = self.spec.scalar_element
+        steps = DotProductSteps(spec)
+        a, b = live["a"], live["b"]
+        significands = [
+            packing.multiply(m, [x[i] for x in a], [y[i] for y in b], f"lane_{i}")
+            for i in range(spec.lanes)
+        ]
+
+        def element(row: int, column: int) -> dict[str, Any]:
+            products = [
+                product_of(
+                    m,
+                    x,
+                    y,
+                    spec.a,
+                    spec.b,
+                    significands[i][row][column],
+                    f"lane_{i}_{row}_{column}",
+                    sign_apart=i > 0,
+                )
+                for i, (x, y) in enumerate(zip(a[row], b[column], strict=True))
+            ]
+            return steps.behind_products(m, {}, products)
+
+        return {
+            "elements": [
+                [element(row, column) for column in range(len(b))] for row in range(len(a))
+            ]
+        }
 
     def _columns(
         self, m: Module, elements: list[tuple[Module, dict[str, Any], int]]

@@ -122,7 +122,7 @@ def paths(spec: DotProduct) -> dict[str, Path]:
     for level in range(1, tree_levels(spec.summed_terms) + 1):
         found[f"level{level}"] = delay.adder(plan.width_behind(level))
     for level in range(1, plan.merge_levels + 1):
-        found[f"merged{level}"] = delay.adder(spec.width_of_sum(lanes))
+        found[f"merged{level}"] = delay.adder(spec.width_of_sum(spec.lanes))
     return found | accumulating_paths(spec, spec.sum_width)
 
 
