@@ -1,0 +1,125 @@
+"""Products that share a multiplier are those that have one each: every code of small formats."""
+
+from itertools import combinations_with_replacement
+
+import numpy as np
+import pytest
+
+from hwgen import Array, DotProduct, InputError, emit, parse
+from hwgen.arithmetic.dsp_multiplier import PACKED_FOR
+from hwgen.arithmetic.pair_packing import BIASED, CODE, MAGNITUDE
+from sim import exhaustive, golden
+from sim.exhaustive import Case
+from sim.formal.aig import FALSE, TRUE, Aig, every_pattern
+from sim.formal.circuit import from_rtlil
+
+#: Two's complement, without sign, with a sign apart, with subnormals or none, with special codes.
+SMALL = (
+    *("int2", "int3", "int4", "int5", "uint2", "uint3", "uint4", "fixed4_2", "e2m1"),
+    *("e1m2", "e2m1fn", "ue2m1", "e1m1ieee", "e0m3", "e2m1ns"),
+)
+
+
+def wrong_of(cases):
+    found = exhaustive.check(cases)
+    return {case.spec.name: wrong[:3] for case, wrong in zip(cases, found, strict=True) if wrong}
+
+
+def fits(a, b, count):
+    return (parse(a).bits + parse(b).bits) * count <= exhaustive.MAX_INPUT_BITS
+
+
+def packed(make):
+    """The specs, one for each packing that the mappings give."""
+    found = {}
+    for mapping in PACKED_FOR:
+        try:
+            spec = make(mapping)
+        except InputError:
+            continue
+        if spec.packing is not None:
+            found.setdefault(spec.packing, spec)
+    return found.values()
+
+
+def test_two_lanes_of_every_code():
+    cases = [
+        Case(spec, {"clear": 1})
+        for pair in combinations_with_replacement(SMALL, 2)
+        for a, b in sorted({pair, pair[::-1]})
+        if fits(a, b, 2)
+        for spec in packed(lambda mapping, a=a, b=b: DotProduct(a=a, b=b, lanes=2, mapping=mapping))
+    ]
+    assert len(cases) > 200
+    assert {case.spec.packing.lows for case in cases} == {(MAGNITUDE, MAGNITUDE), (CODE, BIASED)}
+    assert not wrong_of(cases)
+
+
+GRIDS = ((2, 1), (1, 2), (2, 2), (3, 2), (1, 4))
+#: Patterns that are evaluated at once.
+AT_ONCE = 16
+
+
+def first_sums(circuit, spec):
+    """What the accumulators are after one cycle, in terms of that cycle's codes."""
+    aig = Aig()
+    inputs = {port.name: aig.inputs(port.name, port.width) for port in spec.inputs}
+    inputs |= {"enable": [TRUE], "valid_in": [TRUE], "clear": [TRUE], "rst": [FALSE]}
+    inputs = {name: inputs[name] for name in circuit.inputs if name != "clk"}
+    _, state = circuit.step(aig, [FALSE] * len(circuit.registers), inputs, "first")
+    outputs, _ = circuit.step(aig, state, inputs, "second")
+    return aig, inputs["a"] + inputs["b"], {p.name: outputs[p.name] for p in spec.outputs}
+
+
+def check_every_code(spec, circuit):
+    """Every output after one cycle, for all codes of both operands, against the golden model."""
+    aig, codes, outputs = first_sums(circuit, spec)
+    varied, fixed = codes[:AT_ONCE], codes[AT_ONCE:]
+    assert set(aig.support(part for port in outputs.values() for part in port)) <= {
+        code >> 1 for code in codes
+    }
+    patterns = np.arange(1 << max(len(varied), 6)) & ((1 << len(varied)) - 1)
+    words = every_pattern([code >> 1 for code in varied])
+    for high in range(1 << len(fixed)):
+        place = {code >> 1: TRUE if high >> i & 1 else FALSE for i, code in enumerate(fixed)}
+        numbers = patterns | high << AT_ONCE
+        inputs, low = {"clear": np.ones((len(numbers), 1), np.int64)}, 0
+        for name, port in ((p.name, p) for p in spec.inputs if p.name in ("a", "b")):
+            ends = low + port.bits * np.arange(port.count)
+            inputs[name] = numbers[:, None] >> ends & ((1 << port.bits) - 1)
+            low += port.width
+        expected = golden.expected(spec, inputs)
+        for port in spec.outputs:
+            literals = aig.substituted(outputs[port.name], place)
+            found = aig.evaluated(literals, words)
+            bits = np.unpackbits(found.view(np.uint8), axis=1, bitorder="little")
+            got = bits[:, : len(numbers)].T.reshape(len(numbers), port.count, port.bits)
+            wanted = expected[port.name][:, :, None] >> np.arange(port.bits) & 1
+            wrong = np.argwhere((got != wanted).any(axis=(1, 2)))
+            assert not len(wrong), (spec.name, port.name, hex(numbers[wrong[0, 0]]))
+
+
+def test_neighbouring_elements_of_every_code():
+    specs = [
+        spec
+        for pair in combinations_with_replacement(SMALL, 2)
+        for a, b in sorted({pair, pair[::-1]})
+        for rows, columns in GRIDS
+        if parse(a).bits * rows + parse(b).bits * columns <= AT_ONCE
+        for spec in packed(
+            lambda mapping, a=a, b=b, rows=rows, columns=columns: Array(
+                a=a, b=b, rows=rows, columns=columns, mapping=mapping, stages=1
+            )
+        )
+    ]
+    assert len(specs) > 200
+    assert {spec.packing.is_signed for spec in specs} == {False, True}
+    circuits = from_rtlil({spec.name: emit.rtlil(spec) for spec in specs})
+    for spec in specs:
+        check_every_code(spec, circuits[spec.name])
+
+
+def test_two_elements_of_eight_bits():
+    spec = Array(a="int8", b="int8", rows=2, columns=1, mapping="dsp25x18", stages=1)
+    assert spec.packing.products == 2
+    check_every_code(spec, from_rtlil({spec.name: emit.rtlil(spec)})[spec.name])
