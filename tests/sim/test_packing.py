@@ -5,13 +5,14 @@ from itertools import combinations_with_replacement
 import numpy as np
 import pytest
 
+import yosys_scripts
 from hwgen import Array, DotProduct, InputError, emit, parse
 from hwgen.arithmetic.dsp_multiplier import PACKED_FOR
 from hwgen.arithmetic.pair_packing import BIASED, CODE, MAGNITUDE
 from sim import exhaustive, golden
 from sim.exhaustive import Case
 from sim.formal.aig import FALSE, TRUE, Aig, every_pattern
-from sim.formal.circuit import from_rtlil
+from sim.formal.circuit import from_netlist, from_rtlil
 
 #: Two's complement, without sign, with a sign apart, with subnormals or none, with special codes.
 SMALL = (
@@ -100,11 +101,11 @@ def check_every_code(spec, circuit):
 
 
 def test_neighbouring_elements_of_every_code():
+    formats = ("int2", "int4", "uint3", "fixed3_1", "e2m1", "e2m1fn")
     specs = [
         spec
-        for pair in combinations_with_replacement(SMALL, 2)
-        for a, b in sorted({pair, pair[::-1]})
-        for rows, columns in GRIDS
+        for i, (a, b) in enumerate(combinations_with_replacement(formats, 2))
+        for rows, columns in (GRIDS[i % 5], GRIDS[(i + 2) % 5])
         if parse(a).bits * rows + parse(b).bits * columns <= AT_ONCE
         for spec in packed(
             lambda mapping, a=a, b=b, rows=rows, columns=columns: Array(
@@ -112,14 +113,24 @@ def test_neighbouring_elements_of_every_code():
             )
         )
     ]
-    assert len(specs) > 200
+    assert len(specs) > 20
     assert {spec.packing.is_signed for spec in specs} == {False, True}
     circuits = from_rtlil({spec.name: emit.rtlil(spec) for spec in specs})
     for spec in specs:
         check_every_code(spec, circuits[spec.name])
 
 
-def test_two_elements_of_eight_bits():
-    spec = Array(a="int8", b="int8", rows=2, columns=1, mapping="dsp25x18", stages=1)
-    assert spec.packing.products == 2
-    check_every_code(spec, from_rtlil({spec.name: emit.rtlil(spec)})[spec.name])
+@pytest.mark.parametrize(
+    ("target", "spec"),
+    [
+        ("xcup", Array(a="int4", b="int4", rows=2, columns=2, mapping="dsp27x18", stages=1)),
+        ("ecp5", Array(a="int4", b="int4", rows=2, columns=1, mapping="dsp", stages=1)),
+        ("xcup", DotProduct(a="e2m1", b="int4", lanes=2, mapping="dsp", stages=1)),
+        ("ecp5", DotProduct(a="int4", b="int4", lanes=2, mapping="dsp", stages=1)),
+    ],
+    ids=str,
+)
+def test_netlists_of_every_code(target, spec):
+    netlist = yosys_scripts.netlist(emit.rtlil(spec), spec.name, target=target, mapping=spec.mapping)
+    assert netlist.verilog.count("DSP48E2 #" if target == "xcup" else "MULT18X18D ") == 1
+    check_every_code(spec, from_netlist(netlist))
