@@ -9,7 +9,7 @@ import yosys_scripts
 from hwgen import Array, DotProduct, InputError, emit, parse
 from hwgen.arithmetic.dsp_multiplier import PACKED_FOR
 from hwgen.arithmetic.pair_packing import BIASED, CODE, MAGNITUDE
-from sim import exhaustive, golden
+from sim import compiled, exhaustive, golden
 from sim.exhaustive import Case
 from sim.formal.aig import FALSE, TRUE, Aig, every_pattern
 from sim.formal.circuit import from_netlist, from_rtlil
@@ -131,6 +131,73 @@ def test_neighbouring_elements_of_every_code():
     ids=str,
 )
 def test_netlists_of_every_code(target, spec):
-    netlist = yosys_scripts.netlist(emit.rtlil(spec), spec.name, target=target, mapping=spec.mapping)
+    netlist = yosys_scripts.netlist(
+        emit.rtlil(spec), spec.name, target=target, mapping=spec.mapping
+    )
     assert netlist.verilog.count("DSP48E2 #" if target == "xcup" else "MULT18X18D ") == 1
     check_every_code(spec, from_netlist(netlist))
+
+
+#: Every movement, dataflow, kind of sum and of remainder.
+UNITS = (
+    DotProduct(a="int4", b="int4", lanes=32, mapping="dsp"),
+    DotProduct(a="int5", b="int5", lanes=7, mapping="dsp", stages=7),
+    DotProduct(a="e2m1", b="int4", lanes=5, mapping="dsp", addend="e4m3", accumulator="fp32"),
+    DotProduct(a="e2m1fn", b="e2m1", lanes=6, mapping="dsp18x18", output="bf16", stages=3),
+    Array(a="int8", b="int8", rows=3, columns=4, lanes=2, mapping="dsp27x18", stages=6),
+    Array(a="int4", b="int4", rows=4, columns=3, mapping="dsp25x18", movement="systolic"),
+    Array(a="e4m3", b="e4m3fn", rows=3, columns=2, lanes=3, mapping="dsp27x18"),
+    Array(a="e5m2ieee", b="e2m3", rows=2, columns=2, mapping="dsp27x18", movement="systolic"),
+    Array(
+        a="int8",
+        b="int8",
+        rows=3,
+        columns=3,
+        mapping="dsp27x18",
+        dataflow="weight_stationary",
+        movement="systolic",
+    ),
+    Array(
+        a="e4m3fn",
+        b="e2m1",
+        rows=2,
+        columns=5,
+        lanes=2,
+        mapping="dsp",
+        dataflow="weight_stationary",
+        accumulator="fp32",
+        stages=6,
+    ),
+)
+
+
+def test_units_equal_their_golden_models():
+    assert all(spec.packing is not None for spec in UNITS)
+    runs = [compiled.Run(spec, spec.verilog(), 400) for spec in UNITS]
+    for spec, outcome in zip(UNITS, compiled.check(runs), strict=True):
+        assert outcome.mismatches == 0, spec.name
+
+
+@pytest.mark.parametrize("target", ["ecp5", "xcup"])
+def test_netlists_equal_their_golden_models(target):
+    """Registers and adders that DSP blocks take are those of the netlist here."""
+    specs = [
+        DotProduct(a="int4", b="int4", lanes=5, mapping="dsp", stages=5),
+        Array(a="int4", b="int4", rows=3, columns=2, mapping="dsp", stages=5),
+    ]
+    if target == "xcup":
+        specs.append(Array(a="int8", b="int8", rows=2, columns=2, mapping="dsp27x18"))
+        specs.append(Array(a="e4m3", b="e4m3", rows=2, columns=2, mapping="dsp27x18", stages=5))
+    netlists = [
+        yosys_scripts.netlist(emit.rtlil(spec), spec.name, target=target, mapping=spec.mapping)
+        for spec in specs
+    ]
+    runs = [
+        compiled.Run(spec, netlist.verilog, 300)
+        for spec, netlist in zip(specs, netlists, strict=True)
+    ]
+    outcomes = compiled.check(
+        runs, sources=netlists[0].cell_models, flags=netlists[0].verilator_flags
+    )
+    for spec, outcome in zip(specs, outcomes, strict=True):
+        assert outcome.mismatches == 0, spec.name
