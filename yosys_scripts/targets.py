@@ -46,10 +46,11 @@ class Placer:
 class Target:
     """The facts of one target.
 
-    `base` is the target whose sections of `synth.ys` and files this one takes where it has none of
-    its own. `count` gives, for each of lut, carry, ff and dsp, the weight of each cell type (a pattern, as
-    in `fnmatch`). `mappings` gives the sections of `synth.ys` that each mapping runs. A path in
-    `cell_models` and `include` that begins with `+/` is in Yosys' share folder.
+    `base` is the folder of the target whose sections of `synth.ys` and files this one takes where
+    it has none of its own. `count` gives, for each of lut, carry, ff and dsp, the weight of each
+    cell type (a pattern, as in `fnmatch`). `mappings` gives the sections of `synth.ys` that each
+    mapping runs. A path in `cell_models` and `include` that begins with `+/` is in Yosys' share
+    folder.
     """
 
     name: str
@@ -110,7 +111,9 @@ class Target:
     def _with_sizes(self) -> tuple[str, ...]:
         """The mappings, with those that pack for a multiplier that this target has."""
         sizes = [name for name in SIZED if "dsp" in self.mappings]
-        fitting = [n for n in sizes if self.multiplier.takes(PACKED_FOR[n].wide, PACKED_FOR[n].narrow)]
+        fitting = [
+            n for n in sizes if self.multiplier.takes(PACKED_FOR[n].wide, PACKED_FOR[n].narrow)
+        ]
         return (*self.mappings, *fitting)
 
     @property

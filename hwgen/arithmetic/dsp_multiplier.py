@@ -38,6 +38,11 @@ PACKED_FOR = {
 SIZED = tuple(name for name in PACKED_FOR if name != "dsp")
 
 
+def is_trivial(least: int, most: int) -> bool:
+    """Whether factors in this range, of one bit, need no multiplier: a product is a gate."""
+    return least >= -1 and most <= 1
+
+
 def has_sign_apart(number_format: Scalar) -> bool:
     """Whether a decoded operand has its sign beside the magnitude."""
     return number_format.signed and not isinstance(number_format, Integer)

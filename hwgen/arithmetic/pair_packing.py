@@ -27,7 +27,13 @@ from dataclasses import dataclass
 from amaranth.hdl import Cat, Module, Signal, Value, signed
 
 from hwgen.arithmetic.decode import Operand
-from hwgen.arithmetic.dsp_multiplier import Multiplier, has_sign_apart, joined, signed_number
+from hwgen.arithmetic.dsp_multiplier import (
+    Multiplier,
+    has_sign_apart,
+    is_trivial,
+    joined,
+    signed_number,
+)
 from hwgen.formats import Scalar
 from hwgen.formats.widths import product_range, signed_width, value_range
 
@@ -174,7 +180,10 @@ def fixed_product(m: Module, x: Operand, y: Operand, a: Scalar, b: Scalar, name:
 
 
 def pair_plan(a: Scalar, b: Scalar, multiplier: Multiplier) -> PairPlan | None:
-    """The plan with the fewest bits to correct; None if two products do not fit."""
+    """The plan with the fewest bits to correct; None if two products do not fit, and of factors
+    that need no multiplier."""
+    if any(is_trivial(*value_range(f)) for f in (a, b)):
+        return None
     plans = [plan for plan in _plans(a, b) if multiplier.takes(*plan.operand_bits)]
     return min(plans, key=lambda plan: (_luts(plan), plan.operand_bits), default=None)
 

@@ -82,14 +82,10 @@ def _packed_outline(spec: DotProduct, packing: PairPlan) -> dict[str, tuple[floa
     }
     for level in range(1, tree_levels(spec.summed_terms) + 1):
         bits = sum(terms)
-        terms = [max(pair) + 1 if len(pair) > 1 else pair[0] for pair in _pairs(terms)]
+        pairs = [terms[i : i + 2] for i in range(0, len(terms), 2)]
+        terms = [max(pair) + len(pair) - 1 for pair in pairs]
         found[f"level{level}"] = (adder_delay(max(terms)), bits)
     return found
-
-
-def _pairs(items: Sequence[Any]) -> list[Sequence[Any]]:
-    """The items in pairs; the last may be alone."""
-    return [items[i : i + 2] for i in range(0, len(items), 2)]
 
 
 def _sum_outline(spec: DotProduct) -> dict[str, tuple[float, int]]:
@@ -232,12 +228,12 @@ class DotProductSteps:
         """Sums of two lanes, that of an odd one its product."""
         a, b = self.spec.a, self.spec.b
         lanes = list(zip(live["a"], live["b"], strict=True))
-        products = [
-            packing.multiply(m, *pair, f"lanes_{2 * i}")
-            if len(pair) > 1
-            else fixed_product(m, *pair[0], a, b, f"lane_{2 * i}")
-            for i, pair in enumerate(_pairs(lanes))
+        products: list[PairSum | Signal] = [
+            packing.multiply(m, lanes[i], lanes[i + 1], f"lanes_{i}")
+            for i in range(0, len(lanes) - 1, 2)
         ]
+        if len(lanes) % 2:
+            products.append(fixed_product(m, *lanes[-1], a, b, f"lane_{len(lanes) - 1}"))
         specials = [special_of(m, (x, a), (y, b), f"lane_{i}") for i, (x, y) in enumerate(lanes)]
         return {**self._beside_products(m, live, specials), "products": products}
 
