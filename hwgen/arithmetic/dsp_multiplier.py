@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from amaranth.hdl import Cat, Const, Value
 
+from hwgen.errors import InputError
 from hwgen.formats import Integer, Scalar
 
 
@@ -38,9 +39,20 @@ PACKED_FOR = {
 SIZED = tuple(name for name in PACKED_FOR if name != "dsp")
 
 
-def is_trivial(least: int, most: int) -> bool:
-    """Whether factors in this range, of one bit, need no multiplier: a product is a gate."""
-    return least >= -1 and most <= 1
+def is_gate(number_format: Scalar) -> bool:
+    """Whether decoded significands have one bit: a product with them needs no multiplier."""
+    f = number_format
+    return (f.bits if isinstance(f, Integer) else f.precision) == 1
+
+
+def require_multiplier(mapping: str, a: Scalar, b: Scalar) -> None:
+    """InputError if products of the formats need none."""
+    for f in (a, b):
+        if is_gate(f):
+            raise InputError(
+                f"mapping={mapping!r}: a significand of {f} has one bit, and its products are "
+                "gates: use mapping='lut'"
+            )
 
 
 def has_sign_apart(number_format: Scalar) -> bool:

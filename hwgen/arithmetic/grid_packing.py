@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 
 from hwgen.arithmetic.decode import Operand
-from hwgen.arithmetic.dsp_multiplier import Multiplier, has_sign_apart, is_trivial, joined
+from hwgen.arithmetic.dsp_multiplier import Multiplier, has_sign_apart, is_gate, joined
 from hwgen.arithmetic.product import Product, special_of, sum_of_shifts
 from hwgen.formats import Integer, Scalar
 from hwgen.formats.widths import signed_width, value_range
@@ -83,7 +83,7 @@ def grid_plan(
     """The plan with the fewest multipliers for an array of ``rows`` and ``columns``, with the
     smallest operands of these; None if no two products share one, and of factors that need no
     multiplier."""
-    if any(is_trivial(*_significand_range(f)) for f in (a, b)):
+    if is_gate(a) or is_gate(b):
         return None
 
     def multipliers(plan: GridPlan) -> int:

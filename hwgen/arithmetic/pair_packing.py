@@ -30,7 +30,7 @@ from hwgen.arithmetic.decode import Operand
 from hwgen.arithmetic.dsp_multiplier import (
     Multiplier,
     has_sign_apart,
-    is_trivial,
+    is_gate,
     joined,
     signed_number,
 )
@@ -182,7 +182,7 @@ def fixed_product(m: Module, x: Operand, y: Operand, a: Scalar, b: Scalar, name:
 def pair_plan(a: Scalar, b: Scalar, multiplier: Multiplier) -> PairPlan | None:
     """The plan with the fewest bits to correct; None if two products do not fit, and of factors
     that need no multiplier."""
-    if any(is_trivial(*value_range(f)) for f in (a, b)):
+    if is_gate(a) or is_gate(b):
         return None
     plans = [plan for plan in _plans(a, b) if multiplier.takes(*plan.operand_bits)]
     return min(plans, key=lambda plan: (_luts(plan), plan.operand_bits), default=None)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from hwgen.accumulator import Accumulator, Exact, Float
 from hwgen.arithmetic.decode import require_decodable
-from hwgen.arithmetic.dsp_multiplier import PACKED_FOR, SIZED
+from hwgen.arithmetic.dsp_multiplier import PACKED_FOR, SIZED, require_multiplier
 from hwgen.arithmetic.grid_packing import GridPlan, grid_plan, smallest_grid
 from hwgen.errors import InputError
 from hwgen.formats import BlockFormat, Format, Scalar, parse
@@ -206,6 +206,7 @@ class Array(AccumulatingSpec):
                 "use mapping='dsp'"
             )
         assert isinstance(self.a, Scalar) and isinstance(self.b, Scalar)
+        require_multiplier(self.mapping, self.a, self.b)
         smallest = smallest_grid(self.a, self.b, self._packed_rows, self.columns)
         if smallest is None:
             side = "one column" if self.is_weight_stationary else "one element"

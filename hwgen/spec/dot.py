@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from hwgen.accumulator import Accumulator, Exact, Float
 from hwgen.arithmetic.decode import require_decodable
-from hwgen.arithmetic.dsp_multiplier import PACKED_FOR, SIZED
+from hwgen.arithmetic.dsp_multiplier import PACKED_FOR, SIZED, require_multiplier
 from hwgen.arithmetic.pair_packing import PairPlan, pair_plan, smallest_pair
 from hwgen.errors import InputError
 from hwgen.formats import Scalar, parse
@@ -146,6 +146,7 @@ class DotProduct(AccumulatingSpec):
                 f"mapping={self.mapping!r}: one lane has no other to share a multiplier with: "
                 "use mapping='dsp'"
             )
+        require_multiplier(self.mapping, self.a, self.b)
         x_bits, y_bits = smallest_pair(self.a, self.b).operand_bits
         raise InputError(
             f"mapping={self.mapping!r}: two products of {self.a} and {self.b}, and their sum, are "

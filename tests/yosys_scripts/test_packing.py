@@ -1,0 +1,67 @@
+"""DSP blocks and LUTs of units in which products share multipliers."""
+
+import pytest
+
+import yosys_scripts
+from hwgen import Array, DotProduct, InputError, emit
+from hwgen.arithmetic.dsp_multiplier import PACKED_FOR
+
+
+def counts(spec, target):
+    found = yosys_scripts.synthesise(
+        emit.rtlil(spec), spec.name, target=target, mapping=spec.mapping, place=False
+    )
+    return found.dsp, found.lut
+
+
+@pytest.mark.parametrize("target", ["ecp5", "xcup"])
+def test_a_dot_of_32_lanes_of_int4(target):
+    """With a multiplier a lane it is 32 blocks and 359 LUTs on ECP5."""
+    dsp, lut = counts(DotProduct(a="int4", b="int4", lanes=32, mapping="dsp"), target)
+    assert dsp == 16 and lut <= 315
+
+
+@pytest.mark.parametrize(
+    ("a", "mapping", "target", "products", "most_luts"),
+    [
+        ("int8", "dsp27x18", "xcup", 2, 455),
+        ("int4", "dsp27x18", "xcup", 4, 345),
+        ("int4", "dsp", "ecp5", 2, 460),
+        ("int4", "dsp25x18", "xc7", 4, 345),
+    ],
+)
+def test_an_array_of_four_by_four(a, mapping, target, products, most_luts):
+    """The accumulators alone are 448 LUTs of INT8 and 320 of INT4."""
+    spec = Array(a=a, b=a, rows=4, columns=4, mapping=mapping)
+    dsp, lut = counts(spec, target)
+    assert dsp == 16 // products and lut <= most_luts
+
+
+@pytest.mark.parametrize(("a", "products"), [("e4m3", 4), ("e2m3", 4), ("e2m1", 8)])
+def test_significands_of_an_array(a, products):
+    spec = Array(a=a, b=a, rows=4, columns=4, mapping="dsp27x18")
+    assert spec.packing.products == products
+    assert counts(spec, "xcup")[0] == 16 // products
+
+
+def test_multipliers_are_those_of_the_targets_scripts():
+    found = {name: str(yosys_scripts.target(name).multiplier) for name in yosys_scripts.TARGETS}
+    assert found == {"ecp5": "18 x 18", "ice40": "16 x 16", "xc7": "25 x 18", "xcup": "27 x 18"}
+    for name in found:  # Every target has the multiplier of mapping dsp.
+        assert yosys_scripts.target(name).multiplier.takes(
+            PACKED_FOR["dsp"].wide, PACKED_FOR["dsp"].narrow
+        )
+
+
+@pytest.mark.parametrize(
+    ("target", "mapping", "message"),
+    [
+        ("ecp5", "dsp27x18", "ecp5 has multipliers of 18 x 18 bits, .* packs products for 27 x 18"),
+        ("xc7", "dsp27x18", "use one of lut, dsp, auto, dsp18x18, dsp25x18$"),
+        ("ice40", "dsp18x18", "use one of lut, dsp, auto, vendor$"),
+        ("ice40", "DSP", "target ice40 has no mapping 'DSP'"),
+    ],
+)
+def test_a_target_with_a_smaller_multiplier(target, mapping, message):
+    with pytest.raises(InputError, match=message):
+        yosys_scripts.target(target).script(mapping)
