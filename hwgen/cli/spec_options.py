@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+from hwgen.arithmetic.dsp_multiplier import SIZED
 from hwgen.errors import InputError
 from hwgen.pipelining import pipelined
 from hwgen.spec import MAPPINGS, MAX_LANES, UNITS, Spec
@@ -65,7 +66,7 @@ SPEC_OPTIONS: dict[str, tuple[Callable[[str], Any], str, str]] = {
     "random": (str, "port|lfsr", "where stochastic rounding has its random bits from"),
     "random_seed": (whole, "N", "what a shift register inside the unit begins with"),
     "tensor_scale": (str, "port|one", "where the scale of the tensor comes from"),
-    "mapping": (str, "|".join(MAPPINGS), "where multiplications go"),
+    "mapping": (str, "|".join((*MAPPINGS, *SIZED)), "where multiplications go"),
 }
 
 

@@ -117,6 +117,16 @@ def _dots() -> Iterator[Task]:
             yield Task(spec, "netlist", target)
 
 
+def _packed_dots() -> Iterator[Task]:
+    """Two lanes in each multiplier."""
+    for a, b in (("int4", "int4"), ("e2m1", "e2m1"), ("e2m1", "int4")):
+        spec = DotProduct(a=a, b=b, lanes=8, mapping="dsp")
+        yield Task(spec, "reference")
+        yield Task(spec, "accumulator")
+        for target in TARGETS:
+            yield Task(spec, "netlist", target)
+
+
 GROUPS: dict[str, Callable[[], Iterator[Task]]] = {
     "streams": _streams,
     "pipelines": _pipelines,
@@ -125,6 +135,7 @@ GROUPS: dict[str, Callable[[], Iterator[Task]]] = {
     "8-bit products": _eight_bit_products,
     "converters": _converters,
     "dot products": _dots,
+    "packed dot products": _packed_dots,
     "products": _products,
     "signed products": _signed_products,
 }
