@@ -18,10 +18,19 @@ from dataclasses import dataclass
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 
 from hwgen.arithmetic.decode import Operand
-from hwgen.arithmetic.dsp_multiplier import Multiplier, has_sign_apart, is_gate, joined
+from hwgen.arithmetic.dsp_multiplier import (
+    Multiplier,
+    has_sign_apart,
+    is_gate,
+    joined,
+    signed_number,
+)
 from hwgen.arithmetic.product import Product, special_of, sum_of_shifts
 from hwgen.formats import Integer, Scalar
 from hwgen.formats.widths import signed_width, value_range
+
+#: Bits of a product that is negated in LUTs, not on a carry chain.
+SHORT = 5
 
 
 @dataclass(frozen=True)
@@ -122,7 +131,10 @@ def product_of(
     signs = [operand.sign for operand in (x, y) if operand.sign is not None]
     sign = signs[0] ^ signs[1] if len(signs) == 2 else signs[0] if signs else None
     if sign is not None and not sign_apart:
-        product = Mux(sign, -significand, significand)
+        short = len(significand) <= SHORT
+        product = (
+            signed_number(sign, significand) if short else Mux(sign, -significand, significand)
+        )
         significand, sign = Signal(product.shape(), name=f"{name}_significand"), None
         m.d.comb += significand.eq(product)
     special = special_of(m, (x, a), (y, b), name)
