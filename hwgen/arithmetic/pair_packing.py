@@ -2,9 +2,8 @@
 
 (a₁·x + a₂)·(b₂·x + b₁) = a₁b₂·x² + (a₁b₁ + a₂b₂)·x + a₂b₁, with x a power of two: the bits from
 x to x² are the sum, as long as what stands below is not negative and less than x, and the sum is
-taken modulo x. (The sum of the middle field: Fu et al., Deep Learning with INT8 Optimization on
-Xilinx Devices, WP486, 2017, packs products that share a factor; a pair of factors of their own is
-the same with both operands packed.)
+taken modulo x. (Products with a common factor are packed likewise: Fu et al., Deep Learning with
+INT8 Optimization on Xilinx Devices, WP486, 2017. Here both operands of the multiplier are packed.)
 
 In each product one factor is *high*, in the upper digit of its operand, and the other *low*, in
 the lower digit of the other operand. A high factor has its sign for nothing. What is done so that

@@ -292,7 +292,11 @@ class DotProductSteps:
     def _add(self, level: int, m: Module, live: Live) -> dict[str, Any]:
         plan = plan_of(self.spec)
         if plan.whole:
-            return {**live, "terms": tree_level(m, live["terms"], f"sum_level{level}")}
+            terms = tree_level(m, live["terms"], f"sum_level{level}")
+            if self.spec.packing is not None and len(terms) == 1:
+                # As wide as such sums are: terms of two lanes and of one meet.
+                terms = [terms[0][: self.spec.width_of_sum(self.spec.lanes)].as_signed()]
+            return {**live, "terms": terms}
         before = lane_sum.terms(m, live["lanes"], plan) if level == 1 else live["trees"]
         trees = lane_sum.add_level(m, before, plan, level)
         kept = passed(live, "clear", "random_bits", "special", "addend")

@@ -16,6 +16,9 @@ SPECS = [
     {"a": "e4m3", "b": "int8", "lanes": 4, "stages": 6},
     {"a": "e5m2", "b": "e5m2", "lanes": 16, "stages": 8},
     {"a": "e2m1", "b": "int4", "lanes": 32, "stages": 6},
+    {"a": "int4", "b": "int4", "lanes": 8, "stages": 7, "mapping": "dsp"},
+    {"a": "int5", "b": "int5", "lanes": 7, "stages": 7, "mapping": "dsp"},
+    {"a": "e2m1", "b": "int4", "lanes": 5, "stages": 6, "mapping": "dsp"},
 ]
 
 
