@@ -105,7 +105,7 @@ def test_neighbouring_elements_of_every_code():
     specs = [
         spec
         for i, (a, b) in enumerate(combinations_with_replacement(formats, 2))
-        for rows, columns in (GRIDS[i % 5], GRIDS[(i + 2) % 5])
+        for rows, columns in [GRIDS[i % len(GRIDS)]]
         if parse(a).bits * rows + parse(b).bits * columns <= AT_ONCE
         for spec in packed(
             lambda mapping, a=a, b=b, rows=rows, columns=columns: Array(
@@ -113,7 +113,7 @@ def test_neighbouring_elements_of_every_code():
             )
         )
     ]
-    assert len(specs) > 20
+    assert len(specs) > 15
     assert {spec.packing.is_signed for spec in specs} == {False, True}
     circuits = from_rtlil({spec.name: emit.rtlil(spec) for spec in specs})
     for spec in specs:
