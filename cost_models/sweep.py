@@ -36,7 +36,7 @@ def shipped_set() -> Iterator[Point]:
 
     ECP5 in LUTs: every unordered pair of the listed formats at three lane counts; at 8 lanes
     each format with itself and with INT4 and INT8 is placed too, at 24 with itself, for Fmax.
-    7-series and iCE40: every pair at two lane counts. With DSP blocks: each format with itself
+    Others: every pair at two lane counts. With DSP blocks, but on iCE40: each format with itself
     and with INT8.
     """
     pairs = list(itertools.combinations_with_replacement(NAMES, 2))
@@ -50,10 +50,10 @@ def shipped_set() -> Iterator[Point]:
     for lanes in (8, 24, 3):
         for a, b in pairs:
             yield Point(dot(a, b, lanes), "ecp5", (a, b, lanes) in placed)
-    for target, lanes in itertools.product(("xc7", "ice40"), (4, 16)):
+    for target, lanes in itertools.product(("xc7", "ice40", "xcup"), (4, 16)):
         for a, b in pairs:
             yield Point(dot(a, b, lanes), target, False)
-    for target, mapping, lanes in itertools.product(("ecp5", "xc7"), ("dsp", "auto"), (4, 16)):
+    for target, mapping, lanes in itertools.product(("ecp5", "xc7", "xcup"), ("dsp", "auto"), (4, 16)):
         for a, b in near:
             yield Point(dot(a, b, lanes, mapping), target, lanes == 4 and target == "ecp5")
 
