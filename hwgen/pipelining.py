@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from hwgen.errors import InputError
 from hwgen.spec import Spec, from_dict
 from hwgen.units.delay import DelayModel, model
-from hwgen.units.unit import component_steps, cuts_of, delays, input_bits, state_of, ways
+from hwgen.units.unit import component_steps, cuts_of, delays, held_step, input_bits, ways
 
 AnySpec = TypeVar("AnySpec", bound=Spec)
 
@@ -57,7 +57,7 @@ def pipelined(spec: AnySpec, *, fmax_mhz: float, target: str) -> AnySpec:
     times = model(target)
     least = _with_stages(spec, 0, target)
     steps = component_steps(least)
-    prices, state = delays(least, steps), state_of(steps)
+    prices, state = delays(least, steps), held_step(least)
     allowed = 1000 / fmax_mhz / (1 + times.margin) - times.register_ns
     # A register in front of the state's step, or behind it, has no choice of place.
     first = 2 if state is not None and state < len(steps) - 1 else 1

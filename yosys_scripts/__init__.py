@@ -10,6 +10,7 @@ from .flow import (
     netlist,
     synthesise,
     timing,
+    timings,
     tool_versions,
 )
 from .targets import TARGETS, Target, target
@@ -27,5 +28,6 @@ __all__ = [
     "synthesise",
     "target",
     "timing",
+    "timings",
     "tool_versions",
 ]

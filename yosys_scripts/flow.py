@@ -9,7 +9,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -133,23 +133,40 @@ def timing(
 
     Raises: as `synthesise`; InputError too for a target that is not placed.
     """
-    start = time.monotonic()
+    (found,) = timings(rtlil, top, target=target, seeds=[seed], time_limit_s=time_limit_s)
+    return found
+
+
+def timings(
+    rtlil: str, top: str, *, target: str, seeds: Sequence[int], time_limit_s: float = 900
+) -> list[Timing]:
+    """The same for several seeds, each of which places the one netlist; the time limit is for
+    the mapping, and for each seed.
+
+    Raises: as `timing`.
+    """
     facts = _check(rtlil, top, target, "lut")
     if facts.placer is None:
         raise InputError(f"target {target} is not placed: this flow has no placer for it")
     _require(facts, facts.placer)
+    found = []
     with _working_folder(facts) as folder:
         cells = _map(facts, rtlil, top, "lut", folder, time_limit_s)
         counts = facts.resources(cells)
-        left = time_limit_s - (time.monotonic() - start)
-        device, report = _place(facts.placer, counts, seed, folder, left, arrivals_of=top)
-    return Timing(
-        fmax_mhz=report["fmax_mhz"],
-        arrivals_ns=report["arrivals_ns"],
-        lut=counts["lut"],
-        ff=counts["ff"],
-        tools={**tool_versions(target, True), "device": device.name},
-    )
+        for seed in seeds:
+            device, report = _place(
+                facts.placer, counts, seed, folder, time_limit_s, arrivals_of=top
+            )
+            found.append(
+                Timing(
+                    fmax_mhz=report["fmax_mhz"],
+                    arrivals_ns=report["arrivals_ns"],
+                    lut=counts["lut"],
+                    ff=counts["ff"],
+                    tools={**tool_versions(target, True), "device": device.name},
+                )
+            )
+    return found
 
 
 def netlist(

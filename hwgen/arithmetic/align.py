@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import frexp
+from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
+from hwgen.arithmetic import path
+from hwgen.arithmetic.parts import Part, Parts, beside, last
 from hwgen.arithmetic.power_scale import PowerScale
 from hwgen.arithmetic.rounder import FixedPoint, Shifted
 from hwgen.formats import Minifloat, Scalar
@@ -107,30 +110,36 @@ def prepared(number: FixedPoint | Shifted, where: Alignment) -> FixedPoint | Shi
 
 def distant(
     m: Module, number: FixedPoint | Shifted, base: Value, where: Alignment, name: str
-) -> Distant:
+) -> Parts[Distant]:
     """A ``prepared`` number and its distance. ``base``: the scale's code + ``where.base``."""
+    flags: list[Any] = [number.sign, number.nan, number.infinity]
     if isinstance(number, FixedPoint):
         significand, exact = number.magnitude, base
     else:
         significand, exact = number.significand, base - number.shift
+        values = [significand, exact, flags]
+        significand, exact, flags = yield Part("exact", path.adder(len(exact)), values)
     # Negative are only the distances of zeros, and where scales are too small.
     bounded: Value = Mux(exact > where.furthest, where.furthest, exact)
     if where.clamped:
         bounded = Mux(exact < 0, 0, bounded)
     distance = Signal(range(where.furthest + 1), name=f"{name}_distance")
     m.d.comb += distance.eq(bounded)
-    return Distant(significand, distance, number.sign, number.nan, number.infinity)
+    way = path.adder(len(exact)) + path.Path(luts=1)
+    return (yield from last("distance", way, Distant(significand, distance, *flags)))
 
 
-def aligned(m: Module, number: Distant, where: Alignment, name: str) -> FixedPoint | Shifted:
+def aligned(m: Module, number: Distant, where: Alignment, name: str) -> Parts[FixedPoint | Shifted]:
     """The number over its scale, ready for ``rounder.normalise``."""
-    flags = (number.sign, number.nan, number.infinity)
+    flags: list[Any] = [number.sign, number.nan, number.infinity]
     if not where.fixed:
         shift = Signal(range(where.furthest + 1), name=f"{name}_shift")
         m.d.comb += shift.eq(where.furthest - number.distance)
         lowest = where.top - where.furthest - (where.significand_bits - 1)
-        return Shifted(number.significand, shift, lowest, *flags)
-    window, lost = into_window(m, number.significand, number.distance, where, name)
+        found = Shifted(number.significand, shift, lowest, *flags)
+        return (yield from last("shift", path.adder(len(shift)), found))
+    moving = into_window(m, number.significand, number.distance, where, name)
+    (window, lost), flags = yield from beside(moving, flags)
     # Above what an element can be there is nothing but where scales are too small.
     spare = where.top - where.largest_exponent
     if spare:
@@ -140,12 +149,13 @@ def aligned(m: Module, number: Distant, where: Alignment, name: str) -> FixedPoi
     if where.sticky:
         window = Cat(lost, window)
     lsb_exponent = where.element.lsb_exponent - where.guard - int(where.sticky)
-    return FixedPoint(window, lsb_exponent, *flags)
+    way = path.any_of(spare) if where.clamped else path.Path()
+    return (yield from last("window", way, FixedPoint(window, lsb_exponent, *flags)))
 
 
 def into_window(
     m: Module, significand: Value, distance: Value, where: Alignment, name: str
-) -> tuple[Value, Value]:
+) -> Parts[tuple[Value, Value]]:
     """``significand`` shifted right, and whether that lost a one."""
     lost: Value = Const(0)
     if len(significand) > where.window:
@@ -156,9 +166,12 @@ def into_window(
         step, by = 1 << level, distance[level]
         moved = Signal(where.window, name=f"{name}_right_{level}")
         m.d.comb += moved.eq(Mux(by, significand[step:], significand))
+        way = path.Path(luts=1)
         if where.sticky:
             drop = Signal(name=f"{name}_lost_{level}")
             m.d.comb += drop.eq(lost | (by & significand[:step].any()))
             lost = drop
-        significand = moved
+            way = way + path.any_of(step)
+        values = [moved, lost, distance]
+        significand, lost, distance = yield Part(f"right_{level}", way, values)
     return significand, lost

@@ -11,16 +11,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import frexp
+from typing import Any
 
 import numpy as np
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
-from hwgen.arithmetic import divide
+from hwgen.arithmetic import divide, path
 from hwgen.arithmetic.align import Alignment
 from hwgen.arithmetic.decode import decode
 from hwgen.arithmetic.divide import Division
 from hwgen.arithmetic.leading_one import leading_one_first
+from hwgen.arithmetic.parts import Part, Parts, beside, last
 from hwgen.arithmetic.power_scale import RULES, significand_bits
+from hwgen.arithmetic.product_parts import multiplied
 from hwgen.arithmetic.rounder import Normalised, Shifted, normalise, to_code
 from hwgen.errors import InputError
 from hwgen.formats import Integer, Minifloat, Scalar
@@ -48,22 +51,30 @@ class Leading:
     exponent: Value
 
 
-def leading(m: Module, code: Value, number_format: Scalar, name: str) -> Leading:
+def leading(
+    m: Module, code: Value, number_format: Scalar, name: str, *, fine: bool
+) -> Parts[Leading]:
     """The magnitude of a code, in steps of its format, with its leading one on top."""
     operand = decode(m, code, number_format, name)
-    shift = operand.shift if operand.shift is not None else Const(0)
+    shift: Value = operand.shift if operand.shift is not None else Const(0)
+    values = [operand.significand, shift]
+    significand, shift = yield Part("decoded", path.decoder(number_format), values)
     if not _has_leading_zeros(number_format):
-        return Leading(operand.significand, shift)
-    return leading_significand(m, operand.significand, shift, name)
+        return Leading(significand, shift)
+    return (yield from leading_significand(m, significand, shift, name, fine=fine))
 
 
-def leading_significand(m: Module, significand: Value, shift: Value, name: str) -> Leading:
+def leading_significand(
+    m: Module, significand: Value, shift: Value, name: str, *, fine: bool
+) -> Parts[Leading]:
     """significand · 2^shift with its leading one on top."""
-    moved, by = leading_one_first(m, significand, name)
+    search = leading_one_first(m, significand, name, fine=fine)
+    (moved, by), shift = yield from beside(search, shift)
     total = shift - by
     exponent = Signal(total.shape(), name=f"{name}_exponent")
     m.d.comb += exponent.eq(total)
-    return Leading(moved, exponent)
+    found = Leading(moved, exponent)
+    return (yield from last("exponent", path.adder(len(exponent)), found))
 
 
 def _has_leading_zeros(f: Scalar) -> bool:
@@ -143,22 +154,26 @@ class FineScale:
         formats = [self.scale] if self.second is None else [self.scale, self.second]
         return sum(f.lsb_exponent + significand_bits(f) - 1 for f in formats)
 
-    def begun(self, m: Module, key: Value, second: Leading | None) -> tuple[Division, Value, Value]:
+    def begun(
+        self, m: Module, key: Value, second: Leading | None, *, fine: bool
+    ) -> Parts[tuple[Division, Value, Value]]:
         """The division of M, its divisor, and the exponent that goes with the quotient."""
         f = self.source
         code = Cat(key, Const(0, int(f.signed))) if isinstance(f, Minifloat) else key
         if isinstance(f, Minifloat):
-            largest = leading(m, code, f, "largest")
+            search = leading(m, code, f, "largest", fine=fine)
         else:
-            largest = leading_significand(m, key, Const(0), "largest")
+            search = leading_significand(m, key, Const(0), "largest", fine=fine)
+        largest, second = yield from beside(search, second)
         bits = significand_bits(f)
-        significand = largest.significand
+        significand: Value = largest.significand
+        way = path.Path()
         if 0 < self.kept < bits:
             rounded = Signal(self.kept + 1, name="largest_rounded")
             m.d.comb += rounded.eq(
                 significand[bits - self.kept :] + significand[bits - self.kept - 1]
             )
-            significand = rounded
+            significand, way = rounded, path.adder(self.kept + 1)
         total = largest.exponent + (bits - 1)
         divisor: Value = Const(self.odd, self.divisor_bits[0])
         if second is not None:
@@ -166,15 +181,23 @@ class FineScale:
             divisor = Signal(self.divisor_bits[0], name="largest_divisor")
             m.d.comb += divisor.eq(second.significand * self.odd)
             total = total - second.exponent + _largest_shift(self.second)
+            if self.odd > 1:
+                way = path.longer(way, path.multiplier(self.divisor_bits[0], self.odd.bit_length()))
+            way = path.longer(way, path.in_turn([path.adder(len(total))] * 2))
+        way = path.longer(way, path.adder(len(total)))
         # Never below zero, by the constants that were added.
-        exponent = Signal(len(total), name="quotient_exponent")
+        exponent: Value = Signal(len(total), name="quotient_exponent")
         m.d.comb += exponent.eq(total)
+        values = [significand, divisor, exponent]
+        significand, divisor, exponent = yield Part("divisor", way, values)
         dividend = Cat(Const(0, self._padding), significand)
         if not self.divides:
             return Division(dividend, Const(0, 0), Const(0, 0)), divisor, exponent
         return divide.begin(dividend, *self.divisor_bits), divisor, exponent
 
-    def placed(self, m: Module, done: Division, exponent: Value) -> Normalised:
+    def placed(
+        self, m: Module, done: Division, exponent: Value, *, fine: bool
+    ) -> Parts[Normalised]:
         """The quotient at its place in the scale's format."""
         bits = significand_bits(self.source)
         lsb_exponent = self.source.lsb_exponent - (bits - 1) - self.power - self._padding - 1
@@ -182,32 +205,45 @@ class FineScale:
             lsb_exponent += bits - self.kept
         if self.second is not None:
             lsb_exponent -= self.second.lsb_exponent + _largest_shift(self.second)
-        number = Shifted(done.with_rest, exponent, lsb_exponent)
-        return normalise(m, number, self.scale, self.rounding, "scale")
+        quotient, exponent = yield Part(
+            "quotient", path.any_of(max(len(done.remainder), 1)), [done.with_rest, exponent]
+        )
+        number = Shifted(quotient, exponent, lsb_exponent)
+        return (yield from normalise(m, number, self.scale, self.rounding, "scale", fine=fine))
 
-    def code(self, m: Module, placed: Normalised) -> Signal:
+    def code(self, m: Module, placed: Normalised, *, fine: bool) -> Parts[Signal]:
         """The scale's code: never zero's."""
-        rounded = to_code(m, placed, self.scale, self.rounding, SATURATE, "scale")
+        args = (self.scale, self.rounding, SATURATE, "scale")
+        rounded = yield from to_code(m, placed, *args, fine=fine)
         code = Signal(self.scale.bits, name="scale_code_not_zero")
         m.d.comb += code.eq(Mux(rounded.any(), rounded, int(self.scale.zero)))
-        return code
+        way = path.any_of(len(rounded)) + path.Path(luts=1)
+        return (yield from last("not_zero", way, code))
 
-    def element_divisor(self, m: Module, code: Value, second: Leading | None) -> Leading:
+    def element_divisor(
+        self, m: Module, code: Value, second: Leading | None, *, fine: bool
+    ) -> Parts[Leading]:
         """Block scale times tensor scale."""
-        found = leading(m, code, self.scale, "scale_value")
+        search = leading(m, code, self.scale, "scale_value", fine=fine)
+        found, second = yield from beside(search, second)
         if second is None:
             return found
         bits = self.element_divisor_bits
-        product = Signal(bits, name="scales_product")
+        product: Value = Signal(bits, name="scales_product")
+        x, y = found.significand, second.significand
+        exponents: list[Any] = [found.exponent, second.exponent]
+        multiplying = multiplied(m, x, y, "scales", fine=fine)
+        exact, (first, other) = yield from beside(multiplying, exponents)
+        m.d.comb += product.eq(exact)
+        total = first + other + product[-1]
         divisor = Signal(bits, name="scales")
-        total = found.exponent + second.exponent + product[-1]
         exponent = Signal(total.shape(), name="scales_exponent")
         m.d.comb += [
-            product.eq(found.significand * second.significand),
             divisor.eq(Mux(product[-1], product, product << 1)),
             exponent.eq(total),
         ]
-        return Leading(divisor, exponent)
+        way = path.in_turn([path.adder(len(total))] * 2)
+        return (yield from last("scales_exponent", way, Leading(divisor, exponent)))
 
 
 def require_fine_scale(rule: str, element: Scalar, scale: Scalar, second: Scalar | None) -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
+from hwgen.arithmetic import path, shift
 from hwgen.arithmetic.leading_one import leading_one_first
+from hwgen.arithmetic.magnitude import magnitude, magnitude_path
+from hwgen.arithmetic.parts import Part, Parts, beside, last
 from hwgen.arithmetic.rounder import Shifted
 
 
@@ -20,20 +24,27 @@ class Scaled:
     lsb_exponent: int
 
 
-def normalised(m: Module, number: Value, lsb_exponent: int, name: str) -> Scaled:
+def normalised(
+    m: Module, number: Value, lsb_exponent: int, name: str, *, fine: bool
+) -> Parts[Scaled]:
     """A two's-complement ``number``, in units of 2^lsb_exponent, with its leading one at the top;
     zero has the lowest exponent."""
     width = len(number)
     sign = number[-1]
-    magnitude = Signal(width, name=f"{name}_magnitude")
-    m.d.comb += magnitude.eq(abs(number))
-    significand, zeros = leading_one_first(m, magnitude, name)
+    found: Value = magnitude(m, number, f"{name}_magnitude", fine=fine)
+    found, sign = yield Part("magnitude", magnitude_path(width), [found, sign])
+    search = leading_one_first(m, found, name, fine=fine)
+    (significand, zeros), sign = yield from beside(search, sign)
     exponent = Signal(range(width), name=f"{name}_exponent")
     m.d.comb += exponent.eq(Mux(significand[-1], width - 1 - zeros, 0))
-    return Scaled(sign, significand, exponent, lsb_exponent - (width - 1))
+    scaled = Scaled(sign, significand, exponent, lsb_exponent - (width - 1))
+    way = path.adder(len(exponent)) + path.Path(luts=1)
+    return (yield from last("exponent", way, scaled))
 
 
-def float_sum(m: Module, x: Scaled, y: Scaled, precision: int, name: str) -> Shifted:
+def float_sum(
+    m: Module, x: Scaled, y: Scaled, precision: int, name: str, *, fine: bool
+) -> Parts[Shifted]:
     """x + y, to be rounded to ``precision`` significant bits.
 
     The smaller is shifted to the larger's place, with room for two bits more than either has;
@@ -44,45 +55,66 @@ def float_sum(m: Module, x: Scaled, y: Scaled, precision: int, name: str) -> Shi
     width = max(len(x.significand), len(y.significand), precision)
     tops = [v.lsb_exponent + len(v.significand) for v in (x, y)]
     base = min(tops)
-    exponents, significands = [], []
-    for v, top in zip((x, y), tops, strict=True):
-        exponents.append(v.exponent + (top - base))
+
+    def exponent(v: Scaled, top: int) -> Value:
+        return v.exponent + (top - base)
+
+    def significand(v: Scaled) -> Value:
         # Two more bits at the bottom and the one that tells.
-        significands.append(Cat(Const(0, width + 2 - len(v.significand)), v.significand))
-    x_larger = Signal(name=f"{name}_first_is_larger")
-    m.d.comb += x_larger.eq(exponents[0] >= exponents[1])
-    larger = Signal(max(len(e) for e in exponents), name=f"{name}_exponent")
-    distance = Signal(len(larger), name=f"{name}_distance")
+        return Cat(Const(0, width + 2 - len(v.significand)), v.significand)
+
+    first, second = (exponent(v, top) for v, top in zip((x, y), tops, strict=True))
+    x_larger: Value = Signal(name=f"{name}_first_is_larger")
+    m.d.comb += x_larger.eq(first >= second)
+    larger: Value = Signal(max(len(first), len(second)), name=f"{name}_exponent")
+    distance: Value = Signal(len(larger), name=f"{name}_distance")
     big, small = (Signal(width + 2, name=f"{name}_{k}") for k in ("larger", "smaller"))
     big_sign, small_sign = (Signal(name=f"{name}_{k}_sign") for k in ("larger", "smaller"))
-    first, second = (exponents[0], exponents[1])
+    values: list[Any] = [x_larger, first, second, x, y]
+    way = path.adder(len(larger)) + path.adder(len(larger))
+    x_larger, first, second, x, y = yield Part("order", way, values)
     m.d.comb += [
         larger.eq(Mux(x_larger, first, second)),
         distance.eq(Mux(x_larger, first - second, second - first)),
-        big.eq(Mux(x_larger, significands[0], significands[1])),
-        small.eq(Mux(x_larger, significands[1], significands[0])),
+        big.eq(Mux(x_larger, significand(x), significand(y))),
+        small.eq(Mux(x_larger, significand(y), significand(x))),
         big_sign.eq(Mux(x_larger, x.sign, y.sign)),
         small_sign.eq(Mux(x_larger, y.sign, x.sign)),
     ]
+    rest: list[Any] = [larger, big, big_sign, small_sign]
+    way = path.adder(len(larger)) + path.Path(luts=1)
+    distance, small_, rest = yield Part("distance", way, [distance, small, rest])
     most = width + 2
-    aligned = Signal(width + 3, name=f"{name}_aligned")
-    near = Signal(range(most + 1), name=f"{name}_shift")
+    aligned: Value = Signal(width + 3, name=f"{name}_aligned")
+    near: Value = Signal(range(most + 1), name=f"{name}_shift")
     # Twice as wide, so that what leaves can be seen.
-    moved = Signal(2 * (width + 2), name=f"{name}_moved")
+    moved: Value = Signal(2 * (width + 2), name=f"{name}_moved")
+    m.d.comb += near.eq(Mux(distance > most, most, distance))
+    way = path.adder(len(distance)) + path.Path(luts=1)
+    near, small_, rest = yield Part("near", way, [near, small_, rest])
+    start = Cat(Const(0, width + 2), small_)
+    shifting = shift.right(m, start, near, "aligned", fine=fine)
+    shifted, rest = yield from beside(shifting, rest)
     m.d.comb += [
-        near.eq(Mux(distance > most, most, distance)),
-        moved.eq(Cat(Const(0, width + 2), small) >> near),
+        moved.eq(shifted),
         aligned.eq(Cat(moved[: width + 2].any(), moved[width + 2 :])),
     ]
-    total = Signal(width + 4, name=f"{name}_total")
-    wide = Cat(Const(0, 1), big)
-    differ = big_sign ^ small_sign
-    negative = Signal(name=f"{name}_negative")
+    way = path.any_of(width + 2)
+    aligned, rest = yield Part("lost", way, [aligned, rest])
+    larger, big_, large_sign, other_sign = rest
+    total: Value = Signal(width + 4, name=f"{name}_total")
+    wide = Cat(Const(0, 1), big_)
+    differ = large_sign ^ other_sign
+    negative: Value = Signal(name=f"{name}_negative")
     m.d.comb += [
         negative.eq(differ & (wide < aligned)),
         total.eq(Mux(differ, Mux(wide < aligned, aligned - wide, wide - aligned), wide + aligned)),
     ]
+    values = [total, negative, large_sign, larger]
+    way = path.adder(width + 3) + path.Path(luts=2)
+    total, negative, large_sign, larger = yield Part("sum", way, values)
     sign = Signal(name=f"{name}_sign")
     # An exact zero is positive.
-    m.d.comb += sign.eq(total.any() & (big_sign ^ negative))
-    return Shifted(total, larger, base - (width + 3), sign)
+    m.d.comb += sign.eq(total.any() & (large_sign ^ negative))
+    found = Shifted(total, larger, base - (width + 3), sign)
+    return (yield from last("sign", path.any_of(len(total)) + path.Path(luts=1), found))

@@ -20,6 +20,9 @@ from itertools import pairwise
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 
+from hwgen.arithmetic import path, product_parts
+from hwgen.arithmetic.parts import Part, Parts, last
+from hwgen.arithmetic.product_parts import Term
 from hwgen.formats import Integer
 
 
@@ -100,30 +103,43 @@ class RowPlan:
         return place if place < mode.count else None
 
     def products(
-        self, m: Module, wide: Value, narrow: Value, chosen: Sequence[Value], name: str
-    ) -> list[Value]:
+        self,
+        m: Module,
+        wide: Value,
+        narrow: Value,
+        chosen: Sequence[Value],
+        name: str,
+        *,
+        fine: bool,
+    ) -> Parts[list[Value]]:
         """Each rows' product in a lane, in units of 2**low; the sign of a highest row is yet to
         be applied where it changes. ``chosen``: a bit a mode."""
-        met = self._wide_codes(m, wide, chosen, f"{name}_wide")
-        found: list[Value] = []
+        codes: list[Value] = self._wide_codes(m, wide, chosen, f"{name}_wide")
+        way = selection(len(self.modes))
+        met, narrow = yield Part("codes", way, [codes, narrow])
+        factors: list[tuple[Value, Value]] = []
         for rows in self.rows:
-            bits, code = narrow[rows.low : rows.high], met[rows.segment]
-            always = not rows.changes and any(rows.negative)
-            product: Value
-            if len(bits) == 1 and not always:
-                product = (code.as_unsigned() & bits.replicate(len(code))).as_signed()
-            else:
-                product = code * (bits.as_signed() if always else bits)
+            bits = narrow[rows.low : rows.high]
+            signed_top = not rows.changes and any(rows.negative)
+            factors.append((met[rows.segment], bits.as_signed() if signed_top else bits))
+        if fine:
+            products = yield from _in_rows(m, factors, name)
+        else:
+            products = [
+                _gated(*pair) if _is_gate(pair[1]) else pair[0] * pair[1] for pair in factors
+            ]
+        found: list[Value] = []
+        for rows, product in zip(self.rows, products, strict=True):
             made = Signal(product.shape(), name=f"{name}_rows{rows.low}")
             m.d.comb += made.eq(product)
             found.append(made)
-        return found
+        return (yield from last("made", path.Path(), found))
 
     def _wide_codes(
         self, m: Module, lane: Value, chosen: Sequence[Value], name: str
-    ) -> list[Signal]:
+    ) -> list[Value]:
         """What the rows of each segment meet."""
-        found = []
+        found: list[Value] = []
         for index, (low, _) in enumerate(self.segments):
             codes: list[Value] = []
             for mode in self.modes:
@@ -168,6 +184,40 @@ class RowPlan:
         filler = Cat(ones.pop(place, Const(0, 1)) for place in range(top.weight))
         terms += [Weighted(place, Cat(one, Const(0, 1)).as_signed()) for place, one in ones.items()]
         return [*terms, Weighted(0, Cat(filler, top.term).as_signed())]
+
+
+def _is_gate(bits: Value) -> bool:
+    return len(bits) == 1 and not bits.shape().signed
+
+
+def _gated(code: Value, bit: Value) -> Value:
+    return (code.as_unsigned() & bit.replicate(len(code))).as_signed()
+
+
+def _in_rows(m: Module, pairs: Sequence[tuple[Value, Value]], name: str) -> Parts[list[Value]]:
+    """The products of the pairs, in parts."""
+    terms: list[list[Term]] = [
+        [Term(_gated(*pair), 0)]
+        if _is_gate(pair[1])
+        else product_parts.parts(m, product_parts.Factors(*pair), f"{name}_product{index}")
+        for index, pair in enumerate(pairs)
+    ]
+    wide, narrow = (max(len(pair[i]) for pair in pairs) for i in (0, 1))
+    terms = yield Part("rows", product_parts.rows_path(wide, narrow), terms)
+    level = 0
+    while max(map(len, terms)) > 1:
+        level += 1
+        terms = [
+            product_parts.added_parts(m, each, f"{name}_product{index}_sums{level}")
+            for index, each in enumerate(terms)
+        ]
+        terms = yield Part(f"sums{level}", path.adder(wide + (1 << level)), terms)
+    return [each[0].value for each in terms]
+
+
+def selection(modes: int) -> path.Path:
+    """The longest way through ``select``."""
+    return path.any_of(2 * modes)
 
 
 def select(chosen: Sequence[Value], values: Sequence[Value]) -> Value:

@@ -15,8 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 
+from hwgen.arithmetic import path
 from hwgen.arithmetic.decode import decode
 from hwgen.arithmetic.leading_one import leading_one_first
+from hwgen.arithmetic.parts import Part, Parts, beside, last
 from hwgen.errors import InputError
 from hwgen.formats import Minifloat, Scalar
 from hwgen.formats.block_scale import ScaleRule, nearest_power, rule_called
@@ -171,34 +173,39 @@ def larger_of_pairs(m: Module, keys: Sequence[Value], name: str) -> list[Value]:
     return found + list(keys[len(found) * 2 :])
 
 
-def scale_code(m: Module, largest: Value, scale: PowerScale, name: str) -> Signal:
+def scale_code(
+    m: Module, largest: Value, scale: PowerScale, name: str, *, fine: bool
+) -> Parts[Signal]:
     """The scale's code, from the largest of the blocks' keys."""
-    exact, zero = _wanted_code(m, largest, scale, name)
+    exact, zero = yield from _wanted_code(m, largest, scale, name, fine)
     code = Signal(range(scale.highest_code + 1), name=f"{name}_code")
     below = (exact < scale.lowest_code) | zero
     above = exact > scale.highest_code
     m.d.comb += code.eq(
         Mux(below, scale.lowest_code, Mux(above, scale.highest_code, exact)),
     )
-    return code
+    return (yield from last("bounded", path.adder(len(exact)) + path.Path(luts=2), code))
 
 
-def micro_exponent(m: Module, largest: Value, code: Value, scale: PowerScale, name: str) -> Signal:
+def micro_exponent(
+    m: Module, largest: Value, code: Value, scale: PowerScale, name: str, *, fine: bool
+) -> Parts[Signal]:
     """How far below the block's scale, of that ``code``, the scale of a part is, from the largest
     of the part's keys: as far as it may where the part is zero."""
-    exact, zero = _wanted_code(m, largest, scale, name)
-    below = Signal(signed(max(len(exact), len(code)) + 2), name=f"{name}_below")
+    (exact, zero), code = yield from beside(_wanted_code(m, largest, scale, name, fine), code)
+    below: Value = Signal(signed(max(len(exact), len(code)) + 2), name=f"{name}_below")
     micro = Signal(range(scale.furthest + 1), name=f"{name}_micro")
-    m.d.comb += [
-        below.eq(code - exact),
-        micro.eq(
-            Mux(zero | (below > scale.furthest), scale.furthest, Mux(below < 0, 0, below)),
-        ),
-    ]
-    return micro
+    m.d.comb += below.eq(code - exact)
+    below, zero = yield Part("below", path.adder(len(below)), [below, zero])
+    m.d.comb += micro.eq(
+        Mux(zero | (below > scale.furthest), scale.furthest, Mux(below < 0, 0, below)),
+    )
+    return (yield from last("micro", path.adder(len(below)) + path.Path(luts=2), micro))
 
 
-def _wanted_code(m: Module, largest: Value, scale: PowerScale, name: str) -> tuple[Signal, Value]:
+def _wanted_code(
+    m: Module, largest: Value, scale: PowerScale, name: str, fine: bool
+) -> Parts[tuple[Signal, Value]]:
     """The scale's code if there were all, and whether it does not count: the block is zero, or
     as small as that."""
     f = scale.source
@@ -209,17 +216,31 @@ def _wanted_code(m: Module, largest: Value, scale: PowerScale, name: str) -> tup
             reaches = Const(0)
         # The threshold is for significands with a leading one.
         reaches, zero = reaches & exponent.any(), ~exponent.any()
-        wanted = exponent + reaches + (scale.offset - f.bias + scale.bias)
+        way = path.any_of(len(exponent)) + path.Path(luts=1)
+        exponent, reaches, zero = yield Part("reaches", way, [exponent, reaches, zero])
+        wanted = exponent + reaches
+        part = Part("exponent", path.adder(len(wanted)), [wanted, zero])
+        wanted, zero = yield part
+        wanted = wanted + (scale.offset - f.bias + scale.bias)
     else:
         magnitude, shift, lsb_exponent = largest, None, f.lsb_exponent
         if isinstance(f, Minifloat):
             operand = decode(m, Cat(largest, Const(0, int(f.signed))), f, name)
             magnitude, shift = operand.significand, operand.shift
-        normalised, leading = leading_one_first(m, magnitude, name)
+            values = [magnitude, shift]
+            magnitude, shift = yield Part("decoded", path.decoder(f), values)
+        search = leading_one_first(m, magnitude, name, fine=fine)
+        (normalised, leading), shift = yield from beside(search, shift)
         reaches, zero = normalised >= scale.threshold, ~normalised[-1]
         top = len(magnitude) - 1 + lsb_exponent
         wanted = (shift if shift is not None else Const(0)) - leading
-        wanted = wanted + reaches + (top + scale.offset + scale.bias)
-    exact = Signal(wanted.shape(), name=f"{name}_wanted")
+        values = [wanted, reaches, zero]
+        compared = path.adder(max(len(magnitude), len(wanted)))
+        wanted, reaches, zero = yield Part("compared", compared, values)
+        wanted = wanted + reaches
+        wanted, zero = yield Part("exponent", path.adder(len(wanted)), [wanted, zero])
+        wanted = wanted + (top + scale.offset + scale.bias)
+    exact: Value = Signal(wanted.shape(), name=f"{name}_wanted")
     m.d.comb += exact.eq(wanted)
+    exact, zero = yield Part("wanted", path.adder(len(exact)), [exact, zero])
     return exact, zero

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
 
+from hwgen.arithmetic import path
 from hwgen.arithmetic.decode import Operand
+from hwgen.arithmetic.parts import Part, Parts, last
 from hwgen.arithmetic.product import Special, signed_factors, special_of, sum_of_shifts
 from hwgen.formats import Scalar
 
@@ -30,7 +32,7 @@ class Factors:
 
 
 @dataclass(frozen=True)
-class Part:
+class Term:
     """``value`` · 2^``place``: one of the terms of a product."""
 
     value: Value
@@ -52,10 +54,10 @@ def factors(
     return Factors(found[0], found[1], sum_of_shifts(x, y), special)
 
 
-def parts(m: Module, f: Factors, name: str) -> list[Part]:
+def parts(m: Module, f: Factors, name: str) -> list[Term]:
     """The rows of the product, in pairs; a row alone is the lowest one."""
     if len(f.wide) + len(f.narrow) <= SMALL:
-        return [_part(m, f.wide * f.narrow, 0, f"{name}_part_0")]
+        return [_term(m, f.wide * f.narrow, 0, f"{name}_part_0")]
     bits = len(f.narrow)
     negative = f.narrow.shape().signed
     first = bits % 2
@@ -64,26 +66,49 @@ def parts(m: Module, f: Factors, name: str) -> list[Part]:
         row = Mux(f.narrow[0], f.wide, 0)
         if negative and bits == 1:
             row = -row
-        found.append(_part(m, row, 0, f"{name}_part_0"))
+        found.append(_term(m, row, 0, f"{name}_part_0"))
     for place in range(first, bits, 2):
         low, high = (Mux(f.narrow[place + i], f.wide, 0) for i in (0, 1))
         # The top row of a negative number counts negatively.
         last = negative and place + 2 == bits
         total = (low >> 1) - high if last else (low >> 1) + high
         value = _joined(low[:1], total)
-        found.append(_part(m, value, place, f"{name}_part_{place}"))
+        found.append(_term(m, value, place, f"{name}_part_{place}"))
     return found
 
 
-def added_parts(m: Module, terms: Sequence[Part], name: str) -> list[Part]:
+def added_parts(m: Module, terms: Sequence[Term], name: str) -> list[Term]:
     """The parts in pairs, each added."""
     found = []
     for i in range(0, len(terms) - 1, 2):
         low, high = terms[i], terms[i + 1]
         distance = high.place - low.place
         value = _joined(low.value[:distance], (low.value >> distance) + high.value)
-        found.append(_part(m, value, low.place, f"{name}_sum_{i // 2}"))
+        found.append(_term(m, value, low.place, f"{name}_sum_{i // 2}"))
     return [*found, *terms[len(found) * 2 :]]
+
+
+def multiplied(m: Module, x: Value, y: Value, name: str, *, fine: bool) -> Parts[Value]:
+    """x · y: one expression, or, ``fine``, in the parts above."""
+    wide, narrow = (x, y) if len(x) >= len(y) else (y, x)
+    if not fine:
+        return (yield from last(name, path.multiplier(len(wide), len(narrow)), x * y))
+    terms = parts(m, Factors(wide, narrow), f"{name}_rows")
+    terms = yield Part(f"{name}_rows", rows_path(len(wide), len(narrow)), terms)
+    level = 0
+    while len(terms) > 1:
+        level += 1
+        bits = min(len(wide) + (1 << level), len(wide) + len(narrow))
+        terms = added_parts(m, terms, f"{name}_sums{level}")
+        terms = yield Part(f"{name}_sums{level}", path.adder(bits), terms)
+    return terms[0].value
+
+
+def rows_path(wide: int, narrow: int) -> path.Path:
+    """The longest way through ``parts`` of factors of so many bits."""
+    if wide + narrow <= SMALL:
+        return path.Path(luts=2)
+    return path.Path(luts=1) if narrow == 1 else path.Path(luts=1) + path.adder(wide + 1)
 
 
 def levels(bits: int) -> int:
@@ -97,8 +122,8 @@ def _joined(low: Value, high: Value) -> Value:
     return joined.as_signed() if high.shape().signed else joined
 
 
-def _part(m: Module, value: Value, place: int, name: str) -> Part:
+def _term(m: Module, value: Value, place: int, name: str) -> Term:
     shape = signed(len(value)) if value.shape().signed else unsigned(len(value))
     term = Signal(shape, name=name)
     m.d.comb += term.eq(value)
-    return Part(term, place)
+    return Term(term, place)

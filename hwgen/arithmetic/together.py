@@ -24,6 +24,8 @@ from dataclasses import dataclass
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 
+from hwgen.arithmetic import path
+from hwgen.arithmetic.parts import Part, Parts, last
 from hwgen.arithmetic.rounder import rounded_integer
 from hwgen.formats.rounding import DOWN
 
@@ -52,39 +54,54 @@ class Placed:
     offsets: list[Value]
 
 
-def ranked(m: Module, shifts: Sequence[Value], name: str) -> Ranked:
+def ranked(m: Module, shifts: Sequence[Value], name: str) -> Parts[Ranked]:
     """The order of the shifts: every two are compared."""
     count = len(shifts)
+    pairs = [(j, k) for j in range(count) for k in range(j)]
+    compared: list[Value] = []
+    for j, k in pairs:
+        later = Signal(name=f"{name}_{j}_from_{k}")
+        m.d.comb += later.eq(shifts[j] >= shifts[k])
+        compared.append(later)
+    way = path.adder(max(map(len, shifts)))
+    compared, shifts = yield Part("compared", way, [compared, list(shifts)])
     above: dict[tuple[int, int], Value] = {}
-    for j in range(count):
-        for k in range(j):
-            later = Signal(name=f"{name}_{j}_from_{k}")
-            m.d.comb += later.eq(shifts[j] >= shifts[k])
-            above[j, k], above[k, j] = later, ~later
+    for later, (j, k) in zip(compared, pairs, strict=True):
+        above[j, k], above[k, j] = later, ~later
     ranks: list[Value] = []
     for j in range(count):
         rank = Signal(range(count), name=f"{name}_rank_{j}")
         m.d.comb += rank.eq(sum((above[j, k] for k in range(count) if k != j), Const(0)))
         ranks.append(rank)
+    # A short addition for each bit, some of which share LUTs.
+    ranks, shifts = yield Part("ranks", path.Path(luts=(count + 1) // 2), [ranks, shifts])
     rising: list[Value] = []
     for place in range(count):
         shift = Signal(max(map(len, shifts)), name=f"{name}_shift_{place}")
         m.d.comb += shift.eq(_chosen([rank == place for rank in ranks], shifts))
         rising.append(shift)
-    return Ranked(ranks, rising)
+    way = path.Path(luts=2) + path.any_of(count)
+    return (yield from last("rising", way, Ranked(ranks, rising)))
 
 
-def placed(m: Module, order: Ranked, gap: int, name: str) -> Placed:
+def placed(m: Module, order: Ranked, gap: int, name: str) -> Parts[Placed]:
     """Places with no gap longer than ``gap``."""
-    starts: list[Value] = [Const(0)]
+    widest = max(map(len, order.shifts))
+    distances: list[Value] = []
     for index, (below, above) in enumerate(zip(order.shifts, order.shifts[1:], strict=False), 1):
         distance = Signal(len(above), name=f"{name}_distance_{index}")
+        m.d.comb += distance.eq(above - below)
+        distances.append(distance)
+    distances, order = yield Part("distances", path.adder(widest), [distances, order])
+    gaps: list[Value] = [Mux(distance > gap, gap, distance) for distance in distances]
+    way = path.adder(widest) + path.Path(luts=1)
+    gaps, order = yield Part("gaps", way, [gaps, order])
+    starts: list[Value] = [Const(0)]
+    for index in range(1, len(order.shifts)):
         start = Signal(range(index * gap + 1), name=f"{name}_start_{index}")
-        m.d.comb += [
-            distance.eq(above - below),
-            start.eq(starts[-1] + Mux(distance > gap, gap, distance)),
-        ]
-        starts.append(start)
+        m.d.comb += start.eq(starts[-1] + gaps[index - 1])
+        values = [[*starts, start], gaps, order]
+        starts, gaps, order = yield Part(f"start_{index}", path.adder(len(start)), values)
     offsets: list[Value] = []
     for index, (shift, start) in enumerate(zip(order.shifts, starts, strict=True)):
         offset = Signal(len(shift), name=f"{name}_offset_{index}")
@@ -95,21 +112,25 @@ def placed(m: Module, order: Ranked, gap: int, name: str) -> Placed:
         place = Signal(len(starts[-1]), name=f"{name}_place_{index}")
         m.d.comb += place.eq(_chosen([rank == k for k in range(len(starts))], starts))
         places.append(place)
-    return Placed(places, starts, offsets)
+    way = path.longer(path.adder(widest), path.Path(luts=2) + path.any_of(len(starts)))
+    return (yield from last("places", way, Placed(places, starts, offsets)))
 
 
-def offset_of(m: Module, leading: Value, where: Placed, name: str) -> Signal:
+def offset_of(m: Module, leading: Value, where: Placed, name: str) -> Parts[Signal]:
     """What a leading one at bit ``leading`` counts beside its place."""
+    reached: list[Value] = [leading + 1 >= start for start in where.starts[1:]]
+    way = path.adder(len(leading) + 1) + path.adder(len(leading) + 1)
+    reached, where = yield Part("reached", way, [reached, where])
     found: Value = where.offsets[0]
-    for start, offset in zip(where.starts[1:], where.offsets[1:], strict=True):
+    for now, offset in zip(reached, where.offsets[1:], strict=True):
         # Starts rise, and so do offsets: the last that is reached is the one.
-        found = Mux(leading + 1 >= start, offset, found)
+        found = Mux(now, offset, found)
     chosen = Signal(max(map(len, where.offsets)), name=name)
     m.d.comb += chosen.eq(found)
-    return chosen
+    return (yield from last("offset", path.Path(luts=len(where.offsets) - 1), chosen))
 
 
-def leading_bits(m: Module, magnitude: Value, kept: int, name: str) -> tuple[Value, Value]:
+def leading_bits(m: Module, magnitude: Value, kept: int, name: str) -> Parts[tuple[Value, Value]]:
     """The highest ``kept`` bits of ``magnitude`` from its leading one on, then one that tells
     whether there is something below; and how many zeros stood above the leading one.
 
@@ -118,20 +139,26 @@ def leading_bits(m: Module, magnitude: Value, kept: int, name: str) -> tuple[Val
     zeros: Value = Const(0)
     for level in reversed(range((len(magnitude) - 1).bit_length())):
         step = 1 << level
+        lost = path.any_of(max(len(magnitude) - (2 * step - 1 + kept), 1))
         magnitude = _shortened(magnitude, 2 * step - 1 + kept)
-        empty = Signal(name=f"{name}_empty_{level}")
+        empty: Value = Signal(name=f"{name}_empty_{level}")
         moved = Signal(len(magnitude), name=f"{name}_leading_{level}")
-        m.d.comb += [
-            empty.eq(~magnitude[-step:].any()),
-            moved.eq(Mux(empty, magnitude << step, magnitude)),
-        ]
-        magnitude, zeros = moved, zeros + (empty << level)
+        m.d.comb += empty.eq(~magnitude[-step:].any())
+        values = [magnitude, zeros, empty]
+        way = path.longer(path.any_of(step), lost)
+        magnitude, zeros, empty = yield Part(f"empty_{level}", way, values)
+        m.d.comb += moved.eq(Mux(empty, magnitude << step, magnitude))
+        values = [moved, zeros + (empty << level)]
+        magnitude, zeros = yield Part(f"leading_{level}", path.Path(luts=1), values)
     if len(magnitude) <= kept:
         magnitude = Cat(Const(0, kept + 1 - len(magnitude)), magnitude)
-    return _shortened(magnitude, kept), zeros
+    way = path.any_of(max(len(magnitude) - kept, 1))
+    values = [_shortened(magnitude, kept), zeros]
+    magnitude, zeros = yield Part("kept", way, values)
+    return magnitude, zeros
 
 
-def largest_of(m: Module, shifts: Sequence[Value], name: str) -> Value:
+def largest_of(m: Module, shifts: Sequence[Value], name: str) -> Parts[Value]:
     """The largest shift."""
     level, found = 0, list(shifts)
     while len(found) > 1:
@@ -140,20 +167,24 @@ def largest_of(m: Module, shifts: Sequence[Value], name: str) -> Value:
             larger = Signal(max(map(len, found[i : i + 2])), name=f"{name}_{level}_{i // 2}")
             m.d.comb += larger.eq(Mux(found[i] >= found[i + 1], found[i], found[i + 1]))
             pairs.append(larger)
-        found, level = pairs + found[len(pairs) * 2 :], level + 1
+        found = pairs + found[len(pairs) * 2 :]
+        way = path.adder(max(map(len, found))) + path.Path(luts=1)
+        found = yield Part(f"largest_{level}", way, found)
+        level += 1
     return found[0]
 
 
 def moved_right(
     m: Module, term: Value, distance: Value, dropped: int, width: int, rounding: str, name: str
-) -> Signal:
+) -> Parts[Signal]:
     """``term`` over 2^(``distance`` + ``dropped``), rounded to a whole number, ``width`` bits.
 
     ``dropped`` may be negative: then there are as many more bits below.
     """
     # Of what is dropped, the half and whether there is less are needed, unless it is cut off.
     below = 0 if rounding == DOWN else 2
-    if dropped - below > 0:
+    lost_bits = max(dropped - below, 0)
+    if lost_bits:
         lost, number = term[: dropped - below], term[dropped - below :]
         parts = [lost.any() | number[0], number[1:]] if below else [number]
     else:
@@ -161,22 +192,27 @@ def moved_right(
     start = Cat(*parts)
     levels = len(start).bit_length()
     # Shifts past the width leave the sign, and so does the longest that there is.
-    near = Signal(levels, name=f"{name}_near")
+    near: Value = Signal(levels, name=f"{name}_near")
     far = distance[levels:].any() if len(distance) > levels else Const(0)
     m.d.comb += near.eq(distance[:levels] | far.replicate(levels))
     number = Signal(signed(len(start)), name=f"{name}_start")
     m.d.comb += number.eq(start)
+    way = path.any_of(max(len(distance) - levels, lost_bits, 1)) + path.Path(luts=1)
+    number, near = yield Part("near", way, [number, near])
     for level in range(levels):
         step, by = min(1 << level, len(start) - 1), near[level]
         right = Signal(signed(len(start)), name=f"{name}_right_{level}")
         shifted = (number >> step)[: len(start)]
+        way = path.Path(luts=1)
         if below:
             shifted = Cat(shifted[0] | number[:step].any(), shifted[1:])
+            way = way + path.any_of(step)
         m.d.comb += right.eq(Mux(by, shifted, number))
-        number = right
+        number, near = yield Part(f"right_{level}", way, [right, near])
     found = Signal(signed(width), name=name)
     m.d.comb += found.eq(rounded_integer(m, number, -below, 0, rounding, f"{name}_rounded"))
-    return found
+    way = path.Path(luts=1) + path.adder(width) if below else path.Path()
+    return (yield from last("rounded", way, found))
 
 
 def _shortened(magnitude: Value, count: int) -> Value:

@@ -82,7 +82,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"{files['verilog']}: module {module}, latency {spec.latency} cycles{more}")
         if clock is not None:
             print(
-                f"{spec.latency} stages, tuned for {spec.tuned_for}: {clock.fmax_mhz:.0f} MHz by "
+                f"{spec.stages} stages, tuned for {spec.tuned_for}: {clock.fmax_mhz:.0f} MHz by "
                 f"its delay model, {clock.low_mhz:.0f} to {clock.high_mhz:.0f} for 90% of placed "
                 f"units; {' + '.join(clock.bounded_by)} bounds it"
             )

@@ -143,12 +143,7 @@ class Array(AccumulatingSpec):
         self._require_ports()
         if self.stages == 0:
             object.__setattr__(self, "stages", self.usual_stages)
-        if self.tuned_for:
-            raise InputError(
-                f"tuned_for={self.tuned_for!r}: an array cannot be tuned for a target yet: give "
-                "stages alone"
-            )
-        require_int("stages", self.stages, self._least_stages, self._most_stages)
+        self.require_stages(self._least_stages, self._most_stages)
 
     def _require_lanes(self) -> None:
         for name, f in (("a", self.a), ("b", self.b)):
@@ -260,14 +255,22 @@ class Array(AccumulatingSpec):
     def scalar_element(self) -> DotProduct:
         """What an element multiplies and adds, of scalar formats."""
         assert isinstance(self.a, Scalar) and isinstance(self.b, Scalar)
-        return DotProduct(a=self.a, b=self.b, lanes=self.lanes, max_products=self.lanes)
+        return DotProduct(
+            a=self.a,
+            b=self.b,
+            lanes=self.lanes,
+            max_products=self.lanes,
+            tuned_for=self.tuned_for,
+        )
 
     @cached_property
     def block_element(self) -> BlockDot:
         """What an element multiplies and adds, of block formats. Its sum is not yet rounded: an
         output without exponent keeps several blocks in one fixed point, and says nothing else."""
         assert isinstance(self.a, BlockFormat) and isinstance(self.b, BlockFormat)
-        return BlockDot(a=self.a, b=self.b, blocks=self.blocks, output="int8")
+        return BlockDot(
+            a=self.a, b=self.b, blocks=self.blocks, output="int8", tuned_for=self.tuned_for
+        )
 
     @property
     def aligns_blocks(self) -> bool:
@@ -400,8 +403,8 @@ class Array(AccumulatingSpec):
         parts.append(f"blocks{self.blocks}" if self.has_blocks else f"lanes{self.lanes}")
         parts += [self.dataflow, self.movement, f"products{self.max_products}", self.mapping]
         parts += self._accumulation_name
-        if self.stages != self.usual_stages:
-            parts.append(f"stages{self.stages}")
+        if self.stages != self.usual_stages or self.tuned_for:
+            parts.append(self.stages_name)
         return "_".join(parts)
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from amaranth.lib.wiring import Component
 
@@ -64,6 +64,10 @@ class Spec(ABC):
     ``enable`` (a clock enable of the whole pipeline), ``valid_in`` and ``valid_out``.
     """
 
+    if TYPE_CHECKING:
+        #: Registers from input to result, beside those of operands that are handed on.
+        stages: int
+
     #: What the command line calls the unit.
     unit: ClassVar[str]
     #: Outputs keep the last result while ``valid_out`` is low; else they may be anything then.
@@ -101,7 +105,7 @@ class Spec(ABC):
     @property
     def stages_name(self) -> str:
         """What a module's name says of the register stages."""
-        return f"stages{self.latency}" + (f"_{self.tuned_for}" if self.tuned_for else "")
+        return f"stages{self.stages}" + (f"_{self.tuned_for}" if self.tuned_for else "")
 
     def require_stages(self, low: int, high: int, why: str = "") -> None:
         """InputError unless the unit has from ``low`` to ``high`` stages, or, tuned for a target,
@@ -116,15 +120,8 @@ class Spec(ABC):
                     f"mapping={self.mapping!r}, tuned_for={self.tuned_for!r}: the delay model has "
                     "no DSP blocks; use mapping='lut', or give stages alone"
                 )
-            steps = component_steps(self)
-            silent = [step.name for step in steps if step.path is None]
-            if silent:
-                raise InputError(
-                    f"tuned_for={self.tuned_for!r}: this {self.unit} cannot be tuned for a target "
-                    f"yet, since its step {silent[0]!r} states no longest way: give stages alone"
-                )
-            high = len(steps) + 1
-        require_int("stages", self.latency, low, high, why)
+            high = len(component_steps(self)) + 1
+        require_int("stages", self.stages, low, high, why)
 
     @property
     def mapping(self) -> str:

@@ -9,17 +9,18 @@ from typing import Any
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 
 from hwgen.accumulator import WRAP, Fixed, Float
+from hwgen.arithmetic import path
 from hwgen.arithmetic.decode import decode
 from hwgen.arithmetic.float_add import Scaled, float_sum, normalised
+from hwgen.arithmetic.magnitude import magnitude, magnitude_path
+from hwgen.arithmetic.parts import Part, Parts, beside
+from hwgen.arithmetic.path import Path
 from hwgen.arithmetic.product import Special
 from hwgen.arithmetic.rounder import FixedPoint, normalise, rounded_integer, to_code
-from hwgen.formats import Minifloat
 from hwgen.spec.accumulating import FLAGS, AccumulatingSpec
-from hwgen.units import delay
-from hwgen.units.delay import Path
+from hwgen.units.unit import Step, in_parts
 
 Live = Mapping[str, Any]
-Build = Callable[[Module, Live], dict[str, Any]]
 
 #: The step that holds the running sum.
 STATE = "accumulate"
@@ -43,35 +44,18 @@ def accumulating_outline(spec: AccumulatingSpec, sum_width: int) -> dict[str, tu
 
 
 def accumulating_paths(spec: AccumulatingSpec, sum_width: int) -> dict[str, Path]:
-    """The longest way through each step of ``accumulating_outline``."""
+    """The longest way through each step of ``accumulating_outline`` that is not in parts."""
     found: dict[str, Path] = {}
     width, accumulator = spec.accumulator_width, spec.accumulator
     if isinstance(accumulator, Float):
-        found["normalised"] = delay.magnitude(sum_width) + delay.leading_one(sum_width)
-        return {**found, STATE: _float_path(sum_width, accumulator.format)}
+        return {}
     if isinstance(accumulator, Fixed):
-        found["term"] = delay.any_of(sum_width) + delay.adder(width)
+        found["term"] = path.any_of(sum_width) + path.adder(width)
     # The clear, and the flags that hold a term back, are in front of the chain; limits behind.
     saturates = isinstance(accumulator, Fixed) and accumulator.overflow != WRAP
-    limits = delay.any_of(width) + Path(luts=1) if saturates else Path()
-    found[STATE] = Path(luts=1) + delay.adder(width) + limits
-    if spec.output is not None:
-        found["normalise"] = delay.magnitude(width) + delay.placing(width, 0, spec.output)
-        found["round"] = delay.rounding(width, spec.output)
+    limits = path.any_of(width) + Path(luts=1) if saturates else Path()
+    found[STATE] = Path(luts=1) + path.adder(width) + limits
     return found
-
-
-def _float_path(width: int, f: Minifloat) -> Path:
-    """One rounded addition: order, distance, alignment, sum, leading one, rounding."""
-    bits = max(width, f.precision) + 4
-    exponent = delay.adder(f.exponent_bits + 2)
-    order = delay.in_turn([delay.decoder(f), exponent, exponent, exponent, Path(luts=2)])
-    add = (
-        delay.shifter(bits.bit_length())
-        + delay.any_of(bits)
-        + delay.in_turn([delay.adder(bits), delay.adder(bits), Path(luts=2)])
-    )
-    return order + add + delay.placing(bits, f.exponent_bits, f) + delay.rounding(bits, f)
 
 
 class AccumulatingSteps:
@@ -84,16 +68,31 @@ class AccumulatingSteps:
     def __init__(self, spec: AccumulatingSpec) -> None:
         self._accumulating = spec
 
-    def builds(self) -> dict[str, Build]:
-        """The steps of ``accumulating_outline``, by name."""
-        is_float = isinstance(self._accumulating.accumulator, Float)
+    def steps(self, sum_width: int, state: Mapping[str, Signal]) -> list[Step]:
+        """Those of ``accumulating_outline``; ``state``: the registers of the running sum."""
+        longest = accumulating_paths(self._accumulating, sum_width)
+        found = []
+        for name, (levels, _) in accumulating_outline(self._accumulating, sum_width).items():
+            kept = state if name == STATE else {}
+            if name in longest:
+                build = self._round_term if name == "term" else self.accumulate_fixed
+                found.append(Step(name, levels, build, kept, longest[name]))
+            else:
+                found.append(in_parts(name, levels, self._in_parts[name], kept))
+        return found
+
+    @property
+    def _in_parts(self) -> dict[str, Callable[[Module, Live], Parts[dict[str, Any]]]]:
         return {
-            "term": self._round_term,
             "normalised": self._normalise_sum,
-            STATE: self._accumulate_float if is_float else self._accumulate_fixed,
+            STATE: self.accumulate_float,
             "normalise": self._normalise_output,
             "round": self._round_output,
         }
+
+    @property
+    def _fine(self) -> bool:
+        return bool(self._accumulating.tuned_for)
 
     def registers(self) -> dict[str, Signal]:
         """What is kept from one input to the next."""
@@ -121,7 +120,7 @@ class AccumulatingSteps:
         )
         return {**live, "terms": [term]}
 
-    def _accumulate_fixed(self, m: Module, live: Live) -> dict[str, Any]:
+    def accumulate_fixed(self, m: Module, live: Live) -> dict[str, Any]:
         spec, register = self._accumulating, live["accumulator"]
         clear, (term,) = live["clear"], live["terms"]
         if spec.has_special:
@@ -142,12 +141,15 @@ class AccumulatingSteps:
             found |= dict(zip(FLAGS, (nan, plus & ~nan, minus & ~nan), strict=True))
         return found
 
-    def _normalise_sum(self, m: Module, live: Live) -> dict[str, Any]:
-        total = normalised(m, live["terms"][0], self._accumulating.lsb_exponent, "sum")
-        rest = {name: value for name, value in live.items() if name != "terms"}
+    def _normalise_sum(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
+        rest: Any = {name: value for name, value in live.items() if name != "terms"}
+        lsb_exponent = self._accumulating.lsb_exponent
+        parts = normalised(m, live["terms"][0], lsb_exponent, "sum", fine=self._fine)
+        total, rest = yield from beside(parts, rest)
         return {**rest, "sum": total}
 
-    def _accumulate_float(self, m: Module, live: Live) -> dict[str, Any]:
+    def accumulate_float(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
+        """``sum`` and what was kept, rounded: the code to keep."""
         accumulator = self._accumulating.accumulator
         assert isinstance(accumulator, Float)
         f, clear = accumulator.format, live["clear"]
@@ -159,16 +161,23 @@ class AccumulatingSteps:
             Mux(clear, 0, kept.shift) if kept.shift is not None else Const(0),
             f.lsb_exponent,
         )
-        total = float_sum(m, value, live["sum"], f.precision, "step")
+        flags = {"clear": clear, "kept": [kept.nan, kept.infinity, kept.sign]}
+        decoded = [value, live["sum"], {**flags, **passed(live, "special", "random_bits")}]
+        way = path.decoder(f) + Path(luts=1)
+        value, term, rest = yield Part("decoded", way, decoded)
+        adding = float_sum(m, value, term, f.precision, "step", fine=self._fine)
+        total, rest = yield from beside(adding, rest)
+        clear = rest["clear"]
+        kept_nan, kept_infinity, kept_sign = rest["kept"]
         nan, plus, minus = (Const(0), Const(0), Const(0))
-        if "special" in live:
-            new: Special = live["special"]
+        if "special" in rest:
+            new: Special = rest["special"]
             nan, plus, minus = new.nan, new.positive_infinity, new.negative_infinity
-        if kept.nan is not None:
-            nan = nan | (kept.nan & ~clear)
-        if kept.infinity is not None:
-            plus = plus | (kept.infinity & ~clear & ~kept.sign)
-            minus = minus | (kept.infinity & ~clear & kept.sign)
+        if kept_nan is not None:
+            nan = nan | (kept_nan & ~clear)
+        if kept_infinity is not None:
+            plus = plus | (kept_infinity & ~clear & ~kept_sign)
+            minus = minus | (kept_infinity & ~clear & kept_sign)
         infinity = plus | minus
         number = dataclasses.replace(
             total,
@@ -176,19 +185,14 @@ class AccumulatingSteps:
             nan=nan | (plus & minus),
             infinity=infinity,
         )
-        placed = normalise(m, number, f, accumulator.rounding, "placed")
-        code = to_code(
-            m,
-            placed,
-            f,
-            accumulator.rounding,
-            accumulator.overflow,
-            "next",
-            live.get("random_bits"),
-        )
+        random_bits = rest.get("random_bits")
+        placing = normalise(m, number, f, accumulator.rounding, "placed", fine=self._fine)
+        placed, random_bits = yield from beside(placing, random_bits)
+        args = (accumulator.rounding, accumulator.overflow, "next", random_bits)
+        code = yield from to_code(m, placed, f, *args, fine=self._fine)
         return {"accumulator": code}
 
-    def _normalise_output(self, m: Module, live: Live) -> dict[str, Any]:
+    def _normalise_output(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
         spec, total = self._accumulating, live["accumulator"]
         assert spec.output is not None
         nan = infinity = None
@@ -197,24 +201,19 @@ class AccumulatingSteps:
             nan = live["nan"]
             infinity = live["positive_infinity"] | live["negative_infinity"]
             sign = Mux(infinity, live["negative_infinity"], sign)
-        magnitude = Signal(len(total), name="magnitude")
-        m.d.comb += magnitude.eq(abs(total))
-        number = FixedPoint(magnitude, spec.accumulator_lsb_exponent, sign, nan, infinity)
-        placed = normalise(m, number, spec.output, spec.rounding, "placed")
-        return {**passed(live, "random_bits"), "placed": placed}
+        found = magnitude(m, total, "magnitude", fine=self._fine)
+        number = FixedPoint(found, spec.accumulator_lsb_exponent, sign, nan, infinity)
+        values = [number, passed(live, "random_bits")]
+        number, rest = yield Part("magnitude", magnitude_path(len(total)), values)
+        placing = normalise(m, number, spec.output, spec.rounding, "placed", fine=self._fine)
+        placed, rest = yield from beside(placing, rest)
+        return {**rest, "placed": placed}
 
-    def _round_output(self, m: Module, live: Live) -> dict[str, Any]:
+    def _round_output(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
         spec = self._accumulating
         assert spec.output is not None
-        code = to_code(
-            m,
-            live["placed"],
-            spec.output,
-            spec.rounding,
-            spec.overflow,
-            "rounded",
-            live.get("random_bits"),
-        )
+        args = (spec.rounding, spec.overflow, "rounded", live.get("random_bits"))
+        code = yield from to_code(m, live["placed"], spec.output, *args, fine=self._fine)
         return {"result": code}
 
 

@@ -2,31 +2,42 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 
 from hwgen.accumulator import Float
+from hwgen.arithmetic import path
 from hwgen.arithmetic.adder_tree import tree_level, tree_levels
 from hwgen.arithmetic.decode import decode
 from hwgen.arithmetic.float_add import Scaled, normalised
 from hwgen.arithmetic.grid_packing import GridPlan, product_of
-from hwgen.formats import BlockFormat, Minifloat
+from hwgen.arithmetic.parts import Parts, beside, last
+from hwgen.formats import BlockFormat, Minifloat, Scalar
 from hwgen.spec.accumulating import FLAGS
 from hwgen.spec.array import SYSTOLIC, Array
 from hwgen.units.accumulating import (
     STATE,
     AccumulatingSteps,
     Live,
-    accumulating_outline,
     adder_delay,
 )
 from hwgen.units.blockdot import BlockDotSteps
-from hwgen.units.dot import DotProductSteps, any_special, decode_delay, raised
-from hwgen.units.unit import Step, Unit, cuts_of, pipeline, registered
+from hwgen.units.dot import Build, DotProductSteps, any_special, decode_delay, raised
+from hwgen.units.unit import (
+    Step,
+    Unit,
+    cuts_of,
+    delays,
+    finer,
+    in_parts,
+    pipeline,
+    registered,
+    scratch,
+)
 
 WEIGHTS, COLUMN = "weights", "column"
 #: What the accumulating steps call the ports that they start from.
@@ -85,19 +96,68 @@ class ArrayUnit(Unit):
 
     def steps(self) -> Sequence[Step]:
         """What is between the ports of one element, with its column."""
+        own = {} if self.spec.is_weight_stationary else AccumulatingSteps(self.spec).registers()
+        return [step for steps in self._groups(own) for step in steps]
+
+    def _groups(self, state: Mapping[str, Signal]) -> list[list[Step]]:
+        """The same apart: of the operands, an element, a column, and a sum; ``state``: the
+        accumulator's own registers."""
         return [
-            *self._operand_steps(),
-            *self._element_steps(),
-            *self._column_steps(),
-            *self._sum_steps({}),
+            self._operand_steps(),
+            list(self._element_steps()),
+            self._column_steps(),
+            self._sum_steps(state),
         ]
+
+    @property
+    def held(self) -> int | None:
+        """Weights, which stay where they are, or the accumulator."""
+        names = [step.name for step in self.places()]
+        return names.index(WEIGHTS if self.spec.is_weight_stationary else STATE)
+
+    def sampled(self) -> Iterator[tuple[Step, Mapping[str, Any]]]:
+        """Of one element, with its column."""
+        spec, m = self.spec, scratch()
+        live: dict[str, Any] = {
+            port.name: Signal(port.width, name=port.name) for port in spec.inputs
+        }
+        words = {
+            _STARTS.get(port.name, port.name): _words(live[port.name], port.count, port.signed)[0]
+            for port in spec.inputs
+        }
+        given = self._operand_names("ab")
+        controls = {name: word for name, word in words.items() if name not in given}
+        own = {} if spec.is_weight_stationary else AccumulatingSteps(spec).registers()
+        operands, element, column, sums = self._groups(own)
+        for step in operands:
+            yield step, live
+        found = self._operands(m, live)
+        live = {name: found[name][0] for name in given}
+        live, seen = _through(m, element, live)
+        yield from seen
+        if live.get("special") is None:
+            live.pop("special", None)
+        if column:
+            live = _merged([live] * spec.rows)
+            if spec.movement == SYSTOLIC:
+                width = spec.width_of_sum(spec.rows * spec.lanes)
+                live["terms"] = [Signal(signed(width))]
+            live, seen = _through(m, column, live)
+            yield from seen
+        live, seen = _through(m, sums, {**live, **controls})
+        yield from seen
 
     def _operand_steps(self) -> list[Step]:
         spec = self.spec
-        elements = (f.element if isinstance(f, BlockFormat) else f for f in (spec.a, spec.b))
-        found = [Step("operands", max(map(decode_delay, elements)), self._operands)]
+        elements = [f.element if isinstance(f, BlockFormat) else f for f in (spec.a, spec.b)]
+        formats: list[Scalar] = list(elements)
+        if isinstance(spec.a, BlockFormat) and isinstance(spec.b, BlockFormat):
+            formats += [spec.a.scale, spec.b.scale]
+        longest = path.longer(*(path.decoder(f) for f in formats))
+        levels = max(map(decode_delay, elements))
+        found = [Step("operands", levels, self._operands, path=longest)]
         if spec.is_weight_stationary:
-            found.append(Step(WEIGHTS, 0.0, lambda m, live: dict(live)))
+            found.append(Step(WEIGHTS, 0.0, lambda m, live: dict(live), path=path.Path()))
         return found
 
     def _element_steps(self) -> Sequence[Step]:
@@ -106,41 +166,48 @@ class ArrayUnit(Unit):
         spec = self.spec
         if spec.has_blocks:
             return BlockDotSteps(spec.block_element).sum_steps(together=spec.aligns_blocks)[1:]
-        return DotProductSteps(spec.scalar_element).steps()[1:-1]
+        return DotProductSteps(spec.scalar_element).sum_steps()[1:]
 
     def _column_steps(self) -> list[Step]:
         """The sum of the rows, where one is made."""
         spec = self.spec
         if spec.summed_rows == 1:
             return []
-        delay = adder_delay(spec.width_of_sum(spec.rows * spec.lanes))
+        width = spec.width_of_sum(spec.rows * spec.lanes)
+        delay, longest = adder_delay(width), path.adder(width)
         if spec.movement == SYSTOLIC:  # In each row one addition.
-            return [Step(COLUMN, delay, lambda m, live: dict(live))]
-        levels = range(1, tree_levels(spec.rows) + 1)
-        return [Step(f"{COLUMN}{level}", delay, partial(self._add, level)) for level in levels]
+            return [Step(COLUMN, delay, lambda m, live: dict(live), path=longest)]
+        return [
+            Step(f"{COLUMN}{level}", delay, partial(self._add, level), path=longest)
+            for level in range(1, tree_levels(spec.rows) + 1)
+        ]
 
     def _sum_steps(self, state: Mapping[str, Signal]) -> list[Step]:
         """From an exact sum to the result; ``state``: the accumulator's own registers."""
         spec = self.spec
-        builds = AccumulatingSteps(spec).builds()
-        if spec.has_blocks and not spec.aligns_blocks:
-            builds["normalised"] = self._normalise_scaled
-        if spec.is_weight_stationary:
-            builds[STATE] = self._add_to_partial
         sum_width = spec.width_of_sum(spec.summed_rows * spec.lanes)
-        return [
-            Step(name, delay, builds[name], state if name == STATE else {})
-            for name, (delay, _) in accumulating_outline(spec, sum_width).items()
-        ]
+        found = []
+        for step in AccumulatingSteps(spec).steps(sum_width, state):
+            if step.name == "normalised" and spec.has_blocks and not spec.aligns_blocks:
+                step = in_parts(step.name, step.delay, self._normalise_scaled)
+            if step.name == STATE and spec.is_weight_stationary:
+                if isinstance(spec.accumulator, Float):
+                    step = in_parts(step.name, step.delay, self._round_to_partial)
+                else:
+                    step = replace(step, build=partial(self._add_to_partial, step.build))
+            found.append(step)
+        return found
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         spec = self.spec
-        steps = self.steps()
+        steps = self.places()
         names = [step.name for step in steps]
-        stays = names.index(WEIGHTS if spec.is_weight_stationary else STATE)
-        places = cuts_of([step.delay for step in steps], spec.stages, stays)
+        places = cuts_of(delays(spec, steps), spec.stages, self.held)
         self._cuts = {names[place] for place in places}
+        if spec.tuned_for:
+            own = [step.name for step in self.steps()]
+            self._parts = dict(zip(own, self.outline(), strict=True))
         self._valid = Line(m, self.valid_in, "valid", self.enable, kept=True)
 
         inputs = {port.name: getattr(self, port.name) for port in spec.inputs}
@@ -182,6 +249,8 @@ class ArrayUnit(Unit):
         self, m: Module, steps: Sequence[Step], live: Live, position: int
     ) -> tuple[dict[str, Any], int]:
         """The steps, with their registers; ``position``: registers passed since the ports."""
+        if self.spec.tuned_for:
+            steps = finer(steps, [self._parts[step.name] for step in steps])
         cuts = [index for index, step in enumerate(steps) if step.name in self._cuts]
 
         def next_valid(valid: Value, name: str) -> Value:
@@ -270,7 +339,7 @@ class ArrayUnit(Unit):
         last of them would."""
         spec = self.spec
         products, *rest = self._element_steps()
-        packed = dataclasses.replace(products, build=partial(self._packed_products, packing))
+        packed = replace(products, build=partial(self._packed_products, packing))
         found = {}
         for first_row in range(0, spec.rows, packing.rows):
             for first_column in range(0, spec.columns, packing.columns):
@@ -400,25 +469,31 @@ class ArrayUnit(Unit):
     def _add(self, level: int, m: Module, live: Live) -> dict[str, Any]:
         return {**live, "terms": tree_level(m, live["terms"], f"{COLUMN}_level{level}")}
 
-    def _normalise_scaled(self, m: Module, live: Live) -> dict[str, Any]:
+    def _normalise_scaled(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
         """A block's sum and the shift of its scales, as a floating-point number."""
         (term,), (shift,) = live["terms"], live["shifts"]
-        total = normalised(m, term, self.spec.lsb_exponent, "sum")
+        rest: Any = {name: value for name, value in live.items() if name not in ("terms", "shifts")}
+        fine = bool(self.spec.tuned_for)
+        parts = normalised(m, term, self.spec.lsb_exponent, "sum", fine=fine)
+        total, (shift, rest) = yield from beside(parts, [shift, rest])
         # Zero keeps the lowest exponent, so that no other number is shifted for its sake.
         exponent = Mux(total.significand[-1], total.exponent + shift, 0)
-        rest = {name: value for name, value in live.items() if name not in ("terms", "shifts")}
-        return {**rest, "sum": dataclasses.replace(total, exponent=exponent)}
+        found = {**rest, "sum": replace(total, exponent=exponent)}
+        return (yield from last("scaled", path.adder(len(exponent)) + path.Path(luts=1), found))
 
-    def _add_to_partial(self, m: Module, live: Live) -> dict[str, Any]:
+    def _add_to_partial(self, add: Build, m: Module, live: Live) -> dict[str, Any]:
         """As the accumulator does in a step, from ``partial`` instead of its register."""
-        accumulator = self.spec.accumulator
-        step = AccumulatingSteps(self.spec).builds()[STATE]
-        if isinstance(accumulator, Float):
-            return step(m, {**live, "sum": _below(live["sum"], accumulator.format)})
-        made = step(m, live)
+        made = add(m, live)
         kept = Signal(signed(self.spec.accumulator_width), name="sum_with_partial")
         m.d.comb += kept.eq(made["accumulator"])
         return {**made, "accumulator": kept}
+
+    def _round_to_partial(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
+        """The same, of a float accumulator."""
+        accumulator = self.spec.accumulator
+        assert isinstance(accumulator, Float)
+        below = {**live, "sum": _below(live["sum"], accumulator.format)}
+        return (yield from AccumulatingSteps(self.spec).accumulate_float(m, below))
 
 
 def _below(total: Scaled, number_format: Minifloat) -> Scaled:
@@ -430,7 +505,19 @@ def _below(total: Scaled, number_format: Minifloat) -> Scaled:
     place = number_format.lsb_exponent + number_format.precision
     lower = max(0, total.lsb_exponent + len(total.significand) - place)
     exponent = Mux(total.significand[-1], total.exponent + lower, 0)
-    return dataclasses.replace(total, exponent=exponent, lsb_exponent=total.lsb_exponent - lower)
+    return replace(total, exponent=exponent, lsb_exponent=total.lsb_exponent - lower)
+
+
+def _through(
+    m: Module, steps: Sequence[Step], live: dict[str, Any]
+) -> tuple[dict[str, Any], list[tuple[Step, Mapping[str, Any]]]]:
+    """What is behind the steps, and what each of them sees."""
+    seen: list[tuple[Step, Mapping[str, Any]]] = []
+    for step in steps:
+        live = {**live, **step.state}
+        seen.append((step, live))
+        live = {**step.build(m, live), **step.state}
+    return live, seen
 
 
 def _words(port: Value, count: int, is_signed: bool = False) -> list[Value]:

@@ -9,18 +9,24 @@ from typing import Any
 from amaranth.hdl import Const, Module, Mux, Signal, Value, signed
 
 from hwgen.accumulator import Aligned
+from hwgen.arithmetic import path, shift
 from hwgen.arithmetic.adder_tree import tree_level, tree_levels
 from hwgen.arithmetic.decode import decode
+from hwgen.arithmetic.magnitude import magnitude, magnitude_path
+from hwgen.arithmetic.parts import Part, Parts, abreast, beside, last
 from hwgen.arithmetic.product import Special, align, multiply
+from hwgen.arithmetic.product_parts import multiplied
 from hwgen.arithmetic.rounder import (
     FixedPoint,
     Normal,
+    Normalised,
     Shifted,
     normalise,
     place_normal,
     to_code,
 )
 from hwgen.arithmetic.together import (
+    Placed,
     largest_of,
     leading_bits,
     moved_right,
@@ -31,12 +37,11 @@ from hwgen.arithmetic.together import (
 from hwgen.formats import BlockFormat, Minifloat
 from hwgen.formats.widths import signed_width
 from hwgen.spec.blockdot import ALIGNED, ALONE, SHORTENED, BlockDot
-from hwgen.units import delay, fine_product
+from hwgen.units import fine_product
 from hwgen.units.accumulating import adder_delay, passed
-from hwgen.units.convert import source_bits
 from hwgen.units.dot import any_special, decode_delay, product_delay, shift_delay
 from hwgen.units.fine_product import factored
-from hwgen.units.unit import Step, Unit
+from hwgen.units.unit import Step, Unit, in_parts
 
 Live = Mapping[str, Any]
 
@@ -76,16 +81,15 @@ class BlockDotSteps:
         """From the values of the input ports to those of the output ports, by their names."""
         spec = self.spec
         width = signed_width(*spec.block_range)
-        scales = (spec.a.scale, spec.b.scale)
-        bits = width + sum(f.precision for f in scales)
-        shift_bits = max(source_bits(f)[1] for f in scales) + 1
-        normalise = delay.magnitude(bits) + delay.placing(bits, shift_bits, spec.output)
-        rounding = delay.rounding(bits, spec.output)
         return [
             *self.sum_steps(together=spec.alignment != ALONE),
-            Step("normalise", 2 + width.bit_length(), self._normalise, path=normalise),
-            Step("round", adder_delay(spec.output.bits) + 2, self._round, path=rounding),
+            in_parts("normalise", 2 + width.bit_length(), self._normalise),
+            in_parts("round", adder_delay(spec.output.bits) + 2, self._round),
         ]
+
+    @property
+    def _fine(self) -> bool:
+        return bool(self.spec.tuned_for)
 
     def sum_steps(self, *, together: bool) -> list[Step]:
         """Up to the exact sum: ``terms`` and, unless blocks are moved ``together`` to one fixed
@@ -93,44 +97,66 @@ class BlockDotSteps:
         spec = self.spec
         elements = (spec.a.element, spec.b.element)
         scales = (spec.a.scale, spec.b.scale)
-        operands = max((delay.decoder(f) for f in (*elements, *scales)), key=lambda p: p.luts)
+        operands = max((path.decoder(f) for f in (*elements, *scales)), key=lambda p: p.luts)
         products = fine_product.factors_path(*elements, spec.lanes)
         fine = fine_product.steps(*elements, spec.width_of_sum(1))
-        aligned = delay.Path()
+        aligned = path.Path()
         if spec.tuned_for:
+            # Beside those of the elements: significands of the scales, and their shifts.
+            of_scales = path.adder(max(f.bits for f in scales) + 1)
             if max(f.precision for f in scales) > 1:
-                products += delay.multiplier(*fine_product.factor_bits(*scales))
+                significands = path.multiplier(*fine_product.factor_bits(*scales))
+                of_scales = path.longer(of_scales, significands)
+            products = path.longer(products, of_scales)
         else:
-            products += delay.multiplier(*fine_product.factor_bits(*elements))
-            aligned = delay.in_turn([s.longest for s in fine if s.name.startswith("shift")])
+            products += path.multiplier(*fine_product.factor_bits(*elements))
+            aligned = path.in_turn([s.longest for s in fine if s.name.startswith("shift")])
             fine = []
+        align = Step("aligned", shift_delay(*elements), self._align, path=aligned)
+        if spec.alignment in (SHORTENED, ALIGNED):
+            align = in_parts(align.name, align.delay, self._align_and_order)
         found = [
             Step("operands", max(map(decode_delay, elements)), self._operands, path=operands),
             Step("products", product_delay(*elements), self._products, path=products),
             *fine,
-            Step("aligned", shift_delay(*elements), self._align, path=aligned),
+            align,
         ]
-        micro = delay.shifter(2)
+        micro = path.shifter(2)
         size, group = spec.a.block_size, spec.micro_group
         if group == 1:
             found.append(Step("micro", 1, self._shift_by_micro, path=micro))
         for level in range(1, tree_levels(size) + 1):
             bits = spec.width_of_sum(min(1 << level, size))
-            path = delay.adder(bits)
-            found.append(Step(f"level{level}", adder_delay(bits), self._add, path=path))
+            longest = path.adder(bits)
+            found.append(Step(f"level{level}", adder_delay(bits), self._add, path=longest))
             if group == 1 << level:
                 found.append(Step("micro", 1, self._shift_by_micro, path=micro))
         width = signed_width(*spec.block_range)
-        scaling = delay.Path()
-        scale_bits = sum(f.precision for f in scales)
-        if scale_bits > 2:
-            scaling = delay.multiplier(max(width, scale_bits), min(width, scale_bits))
-        found.append(Step("scaled", adder_delay(width) + 2, self._scale, path=scaling))
+        found.append(in_parts("scaled", adder_delay(width) + 2, self._scale))
         if together:
-            found.append(Step("together", 6, self._bring_together))
+            found.append(in_parts("together", 6, self._bring_together))
+            bits = self._together_bits
             for level in range(1, tree_levels(spec.blocks) + 1):
-                found.append(Step(f"block_level{level}", adder_delay(width), self._add_blocks))
+                longest = path.adder(bits + level)
+                name = f"block_level{level}"
+                found.append(Step(name, adder_delay(width), self._add_blocks, path=longest))
         return found
+
+    @property
+    def _together_bits(self) -> int:
+        """Bits of a block's sum at its place among the others."""
+        spec = self.spec
+        if spec.alignment == ALIGNED:
+            return spec.window_term_width
+        return signed_width(*spec.block_range) + self._farthest
+
+    @property
+    def _farthest(self) -> int:
+        """How far left a block's sum goes."""
+        spec = self.spec
+        if spec.alignment == SHORTENED:
+            return (spec.blocks - 1) * spec.gap
+        return spec.largest_shift
 
     def _operands(self, m: Module, live: Live) -> dict[str, Any]:
         spec = self.spec
@@ -184,11 +210,17 @@ class BlockDotSteps:
             "significands": [scale.significand for scale in scales],
             "shifts": shifts,
         }
-        if self.spec.alignment == SHORTENED:
-            found["order"] = ranked(m, shifts, "order")
-        if self.spec.alignment == ALIGNED:
-            found["largest"] = largest_of(m, shifts, "largest")
         return found
+
+    def _align_and_order(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
+        """The same, and which shift is the largest, or the order of all, beside it."""
+        found: Any = self._align(m, live)
+        shifts = found["shifts"]
+        if self.spec.alignment == SHORTENED:
+            order, found = yield from beside(ranked(m, shifts, "order"), found)
+            return {**found, "order": order}
+        largest, found = yield from beside(largest_of(m, shifts, "largest"), found)
+        return {**found, "largest": largest}
 
     def _add(self, m: Module, live: Live) -> dict[str, Any]:
         count = len(live["terms"][0])
@@ -219,59 +251,89 @@ class BlockDotSteps:
         rest = {name: value for name, value in live.items() if name not in MICRO}
         return {**rest, "terms": terms}
 
-    def _scale(self, m: Module, live: Live) -> dict[str, Any]:
+    def _scale(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
         """Each block's sum times the significands of its scales; where it goes, beside it."""
         spec = self.spec
-        width = signed_width(*spec.block_range)
-        terms = []
-        for index, ((total,), significand) in enumerate(
-            zip(live["terms"], live["significands"], strict=True)
-        ):
-            scaled = Signal(signed(width), name=f"scaled_{index}")
-            # A power of two is all in its shift; only NaN has another significand.
-            m.d.comb += scaled.eq(total if _are_powers(spec.a, spec.b) else total * significand)
-            terms.append(scaled)
-        found = {**passed(live, "random_bits", "special", "shifts", "largest"), "terms": terms}
-        if spec.alignment == SHORTENED:
-            found["placed"] = placed(m, live["order"], spec.gap, "place")
-        return found
-
-    def _bring_together(self, m: Module, live: Live) -> dict[str, Any]:
-        """Each block's sum at its place among the others."""
-        spec = self.spec
-        accumulator = spec.accumulator
-        terms: list[Value] = []
-        if isinstance(accumulator, Aligned):
-            for index, (term, shift) in enumerate(zip(live["terms"], live["shifts"], strict=True)):
-                distance = Signal(len(live["largest"]), name=f"distance_{index}")
-                m.d.comb += distance.eq(live["largest"] - shift)
-                drop, width = spec.window_drop, spec.window_term_width
-                name = f"together_{index}"
-                terms.append(
-                    moved_right(m, term, distance, drop, width, accumulator.rounding, name)
+        found: Any = passed(live, "random_bits", "special", "shifts", "largest", "order")
+        totals: list[Value] = [total for (total,) in live["terms"]]
+        # A power of two is all in its shift; only NaN has another significand.
+        if not _are_powers(spec.a, spec.b):
+            multiplying = [
+                multiplied(m, total, significand, f"product_{index}", fine=self._fine)
+                for index, (total, significand) in enumerate(
+                    zip(totals, live["significands"], strict=True)
                 )
-            return {**passed(live, "random_bits", "special", "largest"), "terms": terms}
-        places, farthest = live["shifts"], spec.largest_shift
+            ]
+            totals, found = yield from beside(abreast(multiplying, fine=self._fine), found)
+        terms: list[Value] = []
+        width = signed_width(*spec.block_range)
+        for index, total in enumerate(totals):
+            scaled = Signal(signed(width), name=f"scaled_{index}")
+            m.d.comb += scaled.eq(total)
+            terms.append(scaled)
+        found = {**found, "terms": terms}
         if spec.alignment == SHORTENED:
-            places, farthest = live["placed"].places, (spec.blocks - 1) * spec.gap
+            order = found.pop("order")
+            where, found = yield from beside(placed(m, order, spec.gap, "place"), found)
+            found = {**found, "placed": where}
+        scaled_: dict[str, Any] = yield from last("scaled", path.Path(), found)
+        return scaled_
+
+    def _bring_together(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
+        """Each block's sum at its place among the others."""
+        spec, fine = self.spec, self._fine
+        accumulator = spec.accumulator
+        if isinstance(accumulator, Aligned):
+            return (yield from self._move_to_window(m, live, accumulator))
+        kept: Any = passed(live, "random_bits", "special", "placed")
+        places = live["shifts"]
+        if spec.alignment == SHORTENED:
+            places = live["placed"].places
+        width = self._together_bits
+        shifting = []
         for index, (term, place) in enumerate(zip(live["terms"], places, strict=True)):
-            shifted = Signal(signed(len(term) + farthest), name=f"together_{index}")
-            m.d.comb += shifted.eq(term << place)
-            terms.append(shifted)
-        return {**passed(live, "random_bits", "special", "placed"), "terms": terms}
+            shifting.append(self._moved_to(m, term, place, width, f"together_{index}"))
+        terms, kept = yield from beside(abreast(shifting, fine=fine), kept)
+        return {**kept, "terms": terms}
+
+    def _moved_to(
+        self, m: Module, term: Value, place: Value, width: int, name: str
+    ) -> Parts[Signal]:
+        found = yield from shift.left(m, term, place, width, "moved", fine=self._fine)
+        shifted = Signal(signed(width), name=name)
+        m.d.comb += shifted.eq(found)
+        return (yield from last("together", path.Path(), shifted))
+
+    def _move_to_window(self, m: Module, live: Live, accumulator: Aligned) -> Parts[dict[str, Any]]:
+        kept: Any = passed(live, "random_bits", "special", "largest")
+        moving = []
+        for index, (term, shift_) in enumerate(zip(live["terms"], live["shifts"], strict=True)):
+            moving.append(self._to_window(m, term, live["largest"], shift_, accumulator, index))
+        terms, kept = yield from beside(abreast(moving, fine=self._fine), kept)
+        return {**kept, "terms": terms}
+
+    def _to_window(
+        self, m: Module, term: Value, largest: Value, by: Value, accumulator: Aligned, index: int
+    ) -> Parts[Signal]:
+        spec = self.spec
+        distance: Value = Signal(len(largest), name=f"distance_{index}")
+        m.d.comb += distance.eq(largest - by)
+        term, distance = yield Part("distance", path.adder(len(largest)), [term, distance])
+        drop, width, name = spec.window_drop, spec.window_term_width, f"together_{index}"
+        rounding = accumulator.rounding
+        return (yield from moved_right(m, term, distance, drop, width, rounding, name))
 
     def _add_blocks(self, m: Module, live: Live) -> dict[str, Any]:
         terms = tree_level(m, live["terms"], f"sum_of_{len(live['terms'])}")
         return {**live, "terms": terms}
 
-    def _normalise(self, m: Module, live: Live) -> dict[str, Any]:
+    def _normalise(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
         spec = self.spec
         (total,) = live["terms"]
         if isinstance(spec.accumulator, Aligned):
             # Its unit is chosen so that the sum of the blocks fits.
             total = total[: spec.accumulator.bits].as_signed()
-        magnitude = Signal(len(total), name="magnitude")
-        m.d.comb += magnitude.eq(abs(total))
+        found_magnitude: Value = magnitude(m, total, "magnitude", fine=self._fine)
         sign: Value = total[-1]
         nan = infinity = None
         if live["special"] is not None:
@@ -280,49 +342,57 @@ class BlockDotSteps:
             nan = special.nan | both
             infinity = special.positive_infinity | special.negative_infinity
             sign = Mux(infinity, special.negative_infinity, sign)
-        flags = (sign, nan, infinity)
+        rest: Any = passed(live, "random_bits", "shifts", "largest", "placed")
+        values = [found_magnitude, [sign, nan, infinity], rest]
+        number, flags, rest = yield Part("magnitude", magnitude_path(len(total)), values)
         lsb_exponent = spec.lsb_exponent + spec.scale_lsb_exponent
-        output = spec.output
+        output, modes = spec.output, (spec.rounding, "placed")
+        random_bits: Any = passed(rest, "random_bits")
+        placing: Parts[Normalised]
         if spec.alignment == ALIGNED:
             lsb_exponent += spec.window_drop
-            found = Shifted(magnitude, live["largest"], lsb_exponent, *flags)
-            placed_sum = normalise(m, found, output, spec.rounding, "placed")
+            found = Shifted(number, rest["largest"], lsb_exponent, *flags)
+            placing = normalise(m, found, output, *modes, fine=self._fine)
         elif spec.alignment == ALONE:
-            found = Shifted(magnitude, live["shifts"][0], lsb_exponent, *flags)
-            placed_sum = normalise(m, found, output, spec.rounding, "placed")
+            found = Shifted(number, rest["shifts"][0], lsb_exponent, *flags)
+            placing = normalise(m, found, output, *modes, fine=self._fine)
         elif isinstance(output, Minifloat) and spec.rounds_to_float:
-            leading = self._leading(m, magnitude, live)
+            finding = self._leading(m, number, rest.get("placed"))
+            leading, (flags, random_bits) = yield from beside(finding, [flags, random_bits])
+            sign, nan, infinity = flags
             leading = dataclasses.replace(leading, sign=sign, nan=nan, infinity=infinity)
-            placed_sum = place_normal(m, leading, output, spec.rounding, "placed")
+            placing = place_normal(m, leading, output, *modes, fine=self._fine)
         else:
-            fixed = FixedPoint(magnitude, lsb_exponent, *flags)
-            placed_sum = normalise(m, fixed, output, spec.rounding, "placed")
-        return {**passed(live, "random_bits"), "placed": placed_sum}
+            fixed = FixedPoint(number, lsb_exponent, *flags)
+            placing = normalise(m, fixed, output, *modes, fine=self._fine)
+        placed_sum, random_bits = yield from beside(placing, random_bits)
+        return {**random_bits, "placed": placed_sum}
 
-    def _leading(self, m: Module, magnitude: Value, live: Live) -> Normal:
+    def _leading(self, m: Module, magnitude: Value, where: Placed | None) -> Parts[Normal]:
         """The bits of a sum of several blocks that its rounding needs."""
         spec, output = self.spec, self.spec.output
         assert isinstance(output, Minifloat)
-        significand, zeros = leading_bits(m, magnitude, spec.kept_bits, "leading")
-        place = Signal(signed((len(magnitude) - 1).bit_length() + 1), name="leading_place")
-        m.d.comb += place.eq(len(magnitude) - 1 - zeros)
+        width = len(magnitude)
+        searching = leading_bits(m, magnitude, spec.kept_bits, "leading")
+        (significand, zeros), where = yield from beside(searching, where)
+        place: Value = Signal(signed((width - 1).bit_length() + 1), name="leading_place")
+        m.d.comb += place.eq(width - 1 - zeros)
+        values = [significand, place, where]
+        significand, place, where = yield Part("place", path.adder(len(place)), values)
         lowest = spec.lsb_exponent + spec.scale_lsb_exponent + output.bias
         field = place + lowest
         if spec.alignment == SHORTENED:
-            field = field + offset_of(m, place, live["placed"], "leading_offset")
-        return Normal(significand, field, lowest)
+            assert where is not None
+            finding = offset_of(m, place, where, "leading_offset")
+            offset, (significand, field) = yield from beside(finding, [significand, field])
+            field = field + offset
+        way = path.adder(len(field))
+        return (yield from last("field", way, Normal(significand, field, lowest)))
 
-    def _round(self, m: Module, live: Live) -> dict[str, Any]:
+    def _round(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
         spec = self.spec
-        code = to_code(
-            m,
-            live["placed"],
-            spec.output,
-            spec.rounding,
-            spec.overflow,
-            "rounded",
-            live.get("random_bits"),
-        )
+        args = (spec.rounding, spec.overflow, "rounded", live.get("random_bits"))
+        code = yield from to_code(m, live["placed"], spec.output, *args, fine=self._fine)
         return {"result": code}
 
 

@@ -7,12 +7,13 @@ from typing import Any
 
 from amaranth.hdl import Module
 
+from hwgen.arithmetic import path
 from hwgen.arithmetic.decode import Operand, decode
+from hwgen.arithmetic.parts import Part, Parts, beside
 from hwgen.arithmetic.rounder import FixedPoint, Shifted, normalise, to_code
-from hwgen.formats import Integer, Minifloat, Scalar
+from hwgen.formats import Integer, Scalar
 from hwgen.spec.convert import Convert
-from hwgen.units import delay
-from hwgen.units.unit import Step, Unit
+from hwgen.units.unit import Step, Unit, in_parts
 
 
 def magnitude_of(m: Module, operand: Operand, source: Scalar, name: str) -> FixedPoint | Shifted:
@@ -28,13 +29,6 @@ def magnitude_of(m: Module, operand: Operand, source: Scalar, name: str) -> Fixe
     )
 
 
-def source_bits(source: Scalar) -> tuple[int, int]:
-    """Bits of an operand's magnitude, and of its shift."""
-    if isinstance(source, Minifloat) and source.exponent_bits > 1:
-        return source.precision, source.exponent_bits
-    return source.precision, 0
-
-
 class ConvertUnit(Unit):
     """Hardware of a :class:`hwgen.spec.Convert` spec."""
 
@@ -43,29 +37,22 @@ class ConvertUnit(Unit):
     def steps(self) -> Sequence[Step]:
         spec = self.spec
 
-        def place(m: Module, live: Mapping[str, Any]) -> dict[str, Any]:
-            number = magnitude_of(m, decode(m, live["a"], spec.a, "a"), spec.a, "a")
-            placed = normalise(m, number, spec.b, spec.rounding, "placed")
-            return {**{k: v for k, v in live.items() if k != "a"}, "number": placed}
+        fine = bool(spec.tuned_for)
 
-        def rounded(m: Module, live: Mapping[str, Any]) -> dict[str, Any]:
-            code = to_code(
-                m,
-                live["number"],
-                spec.b,
-                spec.rounding,
-                spec.overflow,
-                "result",
-                live.get("random_bits"),
-            )
+        def place(m: Module, live: Mapping[str, Any]) -> Parts[dict[str, Any]]:
+            number = magnitude_of(m, decode(m, live["a"], spec.a, "a"), spec.a, "a")
+            way = path.decoder(spec.a)
+            if isinstance(spec.a, Integer) and spec.a.signed:
+                way += path.magnitude(spec.a.bits)
+            others = {k: v for k, v in live.items() if k != "a"}
+            number, others = yield Part("magnitude", way, [number, others])
+            placing = normalise(m, number, spec.b, spec.rounding, "placed", fine=fine)
+            placed, others = yield from beside(placing, others)
+            return {**others, "number": placed}
+
+        def rounded(m: Module, live: Mapping[str, Any]) -> Parts[dict[str, Any]]:
+            args = (spec.rounding, spec.overflow, "result", live.get("random_bits"))
+            code = yield from to_code(m, live["number"], spec.b, *args, fine=fine)
             return {"result": code}
 
-        width, shift_bits = source_bits(spec.a)
-        path = delay.decoder(spec.a)
-        if isinstance(spec.a, Integer) and spec.a.signed:
-            path += delay.magnitude(spec.a.bits)
-        path += delay.placing(width, shift_bits, spec.b)
-        return [
-            Step("place", 4, place, path=path),
-            Step("round", 3, rounded, path=delay.rounding(width, spec.b)),
-        ]
+        return [in_parts("place", 4, place), in_parts("round", 3, rounded)]

@@ -3,34 +3,34 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Signal, signed
 
-from hwgen.arithmetic import lane_sum
+from hwgen.arithmetic import lane_sum, path
 from hwgen.arithmetic.adder_tree import tree_level, tree_levels
 from hwgen.arithmetic.decode import Operand, decode
 from hwgen.arithmetic.pair_packing import PairPlan, PairSum, fixed_product
+from hwgen.arithmetic.path import Path
 from hwgen.arithmetic.product import Product, Special, align, multiply, special_of
 from hwgen.formats import Integer, Minifloat, Scalar
 from hwgen.formats.widths import signed_width, value_range
 from hwgen.spec.dot import DotProduct
-from hwgen.units import delay, fine_product
+from hwgen.units import fine_product
 from hwgen.units.accumulating import (
     STATE,
     AccumulatingSteps,
-    Build,
     Live,
     accumulating_outline,
-    accumulating_paths,
     adder_delay,
     passed,
 )
-from hwgen.units.delay import Path
 from hwgen.units.fine_product import factored
 from hwgen.units.unit import Step, Unit, cuts_of
+
+Build = Callable[[Module, Live], dict[str, Any]]
 
 
 def plan_of(spec: DotProduct) -> lane_sum.LaneSum:
@@ -99,27 +99,28 @@ def _sum_outline(spec: DotProduct) -> dict[str, tuple[float, int]]:
 
 
 def paths(spec: DotProduct) -> dict[str, Path]:
-    """The longest way through each step of ``outline``; where ``spec`` is tuned for a target,
-    its products are made between ``products``, the factors, and ``aligned``."""
+    """The longest way through each step of ``outline`` up to the exact sum; where ``spec`` is
+    tuned for a target, its products are made between ``products``, the factors, and
+    ``aligned``."""
     a, b = spec.a, spec.b
-    operands = max((delay.decoder(f) for f in (a, b)), key=lambda path: path.luts)
+    operands = max((path.decoder(f) for f in (a, b)), key=lambda p: p.luts)
     products = fine_product.factors_path(a, b, spec.lanes)
     found = {"operands": operands, "products": products, "aligned": Path()}
     if not spec.tuned_for:
-        shift = delay.shifter(_shift_bits(a, b))
+        shift = path.shifter(_shift_bits(a, b))
         found |= {
-            "products": products + delay.multiplier(*fine_product.factor_bits(a, b)),
+            "products": products + path.multiplier(*fine_product.factor_bits(a, b)),
             "aligned": shift,
         }
     if spec.addend is not None:
-        found["addend"] = delay.shifter(_shift_bits(spec.addend, Integer(1, False)))
-        found["plus"] = delay.adder(spec.sum_width)
+        found["addend"] = path.shifter(_shift_bits(spec.addend, Integer(1, False)))
+        found["plus"] = path.adder(spec.sum_width)
     plan = plan_of(spec)
     for level in range(1, tree_levels(spec.summed_terms) + 1):
-        found[f"level{level}"] = delay.adder(plan.width_behind(level))
+        found[f"level{level}"] = path.adder(plan.width_behind(level))
     for level in range(1, plan.merge_levels + 1):
-        found[f"merged{level}"] = delay.adder(spec.width_of_sum(spec.lanes))
-    return found | accumulating_paths(spec, spec.sum_width)
+        found[f"merged{level}"] = path.adder(spec.width_of_sum(spec.lanes))
+    return found
 
 
 def cuts(spec: DotProduct) -> frozenset[str]:
@@ -166,23 +167,27 @@ class DotProductSteps:
 
     def steps(self) -> list[Step]:
         """From the values of the input ports to those of the output ports, by their names."""
+        registers = self._accumulating.registers()
+        return [*self.sum_steps(), *self._accumulating.steps(self.spec.sum_width, registers)]
+
+    def sum_steps(self) -> list[Step]:
+        """Up to the exact sum of a cycle."""
         builds: dict[str, Build] = {
             "operands": self._operands,
             "products": self._products,
             "aligned": self._align,
             "addend": self._align_addend,
             "plus": self._add_addend,
-            **self._accumulating.builds(),
         }
         for level in range(1, tree_levels(self.spec.summed_terms) + 1):
             builds[f"level{level}"] = partial(self._add, level)
         for level in range(1, plan_of(self.spec).merge_levels + 1):
             builds[f"merged{level}"] = partial(self._merge, level)
         longest = paths(self.spec)
-        registers = self._accumulating.registers
         found = [
-            Step(name, levels, builds[name], registers() if name == STATE else {}, longest[name])
+            Step(name, levels, builds[name], path=longest[name])
             for name, (levels, _) in outline(self.spec).items()
+            if name in builds
         ]
         if self.spec.tuned_for:
             found[2:2] = fine_product.steps(self.spec.a, self.spec.b, self.spec.product_width)

@@ -12,11 +12,10 @@ from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal, Value, signed
 
-from hwgen.arithmetic import product_parts
+from hwgen.arithmetic import path, product_parts
 from hwgen.arithmetic.decode import Operand
 from hwgen.arithmetic.product import Product
 from hwgen.formats import Integer, Minifloat, Scalar
-from hwgen.units import delay
 from hwgen.units.unit import Step
 
 Change = Callable[[Module, Product, str], Product]
@@ -31,32 +30,33 @@ def factored(
     return Product(bare, found.shift, found.special)
 
 
-def factors_path(a: Scalar, b: Scalar, terms: int) -> delay.Path:
+def factors_path(a: Scalar, b: Scalar, terms: int) -> path.Path:
     """The way through ``factored``, and to the flags of so many products."""
     signs = [f.precision for f in (a, b) if _has_sign(f)]
-    found = delay.negation(min(signs)) if signs else delay.Path()
+    found = path.negation(min(signs)) if signs else path.Path()
     if any(f.has_nan or f.has_infinity for f in (a, b)):
-        found = max(found, delay.Path(luts=3) + delay.any_of(terms), key=lambda p: p.luts)
+        found = path.longer(found, path.Path(luts=3) + path.any_of(terms))
     return found
 
 
 def steps(a: Scalar, b: Scalar, width: int, key: str = "products") -> list[Step]:
     """From factors in the value ``key`` (a product, a list of them, or of lists of them) to
     products in their place, in at most ``width`` bits."""
-    wide, narrow = factor_bits(a, b)
-    rows = delay.Path(luts=1) + delay.adder(wide + 1)
-    if wide + narrow <= product_parts.SMALL:
-        rows = delay.Path(luts=2)
-    elif narrow == 1:
-        rows = delay.Path(luts=1)
-    found = [_step("rows", rows, _rows, key)]
+    return steps_of(*factor_bits(a, b), _shift_bits(a, b), width, key)
+
+
+def steps_of(
+    wide: int, narrow: int, shift_bits: int, width: int, key: str = "products"
+) -> list[Step]:
+    """The same for factors of so many bits, and shifts."""
+    found = [_step("rows", product_parts.rows_path(wide, narrow), _rows, key)]
     if wide + narrow > product_parts.SMALL:
         for level in range(1, product_parts.levels(narrow) + 1):
             # Low bits of the lower part are below the sum.
             bits = min(wide + (1 << level), wide + narrow)
-            found.append(_step(f"row_sums{level}", delay.adder(bits), _add, key))
-    for bit in range(_shift_bits(a, b)):
-        found.append(_step(f"shift{bit}", delay.shifter(1), _shift_by(width), key))
+            found.append(_step(f"row_sums{level}", path.adder(bits), _add, key))
+    for bit in range(shift_bits):
+        found.append(_step(f"shift{bit}", path.shifter(1), _shift_by(width), key))
     return found
 
 
@@ -86,11 +86,11 @@ def _shift_bits(a: Scalar, b: Scalar) -> int:
     return max(bits) + len(bits) - 1 if bits else 0
 
 
-def _step(name: str, path: delay.Path, change: Change, key: str) -> Step:
+def _step(name: str, longest: path.Path, change: Change, key: str) -> Step:
     def build(m: Module, live: Mapping[str, Any]) -> dict[str, Any]:
         return {**live, key: _each(m, live[key], change, name)}
 
-    return Step(name, path.luts + 1.5 * path.chains, build, path=path)
+    return Step(name, longest.luts + 1.5 * longest.chains, build, path=longest)
 
 
 def _each(m: Module, products: Any, change: Change, name: str) -> Any:

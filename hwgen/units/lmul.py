@@ -10,12 +10,13 @@ from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 
+from hwgen.arithmetic import path
 from hwgen.arithmetic.decode import special_flags
+from hwgen.arithmetic.parts import Parts, beside
 from hwgen.arithmetic.rounder import Normal, Shifted, normalise, place_normal, placing_bias, to_code
 from hwgen.formats import Minifloat
 from hwgen.spec.lmul import LMul
-from hwgen.units import delay
-from hwgen.units.unit import Step, Unit
+from hwgen.units.unit import Step, Unit, in_parts
 
 
 @dataclass(frozen=True)
@@ -73,43 +74,40 @@ class LMulUnit(Unit):
         target = spec.output
         has_field = isinstance(target, Minifloat) and target.exponent_bits > 0
 
+        fine = bool(spec.tuned_for)
+
         def added(m: Module, live: Mapping[str, Any]) -> dict[str, Any]:
             x = _fields(m, live["a"], spec.a, "a")
             y = _fields(m, live["b"], spec.b, "b")
             number = self._normal(m, x, y) if has_field else self._shifted(m, x, y)
             return {**_random(live), "number": number}
 
-        def placed(m: Module, live: Mapping[str, Any]) -> dict[str, Any]:
+        def placed(m: Module, live: Mapping[str, Any]) -> Parts[dict[str, Any]]:
             number = live["number"]
             if isinstance(number, Normal):
                 assert isinstance(target, Minifloat)
-                number = place_normal(m, number, target, spec.rounding, "placed")
+                placing = place_normal(m, number, target, spec.rounding, "placed", fine=fine)
             else:
-                number = normalise(m, number, target, spec.rounding, "placed")
-            return {**_random(live), "number": number}
+                placing = normalise(m, number, target, spec.rounding, "placed", fine=fine)
+            number, rest = yield from beside(placing, _random(live))
+            return {**rest, "number": number}
 
-        def rounded(m: Module, live: Mapping[str, Any]) -> dict[str, Any]:
-            random_bits = live.get("random_bits")
-            modes = (spec.rounding, spec.overflow)
-            code = to_code(m, live["number"], target, *modes, "result", random_bits)
+        def rounded(m: Module, live: Mapping[str, Any]) -> Parts[dict[str, Any]]:
+            args = (spec.rounding, spec.overflow, "result", live.get("random_bits"))
+            code = yield from to_code(m, live["number"], target, *args, fine=fine)
             return {"result": code}
 
         bits = max(spec.a.exponent_bits, spec.b.exponent_bits)
         fraction_bits = max(spec.mantissa_bits, spec.offset)
-        add = delay.decoder(spec.a) + delay.adder(bits + fraction_bits + 2)
+        add = path.decoder(spec.a) + path.adder(bits + fraction_bits + 2)
         if spec.offset != fraction_bits:
-            add += delay.adder(bits + spec.offset + 2)
+            add += path.adder(bits + spec.offset + 2)
         if has_field:
-            add += delay.adder(bits + 2)
-        place = delay.placing(fraction_bits + 1, bits + 2, target)
-        if isinstance(target, Minifloat) and has_field:
-            # The leading one is in its place.
-            limits = [delay.adder(bits + 2)] * 3
-            place = delay.in_turn(limits) + delay.shifter((fraction_bits + 2).bit_length())
+            add += path.adder(bits + 2)
         return [
             Step("add", 4, added, path=add),
-            Step("place", 4, placed, path=place),
-            Step("round", 3, rounded, path=delay.rounding(fraction_bits, target)),
+            in_parts("place", 4, placed),
+            in_parts("round", 3, rounded),
         ]
 
     def _sum(self, m: Module, x: _Fields, y: _Fields) -> tuple[Signal, int]:

@@ -8,10 +8,11 @@ from typing import Any
 
 from amaranth.hdl import Module
 
+from hwgen.arithmetic import path
 from hwgen.arithmetic.decode import decode
 from hwgen.arithmetic.product import align, multiply
 from hwgen.spec.mul import Multiply
-from hwgen.units import delay, fine_product
+from hwgen.units import fine_product
 from hwgen.units.fine_product import factored
 from hwgen.units.unit import Step, Unit
 
@@ -37,12 +38,12 @@ class MultiplyUnit(Unit):
             return {"product": align(m, live["found"], spec.product_width, "placed"), **flags}
 
         bits = min(f.precision for f in (spec.a, spec.b))
-        decode_path = max((delay.decoder(f) for f in (spec.a, spec.b)), key=lambda path: path.luts)
+        decode_path = max((path.decoder(f) for f in (spec.a, spec.b)), key=lambda p: p.luts)
         multiplied = fine_product.factors_path(spec.a, spec.b, 1)
         fine = fine_product.steps(spec.a, spec.b, spec.product_width, "found")
-        placed = delay.Path()
+        placed = path.Path()
         if not spec.tuned_for:
-            multiplied += delay.multiplier(*fine_product.factor_bits(spec.a, spec.b))
+            multiplied += path.multiplier(*fine_product.factor_bits(spec.a, spec.b))
             placed = sum((step.longest for step in fine if step.name.startswith("shift")), placed)
             fine = []
         return [

@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from amaranth.hdl import Const, Module, Signal, Value, signed
 
+from hwgen.arithmetic import path
 from hwgen.arithmetic.adder_tree import tree_level, tree_levels
 from hwgen.arithmetic.decode import Operand, decode
-from hwgen.arithmetic.packed_product import Packed, RowPlan, Weighted, add_weighted, select
+from hwgen.arithmetic.packed_product import (
+    Packed,
+    RowPlan,
+    Weighted,
+    add_weighted,
+    select,
+    selection,
+)
+from hwgen.arithmetic.parts import Parts, abreast, beside
 from hwgen.arithmetic.product import align, multiply
+from hwgen.arithmetic.product_parts import factors
 from hwgen.formats import Integer
 from hwgen.formats.widths import signed_width
-from hwgen.spec.multidot import MultiDot
-from hwgen.units.accumulating import STATE, AccumulatingSteps, adder_delay, passed
+from hwgen.spec.multidot import Modes, MultiDot
+from hwgen.units.accumulating import AccumulatingSteps, adder_delay, passed
 from hwgen.units.dot import any_special, decode_delay, product_delay, shift_delay
-from hwgen.units.unit import Step, Unit
+from hwgen.units.fine_product import factored, factors_path, steps_of
+from hwgen.units.unit import Step, Unit, in_parts, scratch
 
 Live = Mapping[str, Any]
 
@@ -44,38 +56,53 @@ class MultiDotUnit(Unit):
         spec = self.spec
         integers = spec.formats.are_integers
         if integers:
-            # No register between choosing codes and the ANDs of the rows: both fit one LUT.
+            # No register between choosing codes and the ANDs of the rows, unless a target asks
+            # for it: both fit one LUT.
             rows = max(rows.high - rows.low for rows in self._plan.rows)
-            found = [Step("products", 1.5 + 1.5 * tree_levels(rows), self._rows)]
+            found = [in_parts("products", 1.5 + 1.5 * tree_levels(rows), self._rows)]
         else:
-            pairs = [(pair.a, pair.b) for pair in spec.pairs]
-            decoding = max(decode_delay(f) for pair in pairs for f in pair)
-            found = [
-                Step("operands", 1 + decoding, self._decode),
-                Step("products", max(product_delay(*pair) for pair in pairs), self._multiply),
-                Step("aligned", max(shift_delay(*pair) for pair in pairs), self._shift),
-            ]
+            found = self._float_products()
         for level in range(1, tree_levels(spec.lanes) + 1):
-            count = min(1 << level, spec.lanes)
+            bits = self._sum_width(min(1 << level, spec.lanes))
             add = partial(self._add_lanes, f"sum_level{level}")
-            found.append(Step(f"level{level}", adder_delay(self._sum_width(count)), add))
+            found.append(Step(f"level{level}", adder_delay(bits), add, path=path.adder(bits)))
         width = self._sum_width(spec.lanes)
+        selected = selection(len(spec.pairs))
         if integers:
-            found.append(Step("signed", 0.5, self._apply_signs))
+            signs = selected + path.Path(luts=1)
+            found.append(Step("signed", 0.5, self._apply_signs, path=signs))
             for level in range(1, tree_levels(self._plan.term_count) + 1):
                 combine = partial(self._combine, f"combined{level}")
-                found.append(Step(f"combined{level}", adder_delay(width), combine))
-        found.append(Step("placed", 1.0, self._place))
-        width = spec.accumulator_width
+                levels = adder_delay(width)
+                # Terms have their places up to the highest row.
+                longest = path.adder(width + self._plan.rows[-1].high)
+                found.append(Step(f"combined{level}", levels, combine, path=longest))
+        found.append(Step("placed", 1.0, self._place, path=selected))
         # The spec has what these steps read.
         accumulating = AccumulatingSteps(spec)  # type: ignore[arg-type]
-        builds = accumulating.builds()
-        found.append(Step(STATE, adder_delay(width), builds[STATE], accumulating.registers()))
-        if spec.output is not None:
-            delay = width.bit_length() + adder_delay(width)
-            found.append(Step("normalise", delay, builds["normalise"]))
-            found.append(Step("round", adder_delay(spec.output.bits) + 2, builds["round"]))
-        return found
+        return [*found, *accumulating.steps(width, accumulating.registers())]
+
+    def _float_products(self) -> list[Step]:
+        """From codes of minifloats to products in their place."""
+        spec = self.spec
+        pairs = [(pair.a, pair.b) for pair in spec.pairs]
+        formats = [f for pair in pairs for f in pair]
+        decoding = max(decode_delay(f) for f in formats)
+        decoded = path.longer(*map(path.decoder, formats)) + selection(len(pairs))
+        multiplied = path.longer(*(factors_path(*pair, spec.lanes) for pair in pairs))
+        fine = self._fine_products() if spec.tuned_for else []
+        return [
+            Step("operands", 1 + decoding, self._decode, path=decoded),
+            Step(
+                "products", max(product_delay(*p) for p in pairs), self._multiply, path=multiplied
+            ),
+            *fine,
+            Step("aligned", max(shift_delay(*p) for p in pairs), self._shift, path=path.Path()),
+        ]
+
+    def _fine_products(self) -> list[Step]:
+        """Of the widest fields that any mode has."""
+        return steps_of(*_factor_bits(self.spec.formats), self._sum_width(1))
 
     def _sum_width(self, lanes: int) -> int:
         """Bits of a signed sum of the products of so many lanes, each mode's in its own unit."""
@@ -110,17 +137,20 @@ class MultiDotUnit(Unit):
     def _a_is_wide(self) -> bool:
         return self.spec.a_bits >= self.spec.b_bits
 
-    def _rows(self, m: Module, live: Live) -> dict[str, Any]:
+    def _rows(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
         """Terms of each rows' sum, by lane."""
         spec, plan, chosen = self.spec, self._plan, self._chosen(live)
-        lanes = []
+        rest: Any = passed(live, "clear", "mode", "random_bits")
+        products = []
         for lane in range(spec.lanes):
             a = live["a"].word_select(lane, spec.a_bits)
             b = live["b"].word_select(lane, spec.b_bits)
             wide, narrow = (a, b) if self._a_is_wide else (b, a)
-            lanes.append(plan.products(m, wide, narrow, chosen, f"lane_{lane}"))
-        terms = [list(terms) for terms in zip(*lanes, strict=True)]
-        return {**passed(live, "clear", "mode", "random_bits"), "terms": terms}
+            fine, name = bool(spec.tuned_for), f"lane_{lane}"
+            products.append(plan.products(m, wide, narrow, chosen, name, fine=fine))
+        together = abreast(products, fine=bool(spec.tuned_for))
+        lanes, rest = yield from beside(together, rest)
+        return {**rest, "terms": [list(terms) for terms in zip(*lanes, strict=True)]}
 
     def _decode(self, m: Module, live: Live) -> dict[str, Any]:
         spec, chosen = self.spec, self._chosen(live)
@@ -138,8 +168,9 @@ class MultiDotUnit(Unit):
 
     def _multiply(self, m: Module, live: Live) -> dict[str, Any]:
         pair = self.spec.pairs[0]  # Only the kind of the formats matters, which is the same.
+        multiplied = factored if self.spec.tuned_for else multiply
         products = [
-            multiply(m, x, y, pair.a, pair.b, f"lane_{lane}")
+            multiplied(m, x, y, pair.a, pair.b, f"lane_{lane}")
             for lane, (x, y) in enumerate(zip(live["a"], live["b"], strict=True))
         ]
         return {
@@ -178,6 +209,17 @@ class MultiDotUnit(Unit):
         term = Signal(signed(spec.width_of_sum(spec.lanes * max(spec.products))), name="term")
         m.d.comb += [whole.eq(total), term.eq(select(self._chosen(live), placed))]
         return {**passed(live, "clear", "random_bits", "special"), "terms": [term]}
+
+
+@functools.cache
+def _factor_bits(formats: Modes) -> tuple[int, int, int]:
+    """Bits of a lane's wider and narrower factor, and of its product's shift."""
+    spec, m = MultiDot(formats=formats, lanes=1), scratch()
+    unit, pair = MultiDotUnit(spec), spec.pairs[0]
+    unit._MustUse__silence = True
+    live = unit._decode(m, {port.name: Signal(port.width) for port in spec.inputs})
+    found = factors(m, live["a"][0], live["b"][0], pair.a, pair.b, "lane")
+    return len(found.wide), len(found.narrow), 0 if found.shift is None else len(found.shift)
 
 
 def _merged(m: Module, operands: Sequence[Operand], chosen: Sequence[Value], name: str) -> Operand:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
-from hwgen.arithmetic import divide
+from hwgen.arithmetic import divide, path
 from hwgen.arithmetic.align import (
+    Distant,
     aligned,
     alignment,
     distant,
@@ -19,7 +20,8 @@ from hwgen.arithmetic.align import (
 )
 from hwgen.arithmetic.decode import decode
 from hwgen.arithmetic.divide import Division
-from hwgen.arithmetic.fine_scale import leading, leading_significand
+from hwgen.arithmetic.fine_scale import Leading, leading, leading_significand
+from hwgen.arithmetic.parts import Part, Parts, abreast, beside, last
 from hwgen.arithmetic.power_scale import (
     key,
     larger_of_pairs,
@@ -28,14 +30,16 @@ from hwgen.arithmetic.power_scale import (
     power_scale,
     scale_code,
 )
-from hwgen.arithmetic.rounder import FixedPoint, Shifted, normalise, to_code
+from hwgen.arithmetic.rounder import FixedPoint, Normalised, Shifted, normalise, to_code
 from hwgen.formats import Integer, Minifloat
 from hwgen.formats.block_encode import IN_ELEMENT
 from hwgen.formats.rounding import RANDOM_BITS
 from hwgen.formats.scalar import PROPAGATE, SATURATE
 from hwgen.spec.quantizer import Quantizer
 from hwgen.units.convert import magnitude_of
-from hwgen.units.unit import Step, Unit
+from hwgen.units.unit import Step, Unit, in_parts
+
+T = TypeVar("T")
 
 
 class QuantizerUnit(Unit):
@@ -49,12 +53,27 @@ class QuantizerUnit(Unit):
         if isinstance(self.spec.b.element, Integer):
             place = 0
         return [
-            Step("decode", 1.5, self._decode),
+            Step("decode", 1.5, self._decode, path=self._decoding),
             *self._tree(),
             *self._over_scale(),
-            Step("place", place, self._place),
-            Step("round", 3, self._round),
+            in_parts("place", place, self._place),
+            in_parts("round", 3, self._round),
         ]
+
+    @property
+    def _fine(self) -> bool:
+        return bool(self.spec.tuned_for)
+
+    @property
+    def _decoding(self) -> path.Path:
+        """The longest way to magnitudes and keys."""
+        f = self.spec.a
+        found = path.decoder(f) + path.Path(luts=1)
+        if isinstance(f, Integer) and f.signed:
+            found = found + path.magnitude(f.bits)
+        if self.spec.nonfinite != IN_ELEMENT:
+            found = found + path.any_of(self.spec.lanes)
+        return found
 
     def _tree(self) -> list[Step]:
         """The largest key of each part that has an exponent of its own, then of the block."""
@@ -64,7 +83,7 @@ class QuantizerUnit(Unit):
             while size > 1:
                 last = name == "largest_of_parts" and size <= 2
                 label = f"{name}_{(size - 1).bit_length()}"
-                steps.append(Step(label, 2.5, _larger(label, size, last)))
+                steps.append(in_parts(label, 2.5, _larger(label, size, last)))
                 size = (size + 1) // 2
         return steps
 
@@ -115,42 +134,56 @@ class QuantizerUnit(Unit):
             found["parts"] = keys
         return {**found, "numbers": numbers, "keys": keys}
 
-    def _place(self, m: Module, live: Mapping[str, Any]) -> dict[str, Any]:
+    def _place(self, m: Module, live: Mapping[str, Any]) -> Parts[dict[str, Any]]:
         element, rounding = self.spec.b.element, self.spec.rounding
-        found = [
-            normalise(m, number, element, rounding, f"lane_{lane}")
+        rest: Any = {**live, "numbers": None}
+        placing = abreast(
+            [
+                normalise(m, number, element, rounding, f"lane_{lane}", fine=self._fine)
+                for lane, number in enumerate(live["numbers"])
+            ],
+            fine=self._fine,
+        )
+        numbers, rest = yield from beside(placing, rest)
+        return (yield from last("in_place", path.Path(), {**rest, "numbers": numbers}))
+
+    def _round(self, m: Module, live: Mapping[str, Any]) -> Parts[dict[str, Any]]:
+        rest: Any = {k: v for k, v in live.items() if k not in ("numbers", "random_bits")}
+        codes = [
+            self._element(m, number, live.get("random_bits"), lane)
             for lane, number in enumerate(live["numbers"])
         ]
-        return {**live, "numbers": found}
-
-    def _round(self, m: Module, live: Mapping[str, Any]) -> dict[str, Any]:
-        spec, element, scale = self.spec, self.spec.b.element, live["scale"]
-        overflow = PROPAGATE if element.has_nan or element.has_infinity else SATURATE
-        random_bits, not_finite = live.get("random_bits"), live.get("not_finite")
-        codes: list[Value] = []
-        for lane, number in enumerate(live["numbers"]):
-            drawn = None
-            if random_bits is not None:
-                drawn = random_bits.word_select(lane, RANDOM_BITS)
-            name = f"element_{lane}"
-            code: Value = to_code(m, number, element, spec.rounding, overflow, name, drawn)
-            if isinstance(element, Integer) and element.signed and spec.symmetric:
-                # The code above the most negative one is minus the largest.
-                lowest = code[-1] & ~code[:-1].any()
-                code = code | lowest
-            if not_finite is not None:
-                code = code & ~not_finite.replicate(element.bits)
-            codes.append(code)
+        elements, rest = yield from beside(abreast(codes, fine=self._fine), rest)
+        not_finite, scale = rest.get("not_finite"), rest["scale"]
         if not_finite is not None:
-            assert isinstance(spec.b.scale, Minifloat)
-            scale = Mux(not_finite, spec.b.scale.nan_code, scale)
-        results: dict[str, Any] = {"elements": Cat(codes), "scale": scale}
-        if spec.b.micro_bits:
-            micro = Cat(live["micro_exponents"])
+            elements = [code & ~not_finite.replicate(len(code)) for code in elements]
+            assert isinstance(self.spec.b.scale, Minifloat)
+            scale = Mux(not_finite, self.spec.b.scale.nan_code, scale)
+        results: dict[str, Any] = {"elements": Cat(elements), "scale": scale}
+        if self.spec.b.micro_bits:
+            micro = Cat(rest["micro_exponents"])
             if not_finite is not None:
                 micro = micro & ~not_finite.replicate(len(micro))
             results["micro_exponents"] = micro
-        return results
+        return (yield from last("codes", path.Path(luts=int(not_finite is not None)), results))
+
+    def _element(
+        self, m: Module, number: Normalised, random_bits: Value | None, lane: int
+    ) -> Parts[Value]:
+        """The code of a number that is in its place."""
+        spec, element = self.spec, self.spec.b.element
+        overflow = PROPAGATE if element.has_nan or element.has_infinity else SATURATE
+        drawn = None
+        if random_bits is not None:
+            drawn = random_bits.word_select(lane, RANDOM_BITS)
+        args = (spec.rounding, overflow, f"element_{lane}", drawn)
+        code: Value = yield from to_code(m, number, element, *args, fine=self._fine)
+        if isinstance(element, Integer) and element.signed and spec.symmetric:
+            # The code above the most negative one is minus the largest.
+            lowest = code[-1] & ~code[:-1].any()
+            way = path.any_of(element.bits) + path.Path(luts=1)
+            code = yield Part("symmetric", way, code | lowest)
+        return code
 
 
 class PowerQuantizerUnit(QuantizerUnit):
@@ -175,47 +208,70 @@ class PowerQuantizerUnit(QuantizerUnit):
 
     def _over_scale(self) -> Sequence[Step]:
         return [
-            Step("scale", 2.5 if self._scale.by_exponent else 5, self._make_scale),
-            Step("distance", 2.5, self._distance),
-            Step("align", 2 if self._alignment.fixed else 0.5, self._align),
+            in_parts("scale", 2.5 if self._scale.by_exponent else 5, self._make_scale),
+            in_parts("distance", 2.5, self._distance),
+            in_parts("align", 2 if self._alignment.fixed else 0.5, self._align),
         ]
 
-    def _make_scale(self, m: Module, live: Mapping[str, Any]) -> dict[str, Any]:
+    def _make_scale(self, m: Module, live: Mapping[str, Any]) -> Parts[dict[str, Any]]:
         (largest,) = live["keys"]
-        scale = scale_code(m, largest, self._scale, "scale")
-        found = {k: v for k, v in live.items() if k not in ("keys", "parts")}
+        rest: Any = {k: v for k, v in live.items() if k != "keys"}
+        making = scale_code(m, largest, self._scale, "scale", fine=self._fine)
+        scale, rest = yield from beside(making, rest)
+        parts = rest.pop("parts", None)
         if self.spec.b.micro_bits:
-            found["micro_exponents"] = [
-                micro_exponent(m, part, scale, self._scale, f"part_{index}")
-                for index, part in enumerate(live["parts"])
-            ]
-        return {**found, "scale": scale}
+            micros = abreast(
+                [
+                    micro_exponent(m, part, scale, self._scale, f"part_{index}", fine=self._fine)
+                    for index, part in enumerate(parts)
+                ],
+                fine=self._fine,
+            )
+            micro, (scale, rest) = yield from beside(_named("micro", micros), [scale, rest])
+            rest = {**rest, "micro_exponents": micro}
+        return {**rest, "scale": scale}
 
-    def _distance(self, m: Module, live: Mapping[str, Any]) -> dict[str, Any]:
+    def _distance(self, m: Module, live: Mapping[str, Any]) -> Parts[dict[str, Any]]:
         """How far each number is below the largest element."""
         where = self._alignment
         total = live["scale"] + where.base
-        base = Signal(total.shape(), name="base")
+        base: Value = Signal(total.shape(), name="base")
         m.d.comb += base.eq(total)
-        bases = [base] * len(live["numbers"])
-        for index, micro in enumerate(live.get("micro_exponents", ())):
-            own = base - micro
-            part = Signal(own.shape(), name=f"part_{index}_base")
-            m.d.comb += part.eq(own)
+        base, found = yield Part("base", path.adder(len(base)), [base, dict(live)])
+        bases = [base] * len(found["numbers"])
+        if "micro_exponents" in found:
+            parts: list[Value] = []
+            for index, micro in enumerate(found["micro_exponents"]):
+                own = base - micro
+                part = Signal(own.shape(), name=f"part_{index}_base")
+                m.d.comb += part.eq(own)
+                parts.append(part)
+            way = path.adder(max(map(len, parts)))
+            parts, found = yield Part("part_bases", way, [parts, found])
             each = self.spec.b.micro_block
-            bases[index * each : (index + 1) * each] = [part] * each
-        found = [
-            distant(m, number, bases[lane], where, f"lane_{lane}")
-            for lane, number in enumerate(live["numbers"])
-        ]
-        return {**live, "numbers": found}
+            bases = [part for part in parts for _ in range(each)]
+        numbers, found["numbers"] = found["numbers"], None
+        measuring = abreast(
+            [
+                distant(m, number, bases[lane], where, f"lane_{lane}")
+                for lane, number in enumerate(numbers)
+            ],
+            fine=self._fine,
+        )
+        numbers, found = yield from beside(measuring, found)
+        return {**found, "numbers": numbers}
 
-    def _align(self, m: Module, live: Mapping[str, Any]) -> dict[str, Any]:
-        found = [
-            aligned(m, number, self._alignment, f"lane_{lane}")
-            for lane, number in enumerate(live["numbers"])
-        ]
-        return {**live, "numbers": found}
+    def _align(self, m: Module, live: Mapping[str, Any]) -> Parts[dict[str, Any]]:
+        rest: Any = {**live, "numbers": None}
+        aligning = abreast(
+            [
+                aligned(m, number, self._alignment, f"lane_{lane}")
+                for lane, number in enumerate(live["numbers"])
+            ],
+            fine=self._fine,
+        )
+        numbers, rest = yield from beside(aligning, rest)
+        return {**rest, "numbers": numbers}
 
 
 class FineQuantizerUnit(QuantizerUnit):
@@ -239,98 +295,137 @@ class FineQuantizerUnit(QuantizerUnit):
     def _over_scale(self) -> Sequence[Step]:
         def divisions(name: str, count: int, width: int, build: Any) -> list[Step]:
             delay = 1.5 + width / 8
-            return [Step(f"{name}_{i}", delay, build(f"{name}_{i}")) for i in range(count)]
+            # A subtraction, whose carry chooses.
+            longest = path.adder(width + 1) + path.Path(luts=1)
+            names = [f"{name}_{i}" for i in range(count)]
+            return [Step(each, delay, build(each), path=longest) for each in names]
 
         scale, found = self._scale, self._quotients
         return [
-            Step("divisor", 5 if scale.second is None else 7, self._begin_scale),
+            in_parts("divisor", 5 if scale.second is None else 7, self._begin_scale),
             *divisions("scale_bit", scale.divisions, scale.divisor_bits[0], _scale_bit),
-            Step("place_scale", 5, self._place_scale),
-            Step("round_scale", 3, self._round_scale),
-            Step("scales", 2 if scale.second is None else 6, self._multiply_scales),
-            Step("leading_ones", 4 if found.leading_ones else 0, self._leading_ones),
-            Step("distance", 2.5, self._distance),
-            Step("align", 2, self._align),
+            in_parts("place_scale", 5, self._place_scale),
+            in_parts("round_scale", 3, self._round_scale),
+            in_parts("scales", 2 if scale.second is None else 6, self._multiply_scales),
+            in_parts("leading_ones", 4 if found.leading_ones else 0, self._leading_ones),
+            in_parts("distance", 2.5, self._distance),
+            in_parts("align", 2, self._align),
             *divisions("bit", found.divisions, found.divisor_bits, _element_bit),
         ]
 
-    def _begin_scale(self, m: Module, live: Mapping[str, Any]) -> dict[str, Any]:
+    def _begin_scale(self, m: Module, live: Mapping[str, Any]) -> Parts[dict[str, Any]]:
         (largest,) = live["keys"]
-        second, code = None, live.get("tensor_scale")
+        second: Leading | None = None
+        code = live.get("tensor_scale")
+        rest: Any = {k: v for k, v in live.items() if k not in ("keys", "tensor_scale")}
         if code is not None:
             assert self._scale.second is not None
-            second = leading(m, code, self._scale.second, "tensor_scale")
-        division, divisor, exponent = self._scale.begun(m, largest, second)
-        found = {k: v for k, v in live.items() if k not in ("keys", "tensor_scale")}
+            finding = leading(m, code, self._scale.second, "tensor_scale", fine=self._fine)
+            parts = beside(_named("tensor", finding), [largest, rest])
+            second, (largest, rest) = yield from parts
+        beginning = self._scale.begun(m, largest, second, fine=self._fine)
+        found, (second, rest) = yield from beside(beginning, [second, rest])
+        division, divisor, exponent = found
         return {
-            **found,
+            **rest,
             "second": second,
             "division": division,
             "divisor": divisor,
             "exponent": exponent,
         }
 
-    def _place_scale(self, m: Module, live: Mapping[str, Any]) -> dict[str, Any]:
-        placed = self._scale.placed(m, live["division"], live["exponent"])
+    def _place_scale(self, m: Module, live: Mapping[str, Any]) -> Parts[dict[str, Any]]:
         gone = ("division", "divisor", "exponent")
-        return {**{k: v for k, v in live.items() if k not in gone}, "placed": placed}
+        rest: Any = {k: v for k, v in live.items() if k not in gone}
+        placing = self._scale.placed(m, live["division"], live["exponent"], fine=self._fine)
+        placed, rest = yield from beside(placing, rest)
+        return {**rest, "placed": placed}
 
-    def _round_scale(self, m: Module, live: Mapping[str, Any]) -> dict[str, Any]:
-        code = self._scale.code(m, live["placed"])
-        return {**{k: v for k, v in live.items() if k != "placed"}, "scale": code}
+    def _round_scale(self, m: Module, live: Mapping[str, Any]) -> Parts[dict[str, Any]]:
+        rest: Any = {k: v for k, v in live.items() if k != "placed"}
+        code, rest = yield from beside(self._scale.code(m, live["placed"], fine=self._fine), rest)
+        return {**rest, "scale": code}
 
-    def _multiply_scales(self, m: Module, live: Mapping[str, Any]) -> dict[str, Any]:
-        divisor = self._scale.element_divisor(m, live["scale"], live["second"])
-        return {**{k: v for k, v in live.items() if k != "second"}, "divisor": divisor}
+    def _multiply_scales(self, m: Module, live: Mapping[str, Any]) -> Parts[dict[str, Any]]:
+        second = live["second"]
+        rest: Any = {k: v for k, v in live.items() if k != "second"}
+        multiplying = self._scale.element_divisor(m, rest["scale"], second, fine=self._fine)
+        divisor, rest = yield from beside(multiplying, rest)
+        return {**rest, "divisor": divisor}
 
-    def _leading_ones(self, m: Module, live: Mapping[str, Any]) -> dict[str, Any]:
+    def _leading_ones(self, m: Module, live: Mapping[str, Any]) -> Parts[dict[str, Any]]:
         if not self._quotients.leading_ones:
-            return dict(live)
-        numbers = []
-        for lane, number in enumerate(live["numbers"]):
-            shift = number.shift if isinstance(number, Shifted) else Const(0)
-            found = leading_significand(m, _magnitude(number), shift, f"lane_{lane}")
-            flags = (number.sign, number.nan, number.infinity)
-            whole = Shifted(found.significand, found.exponent, number.lsb_exponent, *flags)
-            numbers.append(prepared(whole, self._alignment))
-        return {**live, "numbers": numbers}
+            return (yield from last("none", path.Path(), dict(live)))
+        rest: Any = {**live, "numbers": None}
+        finding = abreast(
+            [self._leading_one(m, number, lane) for lane, number in enumerate(live["numbers"])],
+            fine=self._fine,
+        )
+        numbers, rest = yield from beside(finding, rest)
+        return {**rest, "numbers": numbers}
 
-    def _distance(self, m: Module, live: Mapping[str, Any]) -> dict[str, Any]:
-        total = live["divisor"].exponent + self._alignment.base
-        base = Signal(total.shape(), name="base")
+    def _leading_one(
+        self, m: Module, number: FixedPoint | Shifted, lane: int
+    ) -> Parts[FixedPoint | Shifted]:
+        shift: Value = number.shift if isinstance(number, Shifted) else Const(0)
+        flags: Any = [number.sign, number.nan, number.infinity]
+        name = f"lane_{lane}"
+        finding = leading_significand(m, _magnitude(number), shift, name, fine=self._fine)
+        found, flags = yield from beside(finding, flags)
+        whole = Shifted(found.significand, found.exponent, number.lsb_exponent, *flags)
+        return prepared(whole, self._alignment)
+
+    def _distance(self, m: Module, live: Mapping[str, Any]) -> Parts[dict[str, Any]]:
+        rest: Any = dict(live)
+        total = rest["divisor"].exponent + self._alignment.base
+        base: Value = Signal(total.shape(), name="base")
         m.d.comb += base.eq(total)
-        numbers = [
-            distant(m, number, base, self._alignment, f"lane_{lane}")
-            for lane, number in enumerate(live["numbers"])
-        ]
-        return {**live, "numbers": numbers, "divisor": live["divisor"].significand}
+        base, rest = yield Part("base", path.adder(len(base)), [base, rest])
+        numbers, rest["numbers"] = rest["numbers"], None
+        measuring = abreast(
+            [
+                distant(m, number, base, self._alignment, f"lane_{lane}")
+                for lane, number in enumerate(numbers)
+            ],
+            fine=self._fine,
+        )
+        numbers, rest = yield from beside(measuring, rest)
+        return {**rest, "numbers": numbers, "divisor": rest["divisor"].significand}
 
-    def _align(self, m: Module, live: Mapping[str, Any]) -> dict[str, Any]:
+    def _align(self, m: Module, live: Mapping[str, Any]) -> Parts[dict[str, Any]]:
         """Dividends of the lanes."""
-        where, found = self._alignment, []
-        for lane, number in enumerate(live["numbers"]):
-            lost: Value = Const(0)
-            shift = Const(0)
-            if where.fixed:
-                name = f"lane_{lane}"
-                window, lost = into_window(m, number.significand, number.distance, where, name)
-            else:
-                window = number.significand
-                shift = Signal(range(where.furthest + 1), name=f"lane_{lane}_shift")
-                m.d.comb += shift.eq(where.furthest - number.distance)
-            found.append(
-                _Lane(
-                    division=self._quotients.begun(window),
-                    lost=lost,
-                    shift=shift,
-                    sign=number.sign,
-                    nan=number.nan,
-                    infinity=number.infinity,
-                )
-            )
-        return {**live, "numbers": found}
+        rest: Any = {**live, "numbers": None}
+        aligning = abreast(
+            [self._dividend(m, number, lane) for lane, number in enumerate(live["numbers"])],
+            fine=self._fine,
+        )
+        numbers, rest = yield from beside(aligning, rest)
+        return {**rest, "numbers": numbers}
 
-    def _place(self, m: Module, live: Mapping[str, Any]) -> dict[str, Any]:
+    def _dividend(self, m: Module, number: Distant, lane: int) -> Parts[_Lane]:
+        where, name = self._alignment, f"lane_{lane}"
+        lost: Value = Const(0)
+        shift: Value = Const(0)
+        flags: Any = [number.sign, number.nan, number.infinity]
+        if where.fixed:
+            moving = into_window(m, number.significand, number.distance, where, name)
+            (window, lost), flags = yield from beside(moving, flags)
+        else:
+            shift = Signal(range(where.furthest + 1), name=f"{name}_shift")
+            m.d.comb += shift.eq(where.furthest - number.distance)
+            values = [number.significand, shift, flags]
+            window, shift, flags = yield Part("shift", path.adder(len(shift)), values)
+        sign, nan, infinity = flags
+        return _Lane(
+            division=self._quotients.begun(window),
+            lost=lost,
+            shift=shift,
+            sign=sign,
+            nan=nan,
+            infinity=infinity,
+        )
+
+    def _place(self, m: Module, live: Mapping[str, Any]) -> Parts[dict[str, Any]]:
         lsb_exponent = self._quotients.lsb_exponent
         numbers: list[FixedPoint | Shifted] = []
         for lane, number in enumerate(live["numbers"]):
@@ -341,8 +436,10 @@ class FineQuantizerUnit(QuantizerUnit):
                 numbers.append(FixedPoint(quotient, lsb_exponent, *flags))
             else:
                 numbers.append(Shifted(quotient, number.shift, lsb_exponent, *flags))
-        kept = {k: v for k, v in live.items() if k != "divisor"}
-        return super()._place(m, {**kept, "numbers": numbers})
+        kept: Any = {k: v for k, v in live.items() if k != "divisor"}
+        way = path.any_of(self._quotients.divisor_bits) + path.Path(luts=1)
+        kept = yield Part("quotient", way, {**kept, "numbers": numbers})
+        return (yield from super()._place(m, kept))
 
 
 @dataclass(frozen=True)
@@ -382,14 +479,26 @@ def _element_bit(name: str) -> Any:
 def _larger(name: str, size: int, keep: bool) -> Any:
     """One level of the tree in each group of ``size`` keys; ``keep`` what comes of it."""
 
-    def build(m: Module, live: Mapping[str, Any]) -> dict[str, Any]:
+    def build(m: Module, live: Mapping[str, Any]) -> Parts[dict[str, Any]]:
         keys: list[Value] = []
         for first in range(0, len(live["keys"]), size):
             group = live["keys"][first : first + size]
             keys += larger_of_pairs(m, group, f"{name}_{first}" if first else name)
-        return {**live, "keys": keys, **({"parts": keys} if keep else {})}
+        found = {**live, "keys": keys, **({"parts": keys} if keep else {})}
+        return (yield from last("larger", path.adder(len(keys[0])) + path.Path(luts=1), found))
 
     return build
+
+
+def _named(name: str, parts: Parts[T]) -> Parts[T]:
+    """The same parts, with names of their own beside others."""
+    try:
+        part = next(parts)
+        while True:
+            part = parts.send((yield replace(part, name=f"{name}_{part.name}")))
+    except StopIteration as end:
+        found: T = end.value
+        return found
 
 
 def _magnitude(number: FixedPoint | Shifted) -> Value:

@@ -7,14 +7,16 @@ from typing import Any
 
 from amaranth.hdl import Const, Module, Mux, Signal, Value, signed
 
+from hwgen.arithmetic import path
 from hwgen.arithmetic.decode import decode
+from hwgen.arithmetic.magnitude import magnitude, magnitude_path
+from hwgen.arithmetic.parts import Part, Parts, beside
+from hwgen.arithmetic.product_parts import multiplied
 from hwgen.arithmetic.rounder import FixedPoint, Shifted, normalise, to_code
 from hwgen.spec.requantize import Requantize
-from hwgen.units import delay
 from hwgen.units.accumulating import adder_delay, passed
-from hwgen.units.convert import source_bits
 from hwgen.units.dot import decode_delay
-from hwgen.units.unit import Step, Unit
+from hwgen.units.unit import Step, Unit, in_parts
 
 Live = Mapping[str, Any]
 
@@ -26,28 +28,21 @@ class RequantizeUnit(Unit):
 
     def steps(self) -> Sequence[Step]:
         spec = self.spec
-        width, bits, shift_bits = spec.bits, 0, 0
-        if spec.scale is not None:
-            bits, shift_bits = source_bits(spec.scale)
-            width += bits
-        normalise = delay.magnitude(width) + delay.placing(width, shift_bits, spec.b)
-        rounding = delay.rounding(width, spec.b)
         ends = [
-            Step("normalise", 2 + spec.bits.bit_length(), self._normalise, path=normalise),
-            Step("round", adder_delay(spec.b.bits) + 2, self._round, path=rounding),
+            in_parts("normalise", 2 + spec.bits.bit_length(), self._normalise),
+            in_parts("round", adder_delay(spec.b.bits) + 2, self._round),
         ]
         if spec.scale is None:
             return ends
-        product = delay.multiplier(max(bits, spec.bits), min(bits, spec.bits))
         rows = min(spec.scale.precision, spec.bits)
         return [
             Step(
                 "operands",
                 decode_delay(spec.scale),
                 self._operands,
-                path=delay.decoder(spec.scale),
+                path=path.decoder(spec.scale),
             ),
-            Step("product", 1 + 1.5 * (rows - 1).bit_length(), self._multiply, path=product),
+            in_parts("product", 1 + 1.5 * (rows - 1).bit_length(), self._multiply),
             *ends,
         ]
 
@@ -59,13 +54,16 @@ class RequantizeUnit(Unit):
             "scale": decode(m, live["scale"], scale, "scale"),
         }
 
-    def _multiply(self, m: Module, live: Live) -> dict[str, Any]:
+    def _multiply(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
         """Sum times significand; an infinite scale times a sum of zero is NaN."""
-        total, scale = live["sum"], live["scale"]
-        product = total * scale.significand
+        total, scale, random_bits = live["sum"], live["scale"], passed(live, "random_bits")
+        multiplying = multiplied(m, total, scale.significand, "product", fine=self._fine)
+        product, (total, scale, random_bits) = yield from beside(
+            multiplying, [total, scale, random_bits]
+        )
         scaled = Signal(signed(len(product)), name="scaled")
         m.d.comb += scaled.eq(product)
-        found = {**passed(live, "random_bits"), "sum": scaled, "shift": scale.shift}
+        found = {**random_bits, "sum": scaled, "shift": scale.shift}
         if scale.sign is not None:
             found["flip"] = scale.sign
         if scale.nan is not None:
@@ -79,10 +77,13 @@ class RequantizeUnit(Unit):
             found["infinity_sign"] = total[-1]
         return found
 
-    def _normalise(self, m: Module, live: Live) -> dict[str, Any]:
+    @property
+    def _fine(self) -> bool:
+        return bool(self.spec.tuned_for)
+
+    def _normalise(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
         spec, total = self.spec, live["sum"]
-        magnitude = Signal(len(total), name="magnitude")
-        m.d.comb += magnitude.eq(abs(total))
+        found = magnitude(m, total, "magnitude", fine=self._fine)
         flip = live.get("flip", Const(0))
         # A zero sum is positive whatever the scale's sign: exact zeros are.
         sign: Value = (total[-1] ^ flip) & total.any()
@@ -92,15 +93,19 @@ class RequantizeUnit(Unit):
         lsb_exponent = spec.lsb_exponent + (0 if spec.scale is None else spec.scale.lsb_exponent)
         nan, shift = live.get("nan"), live.get("shift")
         number: FixedPoint | Shifted = (
-            FixedPoint(magnitude, lsb_exponent, sign, nan, infinity)
+            FixedPoint(found, lsb_exponent, sign, nan, infinity)
             if shift is None
-            else Shifted(magnitude, shift, lsb_exponent, sign, nan, infinity)
+            else Shifted(found, shift, lsb_exponent, sign, nan, infinity)
         )
-        placed = normalise(m, number, spec.b, spec.rounding, "placed")
-        return {**passed(live, "random_bits"), "placed": placed}
+        way = path.longer(magnitude_path(len(total)), path.any_of(len(total)) + path.Path(luts=2))
+        number, rest = yield Part("magnitude", way, [number, passed(live, "random_bits")])
+        placing = normalise(m, number, spec.b, spec.rounding, "placed", fine=self._fine)
+        placed, rest = yield from beside(placing, rest)
+        return {**rest, "placed": placed}
 
-    def _round(self, m: Module, live: Live) -> dict[str, Any]:
+    def _round(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
         spec = self.spec
         random_bits = live.get("random_bits")
         args = (spec.b, spec.rounding, spec.overflow, "rounded", random_bits)
-        return {"result": to_code(m, live["placed"], *args)}
+        code = yield from to_code(m, live["placed"], *args, fine=self._fine)
+        return {"result": code}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import bisect
+import contextlib
 import dataclasses
 from abc import abstractmethod
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -14,8 +16,11 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hwgen.arithmetic.lfsr import random_words
+from hwgen.arithmetic.parts import Parts, ended, whole
+from hwgen.arithmetic.path import Path, in_turn
+from hwgen.formats.rounding import RANDOM_BITS
 from hwgen.spec.base import Port, Spec
-from hwgen.units.delay import Path, model
+from hwgen.units.delay import model
 
 
 @dataclass(frozen=True)
@@ -25,7 +30,8 @@ class Step:
     ``build`` makes the values after it from those before, by name; values are signals, or
     dataclasses and lists of them. ``delay``: about how many levels of LUTs it takes, by which
     registers are placed that are tuned for no target. ``path``: its longest way, which the
-    delay model of a target prices; a unit of which a step states none cannot be tuned.
+    delay model of a target prices. ``parts``, in place of a path: the same logic in parts, each
+    of which is a step of its own where a unit is tuned for a target.
     ``state``: registers that the step reads and, with valid inputs, sets to the values that
     ``build`` makes for them; they are what comes after it.
     """
@@ -35,12 +41,27 @@ class Step:
     build: Callable[[Module, Mapping[str, Any]], dict[str, Any]]
     state: Mapping[str, Signal] = field(default_factory=dict)
     path: Path | None = None
+    parts: Callable[[Module, Mapping[str, Any]], Parts[dict[str, Any]]] | None = None
 
     @property
     def longest(self) -> Path:
         """``path``, of a step that states it."""
         assert self.path is not None, f"the step {self.name} states no path"
         return self.path
+
+
+def in_parts(
+    name: str,
+    delay: float,
+    parts: Callable[[Module, Mapping[str, Any]], Parts[dict[str, Any]]],
+    state: Mapping[str, Signal] | None = None,
+) -> Step:
+    """A step whose logic has places for registers inside."""
+
+    def build(m: Module, live: Mapping[str, Any]) -> dict[str, Any]:
+        return whole(parts(m, live))
+
+    return Step(name, delay, build, state or {}, parts=parts)
 
 
 class Unit(wiring.Component):
@@ -72,9 +93,43 @@ class Unit(wiring.Component):
     def steps(self) -> Sequence[Step]:
         """From the values of the input ports to those of the output ports, by their names."""
 
+    def sampled(self) -> Iterator[tuple[Step, Mapping[str, Any]]]:
+        """The steps, each with values such as it will see."""
+        m = scratch()
+        live: dict[str, Any] = {
+            port.name: Signal(_shape(port), name=port.name) for port in self.spec.inputs
+        }
+        if self.spec.random_words is not None:
+            live["random_bits"] = Signal(RANDOM_BITS * self.spec.random_words.count)
+        for step in self.steps():
+            seen = {**live, **step.state}
+            yield step, seen
+            live = {**step.build(m, seen), **step.state}
+
+    def places(self) -> list[Step]:
+        """The steps between which registers may stand: where the unit is tuned for a target, the
+        parts of ``steps``."""
+        steps = list(self.steps())
+        return finer(steps, self.outline()) if self.spec.tuned_for else steps
+
+    @property
+    def held(self) -> int | None:
+        """Which of ``places`` holds values from one input to the next, if any."""
+        return state_of(self.places())
+
+    def outline(self) -> list[Outline]:
+        """The parts of each step; none of those without. Stages make no difference."""
+        if all(step.parts is None for step in self.steps()):
+            return [() for _ in self.steps()]
+        spec = self.spec
+        key = (spec.unit, *((k, v) for k, v in spec.to_dict().items() if k != "stages"))
+        if key not in _outlines:
+            _outlines[key] = [_outline_of(step, live) for step, live in self.sampled()]
+        return _outlines[key]
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        steps = list(self.steps())
+        steps = self.places()
         live: dict[str, Any] = {port.name: getattr(self, port.name) for port in self.spec.inputs}
         made_inside = self.spec.random_words
         if made_inside is not None:
@@ -103,6 +158,76 @@ class Unit(wiring.Component):
         return register
 
 
+#: Where parts keep their function, and its values, among those between steps.
+_GOING, _VALUES = "going", "values"
+
+#: Of a step, names and longest ways of its parts.
+Outline = tuple[tuple[str, Path], ...]
+
+
+def finer(steps: Sequence[Step], outlines: Sequence[Outline]) -> list[Step]:
+    """The parts of steps that are in parts, each a step; loops stay whole."""
+    found: list[Step] = []
+    for step, parts in zip(steps, outlines, strict=True):
+        if step.parts is None:
+            found.append(step)
+        elif step.state:
+            found.append(replace(step, path=in_turn(path for _, path in parts)))
+        else:
+            found += _steps_of(step, parts)
+    return found
+
+
+def _steps_of(step: Step, parts: Outline) -> list[Step]:
+    """Each part as a step."""
+    start, last = step.parts, len(parts) - 1
+    assert start is not None
+
+    def first(m: Module, live: Mapping[str, Any]) -> dict[str, Any]:
+        return going_on(0, start(m, live), None)
+
+    def going_on(index: int, going: Parts[dict[str, Any]], values: Any) -> dict[str, Any]:
+        part = going.send(values)
+        assert part.name == parts[index][0], f"{part.name} in place of {parts[index][0]}"
+        if index < last:
+            return {_GOING: going, _VALUES: part.values}
+        return ended(going, part.values)
+
+    def build(index: int) -> Callable[[Module, Mapping[str, Any]], dict[str, Any]]:
+        if index == 0:
+            return first
+        return lambda m, live: going_on(index, live[_GOING], live[_VALUES])
+
+    return [
+        Step(f"{step.name}_{name}", path.luts + 1.5 * path.chains, build(index), path=path)
+        for index, (name, path) in enumerate(parts)
+    ]
+
+
+_outlines: dict[object, list[Outline]] = {}
+
+
+def scratch() -> Module:
+    """A module that is part of no design, and that nobody elaborates."""
+    m = Module()
+    m._MustUse__silence = True
+    return m
+
+
+def _outline_of(step: Step, live: Mapping[str, Any]) -> Outline:
+    if step.parts is None:
+        return ()
+    parts: dict[str, Path] = {}
+    going = step.parts(scratch(), live)
+    values: Any = None
+    with contextlib.suppress(StopIteration):
+        while True:
+            part = going.send(values)
+            assert part.name not in parts, f"two parts {part.name}"
+            parts[part.name], values = part.path, part.values
+    return tuple(parts.items())
+
+
 @dataclass(frozen=True)
 class Way:
     """What lies between two registers: the steps on it, and the name of the registers at its end
@@ -125,9 +250,9 @@ STATE, OUTPUTS = "state", "outputs"
 
 def ways(spec: Spec) -> list[Way]:
     """The ways between the registers of the unit of ``spec``, in their order."""
-    steps = component_steps(spec)
-    state = state_of(steps)
-    cuts = cuts_of(delays(spec, steps), spec.latency, state)
+    unit = _asked(spec)
+    steps, held = unit.places(), unit.held
+    cuts = cuts_of(delays(spec, steps), spec.stages, held)
     found: list[Way] = []
     run: list[Step] = []
     start = False
@@ -136,7 +261,7 @@ def ways(spec: Spec) -> list[Way]:
             found.append(Way(step.name, tuple(run), start))
             run, start = [], True
         run.append(step)
-        if index == state:
+        if index == held:
             found.append(Way(STATE, tuple(run), start))
             run, start = [], True
     if run:
@@ -146,12 +271,21 @@ def ways(spec: Spec) -> list[Way]:
 
 
 def component_steps(spec: Spec) -> list[Step]:
-    """The steps of the unit of ``spec``."""
+    """The places for registers in the unit of ``spec``, in front of each step."""
+    return _asked(spec).places()
+
+
+def held_step(spec: Spec) -> int | None:
+    """Which of them holds values from one input to the next, if any."""
+    return _asked(spec).held
+
+
+def _asked(spec: Spec) -> Unit:
+    """The unit of ``spec``, which is only asked for its steps: nobody elaborates it."""
     unit = spec.component()
     assert isinstance(unit, Unit)
-    # It is only asked for its steps: nobody elaborates it.
     unit._MustUse__silence = True
-    return list(unit.steps())
+    return unit
 
 
 def most_stages(spec: Spec) -> int:
@@ -268,7 +402,9 @@ def register_places(
         return chosen if len(chosen) <= count else None
 
     ways = sorted({sum(delays[i:j]) for i in places for j in range(i + 1, len(delays) + 1)})
-    chosen = next(found for way in ways if (found := within(way)) is not None)
+    shortest = bisect.bisect_left(ways, True, key=lambda way: within(way) is not None)
+    chosen = within(ways[shortest])
+    assert chosen is not None
     # Registers that would not shorten the longest way go in front, where they help placement.
     spare = [place for place in places if place not in chosen and place not in given]
     return frozenset([*chosen, *spare[: count - len(chosen)]])

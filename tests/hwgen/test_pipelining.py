@@ -9,11 +9,13 @@ import pytest
 import yosys_scripts
 from cost_models import delays
 from hwgen import (
+    Array,
     BlockDot,
     Convert,
     DotProduct,
     InputError,
     LMul,
+    MultiDot,
     Multiply,
     Quantizer,
     Requantize,
@@ -22,9 +24,9 @@ from hwgen import (
 )
 from hwgen.cli import main
 from hwgen.pipelining import modelled
-from hwgen.spec import from_dict
+from hwgen.spec import AccumulatorToFloat, MultiplyAccumulate, from_dict
 from hwgen.units import delay
-from hwgen.units.unit import STATE, component_steps, most_stages, ways
+from hwgen.units.unit import STATE, component_steps, held_step, most_stages, ways
 from sim.together import verify_together
 
 DOT = DotProduct(a="int8", b="int8", lanes=6)
@@ -58,6 +60,7 @@ def test_units_that_are_tuned_for_no_target_do_not_know_the_models(monkeypatch):
     assert before[0] == after[0] and before[1] != after[1]
 
 
+WEIGHTS = {"dataflow": "weight_stationary"}
 SPECS = [
     DOT,
     DotProduct(a="e4m3", b="e5m2", lanes=8, accumulator="fp32"),
@@ -65,10 +68,23 @@ SPECS = [
     BlockDot(a="mxfp4", b="mxfp8_e4m3", output="fp32"),
     Multiply(a="fp16", b="int7"),
     Convert(a="fp16", b="e4m3fn"),
+    LMul(a="e4m3", b="e4m3"),
+    Requantize(bits=20, scale="e4m3fn", b="int8"),
+    AccumulatorToFloat(bits=20, b="bf16"),
+    MultiplyAccumulate(a="e4m3", b="e4m3", accumulator="bf16"),
+    MultiDot(formats="int8,int4", lanes=2),
+    MultiDot(formats="e4m3fn,e2m1", lanes=2, output="fp16"),
+    Quantizer(a="fp16", b="e2m1_b4_e8m0"),
+    Quantizer(a="bf16", b="e2m1_b2_ue4m3"),
+    BlockDot(a="e2m1_b2_e8m0", b="e2m1_b2_e8m0", output="fp16", blocks=3),
+    BlockDot(a="mxfp4", b="mxfp4", output="bf16", blocks=2, accumulator="aligned:24"),
+    Array(a="int8", b="int8", rows=2, columns=2, lanes=2, movement="systolic"),
+    Array(a="e4m3fn", b="e4m3fn", rows=2, columns=1, lanes=2, **WEIGHTS, accumulator="fp16"),
+    Array(a="e2m1_b2_e8m0", b="e2m1_b2_e8m0", rows=2, columns=2, blocks=2, output="fp16"),
 ]
 
 
-@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.unit)
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
 def test_a_faster_clock_never_takes_fewer_stages(spec):
     margin = delay.model("ecp5").margin
     fmax_mhz, before = 5.0, 0
@@ -78,13 +94,13 @@ def test_a_faster_clock_never_takes_fewer_stages(spec):
         except InputError as error:
             assert "the most is" in str(error) and "bounds" in str(error)
             break
-        assert found.latency >= before and found.tuned_for == "ecp5"
+        assert found.stages >= before and found.tuned_for == "ecp5"
         assert modelled(found).fmax_mhz >= fmax_mhz * (1 + margin) - 1e-6
-        if before and found.latency > before:
+        if before and found.stages > before:
             # One less would not do.
-            fewer = from_dict({**found.to_dict(), "stages": found.latency - 1})
+            fewer = from_dict({**found.to_dict(), "stages": found.stages - 1})
             assert modelled(fewer).fmax_mhz < fmax_mhz * (1 + margin)
-        before, fmax_mhz = found.latency, fmax_mhz * 1.07
+        before, fmax_mhz = found.stages, fmax_mhz * 1.07
     assert before > 1
 
 
@@ -141,9 +157,43 @@ def test_bad_options_are_one_line(capsys, monkeypatch, tmp_path, options, words)
     assert captured.out == "" and words in captured.err and captured.err.count("\n") == 1
 
 
-def test_a_unit_that_does_not_state_its_ways_cannot_be_tuned():
-    with pytest.raises(InputError, match="this quantizer cannot be tuned for a target yet"):
-        pipelined(Quantizer(a="fp16", b="mxfp4"), fmax_mhz=20, target="ecp5")
+LOOPS = [
+    MultiplyAccumulate(a="e2m1", b="e2m1", accumulator="fp16"),
+    Array(a="mxfp4", b="mxfp4", rows=2, columns=2, accumulator="fp32"),
+    MultiDot(formats="int8,int4", lanes=4),
+]
+
+
+@pytest.mark.parametrize("spec", LOOPS, ids=lambda spec: spec.unit)
+def test_a_running_sum_bounds_the_clock(spec):
+    """Nothing can stand in its loop; what is named as the most can be had."""
+    with pytest.raises(InputError, match="which the step 'accumulate' bounds") as error:
+        pipelined(spec, fmax_mhz=400, target="ecp5")
+    most = int(str(error.value).partition("the most is ")[2].split()[0])
+    found = pipelined(spec, fmax_mhz=most, target="ecp5")
+    assert modelled(found).fmax_mhz >= most
+    assert "accumulate" in [
+        step.name for way in ways(found) if way.end == STATE for step in way.steps
+    ]
+
+
+def test_weights_stay_in_registers_of_their_own():
+    spec = Array(a="int4", b="int4", rows=2, columns=2, lanes=2, **WEIGHTS)
+    found = pipelined(spec, fmax_mhz=150, target="ecp5")
+    assert held_step(found) == [step.name for step in component_steps(found)].index("weights")
+    assert {way.end for way in ways(found)} >= {"accumulate"} or found.stages == 2
+
+
+def test_a_block_dot_product_has_places_in_its_rounding():
+    """Of a unit that is not tuned, these are two steps."""
+    spec = BlockDot(a="mxfp4", b="mxfp4", output="fp32")
+    assert [step.name for step in component_steps(spec)][-2:] == ["normalise", "round"]
+    slow = modelled(dataclasses.replace(spec, tuned_for="ecp5", stages=3)).fmax_mhz
+    fast = pipelined(spec, fmax_mhz=200, target="ecp5")
+    assert modelled(fast).fmax_mhz >= 200 > 3 * slow
+    names = [step.name for step in component_steps(fast)]
+    assert sum(name.startswith("normalise_") for name in names) > 8
+    assert sum(name.startswith("round_") for name in names) > 3
 
 
 def test_generate_says_what_it_chose(capsys, tmp_path):
@@ -163,10 +213,12 @@ def test_generate_says_what_it_chose(capsys, tmp_path):
 
 def test_all_stages_that_a_tuned_unit_can_have():
     for spec in SPECS:
-        tuned = dataclasses.replace(spec, tuned_for="ecp5", stages=2)
+        tuned = dataclasses.replace(spec, tuned_for="ecp5", stages=3)
         most = most_stages(tuned)
         full = dataclasses.replace(tuned, stages=most)
-        assert len(ways(full)) == len(component_steps(full))
+        places = len(component_steps(full))
+        # Registers that hold something have no place in front of what follows.
+        assert len(ways(full)) == places if held_step(full) is None else places + 1
         with pytest.raises(InputError, match=f"from . to {most}"):
             dataclasses.replace(tuned, stages=most + 1)
 
@@ -182,20 +234,46 @@ def test_tuned_units_are_right():
             most = most_stages(dataclasses.replace(unit, tuned_for="ecp5"))
             stages = most if full else int(rng.integers(2, most))
             specs.append(dataclasses.replace(unit, tuned_for="ecp5", stages=stages))
-    specs += [
-        pipelined(DotProduct(a="e4m3", b="e2m1", lanes=2, accumulator="fp16"), **at(12)),
-        pipelined(DotProduct(a="e2m1", b="int4", lanes=5, output="bf16"), **at(45)),
-        pipelined(BlockDot(a="e2m1_b4_e8m0", b="e4m3_b4_ue4m3", output="fp16"), **at(20)),
-        pipelined(Convert(a="fp16", b="e4m3fn"), **at(40)),
-        pipelined(LMul(a="e4m3", b="e4m3"), **at(70)),
-        pipelined(Requantize(bits=20, scale="e4m3fn", b="int8"), **at(40)),
-    ]
     outcome = verify_together(specs, vectors=300)
     assert outcome.passed, outcome.shown
 
 
-def at(fmax_mhz):
-    return {"fmax_mhz": fmax_mhz, "target": "ecp5"}
+ROUNDED = [
+    DotProduct(a="e4m3", b="e2m1", lanes=2, accumulator="fp16"),
+    DotProduct(a="e2m1", b="int4", lanes=5, output="bf16"),
+    BlockDot(a="e2m1_b4_e8m0", b="e4m3_b4_ue4m3", output="fp16", rounding="stochastic"),
+    Convert(a="fp16", b="e4m3fn"),
+    Convert(a="fp16", b="int8", rounding="up"),
+    Convert(a="bf16", b="ue4m3", rounding="stochastic"),
+    LMul(a="e4m3", b="e4m3"),
+    Requantize(bits=20, scale="e4m3fn", b="int8"),
+    AccumulatorToFloat(bits=20, b="e4m3fnuz"),
+]
+SHARED = [
+    MultiDot(formats="int8,uint3", lanes=3, output="int8"),
+    MultiDot(formats="e4m3fn,e3m2", lanes=2, output="bf16"),
+    Quantizer(a="fp16", b="e2m1_b4_e8m0"),
+    Quantizer(a="bf16", b="e2m1_b2_ue4m3", nonfinite="scale"),
+    Quantizer(a="int8", b="int4_b4_e8m0_m2x1", rounding="stochastic", random="lfsr"),
+    BlockDot(a="e2m1_b2_e8m0", b="e2m1_b2_e8m0", output="fp16", blocks=3),
+    BlockDot(a="e2m1_b2_e8m0", b="e2m1_b2_e8m0", output="bf16", blocks=2, accumulator="aligned:24"),
+    Array(a="int8", b="int8", rows=2, columns=2, lanes=2, movement="systolic"),
+    Array(a="e4m3", b="e4m3", rows=2, columns=2, lanes=2, **WEIGHTS, output="bf16"),
+    Array(a="e2m1_b2_e8m0", b="e2m1_b2_e8m0", rows=2, columns=1, accumulator="fp16"),
+]
+
+
+@pytest.mark.parametrize("specs", [ROUNDED, SHARED], ids=["rounded", "shared"])
+def test_units_in_parts_are_right(specs):
+    """With registers at every place, and at some."""
+    rng = np.random.default_rng(3)
+    tuned = []
+    for index, spec in enumerate(specs):
+        most = most_stages(dataclasses.replace(spec, tuned_for="ecp5", stages=3))
+        stages = most if index % 2 else int(rng.integers(3, most))
+        tuned.append(dataclasses.replace(spec, tuned_for="ecp5", stages=stages))
+    outcome = verify_together(tuned, vectors=300)
+    assert outcome.passed, outcome.shown
 
 
 def test_arrivals_are_sorted_by_the_ways_that_end_there():

@@ -19,11 +19,7 @@ TOGETHER = 15
 
 
 #: Fields that a unit shares with another, and that say but one thing in it.
-ONE_VALUE = {
-    *{("mac", "lanes"), ("accumulator_to_float", "scale")},
-    # Their steps state no ways that a delay model could price.
-    *{("multidot", "tuned_for"), ("quantizer", "tuned_for"), ("array", "tuned_for")},
-}
+ONE_VALUE = {("mac", "lanes"), ("accumulator_to_float", "scale")}
 
 
 @pytest.mark.parametrize("first", range(0, COUNT, TOGETHER))

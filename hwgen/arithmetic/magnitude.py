@@ -1,0 +1,27 @@
+"""The magnitude of a two's-complement number."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Const, Module, Signal, Value
+
+from hwgen.arithmetic import path
+
+
+def magnitude(m: Module, number: Value, name: str, *, fine: bool) -> Signal:
+    """|``number``|, as wide as it is. ``fine``: the inverter is in front of the one chain, which
+    can take it in, instead of a multiplexer behind it."""
+    found = Signal(len(number), name=name)
+    if not fine:
+        m.d.comb += found.eq(abs(number))
+        return found
+    sign = number[-1]
+    inverted = Cat(number) ^ sign.replicate(len(number))
+    # The carry-in, written so that it stays one chain: a bit below the lowest, with a one.
+    total = Cat(Const(1, 1), inverted) + Cat(sign, Const(0, len(number)))
+    m.d.comb += found.eq(total[1:])
+    return found
+
+
+def magnitude_path(width: int) -> path.Path:
+    """The longest way through a ``fine`` one."""
+    return path.adder(width + 1)

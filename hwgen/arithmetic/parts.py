@@ -1,0 +1,84 @@
+"""Logic in parts, between which registers may stand.
+
+A function in parts is a generator. After each part of its logic it yields all values that it
+needs later, and goes on with what it is sent: those values, or registers of them. Behind the last
+part there is only wiring. ``whole`` sends everything straight back: then it is one piece of logic.
+
+The parts of a function are told by the widths of its operands alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from hwgen.arithmetic.path import Path, longer
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Part:
+    """Logic since the part before: its longest way, and the ``values`` (signals, or dataclasses,
+    lists and dictionaries of them) behind it."""
+
+    name: str
+    path: Path
+    values: Any
+
+
+Parts = Generator[Part, Any, T]
+
+
+def last(name: str, path: Path, values: T) -> Parts[T]:
+    """The part behind which a function returns the values."""
+    sent: T = yield Part(name, path, values)
+    return sent
+
+
+def whole(parts: Parts[T]) -> T:
+    """What the function returns, with no registers inside."""
+    return ended(parts, None)
+
+
+def ended(parts: Parts[T], values: Any) -> T:
+    """The same of one that has begun, and is sent these values."""
+    try:
+        while True:
+            values = parts.send(values).values
+    except StopIteration as end:
+        found: T = end.value
+        return found
+
+
+def beside(parts: Parts[T], others: Any) -> Parts[tuple[T, Any]]:
+    """A function in parts, and values that pass by its registers."""
+    try:
+        part = next(parts)
+        while True:
+            sent, others = yield replace(part, values=[part.values, others])
+            part = parts.send(sent)
+    except StopIteration as end:
+        return end.value, others
+
+
+def abreast(each: Sequence[Parts[T]], *, fine: bool) -> Parts[list[T]]:
+    """Functions of the same parts side by side; unless ``fine``, each whole, one after the
+    other."""
+    if not fine:
+        return [whole(one) for one in each]
+    sent: list[Any] = [None] * len(each)
+    while True:
+        parts: list[Part] = []
+        ended: list[T] = []
+        for one, values in zip(each, sent, strict=True):
+            try:
+                parts.append(one.send(values))
+            except StopIteration as end:
+                ended.append(end.value)
+        if ended:
+            assert not parts, f"only some have the part {parts[0].name}"
+            return ended
+        path = longer(*(part.path for part in parts))
+        sent = yield Part(parts[0].name, path, [part.values for part in parts])

@@ -1,0 +1,36 @@
+"""Shifts by an amount that is known only when the circuit runs: one expression, or, ``fine``, a
+multiplexer for each bit of the amount, between which registers may stand."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Module, Mux, Signal, Value, signed
+
+from hwgen.arithmetic.parts import Part, Parts
+from hwgen.arithmetic.path import Path
+
+
+def right(m: Module, value: Value, amount: Value, name: str, *, fine: bool) -> Parts[Value]:
+    """``value`` >> ``amount``."""
+    if not fine:
+        return value >> amount
+    for level in range(len(amount)):
+        moved = Signal(value.shape(), name=f"{name}_{level}")
+        m.d.comb += moved.eq(Mux(amount[0], value >> (1 << level), value))
+        rest = amount[1:] if len(amount) > 1 else None
+        value, amount = yield Part(f"{name}_{level}", Path(luts=1), [moved, rest])
+    return value
+
+
+def left(
+    m: Module, value: Value, amount: Value, width: int, name: str, *, fine: bool
+) -> Parts[Value]:
+    """``value`` << ``amount``, of which ``width`` bits count."""
+    if not fine:
+        return value << amount
+    for level in range(len(amount)):
+        bits = min(len(value) + (1 << level), width)
+        moved = Signal(signed(bits) if value.shape().signed else bits, name=f"{name}_{level}")
+        m.d.comb += moved.eq(Mux(amount[0], value << (1 << level), value))
+        rest = amount[1:] if len(amount) > 1 else None
+        value, amount = yield Part(f"{name}_{level}", Path(luts=1), [moved, rest])
+    return value
