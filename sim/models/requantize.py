@@ -65,7 +65,8 @@ def directed(spec: Requantize) -> Patterns:
         found["sum"] = np.concatenate([found["sum"], sums[:, None]])
         found["scale"] = np.append(found["scale"], np.full(len(sums), half, scales.dtype))[:, None]
         # One bit alone, wherever a scale can put it.
-        low, high = (int(np.floor(np.log2(v))) for v in (spec.scale.smallest, spec.scale.max))
+        largest = max(spec.scale.max, -spec.scale.min)
+        low, high = (int(np.floor(np.log2(v))) for v in (spec.scale.smallest, largest))
         places = np.asarray(spec.scale.encode(np.exp2(np.arange(low, high + 1))), scales.dtype)
         for lone in (1, 1 << (spec.bits - 2), mask):
             alone = np.full((len(places), 1), lone, sums.dtype)
