@@ -53,7 +53,8 @@ def shipped_set() -> Iterator[Point]:
     for target, lanes in itertools.product(("xc7", "ice40", "xcup"), (4, 16)):
         for a, b in pairs:
             yield Point(dot(a, b, lanes), target, False)
-    for target, mapping, lanes in itertools.product(("ecp5", "xc7", "xcup"), ("dsp", "auto"), (4, 16)):
+    with_dsp = ("ecp5", "xc7", "xcup")
+    for target, mapping, lanes in itertools.product(with_dsp, ("dsp", "auto"), (4, 16)):
         for a, b in near:
             yield Point(dot(a, b, lanes, mapping), target, lanes == 4 and target == "ecp5")
 
