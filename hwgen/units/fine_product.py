@@ -105,6 +105,9 @@ def _rows(m: Module, product: Product, name: str) -> Product:
 
 
 def _add(m: Module, product: Product, name: str) -> Product:
+    if not isinstance(product.significand, list):
+        # Decoded factors may be shorter than their formats' precision, as of e0m3.
+        return product
     found: Any = product_parts.added_parts(m, _as_any(product.significand), name)
     return _summed(replace(product, significand=found))
 
