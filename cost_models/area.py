@@ -43,6 +43,8 @@ LANES, PRIOR_LANES, MOST_LANES = (8, 32), 32, 128
 #: Lanes of the table of every format.
 FEW_LANES = 4
 MAPPINGS = ("lut", "dsp")
+#: UltraScale+ maps without DSP blocks as 7-series does: it would repeat those figures.
+IN_LUTS = tuple(name for name in yosys_scripts.TARGETS if name != "xcup")
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def scalars() -> Iterator[str]:
 
 def by_lanes() -> Iterator[Point]:
     """Exact sums of a few formats, as the unit makes them and plain; on ECP5 ours placed too."""
-    for target in yosys_scripts.TARGETS:
+    for target in IN_LUTS:
         for name in BY_LANES:
             for lanes in (*LANES, MOST_LANES) if BY_LANES[name] else LANES:
                 spec = DotProduct(a=name, b=name, lanes=lanes)
@@ -98,7 +100,7 @@ def by_format() -> Iterator[Point]:
     plain ones."""
     for name in scalars():
         for target in yosys_scripts.TARGETS:
-            for mapping in MAPPINGS:
+            for mapping in MAPPINGS if target in IN_LUTS else MAPPINGS[1:]:
                 spec = DotProduct(a=name, b=name, lanes=FEW_LANES, mapping=mapping)
                 yield Point(UNIT, spec, target, True)
                 if mapping == "lut":
@@ -109,7 +111,7 @@ def by_format() -> Iterator[Point]:
 def by_block() -> Iterator[Point]:
     """Block dot products of one block of every named block format, rounded to FP32."""
     for name in GROUPS["blocks"]:
-        for target in yosys_scripts.TARGETS:
+        for target in IN_LUTS:
             spec = BlockDot(a=name, b=name, output="fp32")
             yield Point(UNIT, spec, target, True)
 
