@@ -283,7 +283,8 @@ def _integer_code(
     largest = (1 << (target.bits - int(target.signed))) - 1
     lowest = Mux(sign, largest + 1 if target.signed else 0, largest)
     beyond: Value = Signal(name=f"{name}_beyond")
-    fits = (1 << len(rounded)) - 1 <= largest
+    # A negative number is beyond what has no sign, however small.
+    fits = (1 << len(rounded)) - 1 <= largest and (target.signed or number.sign is None)
     m.d.comb += beyond.eq(Const(0) if fits else rounded > lowest)
     if number.infinity is not None:
         beyond = beyond | number.infinity

@@ -140,7 +140,7 @@ def test_faults_in_bringing_blocks_together_are_found(monkeypatch):
     )
 
     def without_rest(m, magnitude, kept, name):
-        significand, zeros = leading_bits(m, magnitude, kept, name)
+        significand, zeros = yield from leading_bits(m, magnitude, kept, name)
         return significand & ~int(kept == restless.spec.kept_bits), zeros
 
     def without_sign(m, term, *rest):
