@@ -1,8 +1,7 @@
 """The tables of docs/area.md: what each named format costs, beside plain RTL.
 
 ``python -m cost_models.area`` measures what the store lacks, a line each as it ends, and writes
-the tables; a run that was stopped goes on where it was. Given targets, it measures those and
-writes nothing.
+the tables; a run that was stopped goes on where it was. Given names of ``TABLES``, it does those.
 """
 
 from __future__ import annotations
@@ -23,7 +22,8 @@ from hwgen.files import write_between
 from hwgen.formats import GROUPS, BlockFormat, Scalar, parse
 from hwgen.spec import BlockDot, DotProduct, Spec
 
-BEGIN, END = "<!-- tables: python -m cost_models.area -->", "<!-- end of the tables -->"
+#: Around each table of the page.
+BEGIN, END = "<!-- python -m cost_models.area {} -->", "<!-- end of {} -->"
 PAGE = Path("docs") / "area.md"
 #: What is measured: the unit, the exact sum alone as the unit makes it, and by plain operators.
 UNIT, SUM, PLAIN = measurement.SYNTHESIS, "exact sum", "plain sum"
@@ -167,18 +167,6 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in (head, rule, *rows))
 
 
-def tables(found: Found) -> str:
-    """The Markdown of all tables."""
-    tools = ", ".join(
-        f"{tool} {version}"
-        for tool, version in yosys_scripts.tool_versions("ecp5", place=True).items()
-    )
-    parts = [f"Measured with {tools}.", "## Exact sums by lanes, in LUTs", _lanes_table(found)]
-    parts += ["## Every scalar format", _format_table(found)]
-    parts += ["## Every block format", _block_table(found)]
-    return "\n\n".join(parts)
-
-
 def _lanes_table(found: Found) -> str:
     rows = []
     for ours in (p for p in by_lanes() if p.kind == SUM):
@@ -230,17 +218,34 @@ def _block_table(found: Found) -> str:
     return _table(("format", "target", "LUT", "carry", "FF", "Fmax, MHz"), rows)
 
 
-def main(targets: Sequence[str]) -> None:
-    """Measures, and writes the page; of some ``targets`` only measures."""
-    points = [*by_lanes(), *by_format(), *by_block()]
-    found = run(
-        [point for point in points if not targets or point.target in targets],
-        lambda line: print(line, file=sys.stderr, flush=True),
+#: What is measured, and its Markdown, by the name of the table.
+TABLES: dict[str, tuple[Callable[[], Iterator[Point]], Callable[[Found], str]]] = {
+    "lanes": (by_lanes, _lanes_table),
+    "formats": (by_format, _format_table),
+    "blocks": (by_block, _block_table),
+}
+
+
+def update(page: Path, name: str, found: Found) -> None:
+    """Puts the table of this name, of what was ``found``, in its place on the page."""
+    tools = ", ".join(
+        f"{tool} {version}"
+        for tool, version in yosys_scripts.tool_versions("ecp5", place=True).items()
     )
-    if not targets:
-        write_between(PAGE, BEGIN, END, tables(found))
-    for reason in dict.fromkeys(text for text in found.values() if isinstance(text, str)):
-        print(f"not measured: {reason}", file=sys.stderr)
+    text = f"{TABLES[name][1](found)}\n\nMeasured with {tools}."
+    write_between(page, BEGIN.format(name), END.format(name), text)
+
+
+def main(names: Sequence[str]) -> None:
+    """Measures what the tables need, and writes each when it is there."""
+    for name in names or TABLES:
+        if name not in TABLES:
+            raise SystemExit(f"unknown table {name!r}: use some of {', '.join(TABLES)}")
+        points = TABLES[name][0]
+        found = run(points(), lambda line: print(line, file=sys.stderr, flush=True))
+        update(PAGE, name, found)
+        for reason in dict.fromkeys(text for text in found.values() if isinstance(text, str)):
+            print(f"not measured: {reason}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -38,18 +38,20 @@ def test_plain_sums_are_exact(name, monkeypatch):
         assert got == wanted.tolist()
 
 
-def test_a_table_says_what_was_measured():
-    points = [*area.by_lanes(), *area.by_format(), *area.by_block()]
+def test_tables_say_what_was_measured(tmp_path):
+    page = tmp_path / "area.md"
+    marks = [area.BEGIN.format(name) + area.END.format(name) for name in area.TABLES]
+    page.write_text("\n".join(marks))
     counts = {"lut": 100, "carry": 7, "ff": 5, "dsp": 2, "fmax_mhz": 123.4, "placed": None}
-    found = dict.fromkeys(points, counts)
-    plain_int8 = next(p for p in points if p.kind == area.PLAIN and str(p.spec.a) == "int8")
-    found[plain_int8] = {**counts, "lut": 250}
-    text = area.tables(found)
-    target = plain_int8.target
-    assert f"| int8 | {plain_int8.spec.lanes} | {target} | – | 250 | **100** | 2.50 |" in text
-    assert "| e4m3fn | 32 | xc7 | 5,593 | 100 | **100** | 1.00 | 55.93 |" in text
-    assert "| mxfp4 | ecp5 | 100 | 7 | 5 | 123 |" in text
-    found[plain_int8] = "no such thing"
-    assert f"| int8 | {plain_int8.spec.lanes} | {target} | – | – | **100** | – |" in area.tables(
-        found
-    )
+    for name, (points, _) in area.TABLES.items():
+        area.update(page, name, dict.fromkeys(points(), counts))
+    assert "| e4m3fn | 32 | xc7 | 5,593 | 100 | **100** | 1.00 | 55.93 |" in page.read_text()
+    assert "| mxfp4 | ecp5 | 100 | 7 | 5 | 123 |" in page.read_text()
+
+    found = dict.fromkeys(area.by_lanes(), counts)
+    plain_int8 = next(p for p in found if p.kind == area.PLAIN and str(p.spec.a) == "int8")
+    row = f"| int8 | {plain_int8.spec.lanes} | {plain_int8.target} | –"
+    area.update(page, "lanes", found | {plain_int8: {**counts, "lut": 250}})
+    assert f"{row} | 250 | **100** | 2.50 |" in page.read_text()
+    area.update(page, "lanes", found | {plain_int8: "no such thing"})
+    assert f"{row} | – | **100** | – |" in page.read_text()
