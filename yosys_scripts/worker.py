@@ -31,22 +31,46 @@ PASSES = {
 }
 
 
-def yosys(job: dict[str, Any]) -> dict[str, Any]:
-    """Run a Yosys script (`commands`, one a line); count the cells of `netlist.json`."""
-    from pyosys import libyosys
+#: What ABC's own check of its result prints where it is wrong, and how often it may try again.
+#: `&mfs` at the end of Yosys' script for abc9 is now and then wrong beside carry chains, and not
+#: each time that it runs on the same netlist (ABC of Yosys 0.70); its other steps were not.
+NOT_EQUIVALENT, TRIES = "NOT EQUIVALENT", 4
+WITHOUT_MFS = "+&scorr;&sweep;&dc2;&dch,-f,-r;&ps;&if,{W},{D},{R},-v"
+LOG = "steps.log"
 
-    design = libyosys.Design()
-    for command in job["commands"]:
-        if command in PASSES:
-            change_netlist(design, job["top"], PASSES[command])
-        else:
-            libyosys.run_pass(command, design)
+
+def yosys(job: dict[str, Any]) -> dict[str, Any]:
+    """Run a Yosys script (`commands`, one a line); count the cells of `netlist.json`.
+
+    ABC checks what it made of the logic; while it was wrong, the script runs again, and at last
+    without the step that makes such mistakes.
+    """
+    for attempt in range(TRIES + 1):
+        chosen = [f"scratchpad -set abc9.script {WITHOUT_MFS}"] if attempt == TRIES else []
+        _run(["scratchpad -set abc9.verify 1", *chosen, *job["commands"]], job["top"])
+        if NOT_EQUIVALENT not in Path(LOG).read_text():
+            break
+    else:
+        raise RuntimeError("abc9's result is not equivalent to what it was given")
     netlist = json.loads(Path("netlist.json").read_text())
     module = netlist["modules"][job["top"]]
     leave_open_carries(module)
     Path("netlist.json").write_text(json.dumps(netlist))
     cells = Counter(cell["type"] for cell in module["cells"].values())
     return {"cells": dict(sorted(cells.items()))}
+
+
+def _run(commands: list[str], top: str) -> None:
+    """The commands on a new design; what Yosys says goes to `steps.log` too."""
+    from pyosys import libyosys
+
+    Path(LOG).write_text("")
+    design = libyosys.Design()
+    for command in commands:
+        if command in PASSES:
+            change_netlist(design, top, PASSES[command])
+        else:
+            libyosys.run_pass(f"tee -a {LOG} {command}", design)
 
 
 def change_netlist(design: Any, top: str, change: Callable[[dict[str, Any]], None]) -> None:
