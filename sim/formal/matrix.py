@@ -43,7 +43,7 @@ UNITS: tuple[Spec, ...] = (
     MultiplyAccumulate(a="e2m1", b="int4"),
     DotProduct(a="e2m1", b="int4", lanes=8),
     MultiDot(formats="int4,int2", lanes=2),
-    Array(a="int4", b="e2m1", rows=2, columns=2, dataflow="weight_stationary", movement="systolic"),
+    Array(a="int4", b="e2m1", rows=2, columns=2),
     AccumulatorToFloat(bits=20, b=_scalar("bf16")),
     Requantize(bits=12, scale="ufixed8_7", b="int8"),
     BlockDot(a="mxfp4", b="mxfp4", output="bf16"),
