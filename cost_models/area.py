@@ -39,7 +39,7 @@ BY_LANES: dict[str, dict[str, int]] = {
     "e3m2": {},
     "e5m2ieee": {},
 }
-LANES, PRIOR_LANES, MOST_LANES = (8, 32), 32, 128
+LANES, PRIOR_LANES = (8, 32), 32
 #: Lanes of the table of every format.
 FEW_LANES = 4
 MAPPINGS = ("lut", "dsp")
@@ -89,9 +89,9 @@ def by_lanes() -> Iterator[Point]:
     """Exact sums of a few formats, as the unit makes them and plain; on ECP5 ours placed too."""
     for target in IN_LUTS:
         for name in BY_LANES:
-            for lanes in (*LANES, MOST_LANES) if BY_LANES[name] else LANES:
+            for lanes in LANES:
                 spec = DotProduct(a=name, b=name, lanes=lanes)
-                yield Point(SUM, spec, target, True)
+                yield Point(SUM, spec, target, lanes == PRIOR_LANES)
                 yield Point(PLAIN, spec, target, False)
 
 
@@ -175,7 +175,7 @@ def _lanes_table(found: Found) -> str:
         lut = _count(found, ours, "lut")
         other = _count(found, Point(PLAIN, spec, target, False), "lut")
         prior = BY_LANES[str(spec.a)].get(target) if spec.lanes == PRIOR_LANES else None
-        placed = _count(found, ours, "placed") or {}
+        placed = (_count(found, ours, "placed") or {}) if ours.place else {}
         rows.append(
             [
                 *(str(spec.a), str(spec.lanes), target, _text(prior), _text(other)),
