@@ -215,7 +215,8 @@ def _mutant(line: str) -> Mutant:
         port=given["-port"],
         bit=int(given["-portbit"]),
         wire=given.get("-wire", "").lstrip("\\"),
-        source=tuple(place.removeprefix(root) for place in places),
+        # As of a package: where it is installed is this machine's matter.
+        source=tuple(place.removeprefix(root).rpartition("site-packages/")[2] for place in places),
         command=re.sub(r" -ctrl \S+ \S+ \S+| -src \S+", "", line),
     )
 
