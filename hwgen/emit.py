@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from amaranth.back import rtlil as amaranth_rtlil
 from amaranth.back import verilog as amaranth_verilog
@@ -22,8 +24,22 @@ def rtlil(spec: Spec, *, stream: bool = False) -> str:
     """The unit, or its AXI4-Stream form, as RTLIL text; its top module is ``pins.module_name``,
     for the unit ``spec.name``. The same spec gives the same text, so that it identifies the
     hardware."""
-    unit = AxiStreamUnit(spec) if stream else spec.component()
-    return str(amaranth_rtlil.convert(unit, name=module_name(spec, stream=stream), **_CLEAN))
+    with _collector_paused():
+        unit = AxiStreamUnit(spec) if stream else spec.component()
+        return str(amaranth_rtlil.convert(unit, name=module_name(spec, stream=stream), **_CLEAN))
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Python's garbage collector walks the whole design each time that it has grown by a part,
+    and finds nothing: with it the time grows faster than the lanes do."""
+    running = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if running:
+            gc.enable()
 
 
 def generate_command(spec: Spec, *, stream: bool = False) -> str:
@@ -45,12 +61,13 @@ def verilog(spec: Spec, command: str | None = None, *, stream: bool = False) -> 
     with AXI4-Stream ports. The same arguments give the same bytes.
     """
     made_by = command or generate_command(spec, stream=stream)
-    body = amaranth_verilog.convert(
-        AxiStreamUnit(spec) if stream else spec.component(),
-        name=module_name(spec, stream=stream),
-        strip_internal_attrs=True,
-        **_CLEAN,
-    )
+    with _collector_paused():
+        body = amaranth_verilog.convert(
+            AxiStreamUnit(spec) if stream else spec.component(),
+            name=module_name(spec, stream=stream),
+            strip_internal_attrs=True,
+            **_CLEAN,
+        )
     return (stream_header if stream else header)(spec, made_by) + _LOGICAL_NOT.sub("~| ", str(body))
 
 
