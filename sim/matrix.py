@@ -153,7 +153,7 @@ SETTINGS: dict[str, tuple[dict[str, Any], ...]] = {
 }
 
 #: Targets whose netlists the matrix of levels simulates, beside the RTL.
-LEVEL_TARGETS = ("ecp5", "xc7")
+LEVEL_TARGETS = ("ecp5", "xc7", "ice40")
 #: Operands of the three specs of each unit there, by type.
 LEVEL_FORMATS: dict[str, tuple[str, ...]] = {
     "Scalar": ("int4", "e2m1", "e4m3fn"),

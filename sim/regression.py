@@ -36,6 +36,7 @@ from sim.compiled import Run
 from sim.coverage import collect
 from sim.matrix import BENCH, EXHAUSTIVE, RTL, Case, Refused, case_of
 from sim.verification import whole_stimulus
+from yosys_scripts import cell_models
 
 PASSED, FAILED, ERROR, NOT_RUN = "passed", "failed", "error", "not run"
 #: Cases that one process takes, and Verilog that one build takes.
@@ -341,13 +342,14 @@ def _bench(group: Sequence[_Made], wave: Path | None, activity: Path | None) -> 
     if activity is not None and cases[0].level != RTL and cases[0].simulator == "verilator":
         counted = wave = activity / f"{group[0].content}.all.saif"
         activity.mkdir(parents=True, exist_ok=True)
-    outcomes = compiled.check(
-        [Run(i.case.spec, i.text, i.case.vectors, i.case.seed) for i in group],
-        simulator=cases[0].simulator,
-        sources=list(dict.fromkeys(source for item in group for source in item.sources)),
-        flags=list(group[0].flags),
-        wave=wave,
-    )
+    with _sources(group) as sources:
+        outcomes = compiled.check(
+            [Run(i.case.spec, i.text, i.case.vectors, i.case.seed) for i in group],
+            simulator=cases[0].simulator,
+            sources=sources,
+            flags=list(group[0].flags),
+            wave=wave,
+        )
     toggles = [None] * len(group) if counted is None else _activity(group, outcomes, counted)
     for case, outcome, per_cycle in zip(cases, outcomes, toggles, strict=True):
         right = outcome.mismatches == 0 and outcome.vectors > 0
@@ -374,6 +376,19 @@ def _bench(group: Sequence[_Made], wave: Path | None, activity: Path | None) -> 
             toggles_per_cycle=per_cycle,
             detail=detail,
         )
+
+
+@contextlib.contextmanager
+def _sources(group: Sequence[_Made]) -> Iterator[list[Path]]:
+    """Files with the models of the cells of the netlists."""
+    files = list(dict.fromkeys(source for item in group for source in item.sources))
+    if not files or group[0].case.simulator != "icarus":
+        yield files
+        return
+    with tempfile.TemporaryDirectory(prefix="hwgen-") as name:
+        file = Path(name) / "cells.v"
+        file.write_text(cell_models.used(files, "".join(item.text for item in group)))
+        yield [file]
 
 
 def _activity(

@@ -20,8 +20,10 @@ from hwgen.errors import InputError, ToolError
 from . import isolation
 from .targets import Device, Placer, Target, target
 
-# Raise it when the Python of this package changes what is measured; the digest covers the rest.
-FLOW_VERSION = 2
+# Raise it when this module or worker.py changes what is measured; the digest covers the rest.
+FLOW_VERSION = 3
+#: The commands of the scripts that Yosys does not have.
+_PASSES = ("absorb.py", "adder_trees.py", "bit_heap.py", "small_functions.py")
 
 # A device is tried when the design takes at most this part of each resource.
 _FILL = 0.9
@@ -230,9 +232,10 @@ def tool_versions(target: str, place: bool) -> dict[str, str]:
 
 
 def flow_digest(target: str) -> str:
-    """SHA-256 of the flow's version and of every script, techmap and fact a run depends on."""
+    """SHA-256 of the flow's version and of each script, pass, techmap and fact it depends on."""
     digest = hashlib.sha256(f"flow {FLOW_VERSION}\n".encode())
-    for path in _target(target).files():
+    passes = [Path(__file__).parent / name for name in _PASSES]
+    for path in (*_target(target).files(), *passes):
         content = path.read_bytes()
         digest.update(f"{path.parent.name}/{path.name} {len(content)}\n".encode())
         digest.update(content)
