@@ -105,6 +105,15 @@ def test_every_unit_has_its_own_outcome(simulator, monkeypatch):
     assert len(first.inputs["a"]) == 3
 
 
+@pytest.mark.parametrize("simulator", simulators())
+def test_netlists_run_in_each_simulator(simulator, tmp_path):
+    """With the vendors' models of what they have, DSP blocks among it."""
+    spec = DotProduct(a="int3", b="int3", lanes=3, mapping="dsp", max_products=8)
+    cases = [Case(spec, level=t, vectors=50, simulator=simulator) for t in matrix.LEVEL_TARGETS]
+    found = regression.run(cases, tmp_path, jobs=1)
+    assert found.passed and found.vectors > 300, [r.detail for r in found.results]
+
+
 # -- matrices ------------------------------------------------------------------------------
 
 
