@@ -114,6 +114,15 @@ def test_netlists_run_in_each_simulator(simulator, tmp_path):
     assert found.passed and found.vectors > 300, [r.detail for r in found.results]
 
 
+@pytest.mark.parametrize("simulator", simulators())
+def test_a_waveform_of_each_simulator(simulator, one_is_broken, tmp_path):
+    """Of a run that fails, too."""
+    wave = tmp_path / "wave.vcd"
+    (result,) = regression.examine([Case(SPECS[1], vectors=50, simulator=simulator)], wave=wave)
+    assert result.status == "failed" and result.mismatches
+    assert "$enddefinitions" in wave.read_text()
+
+
 # -- matrices ------------------------------------------------------------------------------
 
 
