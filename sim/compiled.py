@@ -473,7 +473,7 @@ def _icarus(job: _Job) -> list[str]:
         job.folder,
     )
     said = _run(["vvp", "-n", "bench.vvp"], job.folder)
-    lines = [line for line in said if not line.startswith("VCD info")]
+    lines = [line for line in said if not line.startswith("VCD ")]
     if not lines or lines[-1] != f"end {len(places)}":
         raise ToolError("the simulation ended early:\n" + "\n".join(lines[-5:]))
     wrong = [0] * len(job.runs)
