@@ -1,0 +1,45 @@
+"""iCE40's wide products, from three of half the width."""
+
+import pytest
+from amaranth.back import rtlil
+from amaranth.hdl import Module, Signal, signed, unsigned
+
+import yosys_scripts
+from hwgen import Multiply
+from sim.matrix import Case
+from sim.regression import examine
+from yosys_scripts import isolation
+
+TECHMAP = "karatsuba.v"
+
+
+def product(shape) -> str:
+    m = Module()
+    a, b, y = Signal(shape, name="a"), Signal(shape, name="b"), Signal(2 * shape.width, name="y")
+    m.d.comb += y.eq(a * b)
+    return rtlil.convert(m, ports=[a, b, y], name="top", emit_src=False)
+
+
+@pytest.mark.parametrize("shape", [unsigned(6), signed(6)], ids=["unsigned", "signed"])
+def test_the_product_is_the_same(shape, tmp_path):
+    """Proved at a width that is feasible, where the flow leaves products as they are."""
+    folder = yosys_scripts.target("ice40").folder
+    (tmp_path / TECHMAP).write_text((folder / TECHMAP).read_text())
+    (tmp_path / "gold.il").write_text(product(shape))
+    commands = [
+        *("read_rtlil gold.il", "hierarchy -top top", "copy top gate"),
+        f"techmap -autoproc -D KARATSUBA_WIDTH=6 -map {TECHMAP} gate",
+        "select -assert-count 3 gate/t:$mul",
+        *("miter -equiv -flatten -make_outputs top gate miter", "hierarchy -top miter"),
+        *("flatten", "opt -full", "sat -verify -prove trigger 0 miter", "write_json netlist.json"),
+    ]
+    job = {"kind": "yosys", "commands": commands, "top": "miter"}
+    isolation.run("yosys", job, tmp_path, time_limit_s=300)
+
+
+def test_wide_products_are_smaller_and_right():
+    """Rows of ANDs take 1156 LUTs."""
+    wide = yosys_scripts.synthesise(product(unsigned(24)), "top", target="ice40", place=False)
+    assert wide.lut <= 1060
+    (result,) = examine([Case(Multiply(a="fp32", b="fp32"), level="ice40", vectors=500)])
+    assert result.status == "passed" and result.vectors > 500
