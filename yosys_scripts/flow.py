@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib.util
+import json
 import re
 import shutil
 import tempfile
@@ -17,7 +18,7 @@ from typing import Any
 
 from hwgen.errors import InputError, ToolError
 
-from . import isolation
+from . import harness, isolation
 from .targets import Device, Placer, Target, target
 
 # Raise it when this module or worker.py changes what is measured; the digest covers the rest.
@@ -28,15 +29,19 @@ _PASSES = ("absorb.py", "adder_trees.py", "bit_heap.py", "small_functions.py")
 # A device is tried when the design takes at most this part of each resource.
 _FILL = 0.9
 
+# What nextpnr says of a design that its device has no room for.
+_NO_ROOM = re.compile(r"unable to (place|find)|failed to place", re.IGNORECASE)
+
 
 @dataclass(frozen=True)
 class Synthesis:
     """What one run measured.
 
     `lut`, `carry`, `ff` and `dsp` count cells of the mapped netlist (weights: `target.toml`),
-    `cells` has every cell type of it. `placed` is the placer's utilisation by its own names, and
-    `fmax_mhz` the slowest clock's frequency: both None where the target was not placed, and Fmax
-    also where no path runs from register to register. `tools` has versions, and the device.
+    `cells` has every cell type of it. `placed` is the placer's utilisation by its own names,
+    without its harness, and `fmax_mhz` the slowest clock's frequency: both None where the target
+    was not placed, and Fmax also where no path runs from register to register. `too_large` says
+    why there is no place on the largest device, if so. `tools` has versions, and the device.
     """
 
     target: str
@@ -50,6 +55,7 @@ class Synthesis:
     cells: dict[str, int]
     tools: dict[str, str]
     seconds: float
+    too_large: str | None = None
 
 
 @dataclass(frozen=True)
@@ -95,12 +101,15 @@ def synthesise(
     with _working_folder(facts) as folder:
         cells = _map(facts, rtlil, top, mapping, folder, time_limit_s)
         counts = facts.resources(cells)
-        placed, fmax_mhz = None, None
+        placed, fmax_mhz, too_large = None, None, None
         if placer is not None:
             left = time_limit_s - (time.monotonic() - start)
-            device, report = _place(placer, counts, seed, folder, left)
-            placed, fmax_mhz = report["placed"], report["fmax_mhz"]
-            tools["device"] = device.name
+            try:
+                device, report = _place(placer, counts, top, seed, folder, left)
+                placed, fmax_mhz = report["placed"], report["fmax_mhz"]
+                tools["device"] = device.name
+            except TooLarge as reason:
+                too_large = str(reason)
     return Synthesis(
         target=target,
         mapping=mapping,
@@ -110,7 +119,12 @@ def synthesise(
         cells=cells,
         tools=tools,
         seconds=time.monotonic() - start,
+        too_large=too_large,
     )
+
+
+class TooLarge(ToolError):
+    """A design has no room on the largest device of its target."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +171,7 @@ def timings(
         counts = facts.resources(cells)
         for seed in seeds:
             device, report = _place(
-                facts.placer, counts, seed, folder, time_limit_s, arrivals_of=top
+                facts.placer, counts, top, seed, folder, time_limit_s, arrivals=True
             )
             found.append(
                 Timing(
@@ -306,34 +320,52 @@ def _map(
 def _place(
     placer: Placer,
     counts: dict[str, int],
+    top: str,
     seed: int,
     folder: Path,
     time_limit_s: float,
     *,
-    arrivals_of: str | None = None,
+    arrivals: bool = False,
 ) -> tuple[Device, dict[str, Any]]:
-    """Place `netlist.json` on the smallest device that holds it; with the module's name report
-    the arrivals at its registers too."""
-    fitting = [
-        device
-        for device in placer.devices
-        if all(counts[r] <= (_FILL if r != "dsp" else 1) * n for r, n in device.capacity.items())
-    ]
-    if not fitting:
-        raise ToolError(
-            f"{placer.tool}: {counts} does not fit {placer.devices[-1].name}, the largest device"
-        )
-    device = fitting[0]
+    """Place `netlist.json` on the smallest device that holds it, on its harness if the placer
+    needs one; report the arrivals at its registers too, if asked."""
+    file, bits = "netlist.json", {"inputs": 0, "outputs": 0}
+    if placer.harness is not None:
+        netlist = json.loads((folder / file).read_text())
+        bits = harness.wrap(netlist["modules"][top], placer.harness.cells)
+        file = "harnessed.json"
+        (folder / file).write_text(json.dumps(netlist))
+    needed = {
+        **counts,
+        "lut": counts["lut"] + bits["outputs"],
+        "ff": counts["ff"] + bits["inputs"] + bits["outputs"],
+    }
     job: dict[str, Any] = {
         "kind": "place",
         "module": placer.module,
         "function": placer.function,
-        "options": [*device.options, *placer.options, "--seed", str(seed)],
+        "netlist": file,
     }
-    if arrivals_of is not None:
-        job["options"].append("--detailed-timing-report")
-        job["arrivals_of"] = arrivals_of
-    return device, isolation.run(placer.tool, job, folder, time_limit_s=time_limit_s)
+    if arrivals:
+        job["arrivals_of"] = top
+    for device in placer.devices:
+        if any(needed[r] > (_FILL if r != "dsp" else 1) * n for r, n in device.capacity.items()):
+            continue
+        job["options"] = [*device.options, *placer.options, "--seed", str(seed)]
+        try:
+            report = isolation.run(placer.tool, job, folder, time_limit_s=time_limit_s)
+        except ToolError as error:
+            if not _NO_ROOM.search(str(error)):
+                raise
+            continue
+        if placer.harness is not None:
+            report["placed"] = placer.harness.without(report["placed"], bits)
+        return device, report
+    around = f" and a harness of {sum(bits.values())} bits" if placer.harness is not None else ""
+    raise TooLarge(
+        f"{counts['lut']} LUT, {counts['ff']} registers, {counts['dsp']} DSP{around} have no room "
+        f"on {placer.devices[-1].name}, the largest device"
+    )
 
 
 def _share_folder() -> Path:

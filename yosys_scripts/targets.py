@@ -31,8 +31,32 @@ class Device:
 
 
 @dataclass(frozen=True)
+class Harness:
+    """The shift registers of a placer that has a pin for every port (`harness.py`).
+
+    `cells` says of what they are made. `takes` has, for `inputs`, `outputs` and `always`, what
+    each bit and the rest of it take, by the placer's own names; `pins` names what is no logic.
+    """
+
+    cells: dict[str, Any]
+    takes: dict[str, dict[str, int]]
+    pins: tuple[str, ...]
+
+    def without(self, placed: dict[str, int], bits: dict[str, int]) -> dict[str, int]:
+        """What a design takes that was `placed` with this around it, on so many `bits`."""
+        left = {name: n for name, n in placed.items() if name not in self.pins}
+        for part, cells in self.takes.items():
+            for name, n in cells.items():
+                left[name] = left.get(name, 0) - n * bits.get(part, 1)
+        return left
+
+
+@dataclass(frozen=True)
 class Placer:
-    """How a target is placed and routed: a YoWASP package and the devices, smallest first."""
+    """How a target is placed and routed: a YoWASP package and the devices, smallest first.
+
+    `harness` is None where it places a design without pins.
+    """
 
     tool: str
     package: str
@@ -40,6 +64,7 @@ class Placer:
     function: str
     options: tuple[str, ...]
     devices: tuple[Device, ...]
+    harness: Harness | None
 
 
 @dataclass(frozen=True)
@@ -166,6 +191,9 @@ def _placer(facts: dict[str, Any]) -> Placer:
         devices=tuple(
             Device(d["name"], tuple(d["options"]), dict(d["capacity"])) for d in facts["devices"]
         ),
+        harness=Harness(**{**facts["harness"], "pins": tuple(facts["harness"]["pins"])})
+        if "harness" in facts
+        else None,
     )
 
 

@@ -18,6 +18,7 @@ from typing import Any
 # Beside this file; behind the installed packages, so that no name here hides one of theirs.
 sys.path.append(str(Path(__file__).resolve().parent))
 absorb = importlib.import_module("absorb")
+harness = importlib.import_module("harness")
 adder_trees = importlib.import_module("adder_trees")
 small_functions = importlib.import_module("small_functions")
 
@@ -113,16 +114,22 @@ def leave_open_carries(module: dict[str, Any]) -> None:
 
 
 def place(job: dict[str, Any]) -> dict[str, Any]:
-    """Place and route `netlist.json`; read the tool's report."""
+    """Place and route a `netlist`; read the tool's report, but for the clock of a harness."""
     # Paths are relative: the tool's sandbox has the working folder, and a /tmp of its own.
     run = getattr(importlib.import_module(job["module"]), job["function"])
-    argv = [*job["options"], "--json", "netlist.json", "--report", "report.json"]
+    argv = [*job["options"], "--json", job["netlist"], "--report", "report.json"]
+    if "arrivals_of" in job:
+        argv.append("--detailed-timing-report")
     code = run(argv)
     if code:
         raise RuntimeError(f"exit code {code}")
     report = json.loads(Path("report.json").read_text())
     used = {cell: n["used"] for cell, n in report["utilization"].items() if n["used"]}
-    achieved = [clock["achieved"] for clock in report["fmax"].values()]
+    achieved = [
+        clock["achieved"]
+        for name, clock in report["fmax"].items()
+        if not name.startswith(harness.CLOCK)
+    ]
     found = {"placed": dict(sorted(used.items())), "fmax_mhz": min(achieved, default=None)}
     if "arrivals_of" in job:
         found["arrivals_ns"] = arrivals(job["arrivals_of"], report["detailed_net_timings"])
@@ -138,14 +145,41 @@ def arrivals(top: str, timings: list[dict[str, Any]]) -> dict[str, float]:
         for bit in net["bits"]:
             if not net.get("hide_name") or bit not in names:
                 names[bit] = name
+    outputs = register_outputs(module)
     found: dict[str, float] = {}
     for net in timings:
+        if harness.CLOCK in net["event"]:
+            continue
         for end in net["endpoints"]:
-            outputs = module["cells"].get(end["cell"], {}).get("connections", {}).get("Q", ())
-            for bit in outputs:
+            for bit in outputs.get(end["cell"], ()):
                 name = names.get(bit, end["cell"])
                 found[name] = max(found.get(name, 0.0), end["delay"][-1])
     return dict(sorted(found.items()))
+
+
+def register_outputs(module: dict[str, Any]) -> dict[str, list[int]]:
+    """The outputs of registers, by the names of the cells that a placer may make of them.
+
+    nextpnr-ice40 has one cell for a register and the LUT in front of it, which only the register
+    reads: it is called after the LUT, or after a register that has none.
+    """
+    cells = module["cells"]
+    luts = {
+        bit: name
+        for name, cell in cells.items()
+        for bit in cell["connections"].get("O", ())
+        if "LUT" in cell["type"]
+    }
+    found: dict[str, list[int]] = {}
+    for name, cell in cells.items():
+        pins = cell["connections"]
+        if "Q" not in pins:
+            continue
+        found[name] = found[f"{name}_DFFLC"] = pins["Q"]
+        for bit in pins.get("D", ()):
+            if bit in luts:
+                found[f"{luts[bit]}_LC"] = pins["Q"]
+    return found
 
 
 def main() -> int:
