@@ -1,14 +1,15 @@
 """The delay model of a target, fitted to placed units: ``hwgen/units/delays.toml``.
 
-``python -m cost_models.delays`` places every unit of ``sampled`` that ``delays.jsonl`` lacks, a
-line each as it ends, and then fits. ``--fit`` fits what is there; ``--check`` and ``--named`` place
-units for clocks that are asked of them. A sample is a placed unit:
-between which registers how much time passed. Ways that nearly set the clock count in the fit;
-others nobody made short.
+``python -m cost_models.delays --target T`` places every unit of ``sampled`` that ``delays.jsonl``
+lacks for a target, a line each as it ends, and then fits. ``--fit`` fits what is there, for all
+targets; ``--check`` and ``--named`` place units for clocks that are asked of them. A sample is a
+placed unit: between which registers how much time passed. Ways that nearly set the clock count in
+the fit; others nobody made short.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,6 +26,7 @@ import yosys_scripts
 from cost_models import store
 from hwgen import emit
 from hwgen.arithmetic import path
+from hwgen.errors import InputError
 from hwgen.files import write_text
 from hwgen.formats import parse
 from hwgen.pipelining import modelled, pipelined
@@ -53,6 +55,10 @@ NEARLY = 0.75
 COVERAGE, MARGIN_SHARE = 0.9, 0.8
 #: Rounds after which the ways that set the clocks of the shipped measurements stay the same.
 ROUNDS = 5
+
+#: The target by whose delays the registers of the samples stand, and that the clocks of ``checked``
+#: and ``named`` are for: samples of a target that has no model yet are tuned for it too.
+REFERENCE = "ecp5"
 
 FP16 = require_scalar("b", parse("fp16"))
 
@@ -84,7 +90,7 @@ def sampled() -> Iterator[tuple[Spec, int]]:
         *[("int4", "int4", 32, 8), ("e4m3", "e4m3", 32, 10)],
     ]
     for seed, (a, b, lanes, stages) in enumerate(dots, 1):
-        yield DotProduct(a=a, b=b, lanes=lanes, stages=stages, tuned_for="ecp5"), seed
+        yield DotProduct(a=a, b=b, lanes=lanes, stages=stages, tuned_for=REFERENCE), seed
     e4m3: dict[str, Any] = {"a": "e4m3", "b": "e4m3", "lanes": 4}
     few: dict[str, Any] = {"a": "e2m1_b8_e8m0", "b": "e2m1_b8_e8m0"}
     others: list[tuple[Spec, int]] = [
@@ -107,7 +113,7 @@ def sampled() -> Iterator[tuple[Spec, int]]:
         (Quantizer(a="bf16", b="int4_b8_e8m0"), 10),
     ]
     for seed, (spec, stages) in enumerate(others, 1):
-        fields = {**spec.to_dict(), "stages": stages, "tuned_for": "ecp5"}
+        fields = {**spec.to_dict(), "stages": stages, "tuned_for": REFERENCE}
         yield from_dict(fields), seed
 
 
@@ -171,7 +177,7 @@ def fit(samples: Sequence[Sample], target: str) -> DelayModel:
         errors.append(unit.period_ns / unit.predicted(weights) - 1)
     fitted = [round(float(w), 4) for w in _weights(units)]
     register, lut, chain, bit, lut_size, chain_size = fitted
-    tools = samples[0].tools
+    tools = next(s.tools for s in samples if s.target == target)
     return DelayModel(
         register_ns=register,
         lut_ns=lut,
@@ -258,12 +264,18 @@ def report(samples: Sequence[Sample]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def extend(limit: int | None = None) -> None:
-    """Place what the samples lack, and write each as it ends."""
-    known = {(s.spec, s.seed) for s in shipped()}
-    todo = [point for point in sampled() if point not in known]
-    for spec, seed in todo[:limit]:
-        sample = measure(spec, "ecp5", seed)
+def extend(target: str) -> None:
+    """Place what the samples of a target lack, and write each as it ends; those for which its
+    devices are too small are left out."""
+    known = {(s.spec, s.seed) for s in shipped() if s.target == target}
+    for spec, seed in sampled():
+        if (spec, seed) in known:
+            continue
+        try:
+            sample = measure(spec, target, seed)
+        except yosys_scripts.TooLarge as reason:
+            print(f"{spec.name}: {reason}", file=sys.stderr, flush=True)
+            continue
         line = json.dumps({**asdict(sample), "spec": spec.to_dict()}, sort_keys=True)
         with _file().open("a", encoding="utf-8") as file:
             file.write(line + "\n")
@@ -304,20 +316,35 @@ def _called(spec: Spec) -> str:
     return f"{spec.unit} {' × '.join(formats)}{output}{lanes}"
 
 
+def scale(target: str) -> float:
+    """How fast a target is beside ``REFERENCE``, by a LUT and a chain of eight bits between
+    registers of a unit of 64 input bits."""
+    way = path.Path(luts=1, chains=1, chain_bits=8)
+    theirs, ours = (
+        m.register_ns + m.price_ns(way, 64) for m in map(delay.model, (REFERENCE, target))
+    )
+    return theirs / ours
+
+
 def check(
-    units: Iterable[tuple[Spec, float]], seeds: Sequence[int] = (11, 12, 13)
+    units: Iterable[tuple[Spec, float]], target: str, seeds: Sequence[int] = (11, 12, 13)
 ) -> Iterator[str]:
-    """Rows of Markdown, a unit each: what was asked, chosen, modelled, and placed (the median of
-    the seeds)."""
+    """Rows of Markdown, a unit each: what was asked (the clocks of the ``units``, scaled to a
+    multiple of 1 MHz), chosen, modelled, and placed (the median of the seeds)."""
     yield (
         f"| unit | asked MHz | stages | modelled MHz | placed MHz, median of {len(seeds)} seeds | "
         "range | LUT | registers |"
     )
     yield "|---|---|---|---|---|---|---|---|"
     reached, ratios = 0, []
-    for spec, fmax_mhz in units:
-        found = pipelined(spec, fmax_mhz=fmax_mhz, target="ecp5")
-        runs = yosys_scripts.timings(emit.rtlil(found), found.name, target="ecp5", seeds=seeds)
+    for spec, reference_mhz in units:
+        fmax_mhz = round(reference_mhz * scale(target))
+        try:
+            found = pipelined(spec, fmax_mhz=fmax_mhz, target=target)
+            runs = yosys_scripts.timings(emit.rtlil(found), found.name, target=target, seeds=seeds)
+        except (InputError, yosys_scripts.TooLarge) as reason:
+            yield f"| {_called(spec)} | {fmax_mhz:g} | {reason} ||||||"
+            continue
         placed = [run.fmax_mhz for run in runs]
         median = float(np.median(placed))
         clock = modelled(found).fmax_mhz
@@ -337,16 +364,22 @@ def check(
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Places what is lacking, unless told ``--fit``; then fits and writes the model. With
+    """Places what is lacking, unless told ``--fit``; then fits and writes the models. With
     ``--check`` or ``--named``: places units for clocks that are asked, and prints what they
     reach."""
-    if "--check" in arguments or "--named" in arguments:
-        rows = check(named(), range(1, 6)) if "--named" in arguments else check(checked())
-        for line in rows:
+    parser = argparse.ArgumentParser("python -m cost_models.delays")
+    parser.add_argument("--target", default=REFERENCE)
+    what = parser.add_mutually_exclusive_group()
+    for name in ("fit", "check", "named"):
+        what.add_argument(f"--{name}", action="store_true")
+    given = parser.parse_args(arguments)
+    if given.check or given.named:
+        units = (named(), range(1, 6)) if given.named else (checked(), (11, 12, 13))
+        for line in check(units[0], given.target, units[1]):
             print(line, flush=True)
         return
-    if "--fit" not in arguments:
-        extend()
+    if not given.fit:
+        extend(given.target)
     file = resources.files("hwgen.units").joinpath(delay.FILE)
     write_text(Path(str(file)), report(shipped()))
 

@@ -13,6 +13,8 @@ from hwgen.spec import Spec
 
 SYNTHESIS = "synthesis"
 TIME_LIMIT_S = 900.0
+#: Of a synthesis: what a measurement has elsewhere, and what goes without saying.
+_BESIDE, _FITS = ("tools", "target", "mapping"), ("too_large", None)
 
 
 def synthesis_key(spec: Spec, target: str, rtlil: str, place: bool, kind: str = SYNTHESIS) -> str:
@@ -93,7 +95,7 @@ def measure_design(
     if found is not None:
         return found, True
     store.require_writable()
-    result = asdict(
+    found_now = asdict(
         yosys_scripts.synthesise(
             rtlil,
             top,
@@ -108,8 +110,8 @@ def measure_design(
         kind=kind,
         spec=spec.to_dict(),
         target=target,
-        result={k: v for k, v in result.items() if k not in ("tools", "target", "mapping")},
-        tools=result["tools"],
+        result={k: v for k, v in found_now.items() if k not in _BESIDE and (k, v) != _FITS},
+        tools=found_now["tools"],
         created=store.now(),
     )
     store.add(measurement)

@@ -118,6 +118,22 @@ def shipped(target: str, mapping: str, resource: str) -> Model:
 
     InputError if none were shipped for that target and mapping.
     """
+    samples = _samples(target, mapping, resource)
+    if not samples:
+        raise InputError(
+            f"no measurements ship for target {target} with mapping {mapping}, so that nothing "
+            f"can be predicted: measure the unit with 'hwgen synth --target {target}'"
+        )
+    return fit(samples, features.delay if resource == PERIOD else features.area)
+
+
+@functools.cache
+def ships(target: str, mapping: str, resource: str) -> bool:
+    """Whether there are measurements to fit that model on."""
+    return bool(_samples(target, mapping, resource))
+
+
+def _samples(target: str, mapping: str, resource: str) -> list[Sample]:
     samples: list[Sample] = []
     for m in store.shipped():
         if m.kind != SYNTHESIS or m.target != target or m.spec["mapping"] != mapping:
@@ -128,12 +144,7 @@ def shipped(target: str, mapping: str, resource: str) -> Model:
                 samples.append((_spec(m), 1000.0 / fmax))
         else:
             samples.append((_spec(m), float(m.result[resource])))
-    if not samples:
-        raise InputError(
-            f"no measurements ship for target {target} with mapping {mapping}, so that nothing "
-            f"can be predicted: measure the unit with 'hwgen synth --target {target}'"
-        )
-    return fit(samples, features.delay if resource == PERIOD else features.area)
+    return samples
 
 
 def _spec(measurement: store.Measurement) -> DotProduct:

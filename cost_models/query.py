@@ -55,12 +55,15 @@ class Cost:
 
 def estimate(spec: Spec, target: str) -> Cost:
     """The measured cost if the user's store or the shipped measurements have it, else the
-    predicted one; of a unit that was measured but not placed, Fmax alone is predicted.
+    predicted one; of a unit that was measured but not placed, Fmax alone is predicted, unless
+    the target's devices are too small for it.
     InputError for an unknown target or mapping."""
     found = measurement.stored(spec, target)
     if found is None:
         return predict(spec, target)
     cost = from_measurement(found)
+    if "too_large" in found.result:
+        return dataclasses.replace(cost, basis=f"{cost.basis}; {found.result['too_large']}")
     if cost.fmax_mhz.value is None and yosys_scripts.target(target).placer is not None:
         guess = predict(spec, target)
         basis = f"{cost.basis}; not placed, Fmax {guess.basis}"
@@ -99,7 +102,7 @@ def predict(spec: Spec, target: str) -> Cost:
     for resource in model.AREA:
         p = model.shipped(target, spec.mapping, resource).predict(spec)
         quantities[resource] = Quantity(round(p.value), round(p.low), round(p.high), PREDICTED)
-    if facts.placer is None:
+    if facts.placer is None or not model.ships(target, spec.mapping, model.PERIOD):
         quantities["fmax_mhz"] = Quantity(None, None, None, PREDICTED)
     else:
         p = model.shipped(target, spec.mapping, model.PERIOD).predict(spec)

@@ -361,10 +361,10 @@ def _place(
         if placer.harness is not None:
             report["placed"] = placer.harness.without(report["placed"], bits)
         return device, report
-    around = f" and a harness of {sum(bits.values())} bits" if placer.harness is not None else ""
+    around = f" in a harness of {sum(bits.values())} bits" if placer.harness is not None else ""
     raise TooLarge(
-        f"{counts['lut']} LUT, {counts['ff']} registers, {counts['dsp']} DSP{around} have no room "
-        f"on {placer.devices[-1].name}, the largest device"
+        f"too large{around} for {placer.devices[-1].name}, the largest device that {placer.tool} "
+        "is given"
     )
 
 

@@ -22,11 +22,15 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print_json(fields)
         return 0
-    fmax = fields["fmax_mhz"]
+    fmax, too_large = fields["fmax_mhz"], fields.get("too_large")
+    if fmax is not None:
+        clock = f"Fmax {fmax:.1f} MHz"
+    else:
+        clock = f"not placed: {too_large}" if too_large else "not placed"
     print(
         f"{spec.name} on {options.target}: {fields['lut']} LUT, {fields['carry']} carry cells, "
         f"{fields['ff']} registers, {fields['dsp']} DSP, "
-        + (f"Fmax {fmax:.1f} MHz" if fmax is not None else "not placed")
+        + clock
         + f" ({', '.join(f'{k} {v}' for k, v in fields['tools'].items())}, "
         f"{fields['seconds']:.1f} s{', from the store' if fields['stored'] else ''})"
     )

@@ -74,7 +74,7 @@ def model(target: str) -> DelayModel:
     if target not in models():
         raise InputError(
             f"there is no delay model for target {target!r}, only for {', '.join(models())}: "
-            "models are fitted to placed units, and this flow places no others; give stages "
+            "models are fitted to units that were placed, and of others none were; give stages "
             "instead"
         )
     return models()[target]
