@@ -36,8 +36,8 @@ def shipped_set() -> Iterator[Point]:
 
     ECP5 in LUTs: every unordered pair of the listed formats at three lane counts; at 8 lanes
     each format with itself and with INT4 and INT8 is placed too, at 24 with itself, for Fmax.
-    Others: every pair at two lane counts. With DSP blocks, but on iCE40: each format with itself
-    and with INT8.
+    Others: every pair at two lane counts; on iCE40 each format with itself, and at 4 lanes with
+    INT8, is placed. With DSP blocks, but on iCE40: each format with itself and with INT8.
     """
     pairs = list(itertools.combinations_with_replacement(NAMES, 2))
     near = [(a, b) for a, b in pairs if a == b or "int8" in (a, b)]
@@ -52,7 +52,8 @@ def shipped_set() -> Iterator[Point]:
             yield Point(dot(a, b, lanes), "ecp5", (a, b, lanes) in placed)
     for target, lanes in itertools.product(("xc7", "ice40", "xcup"), (4, 16)):
         for a, b in pairs:
-            yield Point(dot(a, b, lanes), target, False)
+            place = target == "ice40" and (a == b or (lanes == 4 and "int8" in (a, b)))
+            yield Point(dot(a, b, lanes), target, place)
     with_dsp = ("ecp5", "xc7", "xcup")
     for target, mapping, lanes in itertools.product(with_dsp, ("dsp", "auto"), (4, 16)):
         for a, b in near:
