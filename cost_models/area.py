@@ -43,8 +43,18 @@ LANES, PRIOR_LANES = (8, 32), 32
 #: Lanes of the table of every format.
 FEW_LANES = 4
 MAPPINGS = ("lut", "dsp")
-#: UltraScale+ maps without DSP blocks as 7-series does: it would repeat those figures.
-IN_LUTS = tuple(name for name in yosys_scripts.TARGETS if name != "xcup")
+
+
+def _in_luts() -> tuple[str, ...]:
+    """Targets that map differently without DSP blocks: UltraScale+ would repeat the figures of
+    7-series."""
+    by_script: dict[str, str] = {}
+    for name in yosys_scripts.TARGETS:
+        by_script.setdefault(yosys_scripts.target(name).script("lut"), name)
+    return tuple(by_script.values())
+
+
+IN_LUTS = _in_luts()
 
 
 @dataclass(frozen=True)
@@ -86,7 +96,8 @@ def scalars() -> Iterator[str]:
 
 
 def by_lanes() -> Iterator[Point]:
-    """Exact sums of a few formats, as the unit makes them and plain; on ECP5 ours placed too."""
+    """Exact sums of a few formats, as the unit makes them and plain; ours placed too, where there
+    is a placer."""
     for target in IN_LUTS:
         for name in BY_LANES:
             for lanes in LANES:
@@ -175,12 +186,13 @@ def _lanes_table(found: Found) -> str:
         lut = _count(found, ours, "lut")
         other = _count(found, Point(PLAIN, spec, target, False), "lut")
         prior = BY_LANES[str(spec.a)].get(target) if spec.lanes == PRIOR_LANES else None
+        placer = yosys_scripts.target(target).placer
         placed = (_count(found, ours, "placed") or {}) if ours.place else {}
         rows.append(
             [
                 *(str(spec.a), str(spec.lanes), target, _text(prior), _text(other)),
                 *(f"**{_text(lut)}**", _ratio(other, lut), _ratio(prior, lut)),
-                _text(placed.get("TRELLIS_COMB")),
+                _text(placed.get(placer.logic) if placer is not None else None),
             ]
         )
     head = ("format", "lanes", "target", "prior RTL", "plain", "this package")

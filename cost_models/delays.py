@@ -317,9 +317,9 @@ def _called(spec: Spec) -> str:
 
 
 def scale(target: str) -> float:
-    """How fast a target is beside ``REFERENCE``, by a LUT and a chain of eight bits between
-    registers of a unit of 64 input bits."""
-    way = path.Path(luts=1, chains=1, chain_bits=8)
+    """How fast a target is beside ``REFERENCE``, by a carry chain of 24 bits, an accumulator's,
+    in a unit of 64 input bits."""
+    way = path.Path(chains=1, chain_bits=24)
     theirs, ours = (
         m.register_ns + m.price_ns(way, 64) for m in map(delay.model, (REFERENCE, target))
     )

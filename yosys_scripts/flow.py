@@ -30,7 +30,7 @@ _PASSES = ("absorb.py", "adder_trees.py", "bit_heap.py", "small_functions.py")
 _FILL = 0.9
 
 # What nextpnr says of a design that its device has no room for.
-_NO_ROOM = re.compile(r"unable to (place|find)|failed to place", re.IGNORECASE)
+_NO_ROOM = re.compile(r"unable to (place|find)|failed to (place|expand)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)

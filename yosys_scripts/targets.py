@@ -55,7 +55,8 @@ class Harness:
 class Placer:
     """How a target is placed and routed: a YoWASP package and the devices, smallest first.
 
-    `harness` is None where it places a design without pins.
+    `logic` is its name of a cell with a LUT. `harness` is None where it places a design without
+    pins.
     """
 
     tool: str
@@ -64,6 +65,7 @@ class Placer:
     function: str
     options: tuple[str, ...]
     devices: tuple[Device, ...]
+    logic: str
     harness: Harness | None
 
 
@@ -191,6 +193,7 @@ def _placer(facts: dict[str, Any]) -> Placer:
         devices=tuple(
             Device(d["name"], tuple(d["options"]), dict(d["capacity"])) for d in facts["devices"]
         ),
+        logic=facts.get("logic", "TRELLIS_COMB"),
         harness=Harness(**{**facts["harness"], "pins": tuple(facts["harness"]["pins"])})
         if "harness" in facts
         else None,

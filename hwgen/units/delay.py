@@ -73,8 +73,8 @@ def model(target: str) -> DelayModel:
     """The model of a target. InputError where none ships."""
     if target not in models():
         raise InputError(
-            f"there is no delay model for target {target!r}, only for {', '.join(models())}: "
-            "models are fitted to units that were placed, and of others none were; give stages "
-            "instead"
+            f"there is no delay model for target {target!r}, only for {', '.join(models())}: one "
+            "is fitted to placed and routed units, and this flow has placed none on others; give "
+            "stages instead"
         )
     return models()[target]

@@ -1,5 +1,6 @@
 """The flow measures small designs, and fails cleanly."""
 
+import dataclasses
 import os
 import subprocess
 import tempfile
@@ -13,6 +14,7 @@ from amaranth.hdl import Module, Signal, signed
 import yosys_scripts
 from hwgen.errors import InputError, ToolError
 from yosys_scripts import isolation
+from yosys_scripts.targets import Device
 
 
 def adder() -> str:
@@ -44,6 +46,14 @@ def adder_tree() -> str:
     return rtlil.convert(m, ports=[*inputs, y], name="top")
 
 
+#: Targets whose placer needs a harness.
+HARNESSED = [
+    name
+    for name in yosys_scripts.TARGETS
+    if (placer := yosys_scripts.target(name).placer) is not None and placer.harness is not None
+]
+
+
 @pytest.fixture
 def temporary_folder(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
@@ -62,12 +72,72 @@ def test_adder_on_ecp5_is_placed(temporary_folder):
     assert not list(temporary_folder.iterdir())
 
 
-@pytest.mark.parametrize("target", ["xc7", "ice40"])
-def test_adder_elsewhere_is_not_placed(target):
-    result = yosys_scripts.synthesise(adder(), "top", target=target)
+def test_adder_on_7_series_is_not_placed():
+    result = yosys_scripts.synthesise(adder(), "top", target="xc7")
     assert 8 <= result.lut <= 9
-    assert result.carry == {"xc7": 3, "ice40": 8}[target]
-    assert (result.ff, result.dsp, result.fmax_mhz, result.placed) == (25, 0, None, None)
+    assert (result.carry, result.ff, result.dsp) == (3, 25, 0)
+    assert (result.fmax_mhz, result.placed, result.too_large) == (None, None, None)
+
+
+def test_adder_on_ice40_is_placed_in_a_harness():
+    result = yosys_scripts.synthesise(adder(), "top", target="ice40")
+    assert (result.lut, result.carry, result.ff, result.dsp) == (8, 8, 25, 0)
+    # Each LUT beside its register; one more takes the carry out of the chain.
+    assert result.placed == {"ICESTORM_LC": 26}
+    # The harness alone reaches more than 150 MHz, and an adder of eight bits less.
+    assert result.fmax_mhz is not None and 60 < result.fmax_mhz < 150
+
+
+def gates(width: int, registered: bool) -> str:
+    """y = a & b, or in two rows of registers a."""
+    m = Module()
+    a, b, y = (Signal(width, name=name) for name in "aby")
+    if registered:
+        row = Signal(width)
+        m.d.sync += [row.eq(a), y.eq(row)]
+    else:
+        m.d.comb += y.eq(a & b)
+    return rtlil.convert(m, ports=[a, y] if registered else [a, b, y], name="top")
+
+
+@pytest.mark.parametrize("target", HARNESSED)
+@pytest.mark.parametrize("width", [1, 40])
+def test_a_harness_is_taken_from_what_is_placed(target, width):
+    """What is left is known: a cell for each register, and for each gate."""
+    registers = yosys_scripts.synthesise(gates(width, True), "top", target=target)
+    assert registers.placed is not None and registers.fmax_mhz is not None
+    assert sorted(n for n in registers.placed.values() if n) == [2 * width]
+    only_gates = yosys_scripts.synthesise(gates(width, False), "top", target=target)
+    assert only_gates.placed is not None and only_gates.fmax_mhz is None
+    assert sorted(n for n in only_gates.placed.values() if n) == [width]
+
+
+def on_devices(monkeypatch, *devices: Device) -> None:
+    """Gives iCE40 other devices."""
+    facts = yosys_scripts.target("ice40")
+    placer = dataclasses.replace(facts.placer, devices=devices)
+    other = dataclasses.replace(facts, placer=placer)
+    monkeypatch.setattr(yosys_scripts.flow, "_target", lambda name: other)
+
+
+def test_a_design_that_is_too_large_is_not_placed(monkeypatch):
+    """By its counts, and by what the placer says."""
+    text = gates(200, True)
+    options = ("--lp384", "--package", "qn32")
+    few = Device("few", options, {"lut": 384, "ff": 384, "dsp": 0})
+    many = Device("many", options, {"lut": 9999, "ff": 9999, "dsp": 0})
+    for device in (few, many):
+        on_devices(monkeypatch, device)
+        result = yosys_scripts.synthesise(text, "top", target="ice40")
+        assert (result.ff, result.placed, result.fmax_mhz) == (400, None, None)
+        assert result.too_large is not None
+        assert f"too large in a harness of 401 bits for {device.name}" in result.too_large
+        assert "device" not in result.tools
+    with pytest.raises(ToolError, match="too large in a harness of 401 bits"):
+        yosys_scripts.timing(text, "top", target="ice40")
+    large = Device("large", ("--up5k", "--package", "sg48"), many.capacity)
+    on_devices(monkeypatch, few, many, large)
+    assert yosys_scripts.synthesise(text, "top", target="ice40").tools["device"] == "large"
 
 
 @pytest.mark.parametrize("target", yosys_scripts.TARGETS)
