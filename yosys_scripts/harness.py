@@ -23,9 +23,11 @@ def wrap(module: Json, facts: Json) -> Json:
     """Put the ports of ``module`` on shift registers; how many bits ``inputs`` and ``outputs``
     have.
 
-    ``facts``: cells by their name here, ``register`` and ``xor``, each with its type, parameters
-    and pins, whose nets are constants, ``in``, ``beside``, ``clock`` or ``out``; and
-    ``clock_pins``, the pins of a target's cells that tell a clock.
+    ``facts``: cells by their name here, each with its type, parameters, and pins, whose nets are
+    ``in``, ``beside``, ``clock``, ``out``, or constants. Always ``register`` and ``xor``; where
+    the placer needs them, buffers at pins, ``from_pin`` and ``to_pin``, which are on ``sites``,
+    and cells of the constants, ``low`` and ``high``. ``clock_pins``: the pins of a target's cells
+    that tell a clock.
     """
     nets = [bit for wire in module["netnames"].values() for bit in wire["bits"]]
     last = max((bit for bit in nets if isinstance(bit, int)), default=1)
@@ -37,38 +39,54 @@ def wrap(module: Json, facts: Json) -> Json:
         for bit in cell["connections"].get(pin, ())
     }
     ports: Json = {}
+    constants: dict[str, Bit] = {}
 
     def new_net() -> int:
         nonlocal last
         last += 1
         return last
 
-    def pin(name: str, direction: str, bit: Bit) -> Bit:
-        ports[name] = {"direction": direction, "bits": [bit]}
-        module["netnames"][name] = {"hide_name": 0, "bits": [bit], "attributes": {}}
-        return bit
-
-    def add(kind: str, name: str, nets: dict[str, Bit]) -> Bit:
+    def add(
+        kind: str, name: str, nets: dict[str, Bit], attributes: dict[str, str] | None = None
+    ) -> Bit:
         pins = facts[kind]["pins"]
         cells[f"{NAME}_{name}"] = {
             "hide_name": 0,
             "type": facts[kind]["type"],
             "parameters": dict(facts[kind].get("parameters", {})),
-            "attributes": {},
+            "attributes": attributes or {},
             "port_directions": {
                 pin: "output" if net == "out" else "input" for pin, net in pins.items()
             },
-            "connections": {pin: [nets.get(net, net)] for pin, net in pins.items()},
+            "connections": {
+                pin: [nets.get(net, constants.get(net, net))] for pin, net in pins.items()
+            },
         }
         return nets["out"]
 
+    def pin(name: str, direction: str, net: Bit) -> Bit:
+        """``net`` on a pin of its own, through a buffer if the placer makes none."""
+        pads = {"input": "from_pin", "output": "to_pin"}
+        outside = net
+        if pads[direction] in facts:
+            outside = new_net()
+            ends = (outside, net) if direction == "input" else (net, outside)
+            site = {"LOC": facts["sites"][len(ports)]}
+            add(pads[direction], f"{name}_pad", dict(zip(("in", "out"), ends, strict=True)), site)
+        ports[name] = {"direction": direction, "bits": [outside]}
+        module["netnames"][name] = {"hide_name": 0, "bits": [net], "attributes": {}}
+        return net
+
+    for value, kind in (("0", "low"), ("1", "high")):
+        if kind in facts:
+            constants[value] = add(kind, kind, {"out": new_net()})
     clock, bit = pin(CLOCK, "input", new_net()), pin(f"{NAME}_in", "input", new_net())
     found = {"inputs": 0, "outputs": 0}
     for name, port in sorted(module["ports"].items(), key=lambda item: item[1]["direction"]):
         part = f"{port['direction']}s"
         for net in port["bits"]:
             if net in clocks:
-                ports[name] = port
+                pin(name, port["direction"], net)
             elif isinstance(net, int):  # A constant needs no register.
                 at = f"{part}{found[part]}"
                 out = net

@@ -5,6 +5,7 @@ A folder beside this file that holds a `target.toml` is a target, and its name i
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
 from dataclasses import dataclass
@@ -84,20 +85,22 @@ class Target:
     title: str
     folder: Path
     base: Path | None
-    count: dict[str, dict[str, int]]
+    count: dict[str, dict[str, float]]
     mappings: dict[str, tuple[str, ...]]
     cell_models: tuple[str, ...]
     include: tuple[str, ...]
     placer: Placer | None
 
     def resources(self, cells: dict[str, int]) -> dict[str, int]:
-        """Weighted counts (lut, carry, ff, dsp) of a netlist's cells."""
+        """Weighted counts (lut, carry, ff, dsp) of a netlist's cells, rounded up."""
         return {
-            resource: sum(
-                weight * n
-                for pattern, weight in weights.items()
-                for cell, n in cells.items()
-                if fnmatchcase(cell, pattern)
+            resource: math.ceil(
+                sum(
+                    weight * n
+                    for pattern, weight in weights.items()
+                    for cell, n in cells.items()
+                    if fnmatchcase(cell, pattern)
+                )
             )
             for resource, weights in self.count.items()
         }
@@ -127,12 +130,12 @@ class Target:
 
     @property
     def multiplier(self) -> Multiplier:
-        """That of a DSP block, as `synth.ys` uses it."""
+        """The largest of a DSP block, as `synth.ys` uses it."""
         used = self._sections[DSP_SECTION]
-        bits = [
-            int(text) for side in "AB" for text in re.findall(rf"DSP_{side}_MAXWIDTH=(\d+)", used)
-        ]
-        return Multiplier(max(bits), min(bits))
+        sides = (re.findall(rf"DSP_{side}_MAXWIDTH=(\d+)", used) for side in "AB")
+        sizes = [sorted(map(int, pair)) for pair in zip(*sides, strict=True)]
+        narrow, wide = max(sizes)
+        return Multiplier(wide, narrow)
 
     @property
     def _with_sizes(self) -> tuple[str, ...]:

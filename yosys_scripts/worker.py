@@ -24,6 +24,7 @@ small_functions = importlib.import_module("small_functions")
 
 #: Commands of the scripts that Yosys does not have.
 PASSES = {
+    "absorb_into_ccu2": absorb.into_ccu2,
     "absorb_into_ccu2c": absorb.into_ccu2c,
     "absorb_into_carry4": absorb.into_carry4,
     "compress_adder_trees": adder_trees.compress,
@@ -90,16 +91,19 @@ def change_netlist(design: Any, top: str, change: Callable[[dict[str, Any]], Non
 
 
 def leave_open_carries(module: dict[str, Any]) -> None:
-    """Disconnect the ends of ECP5 carry chains that carry nothing.
+    """Disconnect the ends of ECP5's and Nexus' carry chains that carry nothing.
 
     nextpnr-ecp5 adds a CCU2C to feed a constant into CIN, and one to bring COUT out, even where
-    no carry depends on CIN (see ecp5/arith.v) and nothing reads COUT. "x" is no connection.
+    no carry depends on CIN (see ecp5/arith.v) and nothing reads COUT; nextpnr-nexus takes no
+    constant there. "x" is no connection.
     """
     readers = Counter(bit for port in module["ports"].values() for bit in port["bits"])
-    carries = []
+    carries, constants = [], {"0": "0", "1": "1"}
     for cell in module["cells"].values():
-        if cell["type"] == "CCU2C":
+        if cell["type"] in ("CCU2C", "CCU2"):
             carries.append(cell)
+        if cell["type"] in ("VLO", "VHI"):
+            constants[cell["connections"]["Z"][0]] = "0" if cell["type"] == "VLO" else "1"
         for bits in cell["connections"].values():
             readers.update(bits)
     for cell in carries:
@@ -107,9 +111,9 @@ def leave_open_carries(module: dict[str, Any]) -> None:
         if pins["COUT"] and readers[pins["COUT"][0]] == 1:
             pins["COUT"] = ["x"]
         # With C0 and D0 high the first LUT4 reads INIT0[15:12]; when that is 0 it stops CIN.
-        stops_cin = cell["parameters"]["INIT0"].startswith("0000")
-        tied_high = pins["C0"] == pins["D0"] == ["1"]
-        if stops_cin and tied_high and isinstance(pins["CIN"][0], str):
+        stops_cin = cell["parameters"]["INIT0"].startswith(("0000", "0x0"))
+        tied_high = all(constants.get(pins[pin][0]) == "1" for pin in ("C0", "D0"))
+        if stops_cin and tied_high and pins["CIN"][0] in constants:
             pins["CIN"] = ["x"]
 
 
