@@ -152,9 +152,14 @@ def into_ccu2(module: Json) -> None:
         inits = {f"INIT{half}": int(cell["parameters"][f"INIT{half}"], 2) for half in "01"}
         cell["type"] = "CCU2"
         cell["parameters"] = {
-            **{name: f"0x{init:04x}" for name, init in inits.items()},
+            **{name: _text(f"0x{init:04x}") for name, init in inits.items()},
             "INJECT": "NO",
         }
+
+
+def _text(parameter: str) -> str:
+    """As Yosys' JSON has it: a space behind what it would take for bits."""
+    return f"{parameter} " if set(parameter) <= set("01xz") else parameter
 
 
 def _into_chains(module: Json, low: Callable[[Operand], Operand | None]) -> None:

@@ -63,7 +63,7 @@ GATED = {
 
 
 #: iCE40's LUTs have no input to spare beside a carry chain: its flow builds nothing of its own.
-BUILDERS = ("ecp5", "xc7")
+BUILDERS = ("ecp5", "nexus", "xc7")
 
 
 @pytest.mark.parametrize("target", BUILDERS)
@@ -103,7 +103,7 @@ def test_a_gate_costs_nothing():
         assert counts[0] == counts[1]
 
 
-@pytest.mark.parametrize(("target", "limit"), [("ecp5", 76), ("xc7", 45)])
+@pytest.mark.parametrize(("target", "limit"), [("ecp5", 76), ("nexus", 76), ("xc7", 45)])
 def test_eight_bit_product(target, limit):
     text = design(lambda x, y: x * y, signed(8), signed(8))
     assert yosys_scripts.synthesise(text, "top", target=target, place=False).lut <= limit
