@@ -10,7 +10,7 @@ Imports nothing of this package: `worker.py` runs it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,8 +29,7 @@ _GATES = {
     "$_ORNOT_": (1, 1, 0, 1),
 }
 
-#: A half of a CCU2C whose C and D are high: the LUT4 reads INIT[15:12], the LUT2 INIT[3:0], and
-#: nothing the rest.
+#: A half of a CCU2C whose C and D are high: the LUT4 reads INIT[15:12], the LUT2 INIT[3:0].
 _ADD, _SUBTRACT = 0x6008, 0x9002
 
 
@@ -46,10 +45,6 @@ class Operand:
     def inverted(self) -> Operand:
         a, b, c, d = (1 - value for value in self.table)
         return Operand(self.first, self.second, (a, b, c, d))
-
-    def swapped(self) -> Operand:
-        a, b, c, d = self.table
-        return Operand(self.second, self.first, (a, c, b, d))
 
 
 class Gates:
@@ -121,70 +116,28 @@ def into_ccu2c(module: Json) -> None:
     """Gates of two inputs that feed a CCU2C of an adder (see ecp5/arith.v) move into it.
 
     A half adds x and y when its LUT4 is x ^ y and its LUT2 x. With A and B for x, C and D for y,
-    both are functions of two nets each. The LUT2 is the LUT4 where C and D are low: y has to be
-    low there.
+    both are functions of two nets each. The LUT2 is the LUT4 where C and D are low: y is low there.
     """
-
-    def low(y: Operand) -> Operand | None:
-        return None if y.table[0] else y
-
-    _into_chains(module, low)
-
-
-def into_ccu2(module: Json) -> None:
-    """The same for Nexus, whose CCU2 the CCU2C of adders become.
-
-    Beside its LUT4 a half has a LUT3 of A, B and C, which is the LUT4 where D is low: y has to be
-    low there. So y is an AND with D; or of one net, with D high.
-    """
-
-    def low(y: Operand) -> Operand | None:
-        if y.second == "0":
-            return Operand(y.first, "1", (0, 0, *y.table[:2]))
-        return next((form for form in (y, y.swapped()) if form.table[:2] == (0, 0)), None)
-
-    for cell in _of_type(module, "CCU2C"):
-        for half in "01":  # Their C is high: what a LUT2 reads, the LUT3 reads there.
-            init = int(cell["parameters"][f"INIT{half}"], 2)
-            cell["parameters"][f"INIT{half}"] = f"{init | (init & 15) << 4:016b}"
-    _into_chains(module, low)
-    for cell in _of_type(module, "CCU2C"):
-        inits = {f"INIT{half}": int(cell["parameters"][f"INIT{half}"], 2) for half in "01"}
-        cell["type"] = "CCU2"
-        cell["parameters"] = {
-            **{name: _text(f"0x{init:04x}") for name, init in inits.items()},
-            "INJECT": "NO",
-        }
-
-
-def _text(parameter: str) -> str:
-    """As Yosys' JSON has it: a space behind what it would take for bits."""
-    return f"{parameter} " if set(parameter) <= set("01xz") else parameter
-
-
-def _into_chains(module: Json, low: Callable[[Operand], Operand | None]) -> None:
-    """``low``: an operand as C and D of a half may have it, or None."""
     gates = Gates(module)
     for cell in _of_type(module, "CCU2C"):
         pins, parameters = cell["connections"], cell["parameters"]
         for half in "01":
             if pins[f"C{half}"] != ["1"] or pins[f"D{half}"] != ["1"]:
                 continue
-            init = int(parameters[f"INIT{half}"], 2) & 0xF00F
+            init = int(parameters[f"INIT{half}"], 2)
             if init not in (_ADD, _SUBTRACT):
                 continue
             x = gates.operand(pins[f"A{half}"][0])
             y = gates.operand(pins[f"B{half}"][0])
             if init == _SUBTRACT:
                 y = y.inverted()
-            last = low(y)
-            if last is None:
-                x, last = y, low(x)
-            if last is None:
+            if y.table[0]:
+                x, y = y, x
+            if y.table[0]:
                 continue
-            for name, net in zip("ABCD", (x.first, x.second, last.first, last.second), strict=True):
+            for name, net in zip("ABCD", (x.first, x.second, y.first, y.second), strict=True):
                 pins[name + half] = [net]
-            table = [x.table[i & 3] ^ last.table[i >> 2] for i in range(16)]
+            table = [x.table[i & 3] ^ y.table[i >> 2] for i in range(16)]
             parameters[f"INIT{half}"] = "".join(str(value) for value in reversed(table))
 
 

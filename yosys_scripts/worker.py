@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import runpy
 import signal
 import sys
 from collections import Counter
@@ -22,9 +23,9 @@ harness = importlib.import_module("harness")
 adder_trees = importlib.import_module("adder_trees")
 small_functions = importlib.import_module("small_functions")
 
-#: Commands of the scripts that Yosys does not have.
+#: Commands of the scripts that Yosys does not have. Another is `apply file.py`: the function
+#: ``apply`` of a file of the target.
 PASSES = {
-    "absorb_into_ccu2": absorb.into_ccu2,
     "absorb_into_ccu2c": absorb.into_ccu2c,
     "absorb_into_carry4": absorb.into_carry4,
     "compress_adder_trees": adder_trees.compress,
@@ -71,6 +72,8 @@ def _run(commands: list[str], top: str) -> None:
     for command in commands:
         if command in PASSES:
             change_netlist(design, top, PASSES[command])
+        elif command.startswith("apply "):
+            change_netlist(design, top, runpy.run_path(command.split()[1])["apply"])
         else:
             libyosys.run_pass(f"tee -a {LOG} {command}", design)
 
