@@ -74,7 +74,7 @@ def model(target: str) -> DelayModel:
     if target not in models():
         raise InputError(
             f"there is no delay model for target {target!r}, only for {', '.join(models())}: one "
-            f"is fitted to placed and routed units ('python -m cost_models.delays --target {target}')"
-            ", if this flow has a placer for that target; give stages instead"
+            "is fitted to placed and routed units, with 'python -m cost_models.delays --target "
+            f"{target}' if this flow has a placer for it; give stages instead"
         )
     return models()[target]

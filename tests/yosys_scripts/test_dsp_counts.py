@@ -47,7 +47,7 @@ def test_significands_of_an_array(a, products):
 def test_multipliers_are_those_of_the_targets_scripts():
     found = {name: str(yosys_scripts.target(name).multiplier) for name in yosys_scripts.TARGETS}
     assert found == {
-        **{"ecp5": "18 x 18", "ice40": "16 x 16", "nexus": "36 x 36"},
+        **{"ecp5": "18 x 18", "ice40": "16 x 16", "nexus": "36 x 36", "gowin": "18 x 18"},
         **{"xc7": "25 x 18", "xcup": "27 x 18"},
     }
     for name in found:  # Every target has the multiplier of mapping dsp.
