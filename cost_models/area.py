@@ -25,8 +25,14 @@ from hwgen.spec import BlockDot, DotProduct, Spec
 #: Around each table of the page.
 BEGIN, END = "<!-- python -m cost_models.area {} -->", "<!-- end of {} -->"
 PAGE = Path("docs") / "area.md"
-#: What is measured: the unit, the exact sum alone as the unit makes it, and by plain operators.
-UNIT, SUM, PLAIN = measurement.SYNTHESIS, "exact sum", "plain sum"
+#: What is measured: the unit, the exact sum alone as the unit makes it, and by plain operators,
+#: which is also mapped by Yosys' own script for the target.
+UNIT, SUM, PLAIN, VENDOR = (
+    measurement.SYNTHESIS,
+    "exact sum",
+    "plain sum",
+    "plain sum, Yosys' script",
+)
 #: Formats of the table by lanes, and LUTs of the prior open RTL (combinational, 32 lanes, no DSP
 #: blocks: Samson et al., FPL 2024, through Yosys 0.70's own scripts) by target.
 BY_LANES: dict[str, dict[str, int]] = {
@@ -39,7 +45,11 @@ BY_LANES: dict[str, dict[str, int]] = {
     "e3m2": {},
     "e5m2ieee": {},
 }
-LANES, PRIOR_LANES = (8, 32), 32
+LANES, PRIOR_LANES, MANY_LANES = (8, 32), 32, 128
+#: Targets of the table by lanes and that of block formats; the table of formats has all.
+FEW_TARGETS = ("ecp5", "xc7", "ice40")
+#: Targets whose units are placed there: nextpnr-nexus takes half a minute for a thousand cells.
+PLACED = ("ecp5", "ice40")
 #: Lanes of the table of every format.
 FEW_LANES = 4
 MAPPINGS = ("lut", "dsp")
@@ -75,7 +85,13 @@ class Point:
             make = plain.unit_rtlil if self.kind == SUM else plain.plain_rtlil
             rtlil, top = make(self.spec), plain.TOP
         return measurement.measure_design(
-            self.kind, rtlil, top, self.spec, self.target, place=self.place
+            self.kind,
+            rtlil,
+            top,
+            self.spec,
+            self.target,
+            place=self.place,
+            mapping="vendor" if self.kind == VENDOR else None,
         )[0].result
 
 
@@ -96,14 +112,17 @@ def scalars() -> Iterator[str]:
 
 
 def by_lanes() -> Iterator[Point]:
-    """Exact sums of a few formats, as the unit makes them and plain; ours placed too, where there
-    is a placer."""
-    for target in IN_LUTS:
-        for name in BY_LANES:
+    """Exact sums of a few formats, as the unit makes them and plain; ours placed too on ECP5. Of
+    many lanes those formats that others measured."""
+    for target in FEW_TARGETS:
+        for name, others in BY_LANES.items():
             for lanes in LANES:
                 spec = DotProduct(a=name, b=name, lanes=lanes)
-                yield Point(SUM, spec, target, lanes == PRIOR_LANES)
+                yield Point(SUM, spec, target, lanes == PRIOR_LANES and target == "ecp5")
                 yield Point(PLAIN, spec, target, False)
+                yield Point(VENDOR, spec, target, False)
+            if target in others:
+                yield Point(SUM, DotProduct(a=name, b=name, lanes=MANY_LANES), target, False)
 
 
 def by_format() -> Iterator[Point]:
@@ -113,7 +132,7 @@ def by_format() -> Iterator[Point]:
         for target in yosys_scripts.TARGETS:
             for mapping in MAPPINGS if target in IN_LUTS else MAPPINGS[1:]:
                 spec = DotProduct(a=name, b=name, lanes=FEW_LANES, mapping=mapping)
-                yield Point(UNIT, spec, target, True)
+                yield Point(UNIT, spec, target, target in PLACED)
                 if mapping == "lut":
                     yield Point(SUM, spec, target, False)
                     yield Point(PLAIN, spec, target, False)
@@ -122,9 +141,9 @@ def by_format() -> Iterator[Point]:
 def by_block() -> Iterator[Point]:
     """Block dot products of one block of every named block format, rounded to FP32."""
     for name in GROUPS["blocks"]:
-        for target in IN_LUTS:
+        for target in FEW_TARGETS:
             spec = BlockDot(a=name, b=name, output="fp32")
-            yield Point(UNIT, spec, target, True)
+            yield Point(UNIT, spec, target, target == "ecp5")
 
 
 def run(
@@ -184,19 +203,24 @@ def _lanes_table(found: Found) -> str:
         spec, target = ours.spec, ours.target
         assert isinstance(spec, DotProduct)
         lut = _count(found, ours, "lut")
-        other = _count(found, Point(PLAIN, spec, target, False), "lut")
+        other, vendor = (
+            _count(found, beside, "lut") if beside in found else None
+            for beside in (Point(kind, spec, target, False) for kind in (PLAIN, VENDOR))
+        )
         prior = BY_LANES[str(spec.a)].get(target) if spec.lanes == PRIOR_LANES else None
         placer = yosys_scripts.target(target).placer
         placed = (_count(found, ours, "placed") or {}) if ours.place else {}
         rows.append(
             [
-                *(str(spec.a), str(spec.lanes), target, _text(prior), _text(other)),
-                *(f"**{_text(lut)}**", _ratio(other, lut), _ratio(prior, lut)),
+                *(str(spec.a), str(spec.lanes), target),
+                *(_text(prior), _text(vendor), _text(other), f"**{_text(lut)}**"),
+                *(_ratio(prior, lut), _ratio(vendor, lut), _ratio(other, lut)),
                 _text(placed.get(placer.logic) if placer is not None else None),
             ]
         )
-    head = ("format", "lanes", "target", "prior RTL", "plain", "this package")
-    return _table((*head, "plain ÷ this", "prior ÷ this", "cells placed"), rows)
+    head = ("format", "lanes", "target", "prior RTL", "plain, Yosys' script", "plain")
+    ratios = ("prior ÷ this", "Yosys' ÷ this", "plain ÷ this")
+    return _table((*head, "this package", *ratios, "cells placed"), rows)
 
 
 def _format_table(found: Found) -> str:

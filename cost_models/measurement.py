@@ -17,12 +17,12 @@ TIME_LIMIT_S = 900.0
 _BESIDE, _FITS = ("tools", "target", "mapping"), ("too_large", None)
 
 
-def synthesis_key(spec: Spec, target: str, rtlil: str, place: bool, kind: str = SYNTHESIS) -> str:
-    """Key of a synthesis: the hardware itself, the target's flow, the tools."""
+def synthesis_key(mapping: str, target: str, rtlil: str, place: bool, kind: str = SYNTHESIS) -> str:
+    """Key of a synthesis: the hardware itself, how it is mapped, the target's flow, the tools."""
     return store.digest(
         kind,
         rtlil,
-        spec.mapping,
+        mapping,
         target,
         yosys_scripts.flow_digest(target),
         yosys_scripts.tool_versions(target, place),
@@ -35,7 +35,7 @@ def stored(spec: Spec, target: str) -> store.Measurement | None:
     InputError for an unknown target or a mapping that the target lacks.
     """
     yosys_scripts.target(target).script(spec.mapping)
-    return _find(spec, target, emit.rtlil(spec), (True, False))
+    return _find(spec.mapping, target, emit.rtlil(spec), (True, False))
 
 
 def known(spec: Spec) -> list[dict[str, Any]]:
@@ -53,10 +53,10 @@ def known(spec: Spec) -> list[dict[str, Any]]:
 
 
 def _find(
-    spec: Spec, target: str, rtlil: str, places: tuple[bool, ...], kind: str = SYNTHESIS
+    mapping: str, target: str, rtlil: str, places: tuple[bool, ...], kind: str = SYNTHESIS
 ) -> store.Measurement | None:
     """The first stored measurement, in the order of ``places``: placed or only mapped."""
-    found = (store.find(synthesis_key(spec, target, rtlil, place, kind)) for place in places)
+    found = (store.find(synthesis_key(mapping, target, rtlil, place, kind)) for place in places)
     return next((m for m in found if m is not None), None)
 
 
@@ -86,12 +86,15 @@ def measure_design(
     spec: Spec,
     target: str,
     *,
+    mapping: str | None = None,
     place: bool = True,
     time_limit_s: float = TIME_LIMIT_S,
 ) -> tuple[store.Measurement, bool]:
-    """As ``measure``, of a design of its own ``kind`` that stands beside the unit of ``spec``."""
+    """As ``measure``, of a design of its own ``kind`` that stands beside the unit of ``spec``; by
+    default it is mapped as that is."""
+    mapping = mapping or spec.mapping
     placed = place and yosys_scripts.target(target).placer is not None
-    found = _find(spec, target, rtlil, (True,) if placed else (True, False), kind)
+    found = _find(mapping, target, rtlil, (True,) if placed else (True, False), kind)
     if found is not None:
         return found, True
     store.require_writable()
@@ -100,13 +103,13 @@ def measure_design(
             rtlil,
             top,
             target=target,
-            mapping=spec.mapping,
+            mapping=mapping,
             place=placed,
             time_limit_s=time_limit_s,
         )
     )
     measurement = store.Measurement(
-        key=synthesis_key(spec, target, rtlil, place, kind),
+        key=synthesis_key(mapping, target, rtlil, place, kind),
         kind=kind,
         spec=spec.to_dict(),
         target=target,

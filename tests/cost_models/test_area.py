@@ -45,13 +45,16 @@ def test_tables_say_what_was_measured(tmp_path):
     counts = {"lut": 100, "carry": 7, "ff": 5, "dsp": 2, "fmax_mhz": 123.4, "placed": None}
     for name, (points, _) in area.TABLES.items():
         area.update(page, name, dict.fromkeys(points(), counts))
-    assert "| e4m3fn | 32 | xc7 | 5,593 | 100 | **100** | 1.00 | 55.93 |" in page.read_text()
+    assert (
+        "| e4m3fn | 32 | xc7 | 5,593 | 100 | 100 | **100** | 55.93 | 1.00 | 1.00 |"
+        in page.read_text()
+    )
     assert "| mxfp4 | ecp5 | 100 | 7 | 5 | 123 |" in page.read_text()
 
     found = dict.fromkeys(area.by_lanes(), counts)
     plain_int8 = next(p for p in found if p.kind == area.PLAIN and str(p.spec.a) == "int8")
-    row = f"| int8 | {plain_int8.spec.lanes} | {plain_int8.target} | –"
+    row = f"| int8 | {plain_int8.spec.lanes} | {plain_int8.target} | – | 100"
     area.update(page, "lanes", found | {plain_int8: {**counts, "lut": 250}})
-    assert f"{row} | 250 | **100** | 2.50 |" in page.read_text()
+    assert f"{row} | 250 | **100** | – | 1.00 | 2.50 |" in page.read_text()
     area.update(page, "lanes", found | {plain_int8: "no such thing"})
-    assert f"{row} | – | **100** | – |" in page.read_text()
+    assert f"{row} | – | **100** | – | 1.00 | – |" in page.read_text()
