@@ -49,7 +49,11 @@ def generate_command(spec: Spec, *, stream: bool = False) -> str:
         for name, value in spec.to_dict().items()
         if name != "unit" and value not in (None, "")
     }
-    options = [f"--{k} {v}" for k, v in flags.items()] + ["--stream"] * stream
+    # Text that begins with a minus would be taken for an option.
+    options = [
+        f"--{k}={v}" if isinstance(v, str) and v.startswith("-") else f"--{k} {v}"
+        for k, v in flags.items()
+    ] + ["--stream"] * stream
     return f"hwgen generate {spec.unit} " + " ".join(options)
 
 

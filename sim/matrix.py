@@ -107,6 +107,12 @@ SETTINGS: dict[str, tuple[dict[str, Any], ...]] = {
         {"lanes": 5, "max_products": 40, "accumulator": "fixed:24:8"},
         {"lanes": 2, "max_products": 32, "output": "bf16"},
     ),
+    "fixeddot": (
+        {"max_products": 64},
+        {"max_products": 48, "accumulator": "fp32"},
+        {"max_products": 40, "accumulator": "fixed:24:8"},
+        {"max_products": 32, "output": "bf16"},
+    ),
     "multidot": (
         {"lanes": 2, "max_products": 64},
         {"lanes": 3, "max_products": 48, "output": "bf16"},
@@ -163,6 +169,11 @@ LEVEL_FORMATS: dict[str, tuple[str, ...]] = {
 }
 #: And where those make no such unit, or not a typical one: fields of the specs.
 LEVELS: dict[str, tuple[dict[str, Any], ...]] = {
+    "fixeddot": (
+        {"a": "int4", "b": "int8", "weights": "3,-5,7,0,-128,127,64,5,-3,85"},
+        {"a": "e2m1", "b": "int4", "weights": "-7,-5,-1,-6"},
+        {"a": "e4m3fn", "b": "e2m1", "weights": "6,-0.5,1.5,0,3,-3"},
+    ),
     "blockdot": (
         {"a": "e2m1_b4_ue4m3", "b": "int4_b4_ue4m3", "output": "bf16"},
         {"a": "int4_b4_e8m0", "b": "int4_b4_e8m0", "output": "fp32"},

@@ -73,6 +73,14 @@ def mode_names(rng: np.random.Generator) -> str:
     return ",".join(f"{mode}:{draw(rng)}" if rng.random() < 0.3 else mode for mode in modes)
 
 
+def weight_list(rng: np.random.Generator) -> str:
+    """Whole numbers or fractions, small or large, some of one sign, some zero."""
+    largest, step = 2 ** int(rng.integers(0, 9)), 2.0 ** int(rng.integers(-3, 3))
+    least = -largest if rng.integers(3) else 0
+    drawn = rng.integers(least, largest + 1, up_to(24)(rng))
+    return ",".join(f"{step * number:g}" for number in drawn)
+
+
 def accumulator_name(rng: np.random.Generator) -> str:
     """Of each kind, with roundings; ``aligned`` ones are for blocks alone."""
     bits, fraction_bits = int(rng.integers(2, 40)), int(rng.integers(-4, 12))
@@ -85,6 +93,7 @@ def accumulator_name(rng: np.random.Generator) -> str:
 #: Draws for fields by name, for every unit that has one of that name.
 FIELDS: dict[str, Draw] = {
     "formats": mode_names,
+    "weights": weight_list,
     "lanes": up_to(24),
     "blocks": up_to(3),
     "rows": up_to(3),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeAlias
 
@@ -50,6 +51,8 @@ def unit_command(
     """A command that takes a unit and its spec's fields."""
     sub = command(commands, name, run, summary)
     sub.add_argument("unit", metavar="UNIT", help=f"one of {', '.join(UNITS)}")
+    # Values, and no options, are also lists that begin with a negative number.
+    sub._negative_number_matcher = re.compile(r"-\.?\d")
     for name, (kind, metavar, summary) in SPEC_OPTIONS.items():
         sub.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar=metavar, help=summary)
     sub.add_argument(

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hwgen.arithmetic.dsp_multiplier import SIZED
+from hwgen.cli.weights import weights
 from hwgen.errors import InputError
 from hwgen.pipelining import pipelined
 from hwgen.spec import MAPPINGS, MAX_LANES, UNITS, Spec
@@ -37,6 +38,11 @@ SPEC_OPTIONS: dict[str, tuple[Callable[[str], Any], str, str]] = {
         str,
         "LIST",
         "operand formats of each mode, such as int8,int4,int2 or int8:int4,int4",
+    ),
+    "weights": (
+        weights,
+        "LIST|FILE",
+        "the constants, such as 3,-5,7, or a file of them: .npy, or text (.csv, .txt)",
     ),
     "lanes": (whole, "N", f"lanes, 1 to {MAX_LANES}"),
     "blocks": (whole, "N", "blocks that are summed"),

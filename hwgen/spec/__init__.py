@@ -15,6 +15,7 @@ from hwgen.spec.base import MAPPINGS, Port, Spec
 from hwgen.spec.blockdot import BlockDot
 from hwgen.spec.convert import Convert
 from hwgen.spec.dot import MAX_LANES, MAX_PRODUCTS, DotProduct, MultiplyAccumulate
+from hwgen.spec.fixeddot import FixedDot
 from hwgen.spec.lmul import LMul
 from hwgen.spec.mul import Multiply
 from hwgen.spec.multidot import MultiDot
@@ -26,6 +27,7 @@ UNITS: dict[str, type[Spec]] = {
     for kind in (
         DotProduct,
         MultiplyAccumulate,
+        FixedDot,
         MultiDot,
         BlockDot,
         Multiply,
@@ -60,6 +62,7 @@ __all__ = [
     "BlockDot",
     "Convert",
     "DotProduct",
+    "FixedDot",
     "LMul",
     "MultiDot",
     "Multiply",

@@ -127,8 +127,7 @@ class DotProduct(AccumulatingSpec):
     def _most_stages(self) -> int:
         """Operands, products, alignment, levels of the sum, the addend (aligned, added), the
         accumulator, outputs."""
-        levels = (self.summed_terms - 1).bit_length()
-        steps = 4 + levels + (not isinstance(self.accumulator, Exact))
+        steps = 4 + self.sum_levels + (not isinstance(self.accumulator, Exact))
         return steps + 1 + 2 * (self.output is not None) + 2 * (self.addend is not None)
 
     @cached_property
@@ -160,6 +159,11 @@ class DotProduct(AccumulatingSpec):
         """Numbers that the lanes' sum is made of: one of each multiplier."""
         return self.lanes if self.packing is None else (self.lanes + 1) // 2
 
+    @property
+    def sum_levels(self) -> int:
+        """Levels of adders that the lanes' sum takes."""
+        return (self.summed_terms - 1).bit_length()
+
     def _require_addend(self) -> None:
         if self.addend is None:
             return
@@ -181,8 +185,8 @@ class DotProduct(AccumulatingSpec):
     @property
     def has_special(self) -> bool:
         """Some operand can be infinite or NaN."""
-        operands = (self.a, self.b, self.addend)
-        return any(f is not None and (f.has_nan or f.has_infinity) for f in operands)
+        formats = (port.format for port in self._operand_ports)
+        return any(f is not None and (f.has_nan or f.has_infinity) for f in formats)
 
     @property
     def latency(self) -> int:
@@ -205,10 +209,16 @@ class DotProduct(AccumulatingSpec):
     def inputs(self) -> tuple[Port, ...]:
         return (
             Port("clear", 1, "the accumulator restarts with this cycle's sum"),
+            *self._operand_ports,
+            *random_bits_port(STOCHASTIC if self.is_stochastic else NEAREST_EVEN),
+        )
+
+    @property
+    def _operand_ports(self) -> tuple[Port, ...]:
+        return (
             code_port("a", self.a, self.lanes),
             code_port("b", self.b, self.lanes),
             *(() if self.addend is None else (code_port("c", self.addend),)),
-            *random_bits_port(STOCHASTIC if self.is_stochastic else NEAREST_EVEN),
         )
 
     @property
@@ -225,23 +235,19 @@ class DotProduct(AccumulatingSpec):
             "  accumulator <- (clear ? 0 : accumulator) + sum over lanes of a[i] * b[i]" + plus,
             *self._output_description,
             "",
-            f"  a            {self.a.min:g} to {self.a.max:g} in steps of "
-            f"2^{self.a.lsb_exponent} and up",
-            f"  b            {self.b.min:g} to {self.b.max:g} in steps of "
-            f"2^{self.b.lsb_exponent} and up",
-            *(
-                ()
-                if c is None
-                else (
-                    f"  c            {c.min:g} to {c.max:g} in steps of 2^{c.lsb_exponent} and up",
-                )
-            ),
+            _range_description("a", self.a),
+            *self._b_description,
+            *(() if c is None else (_range_description("c", c),)),
             f"  product      {self.product_width} bits signed, {low} to {high} in units of "
             f"2^{self.product_lsb_exponent}",
             f"  lane sum     {self.sum_width} bits signed{'' if c is None else ', with c'}",
             f"  accumulator  {self._accumulator_description}",
             *self._mapping_description,
         )
+
+    @property
+    def _b_description(self) -> tuple[str, ...]:
+        return (_range_description("b", self.b),)
 
     @property
     def _mapping_description(self) -> tuple[str, ...]:
@@ -260,8 +266,13 @@ class DotProduct(AccumulatingSpec):
 
     def width_of_sum(self, products: int) -> int:
         """Bits of a signed sum of ``products`` products, from their true extremes."""
+        return signed_width(*self._range_of_sum(products))
+
+    def _range_of_sum(self, products: int) -> tuple[int, int]:
+        """The least and the largest sum of so many products, in units of
+        2**product_lsb_exponent."""
         low, high = self.product_range
-        return signed_width(low * products, high * products)
+        return low * products, high * products
 
     @property
     def product_width(self) -> int:
@@ -282,18 +293,16 @@ class DotProduct(AccumulatingSpec):
         addends of their cycles."""
         if self.addend is None:
             return self.width_of_sum(products)
-        of_products = products << (self.product_lsb_exponent - self.lsb_exponent)
+        of_sums = 1 << (self.product_lsb_exponent - self.lsb_exponent)
         of_addends = products // self.lanes << (self.addend.lsb_exponent - self.lsb_exponent)
-        low, high = (
-            product * of_products + addend * of_addends
-            for product, addend in zip(self.product_range, value_range(self.addend), strict=True)
-        )
+        ends = zip(self._range_of_sum(products), value_range(self.addend), strict=True)
+        low, high = (total * of_sums + addend * of_addends for total, addend in ends)
         return signed_width(low, high)
 
     @property
     def name(self) -> str:
         """A legal Verilog module name that tells the spec."""
-        parts = [self.unit, f"{self.a}", f"{self.b}", f"lanes{self.lanes}"]
+        parts = [self.unit, f"{self.a}", f"{self.b}", *self._lanes_name]
         if self.addend is not None:
             parts.append(f"plus_{self.addend}")
         parts += [f"products{self.max_products}", self.mapping]
@@ -302,11 +311,20 @@ class DotProduct(AccumulatingSpec):
             parts.append(self.stages_name)
         return "_".join(parts)
 
+    @property
+    def _lanes_name(self) -> list[str]:
+        """What the unit's name says of the lanes."""
+        return [f"lanes{self.lanes}"]
+
     def component(self) -> DotProductUnit:
         """The Amaranth component that computes this spec."""
         from hwgen.units.dot import DotProductUnit
 
         return DotProductUnit(self)
+
+
+def _range_description(name: str, f: Scalar) -> str:
+    return f"  {name:12} {f.min:g} to {f.max:g} in steps of 2^{f.lsb_exponent} and up"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -49,7 +49,7 @@ def outline(spec: DotProduct) -> dict[str, tuple[float, int]]:
     """The steps in their order: delay in levels of LUTs, and bits of the data in front."""
     a, b, lanes = spec.a, spec.b, spec.lanes
     if spec.packing is not None:
-        return _packed_outline(spec, spec.packing) | _sum_outline(spec)
+        return _packed_outline(spec, spec.packing) | sum_outline(spec)
     plan = plan_of(spec)
     significand_bits = sum(f.precision if isinstance(f, Minifloat) else f.bits for f in (a, b))
     has_sign = any(isinstance(f, Minifloat) and f.signed for f in (a, b))
@@ -65,7 +65,7 @@ def outline(spec: DotProduct) -> dict[str, tuple[float, int]]:
     for level in range(1, plan.merge_levels + 1):
         bits = plan.merged_bits(level - 1)
         found[f"merged{level}"] = (adder_delay(spec.width_of_sum(lanes)), bits)
-    return found | _sum_outline(spec)
+    return found | sum_outline(spec)
 
 
 def _packed_outline(spec: DotProduct, packing: PairPlan) -> dict[str, tuple[float, int]]:
@@ -88,12 +88,12 @@ def _packed_outline(spec: DotProduct, packing: PairPlan) -> dict[str, tuple[floa
     return found
 
 
-def _sum_outline(spec: DotProduct) -> dict[str, tuple[float, int]]:
+def sum_outline(spec: DotProduct) -> dict[str, tuple[float, int]]:
     """The steps behind the lanes' sum."""
     found = {}
     if spec.addend is not None:
         bits = spec.width_of_sum(spec.lanes)
-        found["addend"] = (_one_shift_delay(spec.addend), bits + _decoded_bits(spec.addend))
+        found["addend"] = (one_shift_delay(spec.addend), bits + _decoded_bits(spec.addend))
         found["plus"] = (adder_delay(spec.sum_width), bits + spec.sum_width)
     return found | accumulating_outline(spec, spec.sum_width)
 
@@ -112,15 +112,21 @@ def paths(spec: DotProduct) -> dict[str, Path]:
             "products": products + path.multiplier(*fine_product.factor_bits(a, b)),
             "aligned": shift,
         }
-    if spec.addend is not None:
-        found["addend"] = path.shifter(_shift_bits(spec.addend, Integer(1, False)))
-        found["plus"] = path.adder(spec.sum_width)
+    found |= addend_paths(spec)
     plan = plan_of(spec)
     for level in range(1, tree_levels(spec.summed_terms) + 1):
         found[f"level{level}"] = path.adder(plan.width_behind(level))
     for level in range(1, plan.merge_levels + 1):
         found[f"merged{level}"] = path.adder(spec.width_of_sum(spec.lanes))
     return found
+
+
+def addend_paths(spec: DotProduct) -> dict[str, Path]:
+    """The longest way through the steps of an addend, if there is one."""
+    if spec.addend is None:
+        return {}
+    shift = path.shifter(_shift_bits(spec.addend, Integer(1, False)))
+    return {"addend": shift, "plus": path.adder(spec.sum_width)}
 
 
 def cuts(spec: DotProduct) -> frozenset[str]:
@@ -176,8 +182,7 @@ class DotProductSteps:
             "operands": self._operands,
             "products": self._products,
             "aligned": self._align,
-            "addend": self._align_addend,
-            "plus": self._add_addend,
+            **self._addend_builds,
         }
         for level in range(1, tree_levels(self.spec.summed_terms) + 1):
             builds[f"level{level}"] = partial(self._add, level)
@@ -192,6 +197,10 @@ class DotProductSteps:
         if self.spec.tuned_for:
             found[2:2] = fine_product.steps(self.spec.a, self.spec.b, self.spec.product_width)
         return found
+
+    @property
+    def _addend_builds(self) -> dict[str, Build]:
+        return {"addend": self._align_addend, "plus": self._add_addend}
 
     def _operands(self, m: Module, live: Live) -> dict[str, Any]:
         spec = self.spec
@@ -339,7 +348,7 @@ def _shift_bits(a: Scalar, b: Scalar) -> int:
     return max(bits) + len(bits) - 1 if bits else 0
 
 
-def _one_shift_delay(number_format: Scalar) -> float:
+def one_shift_delay(number_format: Scalar) -> float:
     """Levels of the shifter of one decoded number."""
     return 0.7 * number_format.exponent_bits if isinstance(number_format, Minifloat) else 0.0
 

@@ -1,0 +1,238 @@
+"""The spec of the dot product whose weights are known when it is made."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import textwrap
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from numbers import Real
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from hwgen.accumulator import MIN_BITS, Accumulator
+from hwgen.arithmetic import constant_sum
+from hwgen.arithmetic.decode import require_decodable
+from hwgen.errors import InputError
+from hwgen.formats import Scalar, parse
+from hwgen.formats.rounding import NEAREST_EVEN
+from hwgen.formats.widths import signed_width, value_range
+from hwgen.spec.base import Port, require_scalar
+from hwgen.spec.dot import MAX_LANES, DotProduct
+
+if TYPE_CHECKING:
+    from hwgen.units.fixeddot import FixedDotUnit
+
+#: Digits of a digest that tells weights apart in a module's name.
+DIGEST_DIGITS = 10
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A constant for each lane; ``str``: the numbers with commas between them."""
+
+    values: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not self.values:
+            raise InputError("weights: none are given: give one for each lane, such as 3,-5,7")
+        if len(self.values) > MAX_LANES:
+            raise InputError(
+                f"weights: {len(self.values)} are given: up to {MAX_LANES} are taken, one for each "
+                "lane; divide longer sums among several units"
+            )
+
+    def __str__(self) -> str:
+        return ",".join(map(_shown, self.values))
+
+    @classmethod
+    def parse(cls, given: Any) -> Weights:
+        """The weights of text such as ``3,-5,0.5``, or of numbers in a sequence or an array, as
+        float64. InputError for something else."""
+        if isinstance(given, Weights):
+            return given
+        if isinstance(given, str):
+            parts = [part.strip() for part in given.split(",")] if given.strip() else []
+            return cls(tuple(_from_text(part) for part in parts))
+        shape = getattr(given, "shape", (0,))
+        if len(shape) != 1 or not isinstance(given, Iterable):
+            what = given if len(shape) == 1 else f"an array of shape {shape}"
+            raise InputError(f"weights: {what}: give one number for each lane, such as 3,-5,7")
+        return cls(tuple(_number(item) for item in given))
+
+
+def _number(item: Any) -> float:
+    if isinstance(item, np.generic):
+        item = item.item()
+    if isinstance(item, bool) or not isinstance(item, Real):
+        raise InputError(f"weights: {item!r} is no number")
+    try:
+        number = float(item)
+    except OverflowError:
+        number = math.inf
+    return _finite(number, item)
+
+
+def _from_text(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        raise InputError(
+            f"weights: {text!r} is no number: give one for each lane, such as 3,-5,0.5"
+        ) from None
+    return _finite(number, text)
+
+
+def _finite(number: float, given: Any) -> float:
+    if not math.isfinite(number):
+        raise InputError(f"weights: {given} is not finite, or beyond float64: weights are numbers")
+    return number + 0.0  # Minus zero is zero.
+
+
+def _shown(value: float) -> str:
+    return str(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FixedDot(DotProduct):
+    """A dot product whose weights are constants.
+
+    Each valid cycle adds Σ wᵢ·aᵢ to the accumulator, or restarts it with that sum. ``weights``:
+    wᵢ, one for each lane, as numbers; each is exactly one of the format ``b``. There is no port
+    ``b``: weights become shifts and additions (``hwgen.arithmetic.constant_sum``), and those that
+    are zero nothing. ``lanes`` is how many they are, and need not be given. The rest is as of
+    ``dot`` with constants at ``b``; infinities and NaN too, so that zero times infinity is NaN. But
+    sums count units of the largest power of two that divides all weights, and are as wide as
+    these weights need.
+    """
+
+    unit: ClassVar[str] = "fixeddot"
+
+    lanes: int = 0
+    weights: Weights
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            a: str | Scalar,
+            b: str | Scalar,
+            weights: str | Weights | Iterable[float],
+            lanes: int = 0,
+            addend: str | Scalar | None = None,
+            max_products: int = 4096,
+            mapping: str = "lut",
+            accumulator: str | Accumulator = "exact",
+            output: str | Scalar | None = None,
+            rounding: str = NEAREST_EVEN,
+            overflow: str = "",
+            stages: int = 0,
+            tuned_for: str = "",
+        ) -> None: ...
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weights", Weights.parse(self.weights))
+        self._require_weights(require_scalar("b", parse(self.b)))
+        count = len(self.weights.values)
+        if self.lanes not in (0, count) or isinstance(self.lanes, bool):
+            raise InputError(
+                f"lanes={self.lanes!r}: {count} weights are given, one for each lane: leave lanes "
+                "out, or give as many weights"
+            )
+        object.__setattr__(self, "lanes", count)
+        if self.mapping != "lut":
+            raise InputError(
+                f"mapping={self.mapping!r}: fixed weights leave no multiplication for a DSP block: "
+                "use mapping='lut'"
+            )
+        super().__post_init__()
+
+    def _require_weights(self, b: Scalar) -> None:
+        require_decodable("b", b)
+        values = self.weights.values
+        nearest = b.decode(b.encode(values, nan=0.0)).tolist()
+        for lane, (weight, held) in enumerate(zip(values, nearest, strict=True)):
+            if weight != held:
+                raise InputError(
+                    f"weights: {_shown(weight)}, of lane {lane}, is no number of b={b}: the "
+                    f"nearest is {held!r}; its range is {b.min:g} to {b.max:g}. Round the weights "
+                    "first, or use another format"
+                )
+
+    @cached_property
+    def whole_weights(self) -> tuple[int, ...]:
+        """The weights in units of 2**weight_lsb_exponent."""
+        shift = self.weight_lsb_exponent - self.b.lsb_exponent
+        return tuple(number >> shift for number in self._b_steps)
+
+    @property
+    def weight_lsb_exponent(self) -> int:
+        """The largest power of two of which all weights are multiples; b's, if all are zero."""
+        common = math.gcd(*self._b_steps)
+        return self.b.lsb_exponent + max((common & -common).bit_length() - 1, 0)
+
+    @property
+    def _b_steps(self) -> list[int]:
+        return [int(weight * 2.0**-self.b.lsb_exponent) for weight in self.weights.values]
+
+    @cached_property
+    def plan(self) -> constant_sum.Plan:
+        """The additions that make the lanes' sum."""
+        return constant_sum.plan(self.whole_weights, *value_range(self.a))
+
+    @property
+    def sum_levels(self) -> int:
+        return self.plan.levels
+
+    @property
+    def product_lsb_exponent(self) -> int:
+        return self.a.lsb_exponent + self.weight_lsb_exponent
+
+    @property
+    def _operand_ports(self) -> tuple[Port, ...]:
+        return tuple(port for port in super()._operand_ports if port.name != "b")
+
+    @cached_property
+    def product_range(self) -> tuple[int, int]:
+        ends = [weight * number for weight in self.whole_weights for number in value_range(self.a)]
+        return min(ends), max(ends)
+
+    @property
+    def product_width(self) -> int:
+        return signed_width(*self.product_range)
+
+    def _range_of_sum(self, products: int) -> tuple[int, int]:
+        """Of as many cycles as have so many products."""
+        low, high = self.plan.range
+        return low * (products // self.lanes), high * (products // self.lanes)
+
+    @property
+    def _width_of_all(self) -> int:
+        return max(super()._width_of_all, MIN_BITS)
+
+    @property
+    def _b_description(self) -> tuple[str, ...]:
+        listed = textwrap.wrap(str(self.weights).replace(",", ", "), 80)
+        return (
+            f"  b            constants of {self.b}, lane 0 first, made of {self.plan.adders} "
+            "additions:",
+            *(f"               {line}" for line in listed),
+        )
+
+    @property
+    def _mapping_description(self) -> tuple[str, ...]:
+        return ()
+
+    @property
+    def _lanes_name(self) -> list[str]:
+        digest = hashlib.sha256(str(self.weights).encode()).hexdigest()
+        return [*super()._lanes_name, f"weights{digest[:DIGEST_DIGITS]}"]
+
+    def component(self) -> FixedDotUnit:
+        from hwgen.units.fixeddot import FixedDotUnit
+
+        return FixedDotUnit(self)

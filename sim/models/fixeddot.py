@@ -1,0 +1,92 @@
+"""The exact dot product with fixed weights, and its running accumulator."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from hwgen.accumulator import Fixed, Float
+from hwgen.spec import FixedDot
+from sim import exact
+from sim.models import Patterns, Reach
+from sim.models.dot import accumulated, longest_run, restrict
+
+__all__ = ["directed", "expected", "reach", "restrict"]
+
+
+def expected(spec: FixedDot, inputs: Patterns) -> Patterns:
+    """See ``sim.models.Model``; past ``max_products`` an exact accumulator wraps."""
+    weights = spec.b.encode(spec.weights.values)
+    sums = exact.dot(spec.a, spec.b, inputs["a"], weights[None, :])
+    # Weights are multiples of more than b's step, and the accumulator counts that.
+    unit = spec.a.lsb_exponent + spec.weight_lsb_exponent
+    step = 2 ** (unit - sums.lsb_exponent)
+    assert not (sums.integers % step).any()
+    sums = exact.ExactArray(sums.integers // step, unit, sums.special)
+    if spec.addend is not None:
+        sums = exact.add(sums, exact.decode(spec.addend, inputs["c"][:, 0]))
+    return accumulated(spec, sums, inputs)
+
+
+def _bounds(spec: FixedDot) -> tuple[float, float]:
+    """The least and the largest sum of a cycle, without its addend."""
+    ends = np.outer(spec.weights.values, [spec.a.min, spec.a.max])
+    return math.fsum(ends.min(axis=1)), math.fsum(ends.max(axis=1))
+
+
+def reach(spec: FixedDot) -> Reach:
+    """See ``sim.coverage``."""
+    addend = 0.0 if spec.addend is None else max(spec.addend.max, -spec.addend.min)
+    cycle = max(map(abs, _bounds(spec))) + addend
+    found = cycle * (spec.max_products // spec.lanes)
+    if isinstance(spec.accumulator, Float):
+        # Past this a step's sum is less than half of the accumulator's last place.
+        found = min(found, math.ldexp(cycle, spec.accumulator.format.precision + 1))
+    if isinstance(spec.accumulator, Fixed):
+        half = math.ldexp(1, spec.accumulator.bits - 1 - spec.accumulator.fraction_bits)
+        found = min(found, half)
+    return Reach(found, lsb_exponent=spec.lsb_exponent)
+
+
+def directed(spec: FixedDot) -> Patterns:
+    """Extremes in all lanes, alternating with their negatives, and in single lanes; the least and
+    the largest of each lane alone; the accumulator is driven to both ends of its range."""
+    from sim.stimulus import extreme_codes
+
+    a, lane = spec.a, np.arange(spec.lanes)
+    zero, least, most = a.encode([0.0, a.min, a.max])
+    rows: list[tuple[bool, npt.NDArray[np.integer], int]] = []
+    addends = [0] if spec.addend is None else extreme_codes(spec.addend).tolist()
+
+    def add(clear: bool, codes: npt.ArrayLike, addend: int | None = None) -> None:
+        c = addends[len(rows) % len(addends)] if addend is None else addend
+        rows.append((clear, np.broadcast_to(np.asarray(codes, a.code_dtype), spec.lanes), c))
+
+    for index, code in enumerate(extreme_codes(a)):
+        add(True, code)
+        add(index % 3 == 0, np.where(lane % 2, a.encode(-a.decode(code), nan=0.0), code))
+        add(index % 5 == 0, np.where(lane == index % spec.lanes, code, zero))
+    for hot in range(spec.lanes):
+        for code in (least, most):
+            add(hot % 3 == 0, np.where(lane == hot, code, zero))
+    positive = np.array(spec.weights.values) > 0
+    cycles = min(spec.max_products // spec.lanes, longest_run(spec.accumulator))
+    for low, high in ((least, most), (most, least)):
+        bound = 0
+        if spec.addend is not None:
+            f = spec.addend
+            bound = int(f.encode(f.max if high == most else f.min))
+        for cycle in range(cycles):
+            add(cycle == 0, np.where(positive, high, low), bound)
+    found: Patterns = {
+        "clear": np.array([[row[0]] for row in rows], np.uint8),
+        "a": np.array([row[1] for row in rows]),
+    }
+    if spec.addend is not None:
+        found["c"] = np.array([[row[2]] for row in rows], spec.addend.code_dtype)
+    if spec.is_stochastic:
+        random = np.random.default_rng(1)
+        found["random_bits"] = random.integers(0, 2**32, (len(rows), 1), np.uint64)
+    return found
