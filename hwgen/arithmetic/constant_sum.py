@@ -106,6 +106,13 @@ class Plan:
             read.add(self.total)
         return sorted(number for number in read if self.nodes[number].level <= level)
 
+    def inputs_of(self, number: int) -> frozenset[int]:
+        """The inputs that a node is a sum of."""
+        if number < self.inputs:
+            return frozenset([number])
+        node = self.nodes[number]
+        return self.inputs_of(node.low) | self.inputs_of(node.high)
+
     @property
     def last_input(self) -> int | None:
         """The input whose lacking one no adder would take."""
@@ -298,9 +305,7 @@ class _Planner:
             return False
         node = self.nodes[number]
         if node.low_negative or node.high_negative:
-            turned = replace(
-                node, low_negative=node.high_negative, high_negative=node.low_negative
-            )
+            turned = replace(node, low_negative=node.high_negative, high_negative=node.low_negative)
         elif self._turned(node.low):
             turned = replace(node, high_negative=True)
         elif self._turned(node.high):

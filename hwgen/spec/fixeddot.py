@@ -206,9 +206,10 @@ class FixedDot(DotProduct):
         return signed_width(*self.product_range)
 
     def _range_of_sum(self, products: int) -> tuple[int, int]:
-        """Of as many cycles as have so many products."""
+        """Of as many cycles as those products take."""
         low, high = self.plan.range
-        return low * (products // self.lanes), high * (products // self.lanes)
+        cycles = -(-products // self.lanes)
+        return low * cycles, high * cycles
 
     @property
     def _width_of_all(self) -> int:

@@ -13,6 +13,7 @@ from hwgen.spec import (
     BlockDot,
     Convert,
     DotProduct,
+    FixedDot,
     LMul,
     MultiDot,
     Multiply,
@@ -42,6 +43,7 @@ UNITS: tuple[Spec, ...] = (
     LMul(a="e4m3", b="e4m3"),
     MultiplyAccumulate(a="e2m1", b="int4"),
     DotProduct(a="e2m1", b="int4", lanes=8),
+    FixedDot(a="int8", b="int8", weights="3,-77,0,64,-128"),
     MultiDot(formats="int4,int2", lanes=2),
     Array(a="int4", b="e2m1", rows=2, columns=2),
     AccumulatorToFloat(bits=20, b=_scalar("bf16")),
@@ -117,6 +119,24 @@ def _dots() -> Iterator[Task]:
             yield Task(spec, "netlist", target)
 
 
+def _fixed_dots() -> Iterator[Task]:
+    """Weights of every kind: zero, powers of two, equal ones, the extremes, no positive one."""
+    many = FixedDot(a="int8", b="int8", weights="3,-77,0,64,-128,127,3,-6,85")
+    yield Task(many, "reference")
+    yield Task(many, "accumulator")
+    for a, b, weights in (
+        ("int8", "int8", "-77,127,3,-128"),
+        ("int4", "int4", "-8,-1,-4,-5"),
+        ("e2m1", "int8", "93,-128,4,-93"),
+        ("e4m3", "e2m1", "6,-0.5,1.5,0"),
+    ):
+        spec = FixedDot(a=a, b=b, weights=weights)
+        yield Task(spec, "reference")
+        yield Task(spec, "accumulator")
+        for target in TARGETS:
+            yield Task(spec, "netlist", target)
+
+
 def _packed_dots() -> Iterator[Task]:
     """Two lanes in each multiplier."""
     for a, b in (("int4", "int4"), ("e2m1", "e2m1"), ("e2m1", "int4")):
@@ -136,6 +156,7 @@ GROUPS: dict[str, Callable[[], Iterator[Task]]] = {
     "converters": _converters,
     "dot products": _dots,
     "packed dot products": _packed_dots,
+    "fixed dot products": _fixed_dots,
     "products": _products,
     "signed products": _signed_products,
 }

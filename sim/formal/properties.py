@@ -17,7 +17,7 @@ from hwgen.accumulator import Exact
 from hwgen.errors import InputError
 from hwgen.formats import Integer, Scalar
 from hwgen.pins import module_name
-from hwgen.spec import AccumulatorToFloat, DotProduct, Multiply, Spec
+from hwgen.spec import AccumulatorToFloat, DotProduct, FixedDot, Multiply, Spec
 from sim.formal.aig import FALSE, TRUE
 from sim.formal.circuit import Circuit, from_netlist, from_rtlil, from_verilog
 from sim.formal.references import (
@@ -187,71 +187,110 @@ def _plain_dot(spec: Spec) -> DotProduct:
     return spec
 
 
+def _operands(spec: DotProduct) -> dict[str, Scalar]:
+    """The formats of what comes in for each lane."""
+    return {"a": spec.a} if isinstance(spec, FixedDot) else {"a": spec.a, "b": spec.b}
+
+
+def _lane_product(start: Start, spec: DotProduct, inputs: Words, lane: int) -> Word:
+    """aᵢ·bᵢ in units of the sum; a fixed weight is a constant code of b."""
+    a = inputs["a"][lane * spec.a.bits : (lane + 1) * spec.a.bits]
+    if not isinstance(spec, FixedDot):
+        b = inputs["b"][lane * spec.b.bits : (lane + 1) * spec.b.bits]
+        return _product(start, spec.a, spec.b, a, b)
+    code = int(spec.b.encode([spec.weights.values[lane]])[0])
+    b = [TRUE if code >> bit & 1 else FALSE for bit in range(spec.b.bits)]
+    product = _product(start, spec.a, spec.b, a, b)
+    # Sums count larger units than a's step times b's, of which all products are multiples.
+    below = spec.lsb_exponent - spec.a.lsb_exponent - spec.b.lsb_exponent
+    return Word.signed(start.aig, product.cut(len(product.bits) + below)[below:])
+
+
 def _dot(start: Start, spec: DotProduct, unit: Circuit, prefix: str = "") -> Iterable[Claim]:
     """The sum by parts: together they say that, modulo 2^width,
     accumulator ← (clear ? 0 : accumulator) + Σ aᵢ·bᵢ.
 
     - lane i: alone, with all other operands zero, it adds aᵢ·bᵢ;
-    - lanes i to k: what they add is what both halves add by themselves;
+    - lanes i to k: what they add is what two parts of them add by themselves;
     - accumulate: without ``clear`` the same is added to what was there.
     """
     _plain_dot(spec)
-    aig, lanes = start.aig, spec.lanes
+    aig, all_lanes = start.aig, tuple(range(spec.lanes))
     whole = result(start, spec, unit, f"{prefix}all")
     inputs = whole.first
 
-    def zeroed(name: str, bits: int, low: int, high: int) -> list[int]:
-        """The operands of lanes ``low`` to ``high``; code zero, which is zero, for others."""
+    def zeroed(name: str, bits: int, lanes: Lanes) -> list[int]:
+        """The operands of some lanes; code zero, which is zero, for others."""
         return [
-            literal if low * bits <= place < high * bits else FALSE
+            literal if place // bits in lanes else FALSE
             for place, literal in enumerate(inputs[name])
         ]
 
-    def added(low: int, high: int, clear: int = TRUE) -> Result:
-        first = {
-            "clear": [clear],
-            "a": zeroed("a", spec.a.bits, low, high),
-            "b": zeroed("b", spec.b.bits, low, high),
-        }
-        return result(start, spec, unit, f"{prefix}{low} to {high}", first=first)
+    def added(lanes: Lanes, clear: int = TRUE) -> Result:
+        operands = {name: zeroed(name, f.bits, lanes) for name, f in _operands(spec).items()}
+        name = f"{prefix}{lanes[0]} to {lanes[-1] + 1}"
+        return result(start, spec, unit, name, first={"clear": [clear], **operands})
 
     width = len(unit.outputs["accumulator"])
-    sums = {(lane, lane + 1): added(lane, lane + 1) for lane in range(lanes)}
-    for lane in range(lanes):
-        got = sums[lane, lane + 1]
-        codes = (
-            inputs[name][lane * f.bits : (lane + 1) * f.bits]
-            for name, f in (("a", spec.a), ("b", spec.b))
-        )
-        product = _product(start, spec.a, spec.b, *codes).cut(width)
+    sums = {(lane,): added((lane,)) for lane in all_lanes}
+    for lane in all_lanes:
+        got = sums[lane,]
+        product = _lane_product(start, spec, inputs, lane).cut(width)
         ports = {"accumulator": (got.outputs["accumulator"], product)}
         yield compared(f"{prefix}lane {lane}", start, got.cycles, ports)
-    groups = [(0, lanes)]
+    groups = [all_lanes]
     while groups:
-        low, high = groups.pop()
-        if high - low < 2:
+        group = groups.pop()
+        if len(group) < 2:
             continue
-        # As sums are usually made, in pairs of pairs; any other halves would do.
-        middle = low + (1 << ((high - low - 1).bit_length() - 1))
-        groups += [(low, middle), (middle, high)]
-        parts = [sums.setdefault(ends, added(*ends)) for ends in ((low, middle), (middle, high))]
-        got = sums.setdefault((low, high), added(low, high))
+        halves = _halves(spec, group)
+        groups += halves
+        parts = [sums.setdefault(half, added(half)) for half in halves]
+        got = sums.setdefault(group, added(group))
         x, y = (Word.signed(aig, part.outputs["accumulator"]) for part in parts)
         ports = {"accumulator": (got.outputs["accumulator"], (x + y).cut(width))}
-        yield compared(f"{prefix}lanes {low} to {high - 1}", start, got.cycles, ports)
-    got = added(0, lanes, FALSE)
-    x = Word.signed(aig, sums[0, lanes].outputs["accumulator"])
+        yield compared(f"{prefix}lanes {_shown(group)}", start, got.cycles, ports)
+    got = added(all_lanes, FALSE)
+    x = Word.signed(aig, sums[all_lanes].outputs["accumulator"])
     y = Word.signed(aig, got.before["accumulator"])
     ports = {"accumulator": (got.outputs["accumulator"], (x + y).cut(width))}
     yield compared(f"{prefix}accumulate", start, got.cycles, ports)
+
+
+Lanes = tuple[int, ...]
+
+
+def _halves(spec: DotProduct, lanes: Lanes) -> list[Lanes]:
+    """Two parts of some lanes, as sums are usually made; any others would do, and take longer."""
+    if not isinstance(spec, FixedDot):
+        # In pairs of pairs.
+        middle = 1 << ((len(lanes) - 1).bit_length() - 1)
+        return [lanes[:middle], lanes[middle:]]
+    plan, number = spec.plan, spec.plan.total
+    while number is not None and number >= plan.inputs:
+        node = plan.nodes[number]
+        low = tuple(lane for lane in lanes if lane in plan.inputs_of(node.low))
+        high = tuple(lane for lane in lanes if lane in plan.inputs_of(node.high))
+        if low and low != lanes:
+            return [low, tuple(lane for lane in lanes if lane not in low)]
+        number = node.low if low and len(low) >= len(high) else node.high
+    return [lanes[:1], lanes[1:]]
+
+
+def _shown(lanes: Lanes) -> str:
+    whole = range(lanes[0], lanes[-1] + 1)
+    if lanes == tuple(whole):
+        return f"{whole[0]} to {whole[-1]}"
+    return ", ".join(map(str, lanes))
 
 
 def accumulator(start: Start, subject: Subject) -> Iterable[Claim]:
     """No sum of up to ``max_products`` products overflows, by induction over the cycles.
 
     Invariant: after ``clear`` and n more products the accumulator is from n·least to n·most,
-    the least and most product of two codes. The step is ``reference``'s claims (what a cycle
-    adds is the sum of the lanes' products, modulo 2^width) with these:
+    the least and most product of two codes (with fixed weights: of each lane). The step is
+    ``reference``'s claims (what a cycle adds is the sum of the lanes' products, modulo 2^width)
+    with these:
 
     - lane i: its product is from least to most;
     - width: max_products times either is in the accumulator's range, so that the sum modulo
@@ -261,12 +300,10 @@ def accumulator(start: Start, subject: Subject) -> Iterable[Claim]:
     aig, unit = start.aig, subject.unit
     yield from control(start, spec, unit)
     yield from _dot(start, spec, unit)
-    extremes = [(_least(f), _most(f)) for f in (spec.a, spec.b)]
-    corners = [x * y for x in extremes[0] for y in extremes[1]]
-    least, most = min(corners), max(corners)
-    for lane in range(spec.lanes):
+    extremes = [_extremes(spec, lane) for lane in range(spec.lanes)]
+    for lane, (least, most) in enumerate(extremes):
         first = {"clear": [TRUE]}
-        for name, f in (("a", spec.a), ("b", spec.b)):
+        for name, f in _operands(spec).items():
             bits = aig.inputs(f"{name} of {lane}", f.bits)
             first[name] = [FALSE] * (lane * f.bits) + bits
             first[name] += [FALSE] * ((spec.lanes - 1 - lane) * f.bits)
@@ -277,30 +314,46 @@ def accumulator(start: Start, subject: Subject) -> Iterable[Claim]:
             f"product above {most}": ([Word.constant(aig, most) < product], [FALSE]),
         }
         yield compared(f"lane {lane} in range", start, got.cycles, ports)
-    yield _fits(start, spec, len(unit.outputs["accumulator"]), least, most)
+    yield _fits(start, spec, len(unit.outputs["accumulator"]), extremes)
 
 
-def _fits(start: Start, spec: DotProduct, width: int, least: int, most: int) -> Claim:
+def _extremes(spec: DotProduct, lane: int) -> tuple[int, int]:
+    """The least and most product of a lane, in units of the sum."""
+    corners = [x * y for x in (_least(spec.a), _most(spec.a)) for y in _multipliers(spec, lane)]
+    return min(corners), max(corners)
+
+
+def _multipliers(spec: DotProduct, lane: int) -> tuple[int, ...]:
+    """The least and most number that a lane's a is multiplied by, which is one if it is fixed."""
+    if not isinstance(spec, FixedDot):
+        return _least(spec.b), _most(spec.b)
+    unit = spec.lsb_exponent - spec.a.lsb_exponent
+    return (int(spec.weights.values[lane] * 2.0**-unit),)
+
+
+def _fits(start: Start, spec: DotProduct, width: int, extremes: Sequence[tuple[int, int]]) -> Claim:
     """Plain arithmetic: the last values of the invariant in the port's range. If they are not,
     the counterexample has the operands whose sum leaves it."""
     bound = 1 << (width - 1)
     cycles = spec.max_products // spec.lanes
-    sums = [product * spec.lanes * cycles for product in (least, most)]
+    ends = [sum(ends) for ends in zip(*extremes, strict=True)]
+    sums = [end * cycles for end in ends]
     beyond = [s for s in sums if not -bound <= s < bound]
-    fits = -bound <= least * spec.max_products and most * spec.max_products < bound
+    # Of a cycle that is not whole its part of a whole one counts.
+    fits = all(-bound * spec.lanes <= end * spec.max_products < bound * spec.lanes for end in ends)
     wrong = beyond[0] if beyond else sums[1]
     wanted = Word.constant(start.aig, wrong).cut(wrong.bit_length() + 1)
-    shown: dict[str, list[int]] = {"clear": [TRUE]}
-    worst = least if wrong == sums[0] else most
-    a, b = next(
-        (x, y)
-        for x in (_least(spec.a), _most(spec.a))
-        for y in (_least(spec.b), _most(spec.b))
-        if x * y == worst
-    )
-    for name, f, number in (("a", spec.a, a), ("b", spec.b, b)):
-        code = int(f.encode([number * 2.0**f.lsb_exponent])[0])
-        shown[name] = [(code >> bit) & 1 for bit in range(f.bits)] * spec.lanes
+    shown: dict[str, list[int]] = {"clear": [TRUE], **{name: [] for name in _operands(spec)}}
+    for lane, worst in enumerate(extremes):
+        a, b = next(
+            (x, y)
+            for x in (_least(spec.a), _most(spec.a))
+            for y in _multipliers(spec, lane)
+            if x * y == worst[wrong != sums[0]]
+        )
+        for name, f in _operands(spec).items():
+            code = int(f.encode([(a if name == "a" else b) * 2.0**f.lsb_exponent])[0])
+            shown[name] += [(code >> bit) & 1 for bit in range(f.bits)]
     after = f"accumulator after {cycles} cycles of the last inputs, clear in the first"
     return Claim(
         f"width of {width} bits",
