@@ -123,11 +123,18 @@ class Plan:
         return number
 
 
+#: Inputs up to which the plan by digits is tried. Of sums of 16 numbers with normally distributed
+#: weights of 4 to 16 bits it was the better one of none of 160, and of 8 numbers of 3.
+DIGITS_TRIED = 16
+
+
 @functools.lru_cache(maxsize=256)
 def plan(weights: tuple[int, ...], least: int, most: int) -> Plan:
     """The plan of Σ weights[i]·x[i], for numbers x[i] from ``least`` to ``most``, of weights that
     are not all even."""
-    plans = [make(weights, least, most) for make in (digits_plan, shared_plan)]
+    plans = [shared_plan(weights, least, most)]
+    if len(weights) <= DIGITS_TRIED:
+        plans.append(digits_plan(weights, least, most))
     return min(plans, key=lambda found: (found.bits, found.levels))
 
 
@@ -199,12 +206,23 @@ def made_of(numbers: Iterable[int]) -> dict[int, Parts]:
             else:
                 depths[number], made[number] = found
         if later == left:
-            # One digit less; of those the one that is made soonest, and the smallest.
-            first = left[0]
-            rests = (abs(first - (digit << place)) for place, digit in signed_digits(first))
-            later.insert(0, min(odd_part(rest)[0] for rest in rests))
+            # One that is made now, if there is such, of which the first can be made.
+            between = _simpler(left[0])
+            later.insert(0, min(between, key=lambda f: (_parts(f, depths) is None, f)))
         left = later
     return made
+
+
+def _simpler(number: int) -> set[int]:
+    """Odd numbers of which one addition makes the number: those with one digit less, and its
+    quotients by 2^i ± 1."""
+    rests = (abs(number - (digit << place)) for place, digit in signed_digits(number))
+    found = {odd_part(rest)[0] for rest in rests}
+    for shift in range(1, number.bit_length()):
+        for factor in ((1 << shift) - 1, (1 << shift) + 1):
+            if factor > 1 and number % factor == 0:
+                found.add(number // factor)
+    return found - {1, number}
 
 
 def _parts(number: int, depths: Mapping[int, int]) -> tuple[int, Parts] | None:
@@ -260,12 +278,12 @@ class _Planner:
 
     def _order(self, term: Term) -> tuple[int, int, int]:
         node = self.nodes[term.node]
-        return node.level, term.shift, node.shape().width
+        return node.level, term.shift, int(node.shape().width)
 
     def _adder_bits(self, x: Term, y: Term) -> int:
         low, high = sorted((x, y), key=lambda term: term.shift)
         low_bits, high_bits = (self.nodes[term.node].shape().width for term in (low, high))
-        return max(low_bits + low.shift - high.shift, high_bits)
+        return int(max(low_bits + low.shift - high.shift, high_bits))
 
     def _add(self, x: Term, y: Term) -> Term:
         # The lower one is what is added to: its low bits pass by the adder.
@@ -295,17 +313,20 @@ class _Planner:
         node = replace(node, least=sum(e[0] for e in ends), most=sum(e[1] for e in ends))
         low = self.nodes[node.low]
         bits = node.shape().width - (0 if node.low_negative else node.shift)
-        if not (node.low_negative or node.high_negative) and 0 <= low.least:
+        if not (node.low_negative or node.high_negative) and low.least >= 0:
             bits *= low.most >= 1 << node.shift
         self.nodes[number] = replace(node, bits=bits)
 
-    def _turned(self, number: int) -> bool:
-        """Makes a node its negative, if a difference in it that nothing else reads can turn."""
-        if number < self.inputs or self.readers[number] > 1:
+    def _turned(self, number: int, readers: int = 1) -> bool:
+        """Makes a node its negative, for all that read it, if a difference in it that nothing else
+        reads can turn."""
+        if number < self.inputs or self.readers[number] > readers:
             return False
         node = self.nodes[number]
         if node.low_negative or node.high_negative:
             turned = replace(node, low_negative=node.high_negative, high_negative=node.low_negative)
+        elif node.low == node.high and self._turned(node.low, 2):
+            turned = node
         elif self._turned(node.low):
             turned = replace(node, high_negative=True)
         elif self._turned(node.high):

@@ -36,6 +36,5 @@ def _read(path: Path) -> object:
             "can, or the numbers themselves, such as 3,-5,7"
         ) from error
     except (ValueError, EOFError) as error:
-        raise InputError(
-            f"weights: '{path}' is no {path.suffix} file of numbers: {error}"
-        ) from error
+        kind = path.suffix.lower()
+        raise InputError(f"weights: '{path}' is no {kind} file of numbers: {error}") from error

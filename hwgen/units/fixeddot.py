@@ -18,7 +18,6 @@ from hwgen.formats.widths import value_range
 from hwgen.spec.fixeddot import FixedDot
 from hwgen.units.accumulating import Live, adder_delay, passed
 from hwgen.units.dot import (
-    Build,
     DotProductSteps,
     addend_paths,
     decode_delay,

@@ -19,7 +19,7 @@ from hwgen.formats import Integer, Scalar
 from hwgen.pins import module_name
 from hwgen.spec import AccumulatorToFloat, DotProduct, FixedDot, Multiply, Spec
 from sim.formal.aig import FALSE, TRUE
-from sim.formal.circuit import Circuit, from_netlist, from_rtlil, from_verilog
+from sim.formal.circuit import Circuit, Words, from_netlist, from_rtlil, from_verilog
 from sim.formal.references import (
     DEFINED_MODES,
     has_plain_value,
@@ -33,6 +33,9 @@ from sim.formal.solve import TABLE_INPUTS, Claim
 from sim.formal.stream import stream_claims
 from sim.formal.words import Word
 from yosys_scripts import flow
+
+#: Some lanes of a dot product, rising.
+Lanes = tuple[int, ...]
 
 
 class NotApplicable(Exception):
@@ -232,7 +235,7 @@ def _dot(start: Start, spec: DotProduct, unit: Circuit, prefix: str = "") -> Ite
         return result(start, spec, unit, name, first={"clear": [clear], **operands})
 
     width = len(unit.outputs["accumulator"])
-    sums = {(lane,): added((lane,)) for lane in all_lanes}
+    sums: dict[Lanes, Result] = {(lane,): added((lane,)) for lane in all_lanes}
     for lane in all_lanes:
         got = sums[lane,]
         product = _lane_product(start, spec, inputs, lane).cut(width)
@@ -255,9 +258,6 @@ def _dot(start: Start, spec: DotProduct, unit: Circuit, prefix: str = "") -> Ite
     y = Word.signed(aig, got.before["accumulator"])
     ports = {"accumulator": (got.outputs["accumulator"], (x + y).cut(width))}
     yield compared(f"{prefix}accumulate", start, got.cycles, ports)
-
-
-Lanes = tuple[int, ...]
 
 
 def _halves(spec: DotProduct, lanes: Lanes) -> list[Lanes]:

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from hwgen import Convert, DotProduct
+from hwgen import Convert, DotProduct, FixedDot
 from hwgen.spec import BlockDot, LMul, Multiply, Quantizer, Requantize
 from sim import stimulus as stimuli
 from sim.coverage import collect, filled
@@ -15,6 +15,8 @@ from sim.verification import whole_stimulus
 SPECS = [
     DotProduct(a="int8", b="int8", lanes=3),
     DotProduct(a="e4m3fn", b="int4", lanes=2, output="bf16"),
+    FixedDot(a="int8", b="int8", weights="3,-77,0,64"),
+    FixedDot(a="e4m3fn", b="int4", weights="-3,0,7", output="bf16"),
     BlockDot(a="e2m1_b4_ue4m3", b="e4m3fn_b4_ue4m3", blocks=2, output="fp16"),
     Multiply(a="e4m3fn", b="e5m2ieee"),
     LMul(a="e4m3fn", b="e4m3fn"),

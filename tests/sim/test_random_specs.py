@@ -19,7 +19,7 @@ TOGETHER = 15
 
 
 #: Fields that a unit shares with another, and that say but one thing in it.
-ONE_VALUE = {("mac", "lanes"), ("accumulator_to_float", "scale")}
+ONE_VALUE = {("mac", "lanes"), ("fixeddot", "mapping"), ("accumulator_to_float", "scale")}
 
 
 @pytest.mark.parametrize("first", range(0, COUNT, TOGETHER))
