@@ -22,6 +22,7 @@ from hwgen.units.dot import (
     addend_paths,
     decode_delay,
     one_shift_delay,
+    raised,
     sum_outline,
 )
 from hwgen.units.unit import Step, Unit
@@ -47,6 +48,11 @@ class FixedDotSteps(DotProductSteps):
     def sum_steps(self) -> list[Step]:
         """Up to the exact sum of a cycle."""
         spec, plan = self.spec, self.spec.plan
+        total = Step("sum", 0.0, self._sum, path=Path())
+        if not spec.in_fixed_point:
+            found = super().sum_steps()
+            found.insert(len(found) - len(addend_paths(spec)), total)
+            return found
         shift = path.shifter(spec.a.exponent_bits) if isinstance(spec.a, Minifloat) else Path()
         if plan.last_input is not None and has_sign(spec.a):
             shift += path.negation(magnitude_bits(spec.a))
@@ -55,9 +61,9 @@ class FixedDotSteps(DotProductSteps):
             Step("numbers", one_shift_delay(spec.a), self._numbers, path=shift),
         ]
         for level in range(1, plan.levels + 1):
-            width, build = plan.width_at(level), partial(self._add, level)
+            width, build = plan.width_at(level), partial(self._add_numbers, level)
             found.append(Step(f"level{level}", adder_delay(width), build, path=path.adder(width)))
-        found.append(Step("sum", 0.0, self._sum, path=Path()))
+        found.append(total)
         delays = sum_outline(spec)
         for name, way in addend_paths(spec).items():
             found.append(Step(name, delays[name][0], self._addend_builds[name], path=way))
@@ -70,8 +76,20 @@ class FixedDotSteps(DotProductSteps):
             found["c"] = decode(m, live["c"], spec.addend, "c")
         # Nothing reads those of weights that are zero, unless they have flags.
         codes = [live["a"].word_select(lane, spec.a.bits) for lane in range(spec.lanes)]
-        found["a"] = [decode(m, code, spec.a, f"lane_{i}_a") for i, code in enumerate(codes)]
+        up = not spec.in_fixed_point and raised(spec)
+        found["a"] = [
+            decode(m, code, spec.a, f"lane_{i}_a", raised=up) for i, code in enumerate(codes)
+        ]
         return found
+
+    def _products(self, m: Module, live: Live) -> dict[str, Any]:
+        """With constants in the place of b, behind any registers."""
+        spec = self.spec
+        b = [
+            decode(m, Const(int(code), spec.b.bits), spec.b, f"lane_{i}_b", raised=raised(spec))
+            for i, code in enumerate(spec.b.encode(spec.weights.values))
+        ]
+        return super()._products(m, {**live, "b": b})
 
     def _numbers(self, m: Module, live: Live) -> dict[str, Any]:
         """The operands in fixed point, and flags of their products."""
@@ -98,13 +116,17 @@ class FixedDotSteps(DotProductSteps):
         m.d.comb += number.eq(Mux(x.sign, -magnitude, magnitude))
         return Number(number)
 
-    def _add(self, level: int, m: Module, live: Live) -> dict[str, Any]:
+    def _add_numbers(self, level: int, m: Module, live: Live) -> dict[str, Any]:
         return {**live, "numbers": add_level(m, self.spec.plan, live["numbers"], level)}
 
     def _sum(self, m: Module, live: Live) -> dict[str, Any]:
         spec = self.spec
         total = Signal(signed(spec.width_of_sum(spec.lanes)), name="lane_sum")
-        if spec.plan.total is not None:
+        if not spec.in_fixed_point:
+            # Below are zeros: the units of the weights are larger than b's step.
+            below = spec.weight_lsb_exponent - spec.b.lsb_exponent
+            m.d.comb += total.eq(live["terms"][0] >> below)
+        elif spec.plan.total is not None:
             number = live["numbers"][spec.plan.total]
             assert number.carry is None
             m.d.comb += total.eq(number.value)

@@ -262,7 +262,7 @@ def _dot(start: Start, spec: DotProduct, unit: Circuit, prefix: str = "") -> Ite
 
 def _halves(spec: DotProduct, lanes: Lanes) -> list[Lanes]:
     """Two parts of some lanes, as sums are usually made; any others would do, and take longer."""
-    if not isinstance(spec, FixedDot):
+    if not isinstance(spec, FixedDot) or not spec.in_fixed_point:
         # In pairs of pairs.
         middle = 1 << ((len(lanes) - 1).bit_length() - 1)
         return [lanes[:middle], lanes[middle:]]

@@ -13,6 +13,7 @@ from hwgen import (
     BlockDot,
     Convert,
     DotProduct,
+    FixedDot,
     InputError,
     LMul,
     MultiDot,

@@ -62,6 +62,8 @@ UNITS = [
     {"a": "int3", "b": "int8", "weights": [0, 0, 0]},
     {"a": "e5m2ieee", "b": "int8", "weights": [0, 0, 5]},
     {"a": "fp16", "b": "int4", "weights": [3, -8, 7], "max_products": 64, "output": "fp16"},
+    {"a": "e6m3", "b": "int4", "weights": [4, -8, 0, 2, 6]},
+    {"a": "bf16", "b": "e2m1", "weights": [1.5, -6], "addend": "int8", "output": "bf16"},
     {"a": "int8", "b": "int8", "weights": [3, -77, 0, 64, 127], "stages": 6, "tuned_for": "ecp5"},
     {"a": "e3m2", "b": "int4", "weights": [-8, -1, -5, 6], "stages": 8, "tuned_for": "ecp5"},
 ]
