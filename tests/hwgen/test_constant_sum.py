@@ -1,5 +1,7 @@
 """Plans of sums of numbers times constants: exact, and of few additions."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -52,7 +54,7 @@ def test_signed_digits_are_few_and_apart():
         digits = signed_digits(number)
         assert sum(digit << place for place, digit in digits) == number
         places = [place for place, _ in digits]
-        assert all(b - a > 1 for a, b in zip(places, places[1:], strict=False))
+        assert all(b - a > 1 for a, b in pairwise(places))
     # As few as any: a known sequence (OEIS A007302) of the numbers 0 to 15.
     few = [len(signed_digits(number)) for number in range(16)]
     assert few == [0, 1, 1, 2, 1, 2, 2, 2, 1, 2, 2, 3, 2, 3, 2, 2]
