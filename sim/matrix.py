@@ -108,10 +108,12 @@ SETTINGS: dict[str, tuple[dict[str, Any], ...]] = {
         {"lanes": 2, "max_products": 32, "output": "bf16"},
     ),
     "fixeddot": (
-        {"max_products": 64},
-        {"max_products": 48, "accumulator": "fp32"},
-        {"max_products": 40, "accumulator": "fixed:24:8"},
-        {"max_products": 32, "output": "bf16"},
+        {"weights": "3,-5,7,0,-8,6,1,-3", "max_products": 64},
+        {"weights": "1.5,-6,0,0.5,3,-4", "max_products": 48, "accumulator": "fp32"},
+        {"weights": "2,-2,1,0,1", "max_products": 40, "accumulator": "fixed:24:8"},
+        {"weights": "1,0,1", "max_products": 32, "output": "bf16"},
+        {"weights": "0,-1", "max_products": 32},
+        {"weights": "1,1", "max_products": 32},
     ),
     "multidot": (
         {"lanes": 2, "max_products": 64},

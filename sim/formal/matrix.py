@@ -121,7 +121,7 @@ def _dots() -> Iterator[Task]:
 
 def _fixed_dots() -> Iterator[Task]:
     """Weights of every kind: zero, powers of two, equal ones, the extremes, no positive one."""
-    many = FixedDot(a="int8", b="int8", weights="3,-77,0,64,-128,127,3,-6,85")
+    many = FixedDot(a="int8", b="int8", weights="3,-77,0,64,-128,127,3")
     yield Task(many, "reference")
     yield Task(many, "accumulator")
     for a, b, weights in (
