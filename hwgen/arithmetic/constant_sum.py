@@ -129,8 +129,9 @@ DIGITS_TRIED = 16
 
 
 #: Bits of an adder behind which a further number is added at once. The 7-series flow does not
-#: merge such short ones into columns, so the fewer the better: 32 lanes INT4 x INT4 205 -> 169 LUTs,
-#: INT3 x INT4 145 -> 132; on ECP5 both are as before, on iCE40 242 -> 256 and 203 -> 202.
+#: merge such short ones into columns, so the fewer the better: 32 lanes INT4 x INT4 205 -> 169
+#: LUTs, INT3 x INT4 145 -> 132; on ECP5 225 -> 225 and 193 -> 194, on iCE40 242 -> 256 and
+#: 203 -> 202.
 SHORT = 5
 
 
