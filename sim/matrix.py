@@ -106,6 +106,7 @@ SETTINGS: dict[str, tuple[dict[str, Any], ...]] = {
         {"lanes": 3, "max_products": 48, "accumulator": "fp32"},
         {"lanes": 5, "max_products": 40, "accumulator": "fixed:24:8"},
         {"lanes": 2, "max_products": 32, "output": "bf16"},
+        {"lanes": 2, "max_products": 32, "accumulator": "bf16:stochastic"},
     ),
     "fixeddot": (
         {"weights": "3,-5,7,0,-8,6,1,-3", "max_products": 64},
@@ -125,6 +126,7 @@ SETTINGS: dict[str, tuple[dict[str, Any], ...]] = {
         {"max_products": 32, "accumulator": "bf16:toward_zero"},
         {"max_products": 32, "accumulator": "fixed:20:4:wrap"},
         {"max_products": 32, "output": "e5m2ieee", "overflow": "special"},
+        {"max_products": 32, "accumulator": "e4m3:stochastic"},
     ),
     "blockdot": (
         {"output": "fp32"},

@@ -17,6 +17,7 @@ from hwgen.arithmetic.parts import Part, Parts, beside
 from hwgen.arithmetic.path import Path
 from hwgen.arithmetic.product import Special
 from hwgen.arithmetic.rounder import FixedPoint, normalise, rounded_integer, to_code
+from hwgen.formats.rounding import RANDOM_BITS, STOCHASTIC
 from hwgen.spec.accumulating import FLAGS, AccumulatingSpec
 from hwgen.units.unit import Step, in_parts
 
@@ -165,7 +166,9 @@ class AccumulatingSteps:
         decoded = [value, live["sum"], {**flags, **passed(live, "special", "random_bits")}]
         way = path.decoder(f) + Path(luts=1)
         value, term, rest = yield Part("decoded", way, decoded)
-        adding = float_sum(m, value, term, f.precision, "step", fine=self._fine)
+        # Bits below these are no more than a bit that tells of them: none that rounding adds to.
+        drawn = RANDOM_BITS if accumulator.rounding == STOCHASTIC else 0
+        adding = float_sum(m, value, term, f.precision + drawn, "step", fine=self._fine)
         total, rest = yield from beside(adding, rest)
         clear = rest["clear"]
         kept_nan, kept_infinity, kept_sign = rest["kept"]

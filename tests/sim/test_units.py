@@ -145,6 +145,18 @@ def test_a_product_of_hundreds_of_bits():
     assert outcome.passed, outcome.shown
 
 
+def test_stochastic_rounding_of_a_running_sum_sees_every_bit():
+    """Of sums narrower than the random bits, added to a value far above or below them."""
+    specs = [
+        DotProduct(a="fixed7_4", b="ufixed1_1", lanes=1, accumulator="bf16:stochastic"),
+        DotProduct(a="int2", b="int2", lanes=2, accumulator="e4m3:stochastic"),
+        DotProduct(a="e2m1", b="int4", lanes=3, accumulator="fp16:stochastic", addend="bf16"),
+        MultiplyAccumulate(a="int3", b="int3", accumulator="e5m2:stochastic"),
+    ]
+    outcome = verify_together(specs, vectors=4000)
+    assert outcome.passed, outcome.shown
+
+
 def test_a_pipeline_that_does_not_stall_is_found():
     spec = LMul(a="e2m1", b="e2m1", stages=3)
     verilog = spec.verilog()
