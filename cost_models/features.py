@@ -8,7 +8,7 @@ from __future__ import annotations
 from hwgen.accumulator import Exact
 from hwgen.arithmetic.adder_tree import tree_levels
 from hwgen.formats import Integer, Minifloat, Scalar
-from hwgen.spec import DotProduct, FixedDot, Spec
+from hwgen.spec import DotProduct, FixedDot, Spec, SumSquares
 from hwgen.units.dot import cuts, outline, plan_of
 
 #: Bits of operands that were measured.
@@ -20,7 +20,7 @@ def covers(spec: Spec) -> bool:
     bits, in the usual number of stages."""
     if not isinstance(spec, DotProduct) or not isinstance(spec.accumulator, Exact):
         return False
-    if isinstance(spec, FixedDot):
+    if isinstance(spec, FixedDot | SumSquares):
         return False
     plain = all(
         OPERAND_BITS[0] <= f.bits <= OPERAND_BITS[1]

@@ -21,6 +21,7 @@ from hwgen.spec import (
     Quantizer,
     Requantize,
     Spec,
+    SumSquares,
 )
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "Requantize",
     "Scalar",
     "Spec",
+    "SumSquares",
     "ToolError",
     "parse",
     "pipelined",

@@ -20,6 +20,7 @@ import numpy as np
 from hwgen.errors import InputError
 from hwgen.formats import GROUPS, BlockFormat, Minifloat, parse, parse_scalar
 from hwgen.spec import UNITS, Convert, DotProduct, LMul, Multiply, Spec, from_dict
+from hwgen.spec.base import spec_fields
 from sim.compiled import SIMULATORS
 from sim.random_specs import legal_spec, legal_specs
 from sim.verification import require_counts
@@ -115,6 +116,11 @@ SETTINGS: dict[str, tuple[dict[str, Any], ...]] = {
         {"weights": "1,0,1", "max_products": 32, "output": "bf16"},
         {"weights": "0,-1", "max_products": 32},
         {"weights": "1,1", "max_products": 32},
+    ),
+    "sumsquares": (
+        {"lanes": 4, "max_products": 64},
+        {"lanes": 3, "max_products": 48, "accumulator": "fp32"},
+        {"lanes": 5, "max_products": 40, "output": "bf16"},
     ),
     "multidot": (
         {"lanes": 2, "max_products": 64},
@@ -292,7 +298,7 @@ class Matrix:
 
 def operands(kind: type[Spec]) -> dict[str, str]:
     """The formats that a unit needs: types of the fields by name."""
-    types = {f.name: _type(f) for f in dataclasses.fields(kind) if _required(f)}
+    types = {f.name: _type(f) for f in spec_fields(kind) if _required(f)}
     return {name: found for name, found in types.items() if found in NAMED}
 
 
@@ -360,7 +366,7 @@ def _turned(choices: Sequence[Any], index: int) -> list[Any]:
 
 def _drawn(kind: type[Spec], fields: Mapping[str, Any], index: int) -> Spec:
     """The spec; fields that it needs beside those given are drawn."""
-    needed = [f.name for f in dataclasses.fields(kind) if _required(f) and f.name not in fields]
+    needed = [f.name for f in spec_fields(kind) if _required(f) and f.name not in fields]
     if needed:
         return legal_spec(kind, np.random.default_rng(index), fields)
     return kind(**fields)

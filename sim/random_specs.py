@@ -21,7 +21,7 @@ from hwgen.formats.rounding import MODES
 from hwgen.formats.scalar import OVERFLOWS
 from hwgen.spec import MAPPINGS, MAX_PRODUCTS, UNITS, Spec
 from hwgen.spec.array import DATAFLOWS, MOVEMENTS
-from hwgen.spec.base import RANDOM_SOURCES
+from hwgen.spec.base import RANDOM_SOURCES, spec_fields
 
 Draw = Callable[[np.random.Generator], Any]
 
@@ -152,7 +152,7 @@ def legal_spec(
     """
     fixed = given or {}
     draws = {}
-    for field in dataclasses.fields(kind):
+    for field in spec_fields(kind):
         required = field.default is dataclasses.MISSING
         draw = FIELDS.get(field.name) or TYPES.get(str(field.type).partition(" ")[0])
         if field.name in fixed:

@@ -21,6 +21,7 @@ from hwgen.spec.mul import Multiply
 from hwgen.spec.multidot import MultiDot
 from hwgen.spec.quantizer import Quantizer
 from hwgen.spec.requantize import AccumulatorToFloat, Requantize
+from hwgen.spec.sumsquares import SumSquares
 
 UNITS: dict[str, type[Spec]] = {
     kind.unit: kind
@@ -28,6 +29,7 @@ UNITS: dict[str, type[Spec]] = {
         DotProduct,
         MultiplyAccumulate,
         FixedDot,
+        SumSquares,
         MultiDot,
         BlockDot,
         Multiply,
@@ -71,5 +73,6 @@ __all__ = [
     "Quantizer",
     "Requantize",
     "Spec",
+    "SumSquares",
     "from_dict",
 ]

@@ -159,9 +159,10 @@ class Spec(ABC):
 
 
 def spec_fields(kind: type[Spec]) -> list[dataclasses.Field[Any]]:
-    """The fields of a spec: its own, then those that every spec has."""
+    """The fields that a spec is made of: its own, then those that every spec has."""
     shared = {f.name for f in dataclasses.fields(Spec)}
-    return sorted(dataclasses.fields(kind), key=lambda f: f.name in shared)
+    given = [f for f in dataclasses.fields(kind) if f.init]
+    return sorted(given, key=lambda f: f.name in shared)
 
 
 def require_int(name: str, value: Any, low: int, high: int, why: str = "") -> None:

@@ -302,7 +302,7 @@ class DotProduct(AccumulatingSpec):
     @property
     def name(self) -> str:
         """A legal Verilog module name that tells the spec."""
-        parts = [self.unit, f"{self.a}", f"{self.b}", *self._lanes_name]
+        parts = [self.unit, *self._formats_name, *self._lanes_name]
         if self.addend is not None:
             parts.append(f"plus_{self.addend}")
         parts += [f"products{self.max_products}", self.mapping]
@@ -310,6 +310,10 @@ class DotProduct(AccumulatingSpec):
         if self.stages != self.usual_stages or self.tuned_for:
             parts.append(self.stages_name)
         return "_".join(parts)
+
+    @property
+    def _formats_name(self) -> list[str]:
+        return [f"{self.a}", f"{self.b}"]
 
     @property
     def _lanes_name(self) -> list[str]:

@@ -195,8 +195,16 @@ class DotProductSteps:
             if name in builds
         ]
         if self.spec.tuned_for:
-            found[2:2] = fine_product.steps(self.spec.a, self.spec.b, self.spec.product_width)
+            found[2:2] = self._fine_products()
         return found
+
+    def _fine_products(self) -> list[Step]:
+        """The steps between the factors and their product."""
+        return fine_product.steps(self.spec.a, self.spec.b, self.spec.product_width)
+
+    def _operand_formats(self) -> dict[str, Scalar]:
+        """Of what comes in for each lane, by its port."""
+        return {"a": self.spec.a, "b": self.spec.b}
 
     @property
     def _addend_builds(self) -> dict[str, Build]:
@@ -216,7 +224,7 @@ class DotProductSteps:
                     for lane in range(spec.lanes)
                     for code in [live[name].word_select(lane, f.bits)]
                 ]
-                for name, f in (("a", spec.a), ("b", spec.b))
+                for name, f in self._operand_formats().items()
             },
         }
 

@@ -21,6 +21,7 @@ from hwgen.spec import (
     Quantizer,
     Requantize,
     Spec,
+    SumSquares,
 )
 from sim.formal.proofs import Task
 from yosys_scripts import TARGETS
@@ -44,6 +45,7 @@ UNITS: tuple[Spec, ...] = (
     MultiplyAccumulate(a="e2m1", b="int4"),
     DotProduct(a="e2m1", b="int4", lanes=8),
     FixedDot(a="int8", b="int8", weights="3,-77,0,64,-128"),
+    SumSquares(a="int8", lanes=2),
     MultiDot(formats="int4,int2", lanes=2),
     Array(a="int4", b="e2m1", rows=2, columns=2),
     AccumulatorToFloat(bits=20, b=_scalar("bf16")),
@@ -137,6 +139,15 @@ def _fixed_dots() -> Iterator[Task]:
             yield Task(spec, "netlist", target)
 
 
+def _squares() -> Iterator[Task]:
+    for a in ("int8", "int4", "e4m3", "e2m3"):
+        spec = SumSquares(a=a, lanes=2)
+        yield Task(spec, "reference")
+        yield Task(spec, "accumulator")
+        for target in TARGETS:
+            yield Task(spec, "netlist", target)
+
+
 def _packed_dots() -> Iterator[Task]:
     """Two lanes in each multiplier."""
     for a, b in (("int4", "int4"), ("e2m1", "e2m1"), ("e2m1", "int4")):
@@ -157,6 +168,7 @@ GROUPS: dict[str, Callable[[], Iterator[Task]]] = {
     "dot products": _dots,
     "packed dot products": _packed_dots,
     "fixed dot products": _fixed_dots,
+    "sums of squares": _squares,
     "products": _products,
     "signed products": _signed_products,
 }

@@ -17,7 +17,7 @@ from hwgen.accumulator import Exact
 from hwgen.errors import InputError
 from hwgen.formats import Integer, Scalar
 from hwgen.pins import module_name
-from hwgen.spec import AccumulatorToFloat, DotProduct, FixedDot, Multiply, Spec
+from hwgen.spec import AccumulatorToFloat, DotProduct, FixedDot, Multiply, Spec, SumSquares
 from sim.formal.aig import FALSE, TRUE
 from sim.formal.circuit import Circuit, Words, from_netlist, from_rtlil, from_verilog
 from sim.formal.references import (
@@ -192,12 +192,15 @@ def _plain_dot(spec: Spec) -> DotProduct:
 
 def _operands(spec: DotProduct) -> dict[str, Scalar]:
     """The formats of what comes in for each lane."""
-    return {"a": spec.a} if isinstance(spec, FixedDot) else {"a": spec.a, "b": spec.b}
+    there = {port.name for port in spec.inputs}
+    return {name: f for name, f in (("a", spec.a), ("b", spec.b)) if name in there}
 
 
 def _lane_product(start: Start, spec: DotProduct, inputs: Words, lane: int) -> Word:
-    """aᵢ·bᵢ in units of the sum; a fixed weight is a constant code of b."""
+    """aᵢ·bᵢ in units of the sum; a fixed weight is a constant code of b, of a square b is a."""
     a = inputs["a"][lane * spec.a.bits : (lane + 1) * spec.a.bits]
+    if isinstance(spec, SumSquares):
+        return _product(start, spec.a, spec.a, a, a)
     if not isinstance(spec, FixedDot):
         b = inputs["b"][lane * spec.b.bits : (lane + 1) * spec.b.bits]
         return _product(start, spec.a, spec.b, a, b)
@@ -319,6 +322,8 @@ def accumulator(start: Start, subject: Subject) -> Iterable[Claim]:
 
 def _extremes(spec: DotProduct, lane: int) -> tuple[int, int]:
     """The least and most product of a lane, in units of the sum."""
+    if isinstance(spec, SumSquares):
+        return 0, max(_least(spec.a) ** 2, _most(spec.a) ** 2)
     corners = [x * y for x in (_least(spec.a), _most(spec.a)) for y in _multipliers(spec, lane)]
     return min(corners), max(corners)
 

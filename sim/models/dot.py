@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -159,6 +160,22 @@ def directed(spec: DotProduct) -> Patterns:
             else {}
         ),
     }
+
+
+def stacked(
+    spec: DotProduct, rows: Sequence[tuple[bool, npt.NDArray[np.integer], int]]
+) -> Patterns:
+    """Inputs of units with one port of codes, a row a cycle: ``clear``, the codes, the addend."""
+    found: Patterns = {
+        "clear": np.array([[row[0]] for row in rows], np.uint8),
+        "a": np.array([row[1] for row in rows]),
+    }
+    if spec.addend is not None:
+        found["c"] = np.array([[row[2]] for row in rows], spec.addend.code_dtype)
+    if spec.is_stochastic:
+        random = np.random.default_rng(1)
+        found["random_bits"] = random.integers(0, 2**32, (len(rows), 1), np.uint64)
+    return found
 
 
 def longest_run(accumulator: Accumulator) -> int:

@@ -11,7 +11,7 @@ from hwgen.accumulator import Fixed, Float
 from hwgen.spec import FixedDot
 from sim import exact
 from sim.models import Patterns, Reach
-from sim.models.dot import accumulated, longest_run, restrict
+from sim.models.dot import accumulated, longest_run, restrict, stacked
 
 __all__ = ["directed", "expected", "reach", "restrict"]
 
@@ -80,13 +80,4 @@ def directed(spec: FixedDot) -> Patterns:
             bound = int(f.encode(f.max if high == most else f.min))
         for cycle in range(cycles):
             add(cycle == 0, np.where(positive, high, low), bound)
-    found: Patterns = {
-        "clear": np.array([[row[0]] for row in rows], np.uint8),
-        "a": np.array([row[1] for row in rows]),
-    }
-    if spec.addend is not None:
-        found["c"] = np.array([[row[2]] for row in rows], spec.addend.code_dtype)
-    if spec.is_stochastic:
-        random = np.random.default_rng(1)
-        found["random_bits"] = random.integers(0, 2**32, (len(rows), 1), np.uint64)
-    return found
+    return stacked(spec, rows)

@@ -20,6 +20,7 @@ from hwgen import (
     Multiply,
     Quantizer,
     Requantize,
+    SumSquares,
     emit,
     pipelined,
 )
@@ -75,6 +76,8 @@ SPECS = [
     MultiplyAccumulate(a="e4m3", b="e4m3", accumulator="bf16"),
     FixedDot(a="int8", b="int8", weights="3,-77,0,64,-128,127"),
     FixedDot(a="e4m3fn", b="e2m1", weights="3,-6,0.5", output="fp16"),
+    SumSquares(a="int8", lanes=6),
+    SumSquares(a="e4m3", lanes=3, output="bf16"),
     MultiDot(formats="int8,int4", lanes=2),
     MultiDot(formats="e4m3fn,e2m1", lanes=2, output="fp16"),
     Quantizer(a="fp16", b="e2m1_b4_e8m0"),

@@ -1,0 +1,86 @@
+"""The spec of the sum of squares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar
+
+from hwgen.accumulator import Accumulator
+from hwgen.errors import InputError
+from hwgen.formats import Scalar, parse
+from hwgen.formats.rounding import NEAREST_EVEN
+from hwgen.formats.widths import value_range
+from hwgen.spec.base import Port
+from hwgen.spec.dot import DotProduct
+
+if TYPE_CHECKING:
+    from hwgen.units.sumsquares import SumSquaresUnit
+
+
+@dataclass(frozen=True, kw_only=True)
+class SumSquares(DotProduct):
+    """A sum of squares: of a vector's norm, say.
+
+    Each valid cycle adds Σ aᵢ² to the accumulator, or restarts it with that sum. It is a ``dot`` of
+    ``a`` with itself, with one port for both and about half the logic
+    (``hwgen.arithmetic.square``); the rest is as there.
+    """
+
+    unit: ClassVar[str] = "sumsquares"
+
+    b: Scalar = field(init=False)
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            a: str | Scalar,
+            lanes: int,
+            addend: str | Scalar | None = None,
+            max_products: int = 4096,
+            mapping: str = "lut",
+            accumulator: str | Accumulator = "exact",
+            output: str | Scalar | None = None,
+            rounding: str = NEAREST_EVEN,
+            overflow: str = "",
+            stages: int = 0,
+            tuned_for: str = "",
+        ) -> None: ...
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "b", parse(self.a))
+        if self.mapping != "lut":
+            raise InputError(
+                f"mapping={self.mapping!r}: squares are made in LUTs: use mapping='lut', or dot "
+                "with the same operand twice"
+            )
+        super().__post_init__()
+
+    @property
+    def _operand_ports(self) -> tuple[Port, ...]:
+        return tuple(port for port in super()._operand_ports if port.name != "b")
+
+    @cached_property
+    def product_range(self) -> tuple[int, int]:
+        """Zero, and the largest square, in units of 2**product_lsb_exponent."""
+        return 0, max(abs(end) for end in value_range(self.a)) ** 2
+
+    @property
+    def _formats_name(self) -> list[str]:
+        return [f"{self.a}"]
+
+    @property
+    def _b_description(self) -> tuple[str, ...]:
+        return ()
+
+    @property
+    def _mapping_description(self) -> tuple[str, ...]:
+        return ()
+
+    def component(self) -> SumSquaresUnit:
+        """The Amaranth component that computes this spec."""
+        from hwgen.units.sumsquares import SumSquaresUnit
+
+        return SumSquaresUnit(self)
