@@ -133,7 +133,8 @@ def table(fields: dict[str, Any]) -> str:
             continue
         interval = "" if q["low"] == q["high"] else f" ({q['low']:g} to {q['high']:g})"
         each = f" for {q['operation']}" if "operation" in q else ""
-        lines.append(f"  {name:10} {q['value']:>10g}   {q['source']}{interval}{each}")
+        value = round(q["value"], 1 if name == "fmax_mhz" else 3)
+        lines.append(f"  {name:10} {value:>10g}   {q['source']}{interval}{each}")
         if "basis" in q:
             lines.append(f"  {'':10} {q['basis']}")
     return "\n".join([*lines, f"  {fields['basis']}"])
