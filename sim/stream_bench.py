@@ -88,7 +88,9 @@ async def every_beat(dut: Any) -> None:
                 fault("result", wanted, seen)
             received += 1
         waiting = seen if valid and not ready else None
-        idle = 0 if valid or taken or not ready else idle + 1
+        # Nothing is due while all that was sent has come back and no more is offered.
+        due = offered or received < sent
+        idle = 0 if valid or taken or not ready or not due else idle + 1
         if taken:
             sent += 1
             offered = False

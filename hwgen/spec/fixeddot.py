@@ -139,6 +139,7 @@ class FixedDot(DotProduct):
         ) -> None: ...
 
     def __post_init__(self) -> None:
+        require_decodable("a", require_scalar("a", parse(self.a)))
         object.__setattr__(self, "weights", Weights.parse(self.weights))
         self._require_weights(require_scalar("b", parse(self.b)))
         count = len(self.weights.values)
