@@ -21,7 +21,8 @@ from hwgen.errors import InputError, ToolError
 from . import harness, isolation
 from .targets import Device, Placer, Target, target
 
-# Raise it when this module or worker.py changes what is measured; the digest covers the rest.
+# Raise it when this module, worker.py or harness.py changes what is measured; the digest covers
+# the rest.
 FLOW_VERSION = 3
 #: The commands of the scripts that Yosys does not have.
 _PASSES = ("absorb.py", "adder_trees.py", "bit_heap.py", "small_functions.py")
