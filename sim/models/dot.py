@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -162,20 +161,36 @@ def directed(spec: DotProduct) -> Patterns:
     }
 
 
-def stacked(
-    spec: DotProduct, rows: Sequence[tuple[bool, npt.NDArray[np.integer], int]]
-) -> Patterns:
-    """Inputs of units with one port of codes, a row a cycle: ``clear``, the codes, the addend."""
-    found: Patterns = {
-        "clear": np.array([[row[0]] for row in rows], np.uint8),
-        "a": np.array([row[1] for row in rows]),
-    }
-    if spec.addend is not None:
-        found["c"] = np.array([[row[2]] for row in rows], spec.addend.code_dtype)
-    if spec.is_stochastic:
-        random = np.random.default_rng(1)
-        found["random_bits"] = random.integers(0, 2**32, (len(rows), 1), np.uint64)
-    return found
+class DirectedCycles:
+    """Cycles of a unit with one port of codes, as they are added; addends take turns among the
+    extremes of their format."""
+
+    def __init__(self, spec: DotProduct) -> None:
+        from sim.stimulus import extreme_codes
+
+        self.spec = spec
+        self._addends = [0] if spec.addend is None else extreme_codes(spec.addend).tolist()
+        self._rows: list[tuple[bool, npt.NDArray[np.integer], int]] = []
+
+    def add(self, clear: bool, codes: npt.ArrayLike, addend: int | None = None) -> None:
+        """A cycle: one code for each lane or for all of them, and the addend's code."""
+        c = self._addends[len(self._rows) % len(self._addends)] if addend is None else addend
+        lanes = np.broadcast_to(np.asarray(codes, self.spec.a.code_dtype), self.spec.lanes)
+        self._rows.append((clear, lanes, c))
+
+    def patterns(self) -> Patterns:
+        """The inputs of all cycles."""
+        spec, rows = self.spec, self._rows
+        found: Patterns = {
+            "clear": np.array([[row[0]] for row in rows], np.uint8),
+            "a": np.array([row[1] for row in rows]),
+        }
+        if spec.addend is not None:
+            found["c"] = np.array([[row[2]] for row in rows], spec.addend.code_dtype)
+        if spec.is_stochastic:
+            random = np.random.default_rng(1)
+            found["random_bits"] = random.integers(0, 2**32, (len(rows), 1), np.uint64)
+        return found
 
 
 def longest_run(accumulator: Accumulator) -> int:

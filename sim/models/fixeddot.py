@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import numpy.typing as npt
 
 from hwgen.accumulator import Fixed, Float
 from hwgen.spec import FixedDot
 from sim import exact
 from sim.models import Patterns, Reach
-from sim.models.dot import accumulated, longest_run, restrict, stacked
+from sim.models.dot import DirectedCycles, accumulated, longest_run, restrict
 
 __all__ = ["directed", "expected", "reach", "restrict"]
 
@@ -57,27 +56,21 @@ def directed(spec: FixedDot) -> Patterns:
 
     a, lane = spec.a, np.arange(spec.lanes)
     zero, least, most = a.encode([0.0, a.min, a.max])
-    rows: list[tuple[bool, npt.NDArray[np.integer], int]] = []
-    addends = [0] if spec.addend is None else extreme_codes(spec.addend).tolist()
-
-    def add(clear: bool, codes: npt.ArrayLike, addend: int | None = None) -> None:
-        c = addends[len(rows) % len(addends)] if addend is None else addend
-        rows.append((clear, np.broadcast_to(np.asarray(codes, a.code_dtype), spec.lanes), c))
-
+    cycles = DirectedCycles(spec)
     for index, code in enumerate(extreme_codes(a)):
-        add(True, code)
-        add(index % 3 == 0, np.where(lane % 2, a.encode(-a.decode(code), nan=0.0), code))
-        add(index % 5 == 0, np.where(lane == index % spec.lanes, code, zero))
+        cycles.add(True, code)
+        cycles.add(index % 3 == 0, np.where(lane % 2, a.encode(-a.decode(code), nan=0.0), code))
+        cycles.add(index % 5 == 0, np.where(lane == index % spec.lanes, code, zero))
     for hot in range(spec.lanes):
         for code in (least, most):
-            add(hot % 3 == 0, np.where(lane == hot, code, zero))
+            cycles.add(hot % 3 == 0, np.where(lane == hot, code, zero))
     positive = np.array(spec.weights.values) > 0
-    cycles = min(spec.max_products // spec.lanes, longest_run(spec.accumulator))
+    run = min(spec.max_products // spec.lanes, longest_run(spec.accumulator))
     for low, high in ((least, most), (most, least)):
         bound = 0
         if spec.addend is not None:
             f = spec.addend
             bound = int(f.encode(f.max if high == most else f.min))
-        for cycle in range(cycles):
-            add(cycle == 0, np.where(positive, high, low), bound)
-    return stacked(spec, rows)
+        for cycle in range(run):
+            cycles.add(cycle == 0, np.where(positive, high, low), bound)
+    return cycles.patterns()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from hwgen.accumulator import Exact
 from hwgen.spec import SumSquares
 from sim import exact
 from sim.models import Patterns
-from sim.models.dot import accumulated, longest_run, reach, restrict, stacked
+from sim.models.dot import DirectedCycles, accumulated, longest_run, reach, restrict
 
 __all__ = ["directed", "expected", "reach", "restrict", "unreachable"]
 
@@ -37,21 +36,15 @@ def directed(spec: SumSquares) -> Patterns:
 
     a, lane = spec.a, np.arange(spec.lanes)
     zero = int(a.encode(0.0))
-    rows: list[tuple[bool, npt.NDArray[np.integer], int]] = []
-    addends = [0] if spec.addend is None else extreme_codes(spec.addend).tolist()
-
-    def add(clear: bool, codes: npt.ArrayLike, addend: int | None = None) -> None:
-        c = addends[len(rows) % len(addends)] if addend is None else addend
-        rows.append((clear, np.broadcast_to(np.asarray(codes, a.code_dtype), spec.lanes), c))
-
+    cycles = DirectedCycles(spec)
     for index, code in enumerate(extreme_codes(a)):
-        add(True, code)
-        add(index % 3 == 0, np.where(lane % 2, zero, code))
-        add(index % 5 == 0, np.where(lane == index % spec.lanes, code, zero))
+        cycles.add(True, code)
+        cycles.add(index % 3 == 0, np.where(lane % 2, zero, code))
+        cycles.add(index % 5 == 0, np.where(lane == index % spec.lanes, code, zero))
     largest = int(a.encode(a.min if -a.min > a.max else a.max))
     for hot in range(spec.lanes):
-        add(hot % 3 == 0, np.where(lane == hot, largest, zero))
+        cycles.add(hot % 3 == 0, np.where(lane == hot, largest, zero))
     bound = 0 if spec.addend is None else int(spec.addend.encode(spec.addend.max))
     for cycle in range(min(spec.max_products // spec.lanes, longest_run(spec.accumulator))):
-        add(cycle == 0, largest, bound)
-    return stacked(spec, rows)
+        cycles.add(cycle == 0, largest, bound)
+    return cycles.patterns()
