@@ -405,6 +405,9 @@ def _sum(m: Module, node: Node, low: Number, high: Number, name: str) -> Number:
     total = Signal(node.shape(lacks_one=low.carry is not None), name=name)
     passing, value = _split(low.value, node.shift)
     # Below the higher operand there is nothing to add.
+    if len(total) <= node.shift:  # -1 - 4 * -1 is 3, the two bits below.
+        m.d.comb += total.eq(passing)
+        return Number(total, low.carry)
     upper = Signal(Shape(len(total) - node.shift, total.shape().signed), name=f"{name}_upper")
     if node.high_negative:
         m.d.comb += upper.eq(_difference(value, high))

@@ -34,6 +34,10 @@ def small_units():
     for weight in range(-8, 8):
         yield FixedDot(a="int4", b="int4", weights=[weight])
         yield FixedDot(a="e2m1", b="int4", weights=[weight, 3])
+    # Of one bit: a sum no wider than the lower operand's shift.
+    for weight in (-53, -7, -3, 3, 7, 53):
+        yield FixedDot(a="int1", b="int8", weights=[weight])
+        yield FixedDot(a="uint1", b="int8", weights=[weight, -3])
     for weights in ([1.5, -0.5], [6, 0.5], [-4, 3], [-0.0, 2]):
         yield FixedDot(a="e3m2", b="e2m1", weights=weights)
         yield FixedDot(a="e5m2ieee", b="e2m1", weights=weights)
@@ -44,6 +48,7 @@ def small_units():
 
 def test_every_input_of_one_and_two_lanes():
     units = {spec.name: spec for spec in small_units()}
+    assert not [name for name, spec in units.items() if "[-1:0]" in spec.verilog()]
     found = exhaustive.check([Case(spec, {"clear": 1}) for spec in units.values()])
     assert not [wrong[:3] for wrong in found if wrong]
 
