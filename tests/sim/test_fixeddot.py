@@ -48,7 +48,8 @@ def small_units():
 
 def test_every_input_of_one_and_two_lanes():
     units = {spec.name: spec for spec in small_units()}
-    assert not [name for name, spec in units.items() if "[-1:0]" in spec.verilog()]
+    least = [spec for spec in units.values() if spec.a.bits == 1]
+    assert least and not any("[-1:0]" in spec.verilog() for spec in least)
     found = exhaustive.check([Case(spec, {"clear": 1}) for spec in units.values()])
     assert not [wrong[:3] for wrong in found if wrong]
 
