@@ -37,6 +37,11 @@ def test_the_product_is_the_same(shape, tmp_path):
     isolation.run("yosys", job, tmp_path, time_limit_s=300)
 
 
+def test_products_of_one_bit_have_no_halves():
+    narrow = yosys_scripts.synthesise(product(unsigned(1)), "top", target="ice40", place=False)
+    assert narrow.lut == 1
+
+
 def test_wide_products_are_smaller_and_right():
     """Rows of ANDs take 1156 LUTs."""
     wide = yosys_scripts.synthesise(product(unsigned(24)), "top", target="ice40", place=False)

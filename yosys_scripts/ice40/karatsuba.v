@@ -15,10 +15,13 @@ module ice40_karatsuba_mul (A, B, Y);
 	(* force_downto *) input [B_WIDTH-1:0] B;
 	(* force_downto *) output [Y_WIDTH-1:0] Y;
 
+	localparam TOO_NARROW = A_WIDTH < `KARATSUBA_WIDTH || A_WIDTH != B_WIDTH;
+	wire _TECHMAP_FAIL_ = TOO_NARROW;
+	// A half of one bit would be none.
+	generate if (!TOO_NARROW) begin : halves
 	localparam SIGNED = A_SIGNED && B_SIGNED;
 	localparam H = A_WIDTH / 2;
 	localparam W = A_WIDTH - H;
-	wire _TECHMAP_FAIL_ = A_WIDTH < `KARATSUBA_WIDTH || A_WIDTH != B_WIDTH;
 
 	wire [H-1:0] a0 = A[H-1:0], b0 = B[H-1:0];
 	wire [W-1:0] a1 = A[A_WIDTH-1:H], b1 = B[A_WIDTH-1:H];
@@ -46,9 +49,9 @@ module ice40_karatsuba_mul (A, B, Y);
 	wire signed [2*A_WIDTH-1:0] shifted = SIGNED ? cross : $signed({2'b0, cross[C-2:0]});
 	wire [2*A_WIDTH-1:0] product = {high, low} + (shifted << H);
 
-	generate if (SIGNED)
+	if (SIGNED)
 		assign Y = $signed(product);
 	else
 		assign Y = product;
-	endgenerate
+	end endgenerate
 endmodule
