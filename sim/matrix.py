@@ -116,6 +116,7 @@ SETTINGS: dict[str, tuple[dict[str, Any], ...]] = {
         {"weights": "1,0,1", "max_products": 32, "output": "bf16"},
         {"weights": "0,-1", "max_products": 32},
         {"weights": "1,1", "max_products": 32},
+        {"weights": "0", "max_products": 22, "accumulator": "fp16"},
     ),
     "sumsquares": (
         {"lanes": 4, "max_products": 64},
@@ -138,6 +139,8 @@ SETTINGS: dict[str, tuple[dict[str, Any], ...]] = {
         {"output": "fp32"},
         {"output": "bf16", "rounding": "toward_zero"},
         {"output": "fp16", "stages": 3},
+        {"output": "e5m2ieeens", "blocks": 2},
+        {"output": "e8m0", "blocks": 3, "stages": 8},
     ),
     "array": (
         {"rows": 2, "columns": 1, "max_products": 256},

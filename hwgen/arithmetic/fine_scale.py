@@ -18,11 +18,11 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
 from hwgen.arithmetic import divide, path
 from hwgen.arithmetic.align import Alignment
-from hwgen.arithmetic.decode import decode
+from hwgen.arithmetic.decode import Operand, decode
 from hwgen.arithmetic.divide import Division
 from hwgen.arithmetic.leading_one import leading_one_first
 from hwgen.arithmetic.parts import Part, Parts, beside, last
-from hwgen.arithmetic.power_scale import RULES, significand_bits
+from hwgen.arithmetic.power_scale import RULES, decode_key, significand_bits
 from hwgen.arithmetic.product_parts import multiplied
 from hwgen.arithmetic.rounder import Normalised, Shifted, normalise, to_code
 from hwgen.errors import InputError
@@ -52,10 +52,9 @@ class Leading:
 
 
 def leading(
-    m: Module, code: Value, number_format: Scalar, name: str, *, fine: bool
+    m: Module, operand: Operand, number_format: Scalar, name: str, *, fine: bool
 ) -> Parts[Leading]:
-    """The magnitude of a code, in steps of its format, with its leading one on top."""
-    operand = decode(m, code, number_format, name)
+    """The magnitude of a decoded code, in steps of its format, with its leading one on top."""
     shift: Value = operand.shift if operand.shift is not None else Const(0)
     values = [operand.significand, shift]
     significand, shift = yield Part("decoded", path.decoder(number_format), values)
@@ -159,9 +158,8 @@ class FineScale:
     ) -> Parts[tuple[Division, Value, Value]]:
         """The division of M, its divisor, and the exponent that goes with the quotient."""
         f = self.source
-        code = Cat(key, Const(0, int(f.signed))) if isinstance(f, Minifloat) else key
         if isinstance(f, Minifloat):
-            search = leading(m, code, f, "largest", fine=fine)
+            search = leading(m, decode_key(m, key, f, "largest"), f, "largest", fine=fine)
         else:
             search = leading_significand(m, key, Const(0), "largest", fine=fine)
         largest, second = yield from beside(search, second)
@@ -224,7 +222,8 @@ class FineScale:
         self, m: Module, code: Value, second: Leading | None, *, fine: bool
     ) -> Parts[Leading]:
         """Block scale times tensor scale."""
-        search = leading(m, code, self.scale, "scale_value", fine=fine)
+        operand = decode(m, code, self.scale, "scale_value")
+        search = leading(m, operand, self.scale, "scale_value", fine=fine)
         found, second = yield from beside(search, second)
         if second is None:
             return found

@@ -35,7 +35,7 @@ def normalised(
     found, sign = yield Part("magnitude", magnitude_path(width), [found, sign])
     search = leading_one_first(m, found, name, fine=fine)
     (significand, zeros), sign = yield from beside(search, sign)
-    exponent = Signal(range(width), name=f"{name}_exponent")
+    exponent = Signal(range(max(width, 2)), name=f"{name}_exponent")  # One bit at least.
     m.d.comb += exponent.eq(Mux(significand[-1], width - 1 - zeros, 0))
     scaled = Scaled(sign, significand, exponent, lsb_exponent - (width - 1))
     way = path.adder(len(exponent)) + path.Path(luts=1)

@@ -10,13 +10,13 @@ only by the part of the codes that can change the scale.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 
 from hwgen.arithmetic import path
-from hwgen.arithmetic.decode import decode
+from hwgen.arithmetic.decode import Operand, decode
 from hwgen.arithmetic.leading_one import leading_one_first
 from hwgen.arithmetic.parts import Part, Parts, beside, last
 from hwgen.errors import InputError
@@ -160,7 +160,25 @@ def magnitude_key(code: Value, magnitude: Value, counts: Value, source: Scalar) 
     """What orders numbers of ``source`` by their magnitudes: all of it; zero unless ``counts``."""
     f = source
     found = code[: f.mantissa_bits + f.exponent_bits] if isinstance(f, Minifloat) else magnitude
+    if _has_mark(f):
+        found = Cat(found, Const(1, 1))
     return found & counts.replicate(len(found))
+
+
+def decode_key(m: Module, found: Value, source: Minifloat, name: str) -> Operand:
+    """The number that has this ``magnitude_key``; zero where none counts."""
+    magnitude = found[: source.mantissa_bits + source.exponent_bits]
+    operand = decode(m, Cat(magnitude, Const(0, int(source.signed))), source, name)
+    if not _has_mark(source):
+        return operand
+    there = found[-1].replicate(len(operand.significand))
+    return replace(operand, significand=operand.significand & there)
+
+
+def _has_mark(f: Scalar) -> bool:
+    """Keys have a bit more, that there is a number: without zero, code 0 is one, and where some
+    code is none, a block may have none."""
+    return isinstance(f, Minifloat) and not f.zero and (f.has_nan or f.has_infinity)
 
 
 def larger_of_pairs(m: Module, keys: Sequence[Value], name: str) -> list[Value]:
@@ -225,7 +243,7 @@ def _wanted_code(
     else:
         magnitude, shift, lsb_exponent = largest, None, f.lsb_exponent
         if isinstance(f, Minifloat):
-            operand = decode(m, Cat(largest, Const(0, int(f.signed))), f, name)
+            operand = decode_key(m, largest, f, name)
             magnitude, shift = operand.significand, operand.shift
             values = [magnitude, shift]
             magnitude, shift = yield Part("decoded", path.decoder(f), values)

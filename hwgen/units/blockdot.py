@@ -23,6 +23,7 @@ from hwgen.arithmetic.rounder import (
     Shifted,
     normalise,
     place_normal,
+    placing_bias,
     to_code,
 )
 from hwgen.arithmetic.together import (
@@ -379,7 +380,7 @@ class BlockDotSteps:
         m.d.comb += place.eq(width - 1 - zeros)
         values = [significand, place, where]
         significand, place, where = yield Part("place", path.adder(len(place)), values)
-        lowest = spec.lsb_exponent + spec.scale_lsb_exponent + output.bias
+        lowest = spec.lsb_exponent + spec.scale_lsb_exponent + placing_bias(output)
         field = place + lowest
         if spec.alignment == SHORTENED:
             assert where is not None

@@ -320,7 +320,8 @@ class FineQuantizerUnit(QuantizerUnit):
         rest: Any = {k: v for k, v in live.items() if k not in ("keys", "tensor_scale")}
         if code is not None:
             assert self._scale.second is not None
-            finding = leading(m, code, self._scale.second, "tensor_scale", fine=self._fine)
+            operand = decode(m, code, self._scale.second, "tensor_scale")
+            finding = leading(m, operand, self._scale.second, "tensor_scale", fine=self._fine)
             parts = beside(_named("tensor", finding), [largest, rest])
             second, (largest, rest) = yield from parts
         beginning = self._scale.begun(m, largest, second, fine=self._fine)

@@ -27,6 +27,8 @@ SPECS = {
     SHORTENED: [
         {"a": "e5m2ieee_b2_e8m0", "b": "e2m3_b2_e8m0_m1x2", "blocks": 2, "output": "fp32"},
         {"a": "e2m1_b2_e8m0", "b": "fixed4_2_b2_e8m0", "blocks": 4, "output": "bf16"},
+        {"a": "e2m1_b2_e8m0", "b": "int4_b2_e8m0", "blocks": 2, "output": "e5m2ieeens"},
+        {"a": "e2m1_b2_ue4m3", "b": "int4_b2_e8m0", "blocks": 3, "output": "e8m0"},
     ],
     FIXED_POINT: [
         {"a": "e2m1_b2_ue4m3", "b": "int4_b2_ue4m3_m2x1", "blocks": 3, "output": "bf16"},

@@ -51,6 +51,9 @@ FINE = [
     {"a": "e4m3fn", "b": "e4m3fn_b2_ue4m3_bf16", "rounding": "toward_zero"},
     {"a": "e3m2ns", "b": "uint4_b2_ue4m3ns"},
     {"a": "fixed8_4", "b": "e2m3_b3_ue4m3nz_e8m0"},
+    # Sources without zero: code 0 is a number, a block of NaN has none.
+    {"a": "e8m0", "b": "e5m2ieee_b4_e8m0_bf16"},
+    {"a": "ue3m2ieeenz", "b": "e2m1_b2_ue4m3"},
 ]
 #: Micro-exponents, and random bits made inside.
 MORE = [
