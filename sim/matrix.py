@@ -108,6 +108,7 @@ SETTINGS: dict[str, tuple[dict[str, Any], ...]] = {
         {"lanes": 5, "max_products": 40, "accumulator": "fixed:24:8"},
         {"lanes": 2, "max_products": 32, "output": "bf16"},
         {"lanes": 2, "max_products": 32, "accumulator": "bf16:stochastic"},
+        {"lanes": 3, "max_products": 48, "accumulator": "fp32:stochastic"},
     ),
     "fixeddot": (
         {"weights": "3,-5,7,0,-8,6,1,-3", "max_products": 64},

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwgen.errors import InputError
-from hwgen.formats import Scalar
+from hwgen.formats import Minifloat, Scalar
 from hwgen.formats.rounding import (
     DOWN,
     NEAREST_AWAY,
@@ -30,6 +30,8 @@ from sim.exact import ExactArray, Floats
 #: Every number where a mode changes its mind is an even multiple of the format's smallest step
 #: times this power of two: halves of steps, and for the stochastic mode parts of 2^-32.
 _GUARD_BITS = 40
+#: Significant bits of formats that a rounding to odd leaves all 32 bits which decide at random.
+_ODD_PRECISION = 52 - RANDOM_BITS - 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,8 +83,6 @@ def round_to(
 
     With ``stochastic`` rounding a number between two neighbours goes away from zero if its
     distance from the nearer to zero, as a part of theirs, plus random_bits/2^32 is 1 or more.
-    That is exact for formats of up to 19 significant bits; for wider ones, up to fp32's 24,
-    the part's bits below 2^-27 count as one sticky bit.
     """
     # Rounding to odd first keeps every comparison that a second rounding makes, as long as
     # what it compares with (values of the format and, in the nearest modes, the middles
@@ -100,6 +100,11 @@ def round_to(
     values = odd(numbers.integers, numbers.lsb_exponent, lowest)
     values = np.where(numbers.special != 0, numbers.special, values)
     note(output_format, values, numbers.lsb_exponent)
+    if isinstance(output_format, Minifloat) and output_format.precision > _ODD_PRECISION:
+        check_mode(rounding, random_bits, numbers.shape)
+        if random_bits is not None:
+            values = _rounded_at_random(numbers, output_format, values, random_bits)
+            random_bits = np.zeros_like(random_bits)
     return output_format.encode(values, rounding, overflow, random_bits=random_bits, nan=nan)
 
 
@@ -136,6 +141,44 @@ def _odd_python(integers: npt.NDArray[Any], lsb_exponent: int, lowest: int) -> F
 
     values = np.array([odd(v) for v in integers.ravel().tolist()], dtype=np.float64)
     return values.reshape(integers.shape)
+
+
+def _rounded_at_random(
+    numbers: ExactArray, target: Minifloat, values: Floats, random_bits: npt.NDArray[np.integer]
+) -> Floats:
+    """``numbers``, whose ``values`` are rounded to odd, stochastically rounded to numbers of
+    ``target``, or beyond its largest. Infinities, NaN, and what is below all numbers of a format
+    without zero, stay."""
+
+    def rounded(integer: int, value: float, drawn: int) -> float:
+        magnitude, smallest = abs(integer), 0
+        top = magnitude.bit_length() - 1 + numbers.lsb_exponent
+        step = max(top - target.mantissa_bits, target.lsb_exponent)
+        if abs(value) < target.smallest and not target.subnormals:
+            if not target.zero:
+                return value
+            # Nothing lies between zero and the smallest number, one step above a power of two.
+            smallest = (1 << target.mantissa_bits) + 1
+        places = step - numbers.lsb_exponent
+        if places <= 0 or not abs(value) < 4 * target.max:
+            return value
+        whole = magnitude >> places
+        if smallest:
+            # place/smallest + drawn/2^32 >= 1
+            missing = ((1 << RANDOM_BITS) - drawn) * smallest
+            whole = smallest * int((magnitude << RANDOM_BITS) >= (missing << places))
+        else:
+            rest = magnitude - (whole << places)
+            whole += (((rest << RANDOM_BITS) >> places) + drawn) >> RANDOM_BITS
+        return math.copysign(math.ldexp(whole, step), integer)
+
+    rows = zip(
+        numbers.integers.ravel().tolist(),
+        values.ravel().tolist(),
+        random_bits.ravel().tolist(),
+        strict=True,
+    )
+    return np.array([rounded(*row) for row in rows], dtype=np.float64).reshape(values.shape)
 
 
 def round_to_multiples(

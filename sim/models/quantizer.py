@@ -46,6 +46,7 @@ def expected(spec: Quantizer, inputs: Patterns) -> Patterns:
         rounding=spec.rounding,
         symmetric=spec.symmetric,
         nonfinite=spec.nonfinite,
+        arithmetic="exact",
         # Where there is one it has no port here: numbers come divided by it.
         tensor_scale=None if spec.b.tensor_scale is None else 1.0,
         random_bits=inputs["random_bits"] if spec.rounding == STOCHASTIC else None,

@@ -54,6 +54,8 @@ FINE = [
     # Sources without zero: code 0 is a number, a block of NaN has none.
     {"a": "e8m0", "b": "e5m2ieee_b4_e8m0_bf16"},
     {"a": "ue3m2ieeenz", "b": "e2m1_b2_ue4m3"},
+    # Quotients far below float32's range.
+    {"a": "bf16", "b": "int4_b4_e8m0_bf16", "tensor_scale": "one", "rounding": "down"},
 ]
 #: Micro-exponents, and random bits made inside.
 MORE = [

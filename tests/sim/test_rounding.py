@@ -75,8 +75,6 @@ def test_round_to(name, mode, overflow):
 def test_round_to_int64(name, mode, lsb):
     """All 63 bits in use, far below to far above the format's range, and float64's."""
     f = parse(name)
-    if (name, mode) == ("fp32", "stochastic"):
-        return  # Stated to be exact up to 19 significant bits.
     magnitudes = RNG.integers(0, 2**63, 30, dtype=np.uint64) >> RNG.integers(
         0, 63, 30, dtype=np.uint64
     )
@@ -97,7 +95,7 @@ def test_round_to_int64(name, mode, lsb):
     assert np.array_equal(found, round_to(as_python, f, mode, overflow, random_bits=drawn))
 
 
-@pytest.mark.parametrize("name", MINIFLOATS[:-1])
+@pytest.mark.parametrize("name", [*MINIFLOATS, "e8m22"])
 def test_round_to_stochastic(name):
     """The stated definition, at fractions whose sum with the random bits is 1 or just not."""
     f = parse(name)
@@ -132,16 +130,39 @@ def test_round_to_stochastic_int64(name):
 
 
 def test_round_to_stochastic_fp32():
-    """24 significant bits: the fraction counts to 2^-27; of what is below, whether it is."""
-    f = parse("fp32")
-    points = [1 + Fraction(k, 2**50) for k in range(2**27 - 9, 2**27)]
-    drawn = np.full(len(points), 9 << 5, np.uint32)
+    """All 32 bits of the fraction count, and none below."""
+    f, tiny = parse("fp32"), Fraction(1, 2**90)
+    points = [1 + Fraction(k, 2**55) - tiny for k in (2**32 - 9, 2**32 - 8)] + [1 + tiny]
+    drawn = np.array([9, 9, 2**32 - 1])
     found = round_to(numbers_of(points), f, "stochastic", random_bits=drawn)
-    # k/2^27 of a step, and 9/2^27.
-    assert f.decode(found).tolist() == [1 + 2.0**-23] * 9
-    fewer = drawn - 32
-    found = round_to(numbers_of(points), f, "stochastic", random_bits=fewer)
-    assert f.decode(found).tolist() == [1.0] + [1 + 2.0**-23] * 8
+    assert f.decode(found).tolist() == [1.0, 1 + 2.0**-23, 1.0]
+
+
+@pytest.mark.parametrize("name", ["e4m3ns", "e7m23ns", "e8m20ieeens"])
+def test_round_to_stochastic_below_the_smallest(name):
+    """Nothing lies between zero and the smallest number."""
+    f = parse(name)
+    smallest = Fraction(f.smallest)
+    for drawn in (0, 1, 12345, 2**31, 2**32 - 1):
+        least = smallest * (1 - Fraction(drawn, 2**32))
+        points = [least - smallest / 2**70, least, least + smallest / 2**70]
+        points += [-point for point in points]
+        found = round_to(
+            numbers_of(points), f, "stochastic", random_bits=np.full(len(points), drawn)
+        )
+        wanted = [0.0, f.smallest, f.smallest]
+        assert f.decode(found).tolist() == wanted + [-value for value in wanted]
+
+
+def test_round_to_stochastic_without_zero():
+    f = parse("ue5m22nz")
+    points = [Fraction(f.smallest) * k / 2**60 for k in (1, 2**59, 2**60 + 1, 2**60 + 2**37 + 1)]
+    found = round_to(
+        numbers_of(points), f, "stochastic", random_bits=np.array([2**32 - 1] * 2 + [0] * 2)
+    )
+    assert found.tolist() == [0, 0, 0, 0]
+    found = round_to(numbers_of(points), f, "stochastic", random_bits=np.full(4, 2**32 - 1))
+    assert found.tolist() == [0, 0, 0, 1]
 
 
 @pytest.mark.parametrize("name", ["int4", "uint8", "int16", "fixed8_6", "ue4m3", "e8m0", "e4m3ns"])
