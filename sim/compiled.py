@@ -24,7 +24,7 @@ import numpy as np
 from hwgen.errors import InputError, ToolError
 from hwgen.pins import pins
 from hwgen.spec import Spec
-from sim import golden
+from sim import golden, programs
 from sim import stimulus as stimuli
 from sim.stimulus import Stimulus
 from sim.verification import (
@@ -504,22 +504,11 @@ def _differs(got: str, expected: int, counts: int) -> bool:
 
 
 def _run(command: Sequence[str], folder: Path) -> list[str]:
-    try:
-        done = subprocess.run(
-            command,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            timeout=TIME_LIMIT_S,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise ToolError(f"{command[0]} took longer than {TIME_LIMIT_S} s") from error
-    if done.returncode:
-        raise ToolError(f"{command[0]} failed: {done.stdout[-2000:]}")
-    return done.stdout.splitlines()
+    code, lines = programs.run(command, folder, TIME_LIMIT_S)
+    if code:
+        text = "\n".join(lines)
+        raise ToolError(f"{command[0]} failed: {text[-2000:]}")
+    return lines
 
 
 SIMULATORS: dict[str, Simulator] = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from hwgen.errors import InputError, ToolError
 from hwgen.waivers import SLANG, VERILATOR
+from sim import programs
 from sim.verification import package_folder
 
 TIME_LIMIT_S = 120
@@ -55,24 +55,6 @@ def lint(verilog: str, top: str, tools: Sequence[str] | None = None) -> list[Fin
     return found
 
 
-def _run(command: Sequence[str], folder: Path) -> tuple[int, list[str]]:
-    """Exit code and lines of output of a tool, in a process that a crash of it ends."""
-    try:
-        done = subprocess.run(
-            command,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            timeout=TIME_LIMIT_S,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise ToolError(f"{Path(command[0]).name} took longer than {TIME_LIMIT_S} s") from error
-    return done.returncode, done.stdout.splitlines()
-
-
 def _lines(code: int, lines: list[str], *marks: str) -> list[str]:
     """Lines with a mark in them; all of them if the tool failed without such a line."""
     marked = [line.strip() for line in lines if any(mark in line for mark in marks)]
@@ -92,9 +74,8 @@ for command in sys.argv[1:]:
 
 def _yosys(source: Path, top: str) -> list[str]:
     commands = (f"read_verilog {source.name}", f"hierarchy -check -top {top}", "proc")
-    code, lines = _run(
-        [sys.executable, "-P", "-c", _YOSYS, *commands, "check -assert"], source.parent
-    )
+    command = [sys.executable, "-P", "-c", _YOSYS, *commands, "check -assert"]
+    code, lines = programs.run(command, source.parent, TIME_LIMIT_S)
     return _lines(code, lines, "Warning:", "ERROR:")
 
 
@@ -102,13 +83,13 @@ def _verilator(source: Path, top: str) -> list[str]:
     binary = package_folder("verilator") / "bin" / "verilator"
     flags = [f"-Wno-{name}" for name in VERILATOR]
     command = [str(binary), "--lint-only", "-Wall", *flags, "--top-module", top, source.name]
-    code, lines = _run(command, source.parent)
+    code, lines = programs.run(command, source.parent, TIME_LIMIT_S)
     return _lines(code, lines, "%Warning", "%Error")
 
 
 def _icarus(source: Path, top: str) -> list[str]:
     command = ["iverilog", "-g2005", "-t", "null", "-s", top, source.name]
-    code, lines = _run(command, source.parent)
+    code, lines = programs.run(command, source.parent, TIME_LIMIT_S)
     return _lines(code, lines, "warning:", "error:")
 
 
