@@ -5,7 +5,16 @@ import dataclasses
 import pytest
 
 from hwgen import Convert, DotProduct, InputError, MultiplyAccumulate
-from hwgen.spec import AccumulatorToFloat, BlockDot, LMul, Multiply, Requantize, from_dict
+from hwgen.spec import (
+    AccumulatorToFloat,
+    BlockDot,
+    LMul,
+    MultiDot,
+    Multiply,
+    Quantizer,
+    Requantize,
+    from_dict,
+)
 from sim import stimulus as stimuli
 from sim import verification, verify
 from sim.together import verify_together
@@ -133,6 +142,25 @@ def test_blockdot(fields):
 @pytest.mark.parametrize("spec", PRODUCTS, ids=lambda spec: spec.name)
 def test_products(spec):
     outcome = verify(spec, vectors=300)
+    assert outcome.passed, outcome.shown
+
+
+def test_results_of_formats_without_subnormals_or_zero():
+    """Every unit that rounds, to formats whose lowest numbers lie otherwise, and from them."""
+    specs = [
+        DotProduct(a="e2m1", b="int4", lanes=3, output="e3m2ns", rounding="nearest_away"),
+        DotProduct(a="int4", b="int4", lanes=2, accumulator="e4m3fnns:stochastic"),
+        MultiDot(formats="int8,int4", lanes=2, output="e5m2ieeens"),
+        BlockDot(a="nvfp4", b="nvfp4", blocks=2, output="e5m2ieeens", rounding="stochastic"),
+        BlockDot(a="e2m1_b2_e8m0", b="e2m1_b2_e8m0", blocks=3, output="e8m0"),
+        Requantize(bits=18, lsb_exponent=-9, scale="ue4m3", b="ue4m3nz", rounding="up"),
+        AccumulatorToFloat(bits=22, lsb_exponent=-12, b="e4m3fnns"),
+        Convert(a="bf16", b="e8m20ns", rounding="stochastic"),
+        Convert(a="ue3m2ieeenz", b="fp16"),
+        LMul(a="e4m3fnns", b="e5m2", output="ue3m2ieeenz"),
+        Quantizer(a="e8m0", b="e5m2ieeens_b2_ue4m3"),
+    ]
+    outcome = verify_together(specs, vectors=300)
     assert outcome.passed, outcome.shown
 
 
