@@ -56,8 +56,8 @@ class Array(AccumulatingSpec):
     those of the cycle's ``b``, which counts from this cycle on. Each valid cycle gives, for every
     column, Σ over rows and lanes of a[r, i]·weight[r, c, i], added to ``partial`` (unless
     ``clear``), a sum that the accumulator of an earlier cycle held: so that products over more
-    than a column of the array are summed. Weights are zero after reset, where the format has a
-    zero.
+    than a column of the array are summed. Weights are zero after reset, even if the format has
+    none.
 
     ``movement``: in ``systolic`` operands go from neighbour to neighbour, an element a cycle; in
     ``broadcast`` to all elements at once. Registers inside keep the ports in step, so that

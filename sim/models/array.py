@@ -24,10 +24,11 @@ def expected(spec: Array, inputs: Patterns) -> Patterns:
     clear = inputs["clear"][:, 0].astype(np.bool_)
     random = inputs["random_bits"] if spec.is_stochastic else None
     if spec.is_weight_stationary:
-        weights = _weights(spec, b, inputs["load"].astype(np.bool_))
-        # A column's sum goes over all rows: their lanes come one behind the other.
-        one_row = {name: found.reshape(len(clear), 1, -1) for name, found in a.items()}
-        sums = _sums(spec, one_row, weights)
+        load = inputs["load"].astype(np.bool_)
+        weights = _weights(spec, b, load)
+        # (cycles, columns, rows, lanes or blocks)
+        by_row = {name: found[:, None] for name, found in a.items()}
+        sums = exact.total(_unless_unloaded(_sums(spec, by_row, weights), load))
         return _added_to_partial(spec, sums, inputs, clear, random)
     rows = {name: found[:, :, None] for name, found in a.items()}
     columns = {name: found[:, None] for name, found in b.items()}
@@ -52,7 +53,7 @@ def _by_member(inputs: Patterns, name: str, count: int) -> Patterns:
 
 
 def _weights(spec: Array, b: Patterns, load: npt.NDArray[np.bool_]) -> Patterns:
-    """What every column multiplies by in each cycle, (cycles, columns, rows * lanes or blocks)."""
+    """What every column multiplies by in each cycle, (cycles, columns, rows, lanes or blocks)."""
     cycles = np.arange(len(load))
     found = {}
     for kind, codes in b.items():
@@ -61,8 +62,19 @@ def _weights(spec: Array, b: Patterns, load: npt.NDArray[np.bool_]) -> Patterns:
         with_zeros = np.concatenate([np.full_like(codes[:1], at_first), codes])
         last = np.maximum.accumulate(np.where(load, cycles[:, None] + 1, 0), axis=0)
         by_row = with_zeros[last]  # (cycles, rows, columns, lanes)
-        found[kind] = by_row.transpose(0, 2, 1, 3).reshape(len(load), codes.shape[1], -1)
+        found[kind] = by_row.transpose(0, 2, 1, 3)
     return found
+
+
+def _unless_unloaded(sums: ExactArray, load: npt.NDArray[np.bool_]) -> ExactArray:
+    """``sums``, (cycles, columns, rows), times zero where a row has had no weights yet: a format
+    may have no zero that would say so."""
+    idle = ~np.logical_or.accumulate(load, axis=0)[:, None]
+    return ExactArray(
+        np.where(idle, 0, sums.integers),
+        sums.lsb_exponent,
+        np.where(idle & (sums.special != 0), np.nan, sums.special),
+    )
 
 
 def _element(number_format: Format) -> Scalar:

@@ -33,6 +33,8 @@ MATRIX = [
     {"a": "int8", "b": "int8", "rows": 1, "columns": 1, "accumulator": "fixed:18", **BOTH},
     {"a": "e3m2", "b": "e3m2", "rows": 2, "columns": 2, "lanes": 2, "output": "fp16", "stages": 8}
     | SYSTOLIC,
+    # Before the first load weights are zero, which this format has not.
+    {"a": "e5m2ieee", "b": "e8m0", "rows": 2, "columns": 1, "accumulator": "bf16", **BOTH},
 ]
 BLOCKS = [
     {"a": "e2m1_b4_ue4m3", "b": "int4_b4_ue4m3", "rows": 2, "columns": 2, "accumulator": "bf16"},
