@@ -226,17 +226,16 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def markdown(results: Sequence[Result], beside: Mapping[str, Mapping[str, str]]) -> str:
-    """Units × levels with their formats and vectors, from the newest result of each case; columns
+    """Units × levels with their formats and vectors, from one result of each case; columns
     ``beside`` by their heads, texts by unit."""
-    newest = {result.case.command: result for result in results}
-    rows = cells(newest.values())
+    rows = cells(results)
     head = ["unit", "level", "check", "cases", "formats", "vectors", "wrong", "not run", *beside]
     lines = [_row(head), _row(["---"] * 3 + ["--:"] * 5 + ["---"] * len(beside))]
     total = 0
     for row in rows:
         mine = [
             result.case.spec
-            for result in newest.values()
+            for result in results
             if (result.case.spec.unit, result.case.level) == (row["unit"], row["level"])
             and row["check"] in (result.case.check, result.case.simulator)
         ]
@@ -252,7 +251,7 @@ def markdown(results: Sequence[Result], beside: Mapping[str, Mapping[str, str]])
             )
         )
     lines.append(
-        _row(["all", "", "", f"{len(newest):,}", "", f"{total:,}", "", *[""] * len(beside), ""])
+        _row(["all", "", "", f"{len(results):,}", "", f"{total:,}", "", *[""] * len(beside), ""])
     )
     return "\n".join(lines)
 
@@ -269,7 +268,8 @@ def _formats(specs: Iterable[Spec]) -> set[str]:
 def update_page(path: Path, folder: Path) -> int:
     """Puts the table of the results in ``folder`` between its marks in the file; returns how many
     results there were. InputError if there is no place for it, or nothing to put there."""
-    results = load(folder)
+    # A case that ran again counts once.
+    results = list({result.case.command: result for result in load(folder)}.values())
     if not results:
         raise InputError(
             f"{folder} has no results: run 'hwgen regress formats --out {folder}' first"
