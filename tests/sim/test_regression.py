@@ -373,5 +373,11 @@ def test_the_table_of_a_page(no_simulator, tmp_path, capsys):
     # Proofs and mutants are those that the repository keeps.
     assert "| `dot` | rtl | verilator | 4 | 1 | 220 | 0 | 0 | – |" in text
     assert "| coverage | proofs | mutants |" in text
+    # A case that ran again, as other inputs, counts once.
+    results = tmp_path / "results.jsonl"
+    rows = [json.loads(line) for line in results.read_text().splitlines()]
+    again = [json.dumps({**row, "inputs": "other", "content": "other"}) for row in rows]
+    results.write_text(results.read_text() + "\n".join(again) + "\n")
+    assert report.update_page(page, tmp_path) == len(rows) and page.read_text() == text
     with pytest.raises(InputError, match="has no results"):
         report.update_page(page, tmp_path / "empty")
