@@ -17,7 +17,7 @@ class Operand:
     ``significand`` is two's complement or unsigned with ``sign`` None for integers and formats
     without sign, and an unsigned magnitude with a one-bit ``sign`` for others. ``shift`` is
     None where it is always zero. ``nan`` and ``infinity`` are None where no code is one; of
-    such a code the significand is zero.
+    such a code the significand is zero, or any if that was asked for.
     """
 
     significand: Value
@@ -43,11 +43,19 @@ def shift_raised(number_format: Scalar) -> int:
 
 
 def decode(
-    m: Module, code: Value, number_format: Scalar, name: str, *, raised: bool = False
+    m: Module,
+    code: Value,
+    number_format: Scalar,
+    name: str,
+    *,
+    raised: bool = False,
+    special_is_zero: bool = True,
 ) -> Operand:
     """The fields of ``code`` (``number_format.bits`` wide), as signals named ``name``_….
 
     ``raised``: ``shift`` is more by ``shift_raised``, which saves the logic of a decrement.
+    Without ``special_is_zero`` the significand of an infinity or NaN is what its fields say, for
+    those who look at the flags: it saves an AND for each of its bits.
 
     Subnormals need no special case: the significand carries its leading bit, which is one
     when the exponent field is not zero, and the exponent fields 0 and 1 shift alike.
@@ -62,8 +70,9 @@ def decode(
     exponent = code[mantissa_bits : mantissa_bits + exponent_bits]
     sign = code[mantissa_bits + exponent_bits] if f.signed else None
     nan, infinity = special_flags(m, code, f, name)
+    masks = (nan, infinity) if special_is_zero else ()
     if exponent_bits == 0 and f.subnormals:
-        return Operand(_unless_special(mantissa, nan, infinity), sign, None, nan, infinity)
+        return Operand(_unless_special(mantissa, *masks), sign, None, nan, infinity)
     if f.subnormals:
         normal = Signal(name=f"{name}_normal")
         m.d.comb += normal.eq(exponent.any())
@@ -73,7 +82,7 @@ def decode(
     else:
         hidden = Const(1)
     significand = Signal(mantissa_bits + 1, name=f"{name}_significand")
-    m.d.comb += significand.eq(_unless_special(Cat(mantissa, hidden), nan, infinity))
+    m.d.comb += significand.eq(_unless_special(Cat(mantissa, hidden), *masks))
     if not f.subnormals:
         return Operand(significand, sign, exponent if exponent_bits else None, nan, infinity)
     if exponent_bits == 1:
@@ -113,9 +122,9 @@ def special_flags(
     return nan, infinity
 
 
-def _unless_special(significand: Value, nan: Value | None, infinity: Value | None) -> Value:
-    flags = [flag for flag in (nan, infinity) if flag is not None]
-    if not flags:
+def _unless_special(significand: Value, *flags: Value | None) -> Value:
+    found = [flag for flag in flags if flag is not None]
+    if not found:
         return significand
-    special = Cat(flags).any()
+    special = Cat(found).any()
     return significand & ~special.replicate(len(significand))

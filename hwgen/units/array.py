@@ -275,7 +275,14 @@ class ArrayUnit(Unit):
                 words = _words(live[kind], count * each)
                 raises = not spec.has_blocks and raised(spec.scalar_element)
                 decoded = [
-                    decode(m, word, number_format, f"{kind}_{i // each}_{i % each}", raised=raises)
+                    decode(
+                        m,
+                        word,
+                        number_format,
+                        f"{kind}_{i // each}_{i % each}",
+                        raised=raises,
+                        special_is_zero=kind.endswith("_scale"),
+                    )
                     for i, word in enumerate(words)
                 ]
                 found[kind] = [decoded[i : i + each] for i in range(0, len(decoded), each)]

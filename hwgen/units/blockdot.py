@@ -164,7 +164,13 @@ class BlockDotSteps:
         found: dict[str, Any] = passed(live, "random_bits", *MICRO)
         for name, f in (("a", spec.a), ("b", spec.b)):
             found[name] = [
-                decode(m, live[name].word_select(i, f.element.bits), f.element, f"{name}_{i}")
+                decode(
+                    m,
+                    live[name].word_select(i, f.element.bits),
+                    f.element,
+                    f"{name}_{i}",
+                    special_is_zero=False,
+                )
                 for i in range(spec.lanes)
             ]
             scale = f"{name}_scale"

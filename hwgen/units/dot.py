@@ -214,13 +214,20 @@ class DotProductSteps:
         spec = self.spec
         addend = {}
         if spec.addend is not None:
-            addend = {"c": decode(m, live["c"], spec.addend, "c")}
+            addend = {"c": decode(m, live["c"], spec.addend, "c", special_is_zero=False)}
         return {
             **passed(live, "clear", "random_bits"),
             **addend,
             **{
                 name: [
-                    decode(m, code, f, f"lane_{lane}_{name}", raised=raised(spec))
+                    decode(
+                        m,
+                        code,
+                        f,
+                        f"lane_{lane}_{name}",
+                        raised=raised(spec),
+                        special_is_zero=False,
+                    )
                     for lane in range(spec.lanes)
                     for code in [live[name].word_select(lane, f.bits)]
                 ]

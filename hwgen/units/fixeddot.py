@@ -73,12 +73,13 @@ class FixedDotSteps(DotProductSteps):
         spec = self.spec
         found = passed(live, "clear", "random_bits")
         if spec.addend is not None:
-            found["c"] = decode(m, live["c"], spec.addend, "c")
+            found["c"] = decode(m, live["c"], spec.addend, "c", special_is_zero=False)
         # Nothing reads those of weights that are zero, unless they have flags.
         codes = [live["a"].word_select(lane, spec.a.bits) for lane in range(spec.lanes)]
         up = not spec.in_fixed_point and raised(spec)
         found["a"] = [
-            decode(m, code, spec.a, f"lane_{i}_a", raised=up) for i, code in enumerate(codes)
+            decode(m, code, spec.a, f"lane_{i}_a", raised=up, special_is_zero=False)
+            for i, code in enumerate(codes)
         ]
         return found
 

@@ -160,7 +160,13 @@ class MultiDotUnit(Unit):
             for lane in range(spec.lanes):
                 code = live[name].word_select(lane, bits)
                 operands = [
-                    decode(m, code[: f.bits], f, f"lane_{lane}_{name}_mode{mode}")
+                    decode(
+                        m,
+                        code[: f.bits],
+                        f,
+                        f"lane_{lane}_{name}_mode{mode}",
+                        special_is_zero=False,
+                    )
                     for mode, f in enumerate(getattr(pair, name) for pair in spec.pairs)
                 ]
                 found[name].append(_merged(m, operands, chosen, f"lane_{lane}_{name}"))
