@@ -166,12 +166,13 @@ Outline = tuple[tuple[str, Path], ...]
 
 
 def finer(steps: Sequence[Step], outlines: Sequence[Outline]) -> list[Step]:
-    """The parts of steps that are in parts, each a step; loops stay whole."""
+    """The parts of steps that are in parts, each a step; loops stay whole, and so does a step
+    that has nothing to be split for its spec, such as the largest of one."""
     found: list[Step] = []
     for step, parts in zip(steps, outlines, strict=True):
         if step.parts is None:
             found.append(step)
-        elif step.state:
+        elif step.state or not parts:
             found.append(replace(step, path=in_turn(path for _, path in parts)))
         else:
             found += _steps_of(step, parts)

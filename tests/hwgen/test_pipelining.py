@@ -263,6 +263,8 @@ SHARED = [
     Quantizer(a="int8", b="int4_b4_e8m0_m2x1", rounding="stochastic", random="lfsr"),
     BlockDot(a="e2m1_b2_e8m0", b="e2m1_b2_e8m0", output="fp16", blocks=3),
     BlockDot(a="e2m1_b2_e8m0", b="e2m1_b2_e8m0", output="bf16", blocks=2, accumulator="aligned:24"),
+    # Of one block no shift is the largest.
+    BlockDot(a="e2m1_b2_e8m0", b="e2m1_b2_e8m0", output="bf16", accumulator="aligned:7"),
     Array(a="int8", b="int8", rows=2, columns=2, lanes=2, movement="systolic"),
     Array(a="e4m3", b="e4m3", rows=2, columns=2, lanes=2, **WEIGHTS, output="bf16"),
     Array(a="e2m1_b2_e8m0", b="e2m1_b2_e8m0", rows=2, columns=1, accumulator="fp16"),
