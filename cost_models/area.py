@@ -48,11 +48,12 @@ BY_LANES: dict[str, dict[str, int]] = {
 LANES, PRIOR_LANES, MANY_LANES = (8, 32), 32, 128
 #: Targets of the table by lanes and that of block formats; the table of formats has all.
 FEW_TARGETS = ("ecp5", "xc7", "ice40")
-#: Targets whose units are placed there: nextpnr-nexus takes half a minute for a thousand cells.
-PLACED = ("ecp5", "ice40")
 #: Lanes of the table of every format.
 FEW_LANES = 4
 MAPPINGS = ("lut", "dsp")
+#: What is placed there: nextpnr-nexus takes half a minute for a thousand cells, and more than a
+#: minute for two DSP blocks.
+PLACED = {"ecp5": MAPPINGS, "ice40": MAPPINGS, "nexus": ("lut",)}
 
 
 def _in_luts() -> tuple[str, ...]:
@@ -132,7 +133,7 @@ def by_format() -> Iterator[Point]:
         for target in yosys_scripts.TARGETS:
             for mapping in MAPPINGS if target in IN_LUTS else MAPPINGS[1:]:
                 spec = DotProduct(a=name, b=name, lanes=FEW_LANES, mapping=mapping)
-                yield Point(UNIT, spec, target, target in PLACED)
+                yield Point(UNIT, spec, target, mapping in PLACED.get(target, ()))
                 if mapping == "lut":
                     yield Point(SUM, spec, target, False)
                     yield Point(PLAIN, spec, target, False)
@@ -264,10 +265,12 @@ TABLES: dict[str, tuple[Callable[[], Iterator[Point]], Callable[[Found], str]]] 
 
 def update(page: Path, name: str, found: Found) -> None:
     """Puts the table of this name, of what was ``found``, in its place on the page."""
-    tools = ", ".join(
-        f"{tool} {version}"
-        for tool, version in yosys_scripts.tool_versions("ecp5", place=True).items()
-    )
+    versions = {
+        tool: version
+        for target, place in dict.fromkeys((p.target, p.place) for p in found)
+        for tool, version in yosys_scripts.tool_versions(target, place).items()
+    }
+    tools = ", ".join(f"{tool} {version}" for tool, version in versions.items())
     text = f"{TABLES[name][1](found)}\n\nMeasured with {tools}."
     write_between(page, BEGIN.format(name), END.format(name), text)
 

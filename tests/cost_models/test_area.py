@@ -50,6 +50,11 @@ def test_tables_say_what_was_measured(tmp_path):
         in page.read_text()
     )
     assert "| mxfp4 | ecp5 | 100 | 7 | 5 | 123 |" in page.read_text()
+    formats = page.read_text().partition(area.END.format("lanes"))[2]
+    tools = formats.partition("Measured with ")[2].partition("\n")[0]
+    assert [tool.split()[0] for tool in tools.split(",")] == [
+        *("yosys", "nextpnr-ecp5", "nextpnr-ice40", "nextpnr-nexus")
+    ]
 
     found = dict.fromkeys(area.by_lanes(), counts)
     plain_int8 = next(p for p in found if p.kind == area.PLAIN and str(p.spec.a) == "int8")
