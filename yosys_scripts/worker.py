@@ -137,12 +137,13 @@ def place(job: dict[str, Any]) -> dict[str, Any]:
         for name, clock in report["fmax"].items()
         if not name.startswith(harness.CLOCK)
     ]
-    found = {"placed": dict(sorted(used.items())), "fmax_mhz": min(achieved, default=None)}
+    fmax_mhz = min(achieved, default=None)
+    found: dict[str, Any] = {"placed": dict(sorted(used.items())), "fmax_mhz": fmax_mhz}
     if "arrivals_of" in job:
         late = arrivals(job["arrivals_of"], report["detailed_net_timings"])
-        if late:
+        if late and fmax_mhz:
             # Some placers count from the clock's pin on; the period does not have that way.
-            way_of_clock = max(late.values()) - 1000 / found["fmax_mhz"]
+            way_of_clock = max(late.values()) - 1000 / fmax_mhz
             late = {name: ns - way_of_clock for name, ns in late.items()}
         found["arrivals_ns"] = late
     return found

@@ -121,6 +121,22 @@ def _dots() -> Iterator[Task]:
             yield Task(spec, "netlist", target)
 
 
+def _special_dots() -> Iterator[Task]:
+    """Of formats with infinities or NaN, which a sum leaves out."""
+    for a, b in (("e4m3fn", "e4m3fn"), ("e5m2ieee", "int4"), ("e4m3fnuz", "e2m1")):
+        spec = DotProduct(a=a, b=b, lanes=2)
+        yield Task(spec, "reference")
+        yield Task(spec, "accumulator")
+        for target in TARGETS:
+            yield Task(spec, "netlist", target)
+    for other in (
+        FixedDot(a="e4m3fn", b="e2m1", weights="6,-0.5,1.5,0"),
+        SumSquares(a="e5m2ieee", lanes=2),
+    ):
+        yield Task(other, "reference")
+        yield Task(other, "accumulator")
+
+
 def _fixed_dots() -> Iterator[Task]:
     """Weights of every kind: zero, powers of two, equal ones, the extremes, no positive one."""
     many = FixedDot(a="int8", b="int8", weights="3,-77,0,64,-128,127,3")
@@ -166,6 +182,7 @@ GROUPS: dict[str, Callable[[], Iterator[Task]]] = {
     "8-bit products": _eight_bit_products,
     "converters": _converters,
     "dot products": _dots,
+    "dot products with infinities and NaN": _special_dots,
     "packed dot products": _packed_dots,
     "fixed dot products": _fixed_dots,
     "sums of squares": _squares,

@@ -7,10 +7,13 @@ proved from an arbitrary state, it holds at all times.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+
+import numpy as np
 
 from hwgen import emit
 from hwgen.accumulator import Exact
@@ -18,13 +21,17 @@ from hwgen.errors import InputError
 from hwgen.formats import Integer, Scalar
 from hwgen.pins import module_name
 from hwgen.spec import AccumulatorToFloat, DotProduct, FixedDot, Multiply, Spec, SumSquares
+from hwgen.spec.accumulating import FLAGS
 from sim.formal.aig import FALSE, TRUE
 from sim.formal.circuit import Circuit, Words, from_netlist, from_rtlil, from_verilog
 from sim.formal.references import (
     DEFINED_MODES,
+    TOLD_BITS,
+    has_plain_numbers,
     has_plain_value,
     is_rounded,
     leading_one_cases,
+    meanings,
     truth_table,
     value,
 )
@@ -177,8 +184,8 @@ def why_not_plain(spec: Spec) -> str | None:
         return "only of an exact accumulator that is an output itself"
     if spec.addend is not None:
         return "only without an addend"
-    if not (has_plain_value(spec.a) and has_plain_value(spec.b)):
-        return "only of formats whose codes are all finite numbers"
+    if not (has_plain_numbers(spec.a) and has_plain_numbers(spec.b)):
+        return f"only with subnormals; with infinities or NaN only up to {TOLD_BITS} bits"
     return None
 
 
@@ -196,18 +203,23 @@ def _operands(spec: DotProduct) -> dict[str, Scalar]:
     return {name: f for name, f in (("a", spec.a), ("b", spec.b)) if name in there}
 
 
-def _lane_product(start: Start, spec: DotProduct, inputs: Words, lane: int) -> Word:
-    """aᵢ·bᵢ in units of the sum; a fixed weight is a constant code of b, of a square b is a."""
+def _lane_codes(spec: DotProduct, inputs: Words, lane: int) -> tuple[Sequence[int], Sequence[int]]:
+    """The codes that a lane multiplies; a fixed weight is a constant code of b, of a square b is
+    a."""
     a = inputs["a"][lane * spec.a.bits : (lane + 1) * spec.a.bits]
     if isinstance(spec, SumSquares):
-        return _product(start, spec.a, spec.a, a, a)
+        return a, a
     if not isinstance(spec, FixedDot):
-        b = inputs["b"][lane * spec.b.bits : (lane + 1) * spec.b.bits]
-        return _product(start, spec.a, spec.b, a, b)
+        return a, inputs["b"][lane * spec.b.bits : (lane + 1) * spec.b.bits]
     code = int(spec.b.encode([spec.weights.values[lane]])[0])
-    b = [TRUE if code >> bit & 1 else FALSE for bit in range(spec.b.bits)]
-    product = _product(start, spec.a, spec.b, a, b)
-    # Sums count larger units than a's step times b's, of which all products are multiples.
+    return a, [TRUE if code >> bit & 1 else FALSE for bit in range(spec.b.bits)]
+
+
+def _lane_product(start: Start, spec: DotProduct, inputs: Words, lane: int) -> Word:
+    """aᵢ·bᵢ in units of the sum."""
+    product = _product(start, spec.a, spec.b, *_lane_codes(spec, inputs, lane))
+    # Sums with fixed weights count larger units than a's step times b's, of which all products
+    # are multiples.
     below = spec.lsb_exponent - spec.a.lsb_exponent - spec.b.lsb_exponent
     return Word.signed(start.aig, product.cut(len(product.bits) + below)[below:])
 
@@ -219,11 +231,17 @@ def _dot(start: Start, spec: DotProduct, unit: Circuit, prefix: str = "") -> Ite
     - lane i: alone, with all other operands zero, it adds aᵢ·bᵢ;
     - lanes i to k: what they add is what two parts of them add by themselves;
     - accumulate: without ``clear`` the same is added to what was there.
+
+    That is of operands that are finite numbers; others are a claim of their own (``_specials``).
     """
     _plain_dot(spec)
     aig, all_lanes = start.aig, tuple(range(spec.lanes))
     whole = result(start, spec, unit, f"{prefix}all")
     inputs = whole.first
+    if spec.has_special:
+        yield _specials(start, spec, whole, f"{prefix}infinities and NaN")
+        numbers = {name: _numbers(start, f, inputs[name]) for name, f in _operands(spec).items()}
+        inputs = {**inputs, **numbers}
 
     def zeroed(name: str, bits: int, lanes: Lanes) -> list[int]:
         """The operands of some lanes; code zero, which is zero, for others."""
@@ -261,6 +279,53 @@ def _dot(start: Start, spec: DotProduct, unit: Circuit, prefix: str = "") -> Ite
     y = Word.signed(aig, got.before["accumulator"])
     ports = {"accumulator": (got.outputs["accumulator"], (x + y).cut(width))}
     yield compared(f"{prefix}accumulate", start, got.cycles, ports)
+
+
+def _numbers(start: Start, f: Scalar, codes: Sequence[int]) -> list[int]:
+    """The codes, with zero in place of infinities and NaN."""
+    aig, found = start.aig, []
+    for place in range(0, len(codes), f.bits):
+        code = codes[place : place + f.bits]
+        nan, infinite, _ = meanings(aig, code, f)
+        number = aig.or_(nan, infinite) ^ 1
+        found += [aig.and_(bit, number) for bit in code]
+    return found
+
+
+def _specials(start: Start, spec: DotProduct, whole: Result, name: str) -> Claim:
+    """With any infinity or NaN among the operands, the accumulator keeps what it had, or zero
+    with ``clear``; and the flags are what IEEE 754 makes of all products since ``clear``."""
+    aig, (clear,) = start.aig, whole.first["clear"]
+    nans, plus, minus, any_special = [], [], [], []
+    for lane in range(spec.lanes):
+        a, b = _lane_codes(spec, whole.first, lane)
+        a_nan, a_infinite, a_zero = meanings(aig, a, spec.a)
+        b_nan, b_infinite, b_zero = meanings(aig, b, spec.b)
+        undefined = aig.or_(aig.and_(a_infinite, b_zero), aig.and_(b_infinite, a_zero))
+        nan = aig.any([a_nan, b_nan, undefined])
+        infinity = aig.and_(aig.or_(a_infinite, b_infinite), nan ^ 1)
+        signs = [code[-1] for code, f in ((a, spec.a), (b, spec.b)) if f.signed]
+        negative = functools.reduce(aig.xor, signs, FALSE)
+        nans.append(nan)
+        plus.append(aig.and_(infinity, negative ^ 1))
+        minus.append(aig.and_(infinity, negative))
+        any_special += [nan, infinity]
+    kept = {flag: aig.and_(whole.before[flag][0], clear ^ 1) for flag in FLAGS}
+    rises = aig.any([kept["positive_infinity"], *plus])
+    falls = aig.any([kept["negative_infinity"], *minus])
+    nan = aig.any([kept["nan"], *nans, aig.and_(rises, falls)])
+    wanted = dict(
+        zip(FLAGS, (nan, aig.and_(rises, nan ^ 1), aig.and_(falls, nan ^ 1)), strict=True)
+    )
+    ports = {flag: (list(whole.outputs[flag]), [literal]) for flag, literal in wanted.items()}
+    special = aig.any(any_special)
+    got, before = whole.outputs["accumulator"], whole.before["accumulator"]
+    still = [aig.and_(bit, clear ^ 1) for bit in before]
+    ports["accumulator, unless all are finite"] = (
+        [aig.mux(special, bit, other) for bit, other in zip(got, still, strict=True)],
+        still,
+    )
+    return compared(name, start, whole.cycles, ports)
 
 
 def _halves(spec: DotProduct, lanes: Lanes) -> list[Lanes]:
@@ -380,7 +445,7 @@ def _most(f: Scalar) -> int:
     if isinstance(f, Integer):
         return (1 << (f.bits - int(f.signed))) - 1
     magnitudes = f.decode(range(2 ** (f.bits - int(f.signed))))
-    return int(max(magnitudes) * 2.0**-f.lsb_exponent)
+    return int(max(magnitudes[np.isfinite(magnitudes)]) * 2.0**-f.lsb_exponent)
 
 
 def stream(start: Start, subject: Subject) -> Iterable[Claim]:

@@ -20,6 +20,9 @@ from sim.formal.aig import FALSE, TRUE, Aig
 from sim.formal.circuit import Words
 from sim.formal.words import Word, select
 
+#: Of formats with infinities or NaN up to this many bits all codes are looked at.
+TOLD_BITS = 16
+
 
 def value(aig: Aig, code: Sequence[int], f: Scalar) -> Word:
     """A finite code's number in units of 2^f.lsb_exponent."""
@@ -43,9 +46,29 @@ def minifloat_magnitude(code: Word, mantissa_bits: int) -> Word:
 
 def has_plain_value(f: Scalar) -> bool:
     """All codes are finite numbers that ``value`` knows."""
-    return isinstance(f, Integer) or (
-        isinstance(f, Minifloat) and f.subnormals and not f.has_nan and not f.has_infinity
+    return has_plain_numbers(f) and not (f.has_nan or f.has_infinity)
+
+
+def has_plain_numbers(f: Scalar) -> bool:
+    """All codes that are finite numbers are of those that ``value`` knows, and ``meanings`` tells
+    them from others."""
+    if isinstance(f, Integer):
+        return True
+    tells = f.bits <= TOLD_BITS or not (f.has_nan or f.has_infinity)
+    return isinstance(f, Minifloat) and f.subnormals and tells
+
+
+def meanings(aig: Aig, code: Sequence[int], f: Scalar) -> tuple[int, int, int]:
+    """Whether the code is NaN, infinite, zero: one of those that the format decodes so."""
+    if not (f.has_nan or f.has_infinity):
+        return FALSE, FALSE, value(aig, code, f).equals(0)
+    numbers = f.decode(np.arange(1 << f.bits))
+    word = Word.unsigned(aig, code)
+    nan, infinite, zero = (
+        aig.any(word.equals(int(one)) for one in np.flatnonzero(found))
+        for found in (np.isnan(numbers), np.isinf(numbers), numbers == 0)
     )
+    return nan, infinite, zero
 
 
 def truth_table(aig: Aig, spec: Spec, first: Mapping[str, Sequence[int]]) -> Words:

@@ -12,7 +12,7 @@ from hwgen import DotProduct, InputError, emit, parse
 from hwgen.cli import main
 from hwgen.errors import ToolError
 from hwgen.formats.rounding import NEAREST_AWAY, NEAREST_EVEN, TOWARD_ZERO, UP
-from hwgen.spec import UNITS, AccumulatorToFloat, Convert, LMul, Multiply
+from hwgen.spec import UNITS, AccumulatorToFloat, Convert, FixedDot, LMul, Multiply, SumSquares
 from sim import formal, golden, stimulus, verification
 from sim.formal import matrix, page, references
 from sim.formal.aig import FALSE, Aig, every_pattern
@@ -24,6 +24,7 @@ from yosys_scripts import flow
 
 MUL = Multiply(a="uint4", b="uint3")
 DOT = DotProduct(a="int3", b="int2", lanes=2, max_products=8)
+INFINITE = DotProduct(a="e2m1ieee", b="int2", lanes=2, max_products=8)
 CONVERT = Convert(a="e2m1", b="int2")
 ROUND = AccumulatorToFloat(bits=9, b="e3m2")
 
@@ -250,6 +251,56 @@ def test_broken_dot_products_are_found(name, old, new, claim):
     proof = formal.prove(DOT, name, verilog=broken(emit.verilog(DOT), old, new))
     assert (proof.result, proof.reason) == ("disproved", claim)
     assert proof.counterexample["outputs"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        # An infinity that is taken for NaN, one that is lost, two that do not meet.
+        ("lane_0_a_infinity = a[2:0] == 3'h6", "lane_0_a_infinity = a[2:0] == 3'h7"),
+        ("= | { lane_1_plus, lane_0_plus }", "= | { lane_0_plus, lane_0_plus }"),
+        ("next_nan = \\$76  | \\$83 ", "next_nan = \\$76 "),
+        # A sum with an infinity in it that is added.
+        ("? 6'h00 : accumulate_terms_0", "? accumulate_terms_0 : accumulate_terms_0"),
+        ("\\$90  = \\$89  | accumulate_special_negative_infinity", "\\$90  = \\$89 "),
+    ],
+)
+def test_broken_infinities_are_found(old, new):
+    verilog = broken(emit.verilog(INFINITE), old, new)
+    for name in ("reference", "accumulator"):
+        proof = formal.prove(INFINITE, name, verilog=verilog)
+        assert (proof.result, proof.reason) == ("disproved", "infinities and NaN")
+        assert proof.counterexample["outputs"]
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        INFINITE,
+        DotProduct(a="e3m2ext", b="e2m1fn", lanes=2),
+        DotProduct(a="e2m2fnuz", b="e3m1ieee", lanes=3),
+        FixedDot(a="e2m1ieee", b="int4", weights="3,0,-1"),
+        SumSquares(a="e2m1ieee", lanes=2),
+    ],
+    ids=lambda spec: spec.name,
+)
+def test_infinities_and_nan_are_in_the_definition(spec):
+    for name in ("reference", "accumulator"):
+        proof = formal.prove(spec, name)
+        assert proof.result == "proved", proof.reason
+
+
+@pytest.mark.parametrize("name", ["e4m3fn", "e5m2ieee", "e4m3fnuz", "e3m2ext", "e2m1", "uint3"])
+    "name", ["e4m3fn", "e5m2ieee", "e4m3fnuz", "e3m2ext", "e2m1", "int4", "uint3"]
+)
+def test_codes_mean_what_they_decode_to(name):
+    f, aig = parse(name), Aig()
+    code = aig.inputs("code", f.bits)
+    found = references.meanings(aig, code, f)
+    for number, decoded in enumerate(f.decode(np.arange(1 << f.bits))):
+        values = {literal >> 1: number >> bit & 1 for bit, literal in enumerate(code)}
+        wanted = [np.isnan(decoded), np.isinf(decoded), decoded == 0]
+        assert holds(aig, found, values) == wanted
 
 
 @pytest.mark.parametrize(
