@@ -291,8 +291,6 @@ def test_infinities_and_nan_are_in_the_definition(spec):
 
 
 @pytest.mark.parametrize("name", ["e4m3fn", "e5m2ieee", "e4m3fnuz", "e3m2ext", "e2m1", "uint3"])
-    "name", ["e4m3fn", "e5m2ieee", "e4m3fnuz", "e3m2ext", "e2m1", "int4", "uint3"]
-)
 def test_codes_mean_what_they_decode_to(name):
     f, aig = parse(name), Aig()
     code = aig.inputs("code", f.bits)
