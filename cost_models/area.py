@@ -51,9 +51,9 @@ FEW_TARGETS = ("ecp5", "xc7", "ice40")
 #: Lanes of the table of every format.
 FEW_LANES = 4
 MAPPINGS = ("lut", "dsp")
-#: What is placed there: nextpnr-nexus takes half a minute for a thousand cells, and more than a
-#: minute for two DSP blocks.
-PLACED = {"ecp5": MAPPINGS, "ice40": MAPPINGS, "nexus": ("lut",)}
+#: What is placed there: mappings, and formats of up to so many bits. nextpnr-nexus takes half a
+#: minute for a thousand cells, and more than a minute for two DSP blocks.
+PLACED = {"ecp5": (MAPPINGS, 16), "ice40": (MAPPINGS, 16), "nexus": (("lut",), 8)}
 
 
 def _in_luts() -> tuple[str, ...]:
@@ -133,7 +133,8 @@ def by_format() -> Iterator[Point]:
         for target in yosys_scripts.TARGETS:
             for mapping in MAPPINGS if target in IN_LUTS else MAPPINGS[1:]:
                 spec = DotProduct(a=name, b=name, lanes=FEW_LANES, mapping=mapping)
-                yield Point(UNIT, spec, target, mapping in PLACED.get(target, ()))
+                mappings, bits = PLACED.get(target, ((), 0))
+                yield Point(UNIT, spec, target, mapping in mappings and spec.a.bits <= bits)
                 if mapping == "lut":
                     yield Point(SUM, spec, target, False)
                     yield Point(PLAIN, spec, target, False)
