@@ -1,7 +1,8 @@
 """What exact dot products cost if nobody thinks about their mapping: `*`, `<<` and `+`.
 
 The baseline of docs/area.md. Both designs here are combinational, with ports ``a``, ``b`` (codes,
-lane 0 in the lowest bits) and ``total`` (the exact sum, in units of the smallest product).
+lane 0 in the lowest bits) and ``total`` (the exact sum, in units of the smallest product). The
+unit's has the flags of formats with infinities or NaN too.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 
 from hwgen.formats import Integer, Minifloat, Scalar
 from hwgen.spec import DotProduct
+from hwgen.spec.accumulating import FLAGS
 from hwgen.units.accumulating import STATE
 from hwgen.units.dot import DotProductSteps
 
@@ -18,7 +20,7 @@ TOP = "exact_sum"
 
 
 def unit_rtlil(spec: DotProduct) -> str:
-    """RTLIL of the sum as the unit ``dot`` makes it."""
+    """RTLIL of the sum as the unit ``dot`` makes it, and of its flags if it has any."""
     m, a, b, total = _ports(spec)
     live = {"a": a, "b": b, "clear": Const(0)}
     for step in DotProductSteps(spec).steps():
@@ -27,7 +29,10 @@ def unit_rtlil(spec: DotProduct) -> str:
         live = step.build(m, live)
     (term,) = live["terms"]
     m.d.comb += total.eq(term)
-    return _convert(m, a, b, total)
+    flags = [Signal(name=name) for name in FLAGS] if spec.has_special else []
+    for flag in flags:
+        m.d.comb += flag.eq(getattr(live["special"], flag.name))
+    return _convert(m, a, b, total, *flags)
 
 
 def plain_rtlil(spec: DotProduct) -> str:

@@ -11,6 +11,27 @@ from sim import exact
 from sim.verification import pack
 
 
+def simulated(monkeypatch, make, spec, codes):
+    """The outputs of the design for each row of codes."""
+    made = []
+    monkeypatch.setattr(plain, "_convert", lambda m, *ports: made.append((m, ports)))
+    make(spec)
+    ((m, (a, b, *outputs)),) = made
+    got = []
+
+    async def bench(ctx):
+        for x, y in zip(*(pack(c, spec.a.bits) for c in codes), strict=True):
+            ctx.set(a, x)
+            ctx.set(b, y)
+            await ctx.delay(1e-9)
+            got.append([ctx.get(output) for output in outputs])
+
+    simulator = Simulator(m)
+    simulator.add_testbench(bench)
+    simulator.run()
+    return np.array(got, object).T
+
+
 @pytest.mark.parametrize("name", ["int4", "e2m1", "e4m3", "e0m3", "uint4", "e3m2ns", "ufixed8_4"])
 def test_plain_sums_are_exact(name, monkeypatch):
     spec = DotProduct(a=name, b=name, lanes=3)
@@ -19,23 +40,27 @@ def test_plain_sums_are_exact(name, monkeypatch):
     sums = exact.dot(spec.a, spec.b, *codes)
     wanted = sums.integers * 2 ** (sums.lsb_exponent - spec.product_lsb_exponent)
     for make in (plain.plain_rtlil, plain.unit_rtlil):
-        made = []
-        monkeypatch.setattr(plain, "_convert", lambda m, *ports, made=made: made.append((m, ports)))
-        make(spec)
-        ((m, (a, b, total)),) = made
-        got = []
+        (got,) = simulated(monkeypatch, make, spec, codes)
+        assert got.tolist() == wanted.tolist()
 
-        async def bench(ctx, a=a, b=b, total=total, got=got):
-            for x, y in zip(*(pack(c, spec.a.bits) for c in codes), strict=True):
-                ctx.set(a, x)
-                ctx.set(b, y)
-                await ctx.delay(1e-9)
-                got.append(ctx.get(total))
 
-        simulator = Simulator(m)
-        simulator.add_testbench(bench)
-        simulator.run()
-        assert got == wanted.tolist()
+@pytest.mark.parametrize("name", ["e4m3fn", "e3m2ieee"])
+def test_sums_have_their_flags(name, monkeypatch):
+    spec = DotProduct(a=name, b=name, lanes=3)
+    rng = np.random.default_rng(2)
+    codes = [rng.integers(0, 1 << spec.a.bits, (1000, 3)).astype(np.uint64) for _ in "ab"]
+    for c in codes:
+        c[rng.random(c.shape) < 0.05] = 2 ** (spec.a.bits - 1) - 1
+    total, nan, plus, minus = simulated(monkeypatch, plain.unit_rtlil, spec, codes)
+    with np.errstate(invalid="ignore"):
+        products = spec.a.decode(codes[0]) * spec.b.decode(codes[1])
+    assert nan.tolist() == np.isnan(products).any(axis=1).tolist()
+    assert plus.tolist() == (products == np.inf).any(axis=1).tolist()
+    assert minus.tolist() == (products == -np.inf).any(axis=1).tolist()
+    finite = np.isfinite(products).all(axis=1)
+    assert 300 < finite.sum() < 900
+    wanted = products[finite].sum(axis=1) * 2.0**-spec.product_lsb_exponent
+    assert total[finite].tolist() == wanted.tolist()
 
 
 def test_tables_say_what_was_measured(tmp_path):
