@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import shutil
-import signal
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from hwgen.errors import ToolError
+from sim import programs
 from sim.formal.aig import FALSE, TRUE, WORD, Aig, every_pattern
 
 PROVED, DISPROVED, NOT_PROVED = "proved", "disproved", "not proved"
@@ -144,9 +142,11 @@ def abc(aig: Aig, literals: Sequence[int], deadline: float) -> Answer:
         (folder / "miter.aig").write_bytes(text)
         script = f"&r miter.aig; &put; &cec -m -C 100000000; write_cex {_CEX}"
         try:
-            output = _run([str(program), "-c", script], folder, deadline)
-        except subprocess.TimeoutExpired:
+            left_s = max(deadline - time.monotonic(), 0)
+            _, lines = programs.run([str(program), "-c", script], folder, left_s)
+        except ToolError:
             return _late(engines)
+        output = "\n".join(lines)
         if "Networks are equivalent" in output:
             return Answer(PROVED, engines)
         cex = folder / _CEX
@@ -156,28 +156,8 @@ def abc(aig: Aig, literals: Sequence[int], deadline: float) -> Answer:
             # A solver's word is not taken for it.
             if any(holds(aig, literals, found)):
                 return Answer(DISPROVED, engines, found)
-        lines = output.strip().splitlines()
-        return Answer(NOT_PROVED, engines, reason=f"abc: {lines[-1] if lines else 'no answer'}")
-
-
-def _run(command: Sequence[str], folder: Path, deadline: float) -> str:
-    process = subprocess.Popen(
-        command,
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    )
-    try:
-        output, _ = process.communicate(timeout=max(deadline - time.monotonic(), 0))
-        return output
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        said = [line for line in lines if line.strip()]
+        return Answer(NOT_PROVED, engines, reason=f"abc: {said[-1] if said else 'no answer'}")
 
 
 def _late(engines: tuple[str, ...] = ()) -> Answer:
