@@ -133,11 +133,13 @@ class Timing:
     """When the slowest signal arrives at each register.
 
     `arrivals_ns`: by the name of the register's output, from the clock edge on, setup included;
-    of those that another register reaches. `lut`, `ff`: counts of the mapped netlist.
+    of those that another register reaches. `clock_way_ns`: what the placer counts beside, of the
+    clock's way to a register. `lut`, `ff`: counts of the mapped netlist.
     """
 
     fmax_mhz: float
     arrivals_ns: dict[str, float]
+    clock_way_ns: float
     lut: int
     ff: int
     tools: dict[str, str]
@@ -178,6 +180,7 @@ def timings(
                 Timing(
                     fmax_mhz=report["fmax_mhz"],
                     arrivals_ns=report["arrivals_ns"],
+                    clock_way_ns=report["clock_way_ns"],
                     lut=counts["lut"],
                     ff=counts["ff"],
                     tools={**tool_versions(target, True), "device": device.name},

@@ -141,11 +141,10 @@ def place(job: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {"placed": dict(sorted(used.items())), "fmax_mhz": fmax_mhz}
     if "arrivals_of" in job:
         late = arrivals(job["arrivals_of"], report["detailed_net_timings"])
-        if late and fmax_mhz:
-            # Some placers count from the clock's pin on; the period does not have that way.
-            way_of_clock = max(late.values()) - 1000 / fmax_mhz
-            late = {name: ns - way_of_clock for name, ns in late.items()}
-        found["arrivals_ns"] = late
+        # Some placers count from the clock's pin on; the period does not have that way.
+        way_ns = max(late.values()) - 1000 / fmax_mhz if late and fmax_mhz else 0.0
+        found["clock_way_ns"] = way_ns
+        found["arrivals_ns"] = {name: ns - way_ns for name, ns in late.items()}
     return found
 
 

@@ -284,14 +284,17 @@ def test_units_in_parts_are_right(specs):
     assert outcome.passed, outcome.shown
 
 
-@pytest.mark.parametrize("target", ["ecp5", "ice40", "nexus"])
-def test_arrivals_are_sorted_by_the_ways_that_end_there(target):
-    """The slowest is the period."""
+@pytest.mark.parametrize(
+    ("target", "clock_way_ns"), [("ecp5", (0, 0)), ("ice40", (0, 0.2)), ("nexus", (1, 4))]
+)
+def test_arrivals_are_sorted_by_the_ways_that_end_there(target, clock_way_ns):
+    """The slowest is the period, but for the clock's own way: none on ECP5, which has no pins."""
     spec = DotProduct(a="int4", b="int4", lanes=4, stages=most_stages_of_int4(), tuned_for="ecp5")
     found = yosys_scripts.timing(emit.rtlil(spec), spec.name, target=target)
     sample = dict((names[-1], ns) for names, ns in delays.by_way(spec, found.arrivals_ns))
     period = pytest.approx(1000 / found.fmax_mhz, abs=0.001)
-    assert max(found.arrivals_ns.values()) == period
+    least, most = clock_way_ns
+    assert least - 0.002 < found.clock_way_ns < most + 0.002
     # The sum of rows has a carry chain, a decoder of integers has nothing: it is no way.
     assert {"rows", "row_sums1", "level1", "level2", "accumulate"} <= set(sample)
     assert max(sample.values()) == period
