@@ -11,15 +11,15 @@ import numpy.typing as npt
 
 from hwgen.formats import Scalar
 from optimizer.inference import BATCH, all_values
-from optimizer.network import Array, Network
+from optimizer.network import Network
 from optimizer.parallel import in_parallel
 from optimizer.quantization import (
     SAMPLE,
     LayerQuantization,
-    activation_sample,
     activation_scale,
     quantize_weight,
 )
+from optimizer.sampling import Sample, nonzero_sample
 
 #: A format for each layer: activations, weights.
 Pairs = Mapping[str, tuple[Scalar, Scalar]]
@@ -50,20 +50,20 @@ def calibrate(
     formats: Sequence[Scalar],
     workers: int | None = None,
 ) -> Calibration:
-    """Scales and weights for ``formats``; ``images``: (N, C, H, W), the calibration images."""
+    """Scales and weights for ``formats``; ``images``: (N, *input shape), the calibration images."""
     network.require_images(images, "the calibration images")
-    batches = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
-    count = -(-SAMPLE // len(batches))
 
-    def sample(batch: npt.NDArray[Any]) -> dict[str, Array]:
-        values = all_values(network, batch)
+    def drawn(first: int) -> dict[str, Sample]:
+        values = all_values(network, images[first : first + BATCH])
         return {
-            name: activation_sample(values[node.inputs[0]], count)
+            name: nonzero_sample(values[node.inputs[0]], first, SAMPLE)
             for name, node in network.layer_nodes.items()
         }
 
-    parts = list(in_parallel(sample, batches, workers))
-    samples = {name: np.concatenate([part[name] for part in parts]) for name in network.layer_nodes}
+    samples: dict[str, Sample] = {}
+    for part in in_parallel(drawn, range(0, len(images), BATCH), workers):
+        for name, sample in part.items():
+            samples[name] = samples[name].merged(sample, SAMPLE) if name in samples else sample
     keys = [(name, number_format) for name in network.layer_nodes for number_format in formats]
     scales = in_parallel(lambda key: activation_scale(key[1], samples[key[0]]), keys, workers)
     activation_scales = dict(zip(keys, scales, strict=True))

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from hwgen import formats as number_formats
 from hwgen.errors import InputError
 from hwgen.formats import Scalar
@@ -24,6 +26,8 @@ from optimizer.search import not_dominated, pareto_front
 #: One format for the whole network, as reference.
 REFERENCES = {"all-INT8": "int8", "all-INT4": "int4", "all-E4M3": "e4m3"}
 
+SENSITIVITY_SEED = 1
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -33,8 +37,9 @@ class Settings:
     ``resolution``: relative step of the LUT budget along the front (0: every point).
     ``max_divergence``: predicted mean KL divergence, in nats, past which a point is not worth
     an evaluation: its predictions have little to do with the network's.
-    ``sensitivity_images``: so many of the calibration images, the first ones, measure the
-    sensitivities; 128 already rank plans as well as the notes in ``sensitivity`` say.
+    ``sensitivity_images``: so many of the calibration images, drawn at random (seeded: the
+    first ones may all be of one class), measure the sensitivities; 128 already rank plans as
+    well as the notes in ``sensitivity`` say.
     """
 
     target: str
@@ -214,7 +219,8 @@ def explore(
     with stage("calibration"):
         calibration = calibrate(network, data.calibration_images, every, workers)
     with stage("sensitivity"):
-        images = data.calibration_images[: settings.sensitivity_images]
+        drawn = np.random.default_rng(SENSITIVITY_SEED).permutation(len(data.calibration_images))
+        images = data.calibration_images[np.sort(drawn[: settings.sensitivity_images])]
         damages = sensitivity.measure(network, images, calibration, every, progress, workers)
 
     def assign(group: int, a_format: Scalar, b_format: Scalar) -> tuple[LayerPlan, ...]:

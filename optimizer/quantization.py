@@ -4,8 +4,10 @@ A number x is stored as Q(x / scale), Q the format's rounding to nearest even wi
 Weights have one scale per output channel, activations one per layer. The scale maps a range
 [-r, r] to the format's symmetric maximum; r is the absolute maximum times the factor of
 ``SHRINK`` that has the smallest mean squared error: for weights over the channel's weights,
-for activations over a sample of ``SAMPLE`` non-zero calibration activations (zeros are exact
-in every format, so they do not choose between ranges).
+for activations over a uniform sample of ``SAMPLE`` non-zero calibration activations (zeros are
+exact in every format, so they do not choose between ranges). The absolute maximum is that of
+all calibration activations: it bounds the ranges that are tried, and does not belong to the
+sample unless it was drawn.
 """
 
 from __future__ import annotations
@@ -18,12 +20,13 @@ import numpy.typing as npt
 
 from hwgen.formats import Scalar
 from optimizer.network import Array
+from optimizer.sampling import Sample
 
-#: Candidate ranges as fractions of the absolute maximum.
-SHRINK: npt.NDArray[np.float32] = np.linspace(1.0, 0.1, 37, dtype=np.float32)
+#: Candidate ranges as fractions of the absolute maximum: steps of 6%, far enough down for
+#: layers in which a few values are tens of times larger than the rest.
+SHRINK: npt.NDArray[np.float32] = np.exp2(-np.arange(73) / 12).astype(np.float32)
 #: Activations a layer that choose the range.
 SAMPLE = 2**15
-SAMPLE_SEED = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,12 +49,16 @@ class LayerQuantization:
         return self.weight_scale * float(self.activation_scale)
 
 
-def best_scales(number_format: Scalar, values: Array) -> npt.NDArray[np.float32]:
+def best_scales(
+    number_format: Scalar, values: Array, largest: npt.NDArray[np.float32] | None = None
+) -> npt.NDArray[np.float32]:
     """The scale with the smallest squared error for each column of ``values`` (rows, columns).
 
-    A column of zeros gets the scale 1.
+    ``largest``: the magnitude (columns,) that the widest range tried reaches, default each
+    column's own. A column of zeros gets the scale 1.
     """
-    largest = np.abs(values).max(axis=0, initial=0)
+    if largest is None:
+        largest = np.abs(values).max(axis=0, initial=0)
     largest = np.where(largest > 0, largest, np.float32(number_format.symmetric_max))
     full = (largest / np.float32(number_format.symmetric_max)).astype(np.float32)
     best, lowest = full, np.full(full.shape, np.inf)
@@ -74,17 +81,8 @@ def quantize_weight(
     return number_format.quantize(weight / scales), scales.astype(np.float64)
 
 
-def activation_sample(values: Array, count: int = SAMPLE) -> Array:
-    """Up to ``count`` non-zero activations, always with the largest magnitude; (n, 1)."""
-    nonzero: Array = values[values != 0]
-    if len(nonzero) > count:
-        largest = nonzero[np.abs(nonzero).argmax()]
-        chosen = np.random.default_rng(SAMPLE_SEED).integers(len(nonzero), size=count - 1)
-        nonzero = np.append(nonzero[chosen], largest)
-    return nonzero[:, None]
-
-
-def activation_scale(number_format: Scalar, sample: Array) -> np.float32:
-    """The layer's scale from ``activation_sample``."""
-    scale: np.float32 = best_scales(number_format, sample)[0]
+def activation_scale(number_format: Scalar, sample: Sample) -> np.float32:
+    """The layer's scale from a sample of its non-zero activations."""
+    largest = np.array([sample.largest])
+    scale: np.float32 = best_scales(number_format, sample.values[:, None], largest)[0]
     return scale

@@ -54,10 +54,11 @@ def log_softmax(logits: Array) -> npt.NDArray[np.float64]:
     return result
 
 
-def divergence(reference: npt.NDArray[np.float64], logits: Array) -> float:
-    """Sum over the rows of KL(reference ‖ softmax(logits)); ``reference``: log-probabilities."""
+def divergence(reference: npt.NDArray[np.float64], logits: Array) -> npt.NDArray[np.float64]:
+    """KL(reference ‖ softmax(logits)) of each row, (rows,); ``reference``: log-probabilities."""
     other = log_softmax(logits.reshape(len(logits), -1))
-    return float((np.exp(reference) * (reference - other)).sum())
+    result: npt.NDArray[np.float64] = (np.exp(reference) * (reference - other)).sum(axis=1)
+    return result
 
 
 def measure(
@@ -70,7 +71,7 @@ def measure(
 ) -> Sensitivities:
     """Every format on every layer's activations and weights, one at a time.
 
-    ``images``: (N, C, H, W). Only the part of the network after the layer is computed again,
+    ``images``: (N, *input shape). Only the part of the network after the layer is computed again,
     and only one batch of intermediate tensors a worker is held.
     """
     batches = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
@@ -84,13 +85,15 @@ def measure(
     }
 
     def damages(batch: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-        """Sum over the batch, shape (layers, formats, 2): activations, weights."""
+        """Of each image, (images, layers, formats, 2): activations, weights."""
         values = all_values(network, batch)
         output = values[network.output]
         reference = log_softmax(output.reshape(len(output), -1))
-        found = np.empty((len(layers), len(formats), 2))
+        found = np.empty((len(batch), len(layers), len(formats), 2))
 
-        def damage(name: str, operand: Array, weight: Array, shape: tuple[int, ...]) -> float:
+        def damage(
+            name: str, operand: Array, weight: Array, shape: tuple[int, ...]
+        ) -> npt.NDArray[np.float64]:
             node = network.layer_nodes[name]
             result = operand @ weight
             if node.bias is not None:
@@ -105,18 +108,19 @@ def measure(
             for j, f in enumerate(formats):
                 scale = calibration.activation_scales[node.name, f]
                 rounded, _ = layer_operand(node, f.quantize(x / scale, dtype=np.float32) * scale)
-                found[i, j, 0] = damage(node.name, rounded, network.weight(node.name), shape)
-                found[i, j, 1] = damage(node.name, operand, dequantized[node.name, f], shape)
+                found[:, i, j, 0] = damage(node.name, rounded, network.weight(node.name), shape)
+                found[:, i, j, 1] = damage(node.name, operand, dequantized[node.name, f], shape)
         return found
 
-    total = np.zeros((len(layers), len(formats), 2))
+    parts: list[npt.NDArray[np.float64]] = []
     done = 0
     for batch, part in zip(batches, in_parallel(damages, batches, workers), strict=True):
-        total += part
+        parts.append(part)
         before, done = done, done + len(batch)
         if done * 4 // len(images) > before * 4 // len(images):
             progress(f"sensitivity: {done} of {len(images)} calibration images")
-    mean = total / len(images)
+    # Added image by image, not batch by batch: the same mean whatever the batches.
+    mean = np.concatenate(parts).mean(axis=0)
     if not np.isfinite(mean).all():
         raise InputError(
             f"network {network.name} gives class scores that are not finite for the calibration "

@@ -12,7 +12,7 @@ from hwgen.formats import parse
 from optimizer import inference
 from optimizer.calibration import calibrate
 from optimizer.onnx_import import load
-from optimizer.quantization import SHRINK, activation_sample, best_scales
+from optimizer.quantization import SHRINK, best_scales
 
 
 @pytest.mark.parametrize("name", ["int3", "e2m1", "e4m3"])
@@ -29,13 +29,6 @@ def test_best_scale_is_the_best_of_the_grid(name):
         ]
         chosen = np.sum((number_format.quantize(column / scale) * scale - column) ** 2)
         assert chosen <= min(errors, default=0) * (1 + 1e-4)
-
-
-def test_activation_sample_has_the_largest_value_and_no_zeros():
-    values = np.maximum(normal(1, 100, 100), 0)
-    sample = activation_sample(values, 50)
-    assert sample.shape == (50, 1) and sample.max() == values.max() and (sample != 0).all()
-    assert activation_sample(np.zeros((3, 3), np.float32), 50).shape == (0, 1)
 
 
 @pytest.mark.parametrize(

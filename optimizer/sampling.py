@@ -1,0 +1,62 @@
+"""A uniform sample of values that come in batches: the same whatever the batches are.
+
+Each value has a random key that depends on the seed, the image and the value's place in it, and
+on nothing else; the sample is the values with the smallest keys. This is a draw without
+repetition (bottom-k sampling: Cohen and Kaplan, "Summarizing data using bottom-k sketches",
+PODC 2007), and holds no more than the sample in memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from optimizer.network import Array
+
+SEED = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """``values``: float32 (n,), in the order of their ``keys``, uint64 (n,).
+
+    ``largest`` is the largest magnitude of all values that were seen, drawn or not: it bounds
+    the range, but has no more weight in the sample than any other value.
+    """
+
+    values: Array
+    keys: npt.NDArray[np.uint64]
+    largest: np.float32
+
+    def merged(self, other: Sample, count: int) -> Sample:
+        """The sample of at most ``count`` of both samples' values."""
+        # A full sample takes only what is below its last key.
+        newer = other.keys < self.keys[-1] if len(self.keys) >= count else np.s_[:]
+        keys = np.concatenate([self.keys, other.keys[newer]])
+        values = np.concatenate([self.values, other.values[newer]])
+        order = np.argsort(keys, kind="stable")[:count]
+        return Sample(values[order], keys[order], max(self.largest, other.largest))
+
+
+def nonzero_sample(values: Array, first_image: int, count: int) -> Sample:
+    """Of the non-zero ``values`` (images, ...), at most ``count``.
+
+    ``first_image``: the first image's number in the whole set.
+    """
+    rows = values.reshape(len(values), -1)
+    keys = np.stack(
+        [
+            # Bit generators keep their stream from one numpy version to the next.
+            np.random.PCG64([SEED, image]).random_raw(rows.shape[1])
+            for image in range(first_image, first_image + len(rows))
+        ]
+    )
+    kept = rows != 0
+    drawn, drawn_keys = rows[kept], keys[kept]
+    if len(drawn) > count:
+        first = np.argpartition(drawn_keys, count - 1)[:count]
+        drawn, drawn_keys = drawn[first], drawn_keys[first]
+    order = np.argsort(drawn_keys)
+    return Sample(drawn[order], drawn_keys[order], np.abs(rows).max(initial=0))
