@@ -15,22 +15,27 @@ from hwgen.units.dot import cuts, outline, plan_of
 OPERAND_BITS = (2, 8)
 
 
-def covers(spec: Spec) -> bool:
-    """Whether measurements of the like ship: exact sums of signed, finite operands of up to 8
-    bits, in the usual number of stages."""
-    if not isinstance(spec, DotProduct) or not isinstance(spec.accumulator, Exact):
-        return False
-    if isinstance(spec, FixedDot | SumSquares):
-        return False
-    plain = all(
-        OPERAND_BITS[0] <= f.bits <= OPERAND_BITS[1]
-        and f.signed
-        and (isinstance(f, Integer) or (isinstance(f, Minifloat) and f.exponent_bits > 0))
-        and not f.has_nan
-        for f in (spec.a, spec.b)
-    )
-    alone = spec.output is None and spec.addend is None
-    return plain and alone and spec.stages == spec.usual_stages and not spec.tuned_for
+def uncovered(spec: Spec) -> str | None:
+    """What keeps ``spec`` from the cost model, in a few words; None if measurements of the like
+    ship: exact sums of signed, finite operands of 2 to 8 bits, in the usual number of stages."""
+    if not isinstance(spec, DotProduct) or isinstance(spec, FixedDot | SumSquares):
+        return f"it knows the unit dot, not {spec.unit}"
+    for f in (spec.a, spec.b):
+        plain = isinstance(f, Integer) or (isinstance(f, Minifloat) and f.exponent_bits > 0)
+        low, high = OPERAND_BITS
+        if not (plain and f.signed and not f.has_nan and low <= f.bits <= high):
+            return (
+                f"it knows signed integers and finite minifloats of {low} to {high} bits, not {f}"
+            )
+    if not isinstance(spec.accumulator, Exact):
+        return f"it knows exact accumulators, not {spec.accumulator}"
+    if spec.output is not None or spec.addend is not None:
+        extra = "output" if spec.output is not None else "addend"
+        return f"it knows units without {extra}, not with {extra} {getattr(spec, extra)}"
+    if spec.stages != spec.usual_stages or spec.tuned_for:
+        own = f"{spec.stages} stages" + (f" placed for {spec.tuned_for}" * bool(spec.tuned_for))
+        return f"it knows this unit in its usual {spec.usual_stages} stages, not in {own}"
+    return None
 
 
 def significand_bits(number_format: Scalar) -> int:

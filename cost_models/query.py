@@ -92,12 +92,13 @@ def predict(spec: Spec, target: str) -> Cost:
     """
     facts = yosys_scripts.target(target)
     facts.script(spec.mapping)
-    if not isinstance(spec, DotProduct) or not features.covers(spec):
+    problem = features.uncovered(spec)
+    if problem is not None:
         raise InputError(
-            f"the cost model has no measurements like {spec.name}: it knows exact dot products of "
-            "signed integers and finite minifloats of 2 to 8 bits; measure this one with "
-            f"'hwgen synth {spec.unit} … --target {target}'"
+            f"the cost model has no measurements like {spec.name}: {problem}; measure this one "
+            f"with 'hwgen synth {spec.unit} … --target {target}'"
         )
+    assert isinstance(spec, DotProduct)
     quantities = {}
     for resource in model.AREA:
         p = model.shipped(target, spec.mapping, resource).predict(spec)

@@ -1,5 +1,6 @@
 """The cost model: features that mean something, errors that are real."""
 
+import re
 from itertools import pairwise
 
 import numpy as np
@@ -9,7 +10,7 @@ import cost_models
 from cost_models import features, measurement, model, store
 from cost_models.sweep import shipped_set
 from hwgen import DotProduct, InputError
-from hwgen.spec import from_dict
+from hwgen.spec import Multiply, SumSquares, from_dict
 from hwgen.units.dot import plan_of
 
 
@@ -133,3 +134,23 @@ def test_unknown_target_and_mapping():
         cost_models.estimate(dot(), "virtex")
     with pytest.raises(InputError, match="mapping"):
         cost_models.estimate(dot(mapping="none"), "ecp5")
+
+
+@pytest.mark.parametrize(
+    ("spec", "problem"),
+    [
+        (dot(stages=6), "in its usual 4 stages, not in 6 stages;"),
+        (dot(stages=2), "in its usual 4 stages, not in 2 stages;"),
+        (dot(b="uint4"), "not uint4;"),
+        (dot(a="int12"), "not int12;"),
+        (dot(a="e4m3fn"), "not e4m3fn;"),
+        (dot(output="int8"), "without output, not with output int8;"),
+        (Multiply(a="int4", b="int4"), "the unit dot, not mul;"),
+        (SumSquares(a="int4", lanes=8), "the unit dot, not sumsquares;"),
+    ],
+)
+def test_what_keeps_a_unit_from_the_model_is_named(spec, problem):
+    """And nothing else: the sentence does not describe what the unit is."""
+    with pytest.raises(InputError, match=re.escape(problem)) as caught:
+        cost_models.predict(spec, "ecp5")
+    assert str(caught.value).count("it knows") == 1
