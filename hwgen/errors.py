@@ -1,9 +1,15 @@
 """The errors a user can cause or meet; the command line prints them in one line and exits 2.
 
-Everything else that escapes is a fault of this package and shows its traceback.
+Everything else that escapes is a fault of this package: its traceback goes to a file.
 """
 
 from __future__ import annotations
+
+import tempfile
+import traceback
+
+#: The exit code of a fault of this package, EX_SOFTWARE of sysexits.h.
+FAULT = 70
 
 
 class InputError(ValueError):
@@ -12,3 +18,18 @@ class InputError(ValueError):
 
 class ToolError(RuntimeError):
     """A tool outside this package is missing, failed, crashed or ran out of time."""
+
+
+def fault(error: Exception) -> str:
+    """A line that says where the traceback of a fault of this package is kept; the traceback
+    itself where no file can be written."""
+    text = "".join(traceback.format_exception(error))
+    what = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="hwgen-fault-", suffix=".txt", delete=False, errors="backslashreplace"
+        ) as file:
+            file.write(text)
+    except OSError:
+        return f"{what}; this is a fault of hwgen: please report it\n{text}"
+    return f"{what}; this is a fault of hwgen: please report it, with {file.name}"

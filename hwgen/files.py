@@ -44,13 +44,25 @@ def write_text(path: Path, text: str) -> Path:
     return path
 
 
+def require_between(path: Path, begin: str, end: str) -> tuple[str, str]:
+    """What is before the one mark in the file, and after the other.
+
+    InputError if the file has no such marks, or cannot be read.
+    """
+    try:
+        before, begins, rest = path.read_text("utf-8").partition(begin)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: no page to put a table in ({error}): name another") from error
+    _, ends, after = rest.partition(end)
+    if not begins or not ends:
+        raise InputError(f"{path}: no place for the table, which is between '{begin}' and '{end}'")
+    return before, after
+
+
 def write_between(path: Path, begin: str, end: str, text: str) -> Path:
     """Puts ``text`` between the two marks in the file, in place of what is there.
 
     InputError if the file has no such marks.
     """
-    before, begins, rest = (path.read_text("utf-8") if path.exists() else "").partition(begin)
-    _, ends, after = rest.partition(end)
-    if not begins or not ends:
-        raise InputError(f"{path}: no place for the table, which is between '{begin}' and '{end}'")
+    before, after = require_between(path, begin, end)
     return write_text(path, f"{before}{begin}\n\n{text}\n\n{end}{after}")

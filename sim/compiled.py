@@ -215,6 +215,7 @@ def check(
     if len({run.spec.name for run in runs}) != len(runs):
         raise InputError("give each spec once: their modules' names must differ")
     chosen = SIMULATORS[simulator]
+    require_wave(wave, simulator)
     if missing := chosen.missing():
         raise ToolError(missing)
     with tempfile.TemporaryDirectory(prefix="hwgen-") as name:
@@ -224,6 +225,13 @@ def check(
         job = _Job(folder, runs, sources, flags, wave and wave.absolute())
         lines = chosen.run(job)
     return [_outcome(job, index, lines) for index in range(len(runs))]
+
+
+def require_wave(wave: Path | None, simulator: str) -> None:
+    """InputError unless the simulator writes files of this ending."""
+    ends = (".vcd",) if simulator == "icarus" else (".vcd", ".fst", ".saif")
+    if wave is not None and wave.suffix not in ends:
+        raise InputError(f"{wave}: {simulator} writes waveforms to files {', '.join(ends)}")
 
 
 def _top(runs: Sequence[Run]) -> str:
@@ -322,8 +330,6 @@ def _verilator_missing() -> str:
 def _verilator(job: _Job) -> list[str]:
     harness = resources.files("sim").joinpath("harness.cpp")
     kind = job.wave.suffix[1:] if job.wave is not None else ""
-    if kind not in ("", "vcd", "fst", "saif"):
-        raise InputError(f"{job.wave}: waveforms are .vcd or .fst files, toggle counts .saif")
     trace = [f"--trace-{kind}", "-CFLAGS", f"-DHWGEN_{kind.upper()}=1"] if kind else []
     if kind == "saif":
         # Of the units' nets; what is inside of the vendor's cells is not wanted.
@@ -438,10 +444,11 @@ endmodule
 
 
 def _icarus(job: _Job) -> list[str]:
-    if job.wave is not None and job.wave.suffix != ".vcd":
-        raise InputError(f"{job.wave}: Icarus writes waveforms to .vcd files")
     in_words, out_words = job.widths()
-    wave = f'    $dumpfile("{job.wave}");\n    $dumpvars;\n' if job.wave is not None else ""
+    wave = ""
+    if job.wave is not None:
+        quoted = str(job.wave).replace("\\", "\\\\").replace('"', '\\"')
+        wave = f'    $dumpfile("{quoted}");\n    $dumpvars;\n'
     bench = job.folder / "bench.v"
     bench.write_text(
         _ICARUS_BENCH.format(

@@ -5,11 +5,13 @@ A command imports what it needs when it runs, and nothing before.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
+from hwgen.arguments import Parser, complete, require_text
 from hwgen.cli import (
     cost,
     formats,
@@ -23,8 +25,7 @@ from hwgen.cli import (
     units,
     verify,
 )
-from hwgen.cli.parser import Parser
-from hwgen.errors import InputError, ToolError
+from hwgen.errors import FAULT, InputError, ToolError, fault
 
 #: In the order in which the help lists them.
 COMMANDS = (
@@ -34,10 +35,17 @@ COMMANDS = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command; returns the exit code: 0, 1 for a mismatch, 2 for bad input."""
+    """Runs one command; returns the exit code: 0, 1 for a mismatch, 2 for bad input, 70 for a
+    fault of this package."""
+    for stream in (sys.stdout, sys.stderr):
+        # What a terminal's encoding lacks is written as its number.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         given = sys.argv[1:] if arguments is None else list(arguments)
-        options = _parser().parse_args(given)
+        require_text(given)
+        options = command_line_parser().parse_args(given)
+        complete(options.parser, options)
         options.arguments = given
         code: int = options.run(options)
         sys.stdout.flush()
@@ -52,13 +60,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader has gone (``hwgen … | head``); keep Python from flushing into the pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except Exception as error:
+        print(f"hwgen: error: {fault(error)}", file=sys.stderr)
+        return FAULT
 
 
-def _parser() -> Parser:
+def command_line_parser() -> Parser:
+    """The parser of all commands: what it returns has only the options that are given, until
+    ``hwgen.arguments.complete`` has seen them."""
     parser = Parser(
         prog="hwgen",
         description="Datapaths for FPGAs in any number format: Verilog, proof, cost.",
-        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"hwgen {version('hwgen')}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import argparse
 import textwrap
-from pathlib import Path
 from typing import Any
 
 from hwgen import formats
+from hwgen.arguments import output_file
 from hwgen.cli.parser import Commands, command, json_option, print_json
 
 
 def add(commands: Commands) -> None:
     sub = command(commands, "formats", run, "list the number formats, or one format's facts")
-    sub.add_argument("names", nargs="*", metavar="FORMAT", help="a format, such as e4m3fn")
     sub.add_argument(
-        "--picture", type=Path, metavar="FILE", help="draw their values: .png, .svg or .pdf"
+        "names", nargs="*", default=[], metavar="FORMAT", help="a format, such as e4m3fn"
+    )
+    sub.add_argument(
+        "--picture", type=output_file, metavar="FILE", help="draw their values: .png, .svg or .pdf"
     )
     json_option(sub)
 
@@ -27,7 +29,11 @@ def run(options: argparse.Namespace) -> int:
         from hwgen.formats.picture import draw
 
         chosen = [formats.parse(name) for name in options.names or formats.DRAWN]
-        print(draw(chosen, options.picture))
+        file = draw(chosen, options.picture)
+        if options.json:
+            print_json({"picture": str(file), "formats": [str(f) for f in chosen]})
+        else:
+            print(file)
         return 0
     if options.json:
         names = options.names or [name for group in formats.GROUPS.values() for name in group]

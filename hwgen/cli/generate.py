@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 from pathlib import Path
 
+from hwgen.arguments import names, output_folder
 from hwgen.cli.parser import (
     Commands,
     clock_target_option,
@@ -26,12 +27,14 @@ _EXTRAS = ("core", "datasheet", "template", "vectors")
 
 def add(commands: Commands) -> None:
     sub = unit_command(commands, "generate", run, "write a unit's Verilog")
-    sub.add_argument("--out", type=Path, default=Path("build"), metavar="FOLDER", help="where to")
+    sub.add_argument(
+        "--out", type=output_folder, default=Path("build"), metavar="FOLDER", help="where to"
+    )
     stream_option(sub)
     sub.add_argument(
         "--with",
         dest="extras",
-        default=None,
+        type=names,
         metavar="LIST",
         help=f"also write, separated by commas: {', '.join(_EXTRAS)}",
     )
@@ -109,7 +112,9 @@ def _primitives(spec: Spec, options: argparse.Namespace) -> str:
 
 
 def _wanted_extras(options: argparse.Namespace) -> list[str]:
-    given = options.extras.split(",") if options.extras else []
+    given = options.extras or []
+    if given and options.all:
+        raise InputError("--all writes what --with can name: give one of them")
     unknown = [name for name in given if name not in _EXTRAS]
     if unknown:
         raise InputError(f"--with {unknown[0]}: use some of {', '.join(_EXTRAS)}")

@@ -4,32 +4,55 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
-from hwgen.cli.parser import Commands, json_option, print_json, unit_command, unit_or_all
-from hwgen.cli.spec_options import spec_of, whole
+from hwgen.arguments import count, kept_file, mode
+from hwgen.cli.parser import (
+    ALL,
+    ONE,
+    Commands,
+    clock_target_option,
+    json_option,
+    print_json,
+    seed_option,
+    timeout_option,
+    unit_command,
+    unit_or_all,
+    vectors_option,
+)
+from hwgen.cli.spec_options import SPEC_OPTIONS, spec_of
 from hwgen.errors import InputError
+
+_BOTH = ("mutants", "vectors", "seed", "timeout", "json")
+MODES = (
+    mode(ALL, lambda given: "all" in given, "all", "store", *_BOTH),
+    mode(ONE, lambda given: True, "unit", *SPEC_OPTIONS, "fmax_mhz", "target", *_BOTH),
+)
+#: The most faults of a unit.
+MOST_MUTANTS = 1_000_000
 
 
 def add(commands: Commands) -> None:
     sub = unit_command(
-        commands, "mutate", run, "put faults into a unit's RTL: does the bench find them?"
+        commands, "mutate", run, "put faults into a unit's RTL: does the bench find them?", MODES
     )
     unit_or_all(sub)
-    sub.add_argument("--mutants", type=whole, default=100, metavar="N", help="faults of each unit")
-    sub.add_argument("--vectors", type=whole, default=2000, metavar="N", help="random cycles")
+    clock_target_option(sub)
     sub.add_argument(
-        "--seed", type=whole, default=1, metavar="S", help="seed of all that is random"
+        "--mutants",
+        type=count(1, MOST_MUTANTS),
+        default=100,
+        metavar="N",
+        help="faults of each unit",
     )
-    sub.add_argument(
-        "--timeout", type=whole, default=60, metavar="S", help="seconds for each survivor's proof"
-    )
+    vectors_option(sub, 2000, "random cycles")
+    seed_option(sub, "seed of all that is random")
+    timeout_option(sub, 60, "seconds for each survivor's proof")
     sub.add_argument(
         "--all", action="store_true", help="instead of a unit: a spec of each unit, resumably"
     )
     sub.add_argument(
         "--store",
-        type=Path,
+        type=kept_file,
         metavar="FILE",
         help="with --all: where scores are kept, a JSON object a line",
     )
@@ -39,12 +62,8 @@ def add(commands: Commands) -> None:
 def run(options: argparse.Namespace) -> int:
     from sim import formal, matrix, mutation
 
-    if options.all == (options.unit is not None):
+    if options.unit is None and not options.all:
         raise InputError("give either a unit or --all (see 'hwgen mutate --help')")
-    if options.store is not None and not options.all:
-        raise InputError("--store goes with --all")
-    if options.timeout < 1:
-        raise InputError(f"--timeout {options.timeout}: use a number of seconds from 1 on")
     specs = matrix.level_specs()[::3] if options.all else [spec_of(options)]
     store = formal.Store((options.store or mutation.default_store()) if options.all else None)
     rows = []

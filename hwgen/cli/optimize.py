@@ -7,34 +7,50 @@ import shlex
 import sys
 from pathlib import Path
 
-from hwgen.cli.parser import Commands, command, target_option
+from hwgen.arguments import input_file, input_path, names, number, output_folder
+from hwgen.cli.parser import FASTEST_MHZ, Commands, command, target_option
 from hwgen.errors import InputError, ToolError
+
+#: The most frames a second that can be asked for: more than clock cycles of the fastest clock.
+FASTEST_FPS = 1e10
 
 
 def add(commands: Commands) -> None:
     sub = command(commands, "optimize", run, "choose a format for every layer of a network")
     sub.add_argument(
         "--model",
-        type=Path,
+        type=input_file,
         metavar="FILE",
         help="ONNX network (default, with --data: the shipped ResNet-8 on Fashion-MNIST)",
     )
     sub.add_argument(
         "--data",
-        type=Path,
+        type=input_path,
         metavar="PATH",
         help="images: an .npz, or a folder of Fashion-MNIST's idx files",
     )
     sub.add_argument(
         "--test-data",
-        type=Path,
+        type=input_path,
         metavar="PATH",
         help="images to test FP32 and the chosen plan on once more "
         "(default: the installed Fashion-MNIST, for the shipped data)",
     )
     target_option(sub)
-    sub.add_argument("--fps", type=float, default=1000.0, metavar="F", help="frames a second")
-    sub.add_argument("--clock-mhz", type=float, default=50.0, metavar="F", help="datapath clock")
+    sub.add_argument(
+        "--fps",
+        type=number(0, FASTEST_FPS, above=True),
+        default=1000.0,
+        metavar="F",
+        help="frames a second",
+    )
+    sub.add_argument(
+        "--clock-mhz",
+        type=number(0, FASTEST_MHZ, above=True),
+        default=50.0,
+        metavar="F",
+        help="datapath clock",
+    )
     sub.add_argument(
         "--style",
         default="streaming",
@@ -43,18 +59,20 @@ def add(commands: Commands) -> None:
     )
     sub.add_argument(
         "--formats",
-        default=None,
+        type=names,
         metavar="LIST",
         help="candidates, separated by commas (default: all that 'hwgen formats' lists)",
     )
     sub.add_argument(
         "--max-drop",
-        type=float,
+        type=number(0, 100),
         default=0.5,
         metavar="P",
         help="accuracy that the chosen plan may lose, in points",
     )
-    sub.add_argument("--out", type=Path, default=Path("out"), metavar="FOLDER", help="where to")
+    sub.add_argument(
+        "--out", type=output_folder, default=Path("out"), metavar="FOLDER", help="where to"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -80,7 +98,7 @@ def run(options: argparse.Namespace) -> int:
         fps=options.fps,
         clock_mhz=options.clock_mhz,
         style=options.style,
-        formats=options.formats.split(",") if options.formats else None,
+        formats=options.formats,
         max_drop=options.max_drop,
         command=shlex.join(["hwgen", *options.arguments]),
         progress=lambda line: print(line, file=sys.stderr, flush=True),

@@ -6,50 +6,50 @@ import argparse
 import json
 import re
 from collections.abc import Callable
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, TypeAlias
 
+from hwgen.arguments import Mode, Parser, count, number
 from hwgen.cli.spec_options import SPEC_OPTIONS
-from hwgen.errors import InputError
 from hwgen.spec import UNITS
 
 #: What each command's module adds its parser to.
 Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
 
 
-class Parser(argparse.ArgumentParser):
-    """Reports a wrong command line as every other error: one line, exit 2."""
-
-    def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message} (see '{self.prog} --help')")
-
-
-class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
-    """Shows the default of an option that has one."""
-
-    def _get_help_string(self, action: argparse.Action) -> str | None:
-        return action.help if action.default is None else super()._get_help_string(action)
+#: The fastest clock that can be asked for, in MHz.
+FASTEST_MHZ = 10_000.0
+#: What the uses of a command with --all, and without, are called.
+ALL, ONE = "--all", "a unit"
+#: The largest seed, and the longest time limit in seconds: a month.
+MOST_SEED, MOST_SECONDS = 2**63 - 1, 2_592_000
+#: The most random cycles of a run; a run holds them in memory.
+MOST_VECTORS = 10_000_000
 
 
 def command(
-    commands: Commands, name: str, run: Callable[[Any], int], summary: str
-) -> argparse.ArgumentParser:
-    """A command without options yet; ``run`` returns the exit code."""
-    sub = commands.add_parser(
-        name,
-        help=summary,
-        description=summary,
-        allow_abbrev=False,
-        formatter_class=HelpFormatter,
-    )
-    sub.set_defaults(run=run)
+    commands: Commands,
+    name: str,
+    run: Callable[[Any], int],
+    summary: str,
+    modes: tuple[Mode, ...] = (),
+) -> Parser:
+    """A command without options yet; ``run`` returns the exit code. ``modes``: its uses, if not
+    every option acts in each."""
+    sub = commands.add_parser(name, help=summary, description=summary)
+    sub.modes = modes
+    sub.set_defaults(run=run, parser=sub)
     return sub
 
 
 def unit_command(
-    commands: Commands, name: str, run: Callable[[Any], int], summary: str
-) -> argparse.ArgumentParser:
+    commands: Commands,
+    name: str,
+    run: Callable[[Any], int],
+    summary: str,
+    modes: tuple[Mode, ...] = (),
+) -> Parser:
     """A command that takes a unit and its spec's fields."""
-    sub = command(commands, name, run, summary)
+    sub = command(commands, name, run, summary, modes)
     sub.add_argument("unit", metavar="UNIT", help=f"one of {', '.join(UNITS)}")
     # Values, and no options, are also lists that begin with a negative number.
     sub._negative_number_matcher = re.compile(r"-\.?\d")
@@ -57,35 +57,51 @@ def unit_command(
         sub.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar=metavar, help=summary)
     sub.add_argument(
         "--fmax-mhz",
-        type=float,
+        type=number(0, FASTEST_MHZ, above=True),
         metavar="F",
         help="as few stages as a clock of F needs on the target, by its delay model",
     )
     return sub
 
 
-def json_option(sub: argparse.ArgumentParser) -> None:
+def json_option(sub: Parser) -> None:
     sub.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
 
 
-def unit_or_all(sub: argparse.ArgumentParser) -> None:
+def unit_or_all(sub: Parser) -> None:
     """Without a unit with --all only, as the command itself says."""
     unit = next(action for action in sub._actions if action.dest == "unit")
     unit.nargs = "?"
 
 
-def stream_option(sub: argparse.ArgumentParser) -> None:
+def stream_option(sub: Parser) -> None:
     sub.add_argument("--stream", action="store_true", help="the unit with AXI4-Stream ports")
 
 
-def target_option(sub: argparse.ArgumentParser) -> None:
+def vectors_option(sub: Parser, usual: int, words: str) -> None:
+    sub.add_argument(
+        "--vectors", type=count(1, MOST_VECTORS), default=usual, metavar="N", help=words
+    )
+
+
+def seed_option(sub: Parser, words: str) -> None:
+    sub.add_argument("--seed", type=count(0, MOST_SEED), default=1, metavar="S", help=words)
+
+
+def timeout_option(sub: Parser, usual: int, words: str) -> None:
+    sub.add_argument(
+        "--timeout", type=count(1, MOST_SECONDS), default=usual, metavar="S", help=words
+    )
+
+
+def target_option(sub: Parser) -> None:
     from yosys_scripts import TARGETS
 
     # Not restricted here: yosys_scripts checks the name itself, for callers from Python too.
     sub.add_argument("--target", default="ecp5", metavar="|".join(TARGETS), help="FPGA family")
 
 
-def clock_target_option(sub: argparse.ArgumentParser) -> None:
+def clock_target_option(sub: Parser) -> None:
     from yosys_scripts import TARGETS
 
     sub.add_argument(
@@ -93,11 +109,6 @@ def clock_target_option(sub: argparse.ArgumentParser) -> None:
         metavar="|".join(TARGETS),
         help="FPGA family that --fmax-mhz is for (default: ecp5)",
     )
-
-
-def comma_list(text: str | None) -> list[str]:
-    """The parts between commas; none of nothing."""
-    return [part for part in text.split(",") if part] if text else []
 
 
 def print_json(fields: dict[str, Any]) -> None:

@@ -3,15 +3,39 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from hwgen.cli.parser import Commands, json_option, print_json, unit_command, unit_or_all
-from hwgen.cli.spec_options import spec_of, whole
+from hwgen.arguments import changed_file, kept_file, mode
+from hwgen.cli.parser import (
+    ALL,
+    ONE,
+    Commands,
+    json_option,
+    print_json,
+    timeout_option,
+    unit_command,
+    unit_or_all,
+)
+from hwgen.cli.spec_options import SPEC_OPTIONS, spec_of
 from hwgen.errors import InputError
+
+_BOTH = ("property", "target", "timeout", "json")
+MODES = (
+    mode(
+        "--all with --page",
+        lambda given: {"all", "page"} <= set(given),
+        "all",
+        "store",
+        "page",
+        "timeout",
+        "json",
+    ),
+    mode(ALL, lambda given: "all" in given, "all", "store", "page", *_BOTH),
+    mode(ONE, lambda given: True, "unit", *SPEC_OPTIONS, "fmax_mhz", *_BOTH),
+)
 
 
 def add(commands: Commands) -> None:
-    sub = unit_command(commands, "prove", run, "prove properties of a unit, formally")
+    sub = unit_command(commands, "prove", run, "prove properties of a unit, formally", MODES)
     unit_or_all(sub)
     sub.add_argument(
         "--property",
@@ -23,9 +47,7 @@ def add(commands: Commands) -> None:
         metavar="NAME",
         help="FPGA family of the property netlist (default: every one)",
     )
-    sub.add_argument(
-        "--timeout", type=whole, default=300, metavar="S", help="seconds for each property"
-    )
+    timeout_option(sub, 300, "seconds for each property")
     sub.add_argument(
         "--all",
         action="store_true",
@@ -33,12 +55,15 @@ def add(commands: Commands) -> None:
     )
     sub.add_argument(
         "--store",
-        type=Path,
+        type=kept_file,
         metavar="FILE",
         help="with --all: where answers are kept, a JSON object a line",
     )
     sub.add_argument(
-        "--page", type=Path, metavar="FILE", help="with --all: put the table of answers there"
+        "--page",
+        type=changed_file,
+        metavar="FILE",
+        help="with --all: put the table of answers there",
     )
     json_option(sub)
 
@@ -46,25 +71,14 @@ def add(commands: Commands) -> None:
 def run(options: argparse.Namespace) -> int:
     from sim import formal
 
-    if options.timeout < 1:
-        raise InputError(f"--timeout {options.timeout}: use a number of seconds from 1 on")
-    if options.all == (options.unit is not None):
+    if options.unit is None and not options.all:
         raise InputError("give either a unit or --all (see 'hwgen prove --help')")
-    if not options.all and (options.store is not None or options.page is not None):
-        raise InputError("--store and --page go with --all")
-    if options.page is not None and (options.property or options.target):
-        raise InputError("--page is of all proofs: leave out --property and --target")
-    tasks = (
-        formal.matrix.tasks()
-        if options.all
-        else formal.tasks_of(spec_of(options), options.property, options.target)
-    )
+    if options.page is not None:
+        formal.page.require_place(options.page)
     if options.all:
-        tasks = [
-            task
-            for task in tasks
-            if options.property in (None, task.property) and options.target in (None, task.target)
-        ]
+        tasks = formal.chosen(formal.matrix.tasks(), options.property, options.target)
+    else:
+        tasks = formal.tasks_of(spec_of(options), options.property, options.target)
     store = formal.Store((options.store or formal.default_store()) if options.all else None)
     quiet = options.json
     rows = []

@@ -3,48 +3,118 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
-from hwgen.cli.parser import Commands, comma_list, command, json_option, print_json
-from hwgen.cli.spec_options import whole
+from hwgen.arguments import (
+    changed_file,
+    count,
+    json_object,
+    mode,
+    names,
+    output_file,
+    output_folder,
+)
+from hwgen.cli.parser import (
+    Commands,
+    command,
+    json_option,
+    print_json,
+    seed_option,
+    vectors_option,
+)
 from hwgen.errors import InputError
-from hwgen.files import require_writable
+
+
+def _exhaustive(given: Mapping[str, Any]) -> bool:
+    return "spec" in given and given.get("check") == "exhaustive"
+
+
+def _of(matrix: str) -> Callable[[Mapping[str, Any]], bool]:
+    return lambda given: given.get("matrix") == matrix
+
+
+_ONE = ("spec", "level", "check", "lint", "json")
+_MANY = ("matrix", "unit", "level", "jobs", "again", "out", "json")
+#: Every input is one case and needs no simulator of benches; the long matrix has its own vectors.
+MODES = (
+    mode("--page", lambda given: "page" in given, "page", "out", "json"),
+    mode("--spec with --check exhaustive", _exhaustive, *_ONE),
+    mode(
+        *("--spec", lambda given: "spec" in given, *_ONE),
+        *("coverage", "vectors", "seed", "simulator", "wave"),
+    ),
+    mode("random", _of("random"), *_MANY, "vectors", "seed", "simulator", "count"),
+    mode("exhaustive", _of("exhaustive"), *_MANY),
+    mode("long", _of("long"), *_MANY, "seed", "simulator"),
+    mode("another matrix", lambda given: True, *_MANY, "vectors", "seed", "simulator"),
+)
+#: The most specs of the random matrix, and processes.
+MOST_SPECS, MOST_JOBS = 100_000, 1024
 
 
 def add(commands: Commands) -> None:
-    sub = command(commands, "regress", run, "verify a whole matrix of units, formats and settings")
+    sub = command(
+        commands, "regress", run, "verify a whole matrix of units, formats and settings", MODES
+    )
     sub.add_argument(
         "matrix",
         nargs="?",
         metavar="MATRIX",
         help="formats, random, levels, exhaustive, long (millions of vectors), or full: all",
     )
-    sub.add_argument("--spec", metavar="JSON", help="instead of a matrix: one unit's spec")
-    sub.add_argument("--unit", metavar="LIST", help="only these units, separated by commas")
     sub.add_argument(
-        "--level", metavar="LIST", help="rtl, or a target, for its netlist; only these levels"
+        "--spec", type=json_object, metavar="JSON", help="instead of a matrix: one unit's spec"
+    )
+    sub.add_argument(
+        "--unit", type=names, metavar="LIST", help="only these units, separated by commas"
+    )
+    sub.add_argument(
+        "--level",
+        type=names,
+        metavar="LIST",
+        help="rtl, or a target, for its netlist; only these levels",
     )
     sub.add_argument("--check", default="bench", metavar="bench|exhaustive", help="of --spec")
     sub.add_argument("--lint", action="store_true", help="of --spec: also with two linters")
     sub.add_argument("--coverage", action="store_true", help="of --spec: every bin has to be hit")
     sub.add_argument(
-        "--simulator", default="verilator", metavar="LIST", help="verilator, icarus, or both"
+        "--simulator",
+        type=names,
+        default=["verilator"],
+        metavar="LIST",
+        help="verilator, icarus, or both",
     )
-    sub.add_argument("--vectors", type=whole, default=200, metavar="N", help="random cycles")
+    vectors_option(sub, 200, "random cycles")
+    seed_option(sub, "seed of all that is random")
     sub.add_argument(
-        "--seed", type=whole, default=1, metavar="S", help="seed of all that is random"
+        "--count", type=count(1, MOST_SPECS), default=1000, metavar="N", help="specs of 'random'"
     )
-    sub.add_argument("--count", type=whole, default=1000, metavar="N", help="specs of 'random'")
-    sub.add_argument("--jobs", type=whole, default=0, metavar="N", help="processes; 0: a core each")
+    sub.add_argument(
+        "--jobs",
+        type=count(0, MOST_JOBS),
+        default=0,
+        metavar="N",
+        help="processes; 0: a core each",
+    )
     sub.add_argument("--again", action="store_true", help="also what has passed before")
-    sub.add_argument("--wave", type=Path, metavar="FILE", help="of --spec: waveform, .fst or .vcd")
     sub.add_argument(
-        "--out", type=Path, default=Path("regression"), metavar="FOLDER", help="results and reports"
+        "--wave", type=output_file, metavar="FILE", help="of --spec: waveform, .fst or .vcd"
     )
     sub.add_argument(
-        "--page", type=Path, metavar="FILE", help="run nothing: put the table of results there"
+        "--out",
+        type=output_folder,
+        default=Path("regression"),
+        metavar="FOLDER",
+        help="results and reports",
+    )
+    sub.add_argument(
+        "--page",
+        type=changed_file,
+        metavar="FILE",
+        help="run nothing: put the table of results there",
     )
     json_option(sub)
 
@@ -53,25 +123,26 @@ def run(options: argparse.Namespace) -> int:
     from sim import matrix, regression, report
 
     if options.page is not None:
-        count = report.update_page(options.page, options.out)
-        print(f"{options.page}: table of {count} results")
+        results = report.update_page(options.page, options.out)
+        if options.json:
+            print_json({"page": str(options.page), "results": results})
+        else:
+            print(f"{options.page}: table of {results} results")
         return 0
-    if (options.matrix is None) == (options.spec is None):
+    if options.matrix is None and options.spec is None:
         raise InputError(f"regress needs a matrix, {', '.join(matrix.MATRICES)}, or --spec JSON")
     if options.spec is not None:
         return _regress_one(options)
-    if options.wave is not None:
-        raise InputError("--wave is of one case: give its --spec (a failure prints it)")
     wanted = matrix.chosen(
         options.matrix,
         seed=options.seed,
         vectors=options.vectors,
         count=options.count,
-        units=comma_list(options.unit),
-        levels=comma_list(options.level),
-        simulators=comma_list(options.simulator),
+        units=options.unit or (),
+        levels=options.level or (),
+        simulators=options.simulator,
     )
-    folder = require_writable(options.out)
+    folder = options.out
     live = sys.stderr.isatty()
     said = [0.0]
     told: set[str] = set()
@@ -110,24 +181,26 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _regress_one(options: argparse.Namespace) -> int:
-    from sim import matrix, regression, report
+    from sim import compiled, matrix, regression, report
 
-    try:
-        fields = json.loads(options.spec)
-    except ValueError as error:
-        raise InputError(f"--spec is no JSON ({error}): {options.spec!r}") from error
+    for name in ("level", "simulator"):
+        if len(getattr(options, name) or ()) > 1:
+            raise InputError(f"--{name}: a spec is examined at one: give one")
     case = matrix.case_of(
         {
-            "spec": fields,
-            "level": options.level or matrix.RTL,
+            "spec": options.spec,
+            "level": (options.level or [matrix.RTL])[0],
             "check": options.check,
             "vectors": options.vectors,
             "seed": options.seed,
-            "simulator": options.simulator,
+            "simulator": options.simulator[0],
             "lint": options.lint,
             "coverage": options.coverage,
         }
     )
+    if options.wave is not None:
+        compiled.require_wave(options.wave, case.simulator)
+        options.wave.parent.mkdir(parents=True, exist_ok=True)
     (result,) = regression.examine([case], wave=options.wave)
     if options.json:
         print_json(result.to_dict())
@@ -135,6 +208,9 @@ def _regress_one(options: argparse.Namespace) -> int:
         print(f"{case.title}: {result.vectors} vectors checked, 0 mismatches")
     else:
         print(report.trouble(result))
-    if options.wave is not None and options.wave.exists():
-        print(f"waveform: {options.wave}", file=sys.stderr)
+    if options.wave is not None:
+        what = (
+            f"waveform: {options.wave}" if result.cycles else "no waveform: nothing was simulated"
+        )
+        print(what, file=sys.stderr)
     return 0 if result.status == regression.PASSED else 1

@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+from hwgen.arguments import truth, whole
 from hwgen.arithmetic.dsp_multiplier import SIZED
 from hwgen.cli.weights import weights
 from hwgen.errors import InputError
@@ -14,20 +15,6 @@ from hwgen.pipelining import pipelined
 from hwgen.spec import MAPPINGS, MAX_LANES, UNITS, Spec
 from hwgen.spec.array import DATAFLOWS, MOVEMENTS
 from hwgen.spec.base import spec_fields
-
-
-def whole(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
-
-
-def truth(text: str) -> bool:
-    if text.lower() not in ("true", "false"):
-        raise argparse.ArgumentTypeError(f"{text!r} is neither True nor False")
-    return text.lower() == "true"
-
 
 #: Fields of specs as options: type, what stands for the value, help. A unit takes those that
 #: its spec has.
@@ -76,6 +63,10 @@ SPEC_OPTIONS: dict[str, tuple[Callable[[str], Any], str, str]] = {
 }
 
 
+#: Commands whose target is that of --fmax-mhz and of nothing else.
+TIMED_ONLY = ("generate", "verify", "mutate")
+
+
 def spec_of(options: argparse.Namespace) -> Spec:
     if options.unit not in UNITS:
         raise InputError(f"unknown unit {options.unit!r}: use one of {', '.join(UNITS)}")
@@ -98,7 +89,7 @@ def spec_of(options: argparse.Namespace) -> Spec:
     if missing:
         raise InputError(f"unit {options.unit} needs {', '.join(missing)}")
     if options.fmax_mhz is None:
-        if options.command in ("generate", "verify") and options.target is not None:
+        if options.command in TIMED_ONLY and options.target is not None:
             raise InputError(
                 f"--target {options.target}: the hardware is the same for every target, unless "
                 "--fmax-mhz says how fast it has to be there, or --tuned-for"

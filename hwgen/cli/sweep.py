@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
+from hwgen.arguments import output_file
 from hwgen.cli.parser import Commands, command
 
 
 def add(commands: Commands) -> None:
     sub = command(commands, "sweep", run, "measure the shipped set of units, resumably")
-    sub.add_argument("--export", type=Path, metavar="FILE", help="then write all of them to FILE")
+    sub.add_argument(
+        "--export", type=output_file, metavar="FILE", help="then write all of them to FILE"
+    )
 
 
 def run(options: argparse.Namespace) -> int:

@@ -10,22 +10,18 @@ from hwgen.cli.parser import (
     clock_target_option,
     json_option,
     print_json,
+    seed_option,
     stream_option,
     unit_command,
+    vectors_option,
 )
-from hwgen.cli.spec_options import spec_of, whole
+from hwgen.cli.spec_options import spec_of
 
 
 def add(commands: Commands) -> None:
     sub = unit_command(commands, "verify", run, "simulate a unit against the golden model")
-    sub.add_argument(
-        "--vectors",
-        type=whole,
-        default=2000,
-        metavar="N",
-        help="random cycles, after the directed ones",
-    )
-    sub.add_argument("--seed", type=whole, default=1, metavar="S", help="seed of the random ones")
+    vectors_option(sub, 2000, "random cycles, after the directed ones")
+    seed_option(sub, "seed of the random ones")
     stream_option(sub)
     clock_target_option(sub)
     json_option(sub)

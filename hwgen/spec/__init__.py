@@ -45,8 +45,10 @@ UNITS: dict[str, type[Spec]] = {
 
 def from_dict(fields: dict[str, Any]) -> Spec:
     """The spec that ``to_dict`` described. InputError for an unknown unit or a bad field."""
+    if not isinstance(fields, dict):
+        raise InputError(f"{fields!r}: a spec's fields are a dict, such as {{'unit': 'mul', …}}")
     unit, arguments = fields.get("unit"), {k: v for k, v in fields.items() if k != "unit"}
-    if unit not in UNITS:
+    if not isinstance(unit, str) or unit not in UNITS:
         raise InputError(f"unknown unit {unit!r}: use one of {', '.join(UNITS)}")
     try:
         return UNITS[unit](**arguments)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from hwgen.files import write_between
+from hwgen.files import require_between, write_between
 from sim.formal import matrix
 from sim.formal.solve import PROVED
 
@@ -34,6 +34,11 @@ def table(rows: Iterable[Mapping[str, Any]]) -> str:
                 f"{longest:.1f} |"
             )
     return "\n".join(lines)
+
+
+def require_place(path: Path) -> None:
+    """InputError if the file has no place for the table: to be asked before the proofs."""
+    require_between(path, BEGIN, END)
 
 
 def update(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:

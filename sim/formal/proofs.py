@@ -204,18 +204,43 @@ def tasks_of(spec: Spec, property: str | None, target: str | None) -> list[Task]
 
     InputError for an unknown property or target.
     """
-    if target is not None and target not in TARGETS:
-        raise InputError(f"unknown target {target!r}: use one of {', '.join(TARGETS)}")
-    if property is not None and property not in PROPERTIES:
-        raise InputError(f"unknown property {property!r}: use one of {', '.join(PROPERTIES)}")
-    if target is not None and property is not None and property not in OF_A_TARGET:
-        raise InputError(f"property {property} is of no target: leave out --target {target}")
+    _require_names(property, target)
     found = []
     for name in [property] if property else PROPERTIES:
         of_targets = name in OF_A_TARGET
         targets = [target] if target else TARGETS
         found += [Task(spec, name, t) for t in (targets if of_targets else [None])]
     return found
+
+
+def chosen(tasks: Sequence[Task], property: str | None, target: str | None) -> list[Task]:
+    """Those of the tasks that are of the property and on the target, if one is named.
+
+    InputError for an unknown property or target, and if there is none.
+    """
+    _require_names(property, target)
+    found = [
+        task
+        for task in tasks
+        if property in (None, task.property) and target in (None, task.target)
+    ]
+    if not found:
+        have = sorted({f"{t.property} on {t.target}" if t.target else t.property for t in tasks})
+        raise InputError(
+            f"none of the {len(tasks)} proofs is of property {property or 'any'} on target "
+            f"{target or 'any'}: there are {', '.join(have)}"
+        )
+    return found
+
+
+def _require_names(property: str | None, target: str | None) -> None:
+    """InputError for an unknown property or target, and for a property that is of no target."""
+    if target is not None and target not in TARGETS:
+        raise InputError(f"unknown target {target!r}: use one of {', '.join(TARGETS)}")
+    if property is not None and property not in PROPERTIES:
+        raise InputError(f"unknown property {property!r}: use one of {', '.join(PROPERTIES)}")
+    if target is not None and property is not None and property not in OF_A_TARGET:
+        raise InputError(f"property {property} is of no target: leave out --target {target}")
 
 
 def default_store() -> Path:

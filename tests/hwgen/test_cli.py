@@ -142,7 +142,7 @@ MODEL, DATA = WORKLOAD / "resnet8.onnx", WORKLOAD / "data.npz"
         (["generate", *UNIT, "--lane", "5"], "unrecognized arguments: --lane 5"),
         (["generate", *UNIT, "--max-products", "2"], "at least the 4 lanes"),
         (["generate", *UNIT, "--out", "/dev/null/x"], "is not writable"),
-        (["verify", *UNIT, "--vectors", "0"], "vectors=0: use a whole number of at least 1"),
+        (["verify", *UNIT, "--vectors", "0"], "--vectors: 0: use a whole number from 1 to"),
         (["synth", *UNIT, "--target", "xc8"], "'xc8'"),
         (["synth", *UNIT, "--mapping", "bram"], "mapping='bram': use one of lut, dsp, auto"),
         (["cost", *UNIT, "--target", "xc8", "--json"], "'xc8'"),

@@ -163,17 +163,17 @@ def test_levels_and_random():
     [
         (["format"], "matrix 'format': use one of formats, random, levels"),
         ([], "regress needs a matrix, formats, random"),
-        (["formats", "--spec", "{}"], "regress needs a matrix"),
+        (["formats", "--spec", "{}"], "MATRIX does nothing for --spec"),
         (["formats", "--unit", "dots"], "unknown unit 'dots'"),
         (["formats", "--level", "ecp6"], "level 'ecp6': use one of rtl, ecp5"),
         (["formats", "--level", "ecp5"], "matrix formats has no case of unit any at level ecp5"),
         (["formats", "--simulator", "vcs"], "simulator 'vcs': use one of verilator, icarus"),
-        (["formats", "--vectors", "0"], "vectors=0"),
-        (["random", "--count", "0"], "count=0"),
-        (["formats", "--wave", "x.fst"], "--wave is of one case"),
-        (["--spec", "{"], "--spec is no JSON"),
+        (["formats", "--vectors", "0"], "--vectors: 0: use a whole number from 1 to"),
+        (["random", "--count", "0"], "--count: 0: use a whole number from 1 to"),
+        (["formats", "--wave", "x.fst"], "--wave does nothing for another matrix"),
+        (["--spec", "{"], "--spec: no JSON"),
         (["--spec", '{"unit": "dot", "a": "int4"}'], "dot:"),
-        (["--page", "nowhere.md"], "regression has no results"),
+        (["--page", "nowhere.md"], "'nowhere.md' is not there"),
     ],
 )
 def test_bad_input(arguments, message, capsys, monkeypatch, tmp_path):

@@ -1,0 +1,244 @@
+"""No option is ignored: in each use of each command it is read, or it is refused."""
+
+import argparse
+import contextlib
+import json
+
+import pytest
+
+from hwgen import arguments
+from hwgen.cli import COMMANDS, command_line_parser, main
+
+MUL = ["mul", "--a", "int4", "--b", "int4"]
+SPEC = ["--spec", json.dumps({"unit": "mul", "a": "int4", "b": "int4"})]
+#: A line for each use of each command: by the words that the use is called, None for the only one.
+USES = {
+    "formats": {None: []},
+    "units": {None: []},
+    "generate": {None: MUL},
+    "verify": {None: MUL},
+    "regress": {
+        "--page": ["--page", "page.md"],
+        "--spec with --check exhaustive": [*SPEC, "--check", "exhaustive"],
+        "--spec": SPEC,
+        "random": ["random"],
+        "exhaustive": ["exhaustive"],
+        "long": ["long"],
+        "another matrix": ["levels"],
+    },
+    "mutate": {"--all": ["--all"], "a unit": MUL},
+    "prove": {
+        "--all with --page": ["--all", "--page", "page.md"],
+        "--all": ["--all"],
+        "a unit": MUL,
+    },
+    "synth": {None: MUL},
+    "cost": {None: MUL},
+    "sweep": {None: []},
+    "optimize": {None: []},
+}
+#: A value that each option takes; switches and positional arguments have none.
+VALUES = {
+    **{"a": "int4", "b": "int4", "formats": "int4", "weights": "1,2", "lanes": "2", "blocks": "1"},
+    **{"rows": "1", "columns": "1", "dataflow": "output_stationary", "movement": "systolic"},
+    **{"max_products": "64", "bits": "20", "lsb_exponent": "-2", "scale": "e8m0"},
+    **{"addend": "int4", "accumulator": "exact", "output": "fp16", "offset": "1"},
+    **{"rounding": "up", "overflow": "saturate", "stages": "1", "tuned_for": "ecp5"},
+    **{"scale_rule": "floor", "symmetric": "True", "nonfinite": "element", "random": "port"},
+    **{"random_seed": "1", "tensor_scale": "one", "mapping": "lut", "fmax_mhz": "100"},
+    **{"target": "ecp5", "out": "new", "extras": "core", "primitives": "ecp5", "vectors": "9"},
+    **{"seed": "3", "mutants": "2", "timeout": "5", "store": "kept.jsonl", "page": "page.md"},
+    **{"property": "reference", "unit": "mul", "level": "rtl", "check": "bench", "count": "2"},
+    **{"simulator": "verilator", "jobs": "1", "wave": "w.vcd", "spec": SPEC[1]},
+    **{"matrix": "random", "names": "int4", "picture": "p.png", "export": "e.jsonl"},
+    **{"model": "m.onnx", "data": "d.npz", "test_data": "d.npz", "fps": "10", "clock_mhz": "50"},
+    **{"style": "shared", "max_drop": "1"},
+}
+
+
+def command_parser(name):
+    (commands,) = (
+        action
+        for action in command_line_parser()._actions
+        if isinstance(action, argparse._SubParsersAction)
+    )
+    return commands.choices[name]
+
+
+CASES = [(command, use) for command, uses in USES.items() for use in uses]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("page.md", "m.onnx", "d.npz"):
+        (tmp_path / name).write_text("")
+    return tmp_path
+
+
+def test_every_use_has_a_line():
+    commands = {command.__name__.rpartition(".")[2] for command in COMMANDS}
+    assert set(USES) == commands
+    for name, uses in USES.items():
+        assert set(uses) == ({mode.words for mode in command_parser(name).modes} or {None})
+
+
+def lines_with_each_option(command, use):
+    """The line of the use with each option that is not in it, and whether it is to act."""
+    parser, line = command_parser(command), USES[command][use]
+    names = arguments.option_names(parser)
+    options = parser.parse_args(line)
+    given = {name: getattr(options, name) for name in names if hasattr(options, name)}
+    used = arguments.mode_of(parser, given)
+    assert (used.words if used else None) == use
+    for action in parser._actions:
+        if action.dest in names and action.dest not in given:
+            beside = [names[action.dest]] if action.option_strings else []
+            beside += [] if action.nargs == 0 else [VALUES[action.dest]]
+            changed = vars(parser.parse_args([*line, *beside]))
+            other = arguments.mode_of(parser, changed)
+            acts = other is None or set(changed) & set(names) <= other.reads
+            yield action.dest, [command, *line, *beside], acts
+
+
+@pytest.mark.parametrize(("command", "use"), CASES)
+def test_an_option_that_is_not_read_is_refused(folder, capsys, command, use):
+    for name, line, acts in lines_with_each_option(command, use):
+        options = command_line_parser().parse_args(line)
+        if acts:
+            arguments.complete(options.parser, options)
+            continue
+        before = sorted(folder.iterdir())
+        assert main(line) == 2, (name, line)
+        told = capsys.readouterr()
+        assert told.out == "" and told.err.count("\n") == 1 and "does nothing for" in told.err
+        assert sorted(folder.iterdir()) == before
+
+
+class Recorder(argparse.Namespace):
+    """Options that remember which of them were read."""
+
+    def __getattribute__(self, name):
+        if not name.startswith("_"):
+            super().__getattribute__("_read").add(name)
+        return super().__getattribute__(name)
+
+
+class Enough(Exception):
+    """The command has come to its work."""
+
+
+def worked(*given, **named):
+    raise Enough
+
+
+def read_by(line):
+    """The names of the options that the command reads, and those that it has to."""
+    options = command_line_parser().parse_args(line)
+    names = arguments.option_names(options.parser)
+    given = {name: getattr(options, name) for name in names if hasattr(options, name)}
+    used = arguments.mode_of(options.parser, given)
+    arguments.complete(options.parser, options)
+    recorder = Recorder(_read=set(), arguments=line, **vars(options))
+    with contextlib.suppress(Enough):
+        options.run(recorder)
+    return recorder._read & set(names), used.reads if used is not None else set(names)
+
+
+@pytest.mark.parametrize(("command", "use"), CASES)
+def test_what_a_use_declares_is_read(folder, monkeypatch, capsys, command, use):
+    """``run`` itself, without the long work, which has then had all that it was given."""
+    import sim
+    from cost_models import sweep
+    from optimizer import main_job
+    from sim import formal, matrix, mutation, regression, report
+
+    monkeypatch.setattr(formal, "prove_all", lambda *given, **named: iter([]))
+    monkeypatch.setattr(formal.page, "update", lambda *given: None)
+    monkeypatch.setattr(formal.page, "require_place", lambda *given: None)
+    monkeypatch.setattr(mutation, "mutate_all", lambda *given, **named: iter([]))
+    monkeypatch.setattr(regression, "run", lambda *given, **named: regression.Summary([]))
+    passed = regression.Result(matrix.case_of({"spec": json.loads(SPEC[1])}), "passed", cycles=1)
+    monkeypatch.setattr(regression, "examine", lambda *given, **named: iter([passed]))
+    monkeypatch.setattr(matrix, "chosen", lambda *given, **named: matrix.Matrix(()))
+    monkeypatch.setattr(report, "update_page", lambda *given: 1)
+    monkeypatch.setattr(main_job, "run", worked)
+    monkeypatch.setattr(sweep, "run", lambda **named: None)
+    monkeypatch.setattr(sweep, "export", lambda file: 1)
+    for name in ("verify", "verify_stream"):
+        monkeypatch.setattr(sim, name, worked)
+    # What they print comes after the work.
+    spares = {"json"} if command == "verify" else set()
+    line = [command, *USES[command][use]]
+    if command == "sweep":
+        line += ["--export", "e.jsonl"]
+    read, declared = read_by(line)
+    assert declared - read <= spares, declared - read
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (["prove", "--all", "--property", "refrence"], "unknown property 'refrence'"),
+        (["prove", "--all", "--target", "ecp6"], "unknown target 'ecp6'"),
+        (["prove", "--all", "--property", "stream", "--target", "ecp5"], "is of no target"),
+        (["prove", "--all", "--a", "int2"], "--a does nothing for --all"),
+        (["prove", "--all", "dot"], "UNIT does nothing for --all"),
+        (["mutate", "--all", "--lanes", "3"], "--lanes does nothing for --all"),
+        (["mutate", *MUL, "--store", "x"], "--store does nothing for a unit"),
+        (["mutate", *MUL, "--target", "ecp5"], "unless --fmax-mhz says how fast"),
+        (["regress", "random", "--check", "int64"], "--check does nothing for random"),
+        (["regress", "random", "--lint"], "--lint does nothing for random"),
+        (["regress", *SPEC, "--unit", "dot"], "--unit does nothing for --spec"),
+        (["regress", *SPEC, "--count", "3"], "--count does nothing for --spec"),
+        (["regress", *SPEC, "random"], "MATRIX does nothing for --spec"),
+        (["regress", "exhaustive", "--vectors", "3"], "--vectors does nothing for exhaustive"),
+        (["regress", "formats", "--count", "3"], "--count does nothing for another matrix"),
+        (
+            ["regress", *SPEC, "--check", "exhaustive", "--seed", "3"],
+            "does nothing for --spec with",
+        ),
+        (["regress", *SPEC, "--wave", "w"], "waveforms to files .vcd"),
+        (["regress", *SPEC, "--wave", "w.fst", "--simulator", "icarus"], "icarus writes"),
+        (["regress", *SPEC, "--level", "rtl,ecp5"], "give one"),
+        (["regress", "random", "--unit", ""], "at least one"),
+        (["regress", "random", "--jobs", "-1"], "whole number from 0 to 1024"),
+        (["regress", "long", "--unit", "mul"], "has no case of unit mul"),
+        (["regress", "random", "--simulator", "icarus,icarus"], "is there twice"),
+        (["generate", *MUL, "--with", ""], "at least one"),
+        (["generate", *MUL, "--with", "core", "--all"], "give one of them"),
+        (["generate", *MUL, "--target", "ecp5"], "unless --fmax-mhz says how fast"),
+        (["generate", *MUL, "--stages", "1", "--stages", "2"], "--stages is given twice"),
+        (["cost", *MUL, "--energy", "--energy"], "--energy is given twice"),
+        (["cost", *MUL, "--fmax-mhz", "nan"], "use a number above 0"),
+        (["optimize", "--formats", ""], "at least one"),
+        (["optimize", "--fps", "inf"], "use a number above 0"),
+    ],
+)
+def test_what_would_do_nothing_is_refused(folder, capsys, line, words):
+    assert main(line) == 2
+    told = capsys.readouterr()
+    assert told.out == "" and told.err.count("\n") == 1 and words in told.err
+
+
+def test_a_selection_of_proofs_that_selects_none_is_an_error():
+    from hwgen.errors import InputError
+    from hwgen.spec import Multiply
+    from sim.formal import Task, chosen
+
+    tasks = [Task(Multiply(a="int4", b="int4"), "netlist", "ecp5")]
+    assert chosen(tasks, "netlist", "ecp5") == chosen(tasks, None, None) == tasks
+    with pytest.raises(InputError, match="none of the 1 proofs is of property stream"):
+        chosen(tasks, "stream", None)
+
+
+def test_a_picture_and_a_page_have_json_too(folder, capsys):
+    assert main(["formats", "int4", "--picture", "p.svg", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"picture": "p.svg", "formats": ["int4"]}
+
+
+def test_a_waveform_goes_to_a_folder_that_is_made(folder, capsys):
+    line = [*SPEC, "--vectors", "10", "--wave", "new/folder/w.vcd"]
+    assert main(["regress", *line]) == 0
+    assert (folder / "new" / "folder" / "w.vcd").read_text().count("$enddefinitions") == 1
+    assert "waveform: new/folder/w.vcd" in capsys.readouterr().err
