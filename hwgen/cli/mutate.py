@@ -28,7 +28,7 @@ MODES = (
     mode(ONE, lambda given: True, "unit", *SPEC_OPTIONS, "fmax_mhz", "target", *_BOTH),
 )
 #: The most faults of a unit.
-MOST_MUTANTS = 1_000_000
+MOST_MUTANTS = 10_000
 
 
 def add(commands: Commands) -> None:

@@ -149,7 +149,7 @@ def test_no_model_of_dsp_blocks():
         (["--fmax-mhz", "100", "--tuned-for", "ecp5"], "leave out --tuned-for"),
         (["--fmax-mhz", "100", "--target", "xcup"], "no delay model for target 'xcup'"),
         (["--fmax-mhz", "900"], "no number of stages of this dot reaches it on ecp5"),
-        (["--fmax-mhz", "x"], "invalid float value: 'x'"),
+        (["--fmax-mhz", "x"], "'x': use a number above 0"),
         (["--target", "ecp5"], "unless --fmax-mhz"),
         (["--tuned-for", "ecp5", "--stages", "99"], "stages=99: use a whole number from 1 to"),
         (["--tuned-for", "xc7"], "no delay model for target 'xc7'"),
