@@ -21,6 +21,11 @@ from hwgen.errors import InputError
 Array = npt.NDArray[np.float32]
 
 
+def channels_first(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """A tensor's shape without the batch as users give it: (channels, height, width)."""
+    return (shape[2], *shape[:2]) if len(shape) == 3 else shape
+
+
 @dataclass(frozen=True, eq=False)
 class Node:
     """One operation.

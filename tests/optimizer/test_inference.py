@@ -48,7 +48,7 @@ def test_quantised_inference_is_the_exact_reference(tmp_path, pair):
         grid = a_format.quantize(x / q.activation_scale)
         if grid.ndim == 1:
             grid = grid[:, None, None]
-        kernel = node.attributes.get("kernel", (1, 1))
+        kernel = node.attributes["window"].kernel if node.op == "Conv" else (1, 1)
         grid = np.pad(grid, ((0, 0), (pad, pad), (pad, pad)))
         heights = (grid.shape[1] - kernel[0]) // stride + 1
         widths = (grid.shape[2] - kernel[1]) // stride + 1

@@ -155,7 +155,7 @@ def test_bad_files(tmp_path):
     assert "not a file" in message(tmp_path / "missing.onnx")
     garbage = tmp_path / "garbage.onnx"
     garbage.write_bytes(b"this is not a protobuf" * 20)
-    assert "not a valid ONNX file" in message(garbage)
+    assert "not an ONNX file, or a damaged one" in message(garbage)
     (tmp_path / "empty.onnx").write_bytes(b"")
     assert "empty.onnx" in message(tmp_path / "empty.onnx")
     nodes = [helper.make_node("Flatten", ["x"], ["y"])]

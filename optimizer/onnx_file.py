@@ -1,0 +1,106 @@
+"""Reads and checks an ONNX file: everything that can be said of it before its operators.
+
+What onnx.checker accepts and this package cannot take is refused here: operators of other sets
+than ONNX's own, functions of the model, sparse weights, an operator set that the installed onnx
+does not know.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+
+from hwgen.errors import InputError
+
+#: The two names of ONNX's own operator set.
+STANDARD = ("", "ai.onnx")
+
+
+def read(path: Path) -> onnx.ModelProto:
+    """The checked model of the file ``path``, its external weights loaded.
+
+    InputError, one line, if the file is missing, unreadable, damaged or not ONNX, if its
+    external weights are, or if it holds what the package does not take.
+    """
+    if not path.is_file():
+        raise InputError(f"network '{path}' is not a file: give the path of an ONNX file")
+    try:
+        model = onnx.load(str(path), load_external_data=False)
+    except OSError as error:
+        raise InputError(
+            f"network '{path}' cannot be read ({error.strerror or error}): make it readable"
+        ) from error
+    except Exception as error:  # protobuf's, whose class is not public, and the text forms'
+        raise InputError(
+            f"network '{path}' is not an ONNX file, or a damaged one ({one_line(error)}): give "
+            "the whole file that torch.onnx.export or another exporter wrote"
+        ) from error
+    if not model.graph.node:
+        raise InputError(f"network '{path}' is empty: it has no nodes, give an exported network")
+    _require_standard_operators(model, path)
+    try:
+        # External weights are taken from the file's own folder.
+        onnx.load_external_data_for_model(model, str(path.parent))
+    except Exception as error:  # a missing file, a path outside the folder, a wrong length
+        raise InputError(
+            f"network '{path}' keeps weights in other files and they cannot be loaded "
+            f"({one_line(error)}): put them into the network's folder, or export with all in one"
+        ) from error
+    try:
+        onnx.checker.check_model(model)
+    except Exception as error:  # the checker's, and protobuf's for text that is not UTF-8
+        raise InputError(
+            f"network '{path}' breaks the rules of ONNX ({one_line(error)}): export it again "
+            "so that onnx.checker.check_model accepts it"
+        ) from error
+    _require_supported(model, path)
+    return model
+
+
+def opset(model: onnx.ModelProto) -> int:
+    """The version of ONNX's operator set that the checked ``model`` is written in."""
+    return next(int(i.version) for i in model.opset_import if i.domain in STANDARD)
+
+
+def one_line(error: Exception) -> str:
+    """An error of a library as one short line."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 300 else text[:297] + "..."
+
+
+def _require_standard_operators(model: onnx.ModelProto, path: Path) -> None:
+    foreign = next((n for n in model.graph.node if n.domain not in STANDARD), None)
+    if foreign is None:
+        return
+    if "qonnx" in foreign.domain or foreign.domain.startswith("finn"):
+        raise InputError(
+            f"network '{path}' is a QONNX file: it has quantisers of its own (operator "
+            f"{foreign.op_type} of {foreign.domain}) and this optimizer chooses the formats "
+            "itself, so export the float network, before its layers are made quantised ones"
+        )
+    raise InputError(
+        f"network '{path}' has the operator {foreign.op_type} (node {foreign.name!r}) of the set "
+        f"{foreign.domain!r}: only ONNX's own operators are supported, export it with these"
+    )
+
+
+def _require_supported(model: onnx.ModelProto, path: Path) -> None:
+    versions = [i.version for i in model.opset_import if i.domain in STANDARD]
+    newest = onnx.defs.onnx_opset_version()
+    if len(versions) != 1 or not 1 <= versions[0] <= newest:
+        raise InputError(
+            f"network '{path}' is written in opset {', '.join(map(str, versions))}; supported is "
+            f"one of 1 to {newest}, what the installed onnx knows: export it in one of these"
+        )
+    if model.functions:
+        raise InputError(
+            f"network '{path}' defines functions of its own ({model.functions[0].name!r}), which "
+            "are not supported: write it again with onnx.inliner.inline_local_functions"
+        )
+    if model.graph.sparse_initializer:
+        name = model.graph.sparse_initializer[0].values.name
+        raise InputError(
+            f"network '{path}' has sparse weights ({name!r}), which are not supported: export "
+            "them as full tensors"
+        )

@@ -1,0 +1,98 @@
+"""Windows of convolutions and pools: their geometry, and the view of an image as windows.
+
+Geometry as in the ONNX operator reference: an output at ``i`` sees the inputs ``i * stride -
+pad + j * dilation`` of its axis.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
+
+#: Numbers in a tensor or in a layer's windows of one image: 1 GiB of float32.
+MOST_VALUES = 2**28
+
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Window:
+    """A window in rows and columns; ``pads`` are (top, left, bottom, right)."""
+
+    kernel: Pair
+    strides: Pair = (1, 1)
+    dilations: Pair = (1, 1)
+    pads: tuple[int, int, int, int] = (0, 0, 0, 0)
+
+    @property
+    def extent(self) -> Pair:
+        """Rows and columns from the first to the last input of a window."""
+        (rows, columns), (down, right) = self.kernel, self.dilations
+        return ((rows - 1) * down + 1, (columns - 1) * right + 1)
+
+    def padded(self, size: Sequence[int]) -> Pair:
+        """Height and width of an image of ``size`` (height, width) with its padding."""
+        top, left, bottom, right = self.pads
+        return (top + size[0] + bottom, left + size[1] + right)
+
+    def outputs(self, size: Sequence[int]) -> Pair:
+        """Windows down and across an image of ``size``; 0 where none fits."""
+        height, width = (
+            max(0, (whole - extent) // stride + 1)
+            for whole, extent, stride in zip(
+                self.padded(size), self.extent, self.strides, strict=True
+            )
+        )
+        return (height, width)
+
+    def values(self, shape: tuple[int, int, int]) -> int:
+        """The larger of the padded image and all its windows, in numbers, for an image of
+        ``shape`` (height, width, channels)."""
+        windows = math.prod(self.outputs(shape)) * math.prod(self.kernel)
+        return max(math.prod(self.padded(shape)), windows) * shape[2]
+
+    def sees_only_padding(self, size: Sequence[int]) -> bool:
+        """Whether some window of an image of ``size`` has no input but the padding."""
+        for axis, count in enumerate(self.outputs(size)):
+            first = np.arange(count) * self.strides[axis] - self.pads[axis]
+            # The kernel's first step past the padding in front.
+            step = np.maximum(0, -(first // self.dilations[axis]))
+            inside = first + step * self.dilations[axis] < size[axis]
+            if not (inside & (step < self.kernel[axis])).all():
+                return True
+        return False
+
+
+def same_pads(
+    size: Sequence[int], kernel: Pair, strides: Pair, dilations: Pair, upper: bool
+) -> tuple[int, int, int, int]:
+    """ONNX's SAME_UPPER and SAME_LOWER: ceil(size / stride) outputs, an odd pad at that end."""
+    totals = [
+        max((-(-s // stride) - 1) * stride + (k - 1) * d + 1 - s, 0)
+        for s, stride, k, d in zip(size, strides, kernel, dilations, strict=True)
+    ]
+    less, more = [t // 2 for t in totals], [t - t // 2 for t in totals]
+    first, last = (less, more) if upper else (more, less)
+    return (first[0], first[1], last[0], last[1])
+
+
+def view(x: npt.NDArray[Any], window: Window, fill: float = 0.0) -> npt.NDArray[Any]:
+    """The windows of images (batch, height, width, channels), of ``x``'s dtype: (batch, output
+    rows, output columns, kernel rows, kernel columns, channels); padding holds ``fill``."""
+    top, left, _, _ = window.pads
+    if any(window.pads):
+        batch, height, width, channels = x.shape
+        # np.pad does the same, slower than a small convolution.
+        padded = np.full((batch, *window.padded((height, width)), channels), fill, x.dtype)
+        padded[:, top : top + height, left : left + width] = x
+        x = padded
+    strides, dilations = window.strides, window.dilations
+    windows = sliding_window_view(x, window.extent, axis=(1, 2))
+    windows = windows[:, :: strides[0], :: strides[1], :, :: dilations[0], :: dilations[1]]
+    return windows.transpose(0, 1, 2, 4, 5, 3)
