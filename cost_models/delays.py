@@ -321,7 +321,7 @@ def scale(target: str) -> float:
     in a unit of 64 input bits."""
     way = path.Path(chains=1, chain_bits=24)
     theirs, ours = (
-        m.register_ns + m.price_ns(way, 64) for m in map(delay.model, (REFERENCE, target))
+        m.register_ns + m.price_fs(way, 64) / 1e6 for m in map(delay.model, (REFERENCE, target))
     )
     return theirs / ours
 

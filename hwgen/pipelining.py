@@ -31,8 +31,9 @@ def modelled(spec: Spec) -> Clock:
     if not spec.tuned_for:
         raise InputError(f"{spec.name} is not tuned for a target: see hwgen.pipelined")
     times, bits = model(spec.tuned_for), input_bits(spec)
-    slowest = max(ways(spec), key=lambda way: times.price_ns(way.path, bits))
-    period = times.register_ns + times.price_ns(slowest.path, bits)
+    prices = [sum(times.price_fs(step.longest, bits) for step in way.steps) for way in ways(spec)]
+    slowest = ways(spec)[prices.index(max(prices))]
+    period = times.register_ns + max(prices) / 1e6
     return Clock(
         fmax_mhz=1000 / period,
         low_mhz=1000 / (period * (1 + times.error)),
@@ -58,11 +59,11 @@ def pipelined(spec: AnySpec, *, fmax_mhz: float, target: str) -> AnySpec:
     least = _with_stages(spec, 0, target)
     steps = component_steps(least)
     prices, state = delays(least, steps), held_step(least)
-    allowed = 1000 / fmax_mhz / (1 + times.margin) - times.register_ns
+    allowed_fs = 1e6 * (1000 / fmax_mhz / (1 + times.margin) - times.register_ns)
     # A register in front of the state's step, or behind it, has no choice of place.
     first = 2 if state is not None and state < len(steps) - 1 else 1
     for stages in range(first, len(steps) + 2):
-        if _longest(prices, stages, state) <= allowed:
+        if _longest(prices, stages, state) <= allowed_fs:
             return _with_stages(spec, stages, target)
     best = modelled(_with_stages(spec, len(steps) + 1, target))
     raise InputError(
@@ -84,10 +85,10 @@ def _modelled(times: DelayModel) -> str:
     )
 
 
-def _longest(prices: list[float], stages: int, state: int | None) -> float:
-    """The slowest way of the best places for so many stages."""
+def _longest(prices: list[int], stages: int, state: int | None) -> int:
+    """The slowest way of the best places for so many stages, in fs."""
     cuts = cuts_of(prices, stages, state)
-    longest = way = 0.0
+    longest = way = 0
     for index, price in enumerate(prices):
         after_state = state is not None and index == state + 1
         way = price if index in cuts or after_state else way + price

@@ -46,14 +46,24 @@ class DelayModel:
     samples: int
     tools: str
 
-    def price_ns(self, path: Path, input_bits: int) -> float:
-        """The time of a path's logic in a unit of so many input bits; the register that ends
-        the way is not in it."""
+    def price_fs(self, path: Path, input_bits: int) -> int:
+        """The time of a path's logic in a unit of so many input bits, in whole fs, so that the
+        order in which they are added makes no difference; the register that ends the way is
+        not in it."""
         weights = (
             *(self.lut_ns, self.chain_ns, self.chain_bit_ns),
             *(self.lut_size_ns, self.chain_size_ns),
         )
-        return sum(w * x for w, x in zip(weights, features(path, input_bits), strict=True))
+        # Rounded once, as ``sum`` is not before Python 3.12.
+        price_ns = math.fsum(
+            w * x for w, x in zip(weights, features(path, input_bits), strict=True)
+        )
+        return millionths(price_ns)
+
+
+def millionths(amount: float) -> int:
+    """Of a ns or a level of LUTs: what ways are measured and compared in."""
+    return round(1_000_000 * amount)
 
 
 def features(path: Path, input_bits: int) -> tuple[float, ...]:

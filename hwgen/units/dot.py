@@ -27,6 +27,7 @@ from hwgen.units.accumulating import (
     adder_delay,
     passed,
 )
+from hwgen.units.delay import millionths
 from hwgen.units.fine_product import factored
 from hwgen.units.unit import Step, Unit, cuts_of
 
@@ -132,7 +133,7 @@ def addend_paths(spec: DotProduct) -> dict[str, Path]:
 def cuts(spec: DotProduct) -> frozenset[str]:
     """The steps that have a register in front, beside the one behind the accumulator."""
     names = list(outline(spec))
-    delays = [levels for levels, _ in outline(spec).values()]
+    delays = [millionths(levels) for levels, _ in outline(spec).values()]
     return frozenset(names[i] for i in cuts_of(delays, spec.latency, names.index(STATE)))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 import contextlib
 import dataclasses
+import itertools
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,7 +21,7 @@ from hwgen.arithmetic.parts import Parts, ended, whole
 from hwgen.arithmetic.path import Path, in_turn
 from hwgen.formats.rounding import RANDOM_BITS
 from hwgen.spec.base import Port, Spec
-from hwgen.units.delay import model
+from hwgen.units.delay import millionths, model
 
 
 @dataclass(frozen=True)
@@ -242,7 +243,7 @@ class Way:
     @property
     def path(self) -> Path:
         """Its longest way, if the longest ways of its steps meet."""
-        return sum((step.longest for step in self.steps), Path())
+        return in_turn(step.longest for step in self.steps)
 
 
 #: The names of the registers of a state, and of the outputs.
@@ -300,13 +301,13 @@ def input_bits(spec: Spec) -> int:
     return sum(port.width for port in spec.inputs)
 
 
-def delays(spec: Spec, steps: Sequence[Step]) -> list[float]:
-    """What each step takes: in levels of LUTs, or in ns of the target that ``spec`` is tuned
-    for."""
+def delays(spec: Spec, steps: Sequence[Step]) -> list[int]:
+    """What each step takes: in millionths of a level of LUTs, or in fs of the target that
+    ``spec`` is tuned for."""
     if not spec.tuned_for:
-        return [step.delay for step in steps]
+        return [millionths(step.delay) for step in steps]
     times, bits = model(spec.tuned_for), input_bits(spec)
-    return [times.price_ns(step.longest, bits) for step in steps]
+    return [times.price_fs(step.longest, bits) for step in steps]
 
 
 def state_of(steps: Sequence[Step]) -> int | None:
@@ -371,38 +372,41 @@ def registered(m: Module, value: Any, name: str, enable: Value, *, kept: bool = 
     return value
 
 
-def cuts_of(delays: Sequence[float], latency: int, state: int | None = None) -> frozenset[int]:
+def cuts_of(delays: Sequence[int], latency: int, state: int | None = None) -> frozenset[int]:
     """Before which steps registers stand, beside those of the step with a state, ``state``, and
-    of the outputs."""
+    of the outputs; ``delays`` as those of ``delays``."""
     if state is None:
         return register_places(delays, latency - 1)
     ends = state == len(delays) - 1
     return register_places(delays, latency - (1 if ends else 2), () if ends else (state + 1,))
 
 
-def register_places(
-    delays: Sequence[float], count: int, given: Sequence[int] = ()
-) -> frozenset[int]:
+def register_places(delays: Sequence[int], count: int, given: Sequence[int] = ()) -> frozenset[int]:
     """Before which steps ``count`` registers stand, so that the longest way between two is
-    shortest; before the steps in ``given`` one stands already."""
+    shortest; before the steps in ``given`` one stands already.
+
+    Whole numbers: sums of floats depend on the order and, in ``sum``, on the version of Python,
+    and of two ways of the same length neither may be the longer one.
+    """
     places = range(len(delays))
 
-    def within(limit: float) -> list[int] | None:
+    def within(limit: int) -> list[int] | None:
         """The latest places that keep every way within ``limit``, or None."""
         chosen: list[int] = []
-        way = 0.0
+        way = 0
         for place in places:
             if place in given:
-                way = 0.0
+                way = 0
             if way > 0 and way + delays[place] > limit:
                 chosen.append(place)
-                way = 0.0
+                way = 0
             way += delays[place]
             if way > limit:
                 return None
         return chosen if len(chosen) <= count else None
 
-    ways = sorted({sum(delays[i:j]) for i in places for j in range(i + 1, len(delays) + 1)})
+    behind = [0, *itertools.accumulate(delays)]
+    ways = sorted({end - start for start, end in itertools.combinations(behind, 2)})
     shortest = bisect.bisect_left(ways, True, key=lambda way: within(way) is not None)
     chosen = within(ways[shortest])
     assert chosen is not None

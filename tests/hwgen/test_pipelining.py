@@ -1,6 +1,7 @@
 """Units for a clock: fewest stages, honest errors, right results; the model behind them."""
 
 import dataclasses
+import itertools
 from importlib import resources
 
 import numpy as np
@@ -28,7 +29,15 @@ from hwgen.cli import main
 from hwgen.pipelining import modelled
 from hwgen.spec import AccumulatorToFloat, MultiplyAccumulate, from_dict
 from hwgen.units import delay
-from hwgen.units.unit import STATE, component_steps, held_step, most_stages, ways
+from hwgen.units.unit import (
+    STATE,
+    component_steps,
+    held_step,
+    most_stages,
+    register_places,
+    ways,
+)
+from hwgen.units.unit import delays as delays_of
 from sim.together import verify_together
 
 DOT = DotProduct(a="int8", b="int8", lanes=6)
@@ -310,3 +319,31 @@ def test_arrivals_need_a_placer():
 
 def most_stages_of_int4():
     return most_stages(DotProduct(a="int4", b="int4", lanes=4, stages=2, tuned_for="ecp5"))
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
+def test_what_steps_take_is_counted_in_whole_numbers(spec):
+    """Sums of floats differ with their order, and since Python 3.12 from those of ``sum``."""
+    for tuned_for in ("", "ecp5"):
+        unit = dataclasses.replace(spec, tuned_for=tuned_for, stages=3)
+        assert {type(taken) for taken in delays_of(unit, component_steps(unit))} == {int}
+
+
+def test_registers_stand_where_the_longest_way_is_shortest():
+    """By trying all places. Tenths, of which many ways have the same sum, but not as floats."""
+    rng = np.random.default_rng(12)
+    assert sum([0.7, 0.1, 0.3]) != 0.7 + (0.1 + 0.3)
+    for _ in range(200):
+        tenths = [int(n) for n in rng.integers(0, 8, 7)]
+        delays = [delay.millionths(n / 10) for n in tenths]
+        count = int(rng.integers(0, 7))
+        given = tuple(rng.permutation(range(1, 7))[: int(rng.integers(0, 2))].tolist())
+
+        def longest(cuts, tenths=tenths, given=given):
+            ends = sorted({0, len(tenths), *cuts, *given})
+            return max(sum(tenths[i:j]) for i, j in itertools.pairwise(ends))
+
+        free = [place for place in range(7) if place not in given]
+        best = min(map(longest, itertools.combinations(free, min(count, len(free)))))
+        found = register_places(delays, count, given)
+        assert longest(found) == best and len(found) <= count
