@@ -17,8 +17,9 @@ from typing import Any
 import yosys_scripts
 from cost_models import measurement, plain
 from hwgen import emit
+from hwgen.arguments import Parser, parsed, run_module
 from hwgen.errors import InputError, ToolError
-from hwgen.files import write_between
+from hwgen.files import require_between, write_between
 from hwgen.formats import GROUPS, BlockFormat, Scalar, parse
 from hwgen.spec import BlockDot, DotProduct, Spec
 
@@ -276,11 +277,19 @@ def update(page: Path, name: str, found: Found) -> None:
     write_between(page, BEGIN.format(name), END.format(name), text)
 
 
-def main(names: Sequence[str]) -> None:
+def main(arguments: Sequence[str]) -> None:
     """Measures what the tables need, and writes each when it is there."""
-    for name in names or TABLES:
+    parser = Parser(prog="python -m cost_models.area", description=main.__doc__)
+    parser.add_argument("tables", nargs="*", default=[], metavar="TABLE", help=", ".join(TABLES))
+    names = parsed(parser, arguments).tables or list(TABLES)
+    for name in names:
         if name not in TABLES:
-            raise SystemExit(f"unknown table {name!r}: use some of {', '.join(TABLES)}")
+            raise InputError(f"unknown table {name!r}: use some of {', '.join(TABLES)}")
+        if names.count(name) > 1:
+            raise InputError(f"table {name!r} is given twice: give it once")
+        # Before the work: the page is that of a checkout.
+        require_between(PAGE, BEGIN.format(name), END.format(name))
+    for name in names:
         points = TABLES[name][0]
         found = run(points(), lambda line: print(line, file=sys.stderr, flush=True))
         update(PAGE, name, found)
@@ -289,4 +298,4 @@ def main(names: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(run_module(main))

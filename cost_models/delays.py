@@ -9,7 +9,6 @@ the fit; others nobody made short.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,6 +24,7 @@ from scipy.optimize import nnls
 import yosys_scripts
 from cost_models import store
 from hwgen import emit
+from hwgen.arguments import Parser, mode, parsed, run_module
 from hwgen.arithmetic import path
 from hwgen.errors import InputError
 from hwgen.files import write_text
@@ -369,12 +369,17 @@ def main(arguments: Sequence[str]) -> None:
     """Places what is lacking, unless told ``--fit``; then fits and writes the models. With
     ``--check`` or ``--named``: places units for clocks that are asked, and prints what they
     reach."""
-    parser = argparse.ArgumentParser("python -m cost_models.delays")
-    parser.add_argument("--target", default=REFERENCE)
-    what = parser.add_mutually_exclusive_group()
+    parser = Parser(prog="python -m cost_models.delays", description=main.__doc__)
+    parser.add_argument("--target", default=REFERENCE, metavar="NAME", help="FPGA family")
     for name in ("fit", "check", "named"):
-        what.add_argument(f"--{name}", action="store_true")
-    given = parser.parse_args(arguments)
+        parser.add_argument(f"--{name}", action="store_true")
+    parser.modes = (
+        mode("--fit", lambda given: "fit" in given, "fit"),
+        mode("--check", lambda given: "check" in given, "check", "target"),
+        mode("--named", lambda given: "named" in given, "named", "target"),
+        mode("new samples", lambda given: True, "target"),
+    )
+    given = parsed(parser, arguments)
     if given.check or given.named:
         units = (named(), range(1, 6)) if given.named else (checked(), (11, 12, 13))
         for line in check(units[0], given.target, units[1]):
@@ -387,4 +392,4 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(run_module(main))

@@ -13,13 +13,16 @@ multiplier glitches and the simulation does not, so the glitches are in the coef
 
 from __future__ import annotations
 
+import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from amaranth.back import rtlil as amaranth_rtlil
 from amaranth.hdl import Module, Signal
 
 import yosys_scripts
+from hwgen.arguments import Parser, parsed, run_module
 from hwgen.errors import ToolError
 from sim import saif, verification
 
@@ -90,5 +93,12 @@ source = "iCE40UP5K core current, one board, 8x8 multiplier: tinyvision-ai-inc/i
 """
 
 
-if __name__ == "__main__":
+def main(arguments: Sequence[str]) -> None:
+    """Prints the coefficients; it has no options."""
+    parser = Parser(prog="python -m cost_models.energy_calibration", description=main.__doc__)
+    parsed(parser, arguments)
     print(report(), end="")
+
+
+if __name__ == "__main__":
+    sys.exit(run_module(main))

@@ -12,12 +12,13 @@ import json
 import math
 import os
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from hwgen.errors import InputError
+from hwgen.errors import FAULT, InputError, ToolError, fault
 from hwgen.files import require_writable
 
 #: Characters of a value that a message repeats, and of a message.
@@ -133,6 +134,13 @@ def mode_of(parser: Parser, given: Mapping[str, Any]) -> Mode | None:
     return next((mode for mode in parser.modes if mode.when(given)), None)
 
 
+def parsed(parser: Parser, arguments: Sequence[str]) -> argparse.Namespace:
+    """What a command line without commands says, ``complete``."""
+    options = parser.parse_args(arguments)
+    complete(parser, options)
+    return options
+
+
 def complete(parser: Parser, options: argparse.Namespace) -> None:
     """Refuses each option that the command, used so, would not read; sets those that are not
     given to what is usual."""
@@ -148,6 +156,21 @@ def complete(parser: Parser, options: argparse.Namespace) -> None:
     for action in parser._actions:
         if isinstance(action, _Once) and action.dest not in given:
             setattr(options, action.dest, action.usual)
+
+
+def run_module(main: Callable[[Sequence[str]], None]) -> int:
+    """The exit code of a module that ``python -m`` runs: as of the command line, 2 for bad input,
+    told in one line, and 70 for a fault of the package."""
+    try:
+        require_text(sys.argv[1:])
+        main(sys.argv[1:])
+    except (InputError, ToolError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except Exception as error:
+        print(f"error: {fault(error)}", file=sys.stderr)
+        return FAULT
+    return 0
 
 
 # -- types of arguments --------------------------------------------------------------------

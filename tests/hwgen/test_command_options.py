@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import importlib
 import json
 
 import pytest
@@ -242,3 +243,25 @@ def test_a_waveform_goes_to_a_folder_that_is_made(folder, capsys):
     assert main(["regress", *line]) == 0
     assert (folder / "new" / "folder" / "w.vcd").read_text().count("$enddefinitions") == 1
     assert "waveform: new/folder/w.vcd" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("module", "line", "words"),
+    [
+        ("area", ["widths"], "unknown table 'widths'"),
+        ("area", ["lanes", "lanes"], "table 'lanes' is given twice"),
+        ("area", ["lanes"], "docs/area.md: no page to put a table in"),
+        ("area", ["--fit"], "unrecognized arguments: --fit"),
+        ("delays", ["--fit", "--target", "ice40"], "--target does nothing for --fit"),
+        ("delays", ["--check", "--named"], "--named does nothing for --check"),
+        ("delays", ["--target", "ecp6"], "'ecp6'"),
+        ("energy_calibration", ["ice40"], "unrecognized arguments: ice40"),
+    ],
+)
+def test_modules_refuse_as_commands_do(folder, capsys, monkeypatch, module, line, words):
+    found = importlib.import_module(f"cost_models.{module}")
+    monkeypatch.setattr("sys.argv", [module, *line])
+    assert arguments.run_module(found.main) == 2
+    told = capsys.readouterr()
+    assert told.out == "" and told.err.startswith("error: ") and told.err.count("\n") == 1
+    assert words in told.err
