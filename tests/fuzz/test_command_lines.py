@@ -1,26 +1,15 @@
 """A few malformed command lines of ``command_lines.py``, and that its judge can say no."""
 
-import importlib.util
-from pathlib import Path
-
+import command_lines as fuzz
 import pytest
 
 
-@pytest.fixture(scope="module")
-def fuzz():
-    file = Path(__file__).parent / "command_lines.py"
-    found = importlib.util.spec_from_file_location("command_lines", file)
-    module = importlib.util.module_from_spec(found)
-    found.loader.exec_module(module)
-    return module
-
-
-def test_malformed_lines(fuzz):
+def test_malformed_lines():
     told = []
     assert fuzz.run(seed=7, count=24, tell=told.append) == 0, told
 
 
-def test_lines_are_those_of_the_seed(fuzz):
+def test_lines_are_those_of_the_seed():
     first, again, other = (list(fuzz.lines(seed, 60)) for seed in (1, 1, 2))
     assert first == again != other
     assert {line[0] for line in fuzz.VALID} <= {line[0] for line in first if line}
@@ -43,7 +32,7 @@ def test_lines_are_those_of_the_seed(fuzz):
         ({"code": 0, "left": ("new",)}, ""),
     ],
 )
-def test_the_judge(fuzz, outcome, words):
+def test_the_judge(outcome, words):
     usual = {"code": 0, "out": "", "err": "", "unread": (), "left": ()}
     wrong = fuzz.Outcome(**usual | outcome).wrong
     assert wrong == words if not words else words in wrong
