@@ -19,7 +19,7 @@ $(STAMP): requirements.txt pyproject.toml
 	@touch $@
 
 demo: $(STAMP)
-	$(BIN)/hwgen optimize --model $(WORKLOAD)/resnet8.onnx --data $(WORKLOAD)/data.npz \
+	$(BIN)/hwgen optimize --model $(WORKLOAD)/resnet8.onnx --data $(WORKLOAD)/fashion_mnist.npz \
 	  --target ecp5 --fps $(FPS) --out demo
 
 test: $(STAMP)

@@ -118,12 +118,8 @@ def shipped(target: str, mapping: str, resource: str) -> Model:
 
     InputError if none were shipped for that target and mapping.
     """
+    require_measurements(target, mapping, resource)
     samples = _samples(target, mapping, resource)
-    if not samples:
-        raise InputError(
-            f"no measurements ship for target {target} with mapping {mapping}, so that nothing "
-            f"can be predicted: measure the unit with 'hwgen synth --target {target}'"
-        )
     return fit(samples, features.delay if resource == PERIOD else features.area)
 
 
@@ -131,6 +127,15 @@ def shipped(target: str, mapping: str, resource: str) -> Model:
 def ships(target: str, mapping: str, resource: str) -> bool:
     """Whether there are measurements to fit that model on."""
     return bool(_samples(target, mapping, resource))
+
+
+def require_measurements(target: str, mapping: str, resource: str) -> None:
+    """InputError if there are no measurements to fit that model on."""
+    if not ships(target, mapping, resource):
+        raise InputError(
+            f"no measurements ship for target {target} with mapping {mapping}, so that nothing "
+            f"can be predicted: measure the unit with 'hwgen synth --target {target}'"
+        )
 
 
 def _samples(target: str, mapping: str, resource: str) -> list[Sample]:

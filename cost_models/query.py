@@ -84,12 +84,9 @@ def from_measurement(found: store.Measurement) -> Cost:
     return Cost(**quantities, basis=f"measured on {found.created} with {tools}")
 
 
-@functools.lru_cache(maxsize=100_000)
-def predict(spec: Spec, target: str) -> Cost:
-    """The cost model's answer, whatever the store has.
-
-    InputError for an unknown target, or where no measurements ship for the mapping.
-    """
+def require_predictable(spec: Spec, target: str) -> DotProduct:
+    """The spec, if the cost model answers for it; InputError for an unknown target, a mapping
+    without measurements there, or a unit unlike those measured. Quick: nothing is fitted."""
     facts = yosys_scripts.target(target)
     facts.script(spec.mapping)
     problem = features.uncovered(spec)
@@ -99,6 +96,18 @@ def predict(spec: Spec, target: str) -> Cost:
             f"with 'hwgen synth {spec.unit} … --target {target}'"
         )
     assert isinstance(spec, DotProduct)
+    model.require_measurements(target, spec.mapping, "lut")
+    return spec
+
+
+@functools.lru_cache(maxsize=100_000)
+def predict(spec: Spec, target: str) -> Cost:
+    """The cost model's answer, whatever the store has.
+
+    InputError for an unknown target, or where no measurements ship for the mapping.
+    """
+    spec = require_predictable(spec, target)
+    facts = yosys_scripts.target(target)
     quantities = {}
     for resource in model.AREA:
         p = model.shipped(target, spec.mapping, resource).predict(spec)

@@ -1,9 +1,10 @@
-"""Labelled images for calibration and for the accuracy measurement.
+"""Labelled images, or feature vectors, for calibration and for the accuracy measurement.
 
 Two sources are read:
 
 * an ``.npz`` file with the arrays ``calibration_images``, ``test_images``, ``test_labels`` and
-  optionally ``calibration_labels``;
+  optionally ``calibration_labels``; ``calibration_inputs`` and ``test_inputs`` are other names
+  for data that are no images;
 * a folder with the four files of the MNIST family in the IDX format, as
   http://yann.lecun.com/exdb/mnist/ defines it (MNIST, Fashion-MNIST), with or without gzip.
 
@@ -14,14 +15,16 @@ from __future__ import annotations
 
 import gzip
 import math
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hwgen.errors import InputError
+from optimizer import memory, npz
+from optimizer.npz import Header, first_line
 
 CALIBRATION_COUNT = 512
 CALIBRATION_SEED = 2017
@@ -37,16 +40,24 @@ IDX_FILES = (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS)
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 
 _IDX_UINT8 = 0x08  # third byte of the magic number: the elements are unsigned bytes
-_REQUIRED_KEYS = ("calibration_images", "test_images", "test_labels")
+# The arrays of an .npz, each with the names that it may have.
+_NAMES = {
+    "calibration_images": ("calibration_images", "calibration_inputs"),
+    "test_images": ("test_images", "test_inputs"),
+    "test_labels": ("test_labels",),
+    "calibration_labels": ("calibration_labels",),
+}
+_OPTIONAL = ("calibration_labels",)
 
 
 @dataclass(frozen=True)
 class ImageData:
-    """Images to calibrate the number formats with and labelled images to measure accuracy on.
+    """Inputs to calibrate the number formats with and labelled ones to measure accuracy on.
 
-    calibration_images: float32, shape (N, C, H, W).
+    calibration_images: float32, shape (N, *input shape of the network): (N, C, H, W) of images,
+        (N, F) of feature vectors.
     calibration_labels: int64, shape (N,), or None if the source has none.
-    test_images: float32, shape (M, C, H, W), same C, H, W as the calibration images.
+    test_images: float32, shape (M, ...), each of the shape of a calibration image.
     test_labels: int64, shape (M,), not negative.
     name: a short name for reports, taken from the file or folder name.
     """
@@ -68,25 +79,31 @@ class IdxFolder:
     test_labels: NDArray[np.uint8]
 
 
-def load(path: str | Path, classes: int | None = None) -> ImageData:
-    """Read the images and labels from an ``.npz`` file or from an MNIST-like folder.
+def load(
+    path: str | Path, classes: int | None = None, input_shape: tuple[int, ...] | None = None
+) -> ImageData:
+    """Read the inputs and labels from an ``.npz`` file or from an MNIST-like folder.
 
     classes: number of classes of the model, if known; every label must then be below it. For a
     folder the default is 10.
+    input_shape: what the network takes, without the batch: (C, H, W) or (F,). Images (N, H, W)
+    get the channel axis of a network with one channel, and are flattened for a network on
+    feature vectors; without input_shape they get the axis.
 
-    uint8 images are divided by 255, so they lie in [0, 1]; float images are taken as they are.
-    Images of shape (N, H, W) get a channel axis. From a folder the calibration images are
-    CALIBRATION_COUNT training images, see `balanced_indices`, and the test images are all of them.
+    uint8 images are divided by 255, so they lie in [0, 1]; floats are taken as they are. From a
+    folder the calibration images are CALIBRATION_COUNT training images, see `balanced_indices`,
+    and the test images are all of them.
     """
     source = Path(path)
     if source.is_dir():
-        return _load_folder(source, IDX_CLASSES if classes is None else classes)
-    if not source.exists():
+        return _load_folder(source, IDX_CLASSES if classes is None else classes, input_shape)
+    if not source.is_file():
         raise InputError(
-            f"data '{source}' does not exist; give an .npz file or a folder with the IDX files "
-            f"{', '.join(IDX_FILES)} (or the same with .gz)"
+            f"data {str(source)!r} {'is no file' if source.exists() else 'does not exist'}; give "
+            f"an .npz file or a folder with the IDX files {', '.join(IDX_FILES)} (or the same "
+            "with .gz)"
         )
-    return _load_npz(source, classes)
+    return _load_npz(source, classes, input_shape)
 
 
 def installed_dataset() -> Path | None:
@@ -118,7 +135,7 @@ def read_idx_folder(folder: Path) -> IdxFolder:
     missing = [name for name, path in paths.items() if path is None]
     if missing:
         raise InputError(
-            f"data folder '{folder}' has no {', '.join(missing)}; it needs all of "
+            f"data folder {str(folder)!r} has no {', '.join(missing)}; it needs all of "
             f"{', '.join(IDX_FILES)}, each plain or with .gz"
         )
     arrays = {
@@ -137,132 +154,169 @@ def read_idx(path: Path, rank: int) -> NDArray[np.uint8]:
     Layout: two zero bytes, the element type, the rank, the dimensions as big-endian uint32, then
     the elements in C order.
     """
+    where = f"data file {str(path)!r}"
+    magic = bytes((0, 0, _IDX_UINT8, rank))
+    length = 4 + 4 * rank
     try:
-        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as opened:
+            file = cast(IO[bytes], opened)
+            header = file.read(length)
+            if header[:4] != magic or len(header) < length:
+                raise InputError(
+                    f"{where} starts with {header[:4].hex() or 'nothing'}; an IDX file of "
+                    f"unsigned bytes with {rank} dimension(s) starts with {magic.hex()} and "
+                    f"{rank} size(s); give the original file"
+                )
+            shape = tuple(int(size) for size in np.frombuffer(header, ">u4", offset=4))
+            size = math.prod(shape)
+            if size == 0:
+                raise InputError(
+                    f"{where} has the sizes {shape} and holds nothing; give at least one image"
+                )
+            memory.require_room(where, size)
+            raw = file.read(size + 1)  # one more: a file that is too long is damaged too
+    except InputError:
+        raise
     except Exception as error:  # OSError, EOFError, zlib.error: all mean "cannot be read"
         raise InputError(
-            f"'{path}' cannot be read ({_reason(error)}); it may be damaged or truncated, "
+            f"{where} cannot be read ({first_line(error)}); it may be damaged or truncated, "
             "fetch it again"
         ) from error
-    magic = bytes((0, 0, _IDX_UINT8, rank))
-    header = 4 + 4 * rank
-    if raw[:4] != magic or len(raw) < header:
+    if len(raw) != size:
+        held = f"{len(raw)}" if len(raw) < size else f"more than {size}"
         raise InputError(
-            f"'{path}' starts with {raw[:4].hex() or 'nothing'}; an IDX file of unsigned bytes "
-            f"with {rank} dimension(s) starts with {magic.hex()} and {rank} size(s); "
-            "give the original file"
+            f"{where} holds {held} bytes of data, its header {shape} asks for {size}; the file "
+            "is truncated or damaged, fetch it again"
         )
-    shape = tuple(int(size) for size in np.frombuffer(raw, ">u4", count=rank, offset=4))
-    size = math.prod(shape)
-    if size == 0:
-        raise InputError(
-            f"'{path}' has the sizes {shape} and holds nothing; give at least one image"
-        )
-    if len(raw) - header != size:
-        raise InputError(
-            f"'{path}' holds {len(raw) - header} bytes of data, its header {shape} asks for "
-            f"{size}; the file is truncated or damaged, fetch it again"
-        )
-    return np.frombuffer(raw, np.uint8, offset=header).reshape(shape)
+    return np.frombuffer(raw, np.uint8).reshape(shape)
 
 
-def _load_folder(folder: Path, classes: int) -> ImageData:
+def _load_folder(folder: Path, classes: int, input_shape: tuple[int, ...] | None) -> ImageData:
     stored = read_idx_folder(folder)
-    where = f"data folder '{folder}'"
+    where = f"data folder {str(folder)!r}"
+    item = {
+        key: _item_shape(where, key, _header(images), input_shape)
+        for key, images in ((TRAIN_IMAGES, stored.train_images), (TEST_IMAGES, stored.test_images))
+    }
+    _check_same_shape(where, item)
     # All training labels are checked, not only the drawn ones: a bad label would shift the draw.
     train_labels = _labels(where, TRAIN_LABELS, stored.train_labels, classes)
     draw = balanced_indices(train_labels)
-    data = ImageData(
-        calibration_images=_images(where, TRAIN_IMAGES, stored.train_images[draw]),
+    return ImageData(
+        calibration_images=_images(
+            where, TRAIN_IMAGES, stored.train_images[draw], item[TRAIN_IMAGES]
+        ),
         calibration_labels=train_labels[draw],
-        test_images=_images(where, TEST_IMAGES, stored.test_images),
+        test_images=_images(where, TEST_IMAGES, stored.test_images, item[TEST_IMAGES]),
         test_labels=_labels(where, TEST_LABELS, stored.test_labels, classes),
         name=folder.resolve().name,
     )
-    _check_same_shape(where, data)
-    return data
 
 
-def _load_npz(path: Path, classes: int | None) -> ImageData:
-    where = f"data file '{path}'"
-    arrays = _read_npz(path)
-    missing = [key for key in _REQUIRED_KEYS if key not in arrays]
+def _load_npz(path: Path, classes: int | None, input_shape: tuple[int, ...] | None) -> ImageData:
+    where = f"data file {str(path)!r}"
+    with npz.opened(path, where) as file:
+        names = _array_names(where, file.names)
+        # What the headers say is checked before anything is unpacked.
+        headers = {key: file.header(name) for key, name in names.items()}
+        item = {}
+        for key in ("calibration_images", "test_images"):
+            item[key] = _item_shape(where, names[key], headers[key], input_shape)
+        _check_same_shape(where, item)
+        for key in ("calibration", "test"):
+            images, labels = f"{key}_images", f"{key}_labels"
+            if labels in names:
+                _check_labels(where, names[labels], headers[labels])
+                _check_count(
+                    where,
+                    *(names[images], headers[images].shape[0]),
+                    *(names[labels], headers[labels].shape[0]),
+                )
+        # Each array as it is stored, and as float32.
+        memory.require_room(where, sum(h.size * (h.dtype.itemsize + 4) for h in headers.values()))
+        arrays = {key: file.read(name) for key, name in names.items()}
+    labels_of = {
+        key: _labels(where, names[key], arrays[key], classes)
+        for key in ("calibration_labels", "test_labels")
+        if key in arrays
+    }
+    return ImageData(
+        calibration_images=_images(
+            where,
+            names["calibration_images"],
+            arrays["calibration_images"],
+            item["calibration_images"],
+        ),
+        calibration_labels=labels_of.get("calibration_labels"),
+        test_images=_images(
+            where, names["test_images"], arrays["test_images"], item["test_images"]
+        ),
+        test_labels=labels_of["test_labels"],
+        name=path.stem,
+    )
+
+
+def _array_names(where: str, present: tuple[str, ...]) -> dict[str, str]:
+    """The name in the file of each array that is there: one of those that it may have."""
+    names = {}
+    for key, allowed in _NAMES.items():
+        found = [name for name in allowed if name in present]
+        if len(found) > 1:
+            raise InputError(f"{where} has both {' and '.join(found)}; give one of them")
+        if found:
+            names[key] = found[0]
+    missing = [key for key in _NAMES if key not in names and key not in _OPTIONAL]
     if missing:
         raise InputError(
-            f"{where} has no array {', '.join(missing)} (it has: {', '.join(arrays) or 'none'}); "
-            f"write {', '.join(_REQUIRED_KEYS)} and optionally calibration_labels into it"
+            f"{where} has no array {', '.join(missing)} (it has: {', '.join(present) or 'none'}); "
+            "write calibration_images, test_images, test_labels and optionally "
+            "calibration_labels into it"
         )
-    calibration_labels = arrays.get("calibration_labels")
-    data = ImageData(
-        calibration_images=_images(where, "calibration_images", arrays["calibration_images"]),
-        calibration_labels=None
-        if calibration_labels is None
-        else _labels(where, "calibration_labels", calibration_labels, classes),
-        test_images=_images(where, "test_images", arrays["test_images"]),
-        test_labels=_labels(where, "test_labels", arrays["test_labels"], classes),
-        # "data" says nothing in a report, the folder of the workload does.
-        name=path.resolve().parent.name if path.stem == "data" else path.stem,
-    )
-    _check_same_shape(where, data)
-    _check_count(where, "test_images", len(data.test_images), "test_labels", len(data.test_labels))
-    if data.calibration_labels is not None:
-        _check_count(
-            where,
-            "calibration_images",
-            len(data.calibration_images),
-            "calibration_labels",
-            len(data.calibration_labels),
-        )
-    return data
+    return names
 
 
-def _read_npz(path: Path) -> dict[str, NDArray[np.generic]]:
-    """The arrays of an ``.npz`` file that `load` uses; other arrays are listed but not read."""
-    wanted = (*_REQUIRED_KEYS, "calibration_labels")
-    if not zipfile.is_zipfile(path):
+def _header(array: NDArray[Any]) -> Header:
+    return Header(array.shape, array.dtype)
+
+
+def _item_shape(
+    where: str, key: str, header: Header, input_shape: tuple[int, ...] | None
+) -> tuple[int, ...]:
+    """The shape that one input of the array gets: that of the network's, if it is known."""
+    shape, dtype = header.shape, header.dtype
+    if dtype != np.uint8 and not np.issubdtype(dtype, np.floating):
         raise InputError(
-            f"data file '{path}' is not an .npz file, or it is truncated; write it with "
-            "numpy.savez_compressed, or give a folder with the IDX files of MNIST"
-        )
-    key = ""
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            arrays: dict[str, NDArray[np.generic]] = {}
-            for key in stored.files:
-                arrays[key] = stored[key] if key in wanted else np.empty(0, dtype=np.uint8)
-    # Damaged files make numpy, zipfile and zlib raise many unrelated types (BadZipFile,
-    # zlib.error, ValueError, EOFError, NotImplementedError, MemoryError, ...).
-    except Exception as error:
-        raise InputError(
-            f"data file '{path}' cannot be read{f' at array {key}' if key else ''} "
-            f"({_reason(error)}); it must hold plain numeric arrays, write it again with "
-            "numpy.savez_compressed"
-        ) from error
-    for key, array in arrays.items():
-        # For a member that is no .npy file numpy returns its raw bytes.
-        if not isinstance(array, np.ndarray):
-            raise InputError(
-                f"data file '{path}': {key} is not a numpy array; write the file with "
-                "numpy.savez_compressed"
-            )
-    return arrays
-
-
-def _images(where: str, key: str, array: NDArray[np.generic]) -> NDArray[np.float32]:
-    """Images as float32 (N, C, H, W): uint8 divided by 255, floats unchanged."""
-    if array.dtype != np.uint8 and not np.issubdtype(array.dtype, np.floating):
-        raise InputError(
-            f"{where}: {key} has dtype {array.dtype}; allowed are uint8 (divided by 255) and "
+            f"{where}: {key} has dtype {dtype}; allowed are uint8 (divided by 255) and "
             "floats (taken as they are), convert the array"
         )
-    if array.ndim not in (3, 4):
-        raise InputError(f"{where}: {key} has shape {array.shape}; give (N, H, W) or (N, C, H, W)")
-    if array.size == 0:
+    if len(shape) < 2:
         raise InputError(
-            f"{where}: {key} has shape {array.shape} and holds no pixels; give at least one image"
+            f"{where}: {key} has shape {shape}; give (N, C, H, W) or (N, H, W) for images, (N, F) "
+            "for feature vectors"
         )
+    if header.size == 0:
+        raise InputError(
+            f"{where}: {key} has shape {shape} and holds nothing; give at least one image"
+        )
+    own = shape[1:]
+    if input_shape is None:
+        return (1, *own) if len(own) == 2 else own
+    flat = len(input_shape) == 1 and math.prod(own) == input_shape[0]
+    if own == input_shape or (1, *own) == input_shape or flat:
+        return input_shape
+    wanted = ", ".join(map(str, ("N", *input_shape)))
+    raise InputError(
+        f"{where}: {key} has shape {shape} and the network takes ({wanted}); give data of that "
+        "shape"
+    )
+
+
+def _images(
+    where: str, key: str, array: NDArray[Any], item: tuple[int, ...]
+) -> NDArray[np.float32]:
+    """Images as float32 (N, *item): uint8 divided by 255, floats unchanged."""
     with np.errstate(over="ignore"):  # the check below reports what overflows float32
-        images = array.astype(np.float32)
+        images = array.astype(np.float32).reshape(len(array), *item)
     if array.dtype == np.uint8:
         images /= np.float32(255)
     elif not np.isfinite(images).all():
@@ -270,32 +324,35 @@ def _images(where: str, key: str, array: NDArray[np.generic]) -> NDArray[np.floa
             f"{where}: {key} has {np.count_nonzero(~np.isfinite(images))} values that are NaN or "
             "infinite in float32; give finite values only"
         )
-    return images[:, np.newaxis] if images.ndim == 3 else images
+    return images
 
 
-def _labels(
-    where: str, key: str, array: NDArray[np.generic], classes: int | None
-) -> NDArray[np.int64]:
-    """Class numbers as int64 (N,), checked to lie in 0 .. classes - 1."""
-    if not np.issubdtype(array.dtype, np.integer):
+def _check_labels(where: str, key: str, header: Header) -> None:
+    """Class numbers (N,): what can be said before they are read."""
+    if not np.issubdtype(header.dtype, np.integer):
         raise InputError(
-            f"{where}: {key} has dtype {array.dtype}; labels are integers, convert the array"
+            f"{where}: {key} has dtype {header.dtype}; labels are integers, convert the array"
         )
-    if array.ndim != 1:
+    if len(header.shape) != 1:
         raise InputError(
-            f"{where}: {key} has shape {array.shape}; give one class number per image, shape (N,)"
+            f"{where}: {key} has shape {header.shape}; give one class number per image, shape (N,)"
         )
-    if array.size == 0:
+    if header.size == 0:
         raise InputError(f"{where}: {key} is empty; give at least one label")
+
+
+def _labels(where: str, key: str, array: NDArray[Any], classes: int | None) -> NDArray[np.int64]:
+    """Class numbers as int64 (N,), checked to lie in 0 .. classes - 1."""
+    _check_labels(where, key, _header(array))
     # Python integers: they compare correctly for uint64 values above the int64 range too.
     lowest, highest = int(array.min()), int(array.max())
     limit = np.iinfo(np.int64).max if classes is None else classes - 1
     if lowest < 0 or highest > limit:
         wrong = lowest if lowest < 0 else highest
         allowed = "0 and above" if classes is None else f"0 to {limit}"
-        raise InputError(
-            f"{where}: {key} holds the label {wrong}; allowed is {allowed}, correct the labels"
-        )
+        from_one = lowest == 1 and highest == classes
+        advice = "they seem to count from 1, subtract it" if from_one else "correct the labels"
+        raise InputError(f"{where}: {key} holds the label {wrong}; allowed is {allowed}, {advice}")
     return array.astype(np.int64)
 
 
@@ -307,12 +364,13 @@ def _check_count(where: str, images: str, image_count: int, labels: str, label_c
         )
 
 
-def _check_same_shape(where: str, data: ImageData) -> None:
-    calibration, test = data.calibration_images.shape[1:], data.test_images.shape[1:]
-    if calibration != test:
+def _check_same_shape(where: str, item: dict[str, tuple[int, ...]]) -> None:
+    """``item``: the shape of one input of each array, by the array's name."""
+    (one, first), (other, second) = item.items()
+    if first != second:
         raise InputError(
-            f"{where}: calibration images have (C, H, W) = {calibration} but test images "
-            f"{test}; both must have the input shape of the model"
+            f"{where}: one image of {one} has the shape {first}, one of {other} {second}; both "
+            "must have the input shape of the model"
         )
 
 
@@ -320,9 +378,3 @@ def _idx_path(folder: Path, name: str) -> Path | None:
     """The plain file if present, else the .gz file, else None."""
     candidates = (folder / name, folder / f"{name}.gz")
     return next((path for path in candidates if path.is_file()), None)
-
-
-def _reason(error: Exception) -> str:
-    """First line of an error text, or the type if there is none: messages stay on one line."""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

@@ -1,4 +1,4 @@
-"""From a trained network, images and a target to the accuracy-versus-area Pareto front."""
+"""From a trained network, data and a target to the accuracy-versus-area Pareto front."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+import cost_models
+import yosys_scripts
+from cost_models import query
 from hwgen import formats as number_formats
 from hwgen.errors import InputError
 from hwgen.formats import Scalar
-from optimizer import inference, onnx_import, sensitivity, sizing
+from hwgen.spec import DotProduct
+from optimizer import inference, sanity, sensitivity, sizing
 from optimizer.calibration import Calibration, calibrate
 from optimizer.data import ImageData
 from optimizer.network import Layer, Network
@@ -29,11 +32,12 @@ REFERENCES = {"all-INT8": "int8", "all-INT4": "int4", "all-E4M3": "e4m3"}
 SENSITIVITY_SEED = 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What was asked for; written into the report.
+    """What was asked for; written into the report. InputError for what cannot be.
 
-    ``max_drop``: percentage points of accuracy that the chosen plan may lose against FP32.
+    ``formats``: candidates for activations and weights of each layer; ``max_drop``: percentage
+    points of accuracy that the chosen plan may lose against FP32.
     ``resolution``: relative step of the LUT budget along the front (0: every point).
     ``max_divergence``: predicted mean KL divergence, in nats, past which a point is not worth
     an evaluation: its predictions have little to do with the network's.
@@ -44,13 +48,35 @@ class Settings:
 
     target: str
     fps: float
-    clock_mhz: float
-    style: str
+    clock_mhz: float = 50.0
+    style: str = "streaming"
     formats: tuple[Scalar, ...]
-    max_drop: float
-    resolution: float
-    max_divergence: float
-    sensitivity_images: int
+    max_drop: float = 0.5
+    resolution: float = 0.05
+    max_divergence: float = 0.15
+    sensitivity_images: int = 256
+
+    def __post_init__(self) -> None:
+        if self.style not in STYLES:
+            raise InputError(f"style={self.style!r}: use one of {', '.join(STYLES)}")
+        if not 0 <= self.max_drop <= 100:
+            raise InputError(f"max_drop={self.max_drop}: use percentage points from 0 to 100")
+        yosys_scripts.target(self.target)
+        sizing.cycle_budget(self.clock_mhz, self.fps)
+
+    @property
+    def cycle_budget(self) -> int:
+        """Cycles an image at the frame rate."""
+        return sizing.cycle_budget(self.clock_mhz, self.fps)
+
+
+def settings(*, formats: Sequence[str | Scalar] | None = None, **others: Any) -> Settings:
+    """``Settings`` with ``formats`` by name too, default all of ``hwgen.formats.NAMES``."""
+    names = number_formats.NAMES if formats is None else formats
+    if not names:
+        raise InputError("formats: there is none, give one at least, such as int4")
+    scalars = tuple(dict.fromkeys(map(number_formats.parse_scalar, names)))
+    return Settings(formats=scalars, **others)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +86,8 @@ class Exploration:
     ``points``: every evaluated plan: the search's front by falling LUTs, then those of the
     ``references``, plans with one format, that the candidates allow; ``front``: those that none
     of them beats in measured accuracy and LUTs; ``chosen``: the cheapest of the front within
-    the allowed drop, or else the most accurate, as ``reason`` says. ``seconds``: by stage.
+    the allowed drop, or else the most accurate, as ``reason`` says. ``warnings``: signs that
+    network and data do not belong together. ``seconds``: by stage.
     ``checks``: of the chosen plan's Verilog. ``full_test``: FP32 and the chosen plan on a larger
     test set.
     """
@@ -76,13 +103,20 @@ class Exploration:
     references: Mapping[str, Plan]
     chosen: Plan
     reason: str
+    warnings: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
     checks: tuple[LayerCheck, ...] = ()
     full_test: FullTest | None = None
 
+    @property
+    def sensitivity_images(self) -> int:
+        """Those that there were, at most as many as asked for."""
+        return min(self.settings.sensitivity_images, self.calibration_images)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types: what ``plan.json`` holds."""
         settings = dataclasses.asdict(self.settings)
+        settings["sensitivity_images"] = self.sensitivity_images
         settings["formats"] = [str(f) for f in self.settings.formats]
         return {
             "network": self.network.name,
@@ -90,6 +124,7 @@ class Exploration:
             "test_images": self.fp32.images,
             "calibration_images": self.calibration_images,
             "settings": settings,
+            "warnings": list(self.warnings),
             "fp32_accuracy": self.fp32.to_dict(),
             "chosen": self.chosen.to_dict(),
             "reason": self.reason,
@@ -120,16 +155,14 @@ class FullTest:
 
 def full_test(found: Exploration, data: ImageData, workers: int | None = None) -> FullTest:
     """FP32 and the chosen plan of ``found`` on all test images of ``data``."""
-    fp32, (chosen,) = _evaluate(
-        found.network, found.calibration, data, [found.chosen], lambda text: None, workers
+    fp32, chosen = _accuracies(
+        found.network, found.calibration, data, [None, found.chosen], lambda text: None, workers
     )
-    assert chosen.accuracy is not None
-    return FullTest(data.name, fp32, chosen.accuracy)
+    return FullTest(data.name, fp32, chosen)
 
 
 def default_predict(target: str) -> sizing.Predict:
     """The cost model of this project, for ``target``."""
-    import cost_models
 
     def predict(spec: Any) -> Any:
         return cost_models.predict(spec, target)
@@ -137,48 +170,33 @@ def default_predict(target: str) -> sizing.Predict:
     return predict
 
 
+def require_predictable(settings: Settings) -> None:
+    """InputError for a candidate format that the project's cost model does not know."""
+    for f in settings.formats:
+        query.require_predictable(DotProduct(a=f, b=f, lanes=1), settings.target)
+
+
+def arrays(network: Network, settings: Settings) -> list[tuple[sizing.Size, ...]]:
+    """The arrays that are fast enough, of each datapath; InputError if there are none."""
+    return [
+        sizing.sizes(layers, settings.cycle_budget) for layers in _groups(network, settings.style)
+    ]
+
+
 def explore(
-    model_path: str | Path,
+    network: Network,
     data: ImageData,
+    settings: Settings,
     *,
-    target: str,
-    fps: float,
-    clock_mhz: float = 50.0,
-    formats: Sequence[str | Scalar] | None = None,
-    style: str = "streaming",
-    max_drop: float = 0.5,
-    resolution: float = 0.05,
-    max_divergence: float = 0.15,
-    sensitivity_images: int = 256,
     predict: sizing.Predict | None = None,
     progress: Callable[[str], None] = lambda text: None,
     workers: int | None = None,
 ) -> Exploration:
     """The front of accuracy against LUTs, every point really evaluated on the test images.
 
-    ``formats``: candidates for activations and weights of each layer, default all of
-    ``hwgen.formats.NAMES``; ``predict``: LUTs of a spec, default the project's cost model for
-    ``target``; ``workers``: threads, default one a core. ``Settings`` explains the others.
-    InputError for what cannot be used.
+    ``predict``: LUTs of a spec, default the project's cost model for the target; ``workers``:
+    threads, default one a core. InputError for what cannot be used.
     """
-    candidates = tuple(
-        dict.fromkeys(map(number_formats.parse_scalar, formats or number_formats.NAMES))
-    )
-    if style not in STYLES:
-        raise InputError(f"style={style!r}: use one of {', '.join(STYLES)}")
-    if not 0 <= max_drop <= 100:
-        raise InputError(f"max_drop={max_drop}: use percentage points from 0 to 100")
-    settings = Settings(
-        target,
-        fps,
-        clock_mhz,
-        style,
-        candidates,
-        max_drop,
-        resolution,
-        max_divergence,
-        min(sensitivity_images, len(data.calibration_images)),
-    )
     seconds: dict[str, float] = {}
 
     @contextmanager
@@ -188,27 +206,36 @@ def explore(
         seconds[name] = time.perf_counter() - start
         progress(f"{name}: {seconds[name]:.1f} s")
 
-    network = onnx_import.load(model_path)
     network.require_images(data.calibration_images, "the calibration images")
     network.require_images(data.test_images, "the test images")
-    classes = network.shapes[network.output][-1]
+    classes = classes_of(network)
     highest = int(data.test_labels.max())
     if highest >= classes:
         raise InputError(
             f"the test labels go up to {highest} and network {network.name} has "
             f"{classes} classes (0 to {classes - 1}): give the data that it was trained for"
         )
+    candidates, style = settings.formats, settings.style
     groups = _groups(network, style)
-    budget = sizing.cycle_budget(clock_mhz, fps)
-    arrays = [sizing.sizes(layers, budget) for layers in groups]  # fails before the long work
+    sizes = arrays(network, settings)
+    if predict is None:
+        require_predictable(settings)
+        predict = default_predict(settings.target)
 
-    # Also before the long work: a target without a model is found here.
-    sizer = sizing.Sizer(predict or default_predict(target))
+    # First of the long work: what does not fit together is said as soon as it is known.
+    with stage("FP32"):
+        logits = inference.run(network, data.test_images)
+        warnings = sanity.warnings(data, logits)
+        fp32 = Accuracy(inference.correct(logits, data.test_labels), len(logits))
+    for text in warnings:
+        progress(f"WARNING: {text}")
+
+    sizer = sizing.Sizer(predict)
     with stage("cost prediction"):
         pairs = [(a, b) for a in candidates for b in candidates]
         pairs += [(f, f) for f in map(number_formats.parse_scalar, REFERENCES.values())]
         sized = {
-            (group, a, b): sizer.best(arrays[group], a, b)
+            (group, a, b): sizer.best(sizes[group], a, b)
             for group in range(len(groups))
             for a, b in dict.fromkeys(pairs)
         }
@@ -247,7 +274,7 @@ def explore(
                 [(layers[0].lut.value, sum(p.sensitivity for p in layers)) for layers in group]
                 for group in options
             ],
-            resolution,
+            settings.resolution,
         )
     plans = [
         Plan(
@@ -257,7 +284,7 @@ def explore(
         for solution in solutions
     ]
     # The first point is kept whatever its damage, so that there is always one.
-    plans = [p for i, p in enumerate(plans) if i == 0 or p.sensitivity <= max_divergence]
+    plans = [p for i, p in enumerate(plans) if i == 0 or p.sensitivity <= settings.max_divergence]
     progress(
         f"{sizer.predictions} units predicted; front of {len(solutions)} points, "
         f"{len(plans)} to be evaluated"
@@ -266,13 +293,13 @@ def explore(
     for f in formats_of.values():
         plans.append(Plan(style, tuple(p for g in range(len(groups)) for p in assign(g, f, f))))
     with stage("evaluation"):
-        fp32, evaluated = _evaluate(network, calibration, data, plans, progress, workers)
+        evaluated = _evaluate(network, calibration, data, plans, progress, workers)
     references = dict(zip(REFERENCES, evaluated[-len(REFERENCES) :], strict=True))
     # A plan with one allowed format is a plan like any other: it may belong to the front.
     allowed = [p for name, p in references.items() if formats_of[name] in candidates]
     points = (*evaluated[: -len(REFERENCES)], *allowed)
     front = accuracy_front(points)
-    chosen, reason = choose(front, fp32, max_drop)
+    chosen, reason = choose(front, fp32, settings.max_drop)
     return Exploration(
         network,
         calibration,
@@ -285,8 +312,14 @@ def explore(
         references,
         chosen,
         reason,
+        warnings,
         seconds,
     )
+
+
+def classes_of(network: Network) -> int:
+    """How many classes the network tells apart."""
+    return network.shapes[network.output][-1]
 
 
 def _groups(network: Network, style: str) -> list[tuple[Layer, ...]]:
@@ -301,8 +334,23 @@ def _evaluate(
     plans: Sequence[Plan],
     progress: Callable[[str], None],
     workers: int | None,
-) -> tuple[Accuracy, tuple[Plan, ...]]:
-    """FP32 and every plan on all test images: quantised operands, exact sums."""
+) -> tuple[Plan, ...]:
+    """Every plan with its accuracy."""
+    found = _accuracies(network, calibration, data, plans, progress, workers)
+    return tuple(
+        dataclasses.replace(plan, accuracy=value) for plan, value in zip(plans, found, strict=True)
+    )
+
+
+def _accuracies(
+    network: Network,
+    calibration: Calibration,
+    data: ImageData,
+    plans: Sequence[Plan | None],
+    progress: Callable[[str], None],
+    workers: int | None,
+) -> list[Accuracy]:
+    """Of every plan, or FP32 for None, on all test images: quantised operands, exact sums."""
 
     def accuracy(plan: Plan | None) -> Accuracy:
         quantization = None if plan is None else calibration.network(plan.pairs)
@@ -310,14 +358,11 @@ def _evaluate(
         return Accuracy(inference.correct(logits, data.test_labels), len(logits))
 
     found: list[Accuracy] = []
-    for result in in_parallel(accuracy, [None, *plans], workers):
+    for result in in_parallel(accuracy, plans, workers):
         found.append(result)
-        if len(found) % 5 == 0 or len(found) == len(plans) + 1:
-            progress(f"evaluated {len(found)} of {len(plans) + 1} on {result.images} images")
-    fp32, *rest = found
-    return fp32, tuple(
-        dataclasses.replace(plan, accuracy=value) for plan, value in zip(plans, rest, strict=True)
-    )
+        if len(found) % 5 == 0 or len(found) == len(plans):
+            progress(f"evaluated {len(found)} of {len(plans)} on {result.images} images")
+    return found
 
 
 def accuracy_front(points: Sequence[Plan]) -> tuple[Plan, ...]:

@@ -18,9 +18,10 @@ from hwgen.errors import ToolError
 from hwgen.files import require_writable
 from hwgen.spec import DotProduct
 from optimizer import data as image_data
-from optimizer import onnx_import, report
+from optimizer import explore, onnx_import, report
 from optimizer.data import ImageData
-from optimizer.explore import Exploration, explore, full_test
+from optimizer.explore import Exploration
+from optimizer.network import Network
 from optimizer.operands import layer_operands
 from optimizer.parallel import in_parallel
 from optimizer.plan import LayerCheck, LayerPlan, Plan
@@ -46,21 +47,25 @@ def run(
 ) -> Exploration:
     """Explores, then measures, emits and simulates what the chosen plan needs.
 
-    ``settings`` are those of ``explore``; ``test_data``: images to test FP32 and the chosen plan
-    on once more, default the whole Fashion-MNIST where ``data`` is the shipped part of it and
-    the data set is installed. Writes ``pareto.png``, ``plan.json``, ``report.md`` and
+    ``settings`` are those of ``explore.settings``; ``test_data``: images to test FP32 and the
+    chosen plan on once more, default the whole Fashion-MNIST where ``data`` is the shipped part
+    of it and the data set is installed. Writes ``pareto.png``, ``plan.json``, ``report.md`` and
     ``verilog/`` to ``out``: first when the plan is found, so that nothing that follows can lose
     it, and again with what was measured. InputError for bad input and ToolError for a missing
     tool before any long work; ToolError too if a tool fails or the hardware is not what the
     plan says.
     """
+    # All that can be refused is refused here, the quickest first.
     require_writable(out)
-    images = image_data.load(data)
-    more_images = _more_images(data, test_data)
-    if more_images is not None:
-        onnx_import.load(model).require_images(more_images.test_images, "the further test images")
+    asked = explore.settings(target=target, **settings)
+    explore.require_predictable(asked)
     _require_tools(target)
-    found = explore(model, images, target=target, progress=progress, **settings)
+    network = onnx_import.load(model)
+    explore.arrays(network, asked)
+    images = _images(network, data)
+    more_data = _more_data(data, test_data)
+    more_images = None if more_data is None else _images(network, more_data)
+    found = explore.explore(network, images, asked, progress=progress)
     verilog = {f"{spec.name}.v": spec.verilog() for spec in found.chosen.specs}
     report.write(found, out, command, verilog)
     seconds = dict(found.seconds)
@@ -76,7 +81,7 @@ def run(
     if more_images is not None:
         progress(f"testing the chosen plan on {len(more_images.test_labels):,} images")
         started = time.perf_counter()
-        found = dataclasses.replace(found, full_test=full_test(found, more_images))
+        found = dataclasses.replace(found, full_test=explore.full_test(found, more_images))
         seconds["full test"] = time.perf_counter() - started
 
     front = tuple(chosen if plan is found.chosen else plan for plan in found.front)
@@ -100,11 +105,14 @@ def _require_tools(target: str) -> None:
     store.require_writable()
 
 
-def _more_images(data: Path, test_data: Path | None) -> ImageData | None:
-    installed = image_data.installed_dataset()
+def _more_data(data: Path, test_data: Path | None) -> Path | None:
     if test_data is None and data.resolve() == fashion_mnist.DATA.resolve():
-        test_data = installed
-    return None if test_data is None else image_data.load(test_data)
+        return image_data.installed_dataset()
+    return test_data
+
+
+def _images(network: Network, data: Path) -> ImageData:
+    return image_data.load(data, explore.classes_of(network), network.input_shape)
 
 
 def measure(plan: Plan, target: str, progress: Progress) -> dict[DotProduct, Cost]:

@@ -155,7 +155,7 @@ def _basis(e: Exploration) -> str:
         f"{e.network.name} on {e.data_name}, {s.target}, {s.fps:g} images/s at "
         f"{s.clock_mhz:g} MHz, {s.style} style; accuracy on {e.fp32.images:,} test images "
         f"(standard error {e.fp32.standard_error:.2f} points), calibration on "
-        f"{e.calibration_images:,} others, sensitivities on {s.sensitivity_images:,} of those"
+        f"{e.calibration_images:,} others, sensitivities on {e.sensitivity_images:,} of those"
     )
 
 
@@ -166,6 +166,7 @@ def table(exploration: Exploration) -> str:
         [
             _basis(e),
             "",
+            *(f"WARNING: {text}\n" for text in e.warnings),
             _grid(_PLAN_HEAD, _plan_rows(e), markdown=False),
             "",
             f"chosen: {e.reason}",
@@ -215,6 +216,7 @@ def page(exploration: Exploration, command: str | None = None) -> str:
     parts = [
         f"# Accuracy against LUTs: {e.network.name} on {e.data_name}",
         _basis(e) + ".",
+        *(f"> **WARNING**: {text}." for text in e.warnings),
         f"![Pareto front]({PICTURE})",
         "## Front",
         "Every point is evaluated on all test images with quantised weights and activations and "

@@ -126,7 +126,7 @@ def test_one_formats_facts(capsys):
 
 
 WORKLOAD = Path(__file__).parents[2] / "optimizer" / "workloads" / "fashion_mnist"
-MODEL, DATA = WORKLOAD / "resnet8.onnx", WORKLOAD / "data.npz"
+MODEL, DATA = WORKLOAD / "resnet8.onnx", WORKLOAD / "fashion_mnist.npz"
 
 
 @pytest.mark.parametrize(

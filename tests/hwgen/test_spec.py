@@ -139,3 +139,19 @@ def test_unknown_unit_and_field():
         from_dict({"unit": "sum"})
     with pytest.raises(InputError, match="dot"):
         from_dict({"unit": "dot", "a": "int4", "b": "int4", "lanes": 4, "depth": 3})
+
+
+@pytest.mark.parametrize(
+    ("name", "steps"),
+    [
+        ("int4", "-8 to 7 in steps of 1"),
+        ("uint3", "0 to 7 in steps of 1"),
+        ("fixed8_3", "-16 to 15.875 in steps of 2^-3"),
+        ("e2m1", "-6 to 6 in steps of 2^-1 and up"),
+        ("e3m2", "-28 to 28 in steps of 2^-4 and up"),
+    ],
+)
+def test_header_says_in_which_steps_a_format_counts(name, steps):
+    text = DotProduct(a=name, b="int4", lanes=2).verilog()
+    (line,) = [line for line in text.splitlines() if " in steps of " in line and " a " in line]
+    assert line.endswith(steps)

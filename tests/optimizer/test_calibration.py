@@ -84,7 +84,7 @@ def test_scales_and_sensitivities_do_not_depend_on_the_batches(tmp_path, monkeyp
 
 def test_sensitivities_are_of_images_of_all_classes(tmp_path, monkeypatch):
     """Calibration images in the order of their classes: the first ones are of one class."""
-    network = residual_network(tmp_path / "n.onnx")
+    network = load(residual_network(tmp_path / "n.onnx"))
     images = normal(3, 300, 3, 8, 8)
     images[:, 0, 0, 0] = np.arange(300)
     seen = []
@@ -97,15 +97,8 @@ def test_sensitivities_are_of_images_of_all_classes(tmp_path, monkeypatch):
     labels = np.zeros(300, np.int64)
     given = data.ImageData(images, None, images, labels, "sorted")
     with pytest.raises(InterruptedError):
-        explore.explore(
-            network,
-            given,
-            target="ecp5",
-            fps=1000,
-            formats=["int4"],
-            sensitivity_images=60,
-            predict=crude_cost,
-        )
+        asked = explore.settings(target="ecp5", fps=1000, formats=["int4"], sensitivity_images=60)
+        explore.explore(network, given, asked, predict=crude_cost)
     per_fifth = np.bincount(np.array(seen, int) // 60, minlength=5)
     assert len(set(seen)) == 60 and per_fifth.min() >= 5
 

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import io
+import os
 import re
 import struct
+import subprocess
+import sys
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -61,9 +66,14 @@ def write_idx_folder(folder: Path, compress: bool = False, train: int = 600) -> 
     return folder
 
 
-def assert_rejected(path: Path, pattern: str, classes: int | None = None) -> None:
+def assert_rejected(
+    path: Path,
+    pattern: str,
+    classes: int | None = None,
+    input_shape: tuple[int, ...] | None = None,
+) -> None:
     with pytest.raises(InputError) as caught:
-        data.load(path, classes)
+        data.load(path, classes, input_shape)
     message = str(caught.value)
     assert re.search(pattern, message), message
     assert "\n" not in message
@@ -106,10 +116,84 @@ def test_calibration_labels_are_optional_and_other_arrays_are_ignored(tmp_path: 
     assert data.load(write_npz(tmp_path, arrays)).calibration_labels is None
 
 
-def test_path_may_be_text_and_a_file_called_data_takes_the_folder_name(tmp_path: Path) -> None:
+def test_path_may_be_text_and_the_file_gives_the_name(tmp_path: Path) -> None:
     folder = tmp_path / "my_images"
     folder.mkdir()
-    assert data.load(str(write_npz(folder, good_arrays(), "data.npz"))).name == "my_images"
+    assert data.load(str(write_npz(folder, good_arrays(), "hats.npz"))).name == "hats"
+    assert data.load(str(write_npz(folder, good_arrays(), "data.npz"))).name == "data"
+
+
+def feature_arrays(inputs: str = "images") -> Arrays:
+    """Feature vectors (N, 20) and labels below 10."""
+    arrays = good_arrays()
+    return {
+        f"calibration_{inputs}": arrays["calibration_images"].reshape(6, 20) / 8.0,
+        f"test_{inputs}": arrays["test_images"].reshape(8, 20) / 8.0,
+        "test_labels": arrays["test_labels"],
+    }
+
+
+@pytest.mark.parametrize("inputs", ["images", "inputs"])
+@pytest.mark.parametrize("shape", [None, (20,)])
+def test_feature_vectors(tmp_path: Path, inputs: str, shape: tuple[int, ...] | None) -> None:
+    arrays = feature_arrays(inputs)
+    loaded = data.load(write_npz(tmp_path, arrays), 10, shape)
+    assert loaded.calibration_images.shape == (6, 20)
+    np.testing.assert_array_equal(loaded.test_images, arrays[f"test_{inputs}"])
+
+
+def test_uint8_features_are_divided_by_255(tmp_path: Path) -> None:
+    arrays = feature_arrays()
+    arrays["test_images"] = np.full((8, 20), 51, np.uint8)
+    assert data.load(write_npz(tmp_path, arrays)).test_images.max() == np.float32(0.2)
+
+
+def test_arrays_of_any_rank(tmp_path: Path) -> None:
+    arrays = good_arrays()
+    for key in ("calibration_images", "test_images"):
+        arrays[key] = arrays[key].reshape(-1, 2, 2, 1, 5)
+    assert data.load(write_npz(tmp_path, arrays)).test_images.shape == (8, 2, 2, 1, 5)
+
+
+@pytest.mark.parametrize(
+    ("stored", "network"),
+    [
+        ((4, 5), (1, 4, 5)),
+        ((1, 4, 5), (1, 4, 5)),
+        ((4, 5), (20,)),
+        ((2, 2, 5), (20,)),
+        ((20,), (20,)),
+    ],
+)
+def test_inputs_get_the_shape_that_the_network_takes(
+    tmp_path: Path, stored: tuple[int, ...], network: tuple[int, ...]
+) -> None:
+    arrays = good_arrays()
+    for key in ("calibration_images", "test_images"):
+        arrays[key] = arrays[key].reshape(-1, *stored)
+    loaded = data.load(write_npz(tmp_path, arrays), input_shape=network)
+    assert loaded.calibration_images.shape == (6, *network)
+    expected = arrays["test_images"].reshape(8, *network) / np.float32(255)
+    np.testing.assert_array_equal(loaded.test_images, expected)
+
+
+@pytest.mark.parametrize("network", [(21,), (1, 5, 4), (3, 4, 5), (1, 20)])
+def test_inputs_of_another_shape_are_refused(tmp_path: Path, network: tuple[int, ...]) -> None:
+    wanted = re.escape(f"(N, {', '.join(map(str, network))})")
+    path = write_npz(tmp_path, good_arrays())
+    assert_rejected(
+        path,
+        rf"calibration_images has shape \(6, 4, 5\) and the network takes {wanted}",
+        None,
+        network,
+    )
+    folder = write_idx_folder(tmp_path / "digits")
+    assert_rejected(folder, rf"shape \(600, 4, 5\) and the network takes {wanted}", None, network)
+
+
+def test_idx_folder_for_a_network_on_feature_vectors(tmp_path: Path) -> None:
+    loaded = data.load(write_idx_folder(tmp_path / "digits"), input_shape=(20,))
+    assert loaded.calibration_images.shape == (512, 20) and loaded.test_images.shape == (7, 20)
 
 
 @pytest.mark.parametrize("compress", [False, True])
@@ -181,20 +265,28 @@ def as_float_with(value: float) -> Callable[[Any], Any]:
         (drop("calibration_images"), "no array calibration_images"),
         (drop("test_images"), "no array test_images"),
         (drop("test_labels"), "no array test_labels"),
-        (bad("test_images", lambda a: a[0]), r"test_images has shape \(4, 5\)"),
-        (bad("test_images", lambda a: a[None, None]), r"shape \(1, 1, 8, 4, 5\)"),
+        (bad("test_images", lambda a: a[0]), r"test_images \(5,\)"),
+        (bad("test_images", lambda a: a[:, None, None]), r"test_images \(1, 1, 4, 5\)"),
+        (bad("test_images", lambda a: a[0, 0, 0]), r"test_images has shape \(\)"),
         (bad("calibration_images", np.ravel), r"calibration_images has shape \(120,\)"),
         (bad("test_images", lambda a: a.astype(np.int32)), "dtype int32"),
         (bad("test_images", lambda a: a > 7), "dtype bool"),
         (bad("test_images", lambda a: a.astype(complex)), "dtype complex"),
         (bad("test_images", lambda a: a.astype(str)), "dtype <U"),
-        (bad("test_images", lambda a: a.astype(object)), "at array test_images"),
-        (bad("test_images", lambda a: a[:0]), "holds no pixels"),
-        (bad("calibration_images", lambda a: a[:, :0]), "holds no pixels"),
+        (bad("test_images", lambda a: a.astype(object)), "test_images holds Python objects"),
+        (bad("test_labels", lambda a: a.astype(object)), "test_labels holds Python objects"),
+        (bad("test_images", lambda a: a.astype("M8[s]")), "dtype datetime64"),
+        (bad("test_images", lambda a: a.view([("x", "u1")])), "dtype \\[\\('x'"),
+        (bad("test_labels", lambda a: a.astype(str)), "test_labels has dtype <U"),
+        (bad("test_labels", lambda a: a > 3), "test_labels has dtype bool"),
+        (bad("test_labels", lambda a: np.uint8(3)), r"test_labels has shape \(\)"),
+        (lambda a: a.update(test_inputs=a["test_images"]), "both test_images and test_inputs"),
+        (bad("test_images", lambda a: a[:0]), "holds nothing"),
+        (bad("calibration_images", lambda a: a[:, :0]), "holds nothing"),
         (bad("test_images", as_float_with(np.nan)), "1 values that are NaN or infinite"),
         (bad("calibration_images", as_float_with(-np.inf)), "NaN or infinite"),
         (bad("test_images", as_float_with(1e300)), "NaN or infinite in float32"),
-        (bad("test_images", lambda a: a[:, :3]), r"\(1, 4, 5\) but test images \(1, 3, 5\)"),
+        (bad("test_images", lambda a: a[:, :3]), r"\(1, 4, 5\), one of test_images \(1, 3, 5\)"),
         (bad("test_labels", lambda a: a[:7]), "8 images but test_labels has 7 labels"),
         (bad("calibration_labels", lambda a: a[:5]), "6 images but calibration_labels has 5"),
         (bad("test_labels", lambda a: a.astype(np.float32)), "test_labels has dtype float32"),
@@ -219,7 +311,14 @@ def test_bad_array_is_rejected(
 def test_label_must_be_below_the_number_of_classes(tmp_path: Path) -> None:
     path = write_npz(tmp_path, good_arrays())
     assert data.load(path, classes=8).test_labels.max() == 7
-    assert_rejected(path, "holds the label 7; allowed is 0 to 6", classes=7)
+    assert_rejected(path, "holds the label 7; allowed is 0 to 6, correct", classes=7)
+
+
+def test_labels_that_count_from_1_are_told_so(tmp_path: Path) -> None:
+    arrays = good_arrays()
+    arrays["test_labels"] = arrays["test_labels"] + 1
+    path = write_npz(tmp_path, arrays)
+    assert_rejected(path, "holds the label 8; .* count from 1, subtract it", classes=8)
 
 
 def test_missing_file_is_rejected(tmp_path: Path) -> None:
@@ -244,7 +343,7 @@ def test_archive_without_arrays_is_rejected(tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         for key in good_arrays():
             archive.writestr(key, "text")
-    assert_rejected(path, "is not a numpy array")
+    assert_rejected(path, r"no array calibration_images, .* \(it has: none\)")
 
 
 def test_damaged_npz_is_rejected_wherever_it_is_cut_or_changed(tmp_path: Path) -> None:
@@ -259,6 +358,122 @@ def test_damaged_npz_is_rejected_wherever_it_is_cut_or_changed(tmp_path: Path) -
             data.load(path)  # a change of a time stamp or of a flag does no harm
         except InputError as error:
             assert "\n" not in str(error)
+
+
+# Files that are larger than they look
+
+
+def blank_arrays(images: int) -> Arrays:
+    """A small file of many bytes: 1 MiB of zeros an image."""
+    return {
+        "calibration_images": np.zeros((1, 1024, 1024), np.uint8),
+        "test_images": np.zeros((images, 1024, 1024), np.uint8),
+        "test_labels": np.zeros(images, np.uint8),
+    }
+
+
+@pytest.fixture
+def little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data.memory, "usable_bytes", lambda: 256 * 2**20)
+
+
+@pytest.mark.usefixtures("little_memory")
+def test_npz_that_unpacks_to_more_than_the_memory_is_refused_before(tmp_path: Path) -> None:
+    """19 MiB of uint8 are 95 MiB with their float32, and may take a quarter of 256."""
+    path = write_npz(tmp_path, blank_arrays(18))
+    assert path.stat().st_size < 100_000
+    tracemalloc.start()
+    assert_rejected(path, r"needs 95 MiB of memory .* 25% of the 256 MiB")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2**20
+    assert len(data.load(write_npz(tmp_path, blank_arrays(11))).test_images) == 11
+
+
+@pytest.mark.usefixtures("little_memory")
+@pytest.mark.parametrize("compress", [False, True])
+def test_idx_file_of_more_than_the_memory_is_refused_before(tmp_path: Path, compress: bool) -> None:
+    folder = write_idx_folder(tmp_path / "digits", compress)
+    path = folder / (data.TEST_IMAGES + ".gz" * compress)
+    content = struct.pack(">HBB3I", 0, 8, 3, 100, 1024, 1024) + bytes(100 * 2**20)
+    path.write_bytes(gzip.compress(content, 1) if compress else content)
+    del content
+    tracemalloc.start()
+    assert_rejected_with(folder, path, "needs 100 MiB of memory")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2**20
+
+
+def test_gzip_that_is_longer_than_its_header_says_is_not_unpacked(tmp_path: Path) -> None:
+    folder = write_idx_folder(tmp_path / "digits", compress=True)
+    path = folder / f"{data.TEST_LABELS}.gz"
+    path.write_bytes(gzip.compress(idx_bytes(np.arange(7, dtype=np.uint8)) + bytes(50 * 2**20)))
+    tracemalloc.start()
+    assert_rejected_with(folder, path, "holds more than 7 bytes")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2**20
+
+
+def assert_rejected_with(folder: Path, named: Path, pattern: str) -> None:
+    with pytest.raises(InputError, match=pattern) as caught:
+        data.load(folder)
+    assert str(named) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_memory_of_this_process_is_found() -> None:
+    limit = 3 * 2**30
+    code = (
+        f"import resource; resource.setrlimit(resource.RLIMIT_AS, ({limit}, {limit}));"
+        "from optimizer import memory; print(memory.usable_bytes())"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert 2**20 < int(found.stdout) <= limit
+
+
+@pytest.mark.parametrize(
+    ("shape", "pattern"),
+    [
+        ((2**40,), "its header says"),
+        ((10**30, 4), "its header says"),
+        ((-6, -120), "its header says"),
+        ((6, 4, 4), "its header says"),
+        ((6, 2.5, 8), "cannot be read"),
+    ],
+)
+def test_header_that_lies_is_found_before_it_is_believed(
+    tmp_path: Path, shape: tuple[int, ...], pattern: str
+) -> None:
+    path = write_npz(tmp_path, good_arrays())
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    file = io.BytesIO()
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+    members["calibration_images.npy"] = file.getvalue() + bytes(120)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    assert_rejected(path, pattern)
+
+
+def test_pickle_in_an_npz_is_not_run(tmp_path: Path) -> None:
+    class Trap:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return (Path.touch, (tmp_path / "run",))
+
+    arrays = {**good_arrays(), "test_images": np.array([Trap()], dtype=object)}
+    assert_rejected(write_npz(tmp_path, arrays), "test_images holds Python objects")
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_is_no_readable_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert_rejected(tmp_path / "pipe", "is no file; give an .npz")
+    with pytest.raises(InputError, match="does not exist") as caught:
+        data.load(tmp_path / "two\nlines.npz")
+    assert "\n" not in str(caught.value)
 
 
 # Bad IDX folders
@@ -291,7 +506,7 @@ def test_truncated_idx_file_is_rejected(tmp_path: Path, name: str, compress: boo
         (data.TRAIN_LABELS, np.zeros(599, np.uint8), "600 images but .* has 599 labels"),
         (data.TEST_LABELS, np.full(7, 10, np.uint8), "holds the label 10; allowed is 0 to 9"),
         (data.TRAIN_LABELS, np.full(600, 255, np.uint8), "holds the label 255"),
-        (data.TEST_IMAGES, np.zeros((7, 3, 5), np.uint8), r"test images \(1, 3, 5\)"),
+        (data.TEST_IMAGES, np.zeros((7, 3, 5), np.uint8), r"-ubyte \(1, 3, 5\)"),
         (data.TEST_IMAGES, np.zeros((7, 4, 0), np.uint8), "holds nothing"),
         (data.TEST_LABELS, np.zeros(0, np.uint8), "holds nothing"),
         (data.TEST_IMAGES, np.zeros((7, 1, 4, 5), np.uint8), "starts with 00000804"),
@@ -310,7 +525,7 @@ def test_idx_file_with_extra_bytes_is_rejected(tmp_path: Path) -> None:
     folder = write_idx_folder(tmp_path / "digits")
     with (folder / data.TEST_LABELS).open("ab") as file:
         file.write(b"\0")
-    assert_rejected(folder, "holds 8 bytes of data")
+    assert_rejected(folder, "holds more than 7 bytes of data")
 
 
 # What the project ships and what Debian ships

@@ -11,7 +11,7 @@ from graphs import normal, residual_network
 from hwgen import ToolError
 from hwgen.cli import main
 from hwgen.errors import InputError
-from optimizer import inference, main_job
+from optimizer import explore, inference, main_job
 from optimizer.data import load as load_data
 from optimizer.onnx_import import load as load_network
 from optimizer.workloads import fashion_mnist
@@ -123,3 +123,69 @@ def test_shipped_network_is_as_accurate_as_stated():
     logits = inference.run(load_network(fashion_mnist.MODEL), images.test_images)
     assert inference.correct(logits, images.test_labels) == 1879
     assert fashion_mnist.MODEL.stat().st_size < 500_000
+
+
+@pytest.fixture
+def no_work(monkeypatch):
+    """The work fails the test: what can be refused is refused before it."""
+
+    def work(*_, **__):
+        raise AssertionError("the work has begun")
+
+    monkeypatch.setattr(inference, "run", work)
+    monkeypatch.setattr(explore.sizing.Sizer, "cost", work)
+
+
+@pytest.mark.usefixtures("no_work")
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"formats": ["int4", "uint4"]}, "signed integers and finite minifloats .* not uint4"),
+        ({"formats": ["int4", "int12"]}, "not int12"),
+        ({"formats": ["e4m3fn"]}, "not e4m3fn"),
+        ({"formats": ["int4", "mxfp4"]}, "mxfp4"),
+        ({"formats": ["int4", ""]}, "unknown format ''"),
+        ({"formats": []}, "formats: there is none"),
+        ({"style": "parallel"}, "streaming, shared"),
+        ({"target": "virtex"}, "virtex"),
+        ({"max_drop": float("nan")}, "max_drop=nan"),
+        ({"max_drop": -1}, "max_drop=-1"),
+        ({"fps": 0}, "fps=0"),
+        ({"fps": float("inf")}, "fps=inf"),
+        ({"clock_mhz": float("nan")}, "clock_mhz=nan"),
+        ({"fps": 1e9}, "lower the frame rate"),
+    ],
+)
+def test_settings_are_checked_before_the_work(files, tmp_path, settings, message):
+    model, data = files
+    arguments = {"target": "xc7", "fps": 50_000, **settings}
+    with pytest.raises(InputError, match=message) as caught:
+        main_job.run(model, data, tmp_path / "out", **arguments)
+    assert "\n" not in str(caught.value) and list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("no_work")
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda a: a.update(test_labels=a["test_labels"] + 5), "label 9; allowed is 0 to 4"),
+        (lambda a: a.update(test_labels=a["test_labels"] + 0.0), "labels are integers"),
+        (lambda a: a.update(test_labels=a["test_labels"][1:]), "64 images but .* 63 labels"),
+        (lambda a: a.update(calibration_labels=np.full(32, 5)), "label 5; allowed is 0 to 4"),
+        (lambda a: a.update(test_images=a["test_images"][:, :2]), r"takes \(N, 3, 8, 8\)"),
+        (lambda a: a.update(test_images=a["test_images"].astype("i4")), "dtype int32"),
+    ],
+)
+@pytest.mark.parametrize("where", ["data", "test_data"])
+def test_data_are_checked_before_the_work(files, tmp_path, change, message, where):
+    model, data = files
+    with np.load(data) as stored:
+        arrays = {name: stored[name] for name in stored.files}
+    arrays["test_labels"] = np.arange(64) % 5
+    change(arrays)
+    np.savez(tmp_path / "bad.npz", **arrays)
+    given = {"data": data, where: tmp_path / "bad.npz"}
+    with pytest.raises(InputError, match=message) as caught:
+        main_job.run(model, given.pop("data"), tmp_path / "out", target="xc7", fps=50_000, **given)
+    assert "bad.npz" in str(caught.value) and "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()

@@ -3,4 +3,4 @@
 from pathlib import Path
 
 MODEL = Path(__file__).with_name("resnet8.onnx")
-DATA = Path(__file__).with_name("data.npz")
+DATA = Path(__file__).with_name("fashion_mnist.npz")

@@ -1,4 +1,4 @@
-"""Train ResNet-8 on Fashion-MNIST and write ``resnet8.onnx`` and ``data.npz``.
+"""Train ResNet-8 on Fashion-MNIST and write ``resnet8.onnx`` and ``fashion_mnist.npz``.
 
 Run from the root of the project:
 
@@ -244,7 +244,7 @@ def as_input(images: NDArray[np.uint8]) -> Tensor:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
-        description="Train ResNet-8 on Fashion-MNIST; write resnet8.onnx and data.npz."
+        description="Train ResNet-8 on Fashion-MNIST; write resnet8.onnx and fashion_mnist.npz."
     )
     parser.add_argument(
         "--data",
@@ -282,7 +282,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise RuntimeError(f"the accuracy must be at least {MINIMUM_ACCURACY}; nothing written")
 
     options.out.mkdir(parents=True, exist_ok=True)
-    model_path, data_path = options.out / "resnet8.onnx", options.out / "data.npz"
+    model_path, data_path = options.out / "resnet8.onnx", options.out / "fashion_mnist.npz"
     export(folded, model_path)
     check_export(folded, model_path, test_images[:256])
     write_data(stored, data_path)

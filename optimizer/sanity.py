@@ -1,0 +1,112 @@
+"""Signs that a network and its data do not belong together, told before anything is built on them.
+
+A network whose labels or preprocessing are not those of its training still gives a front and a
+plan, and every figure in them is meaningless.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from hwgen.errors import InputError
+from optimizer import inference
+from optimizer.data import ImageData
+from optimizer.network import Array
+
+#: A better accuracy would come about by chance in less than this part of such test sets.
+SIGNIFICANCE = 0.001
+#: Standard deviations of calibration and test data that differ by more were scaled differently.
+SPREAD = 4.0
+#: Part of the test data that may be calibration data too: some data sets repeat a few images.
+REPEATED = 0.01
+
+
+def warnings(data: ImageData, logits: Array) -> tuple[str, ...]:
+    """What is suspicious, one sentence each; ``logits``: FP32, (test images, classes).
+
+    InputError for logits that are not finite.
+    """
+    if not np.isfinite(logits).all():
+        raise InputError(
+            "the network gives class scores that are not finite for the test images: check that "
+            "the images are scaled as they were in training"
+        )
+    found = (_accuracy(data, logits), _same_inputs(data), _scales(data))
+    return tuple(text for text in found if text)
+
+
+def no_better_than_chance(correct: int, labels: npt.NDArray[np.int64], classes: int) -> str | None:
+    """What an accuracy is no better than, if it is not; ``correct`` of the ``labels``.
+
+    Compared with the better of two answers that see no image, a class drawn at random and always
+    the most frequent one, by a one-sided binomial test at the level ``SIGNIFICANCE``.
+    """
+    counts = np.bincount(labels)
+    frequent = int(counts.argmax())
+    share = max(1 / classes, counts[frequent] / len(labels))
+    p = float(stats.binom.sf(correct - 1, len(labels), share))
+    if p <= SIGNIFICANCE:
+        return None
+    return (
+        f"{correct:,} of {len(labels):,} test images are classified as labelled in FP32 "
+        f"({100 * correct / len(labels):.2f}%), not clearly better than without looking at them: "
+        f"class {frequent} alone is {100 * counts[frequent] / len(labels):.2f}%, one of {classes} "
+        f"classes at random {100 / classes:.2f}% (binomial test, p = {p:.2g})"
+    )
+
+
+def _accuracy(data: ImageData, logits: Array) -> str | None:
+    labels = data.test_labels
+    answers = np.unique(logits.argmax(axis=1))
+    correct = inference.correct(logits, labels)
+    chance = no_better_than_chance(correct, labels, logits.shape[1])
+    hints = []
+    if len(np.unique(labels)) == 1:
+        hints.append(f"every test label is {labels[0]}")
+    if len(answers) == 1 and len(labels) > 1:
+        hints.append(f"the network answers {answers[0]} for every test image")
+    if chance is None:
+        return None
+    low, high = float(data.test_images.min()), float(data.test_images.max())
+    hints.append(f"the test images' values go from {low:g} to {high:g}")
+    return (
+        f"{chance}; {', '.join(hints)}: labels or preprocessing are probably not those of the "
+        "training, and what follows means nothing then"
+    )
+
+
+def _same_inputs(data: ImageData) -> str | None:
+    def digests(images: Array) -> list[bytes]:
+        return [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in images]
+
+    known = set(digests(data.calibration_images))
+    same = sum(digest in known for digest in digests(data.test_images))
+    total = len(data.test_images)
+    if same <= REPEATED * total:
+        return None
+    return (
+        f"{same:,} of the {total:,} test images are calibration images too: the accuracies are not "
+        "of images that the formats' scales have not seen, give other ones"
+    )
+
+
+def _scales(data: ImageData) -> str | None:
+    spreads = [
+        float(images.std(dtype=np.float64))
+        for images in (data.calibration_images, data.test_images)
+    ]
+    for what, spread in zip(("calibration", "test"), spreads, strict=True):
+        if spread == 0:
+            return f"the {what} images are constant, every value is the same: give real data"
+    calibration, test = spreads
+    if 1 / SPREAD <= calibration / test <= SPREAD:
+        return None
+    return (
+        f"the calibration images' values have the standard deviation {calibration:g}, those of the "
+        f"test images {test:g}: they were probably scaled differently (uint8 is divided by 255, "
+        "floats are taken as they are)"
+    )
