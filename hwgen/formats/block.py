@@ -26,6 +26,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -45,8 +47,10 @@ from hwgen.formats.block_scale import rule_called
 from hwgen.formats.integer import Integer
 from hwgen.formats.minifloat import Minifloat
 from hwgen.formats.names import parse_scalar
-from hwgen.formats.rounding import NEAREST_EVEN, TOWARD_ZERO, check_mode
-from hwgen.formats.scalar import Scalar, real_numbers
+from hwgen.formats.reals import real_numbers
+from hwgen.formats.rounding import NEAREST_EVEN, RANDOM_BITS, TOWARD_ZERO, check_mode
+from hwgen.formats.scalar import Scalar, extent
+from hwgen.formats.types import Extent, checked_type
 
 Floats = npt.NDArray[np.float64]
 
@@ -163,6 +167,22 @@ class BlockFormat:
         return self.element.has_nan or self.scale.has_nan
 
     @property
+    def _keeps_random_bits(self) -> bool:
+        """A number rounded to odd has all the bits that stochastic rounding asks of an element."""
+        return self.element.halves_by_value and self.element.precision + RANDOM_BITS < 53
+
+    @cached_property
+    def extent(self) -> Extent:
+        """The bounds of all finite values: products of extremes of elements, scales and
+        micro-exponents. Of logarithms, whose values are rounded to start with, only the range
+        counts, not the bits."""
+        shifted = Extent(1, 1 - (1 << self.micro_bits), Fraction(1))
+        found = _extent(self.element).times(shifted)
+        for scale in (self.scale, self.tensor_scale):
+            found = found if scale is None else found.times(_extent(scale))
+        return found
+
+    @property
     def recipe(self) -> Recipe:
         """What ``encode`` does unless told otherwise.
 
@@ -193,6 +213,8 @@ class BlockFormat:
     ) -> BlockCodes:
         """Values (real numbers, any shape) to codes, in blocks along ``axis``.
 
+        What is no float64, such as a whole number past 2^53, is rounded to odd to 53 bits, which
+        no rounding of scales and elements can tell from the number.
         What is None is as ``recipe`` says. The last block of a row is filled up with zeros.
 
         - ``scale_rule``: a name in ``block_scale.RULES``. The scale that it wants is clamped to
@@ -228,8 +250,14 @@ class BlockFormat:
             raise InputError(f"arithmetic={name!r}: use one of {', '.join(ARITHMETIC)}")
         if nonfinite not in NONFINITE:
             raise InputError(f"nonfinite={nonfinite!r}: use one of {', '.join(NONFINITE)}")
-        numbers = real_numbers(values)
+        reals = real_numbers(values)
+        numbers = reals.floats
         check_mode(rounding, random_bits, numbers.shape)
+        if reals.inexact is not None and random_bits is not None and not self._keeps_random_bits:
+            raise InputError(
+                f"some values are no float64, and stochastic rounding to {self.element} compares "
+                "more bits than the division by a scale leaves of them: give float64 values"
+            )
         rows = in_blocks(numbers, axis, self.block_size)
         drawn = None
         if random_bits is not None:
@@ -260,12 +288,20 @@ class BlockFormat:
             tensor_scale=encoder.tensor_scale,
         )
 
-    def quantize(self, values: npt.ArrayLike, **options: Any) -> Floats:
-        """The format's value for each of ``values`` (any shape), float64.
+    def quantize(
+        self, values: npt.ArrayLike, *, dtype: npt.DTypeLike = np.float64, **options: Any
+    ) -> npt.NDArray[Any]:
+        """The format's value for each of ``values`` (any shape), float64 or ``dtype``.
 
-        Arguments as for ``encode``.
+        Arguments as for ``encode`` and, ``dtype``, for ``BlockCodes.decode``.
         """
-        return self.encode(values, **options).decode()
+        checked_type(dtype, self.extent, self)
+        return self.encode(values, **options).decode(dtype)
+
+
+def _extent(number_format: Scalar) -> Extent:
+    found = extent(number_format)
+    return found if number_format.halves_by_value else Extent(1, 0, found.largest)
 
 
 def parse_block(name: str | BlockFormat) -> BlockFormat:

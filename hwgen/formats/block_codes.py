@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwgen.errors import InputError
+from hwgen.formats.types import as_type, checked_type
 
 if TYPE_CHECKING:
     from hwgen.formats.block import BlockFormat
@@ -57,25 +58,47 @@ class BlockCodes:
                 f"tensor_scale={self.tensor_scale!r}: give one for a format that has it, and "
                 f"no other; this is {self.format}"
             )
+        second = self.format.tensor_scale
+        if second is not None and not (
+            isinstance(self.tensor_scale, float)
+            and np.isfinite(self.tensor_scale)
+            and second.quantize(self.tensor_scale) == self.tensor_scale
+        ):
+            raise InputError(f"tensor_scale={self.tensor_scale!r}: give a finite value of {second}")
 
-    def decode(self) -> Floats:
-        """The values, float64, of ``shape``: element · 2^−micro-exponent · scale · tensor scale,
-        exact where that product fits 53 bits, as it does for all standard formats."""
-        scales = self.block_scales()
-        values = self.element_values()
+    def decode(self, dtype: npt.DTypeLike = np.float64) -> npt.NDArray[Any]:
+        """The values, of ``shape``: element · 2^−micro-exponent · scale · tensor scale, exact.
+
+        ``dtype``: float64, which holds them for all standard formats, or float16, float32 or
+        longdouble if that holds all finite values of the format; ``object`` for Fractions.
+        InputError for a type that does not, whatever the codes are. (Logarithms are rounded to
+        float64 to start with, and so are their products.)
+        """
+        return self._decode(checked_type(dtype, self.format.extent, self.format))
+
+    def _decode(self, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+        """As ``decode``, as near as the type comes."""
+        # A narrow type that holds the products need not hold the factors.
+        working = dtype if dtype in (np.longdouble, object) else np.dtype(np.float64)
+        scales = as_type(self._scale_values(), working)
+        if self.tensor_scale is not None:
+            scales = scales * as_type(np.asarray(self.tensor_scale, dtype=np.float64), working)
         # Zero times an infinite scale is NaN, as it should be, and no surprise.
         with np.errstate(invalid="ignore", over="ignore", under="ignore"):
-            values *= scales[..., None]
-        rows: Floats = values.reshape(*values.shape[:-2], values.shape[-2] * values.shape[-1])
+            values = as_type(self.element_values(), working) * scales[..., None]
+            values = values.astype(dtype, copy=False)
+        rows = values.reshape(*values.shape[:-2], values.shape[-2] * values.shape[-1])
         if not self.shape:
-            return np.asarray(rows[0], dtype=np.float64)
+            return np.asarray(rows[0], dtype=dtype)
         length = self.shape[self.axis]
-        found: Floats = np.ascontiguousarray(np.moveaxis(rows[..., :length], -1, self.axis))
-        return found
+        return np.ascontiguousarray(np.moveaxis(rows[..., :length], -1, self.axis))
+
+    def _scale_values(self) -> Floats:
+        return np.asarray(self.format.scale.decode(self.scales), dtype=np.float64)
 
     def block_scales(self) -> Floats:
         """Scale · tensor scale of each block, float64, exact, of ``scales``' shape."""
-        scales = np.array(self.format.scale.decode(self.scales), dtype=np.float64)
+        scales = self._scale_values().copy()
         if self.tensor_scale is not None:
             scales *= self.tensor_scale
         return scales

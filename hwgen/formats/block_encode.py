@@ -186,7 +186,7 @@ class Encoder:
                 micro_exponents=None if micro is None else micro[:, None],
                 tensor_scale=self.tensor_scale,
             )
-            errors = np.square(found.decode() - blocks).sum(axis=-1)
+            errors = np.square(found._decode(np.dtype(np.float64)) - blocks).sum(axis=-1)
             best = np.where(errors < least, codes, best)
             least = np.minimum(errors, least)
         return np.asarray(best)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
 from decimal import Decimal, localcontext
+from fractions import Fraction
 from functools import lru_cache
 from typing import ClassVar
 
@@ -12,7 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from hwgen.errors import InputError
-from hwgen.formats.rounding import DOWN, STOCHASTIC, TOWARD_ZERO, UP, round_to_integer
+from hwgen.formats.rounding import (
+    DOWN,
+    RANDOM_BITS,
+    STOCHASTIC,
+    TOWARD_ZERO,
+    UP,
+    round_to_integer,
+)
 from hwgen.formats.scalar import Floats, Integers, Scalar
 
 MAX_BITS = 16
@@ -134,6 +143,35 @@ class Logarithmic(Scalar):
         if not self.signed:
             return np.asarray(np.where(negative, 0, code), np.int64)
         return np.asarray(code | negative.astype(np.int64) << (self.bits - 1), np.int64)
+
+    def _stand_in(self, number: Fraction, odd: float, rounding: str, drawn: int) -> float:
+        """Values and middles have all the bits of a float64, so the neighbour of ``number`` that
+        rounding to odd chose may be the wrong one."""
+        magnitude, sign = abs(number), math.copysign(1.0, odd)
+        if not abs(odd) <= self.max:
+            return odd
+        lower = abs(odd) if Fraction(abs(odd)) < magnitude else math.nextafter(abs(odd), 0)
+        upper = math.nextafter(lower, math.inf)
+        values = _magnitudes(self)
+        below = int(np.searchsorted(values, lower, side="right")) - 1
+        if rounding == STOCHASTIC:
+            if below + 1 == len(values):
+                return odd
+            start, end = Fraction(float(values[below])), Fraction(float(values[below + 1]))
+            part = (magnitude - start) / (end - start)
+            away = (math.floor(part * 2**RANDOM_BITS) + drawn) >> RANDOM_BITS
+            return sign * float(values[below + away])
+        if rounding in (TOWARD_ZERO, UP, DOWN):
+            # Two values are never neighbours among the float64.
+            return sign * (upper if lower == values[below] else lower)
+        middles = _middles(self)
+        at = int(np.searchsorted(middles, lower, side="left"))
+        if at < len(middles) and lower == middles[at]:
+            # The middle itself is 2 to a fraction, between the two: compare that power of both.
+            count = 2 << self.fraction_bits
+            power = 2 * at + 1 - self._bias * count
+            return sign * (upper if magnitude**count > Fraction(2) ** power else lower)
+        return sign * lower
 
 
 @lru_cache(maxsize=64)

@@ -20,14 +20,22 @@ for code zero; ``nz`` for no zero either; ``b11`` and ``bn2`` for the biases 11 
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
 
 from hwgen.errors import InputError
-from hwgen.formats.rounding import NEAREST_EVEN, STOCHASTIC, round_to_integer, truncates
+from hwgen.formats.rounding import (
+    NEAREST_EVEN,
+    RANDOM_BITS,
+    STOCHASTIC,
+    round_to_integer,
+    truncates,
+)
 from hwgen.formats.scalar import SATURATE, SPECIAL, Floats, Integers, Scalar
 
 MAX_BITS = 32
@@ -279,13 +287,31 @@ class Minifloat(Scalar):
         """Code, 0 or 1, of numbers between zero and the smallest, where nothing lies between."""
         magnitude = np.abs(numbers)
         if rounding == STOCHASTIC:
-            place = magnitude / self.smallest
+            # A quotient in float64 is rounded, and could carry where the number does not: whole
+            # numbers of a 2^-32 of the step, over the steps that the smallest number has.
+            parts = np.floor(np.ldexp(magnitude, RANDOM_BITS - self.lsb_exponent))
+            parts = np.where(magnitude < self.smallest, parts, 0.0).astype(np.int64)
+            place = np.ldexp((parts // self._smallest_steps).astype(np.float64), -RANDOM_BITS)
         else:
             # Only where a number lies, beside the middle, counts; a quotient would be rounded.
             middle = self.smallest / 2
             place = ((magnitude > 0) * 1.0 + (magnitude >= middle) + (magnitude > middle)) / 4
         rounded = round_to_integer(np.copysign(place, numbers), rounding, random_bits)
         return np.abs(rounded).astype(np.int64)
+
+    @property
+    def _smallest_steps(self) -> int:
+        """The smallest number in steps, in a format without subnormals."""
+        return (1 << self.mantissa_bits) + int(self.zero)
+
+    def _stand_in(self, number: Fraction, odd: float, rounding: str, drawn: int) -> float:
+        if self.subnormals or not abs(odd) < self.smallest:
+            return super()._stand_in(number, odd, rounding, drawn)
+        if not self.zero:
+            return odd  # All below the smallest is alike.
+        parts = abs(number) * Fraction(2) ** (RANDOM_BITS - self.lsb_exponent)
+        away = (math.floor(parts / self._smallest_steps) + drawn) >> RANDOM_BITS
+        return math.copysign(self.smallest * away, odd)
 
     @property
     def nan_code(self) -> int:

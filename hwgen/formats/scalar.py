@@ -8,8 +8,10 @@ two methods.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from fractions import Fraction
 from functools import lru_cache
 from typing import Any, ClassVar, Self
 
@@ -17,7 +19,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hwgen.errors import InputError
-from hwgen.formats.rounding import NEAREST_EVEN, STOCHASTIC, check_mode
+from hwgen.formats.reals import Reals, real_numbers
+from hwgen.formats.rounding import NEAREST_EVEN, RANDOM_BITS, STOCHASTIC, check_mode
+from hwgen.formats.types import Extent, as_type, checked_type, extent_of
 
 #: What becomes of a number beyond the largest: the largest; the format's infinity or NaN; or
 #: that for infinities only (P3109: SatFinite, OvfInf, SatPropagate; OFP8 has the first two).
@@ -124,19 +128,22 @@ class Scalar(ABC):
     def decode(self, codes: npt.ArrayLike, dtype: npt.DTypeLike = np.float64) -> npt.NDArray[Any]:
         """Codes (unsigned integers, any shape) to their values, exact.
 
-        ``dtype``: float64, or float32 for a format whose values all are float32 numbers.
-        InputError for codes that the format does not have.
+        ``dtype``: float64, which holds every value of every format, or float16, float32 or
+        longdouble if that holds all finite values of this one; ``object`` for Fractions.
+        InputError for a type that does not, whatever the codes are, and for codes that the
+        format does not have.
         """
         patterns = _whole_codes(codes, self)
+        found = checked_type(dtype, extent(self), self)
         if self.bits <= DECODED_BY_TABLE:
             # The codes are known to be in range; clipping is numpy's fastest check.
-            table = _value_table(self, _float_type(dtype))
+            table = _value_table(self, found)
             return np.asarray(table.take(patterns, mode="clip"))
-        values = np.empty(patterns.shape, _float_type(dtype))
+        values = np.empty(patterns.shape, found)
 
         def work(piece: slice) -> None:
-            found = self._values(patterns.reshape(-1)[piece].astype(np.int64))
-            values.reshape(-1)[piece] = found
+            numbers = self._values(patterns.reshape(-1)[piece].astype(np.int64))
+            values.reshape(-1)[piece] = as_type(numbers, found)
 
         _in_pieces(patterns.size, work)
         return values
@@ -155,7 +162,11 @@ class Scalar(ABC):
 
         Arguments as for ``encode`` and, ``dtype``, for ``decode``.
         """
-        return self._rounded(values, rounding, overflow, random_bits, nan, _float_type(dtype))
+        found = checked_type(dtype, extent(self), self)
+        if found.kind == "O":
+            codes = self._rounded(values, rounding, overflow, random_bits, nan, None)
+            return self.decode(codes, object)
+        return self._rounded(values, rounding, overflow, random_bits, nan, found)
 
     def encode(
         self,
@@ -167,6 +178,9 @@ class Scalar(ABC):
         nan: float | None = None,
     ) -> npt.NDArray[Any]:
         """Values (real numbers, any shape) to codes: uint8, uint16 or uint32.
+
+        Whole numbers of any size, floats of any width, Fractions and Decimals are rounded once,
+        as they are, from arrays and from lists that mix them.
 
         ``rounding``: one of ``rounding.MODES``; ``random_bits`` (whole numbers below 2^32, of
         the values' shape) for the stochastic one. ``overflow``: numbers that round beyond the
@@ -191,12 +205,15 @@ class Scalar(ABC):
             raise InputError(f"overflow={overflow!r}: use one of {', '.join(OVERFLOWS)}")
         if overflow != SATURATE and not (self.has_infinity or self.has_nan):
             raise InputError(f"{self} has neither infinity nor NaN: use overflow='saturate'")
-        numbers = real_numbers(values)
+        reals = real_numbers(values)
+        numbers = reals.floats
         check_mode(rounding, random_bits, numbers.shape)
-        if nan is not None and np.isnan(nan):
-            raise InputError("nan: give a number to put in the place of NaN")
+        if nan is not None:
+            nan = self._number_for_nan(nan)
         flat = numbers.reshape(-1)
         drawn = None if random_bits is None else np.asarray(random_bits).reshape(-1)
+        if reals.inexact is not None and (drawn is not None or not self.halves_by_value):
+            flat, drawn = self._stand_ins(reals, rounding, drawn)
         found = np.empty(numbers.size, dtype or self.code_dtype)
         key_bits = _key_bits(self)
         table = None
@@ -225,6 +242,45 @@ class Scalar(ABC):
         _in_pieces(flat.size, work)
         return found.reshape(numbers.shape)
 
+    @staticmethod
+    def _number_for_nan(nan: Any) -> float:
+        """What is to stand for NaN, as a float64."""
+        given = real_numbers(nan)
+        if given.floats.ndim or given.inexact is not None or np.isnan(given.floats):
+            raise InputError(
+                f"nan={nan!r}: give a number, one that is a float64, to put in the place of NaN"
+            )
+        return float(given.floats)
+
+    def _stand_ins(
+        self, reals: Reals, rounding: str, drawn: npt.NDArray[np.integer] | None
+    ) -> tuple[Floats, npt.NDArray[np.integer] | None]:
+        """Flat floats, and random bits, that are rounded as ``reals`` are: where rounding to odd
+        decides too early, the number is rounded here, and its random bits are zero."""
+        assert reals.inexact is not None
+        flat = reals.floats.reshape(-1).astype(np.float64)
+        left = None if drawn is None else drawn.copy()
+        for index in np.flatnonzero(reals.inexact).tolist():
+            bits = 0 if drawn is None else int(drawn[index])
+            flat[index] = self._stand_in(reals.exact(index), flat[index], rounding, bits)
+            if left is not None:
+                left[index] = 0
+        return flat, left
+
+    def _stand_in(self, number: Fraction, odd: float, rounding: str, drawn: int) -> float:
+        """The float64 between the format's neighbours of ``number``, or one of them, that is
+        rounded as ``number`` is with ``drawn``; ``odd`` is ``number`` rounded to odd.
+
+        Here for stochastic rounding in steps: the steps of the number and the random bits as
+        parts of a step are added, and the rest is cut off.
+        """
+        if not abs(odd) < 4 * self.max:
+            return odd
+        step = max(math.frexp(odd)[1] - self.precision, self.lsb_exponent)
+        parts = abs(number) * Fraction(2) ** (RANDOM_BITS - step)
+        steps = (math.floor(parts) + drawn) >> RANDOM_BITS
+        return math.copysign(math.ldexp(steps, step), odd)
+
     def finite_values(self) -> Floats:
         """All finite values, rising, each once; for formats of up to 16 bits."""
         if self.bits > DECODED_BY_TABLE:
@@ -245,13 +301,6 @@ class Scalar(ABC):
         fraction, exponent = np.frexp(values)
         whole = np.ldexp(fraction, self.precision).astype(np.int64)
         return whole, np.where(whole == 0, 0, exponent.astype(np.int64) - self.precision)
-
-
-def _float_type(dtype: npt.DTypeLike) -> np.dtype[Any]:
-    found = np.dtype(dtype)
-    if found not in (np.float64, np.float32):
-        raise InputError(f"dtype={found}: use float64 or float32")
-    return found
 
 
 def _in_pieces(size: int, work: Callable[[slice], None]) -> None:
@@ -277,51 +326,22 @@ def _whole_codes(codes: npt.ArrayLike, number_format: Scalar) -> npt.NDArray[np.
     return given
 
 
-def real_numbers(values: npt.ArrayLike) -> npt.NDArray[np.float32] | Floats:
-    """``values`` as float32 if they are of that type or narrower, else float64; exact.
-
-    InputError for what is not a real number, or is not exactly a float64.
-    """
-    try:
-        given = np.asarray(values)
-    except ValueError:  # Lists of different lengths.
-        given = np.asarray(None)
-    if given.dtype in (np.float64, np.float32):
-        return given
-    if given.dtype == np.float16 or given.dtype.kind == "b":
-        return given.astype(np.float32)
-    if given.dtype.kind in "iu":
-        numbers = given.astype(np.float64)
-        # Every whole number below 2^53 is a float64; past that, going back must agree.
-        far = np.abs(numbers) > 2.0**53
-        if far.any() and [int(v) for v in numbers[far]] != given[far].tolist():
-            raise InputError(
-                "some whole numbers beyond 2^53 are no float64, and would be rounded twice: "
-                "give numbers that a float64 holds"
-            )
-        return numbers
-    if given.dtype.kind == "O":
-        raise InputError(
-            "values must be an array of real numbers: whole numbers beyond 64 bits, text and "
-            "lists of different lengths are not"
-        )
-    if given.dtype.kind not in "cSUMm" and np.can_cast(given.dtype, np.float64, "safe"):
-        return given.astype(np.float64)  # The types of ml_dtypes.
-    raise InputError(
-        f"values of type {given.dtype}: give real numbers of at most 64 bits, such as float32"
-    )
-
-
 @lru_cache(maxsize=128)
 def _value_table(number_format: Scalar, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    """The value of every code."""
-    values = number_format._values(np.arange(1 << number_format.bits))
-    with np.errstate(over="ignore"):
-        table = values.astype(dtype)
-    if not np.array_equal(table, values, equal_nan=True):
-        raise InputError(f"some values of {number_format} are no {dtype}: use float64")
+    """The value of every code, in a type that holds them."""
+    table = as_type(number_format._values(np.arange(1 << number_format.bits)), dtype)
     table.flags.writeable = False
     return table
+
+
+@lru_cache(maxsize=512)
+def extent(number_format: Scalar) -> Extent:
+    """The bounds of the format's finite values."""
+    f = number_format
+    if f.bits <= DECODED_BY_TABLE:
+        return extent_of(_value_table(f, np.dtype(np.float64)))
+    # Wider ones have an odd multiple of their step and one with all bits of a significand.
+    return Extent(f.precision, f.lsb_exponent, Fraction(max(f.max, -f.min)))
 
 
 @lru_cache(maxsize=512)
