@@ -161,9 +161,9 @@ def to_code(
 ) -> Parts[Signal]:
     """The code that ``number`` rounds to: first rounding, then the rules for overflow.
 
-    A negative number in a format without sign becomes zero or, with ``special``, NaN. NaN in
-    a format without it becomes zero. Where there is no zero its place is code 0, and zero counts
-    as a negative number.
+    A negative number in a format without sign becomes zero or, with ``special`` and unless
+    rounding goes up or toward zero, NaN. NaN in a format without it becomes zero. Where there is
+    no zero its place is code 0, and zero counts as a negative number.
     """
     rounded = Signal(len(number.whole) + 1, name=f"{name}_rounded")
     if isinstance(target, Minifloat) and not target.zero and not target.mantissa_bits:
@@ -376,7 +376,7 @@ def _minifloat_code(
     nan_code = f.nan_code if f.has_nan else 0
     # Four signals decide each bit where the sign is not asked.
     way = path.Path(luts=1)
-    if overflow != SATURATE:
+    if overflow != SATURATE and not f.saturates:
         lost = infinity
         if overflow == SPECIAL:
             # Rounding toward zero stops at the largest value; an infinity stays one.
@@ -400,7 +400,9 @@ def _minifloat_code(
         negative = sign & (beyond | rounded.any())
         if not f.zero:
             negative = sign | ~(infinity | number.whole.any() | number.fraction.any())
-        if overflow == SPECIAL and f.has_nan:
+        # Rounding toward zero or up stops at the least number.
+        stops = rounding in (TOWARD_ZERO, UP)
+        if overflow == SPECIAL and f.has_nan and not (stops or f.saturates):
             nan = nan | negative
         if number.sign is not None or not f.zero:
             bits = len(rounded) if f.zero else len(number.whole) + len(number.fraction)

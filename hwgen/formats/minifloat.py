@@ -7,10 +7,12 @@ are, and which codes are special. Families, and the ending of their names:
   Minifloats and Integers on FPGAs*, arXiv 2311.12359); the largest e4m3 is 480.
 - ``e4m3fn``: the all-ones code is NaN and nothing is infinite (OCP 8-bit Floating Point
   Specification, E4M3); the largest is 448.
-- ``e4m3fnuz``: the code of −0 is NaN, nothing is infinite, the bias is one larger. The finite
-  signed formats of IEEE P3109 are these: ``e4m3fnuz`` is Binary8p4sf.
+- ``e4m3fnuz``: the code of −0 is NaN, nothing is infinite, the bias is one larger (ml_dtypes).
 - ``e4m3ext``: as fnuz, and the largest code of each sign is infinite (P3109's extended
   formats, Binary8p4se); without sign NaN is the all-ones code, infinity the one below.
+- ``e4m3sat``: the codes of fnuz, or without sign, with the bias one larger, of fn; what is out of
+  range saturates under every rule of overflow, and NaN comes from NaN alone (P3109's finite
+  formats, Binary8p4sf).
 - ``e5m2ieee``: the all-ones exponent holds infinity and NaN (IEEE 754; OCP's E5M2, fp16, …).
 
 After that ``ns`` stands for no subnormals: numbers with exponent field zero are normal, but
@@ -33,6 +35,8 @@ from hwgen.formats.rounding import (
     NEAREST_EVEN,
     RANDOM_BITS,
     STOCHASTIC,
+    TOWARD_ZERO,
+    UP,
     round_to_integer,
     truncates,
 )
@@ -40,7 +44,7 @@ from hwgen.formats.scalar import SATURATE, SPECIAL, Floats, Integers, Scalar
 
 MAX_BITS = 32
 MAX_EXPONENT_BITS, MAX_MANTISSA_BITS = 8, 23
-SPECIALS = ("finite", "fn", "fnuz", "ext", "ieee")
+SPECIALS = ("finite", "fn", "fnuz", "ext", "sat", "ieee")
 #: Stands for the bias that the other fields imply; no format has it.
 USUAL_BIAS = 2**31
 
@@ -58,8 +62,8 @@ _PLAIN = {systematic: plain for plain, systematic in STANDARD.items()}
 class Minifloat(Scalar):
     """Sign, ``exponent_bits`` and ``mantissa_bits``, from the top bit of the code down.
 
-    ``bias`` is by default the usual one, 2^(E−1)−1, or 2^(E−1) for ``fnuz`` and ``ext``. With
-    no exponent bits every number is subnormal: sign-magnitude fixed point. Without
+    ``bias`` is by default the usual one, 2^(E−1)−1, or 2^(E−1) for ``fnuz``, ``ext`` and
+    ``sat``. With no exponent bits every number is subnormal: sign-magnitude fixed point. Without
     ``subnormals`` the exponent field 0 is a binade like the others, but for code 0, which
     is zero if ``zero`` says so.
     """
@@ -107,7 +111,7 @@ class Minifloat(Scalar):
     def parse(cls, name: str) -> Minifloat | None:
         number = "(0|[1-9][0-9]{0,2})"
         match = re.fullmatch(
-            rf"(u?)e{number}m{number}(fnuz|fn|ieee|ext|finite|)(ns|nz|)(?:b([n-]?){number})?",
+            rf"(u?)e{number}m{number}(fnuz|fn|ieee|ext|sat|finite|)(ns|nz|)(?:b([n-]?){number})?",
             STANDARD.get(name, name),
             re.ASCII,
         )
@@ -137,7 +141,7 @@ class Minifloat(Scalar):
     @property
     def _usual_bias(self) -> int:
         half = 1 << max(self.exponent_bits - 1, 0)
-        return half if self.specials in ("fnuz", "ext") else half - 1
+        return half if self.specials in ("fnuz", "ext", "sat") else half - 1
 
     @property
     def lsb_exponent(self) -> int:
@@ -163,7 +167,12 @@ class Minifloat(Scalar):
     @property
     def nan_at_minus_zero(self) -> bool:
         """The code that −0 would have is NaN."""
-        return self.signed and self.specials in ("fnuz", "ext")
+        return self.signed and self.specials in ("fnuz", "ext", "sat")
+
+    @property
+    def saturates(self) -> bool:
+        """What is out of range is the nearest number, whatever the rule for overflow is."""
+        return self.specials == "sat"
 
     @property
     def largest_code(self) -> int:
@@ -174,6 +183,7 @@ class Minifloat(Scalar):
             "fnuz": 0,
             "fn": 1,
             "ext": 1 if self.signed else 2,
+            "sat": 0 if self.signed else 1,
             "ieee": 1 << self.mantissa_bits,
         }
         return codes - 1 - reserved[self.specials]
@@ -232,7 +242,7 @@ class Minifloat(Scalar):
     ) -> Integers:
         """The sign of zero is kept where the format has it: a negative number that rounds to
         zero becomes −0. NaN becomes the NaN code whose other bits are all ones (``fn``), zero
-        (``fnuz``, ``ext``), or the quiet one with an otherwise empty mantissa (``ieee``).
+        (``fnuz``, ``ext``, ``sat``), or the quiet one with an otherwise empty mantissa (``ieee``).
         """
         missing = np.isnan(numbers)
         # Numbers far beyond the range round like those just beyond it, and tiny ones alike.
@@ -262,14 +272,15 @@ class Minifloat(Scalar):
         if not self.signed:
             # Nothing is below the smallest: what rounds below it, or to a zero that is not there.
             outside = np.where(self.zero, negative & (code > 0), numbers <= 0)
-            if overflow == SPECIAL and self.has_nan:
+            stops = rounding in (TOWARD_ZERO, UP)
+            if overflow == SPECIAL and self.has_nan and not (stops or self.saturates):
                 missing |= outside
             code = np.where(outside, 0, code)
         code = np.maximum(code, 0)
         beyond = code > self.largest_code
         code = np.minimum(code, self.largest_code)
         nan_code = self.nan_code
-        if overflow != SATURATE:
+        if overflow != SATURATE and not self.saturates:
             # Rounding toward zero stops at the largest value; an infinity stays one.
             lost = np.isinf(numbers) & beyond
             if overflow == SPECIAL:

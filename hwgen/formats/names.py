@@ -41,7 +41,7 @@ ALIASES: dict[str, str] = {
 #: What a name can look like, for whoever has given another.
 GRAMMAR = (
     "int1 to int16 and uint1 to uint16; fixed{bits}_{fraction bits}; minifloats "
-    "e{exponent bits}m{mantissa bits} with fn, fnuz, ext or ieee for special codes, ns for no "
+    "e{exponent bits}m{mantissa bits} with fn, fnuz, ext, sat or ieee for special codes, ns for no "
     "subnormals and b{bias}, and u before them for no sign; lns{bits}f{fraction bits}; "
     "Binary{K}p{P}{s|u}{e|f}"
 )

@@ -1,7 +1,13 @@
-"""Names of IEEE P3109 (interim report on binary floating-point formats for machine learning).
+"""Names of IEEE P3109 (interim report on binary floating-point formats for machine learning, 4.0).
 
-``Binary{K}p{P}{s|u}{e|f}`` has K bits in all, P of precision, a sign or none, and is extended
+``Binary{K}p{P}{s|u}{e|f}`` has K > 2 bits in all, P of precision, a sign or none, and is extended
 (with infinities) or finite. All have one zero, one NaN, subnormals, and the bias 2^(E−1).
+
+The standard's saturation (section 4.7.5) goes by the names ``saturate`` (SatFinite), ``propagate``
+(SatPropagate) and ``special`` (OvfInf) here. With ``special``, rounding toward zero stops at the
+largest and the least number, and so does rounding down or up on its side; otherwise extended
+formats overflow to infinity, and a negative number without sign to NaN. Finite formats saturate
+under all three: they are ``sat``, not ``fnuz``, whose overflow in other libraries is NaN.
 """
 
 from __future__ import annotations
@@ -9,6 +15,8 @@ from __future__ import annotations
 import re
 
 from hwgen.formats.minifloat import Minifloat
+
+MIN_BITS = 3
 
 
 def parse(name: str) -> Minifloat | None:
@@ -19,19 +27,19 @@ def parse(name: str) -> Minifloat | None:
         return None
     bits, precision, signed = int(match[1]), int(match[2]), match[3] == "s"
     exponent_bits = bits - precision + (not signed)
-    if exponent_bits < 1:
+    if bits < MIN_BITS or exponent_bits < 1:
         return None
-    # Without sign, NaN is the all-ones code, which is what "fn" says.
-    specials = "ext" if match[4] == "e" else "fnuz" if signed else "fn"
-    bias = 1 << max(exponent_bits - 1, 0)
-    return Minifloat(exponent_bits, precision - 1, bias, signed, specials)
+    specials = "ext" if match[4] == "e" else "sat"
+    return Minifloat(exponent_bits, precision - 1, signed=signed, specials=specials)
 
 
 def name_of(number_format: Minifloat) -> str | None:
     """The name in P3109, or None if the standard does not have the format."""
     f = number_format
-    if not f.exponent_bits >= 1 or f.bias != 1 << (f.exponent_bits - 1) or not f.subnormals:
+    if f.bits < MIN_BITS or f.exponent_bits < 1 or not f.subnormals:
         return None
-    domain = {"ext": "e", "fnuz" if f.signed else "fn": "f"}.get(f.specials)
+    if f.bias != 1 << (f.exponent_bits - 1):
+        return None
+    domain = {"ext": "e", "sat": "f"}.get(f.specials)
     sign = "s" if f.signed else "u"
     return f"Binary{f.bits}p{f.precision}{sign}{domain}" if domain else None

@@ -185,7 +185,9 @@ class Scalar(ABC):
         ``rounding``: one of ``rounding.MODES``; ``random_bits`` (whole numbers below 2^32, of
         the values' shape) for the stochastic one. ``overflow``: numbers that round beyond the
         largest become the largest (``saturate``), the format's infinity or else NaN
-        (``special``), or that only if they are infinite (``propagate``). The sign of zero is
+        (``special``), or that only if they are infinite (``propagate``). With ``special``, what a
+        directed mode rounds toward the range stops at its end, and other negative numbers are NaN
+        in a format without sign. P3109's finite formats saturate always. The sign of zero is
         kept where the format has it. ``nan`` replaces NaN where the format has none; without
         it such a NaN is an InputError.
         """

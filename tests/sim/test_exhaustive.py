@@ -91,7 +91,7 @@ WITHOUT_SUBNORMALS = (
 )
 
 
-def to_formats_without_subnormals(targets, sources):
+def to_every_mode_and_rule(targets, sources):
     """Every mode and every rule for overflow."""
     for i, target in enumerate(targets):
         for j, mode in enumerate(MODES):
@@ -105,7 +105,7 @@ def to_formats_without_subnormals(targets, sources):
 
 def test_conversions_to_formats_without_subnormals():
     """The full matrix, 450 cases with sources e5m2ieee, fixed8_6 and e4m3fn, is right too."""
-    cases = list(to_formats_without_subnormals(WITHOUT_SUBNORMALS, ("e5m2ieee",)))[::2]
+    cases = list(to_every_mode_and_rule(WITHOUT_SUBNORMALS, ("e5m2ieee",)))[::2]
     for mode, source, target in (
         (NEAREST_EVEN, "bf16", "e8m0"),
         ("up", "fp16", "e8m0"),
@@ -113,6 +113,19 @@ def test_conversions_to_formats_without_subnormals():
         ("down", "fp16", "e2m5extns"),
     ):
         cases.append(Case(Convert(a=source, b=target, rounding=mode)))
+    assert not wrong_of(cases)
+
+
+#: P3109's formats: with sign and without, finite and extended, of one bit of precision too.
+P3109 = ("Binary6p3sf", "Binary6p3ue", "Binary5p2uf", "Binary5p1ue", "Binary4p2se")
+
+
+def test_conversions_to_p3109_by_every_rule():
+    cases = list(to_every_mode_and_rule(P3109, ("e4m3fn",)))
+    for mode, rule in product((NEAREST_EVEN, "toward_zero", "up"), OVERFLOWS):
+        cases.append(Case(Convert(a="fixed8_2", b="Binary6p4ue", rounding=mode, overflow=rule)))
+        cases.append(Case(Convert(a="e5m2ieee", b="Binary6p4sf", rounding=mode, overflow=rule)))
+    assert len(cases) == 108
     assert not wrong_of(cases)
 
 

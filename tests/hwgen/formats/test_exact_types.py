@@ -104,7 +104,7 @@ def test_a_type_of_no_real_numbers_is_refused(dtype):
         ("int16_b4_fp32_fp32", np.float64, f"{WIDE} or object"),  # 15 + 24 + 24 bits
         ("fp32_b4_fp32_fp32", np.longdouble, "object"),
         ("e8m23b512_b2_e8m23b512_e8m23b512", np.float64, "object"),
-    ("e8m3b512_b2_e8m3b512_e8m3b512", np.float64, f"{WIDE} or object"),
+        ("e8m3b512_b2_e8m3b512_e8m3b512", np.float64, f"{WIDE} or object"),
         ("e8m3bn256_b2_e8m3bn256_e8m3bn256", np.float64, f"{WIDE} or object"),  # 2^1535
         ("e8m23bn256_b2_ue8m23bn256_ue8m23bn256", np.float64, "object"),
     ],

@@ -255,6 +255,10 @@ def assert_equals_gfloat(name, mode, overflow, x):
         exact = part.astype(np.float64)
         theirs.append(gfloat.round_ndarray(info, exact, GFLOAT_MODES[mode], sat, **gfloat_options))
     ours, theirs = np.concatenate(ours), np.concatenate(theirs)
+    if isinstance(f, Minifloat) and f.saturates:
+        # gfloat's overflow to NaN is not what P3109 4.0 says (see test_p3109.py).
+        beyond = np.isnan(theirs) & ~np.isnan(x)
+        theirs = np.where(beyond, np.copysign(f.max, x), theirs)
     if isinstance(f, Integer):
         theirs += 0.0  # Two's complement has one zero.
     assert same(ours, theirs)
