@@ -96,7 +96,8 @@ def layer_input(
 def run(
     network: Network, images: npt.NDArray[Any], quantization: Quantization | None = None
 ) -> Array:
-    """Logits, float32 (N, classes), of images (N, C, H, W); FP32 without ``quantization``.
+    """Logits, float32 (N, classes), of images (N, *network.input_shape), that is (N, C, H, W) or
+    (N, F); FP32 without ``quantization``.
 
     A layer that ``quantization`` does not name is computed in FP32. InputError for images of
     another shape than the network's input.

@@ -232,8 +232,8 @@ def _display_name(proto: onnx.NodeProto, names: set[str]) -> str:
 
 def _simplify(nodes: list[Node], output: str) -> tuple[list[Node], str]:
     """Batch normalisations folded, a final softmax and what nothing reads dropped."""
-    last = next(node for node in nodes if node.output == output)
-    if last.op == "Softmax":
+    last = next((node for node in nodes if node.output == output), None)
+    if last is not None and last.op == "Softmax":
         output = last.inputs[0]
     needed, kept = {output}, []
     for node in reversed(nodes):

@@ -48,10 +48,8 @@ class Source:
         if given is None:
             self.fail(f"{called} must be a constant of the file")
         if given.dtype != dtype:
-            self.fail(
-                f"{called} is of type {given.dtype} and must be {np.dtype(dtype)}: export the "
-                "network in float32"
-            )
+            advice = "export the network in float32" if dtype is np.float32 else "export it again"
+            self.fail(f"{called} is of type {given.dtype} and must be {np.dtype(dtype)}: {advice}")
         if not given.size:
             self.fail(f"{called} has the shape {given.shape}, no values: give a trained network")
         return given
@@ -106,6 +104,13 @@ class Source:
             self.shape()
             inputs = self.inputs[:1]
         return Node(self.name, self.op, inputs, self.outputs[0], **fields)
+
+    def flag(self, key: str, default: int = 0) -> bool:
+        """An attribute that is 0 or 1; ``default`` where this version of the operator has none."""
+        given = self.attributes.get(key, default)
+        if given not in (0, 1):
+            self.fail(f"attribute {key}={given} must be 0 or 1")
+        return bool(given)
 
     def sizes(self, key: str, default: Sequence[int], least: int) -> tuple[int, ...]:
         """An attribute of as many whole numbers as ``default`` has, none below ``least``."""

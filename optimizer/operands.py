@@ -48,7 +48,7 @@ def layer_operands(
     images: npt.NDArray[Any],
     outputs: int = 64,
 ) -> Operands:
-    """The cycles of ``outputs`` outputs of ``layer`` for ``images`` (N, C, H, W).
+    """The cycles of ``outputs`` outputs of ``layer`` for ``images`` (N, C, H, W) or (N, F).
 
     The layers before it are quantised as the plan says. The outputs are spread evenly over all
     positions and channels, because those at the image's edge are mostly zeros. Products come

@@ -96,11 +96,11 @@ def _read_gemm(source: Source) -> Node:
     given = source.attributes
     weight, bias = source.required(1, "weight"), source.finite(2, "bias")
     with np.errstate(all="ignore"):  # checked in _dense
-        weight = (weight.T if given["transB"] else weight) * np.float32(given["alpha"])
+        weight = (weight.T if source.flag("transB") else weight) * np.float32(given["alpha"])
         if bias is None:
             return _dense(source, weight, np.zeros(1, np.float32))
         # Before opset 7 a bias is only broadcast where the attribute says so.
-        if not given.get("broadcast", 1) and (bias.ndim != 2 or source.batch != 1):
+        if not source.flag("broadcast", 1) and (bias.ndim != 2 or source.batch != 1):
             source.fail(
                 f"its bias {bias.shape} would have to be broadcast and broadcast=0: use "
                 "broadcast=1, or opset 7 or later"
@@ -114,11 +114,15 @@ def _read_matmul(source: Source) -> Node:
 
 def _dense(source: Source, weight: Array, bias: Array) -> Node:
     shape = source.shape()
-    if len(shape) != 1 or weight.ndim != 2 or weight.shape[0] != shape[0]:
+    if len(shape) != 1 or weight.ndim != 2:
         source.fail(
-            f"takes (batch, features) and a matrix, got {source.given_shape()} an image and "
-            f"{weight.shape}: "
-            "put a Flatten before a layer of images"
+            f"takes (batch, features) and a matrix, got {source.given_shape()} an image and a "
+            f"weight of shape {weight.shape}: put a Flatten before a layer of images"
+        )
+    if len(weight) != shape[0]:
+        source.fail(
+            f"its weight has rows for {len(weight)} features and its input has {shape[0]}: give "
+            "a network whose layers fit each other"
         )
     if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
         source.fail("alpha or beta makes its weights NaN or infinite: use finite ones")
@@ -153,7 +157,7 @@ def _read_pool(source: Source) -> Node:
         attributes={
             "window": window,
             # Absent before opset 7, which leaves the padding out.
-            "count_include_pad": bool(source.attributes.get("count_include_pad", 0)),
+            "count_include_pad": source.flag("count_include_pad"),
         }
     )
 
@@ -264,7 +268,7 @@ def _aligned(source: Source, constant: Array, position: int, shape: tuple[int, .
     say how it is done."""
     if source.opset >= 7:
         return constant
-    if not source.attributes["broadcast"]:
+    if not source.flag("broadcast"):
         if source.batch != 1 or constant.shape != (1, *channels_first(shape)):
             source.fail(
                 f"a constant of shape {constant.shape} would have to be broadcast and "
@@ -288,7 +292,7 @@ def _run_add(node: Node, x: Array, *other: Array) -> Array:
 
 
 def _read_batch_normalization(source: Source) -> Node:
-    if source.opset < 7 and not source.attributes["is_test"]:
+    if source.opset < 7 and not source.flag("is_test"):
         source.fail("attribute is_test=0 is training, which is not supported: use is_test=1")
     if len([name for name in source.outputs if name]) > 1:
         source.fail(
@@ -303,9 +307,8 @@ def _read_batch_normalization(source: Source) -> Node:
     divisor = variance + source.attributes["epsilon"]
     if (variance < 0).any() or not (divisor > 0).all():
         source.fail(
-            f"its variance is {variance.min():g} at least and epsilon "
-            f"{source.attributes['epsilon']:g}: variances are not negative, and with epsilon "
-            "above zero"
+            f"its smallest variance is {variance.min():g} with epsilon "
+            f"{source.attributes['epsilon']:g}: a variance is at least 0, and above with epsilon"
         )
     factor = scale / np.sqrt(divisor)
     with np.errstate(over="ignore"):
@@ -316,7 +319,7 @@ def _read_batch_normalization(source: Source) -> Node:
 
 
 def _read_dropout(source: Source) -> Node:
-    if source.opset < 7 and not source.attributes["is_test"]:
+    if source.opset < 7 and not source.flag("is_test"):
         source.fail("attribute is_test=0 is training, which is not supported: use is_test=1")
     training = source.constant(2, "training_mode", np.bool_)
     if training is not None and training.any():

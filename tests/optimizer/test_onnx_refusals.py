@@ -123,11 +123,11 @@ def test_weights_that_are_not_finite(tmp_path, value):
 def test_variances(tmp_path):
     weights = {"var": np.array([1, -0.5, 1], np.float32)}
     nodes = [norm(weights), *dense("n", 192, weights)]
-    assert "variance is -0.5" in refused(tmp_path, nodes, weights)
+    assert "smallest variance is -0.5" in refused(tmp_path, nodes, weights)
     weights["var"] = np.array([1, 0, 1], np.float32)
     read(tmp_path, nodes, weights)
     nodes[0] = norm(weights, epsilon=0.0)
-    assert "above zero" in refused(tmp_path, nodes, weights)
+    assert "with epsilon 0:" in refused(tmp_path, nodes, weights)
     weights["var"] = np.array([2], np.float32)
     assert "must have (3,)" in refused(tmp_path, nodes, weights)
 
@@ -293,6 +293,17 @@ def test_dilations_of_an_average_pool(tmp_path, attributes):
 def test_attributes_of_the_other_operators(tmp_path, first, opset, reason):
     weights = {"shape": np.array([0, -1])}
     assert reason in refused(tmp_path, [first, *dense("f", 192, weights)], weights, opset=opset)
+
+
+def test_flags_are_0_or_1(tmp_path):
+    """Others are read differently by different programs."""
+    weights = {"w": normal(1, 192, 4)}
+    for flag in (2, -1, 2**40):
+        nodes = [node("Flatten", ["x"], ["f"]), node("Gemm", ["f", "w"], ["y"], transB=flag)]
+        assert f"transB={flag} must be 0 or 1" in refused(tmp_path, nodes, weights)
+        pool = node("AveragePool", ["x"], ["p"], kernel_shape=[1, 1], count_include_pad=flag)
+        text = refused(tmp_path, [pool, *dense("p", 192, weights)], weights)
+        assert f"count_include_pad={flag} must be 0 or 1" in text
 
 
 def test_gemm_of_a_transposed_left_operand(tmp_path):
@@ -531,6 +542,25 @@ def test_operators_of_other_sets(tmp_path):
             assert "torch.onnx.export" not in text and "not a valid" not in text
     text = save_with("com.microsoft", "FusedConv")
     assert "'com.microsoft'" in text and "FusedConv" in text and "QONNX" not in text
+
+
+def test_the_advice_fits_the_problem(tmp_path):
+    weights = {"w": normal(1, 191, 4), "shape": np.array([0.0, -1.0], np.float32)}
+    nodes = [node("Flatten", ["x"], ["f"]), node("MatMul", ["f", "w"], ["y"])]
+    text = refused(tmp_path, nodes, weights)
+    assert "191 features and its input has 192" in text and "Flatten" not in text
+    nodes = [node("MatMul", ["x", "w"], ["y"])]
+    assert "(3, 8, 8) an image" in (text := refused(tmp_path, nodes, weights))
+    assert "put a Flatten" in text
+    nodes = [node("Reshape", ["x", "shape"], ["r"]), *dense("r", 192, weights)]
+    text = refused(tmp_path, nodes, weights)
+    assert "must be int64" in text and "in float32" not in text
+
+
+def test_the_input_as_the_output(tmp_path):
+    nodes = [node("Relu", ["x"], ["r"])]
+    path = save(tmp_path / "n.onnx", nodes, {}, ("batch", 4), outputs=("x",))
+    assert "nothing to quantise" in refusal(path)
 
 
 # --- constants are computed -----------------------------------------------------------------

@@ -1,0 +1,31 @@
+"""A few graphs of ``onnx_graphs.py``, and that its judge can say no."""
+
+import warnings
+
+import numpy as np
+import onnx_graphs as fuzz
+
+from optimizer import operators
+
+
+def test_damaged_graphs(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found, faults = fuzz.run(seed=11, numbers=range(150), folder=tmp_path)
+    assert not faults
+    assert found["equal"] > 30 and found["refused"] > 30, found
+
+
+def test_cases_are_those_of_the_seed():
+    first, again, other = ([fuzz.case(seed, n) for n in range(20)] for seed in (1, 1, 2))
+    assert first == again != other
+
+
+def test_a_wrong_reading_is_a_fault(tmp_path, monkeypatch):
+    wrong = operators.Operator(
+        operators.OPERATORS["Relu"].read, lambda node, x: np.maximum(x, np.float32(0.1))
+    )
+    monkeypatch.setitem(operators.OPERATORS, "Relu", wrong)
+    assert fuzz.run(seed=11, numbers=range(40), folder=tmp_path)[1]
+    monkeypatch.setattr(fuzz, "outcome", lambda path, oracle: 1 / 0)
+    assert fuzz.run(seed=11, numbers=range(2), folder=tmp_path)[1] == [0, 1]
