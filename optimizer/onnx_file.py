@@ -8,6 +8,7 @@ does not know.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import onnx
 
@@ -36,6 +37,11 @@ def read(path: Path) -> onnx.ModelProto:
             f"network '{path}' is not an ONNX file, or a damaged one ({one_line(error)}): give "
             "the whole file that torch.onnx.export or another exporter wrote"
         ) from error
+    if (damaged := _not_text(model)) is not None:
+        raise InputError(
+            f"network '{path}' is a damaged file: {damaged!r} in it must be text and is not "
+            "UTF-8, give the whole file that the exporter wrote"
+        )
     if not model.graph.node:
         raise InputError(f"network '{path}' is empty: it has no nodes, give an exported network")
     _require_standard_operators(model, path)
@@ -67,6 +73,22 @@ def one_line(error: Exception) -> str:
     """An error of a library as one short line."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= 300 else text[:297] + "..."
+
+
+def _not_text(message: Any) -> bytes | None:
+    """The first text of a protobuf message that is not UTF-8: Python gets it as bytes."""
+    for field, value in message.ListFields():
+        if field.type == field.TYPE_STRING:
+            texts = [value] if isinstance(value, str | bytes) else value
+            damaged = next((text for text in texts if isinstance(text, bytes)), None)
+        elif field.type == field.TYPE_MESSAGE:
+            parts = [value] if hasattr(value, "ListFields") else value
+            damaged = next((d for part in parts if (d := _not_text(part)) is not None), None)
+        else:
+            continue
+        if damaged is not None:
+            return damaged
+    return None
 
 
 def _require_standard_operators(model: onnx.ModelProto, path: Path) -> None:

@@ -504,6 +504,17 @@ def test_truncated_files(tmp_path):
     assert "not a file" in refusal(tmp_path)
 
 
+@pytest.mark.parametrize("text", [b"conv", b"Conv", b"flat", b"batch"])
+def test_text_that_is_not_utf_8(tmp_path, text):
+    """Names of nodes and tensors, operators, sizes."""
+    weights: dict[str, np.ndarray] = {}
+    path = save(tmp_path / "n.onnx", [conv(weights), *dense("c", 180, weights)], weights)
+    whole = path.read_bytes()
+    assert text in whole
+    path.write_bytes(whole.replace(text, text[:-1] + b"\xff"))
+    assert "not UTF-8" in refusal(path)
+
+
 def test_weights_in_other_files(tmp_path):
     weights: dict[str, np.ndarray] = {}
     path = save(tmp_path / "n.onnx", [conv(weights), *dense("c", 180, weights)], weights)
