@@ -32,6 +32,13 @@ def shown(text: str) -> str:
     return repr(text) if len(text) <= SHOWN else f"{text[: SHOWN - 20]!r}… ({len(text)} characters)"
 
 
+def one_line(message: str) -> str:
+    """The message without what would break its line, its middle left out if it is very long."""
+    plain = "".join(c if c.isprintable() else repr(c)[1:-1] for c in message)
+    half = MESSAGE // 2
+    return plain if len(plain) <= MESSAGE else f"{plain[:half]} … {plain[-half:]}"
+
+
 def require_text(arguments: Sequence[str]) -> None:
     """InputError for arguments that are no text: they could be neither printed nor written."""
     for argument in arguments:
@@ -89,8 +96,7 @@ class Parser(argparse.ArgumentParser):
         self.register("action", "store_true", _OnceTrue)
 
     def error(self, message: str) -> NoReturn:
-        plain = "".join(c if c.isprintable() else repr(c)[1:-1] for c in message)
-        raise InputError(f"{plain} (see '{self.prog} --help')")
+        raise InputError(f"{message} (see '{self.prog} --help')")
 
 
 class HelpFormatter(argparse.HelpFormatter):
@@ -164,7 +170,10 @@ def run_module(main: Callable[[Sequence[str]], None]) -> int:
     try:
         require_text(sys.argv[1:])
         main(sys.argv[1:])
-    except (InputError, ToolError) as error:
+    except InputError as error:
+        print(f"error: {one_line(str(error))}", file=sys.stderr)
+        return 2
+    except ToolError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except Exception as error:
@@ -206,7 +215,7 @@ def number(low: float, high: float, *, above: bool = False) -> Callable[[str], f
 
     def parse(text: str) -> float:
         try:
-            value = float(text)
+            value = float(text) if re.fullmatch(r"[0-9.eE+-]+", text) else math.nan
         except ValueError:
             value = math.nan
         if not low <= value <= high or (above and value == low):

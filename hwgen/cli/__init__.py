@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from hwgen.arguments import Parser, complete, require_text
+from hwgen.arguments import Parser, complete, one_line, require_text
 from hwgen.cli import (
     cost,
     formats,
@@ -50,7 +50,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code: int = options.run(options)
         sys.stdout.flush()
         return code
-    except (InputError, ToolError) as error:
+    except InputError as error:
+        print(f"hwgen: error: {one_line(str(error))}", file=sys.stderr)
+        return 2
+    except ToolError as error:
         print(f"hwgen: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

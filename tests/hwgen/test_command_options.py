@@ -9,6 +9,7 @@ import pytest
 
 from hwgen import arguments
 from hwgen.cli import COMMANDS, command_line_parser, main
+from hwgen.cli.spec_options import SPEC_OPTIONS
 
 MUL = ["mul", "--a", "int4", "--b", "int4"]
 SPEC = ["--spec", json.dumps({"unit": "mul", "a": "int4", "b": "int4"})]
@@ -265,3 +266,58 @@ def test_modules_refuse_as_commands_do(folder, capsys, monkeypatch, module, line
     told = capsys.readouterr()
     assert told.out == "" and told.err.startswith("error: ") and told.err.count("\n") == 1
     assert words in told.err
+
+
+#: Options by what their value is, of the commands that have them.
+KINDS = {"FILE": [], "FOLDER": [], "PATH": [], "number": []}
+for _command in USES:
+    for _action in command_parser(_command)._actions:
+        if _action.option_strings and _action.metavar in KINDS:
+            KINDS[_action.metavar].append((_command, _action.option_strings[0]))
+        elif _action.option_strings and _action.metavar in ("N", "S", "F", "P", "L"):
+            KINDS["number"].append((_command, _action.option_strings[0]))
+
+
+def refused(capsys, line):
+    assert main(line) == 2, line
+    told = capsys.readouterr()
+    assert told.out == "" and told.err.startswith("hwgen: error: ") and told.err.count("\n") == 1
+    return told.err
+
+
+@pytest.mark.parametrize(("command", "option"), [*KINDS["FILE"], *KINDS["FOLDER"], *KINDS["PATH"]])
+def test_paths_that_cannot_be_are_refused(folder, capsys, command, option):
+    use = next(iter(USES[command].values())) if command != "regress" else ["random"]
+    for path in ("", " ", "a" * 300, "a/" * 3000, "a\0b", "\udcff", "page.md/x", "/dev/null/x"):
+        assert option in refused(capsys, [command, *use, option, path]) or not path.isprintable()
+    if (command, option) in KINDS["FILE"]:
+        (folder / "there").mkdir()
+        assert "is a folder" in refused(capsys, [command, *use, option, "there"])
+        assert "no regular file" in refused(capsys, [command, *use, option, "/dev/null"]) or (
+            option == "--model"
+        )
+    elif (command, option) in KINDS["FOLDER"]:
+        assert "it is a file" in refused(capsys, [command, *use, option, "page.md"])
+
+
+@pytest.mark.parametrize(("command", "option"), KINDS["number"])
+def test_numbers_that_cannot_be_are_refused(folder, capsys, command, option):
+    """A spec's own fields that may be negative, or zero, are the spec's affair."""
+    use = next(iter(USES[command].values())) if command != "regress" else ["random"]
+    wrong = ["nan", "inf", "", "1e309", "x", "9" * 5000, "-" + "9" * 30, str(10**400), "\u0663"]
+    if option not in {f"--{name.replace('_', '-')}" for name in SPEC_OPTIONS}:
+        wrong += ["-1", str(10**30)]
+    for text in wrong:
+        assert option in refused(capsys, [command, *use, option, text])
+
+
+def test_an_unexpected_error_is_one_line_and_its_traceback_is_kept(folder, capsys, monkeypatch):
+    from hwgen import formats
+
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    monkeypatch.setattr(formats, "parse", lambda name: 1 // 0)
+    assert main(["formats", "int4"]) == 70
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1 and "ZeroDivisionError" in told and "fault of hwgen" in told
+    (kept,) = folder.glob("hwgen-fault-*.txt")
+    assert str(kept) in told and "Traceback" in kept.read_text()
