@@ -25,6 +25,7 @@ from optimizer.network import Network
 from optimizer.operands import layer_operands
 from optimizer.parallel import in_parallel
 from optimizer.plan import LayerCheck, LayerPlan, Plan
+from optimizer.text import printable
 from optimizer.workloads import fashion_mnist
 from sim import verification
 
@@ -84,10 +85,20 @@ def run(
         found = dataclasses.replace(found, full_test=explore.full_test(found, more_images))
         seconds["full test"] = time.perf_counter() - started
 
-    front = tuple(chosen if plan is found.chosen else plan for plan in found.front)
-    found = dataclasses.replace(found, chosen=chosen, front=front, checks=checks, seconds=seconds)
+    def newest(plan: Plan) -> Plan:
+        return chosen if plan is found.chosen else plan
+
+    found = dataclasses.replace(
+        found,
+        chosen=chosen,
+        points=tuple(map(newest, found.points)),
+        front=tuple(map(newest, found.front)),
+        references={name: newest(plan) for name, plan in found.references.items()},
+        checks=checks,
+        seconds=seconds,
+    )
     report.write(found, out, command, verilog)
-    failed = [c.layer for c in checks if not c.passed]
+    failed = [printable(c.layer, 40) for c in checks if not c.passed]
     if failed:
         raise ToolError(
             f"the Verilog of {', '.join(failed)} does not compute the network's own numbers: "
@@ -156,8 +167,8 @@ def check(found: Exploration, images: ImageData, progress: Progress) -> tuple[La
             wrong_outputs=int(wrong.sum()),
         )
         progress(
-            f"simulated {layer} on {spec.name}: {result.cycles} cycles, {result.mismatches} "
-            f"mismatches; {result.outputs} sums, {result.wrong_outputs} wrong"
+            f"simulated {printable(layer, 40)} on {spec.name}: {result.cycles} cycles, "
+            f"{result.mismatches} mismatches; {result.outputs} sums, {result.wrong_outputs} wrong"
         )
         return result
 

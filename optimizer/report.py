@@ -8,23 +8,19 @@ import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from hwgen.files import require_writable
+from optimizer import picture
 from optimizer.explore import Exploration
 from optimizer.plan import Plan
+from optimizer.text import fenced, markdown, printable
 
 PICTURE, PLAN, PAGE = "pareto.png", "plan.json", "report.md"
 FILES = (PICTURE, PLAN, PAGE)
 #: Folder of the chosen plan's units.
 VERILOG = "verilog"
-
-#: Percentage points below FP32 that the picture shows; what lies lower is named at its edge.
-SHOWN_DROP = 8.0
+#: Characters of a layer's name in the tables; plan.json has the whole.
+LONGEST_NAME = 40
 
 
 def write(
@@ -45,7 +41,7 @@ def write(
     existed = target.exists()
     draft = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
-        _draw(exploration, draft / PICTURE)
+        picture.write(exploration, draft / PICTURE)
         text = json.dumps(exploration.to_dict(), indent=2, allow_nan=False) + "\n"
         (draft / PLAN).write_text(text, encoding="utf-8")
         (draft / PAGE).write_text(page(exploration, command), encoding="utf-8")
@@ -63,8 +59,10 @@ def write(
 # --- text -------------------------------------------------------------------------------------
 
 
-def _grid(head: Sequence[str], rows: Sequence[Sequence[str]], markdown: bool) -> str:
+def _grid(head: Sequence[str], rows: Sequence[Sequence[str]], markdown_table: bool) -> str:
     """A table; the first column and the last are set left, the others right."""
+    if markdown_table:
+        rows = [[markdown(cell) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
     last = len(head) - 1
 
@@ -73,9 +71,9 @@ def _grid(head: Sequence[str], rows: Sequence[Sequence[str]], markdown: bool) ->
             cell.ljust(width) if i in (0, last) else cell.rjust(width)
             for i, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
-        return "| " + " | ".join(cells) + " |" if markdown else "  ".join(cells).rstrip()
+        return "| " + " | ".join(cells) + " |" if markdown_table else "  ".join(cells).rstrip()
 
-    if markdown:
+    if markdown_table:
         rule = ["-" * w if i in (0, last) else "-" * (w - 1) + ":" for i, w in enumerate(widths)]
         return "\n".join([line(head), line(rule), *map(line, rows)])
     return "\n".join([line(head), "  ".join("-" * w for w in widths), *map(line, rows)])
@@ -120,7 +118,7 @@ def _layer_rows(plan: Plan) -> list[list[str]]:
         fmax = "–" if p.measured_fmax_mhz is None else f"{p.measured_fmax_mhz:.0f}"
         rows.append(
             [
-                p.layer.name,
+                _name(p.layer.name),
                 str(p.layer.dot_length),
                 f"{p.layer.outputs:,}",
                 str(p.size.lanes),
@@ -149,13 +147,17 @@ def _layer_rows(plan: Plan) -> list[list[str]]:
     return rows
 
 
+def _name(text: str) -> str:
+    return printable(text, LONGEST_NAME)
+
+
 def _basis(e: Exploration) -> str:
     s = e.settings
     return (
-        f"{e.network.name} on {e.data_name}, {s.target}, {s.fps:g} images/s at "
+        f"{_name(e.network.name)} on {_name(e.data_name)}, {s.target}, {s.fps:g} images/s at "
         f"{s.clock_mhz:g} MHz, {s.style} style; accuracy on {e.fp32.images:,} test images "
         f"(standard error {e.fp32.standard_error:.2f} points), calibration on "
-        f"{e.calibration_images:,} others, sensitivities on {e.sensitivity_images:,} of those"
+        f"{e.calibration_images:,} images, sensitivities on {e.sensitivity_images:,} of those"
     )
 
 
@@ -167,11 +169,11 @@ def table(exploration: Exploration) -> str:
             _basis(e),
             "",
             *(f"WARNING: {text}\n" for text in e.warnings),
-            _grid(_PLAN_HEAD, _plan_rows(e), markdown=False),
+            _grid(_PLAN_HEAD, _plan_rows(e), markdown_table=False),
             "",
             f"chosen: {e.reason}",
             "",
-            _grid(_LAYER_HEAD, _layer_rows(e.chosen), markdown=False),
+            _grid(_LAYER_HEAD, _layer_rows(e.chosen), markdown_table=False),
             "",
             *_measured_lines(e),
         ]
@@ -190,19 +192,20 @@ def _measured_lines(e: Exploration) -> list[str]:
     slow = e.chosen.too_slow(e.settings.clock_mhz)
     if slow:
         lines.append(
-            f"WARNING: {', '.join(p.layer.name for p in slow)} do not reach "
+            f"WARNING: {', '.join(_name(p.layer.name) for p in slow)} do not reach "
             f"{e.settings.clock_mhz:g} MHz: use a lower --clock-mhz"
         )
     if e.full_test is not None:
         t = e.full_test
         lines.append(
-            f"on all {t.fp32.images:,} test images of {t.data_name}: FP32 {t.fp32.percent:.2f}%, "
-            f"chosen plan {t.chosen.percent:.2f}% (standard error "
+            f"on all {t.fp32.images:,} test images of {_name(t.data_name)}: "
+            f"FP32 {t.fp32.percent:.2f}%, chosen plan {t.chosen.percent:.2f}% (standard error "
             f"{t.fp32.standard_error:.2f} points)"
         )
     lines += [
-        f"simulated {c.layer}: {c.cycles:,} cycles of {c.module} on the network's own numbers, "
-        f"{c.mismatches} mismatches; {c.outputs} sums against inference, {c.wrong_outputs} wrong"
+        f"simulated {_name(c.layer)}: {c.cycles:,} cycles of {c.module} on the network's own "
+        f"numbers, {c.mismatches} mismatches; {c.outputs} sums against inference, "
+        f"{c.wrong_outputs} wrong"
         for c in e.checks
     ]
     return lines
@@ -214,20 +217,21 @@ def page(exploration: Exploration, command: str | None = None) -> str:
     names = ", ".join(map(str, s.formats))
     seconds = ", ".join(f"{name} {value:.1f} s" for name, value in e.seconds.items())
     parts = [
-        f"# Accuracy against LUTs: {e.network.name} on {e.data_name}",
-        _basis(e) + ".",
-        *(f"> **WARNING**: {text}." for text in e.warnings),
+        f"# Accuracy against LUTs: {markdown(_name(e.network.name))} on "
+        f"{markdown(_name(e.data_name))}",
+        markdown(_basis(e)) + ".",
+        *(f"> **WARNING**: {markdown(text)}." for text in e.warnings),
         f"![Pareto front]({PICTURE})",
         "## Front",
         "Every point is evaluated on all test images with quantised weights and activations and "
         "the exact sums that the hardware accumulates. KL sum is the search's prediction of "
         "the damage. LUTs are predicted; points that another one beats in measured accuracy "
         f"and LUTs are left out ({len(e.points)} evaluated, {len(e.front)} left).",
-        _grid(_PLAN_HEAD, _plan_rows(e), markdown=True),
+        _grid(_PLAN_HEAD, _plan_rows(e), markdown_table=True),
         "## Chosen plan",
         f"{e.reason[0].upper()}{e.reason[1:]}.",
-        _grid(_LAYER_HEAD, _layer_rows(e.chosen), markdown=True),
-        *["\n".join(f"- {line}." for line in _measured_lines(e))],
+        _grid(_LAYER_HEAD, _layer_rows(e.chosen), markdown_table=True),
+        *["\n".join(f"- {markdown(line)}." for line in _measured_lines(e))],
         "A layer of K products for each output value runs on `units` dot-product units of "
         "`lanes` lanes; LUT figures are of all units, their range adds the units' ranges. "
         "`cycles` are between two images"
@@ -243,7 +247,7 @@ def page(exploration: Exploration, command: str | None = None) -> str:
         "- Standard errors are of one accuracy. All points are compared on the same images, "
         "which makes differences more certain than that.",
         "## How it was made",
-        *([f"```\n{command}\n```"] if command else []),
+        *([fenced(printable(command))] if command else []),
         f"- Candidate formats of activations and weights, each layer, mixed pairs included: "
         f"{names}.\n"
         "- Weights: one scale an output channel; activations: one a layer; round to nearest "
@@ -256,96 +260,3 @@ def page(exploration: Exploration, command: str | None = None) -> str:
         f"- Time: {seconds}.",
     ]
     return "\n\n".join(parts) + "\n"
-
-
-# --- picture ----------------------------------------------------------------------------------
-
-
-def _draw(e: Exploration, path: Path) -> None:
-    def percent(plan: Plan) -> float:
-        assert plan.accuracy is not None
-        return plan.accuracy.percent
-
-    figure = Figure(figsize=(11, 7), dpi=130, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes: Any = figure.add_subplot()
-    own = "one format pair" if e.settings.style == "shared" else "a format pair a layer"
-    fp32, error = e.fp32.percent, e.fp32.standard_error
-    shown = [p for p in (*e.points, *e.references.values()) if percent(p) >= fp32 - SHOWN_DROP]
-    bottom = min([percent(p) for p in shown] + [fp32 - 1.5]) - 0.8
-    top = max([percent(p) for p in shown] + [fp32 + error]) + 0.7
-    blue, orange, grey = "#1f5fa8", "#c8501e", "#8a8a8a"
-
-    axes.axhspan(fp32 - error, fp32 + error, color="black", alpha=0.06, lw=0)
-    axes.axhline(fp32, color="black", lw=1, ls="--")
-    axes.text(
-        0.005, fp32, f"FP32 {fp32:.2f}%, band: ±1 standard error ({e.fp32.images:,} images)",
-        transform=axes.get_yaxis_transform(), ha="left", va="bottom", fontsize=8.5,
-    )  # fmt: skip
-    beaten = [p for p in e.points if all(p is not q for q in e.front)]
-    axes.plot(
-        [p.lut.value for p in beaten], [percent(p) for p in beaten], "o", ms=4, color=grey,
-        alpha=0.7, label="evaluated, beaten by another point",
-    )  # fmt: skip
-    front = [(i, p) for i, p in enumerate(e.front, start=1) if percent(p) >= bottom]
-    axes.plot(
-        [p.lut.value for _, p in front], [percent(p) for _, p in front], "-o", color=blue,
-        ms=6, lw=1.2, drawstyle="steps-post", zorder=3,
-        label=f"Pareto front, {own} (numbers: {PAGE})",
-    )  # fmt: skip
-    for i, plan in front:
-        # Up and left of the rising staircase nothing else is drawn.
-        axes.annotate(
-            str(i), (plan.lut.value, percent(plan)), (-4, 4), textcoords="offset points",
-            ha="right", va="bottom", fontsize=8, color=blue, zorder=5,
-        )  # fmt: skip
-    outside = []
-    for name, plan in e.references.items():
-        text = f"{name}\n{plan.lut.value:,} LUT, {percent(plan):.2f}%"
-        if percent(plan) < bottom:
-            outside.append(text.replace("\n", ": "))
-            continue
-        axes.plot(plan.lut.value, percent(plan), "s", ms=8, color=orange, zorder=4)
-        axes.annotate(
-            text, (plan.lut.value, percent(plan)), (0, -9), textcoords="offset points",
-            ha="center", va="top", fontsize=8.5, color=orange, zorder=5,
-            bbox={"boxstyle": "square,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.75},
-        )  # fmt: skip
-    axes.plot([], [], "s", ms=8, color=orange, label="one format for everything")
-    if percent(e.chosen) >= bottom:
-        axes.plot(
-            e.chosen.lut.value, percent(e.chosen), "*", ms=19, color="#e0a800", mec="black",
-            mew=0.7, zorder=6, ls="none", label="chosen plan",
-        )  # fmt: skip
-        axes.annotate(
-            f"chosen: {e.chosen.lut.value:,} LUT, {percent(e.chosen):.2f}%\n{e.chosen.summary()}",
-            (e.chosen.lut.value, percent(e.chosen)), (28, -62), textcoords="offset points",
-            ha="left", va="top", fontsize=9, zorder=7,
-            arrowprops={"arrowstyle": "-", "color": "black", "lw": 0.7},
-            bbox={"boxstyle": "round,pad=0.35", "fc": "white", "ec": "#e0a800"},
-        )  # fmt: skip
-    hidden = len(e.front) - len(front)
-    if hidden:
-        outside.append(f"{hidden} points of the front")
-    if outside:
-        axes.text(
-            0.01, 0.01, "below the picture: " + "; ".join(outside), transform=axes.transAxes,
-            fontsize=8, color=orange, va="bottom",
-        )  # fmt: skip
-    axes.set_ylim(bottom, top)
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(10, subs=(1, 1.5, 2, 3, 4, 5, 7)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.margins(x=0.09)
-    axes.grid(True, which="major", color="#dddddd", lw=0.6)
-    axes.set_axisbelow(True)
-    axes.set_xlabel(
-        f"predicted LUTs of the MAC datapaths, {e.settings.target}, "
-        f"{e.settings.fps:g} images/s at {e.settings.clock_mhz:g} MHz (log scale)"
-    )
-    axes.set_ylabel(f"accuracy on {e.fp32.images:,} test images, %")
-    axes.set_title(f"{e.network.name} on {e.data_name}, {e.settings.style} style")
-    axes.legend(loc="lower right", fontsize=9, framealpha=0.95)
-    # No date or version in the file: the same result gives the same bytes.
-    figure.savefig(path, metadata={"Software": None})

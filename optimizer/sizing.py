@@ -17,6 +17,7 @@ from hwgen.errors import InputError
 from hwgen.formats import Scalar
 from hwgen.spec import MAX_PRODUCTS, DotProduct
 from optimizer.network import Layer
+from optimizer.text import printable
 
 
 class Estimate(Protocol):
@@ -114,7 +115,8 @@ def sizes(layers: Sequence[Layer], budget: int) -> tuple[Size, ...]:
             found.append(Size(lanes, low, cycles(layers, lanes, low), products))
             fewest = low
     if not found:
-        names = ", ".join(layer.name for layer in layers)
+        names = ", ".join(printable(layer.name, 40) for layer in layers[:3])
+        names += f" and {len(layers) - 3} more" * (len(layers) > 3)
         lanes = min(MAX_LANES, max(layer.dot_length for layer in layers))
         least = cycles(layers, lanes, max(layer.outputs for layer in layers))
         raise InputError(
