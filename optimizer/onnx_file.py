@@ -17,6 +17,13 @@ from hwgen.errors import InputError
 #: The two names of ONNX's own operator set.
 STANDARD = ("", "ai.onnx")
 
+#: Sets of operators of QONNX, FINN and Brevitas, and the standard set's own quantised ones.
+QUANTISED_SETS = ("qonnx", "finn", "brevitas")
+QUANTISED = (
+    *("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv"),
+    *("QLinearMatMul", "ConvInteger", "MatMulInteger"),
+)
+
 
 def read(path: Path) -> onnx.ModelProto:
     """The checked model of the file ``path``, its external weights loaded.
@@ -92,19 +99,22 @@ def _not_text(message: Any) -> bytes | None:
 
 
 def _require_standard_operators(model: onnx.ModelProto, path: Path) -> None:
-    foreign = next((n for n in model.graph.node if n.domain not in STANDARD), None)
-    if foreign is None:
-        return
-    if "qonnx" in foreign.domain or foreign.domain.startswith("finn"):
-        raise InputError(
-            f"network '{path}' is a QONNX file: it has quantisers of its own (operator "
-            f"{foreign.op_type} of {foreign.domain}) and this optimizer chooses the formats "
-            "itself, so export the float network, before its layers are made quantised ones"
-        )
-    raise InputError(
-        f"network '{path}' has the operator {foreign.op_type} (node {foreign.name!r}) of the set "
-        f"{foreign.domain!r}: only ONNX's own operators are supported, export it with these"
-    )
+    for node in model.graph.node:
+        foreign = node.domain not in STANDARD
+        kind = f"{node.op_type} of {node.domain}" if foreign else node.op_type
+        if any(name in node.domain for name in QUANTISED_SETS) or (
+            not foreign and node.op_type in QUANTISED
+        ):
+            raise InputError(
+                f"network '{path}' is quantised already, {'QONNX' if foreign else 'ONNX'} with the "
+                f"operator {kind} (node {node.name!r}): this optimizer chooses the formats itself, "
+                "so export the float network, before its layers are made quantised ones"
+            )
+        if foreign:
+            raise InputError(
+                f"network '{path}' has the operator {kind} (node {node.name!r}): only those of "
+                "ONNX's standard set, ai.onnx, are supported, export it with these"
+            )
 
 
 def _require_supported(model: onnx.ModelProto, path: Path) -> None:

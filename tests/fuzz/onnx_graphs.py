@@ -314,9 +314,13 @@ def misjudged(model: onnx.ModelProto) -> bool:
         # Opset 9 to 13: it mixes the batch's own mean into the stored one.
         if node.op_type == "BatchNormalization" and model.opset_import[0].version < 14:
             return True
-        # Its padding for strides above one is not that of ceil(size / stride) outputs.
         given = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+        # Its padding for strides above one is not that of ceil(size / stride) outputs.
         if given.get("auto_pad", b"").startswith(b"SAME") and max(given.get("strides", [1])) > 1:
+            return True
+        # A pool of stride 1 takes pads (top, left, bottom, right) as (top, bottom, left, right).
+        pads = given.get("pads", [0, 0, 0, 0])
+        if node.op_type in ("MaxPool", "AveragePool") and pads[1] != pads[2]:
             return True
     return False
 

@@ -551,8 +551,22 @@ def test_operators_of_other_sets(tmp_path):
             text = save_with("qonnx.custom_op.general", op, imports)
             assert "QONNX" in text and op in text and "float network" in text
             assert "torch.onnx.export" not in text and "not a valid" not in text
-    text = save_with("com.microsoft", "FusedConv")
-    assert "'com.microsoft'" in text and "FusedConv" in text and "QONNX" not in text
+    for domain in ("finn.custom_op.fpgadataflow", "onnx.brevitas"):
+        assert "float network" in save_with(domain, "Quant")
+    for domain in ("com.microsoft", "ai.onnx.ml"):
+        text = save_with(domain, "FusedConv")
+        assert f"FusedConv of {domain}" in text and "quantised" not in text
+
+
+def test_quantised_networks_of_the_standard_set(tmp_path):
+    weights = {"s": np.float32(0.1).reshape(()), "z": np.zeros((), np.int8)}
+    nodes = [
+        node("QuantizeLinear", ["x", "s", "z"], ["q"]),
+        node("DequantizeLinear", ["q", "s", "z"], ["d"]),
+        *dense("d", 192, weights),
+    ]
+    text = refused(tmp_path, nodes, weights)
+    assert "QuantizeLinear" in text and "float network" in text and "QONNX" not in text
 
 
 def test_the_advice_fits_the_problem(tmp_path):
