@@ -636,10 +636,43 @@ def test_arithmetic_of_constants(tmp_path):
     np.testing.assert_allclose(inference.run(load(path), x), expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("damaged", "opset", "right"),
+    [
+        # Axes are those of the result, in any order.
+        (node("Unsqueeze", ["b"], ["c"], axes=[3, 0]), 11, "[1, 4, 2, 1, 3]"),
+        # From before the start down to the start: the first one.
+        (node("Slice", ["b", "before", "below", "axis", "back"], ["c"]), 17, "[1, 2, 3]"),
+        # None, for the end is before the start.
+        (node("Shape", ["b"], ["c"], start=0, end=-4), 17, "[0]"),
+    ],
+)
+def test_where_the_evaluator_of_constants_is_wrong(tmp_path, damaged, opset, right):
+    """onnx 1.23's gives other shapes than the standard: refused, until it gives these."""
+    weights = {
+        "b": normal(1, 4, 2, 3),
+        "before": np.array([-9]),
+        "below": np.array([-10]),
+        "axis": np.array([0]),
+        "back": np.array([-1]),
+    }
+    text = refused(tmp_path, [damaged, *dense("x", 192, weights)], weights, opset=opset)
+    assert f"{right} by onnx's shape inference" in text
+
+
 def test_constants_that_do_not_fit_each_other(tmp_path):
     weights = {"a": normal(1, 3), "b": normal(2, 4)}
     nodes = [node("Add", ["a", "b"], ["c"], name="sum"), *dense("x", 192, weights)]
     assert "'sum'" in refused(tmp_path, nodes, weights)
+    # A division of integers by zero has no value.
+    weights = {"zero": np.array([0]), "rest": np.array([-1]), "f": np.array([192])}
+    nodes = [
+        node("Div", ["f", "zero"], ["size"]),
+        node("Concat", ["rest", "size"], ["shape"], axis=0),
+        node("Reshape", ["x", "shape"], ["r"]),
+        *dense("r", 192, weights),
+    ]
+    assert "divide by zero" in refused(tmp_path, nodes, weights)
     nodes = [node("Constant", [], ["c"], value_int=3), node("Identity", ["c"], ["y"])]
     assert "does not depend on the image" in refused(tmp_path, nodes, weights)
 
