@@ -34,6 +34,9 @@ FREE_VALUES = 2**20
 def array(tensor: onnx.TensorProto, what: str) -> npt.NDArray[Any]:
     """The values of ``tensor``; ``what`` names it in the InputError for a damaged one."""
     try:
+        # numpy takes a negative size as one to be worked out, and so do older checkers of onnx.
+        if any(size < 0 for size in tensor.dims):
+            raise ValueError(f"a size is negative in {list(tensor.dims)}")
         values: npt.NDArray[Any] = numpy_helper.to_array(tensor)
     except Exception as error:  # numpy's and protobuf's: sizes and types that do not fit
         raise InputError(
