@@ -10,7 +10,9 @@ from typing import Any
 import yosys_scripts
 from cost_models import features, measurement, model, store
 from hwgen.errors import InputError
+from hwgen.fields import require_kind
 from hwgen.spec import DotProduct, Spec
+from hwgen.spec.base import require_spec
 
 MEASURED, PREDICTED = "measured", "predicted"
 RESOURCES = (*model.AREA, "fmax_mhz")
@@ -58,6 +60,8 @@ def estimate(spec: Spec, target: str) -> Cost:
     predicted one; of a unit that was measured but not placed, Fmax alone is predicted, unless
     the target's devices are too small for it.
     InputError for an unknown target or mapping."""
+    require_spec(spec)
+    require_kind("target", target, ("str",))
     found = measurement.stored(spec, target)
     if found is None:
         return predict(spec, target)
@@ -73,6 +77,9 @@ def estimate(spec: Spec, target: str) -> Cost:
 
 def measure(spec: Spec, target: str, *, place: bool = True) -> Cost:
     """The measured cost; runs the tools unless the store has it."""
+    require_spec(spec)
+    require_kind("target", target, ("str",))
+    require_kind("place", place, ("bool",))
     return from_measurement(measurement.measure(spec, target, place=place)[0])
 
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
 
 from hwgen import formats
 from hwgen.errors import InputError
+from hwgen.fields import check_fields, require_choice, shown
 from hwgen.formats import Minifloat
 from hwgen.formats.rounding import DOWN, MODES, NEAREST_EVEN, STOCHASTIC
 from hwgen.formats.scalar import OVERFLOWS, SATURATE
@@ -47,10 +47,11 @@ class Fixed:
     rounding: str = NEAREST_EVEN
 
     def __post_init__(self) -> None:
+        check_fields(self)
         _require_int("bits", self.bits, MIN_BITS, MAX_BITS)
         _require_int("fraction_bits", self.fraction_bits, -MAX_FRACTION_BITS, MAX_FRACTION_BITS)
-        _require_choice("overflow", self.overflow, FIXED_OVERFLOWS)
-        _require_choice("rounding", self.rounding, MODES)
+        require_choice("overflow", self.overflow, FIXED_OVERFLOWS)
+        require_choice("rounding", self.rounding, MODES)
 
     def __str__(self) -> str:
         return _joined(
@@ -75,6 +76,7 @@ class Float:
     overflow: str = ""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         found = formats.parse(self.format)
         if not isinstance(found, Minifloat) or not found.signed:
             raise InputError(
@@ -84,8 +86,8 @@ class Float:
         object.__setattr__(self, "format", found)
         if not self.overflow:
             object.__setattr__(self, "overflow", self.format.usual_overflow)
-        _require_choice("rounding", self.rounding, MODES)
-        _require_choice("overflow", self.overflow, OVERFLOWS)
+        require_choice("rounding", self.rounding, MODES)
+        require_choice("overflow", self.overflow, OVERFLOWS)
         if self.overflow != SATURATE and not (found.has_infinity or found.has_nan):
             raise InputError(f"{found} has neither infinity nor NaN: use overflow={SATURATE!r}")
 
@@ -119,9 +121,10 @@ class Aligned:
     rounding: str = DOWN
 
     def __post_init__(self) -> None:
+        check_fields(self)
         _require_int("bits", self.bits, MIN_BITS, MAX_BITS)
         choices = tuple(mode for mode in MODES if mode != STOCHASTIC)
-        _require_choice("rounding", self.rounding, choices)
+        require_choice("rounding", self.rounding, choices)
 
     def __str__(self) -> str:
         return _joined(f"aligned:{self.bits}", "" if self.rounding == DOWN else self.rounding)
@@ -133,12 +136,14 @@ def parse_alignment(name: str | Exact | Aligned) -> Exact | Aligned:
     if isinstance(name, Exact | Aligned):
         return name
     usage = (
-        f"accumulator {name!r}: blocks are summed exact, or aligned:W in a window of W bits, such "
-        "as aligned:32 or aligned:32:nearest_even"
+        f"accumulator {shown(name)}: blocks are summed exact, or aligned:W in a window of W bits, "
+        "such as aligned:32 or aligned:32:nearest_even"
     )
+    if not isinstance(name, str):
+        raise InputError(usage)
     if name == "exact":
         return Exact()
-    match = re.fullmatch(r"aligned:([1-9][0-9]{0,4})(?::(.+))?", str(name), re.ASCII)
+    match = re.fullmatch(r"aligned:([1-9][0-9]{0,4})(?::(.+))?", name, re.ASCII)
     if match is None:
         raise InputError(usage)
     return Aligned(int(match[1]), match[2] or DOWN)
@@ -154,8 +159,8 @@ def parse(name: str | Accumulator) -> Accumulator:
     if isinstance(name, Exact | Fixed | Float):
         return name
     usage = (
-        f"accumulator {name!r}: use exact, fixed:W or fixed:W:F (width and fraction bits), or a "
-        "floating-point format such as fp32; then, if wanted, overflow and rounding, such as "
+        f"accumulator {shown(name)}: use exact, fixed:W or fixed:W:F (width and fraction bits), or "
+        "a floating-point format such as fp32; then, if wanted, overflow and rounding, such as "
         "fixed:24:8:wrap or fp32:toward_zero"
     )
     if not isinstance(name, str):
@@ -188,11 +193,6 @@ def _joined(*parts: str) -> str:
     return ":".join(part for part in parts if part)
 
 
-def _require_int(name: str, value: Any, low: int, high: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+def _require_int(name: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
         raise InputError(f"{name}={value!r}: use a whole number from {low} to {high}")
-
-
-def _require_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise InputError(f"{name}={value!r}: use one of {', '.join(choices)}")

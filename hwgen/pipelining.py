@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from hwgen.errors import InputError
+from hwgen.fields import require_kind, shown
 from hwgen.spec import Spec, from_dict
+from hwgen.spec.base import require_spec
 from hwgen.units.delay import DelayModel, model
 from hwgen.units.unit import component_steps, cuts_of, delays, held_step, input_bits, ways
 
@@ -51,10 +53,16 @@ def pipelined(spec: AnySpec, *, fmax_mhz: float, target: str) -> AnySpec:
             this flow cannot place), a mapping to DSP blocks, or a clock that no number of
             stages reaches: the best one is named, and the steps that bound it.
     """
-    if isinstance(fmax_mhz, bool) or not isinstance(fmax_mhz, int | float):
-        raise InputError(f"fmax_mhz={fmax_mhz!r}: give a number of MHz above zero, such as 200")
-    if not (math.isfinite(fmax_mhz) and fmax_mhz > 0):
-        raise InputError(f"fmax_mhz={fmax_mhz!r}: give a number of MHz above zero, such as 200")
+    require_spec(spec)
+    require_kind("target", target, ("str",))
+    if (
+        isinstance(fmax_mhz, bool)
+        or not isinstance(fmax_mhz, int | float)
+        or not 0 < fmax_mhz < math.inf
+    ):
+        raise InputError(
+            f"fmax_mhz={shown(fmax_mhz)}: give a number of MHz above zero, such as 200"
+        )
     times = model(target)
     least = _with_stages(spec, 0, target)
     steps = component_steps(least)

@@ -26,7 +26,9 @@ import numpy.typing as npt
 import platformdirs
 
 from hwgen.errors import InputError, ToolError
+from hwgen.fields import require_kind
 from hwgen.spec import Spec
+from hwgen.spec.base import require_spec
 from sim import golden
 from sim import stimulus as stimuli
 from sim.coverage import TRIES, filled
@@ -89,6 +91,7 @@ class Verification:
 def verify(spec: Spec, *, vectors: int = DEFAULT_VECTORS, seed: int = 1) -> Verification:
     """The unit's Verilog against the golden model: directed extremes, then ``vectors``
     random cycles from ``seed``."""
+    require_spec(spec)
     return dataclasses.replace(run(spec, whole_stimulus(spec, vectors, seed)), seed=seed)
 
 
@@ -105,6 +108,8 @@ def whole_stimulus(spec: Spec, vectors: int, seed: int) -> Stimulus:
 
 def require_counts(vectors: int, seed: int) -> None:
     """InputError unless there is something to do and the seed is one."""
+    require_kind("vectors", vectors, ("int",))
+    require_kind("seed", seed, ("int",))
     if vectors < 1:
         raise InputError(f"vectors={vectors}: use a whole number of at least 1")
     if seed < 0:

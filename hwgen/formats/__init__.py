@@ -13,6 +13,7 @@ entry in ``names.ALIASES``, a named block format an entry in ``block.NAMED``.
 from __future__ import annotations
 
 from hwgen.errors import InputError
+from hwgen.fields import shown
 from hwgen.formats import block
 from hwgen.formats.block import BlockFormat
 from hwgen.formats.integer import Integer
@@ -50,7 +51,7 @@ def parse(name: str | Format) -> Format:
         if found is not None:
             return found
     raise InputError(
-        f"unknown format {name!r}: use one of {', '.join([*NAMES, *list(ALIASES)[:9]])}; or "
+        f"unknown format {shown(name)}: use one of {', '.join([*NAMES, *list(ALIASES)[:9]])}; or "
         f"{GRAMMAR}; or a block format, {', '.join(block.NAMED)}, bfp{{m}}_b{{size}} or "
         "{element}_b{size}_{scale}"
     )

@@ -34,6 +34,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwgen.errors import InputError
+from hwgen.fields import check_fields, require_choice, require_kind, shown
 from hwgen.formats.block_codes import BlockCodes, in_blocks
 from hwgen.formats.block_encode import (
     ARITHMETIC,
@@ -86,6 +87,14 @@ class BlockFormat:
     micro_bits: int = 0
 
     def __post_init__(self) -> None:
+        check_fields(self)
+        for name in ("element", "scale", "tensor_scale"):
+            given = getattr(self, name)
+            if not isinstance(given, Scalar) and not (given is None and name == "tensor_scale"):
+                raise InputError(
+                    f"{name}={shown(given)}: give a format of single numbers, such as "
+                    "hwgen.parse('e2m1'); BlockFormat.parse takes names"
+                )
         if not 1 <= self.block_size <= MAX_BLOCK_SIZE:
             raise InputError(
                 f"block_size={self.block_size}: blocks have 1 to {MAX_BLOCK_SIZE} elements"
@@ -246,10 +255,13 @@ class BlockFormat:
         rounding = recipe.rounding if rounding is None else rounding
         rule = rule_called(recipe.scale_rule if scale_rule is None else scale_rule)
         name = recipe.arithmetic if arithmetic is None else arithmetic
-        if name not in ARITHMETIC:
-            raise InputError(f"arithmetic={name!r}: use one of {', '.join(ARITHMETIC)}")
-        if nonfinite not in NONFINITE:
-            raise InputError(f"nonfinite={nonfinite!r}: use one of {', '.join(NONFINITE)}")
+        require_choice("arithmetic", name, tuple(ARITHMETIC))
+        require_choice("nonfinite", nonfinite, NONFINITE)
+        for option, value in (("symmetric", symmetric), ("flush_subnormals", flush_subnormals)):
+            require_kind(option, value, ("bool",))
+        number = ("float", "None")
+        smallest_scale = require_kind("smallest_scale", smallest_scale, number)
+        tensor_scale = require_kind("tensor_scale", tensor_scale, number)
         reals = real_numbers(values)
         numbers = reals.floats
         check_mode(rounding, random_bits, numbers.shape)
@@ -311,7 +323,7 @@ def parse_block(name: str | BlockFormat) -> BlockFormat:
     found = BlockFormat.parse(name) if isinstance(name, str) else None
     if found is None:
         raise InputError(
-            f"unknown block format {name!r}: use one of {', '.join(NAMED)}, "
+            f"unknown block format {shown(name)}: use one of {', '.join(NAMED)}, "
             "bfp{mantissa bits}_b{block size}, or {element}_b{block size}_{scale} such as "
             "e2m1_b32_e8m0"
         )

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwgen.errors import InputError
+from hwgen.fields import check_fields, shown
 from hwgen.formats.types import as_type, checked_type
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ class BlockCodes:
     tensor_scale: float | None = None
 
     def __post_init__(self) -> None:
+        check_fields(self)
+        self._check_types()
         row = in_blocks(np.broadcast_to(np.uint8(0), self.shape), self.axis, 1).shape[:-1]
         blocks = (*row[:-1], -(-row[-1] // self.format.block_size))
         expected: dict[str, tuple[int, ...] | None] = {
@@ -60,11 +63,27 @@ class BlockCodes:
             )
         second = self.format.tensor_scale
         if second is not None and not (
-            isinstance(self.tensor_scale, float)
+            self.tensor_scale is not None
             and np.isfinite(self.tensor_scale)
             and second.quantize(self.tensor_scale) == self.tensor_scale
         ):
             raise InputError(f"tensor_scale={self.tensor_scale!r}: give a finite value of {second}")
+
+    def _check_types(self) -> None:
+        """InputError for what is not even of the right kind."""
+        if not hasattr(self.format, "systematic_name"):
+            raise InputError(f"format={shown(self.format)}: give a block format")
+        lengths = self.shape
+        if not isinstance(lengths, tuple) or not all(
+            isinstance(length, int | np.integer) and 0 <= length < 2**40 for length in lengths
+        ):
+            raise InputError(f"shape={shown(lengths)}: give a tuple of lengths")
+        for name in ("elements", "scales", "micro_exponents"):
+            given = getattr(self, name)
+            if not isinstance(given, np.ndarray) and not (
+                given is None and name == "micro_exponents"
+            ):
+                raise InputError(f"{name}={shown(given)}: give an array of codes")
 
     def decode(self, dtype: npt.DTypeLike = np.float64) -> npt.NDArray[Any]:
         """The values, of ``shape``: element · 2^−micro-exponent · scale · tensor scale, exact.
@@ -118,7 +137,7 @@ def in_blocks(numbers: npt.NDArray[Any], axis: int, block_size: int) -> npt.NDAr
     dimensions = max(numbers.ndim, 1)
     if not isinstance(axis, (int, np.integer)) or not -dimensions <= axis < dimensions:
         raise InputError(
-            f"axis={axis!r}: values of shape {numbers.shape} have axes {-dimensions} to "
+            f"axis={shown(axis)}: values of shape {numbers.shape} have axes {-dimensions} to "
             f"{dimensions - 1}"
         )
     rows = np.moveaxis(np.atleast_1d(numbers), axis, -1)

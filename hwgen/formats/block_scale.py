@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwgen.errors import InputError
+from hwgen.fields import require_choice
 from hwgen.formats.rounding import DOWN, NEAREST_EVEN, UP
 from hwgen.formats.scalar import Scalar
 
@@ -125,10 +126,8 @@ RULES: dict[str, ScaleRule] = {
 
 def rule_called(name: str) -> ScaleRule:
     """The rule of that name; InputError if there is none."""
-    try:
-        return RULES[name]
-    except (KeyError, TypeError):
-        raise InputError(f"scale_rule={name!r}: use one of {', '.join(RULES)}") from None
+    require_choice("scale_rule", name, tuple(RULES))
+    return RULES[name]
 
 
 def search_offsets(scale: Scalar) -> list[int]:

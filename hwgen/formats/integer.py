@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwgen.errors import InputError
+from hwgen.fields import check_fields
 from hwgen.formats.rounding import round_to_integer
 from hwgen.formats.scalar import Floats, Integers, Scalar
 
@@ -32,6 +33,7 @@ class Integer(Scalar):
     fraction_bits: int = 0
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if (
             not MIN_BITS <= self.bits <= MAX_BITS
             or not 0 <= self.fraction_bits <= MAX_FRACTION_BITS

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwgen.errors import InputError
+from hwgen.fields import check_fields
 from hwgen.formats.rounding import (
     DOWN,
     RANDOM_BITS,
@@ -48,18 +49,20 @@ class Logarithmic(Scalar):
     halves_by_value: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
+        check_fields(self)
         object.__setattr__(self, "bits", self.signed + self.exponent_bits + self.fraction_bits)
-        if self.bias is None:
-            object.__setattr__(self, "bias", self._usual_bias)
         if (
             not 1 <= self.exponent_bits <= MAX_EXPONENT_BITS
             or not 0 <= self.fraction_bits <= MAX_FRACTION_BITS
             or self.bits > MAX_BITS
         ):
             raise InputError(
-                f"{self}: logarithms have 1 to {MAX_EXPONENT_BITS} bits before their point and up "
+                f"{'' if self.signed else 'u'}lns{self.exponent_bits}f{self.fraction_bits}: "
+                f"logarithms have 1 to {MAX_EXPONENT_BITS} bits before their point and up "
                 f"to {MAX_FRACTION_BITS} behind it, {MAX_BITS} in all, such as lns4f3 or ulns4f0"
             )
+        if self.bias is None:
+            object.__setattr__(self, "bias", self._usual_bias)
         if not -256 <= self._bias <= 512:
             raise InputError(f"{self}: the bias is from -256 to 512, such as lns4f3b9")
 

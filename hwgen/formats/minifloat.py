@@ -31,6 +31,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwgen.errors import InputError
+from hwgen.fields import check_fields, require_choice
 from hwgen.formats.rounding import (
     NEAREST_EVEN,
     RANDOM_BITS,
@@ -78,23 +79,24 @@ class Minifloat(Scalar):
     bits: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if self.specials not in SPECIALS:
-            raise InputError(f"specials={self.specials!r}: use one of {', '.join(SPECIALS)}")
+        check_fields(self)
+        require_choice("specials", self.specials, SPECIALS)
         object.__setattr__(self, "bits", self.signed + self.exponent_bits + self.mantissa_bits)
-        if self.bias == USUAL_BIAS:
-            object.__setattr__(self, "bias", self._usual_bias)
-        # Without mantissa bits zero is the only subnormal: both descriptions say the same.
-        if self.mantissa_bits == 0 and self.zero:
-            object.__setattr__(self, "subnormals", True)
         if (
             not 0 <= self.exponent_bits <= MAX_EXPONENT_BITS
             or not 0 <= self.mantissa_bits <= MAX_MANTISSA_BITS
             or not 1 <= self.bits <= MAX_BITS
         ):
             raise InputError(
-                f"{self}: minifloats have up to {MAX_EXPONENT_BITS} exponent bits and "
+                f"{'' if self.signed else 'u'}e{self.exponent_bits}m{self.mantissa_bits}: "
+                f"minifloats have up to {MAX_EXPONENT_BITS} exponent bits and "
                 f"{MAX_MANTISSA_BITS} mantissa bits, such as e2m1, e4m3 or e0m3"
             )
+        if self.bias == USUAL_BIAS:
+            object.__setattr__(self, "bias", self._usual_bias)
+        # Without mantissa bits zero is the only subnormal: both descriptions say the same.
+        if self.mantissa_bits == 0 and self.zero:
+            object.__setattr__(self, "subnormals", True)
         if not -256 <= self.bias <= 512:
             raise InputError(f"{self}: the bias is from -256 to 512, such as e4m3b11")
         if not self.zero and (self.subnormals or self.signed):

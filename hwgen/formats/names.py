@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hwgen.errors import InputError
+from hwgen.fields import shown
 from hwgen.formats import p3109
 from hwgen.formats.integer import Integer
 from hwgen.formats.logarithmic import Logarithmic
@@ -63,7 +64,7 @@ def parse_scalar(name: object) -> Scalar:
     found = read(name) if isinstance(name, str) else None
     if found is None:
         raise InputError(
-            f"unknown format {name!r} of single numbers: use one of "
+            f"unknown format {shown(name)} of single numbers: use one of "
             f"{', '.join([*NAMES, *list(ALIASES)[:9]])}; or {GRAMMAR}"
         )
     return found

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwgen.errors import InputError
+from hwgen.fields import require_choice
 
 NEAREST_EVEN = "nearest_even"
 NEAREST_AWAY = "nearest_away"
@@ -24,15 +25,17 @@ def check_mode(
 ) -> None:
     """InputError for an unknown mode, or random bits that are missing, not of ``shape``, not
     whole numbers below 2^32, or given without use."""
-    if mode not in MODES:
-        raise InputError(f"rounding={mode!r}: use one of {', '.join(MODES)}")
+    require_choice("rounding", mode, MODES)
     if (mode == STOCHASTIC) != (random_bits is not None):
         raise InputError(
             f"rounding={mode!r}: random_bits belong to {STOCHASTIC!r} rounding, and to no other"
         )
     if random_bits is None:
         return
-    drawn = np.asarray(random_bits)
+    try:
+        drawn = np.asarray(random_bits)
+    except ValueError:  # Lists of different lengths.
+        drawn = np.asarray(None)
     if drawn.shape != shape or not np.issubdtype(drawn.dtype, np.integer):
         raise InputError(
             f"random_bits of shape {drawn.shape} and type {drawn.dtype}: give whole numbers "

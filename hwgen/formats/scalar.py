@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwgen.errors import InputError
+from hwgen.fields import require_choice, shown
 from hwgen.formats.reals import Reals, real_numbers
 from hwgen.formats.rounding import NEAREST_EVEN, RANDOM_BITS, STOCHASTIC, check_mode
 from hwgen.formats.types import Extent, as_type, checked_type, extent_of
@@ -203,8 +204,7 @@ class Scalar(ABC):
         dtype: np.dtype[Any] | None,
     ) -> npt.NDArray[Any]:
         """Codes of ``values`` or, with ``dtype``, their values."""
-        if overflow not in OVERFLOWS:
-            raise InputError(f"overflow={overflow!r}: use one of {', '.join(OVERFLOWS)}")
+        require_choice("overflow", overflow, OVERFLOWS)
         if overflow != SATURATE and not (self.has_infinity or self.has_nan):
             raise InputError(f"{self} has neither infinity nor NaN: use overflow='saturate'")
         reals = real_numbers(values)
@@ -247,10 +247,13 @@ class Scalar(ABC):
     @staticmethod
     def _number_for_nan(nan: Any) -> float:
         """What is to stand for NaN, as a float64."""
-        given = real_numbers(nan)
+        try:
+            given = real_numbers(nan)
+        except InputError:
+            given = real_numbers(np.nan)
         if given.floats.ndim or given.inexact is not None or np.isnan(given.floats):
             raise InputError(
-                f"nan={nan!r}: give a number, one that is a float64, to put in the place of NaN"
+                f"nan={shown(nan)}: give a number that a float64 holds, in the place of NaN"
             )
         return float(given.floats)
 
@@ -312,7 +315,10 @@ def _in_pieces(size: int, work: Callable[[slice], None]) -> None:
 
 def _whole_codes(codes: npt.ArrayLike, number_format: Scalar) -> npt.NDArray[np.integer]:
     """``codes`` as an integer array; InputError if one is not a code of the format."""
-    given = np.asarray(codes)
+    try:
+        given = np.asarray(codes)
+    except (ValueError, TypeError):  # Lists of different lengths, odd classes.
+        given = np.asarray(None)
     if given.size == 0 and given.dtype == np.float64:
         given = given.astype(np.uint8)  # An empty list has numpy's default type.
     count = 1 << number_format.bits

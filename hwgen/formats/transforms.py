@@ -19,7 +19,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hwgen.errors import InputError
+from hwgen.fields import check_fields, require_kind, shown
 from hwgen.formats.integer import Integer
+from hwgen.formats.reals import real_numbers
 from hwgen.formats.rounding import NEAREST_EVEN, STOCHASTIC, round_to_integer
 
 Floats = npt.NDArray[np.float64]
@@ -44,6 +46,7 @@ class Hadamard:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if not 1 <= self.size <= MAX_HADAMARD_SIZE or self.size & (self.size - 1):
             raise InputError(
                 f"size={self.size}: Hadamard matrices here have a power of two of rows, 1 to "
@@ -68,7 +71,8 @@ class Hadamard:
         return self._times(values, axis, self.matrix.T)
 
     def _times(self, values: npt.ArrayLike, axis: int, matrix: Floats) -> Floats:
-        numbers = np.asarray(values, dtype=np.float64)
+        numbers = real_numbers(values).floats.astype(np.float64)
+        axis = require_kind("axis", axis, ("int",))
         if not -numbers.ndim <= axis < numbers.ndim:
             raise InputError(f"axis={axis}: values of shape {numbers.shape} have no such axis")
         if numbers.shape[axis] % self.size:
@@ -112,7 +116,10 @@ def k_sort(
     pair) with the largest norm first; ``queries[query_order]`` goes with it, and the products
     of queries and keys stay the same. InputError for sizes that do not divide.
     """
-    weights = np.asarray(keys, dtype=np.float64)
+    weights = real_numbers(keys).floats.astype(np.float64)
+    heads = require_kind("heads", heads, ("int",))
+    query_heads = require_kind("query_heads", query_heads, ("int", "None"))
+    rope = require_kind("rope", rope, ("str", "None"))
     query_heads = heads if query_heads is None else query_heads
     if weights.ndim != 2 or heads < 1 or weights.shape[0] % heads:
         raise InputError(
@@ -172,7 +179,7 @@ def narrow_codes(
     _check_signed(low)
     if low.bits > high.bits:
         raise InputError(f"{high} to {low}: the second format must not have more bits")
-    if rounding == STOCHASTIC:
+    if require_kind("rounding", rounding, ("str",)) == STOCHASTIC:
         raise InputError(f"rounding={rounding!r}: use another mode for codes")
     whole = np.ldexp(high.decode(codes), high.fraction_bits)
     rounded = round_to_integer(np.ldexp(whole, low.bits - high.bits), rounding)
@@ -181,4 +188,4 @@ def narrow_codes(
 
 def _check_signed(number_format: Integer) -> None:
     if not isinstance(number_format, Integer) or not number_format.signed:
-        raise InputError(f"{number_format}: give a signed integer format such as int8")
+        raise InputError(f"{shown(number_format)}: give a signed integer format such as int8")

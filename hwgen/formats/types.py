@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwgen.errors import InputError
+from hwgen.fields import shown
 
 #: Narrow ones first; ``object`` stands for Fractions, which hold every finite value.
 TYPES: tuple[np.dtype[Any], ...] = tuple(
@@ -67,7 +68,8 @@ def checked_type(dtype: npt.DTypeLike, extent: Extent, name: object) -> np.dtype
         found = np.dtype(np.void)
     if dtype is None or found not in TYPES:
         raise InputError(
-            f"dtype={dtype!r}: use {', '.join(t.name for t in TYPES[:-1])}, or object for Fractions"
+            f"dtype={shown(dtype)}: use {', '.join(t.name for t in TYPES[:-1])}, or object for "
+            "Fractions"
         )
     if not extent.fits(found):
         enough = [t.name for t in TYPES if extent.fits(t)]

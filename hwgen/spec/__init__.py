@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from hwgen.errors import InputError
+from hwgen.fields import shown
 from hwgen.spec.array import Array
 from hwgen.spec.base import MAPPINGS, Port, Spec
 from hwgen.spec.blockdot import BlockDot
@@ -46,10 +47,12 @@ UNITS: dict[str, type[Spec]] = {
 def from_dict(fields: dict[str, Any]) -> Spec:
     """The spec that ``to_dict`` described. InputError for an unknown unit or a bad field."""
     if not isinstance(fields, dict):
-        raise InputError(f"{fields!r}: a spec's fields are a dict, such as {{'unit': 'mul', …}}")
+        raise InputError(
+            f"{shown(fields)}: a spec's fields are a dict, such as {{'unit': 'mul', …}}"
+        )
     unit, arguments = fields.get("unit"), {k: v for k, v in fields.items() if k != "unit"}
     if not isinstance(unit, str) or unit not in UNITS:
-        raise InputError(f"unknown unit {unit!r}: use one of {', '.join(UNITS)}")
+        raise InputError(f"unknown unit {shown(unit)}: use one of {', '.join(UNITS)}")
     try:
         return UNITS[unit](**arguments)
     except TypeError as error:

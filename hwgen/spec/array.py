@@ -11,6 +11,7 @@ from hwgen.arithmetic.decode import require_decodable
 from hwgen.arithmetic.dsp_multiplier import PACKED_FOR, SIZED, require_multiplier
 from hwgen.arithmetic.grid_packing import GridPlan, grid_plan, smallest_grid
 from hwgen.errors import InputError
+from hwgen.fields import check_fields
 from hwgen.formats import BlockFormat, Format, Scalar, parse
 from hwgen.formats.rounding import NEAREST_EVEN, STOCHASTIC
 from hwgen.formats.widths import product_range, signed_width, value_range
@@ -113,6 +114,7 @@ class Array(AccumulatingSpec):
         ) -> None: ...
 
     def __post_init__(self) -> None:
+        check_fields(self)
         for name in ("a", "b"):
             object.__setattr__(self, name, parse(getattr(self, name)))
         for name, choices in (("dataflow", DATAFLOWS), ("movement", MOVEMENTS)):

@@ -12,6 +12,7 @@ from amaranth.lib.wiring import Component
 from hwgen.arithmetic.dsp_multiplier import SIZED
 from hwgen.arithmetic.lfsr import PERIOD, USUAL_SEED
 from hwgen.errors import InputError
+from hwgen.fields import shown
 from hwgen.formats import Format, Scalar
 from hwgen.formats.rounding import RANDOM_BITS, STOCHASTIC
 
@@ -168,7 +169,13 @@ def spec_fields(kind: type[Spec]) -> list[dataclasses.Field[Any]]:
 def require_int(name: str, value: Any, low: int, high: int, why: str = "") -> None:
     """InputError unless ``value`` is a whole number from ``low`` to ``high``."""
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise InputError(f"{name}={value!r}: use a whole number from {low} to {high}{why}")
+        raise InputError(f"{name}={shown(value)}: use a whole number from {low} to {high}{why}")
+
+
+def require_spec(spec: Any) -> None:
+    """InputError for something else than a spec."""
+    if not isinstance(spec, Spec):
+        raise InputError(f"spec={shown(spec)}: give a spec, such as hwgen.Multiply(a=…, b=…)")
 
 
 def require_scalar(name: str, number_format: Format) -> Scalar:

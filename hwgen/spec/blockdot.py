@@ -12,6 +12,7 @@ from hwgen.arithmetic.decode import require_decodable
 from hwgen.arithmetic.rounder import require_rounding
 from hwgen.arithmetic.together import shortest_gap
 from hwgen.errors import InputError
+from hwgen.fields import check_fields
 from hwgen.formats import BlockFormat, Minifloat, Scalar, parse
 from hwgen.formats.rounding import NEAREST_EVEN, RANDOM_BITS, STOCHASTIC
 from hwgen.formats.widths import product_range, signed_width
@@ -81,6 +82,7 @@ class BlockDot(Spec):
         ) -> None: ...
 
     def __post_init__(self) -> None:
+        check_fields(self)
         for name in ("a", "b"):
             object.__setattr__(self, name, _require_block(name, parse(getattr(self, name))))
         if self.a.block_size != self.b.block_size:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from hwgen.arithmetic.decode import require_decodable
 from hwgen.arithmetic.rounder import require_rounding
+from hwgen.fields import check_fields
 from hwgen.formats import Scalar, parse
 from hwgen.formats.rounding import NEAREST_EVEN
 from hwgen.formats.scalar import SATURATE
@@ -65,6 +66,7 @@ class Convert(Spec):
         ) -> None: ...
 
     def __post_init__(self) -> None:
+        check_fields(self)
         for name in ("a", "b"):
             found = require_scalar(name, parse(getattr(self, name)))
             object.__setattr__(self, name, found)

@@ -11,6 +11,7 @@ from hwgen.arithmetic.decode import require_decodable
 from hwgen.arithmetic.dsp_multiplier import PACKED_FOR, SIZED, require_multiplier
 from hwgen.arithmetic.pair_packing import PairPlan, pair_plan, smallest_pair
 from hwgen.errors import InputError
+from hwgen.fields import check_fields
 from hwgen.formats import Integer, Scalar, parse
 from hwgen.formats.rounding import NEAREST_EVEN, STOCHASTIC
 from hwgen.formats.widths import product_range, signed_width, value_range
@@ -91,6 +92,7 @@ class DotProduct(AccumulatingSpec):
         ) -> None: ...
 
     def __post_init__(self) -> None:
+        check_fields(self)
         for name in ("a", "b"):
             found = require_scalar(name, parse(getattr(self, name)))
             require_decodable(name, found)
@@ -362,6 +364,7 @@ class MultiplyAccumulate(DotProduct):
         ) -> None: ...
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.lanes != 1:
             raise InputError(f"lanes={self.lanes!r}: a mac has one lane; use dot for more")
         super().__post_init__()

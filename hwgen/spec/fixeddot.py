@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -17,6 +19,7 @@ from hwgen.accumulator import MIN_BITS, Accumulator
 from hwgen.arithmetic import constant_sum
 from hwgen.arithmetic.decode import require_decodable
 from hwgen.errors import InputError
+from hwgen.fields import check_fields, shown
 from hwgen.formats import Scalar, parse
 from hwgen.formats.rounding import NEAREST_EVEN
 from hwgen.formats.widths import signed_width, value_range
@@ -41,6 +44,12 @@ class Weights:
     values: tuple[float, ...]
 
     def __post_init__(self) -> None:
+        if not isinstance(self.values, tuple):
+            raise InputError(
+                f"weights: {shown(self.values)}: give a tuple of numbers; Weights.parse "
+                "takes text, sequences and arrays"
+            )
+        object.__setattr__(self, "values", tuple(_number(value) for value in self.values))
         if not self.values:
             raise InputError("weights: none are given: give one for each lane, such as 3,-5,7")
         if len(self.values) > MAX_LANES:
@@ -61,9 +70,9 @@ class Weights:
         if isinstance(given, str):
             parts = [part.strip() for part in given.split(",")] if given.strip() else []
             return cls(tuple(_from_text(part) for part in parts))
-        shape = getattr(given, "shape", (0,))
+        shape = given.shape if isinstance(given, np.ndarray) else (0,)
         if len(shape) != 1 or not isinstance(given, Iterable):
-            what = given if len(shape) == 1 else f"an array of shape {shape}"
+            what = shown(given) if len(shape) == 1 else f"an array of shape {shape}"
             raise InputError(f"weights: {what}: give one number for each lane, such as 3,-5,7")
         return cls(tuple(_number(item) for item in given))
 
@@ -72,15 +81,19 @@ def _number(item: Any) -> float:
     if isinstance(item, np.generic):
         item = item.item()
     if isinstance(item, bool) or not isinstance(item, Real):
-        raise InputError(f"weights: {item!r} is no number")
+        raise InputError(f"weights: {shown(item)} is no number")
     try:
         number = float(item)
     except OverflowError:
         number = math.inf
+    if math.isfinite(number) and Fraction(number) != item:
+        raise InputError(f"weights: {shown(item)} is no float64, and so no weight of any format")
     return _finite(number, item)
 
 
 def _from_text(text: str) -> float:
+    if re.fullmatch("[+-]?[0-9]{1,400}", text, re.ASCII):
+        return _number(int(text))  # As a float one past 2^53 would become its neighbour.
     try:
         number = float(text)
     except ValueError:
@@ -92,7 +105,9 @@ def _from_text(text: str) -> float:
 
 def _finite(number: float, given: Any) -> float:
     if not math.isfinite(number):
-        raise InputError(f"weights: {given} is not finite, or beyond float64: weights are numbers")
+        raise InputError(
+            f"weights: {shown(given)} is not finite, or beyond float64: weights are numbers"
+        )
     return number + 0.0  # Minus zero is zero.
 
 
@@ -139,11 +154,12 @@ class FixedDot(DotProduct):
         ) -> None: ...
 
     def __post_init__(self) -> None:
+        check_fields(self)
         require_decodable("a", require_scalar("a", parse(self.a)))
         object.__setattr__(self, "weights", Weights.parse(self.weights))
         self._require_weights(require_scalar("b", parse(self.b)))
         count = len(self.weights.values)
-        if self.lanes not in (0, count) or isinstance(self.lanes, bool):
+        if self.lanes not in (0, count):
             raise InputError(
                 f"lanes={self.lanes!r}: {count} weights are given, one for each lane: leave lanes "
                 "out, or give as many weights"

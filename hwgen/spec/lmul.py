@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from hwgen.arithmetic.rounder import require_rounding
 from hwgen.errors import InputError
+from hwgen.fields import check_fields
 from hwgen.formats import Minifloat, Scalar, parse
 from hwgen.formats.rounding import NEAREST_EVEN
 from hwgen.formats.scalar import SATURATE
@@ -76,6 +77,7 @@ class LMul(Spec):
         ) -> None: ...
 
     def __post_init__(self) -> None:
+        check_fields(self)
         for name in ("a", "b"):
             found = require_operand(require_scalar(name, parse(getattr(self, name))))
             object.__setattr__(self, name, found)

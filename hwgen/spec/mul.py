@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from hwgen.arithmetic.decode import require_decodable
+from hwgen.fields import check_fields
 from hwgen.formats import Scalar, parse
 from hwgen.formats.widths import product_range, signed_width
 from hwgen.spec.base import Port, Spec, code_port, require_mapping, require_scalar
@@ -46,6 +47,7 @@ class Multiply(Spec):
         ) -> None: ...
 
     def __post_init__(self) -> None:
+        check_fields(self)
         for name in ("a", "b"):
             found = require_scalar(name, parse(getattr(self, name)))
             require_decodable(name, found)

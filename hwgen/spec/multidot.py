@@ -10,6 +10,7 @@ from hwgen.accumulator import Exact
 from hwgen.arithmetic.decode import require_decodable
 from hwgen.arithmetic.rounder import require_rounding
 from hwgen.errors import InputError
+from hwgen.fields import check_fields, shown
 from hwgen.formats import Integer, Scalar, parse
 from hwgen.formats.rounding import NEAREST_EVEN, STOCHASTIC
 from hwgen.formats.widths import product_range, signed_width
@@ -36,6 +37,12 @@ class Pair:
 
     a: Scalar
     b: Scalar
+
+    def __post_init__(self) -> None:
+        for name in ("a", "b"):
+            given = getattr(self, name)
+            if not isinstance(given, Scalar):
+                raise InputError(f"{name}={shown(given)}: give a format of single numbers")
 
     def __str__(self) -> str:
         return f"{self.a}" if self.a == self.b else f"{self.a}:{self.b}"
@@ -68,6 +75,11 @@ class Modes:
 
     def __post_init__(self) -> None:
         pairs = self.pairs
+        if not isinstance(pairs, tuple) or not all(isinstance(pair, Pair) for pair in pairs):
+            raise InputError(
+                f"formats={shown(pairs)}: give a tuple of Pairs; Modes.parse "
+                "takes names and formats"
+            )
         for pair in pairs:
             require_decodable("formats", pair.a)
             require_decodable("formats", pair.b)
@@ -101,7 +113,7 @@ class Modes:
         items = names.split(",") if isinstance(names, str) else names
         if not isinstance(items, list | tuple) or not items or items == [""]:
             raise InputError(
-                f"formats={names!r}: give the formats of each mode, such as int8,int4,int2 or "
+                f"formats={shown(names)}: give the formats of each mode, such as int8,int4,int2 or "
                 "int8:int4,int4"
             )
         return cls(tuple(_pair(item) for item in items))
@@ -117,7 +129,7 @@ def _pair(item: Any) -> Pair:
         return item
     names = item.split(":") if isinstance(item, str) else item
     if isinstance(names, list | tuple) and len(names) not in (1, 2):
-        raise InputError(f"formats: {item!r} is neither a format nor a pair such as int8:int4")
+        raise InputError(f"formats: {shown(item)} is neither a format nor a pair such as int8:int4")
     both = list(names) if isinstance(names, list | tuple) else [names]
     found = [require_scalar("formats", parse(name)) for name in both]
     return Pair(found[0], found[-1])
@@ -169,6 +181,7 @@ class MultiDot(Spec):
         ) -> None: ...
 
     def __post_init__(self) -> None:
+        check_fields(self)
         object.__setattr__(self, "formats", Modes.parse(self.formats))
         require_int("lanes", self.lanes, 1, MAX_LANES)
         most = self.lanes * max(self.products)

@@ -16,6 +16,7 @@ from hwgen.arithmetic.fine_scale import (
 from hwgen.arithmetic.power_scale import require_power_scale
 from hwgen.arithmetic.rounder import require_rounding
 from hwgen.errors import InputError
+from hwgen.fields import check_fields
 from hwgen.formats import BlockFormat, Minifloat, Scalar, parse
 from hwgen.formats.block_encode import IN_ELEMENT, IN_SCALE, NONFINITE
 from hwgen.formats.scalar import SATURATE
@@ -99,6 +100,7 @@ class Quantizer(Spec):
         ) -> None: ...
 
     def __post_init__(self) -> None:
+        check_fields(self)
         a, b = parse(self.a), parse(self.b)
         object.__setattr__(self, "a", require_scalar("a", a))
         if not isinstance(b, BlockFormat):
@@ -115,14 +117,12 @@ class Quantizer(Spec):
         ):
             if getattr(self, name) is None:
                 object.__setattr__(self, name, usual)
-        if self.lanes != b.block_size or isinstance(self.lanes, bool):
+        if self.lanes != b.block_size:
             raise InputError(
                 f"lanes={self.lanes!r}: a block of {b} has {b.block_size} numbers, and the unit "
                 f"takes one block a cycle; use {b.block_size}, or a format with blocks of another "
                 f"size, such as {b.element}_b8_{b.scale}"
             )
-        if not isinstance(self.symmetric, bool):
-            raise InputError(f"symmetric={self.symmetric!r}: use True or False")
         if self.nonfinite not in NONFINITE:
             raise InputError(f"nonfinite={self.nonfinite!r}: use one of {', '.join(NONFINITE)}")
         if self.nonfinite == IN_SCALE and not b.scale.has_nan:

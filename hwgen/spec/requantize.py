@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from hwgen.arithmetic.decode import require_decodable
 from hwgen.arithmetic.rounder import require_rounding
 from hwgen.errors import InputError
+from hwgen.fields import check_fields
 from hwgen.formats import Scalar, parse
 from hwgen.formats.rounding import NEAREST_EVEN
 from hwgen.spec.base import (
@@ -64,6 +65,7 @@ class Requantize(Spec):
         ) -> None: ...
 
     def __post_init__(self) -> None:
+        check_fields(self)
         require_int("bits", self.bits, 2, MAX_BITS)
         require_int("lsb_exponent", self.lsb_exponent, -MAX_EXPONENT, MAX_EXPONENT)
         self._require_scale()

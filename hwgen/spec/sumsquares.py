@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from hwgen.accumulator import Accumulator
 from hwgen.errors import InputError
+from hwgen.fields import check_fields
 from hwgen.formats import Scalar, parse
 from hwgen.formats.rounding import NEAREST_EVEN
 from hwgen.formats.widths import value_range
@@ -29,7 +30,7 @@ class SumSquares(DotProduct):
 
     unit: ClassVar[str] = "sumsquares"
 
-    b: Scalar = field(init=False)
+    b: Scalar = field(init=False, repr=False)
 
     if TYPE_CHECKING:
 
@@ -50,6 +51,7 @@ class SumSquares(DotProduct):
         ) -> None: ...
 
     def __post_init__(self) -> None:
+        check_fields(self)
         object.__setattr__(self, "b", parse(self.a))
         if self.mapping != "lut":
             raise InputError(

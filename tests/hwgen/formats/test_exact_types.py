@@ -136,7 +136,7 @@ def test_block_formats_in_a_narrow_type():
 
 def test_a_tensor_scale_that_is_none_of_the_format_is_refused():
     codes = parse("nvfp4").encode(np.ones(16))
-    for bad in (0.1, math.inf, math.nan, 2.0**-150, "1", 1):
+    for bad in (0.1, math.inf, math.nan, 2.0**-150, "1", 1j):
         with pytest.raises(InputError, match="tensor_scale="):
             BlockCodes(codes.format, (16,), 0, codes.elements, codes.scales, tensor_scale=bad)
 
@@ -309,5 +309,5 @@ def test_block_formats_of_whole_numbers_past_2_53(mode):
 
 @pytest.mark.parametrize("nan", [1j, "0", [0.0], math.nan, 2**53 + 1, None.__class__])
 def test_what_stands_for_nan_is_a_number(nan):
-    with pytest.raises(InputError, match=r"give a number|real number"):
+    with pytest.raises(InputError, match="nan=.*give a number"):
         parse("int4").encode([1.0], nan=nan)

@@ -1,0 +1,94 @@
+"""Types and choices of arguments, checked where an object is made or a function is called.
+
+``check_fields`` reads what a dataclass says of its fields: one annotated ``int`` takes whole
+numbers, numpy's too, which become Python's, and neither floats nor bools, and so on. Fields of
+other types (formats, accumulators, weights) are checked by what parses them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from hwgen.errors import InputError
+
+#: No size, count, bias or seed is beyond this, and no name longer.
+_MOST = 2**64
+_LONGEST = 80
+_WORDS = {
+    "int": "a whole number",
+    "bool": "True or False",
+    "str": "text",
+    "float": "a number",
+    "None": "None",
+}
+
+
+def shown(value: object) -> str:
+    """``repr``, cut to what a line of text can take."""
+    try:
+        text = repr(value)
+    except Exception:  # Whole numbers of thousands of digits; whatever a class may do.
+        text = f"a {type(value).__name__} that cannot be printed"
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+
+
+def plain(value: Any, kinds: Collection[str]) -> Any:
+    """``value`` as an object of Python if it is of one of ``kinds`` (keys of the annotations
+    ``int``, ``bool``, ``str``, ``float``, ``None``). TypeError if it is not."""
+    if value is None and "None" in kinds:
+        return None
+    if isinstance(value, bool | np.bool_):
+        if "bool" in kinds:
+            return bool(value)
+    elif isinstance(value, int | np.integer):
+        if "int" in kinds and abs(int(value)) <= _MOST:
+            return int(value)
+        if "float" in kinds and abs(int(value)) <= _MOST:
+            return float(value)
+    elif isinstance(value, float | np.floating):
+        if "float" in kinds:
+            return float(value)
+    elif isinstance(value, str) and "str" in kinds and len(value) <= _LONGEST:
+        return str(value)
+    raise TypeError
+
+
+@lru_cache(maxsize=256)
+def _plain_fields(kind: Any) -> tuple[tuple[str, frozenset[str], Any], ...]:
+    """Name, kinds and default of the fields of plain types."""
+    found = []
+    for field in dataclasses.fields(kind):
+        kinds = frozenset(part.strip() for part in str(field.type).split("|"))
+        if field.init and kinds <= set(_WORDS):
+            found.append((field.name, kinds, field.default))
+    return tuple(found)
+
+
+def check_fields(made: Any) -> None:
+    """InputError unless each plain field of a dataclass is of the type that it is annotated with;
+    numpy's numbers become Python's. To be called first in ``__post_init__``."""
+    kind: Any = type(made)
+    for name, kinds, default in _plain_fields(kind):
+        value = getattr(made, name)
+        if value is not default:
+            object.__setattr__(made, name, require_kind(name, value, kinds))
+
+
+def require_kind(name: str, value: Any, kinds: Collection[str]) -> Any:
+    """``value`` as ``plain`` has it; InputError if it is of none of the kinds."""
+    try:
+        return plain(value, kinds)
+    except TypeError:
+        allowed = " or ".join(_WORDS[k] for k in _WORDS if k in kinds)
+        raise InputError(f"{name}={shown(value)}: use {allowed}") from None
+
+
+def require_choice(name: str, value: Any, choices: Collection[str]) -> None:
+    """InputError unless ``value`` is one of ``choices``."""
+    if not isinstance(value, str) or value not in choices:
+        raise InputError(f"{name}={shown(value)}: use one of {', '.join(choices)}")
