@@ -23,6 +23,7 @@ from hwgen.fields import check_fields, require_kind, shown
 from hwgen.formats.integer import Integer
 from hwgen.formats.reals import real_numbers
 from hwgen.formats.rounding import NEAREST_EVEN, STOCHASTIC, round_to_integer
+from hwgen.formats.scalar import Scalar
 
 Floats = npt.NDArray[np.float64]
 
@@ -188,4 +189,5 @@ def narrow_codes(
 
 def _check_signed(number_format: Integer) -> None:
     if not isinstance(number_format, Integer) or not number_format.signed:
-        raise InputError(f"{shown(number_format)}: give a signed integer format such as int8")
+        name = number_format if isinstance(number_format, Scalar) else shown(number_format)
+        raise InputError(f"{name}: give a signed integer format such as int8")

@@ -105,9 +105,8 @@ def _from_text(text: str) -> float:
 
 def _finite(number: float, given: Any) -> float:
     if not math.isfinite(number):
-        raise InputError(
-            f"weights: {shown(given)} is not finite, or beyond float64: weights are numbers"
-        )
+        text = given if isinstance(given, str) else shown(given)
+        raise InputError(f"weights: {text} is not finite, or beyond float64: weights are numbers")
     return number + 0.0  # Minus zero is zero.
 
 

@@ -309,5 +309,5 @@ def test_block_formats_of_whole_numbers_past_2_53(mode):
 
 @pytest.mark.parametrize("nan", [1j, "0", [0.0], math.nan, 2**53 + 1, None.__class__])
 def test_what_stands_for_nan_is_a_number(nan):
-    with pytest.raises(InputError, match="nan=.*give a number"):
+    with pytest.raises(InputError, match=r"nan=.*give a number"):
         parse("int4").encode([1.0], nan=nan)
