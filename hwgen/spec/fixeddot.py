@@ -98,7 +98,7 @@ def _from_text(text: str) -> float:
         number = float(text)
     except ValueError:
         raise InputError(
-            f"weights: {text!r} is no number: give one for each lane, such as 3,-5,0.5"
+            f"weights: {shown(text)} is no number: give one for each lane, such as 3,-5,0.5"
         ) from None
     return _finite(number, text)
 
