@@ -22,8 +22,8 @@ FASTEST_MHZ = 10_000.0
 ALL, ONE = "--all", "a unit"
 #: The largest seed, and the longest time limit in seconds: a month.
 MOST_SEED, MOST_SECONDS = 2**63 - 1, 2_592_000
-#: The most random cycles of a run; a run holds them in memory.
-MOST_VECTORS = 10_000_000
+#: The most random cycles of a run that holds all of them in memory.
+MOST_VECTORS = 1_000_000
 
 
 def command(
@@ -78,10 +78,8 @@ def stream_option(sub: Parser) -> None:
     sub.add_argument("--stream", action="store_true", help="the unit with AXI4-Stream ports")
 
 
-def vectors_option(sub: Parser, usual: int, words: str) -> None:
-    sub.add_argument(
-        "--vectors", type=count(1, MOST_VECTORS), default=usual, metavar="N", help=words
-    )
+def vectors_option(sub: Parser, usual: int, words: str, most: int = MOST_VECTORS) -> None:
+    sub.add_argument("--vectors", type=count(1, most), default=usual, metavar="N", help=words)
 
 
 def seed_option(sub: Parser, words: str) -> None:

@@ -51,6 +51,8 @@ MODES = (
     mode("long", _of("long"), *_MANY, "seed", "simulator"),
     mode("another matrix", lambda given: True, *_MANY, "vectors", "seed", "simulator"),
 )
+#: The most random cycles of a case, which has them in segments.
+MOST_VECTORS = 10_000_000
 #: The most specs of the random matrix, and processes.
 MOST_SPECS, MOST_JOBS = 100_000, 1024
 
@@ -87,7 +89,7 @@ def add(commands: Commands) -> None:
         metavar="LIST",
         help="verilator, icarus, or both",
     )
-    vectors_option(sub, 200, "random cycles")
+    vectors_option(sub, 200, "random cycles", MOST_VECTORS)
     seed_option(sub, "seed of all that is random")
     sub.add_argument(
         "--count", type=count(1, MOST_SPECS), default=1000, metavar="N", help="specs of 'random'"

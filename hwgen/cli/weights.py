@@ -35,6 +35,6 @@ def _read(path: Path) -> object:
             f"weights: the file '{path}' cannot be read ({error.strerror or error}): give one that "
             "can, or the numbers themselves, such as 3,-5,7"
         ) from error
-    except (ValueError, EOFError) as error:
+    except Exception as error:  # A damaged header of .npy raises what its parsers raise.
         kind = path.suffix.lower()
         raise InputError(f"weights: '{path}' is no {kind} file of numbers: {error}") from error

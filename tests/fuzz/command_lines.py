@@ -1,6 +1,7 @@
 """Malformed command lines: none may end in a traceback, in a hang, or in success with nothing done.
 
     python tests/fuzz/command_lines.py --seed 1 --count 1000
+    python tests/fuzz/command_lines.py --directed
 
 Each line is a valid one with some mutations. It runs in a process of its own, in a folder of
 valid and damaged files, up to where a valid line would begin long work (a simulation, a proof, a
@@ -242,6 +243,28 @@ def lines(seed: int, count: int) -> Iterator[list[str]]:
         for _ in range(rng.choice((1, 1, 1, 2, 2, 3))):
             line = rng.choice(MUTATIONS)(line, rng, options)
         yield line
+
+
+def directed() -> Iterator[list[str]]:
+    """One wrong value at a time, each file, list, text and field of JSON where it could stand."""
+    fixed = ["generate", "fixeddot", "--a", "int4", "--b", "int8", "--weights"]
+    yield from ([*fixed, word] for word in (*FILES, *PATHS, *LISTS))
+    yield from (["regress", "--spec", text] for text in JSONS)
+    for value in FIELDS:
+        for name in ("unit", "a", "lanes", "output", "accumulator", "mapping", "x"):
+            yield ["regress", "--spec", json.dumps({**SPEC, name: value})]
+    networks = [name for name in FILES if ".onnx" in name or ".np" in name]
+    for path in (*networks, *PATHS):
+        yield ["optimize", "--model", path, "--data", "data.npz", "--formats", "int4"]
+        yield ["optimize", "--model", "model.onnx", "--data", path, "--formats", "int4"]
+    for text in TEXTS:
+        yield ["formats", text]
+        yield ["generate", "convert", "--a", "fp16", "--b", text]
+        yield ["generate", "mac", "--a", "int4", "--b", "int4", "--accumulator", text]
+        yield ["generate", "multidot", "--lanes", "2", "--formats", text]
+        yield ["generate", *DOT, "--primitives", text]
+        yield ["optimize", "--formats", text]
+        yield ["cost", *DOT, "--target", text]
 
 
 def options_of_commands() -> dict[str, list[tuple[str, bool]]]:
@@ -523,23 +546,23 @@ def contents(folder: Path) -> dict[str, tuple[int, int]]:
     }
 
 
-def run(seed: int, count: int, tell: Callable[[str], None]) -> int:
-    """Runs ``count`` lines of the seed; returns how many were wrong."""
+def run(name: str, tried: list[list[str]], tell: Callable[[str], None]) -> int:
+    """Runs the lines, which are called ``name``; returns how many were wrong."""
     import cost_models  # noqa: F401
     import sim.formal
     import sim.matrix  # noqa: F401
     from optimizer import main_job  # noqa: F401
 
     wrong, codes, started = 0, dict.fromkeys((0, 2, WORKED), 0), time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="hwgen-fuzz-") as name:
-        scratch = Path(name)
+    with tempfile.TemporaryDirectory(prefix="hwgen-fuzz-") as folder:
+        scratch = Path(folder)
         (scratch / "fresh").mkdir()
         (scratch / "home").mkdir()
         (scratch / "temporary").mkdir()
         write_files(scratch / "fresh")
         os.environ |= {"HOME": str(scratch / "home"), "XDG_DATA_HOME": str(scratch / "home")}
         os.environ |= {"HWGEN_STORE": str(scratch / "home" / "store.sqlite")}
-        for number, line in enumerate(lines(seed, count), 1):
+        for number, line in enumerate(tried, 1):
             outcome = run_line(line, scratch)
             if outcome.code in codes:
                 codes[outcome.code] += 1
@@ -553,7 +576,7 @@ def run(seed: int, count: int, tell: Callable[[str], None]) -> int:
             for file in (scratch / "temporary").glob("hwgen-fault-*"):
                 file.unlink()
         tell(
-            f"seed {seed}: {count} lines, {codes[2]} refused, {codes[WORKED]} valid up to long "
+            f"{name}: {len(tried)} lines, {codes[2]} refused, {codes[WORKED]} valid up to long "
             f"work, {codes[0]} done, {wrong} wrong ({time.monotonic() - started:.0f} s)"
         )
     return wrong
@@ -564,8 +587,11 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--count", type=int, default=1000)
+    parser.add_argument("--directed", action="store_true", help="one wrong value at a time instead")
     given = parser.parse_args(arguments)
-    return 1 if run(given.seed, given.count, lambda text: print(text, flush=True)) else 0
+    name = "directed" if given.directed else f"seed {given.seed}"
+    tried = list(directed() if given.directed else lines(given.seed, given.count))
+    return 1 if run(name, tried, lambda text: print(text, flush=True)) else 0
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import pytest
 
 def test_malformed_lines():
     told = []
-    assert fuzz.run(seed=7, count=24, tell=told.append) == 0, told
+    assert fuzz.run("seed 7", list(fuzz.lines(7, 24)), told.append) == 0, told
 
 
 def test_lines_are_those_of_the_seed():

@@ -311,6 +311,15 @@ def test_numbers_that_cannot_be_are_refused(folder, capsys, command, option):
         assert option in refused(capsys, [command, *use, option, text])
 
 
+@pytest.mark.parametrize("shape", ["(" * 5000, "(-3,)", "(1152921504606846976,)", "(3,", "'x'"])
+def test_weights_with_a_damaged_header_are_refused(folder, capsys, shape):
+    head = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    start = b"\x93NUMPY\x01\x00" + len(head).to_bytes(2, "little")
+    (folder / "weights.npy").write_bytes(start + head + bytes(24))
+    line = ["generate", "fixeddot", "--a", "int4", "--b", "int8", "--weights", "weights.npy"]
+    assert "'weights.npy' is no .npy file of numbers" in refused(capsys, line)
+
+
 def test_an_unexpected_error_is_one_line_and_its_traceback_is_kept(folder, capsys, monkeypatch):
     from hwgen import formats
 
