@@ -21,7 +21,7 @@ from hwgen.spec import DotProduct
 from optimizer import inference, sanity, sensitivity, sizing
 from optimizer.calibration import Calibration, calibrate
 from optimizer.data import ImageData
-from optimizer.network import Layer, Network
+from optimizer.network import Array, Layer, Network
 from optimizer.parallel import in_parallel
 from optimizer.plan import STYLES, Accuracy, LayerCheck, LayerPlan, Plan
 from optimizer.search import not_dominated, pareto_front
@@ -224,7 +224,7 @@ def explore(
 
     # First of the long work: what does not fit together is said as soon as it is known.
     with stage("FP32"):
-        logits = inference.run(network, data.test_images)
+        logits = _fp32(network, data.test_images, workers)
         warnings = sanity.warnings(data, logits)
         fp32 = Accuracy(inference.correct(logits, data.test_labels), len(logits))
     for text in warnings:
@@ -315,6 +315,14 @@ def explore(
         warnings,
         seconds,
     )
+
+
+def _fp32(network: Network, images: Array, workers: int | None) -> Array:
+    """Logits, on all cores: in parts that are whole batches."""
+    size = 16 * inference.BATCH
+    starts = range(0, len(images), size)
+    parts = in_parallel(lambda i: inference.run(network, images[i : i + size]), starts, workers)
+    return np.concatenate(list(parts))
 
 
 def classes_of(network: Network) -> int:

@@ -10,7 +10,7 @@ import hashlib
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special
 
 from hwgen.errors import InputError
 from optimizer import inference
@@ -48,7 +48,7 @@ def no_better_than_chance(correct: int, labels: npt.NDArray[np.int64], classes: 
     counts = np.bincount(labels)
     frequent = int(counts.argmax())
     share = max(1 / classes, counts[frequent] / len(labels))
-    p = float(stats.binom.sf(correct - 1, len(labels), share))
+    p = float(special.bdtrc(correct - 1, len(labels), share))  # P(as many or more)
     if p <= SIGNIFICANCE:
         return None
     return (

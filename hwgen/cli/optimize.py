@@ -27,7 +27,7 @@ def add(commands: Commands) -> None:
         "--data",
         type=input_path,
         metavar="PATH",
-        help="images: an .npz, or a folder of Fashion-MNIST's idx files",
+        help="images or feature vectors: an .npz, or a folder of idx files as MNIST's",
     )
     sub.add_argument(
         "--test-data",
