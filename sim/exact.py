@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from hwgen.errors import InputError
 from hwgen.formats import Scalar
+from hwgen.formats.reals import real_numbers
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64] | npt.NDArray[np.object_]
@@ -88,12 +89,20 @@ def fixed_point(number_format: Scalar, values: npt.ArrayLike) -> Integers:
     int64, or Python ints in an object array where the format's extremes need more.
     InputError if a value is not one of the format's.
     """
-    numbers = np.asarray(values, dtype=np.float64)
+    numbers = _float64(values)
     steps = np.ldexp(numbers, -number_format.lsb_exponent)
     in_range = (numbers >= number_format.min) & (numbers <= number_format.max)
     if not (in_range & (steps == np.rint(steps))).all():
         raise InputError(f"some values are not values of {number_format}: quantize them first")
     return _integers(steps, largest_steps(number_format) <= INT64_MAX)
+
+
+def _float64(values: npt.ArrayLike) -> Floats:
+    """Values as float64; InputError for one that is not exactly that, such as 2^53 + 1."""
+    reals = real_numbers(values)
+    if reals.inexact is not None:
+        raise InputError("some values are no float64, such as whole numbers past 2^53: round them")
+    return reals.floats.astype(np.float64)
 
 
 def decode(number_format: Scalar, codes: npt.ArrayLike) -> ExactArray:
@@ -104,8 +113,8 @@ def decode(number_format: Scalar, codes: npt.ArrayLike) -> ExactArray:
 
 
 def from_values(values: npt.ArrayLike) -> ExactArray:
-    """Any float64 numbers (any shape) as they are."""
-    finite, special = _set_apart(np.asarray(values, dtype=np.float64))
+    """Any float64 numbers (any shape) as they are; InputError for what is no float64."""
+    finite, special = _set_apart(_float64(values))
     fraction, exponent = np.frexp(finite)
     significand = np.ldexp(fraction, 53).astype(np.int64).astype(object)
     lowest = int(exponent.min(initial=0))

@@ -264,3 +264,10 @@ def test_bad_codes_are_refused(codes, message):
 def test_irrational_values_are_refused():
     with pytest.raises(InputError, match="irrational"):
         exact.dot(parse("lns4f3"), parse("int8"), [1], [1])
+
+
+@pytest.mark.parametrize("given", [[2**53 + 1], np.array([2**63 + 1], np.uint64), [2**70 + 1, 0.5]])
+def test_values_that_are_no_float64_are_refused(given):
+    for call in (exact.from_values, lambda x: exact.fixed_point(parse("e8m23"), x)):
+        with pytest.raises(InputError, match="no float64"):
+            call(given)
