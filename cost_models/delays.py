@@ -23,7 +23,7 @@ from scipy.optimize import nnls
 
 import yosys_scripts
 from cost_models import store
-from hwgen import emit
+from hwgen import emit, records
 from hwgen.arguments import Parser, mode, parsed, run_module
 from hwgen.arithmetic import path
 from hwgen.errors import InputError
@@ -161,11 +161,12 @@ def _file() -> Path:
 
 def shipped() -> list[Sample]:
     """The samples that come with the package."""
-    if not _file().exists():
-        return []
-    lines = _file().read_text("utf-8").splitlines()
-    fields = [json.loads(line) for line in lines]
-    return [Sample(**{**f, "spec": from_dict(f["spec"])}) for f in fields]
+    return records.read(_file(), _sample)
+
+
+def _sample(row: dict[str, Any]) -> Sample:
+    records.require(row, {"target": str, "seed": int, "period_ns": (int, float), "tools": dict})
+    return Sample(**{**row, "spec": from_dict(row["spec"])})
 
 
 def fit(samples: Sequence[Sample], target: str) -> DelayModel:
@@ -276,9 +277,8 @@ def extend(target: str) -> None:
         except yosys_scripts.TooLarge as reason:
             print(f"{spec.name}: {reason}", file=sys.stderr, flush=True)
             continue
-        line = json.dumps({**asdict(sample), "spec": spec.to_dict()}, sort_keys=True)
-        with _file().open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+        row = {**asdict(sample), "spec": spec.to_dict()}
+        records.append(_file(), dict(sorted(row.items())))
         print(f"{spec.name}: {1000 / sample.period_ns:.1f} MHz", file=sys.stderr, flush=True)
 
 

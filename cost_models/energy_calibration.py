@@ -14,9 +14,7 @@ multiplier glitches and the simulation does not, so the glitches are in the coef
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 
 from amaranth.back import rtlil as amaranth_rtlil
 from amaranth.hdl import Module, Signal
@@ -24,6 +22,7 @@ from amaranth.hdl import Module, Signal
 import yosys_scripts
 from hwgen.arguments import Parser, parsed, run_module
 from hwgen.errors import ToolError
+from hwgen.processes import temporary_folder
 from sim import saif, verification
 
 TARGET = "ice40"
@@ -59,8 +58,8 @@ def toggles_per_cycle() -> tuple[float, int]:
         rtlil, "reference", target=TARGET, mapping="vendor", place=False
     )
     netlist = yosys_scripts.netlist(rtlil, "reference", target=TARGET, mapping="vendor")
-    with tempfile.TemporaryDirectory(prefix="hwgen-") as folder:
-        file = Path(folder) / "activity.saif"
+    with temporary_folder() as folder:
+        file = folder / "activity.saif"
         outcome = verification.simulate(
             netlist.verilog,
             "reference",

@@ -98,26 +98,31 @@ def measure_design(
     if found is not None:
         return found, True
     store.require_writable()
-    found_now = asdict(
-        yosys_scripts.synthesise(
-            rtlil,
-            top,
-            target=target,
-            mapping=mapping,
-            place=placed,
-            time_limit_s=time_limit_s,
+    key = synthesis_key(mapping, target, rtlil, place, kind)
+    with store.measuring(key):
+        # Another process may have measured it while this one waited.
+        if (found := store.find(key)) is not None:
+            return found, True
+        found_now = asdict(
+            yosys_scripts.synthesise(
+                rtlil,
+                top,
+                target=target,
+                mapping=mapping,
+                place=placed,
+                time_limit_s=time_limit_s,
+            )
         )
-    )
-    measurement = store.Measurement(
-        key=synthesis_key(mapping, target, rtlil, place, kind),
-        kind=kind,
-        spec=spec.to_dict(),
-        target=target,
-        result={k: v for k, v in found_now.items() if k not in _BESIDE and (k, v) != _FITS},
-        tools=found_now["tools"],
-        created=store.now(),
-    )
-    store.add(measurement)
+        measurement = store.Measurement(
+            key=key,
+            kind=kind,
+            spec=spec.to_dict(),
+            target=target,
+            result={k: v for k, v in found_now.items() if k not in _BESIDE and (k, v) != _FITS},
+            tools=found_now["tools"],
+            created=store.now(),
+        )
+        store.add(measurement)
     return measurement, False
 
 

@@ -7,11 +7,15 @@ once: a kill loses none.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import functools
 import hashlib
 import json
 import os
 import sqlite3
+import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -22,9 +26,27 @@ from typing import Any
 
 import platformdirs
 
-from hwgen.errors import InputError
+from hwgen import records
+from hwgen.errors import InputError, ToolError
 
 ENVIRONMENT = "HWGEN_STORE"
+
+_COLUMNS = ("key", "kind", "spec", "target", "result", "tools", "created")
+#: Those that hold JSON.
+_OBJECTS = ("spec", "result", "tools")
+#: Figures, where a result has them, are of these types and not negative.
+_FIGURES: dict[str, records.Kind] = {
+    **dict.fromkeys(("lut", "carry", "ff", "dsp", "cycles"), int),
+    **dict.fromkeys(("toggles_per_cycle", "seconds"), (int, float)),
+    "fmax_mhz": (int, float, type(None)),
+}
+#: Those that a kind of measurement has.
+_NEEDED = {
+    "synthesis": ("lut", "carry", "ff", "dsp", "fmax_mhz"),
+    "activity": ("toggles_per_cycle",),
+}
+#: A process that waits for another's result looks for it so often.
+_LOOK_AGAIN_S = 0.1
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS measurements (
@@ -72,12 +94,17 @@ def find(key: str) -> Measurement | None:
     if path().exists():
         with _open() as connection:
             row = connection.execute(
-                "SELECT key, kind, spec, target, result, tools, created FROM measurements"
-                " WHERE key = ?",
-                (key,),
+                f"SELECT {', '.join(_COLUMNS)} FROM measurements WHERE key = ?", (key,)
             ).fetchone()
         if row is not None:
-            return _from_row(row)
+            try:
+                return _from_row(row)
+            except (ValueError, TypeError, KeyError, RecursionError) as error:
+                records.pass_over(f"the measurement {key} of {path()}", error)
+    # What could not be stored when it was measured.
+    for found in records.read(_beside(), checked):
+        if found.key == key:
+            return found
     return _shipped_by_key().get(key)
 
 
@@ -85,27 +112,107 @@ def require_writable() -> None:
     """InputError if ``add`` would fail: to be asked before a long measurement."""
     with _open() as connection:
         connection.execute("BEGIN IMMEDIATE")
+        _insert(connection, Measurement("", "", {}, "", {}, {}, ""))
         connection.rollback()
 
 
 def add(measurement: Measurement) -> None:
-    """Commits one result to the user's store."""
-    m = measurement
-    with _open() as connection:
-        connection.execute(
-            "INSERT OR REPLACE INTO measurements VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (
-                *(m.key, m.kind, json.dumps(m.spec), m.target),
-                *(json.dumps(m.result), json.dumps(m.tools), m.created),
-            ),
-        )
+    """Commits one result to the user's store.
+
+    ToolError if that fails: the result is then in the file that the message names, where
+    ``find`` sees it if it stands beside the store.
+    """
+    try:
+        with _open() as connection:
+            _insert(connection, measurement)
+    except InputError as error:
+        raise ToolError(f"{error}; the result is kept in {_keep(measurement)}") from error
+
+
+def _insert(connection: sqlite3.Connection, m: Measurement) -> None:
+    connection.execute(
+        f"INSERT OR REPLACE INTO measurements ({', '.join(_COLUMNS)}) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (
+            *(m.key, m.kind, json.dumps(m.spec), m.target),
+            *(json.dumps(m.result), json.dumps(m.tools), m.created),
+        ),
+    )
+
+
+def _beside() -> Path:
+    return path().with_name(path().name + ".kept.jsonl")
+
+
+def _keep(measurement: Measurement) -> Path:
+    """Writes a result that the store does not take to a file: beside it, or else where temporary
+    files go."""
+    for file in (_beside(), Path(tempfile.gettempdir()) / f"hwgen-{measurement.key}.kept.jsonl"):
+        try:
+            records.append(file, asdict(measurement))
+        except InputError:
+            continue
+        return file
+    raise ToolError(f"no file can be written for the result: {json.dumps(asdict(measurement))}")
+
+
+@contextmanager
+def measuring(key: str) -> Iterator[None]:
+    """While one process, or thread, measures what has this key, others that want to wait here.
+
+    The lock is the system's, on a file beside the store: it goes with its process, however that
+    ends. ``require_writable`` comes first.
+    """
+    folder = path().with_name(path().name + ".locks")
+    file = folder / key
+    try:
+        folder.mkdir(exist_ok=True)
+        descriptor = _locked(file)
+    except OSError as error:
+        raise _unusable(path(), error) from error
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            file.unlink()
+        os.close(descriptor)
+
+
+def _locked(file: Path) -> int:
+    while True:
+        descriptor = os.open(file, os.O_CREAT | os.O_RDWR, 0o666)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Whoever had it before may have removed it meanwhile.
+            if file.exists() and os.path.samestat(os.fstat(descriptor), file.stat()):
+                return descriptor
+        except BlockingIOError:
+            time.sleep(_LOOK_AGAIN_S)
+        except FileNotFoundError:
+            pass
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def checked(row: dict[str, Any]) -> Measurement:
+    """The measurement that a line or a row describes. ValueError, TypeError, KeyError if it is not
+    what a tool could have measured."""
+    texts = dict.fromkeys(("key", "kind", "target", "created"), str)
+    records.require(row, {**texts, "spec": dict, "result": dict, "tools": dict})
+    result = row["result"]
+    records.require(result, {name: kind for name, kind in _FIGURES.items() if name in result})
+    records.require(result, {name: _FIGURES[name] for name in _NEEDED.get(row["kind"], ())})
+    if result.get("fmax_mhz") == 0:
+        raise ValueError("its fmax_mhz is 0")
+    return Measurement(**row)
 
 
 @functools.cache
 def shipped() -> tuple[Measurement, ...]:
     """The measurements that come with the package (``hwgen sweep`` made them)."""
-    lines = resources.files("cost_models").joinpath("measurements.jsonl").read_text("utf-8")
-    return tuple(Measurement(**json.loads(line)) for line in lines.splitlines())
+    text = resources.files("cost_models").joinpath("measurements.jsonl").read_text("utf-8")
+    return tuple(records.rows(text, "measurements.jsonl", checked))
 
 
 def to_line(measurement: Measurement) -> str:
@@ -119,10 +226,8 @@ def _shipped_by_key() -> dict[str, Measurement]:
 
 
 def _from_row(row: tuple[str, ...]) -> Measurement:
-    key, kind, spec, target, result, tools, created = row
-    return Measurement(
-        key, kind, json.loads(spec), target, json.loads(result), json.loads(tools), created
-    )
+    found = dict(zip(_COLUMNS, row, strict=True))
+    return checked({**found, **{name: json.loads(found[name]) for name in _OBJECTS}})
 
 
 @contextmanager

@@ -11,18 +11,17 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-import tempfile
 import tomllib
 from dataclasses import dataclass
 from importlib import resources
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import yosys_scripts
 from cost_models import measurement, store
 from hwgen import emit
 from hwgen.errors import InputError, ToolError
+from hwgen.processes import temporary_folder
 from hwgen.spec import DotProduct, Spec
 from sim import saif, verification
 from sim import stimulus as stimuli
@@ -129,24 +128,33 @@ def activity(spec: Spec, target: str, cycles: Stimulus) -> float:
     found = store.find(key)
     if found is None:
         store.require_writable()
-        toggles = _simulated_toggles(spec, target, rtlil, cycles)
-        found = store.Measurement(
-            key=key,
-            kind=ACTIVITY,
-            spec=spec.to_dict(),
-            target=target,
-            result={"toggles_per_cycle": toggles, "cycles": len(cycles)},
-            tools=tools,
-            created=store.now(),
-        )
-        store.add(found)
+        with store.measuring(key):
+            # Another process may have measured it while this one waited.
+            found = store.find(key) or _measured(key, spec, target, rtlil, cycles, tools)
     return float(found.result["toggles_per_cycle"])
+
+
+def _measured(
+    key: str, spec: Spec, target: str, rtlil: str, cycles: Stimulus, tools: dict[str, str]
+) -> store.Measurement:
+    toggles = _simulated_toggles(spec, target, rtlil, cycles)
+    found = store.Measurement(
+        key=key,
+        kind=ACTIVITY,
+        spec=spec.to_dict(),
+        target=target,
+        result={"toggles_per_cycle": toggles, "cycles": len(cycles)},
+        tools=tools,
+        created=store.now(),
+    )
+    store.add(found)
+    return found
 
 
 def _simulated_toggles(spec: Spec, target: str, rtlil: str, cycles: Stimulus) -> float:
     netlist = yosys_scripts.netlist(rtlil, spec.name, target=target, mapping=spec.mapping)
-    with tempfile.TemporaryDirectory(prefix="hwgen-") as folder:
-        file = Path(folder) / "activity.saif"
+    with temporary_folder() as folder:
+        file = folder / "activity.saif"
         outcome = verification.run(
             spec,
             cycles,

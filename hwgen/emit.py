@@ -11,6 +11,7 @@ from amaranth.back import rtlil as amaranth_rtlil
 from amaranth.back import verilog as amaranth_verilog
 
 from hwgen.pins import module_name, pins
+from hwgen.processes import marked
 from hwgen.spec import Spec
 from hwgen.units.stream import AxiStreamUnit
 
@@ -65,7 +66,7 @@ def verilog(spec: Spec, command: str | None = None, *, stream: bool = False) -> 
     with AXI4-Stream ports. The same arguments give the same bytes.
     """
     made_by = command or generate_command(spec, stream=stream)
-    with _collector_paused():
+    with _collector_paused(), marked():
         body = amaranth_verilog.convert(
             AxiStreamUnit(spec) if stream else spec.component(),
             name=module_name(spec, stream=stream),

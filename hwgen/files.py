@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from hwgen.errors import InputError
+from hwgen.processes import temporary_folder
 
 
 def require_writable(folder: str | Path) -> Path:
@@ -57,6 +59,17 @@ def require_between(path: Path, begin: str, end: str) -> tuple[str, str]:
     if not begins or not ends:
         raise InputError(f"{path}: no place for the table, which is between '{begin}' and '{end}'")
     return before, after
+
+
+def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
+    """Writes a folder of ``files``, by name, as a whole, in place of what is there."""
+    with temporary_folder(beside=path) as draft:
+        (draft / "new").mkdir()
+        for name, content in files.items():
+            (draft / "new" / name).write_bytes(content)
+        if path.exists():
+            os.replace(path, draft / "old")
+        os.replace(draft / "new", path)
 
 
 def write_between(path: Path, begin: str, end: str, text: str) -> Path:

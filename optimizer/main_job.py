@@ -27,7 +27,7 @@ from optimizer.parallel import in_parallel
 from optimizer.plan import LayerCheck, LayerPlan, Plan
 from optimizer.text import printable
 from optimizer.workloads import fashion_mnist
-from sim import verification
+from sim import tools
 
 #: Layers whose real operands go through their Verilog, outputs of each, images they are of.
 CHECKED_LAYERS, CHECKED_OUTPUTS, CHECKED_IMAGES = 3, 256, 2
@@ -112,7 +112,7 @@ def _require_tools(target: str) -> None:
     missing = yosys_scripts.available(target)
     if missing:
         raise ToolError(f"target {target} needs: pip install {' '.join(missing)}")
-    verification.require_tools()
+    tools.require_tools()
     store.require_writable()
 
 

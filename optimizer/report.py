@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hwgen.files import require_writable
+from hwgen.processes import temporary_folder
 from optimizer import picture
 from optimizer.explore import Exploration
 from optimizer.plan import Plan
@@ -39,8 +39,7 @@ def write(
     target = Path(folder)
     target.parent.mkdir(parents=True, exist_ok=True)
     existed = target.exists()
-    draft = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    try:
+    with temporary_folder(beside=target) as draft:
         picture.write(exploration, draft / PICTURE)
         text = json.dumps(exploration.to_dict(), indent=2, allow_nan=False) + "\n"
         (draft / PLAN).write_text(text, encoding="utf-8")
@@ -52,8 +51,6 @@ def write(
         shutil.rmtree(target / VERILOG, ignore_errors=True)
         for name in (*FILES, VERILOG):
             os.replace(draft / name, target / name)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
 
 
 # --- text -------------------------------------------------------------------------------------

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,22 +20,19 @@ from typing import IO, Any
 
 import numpy as np
 
+from hwgen import processes
 from hwgen.errors import InputError, ToolError
 from hwgen.pins import pins
 from hwgen.spec import Spec
-from sim import golden, programs
+from sim import golden, tools
 from sim import stimulus as stimuli
 from sim.stimulus import Stimulus
 from sim.verification import (
-    BUILD_FLAGS,
     WORK_AMONG,
     Mismatch,
     busiest,
     mismatch_at,
     require_counts,
-    require_tools,
-    shared_runtime,
-    verilator_environment,
     whole_stimulus,
 )
 from sim.words import WORD_BITS, Words, to_integer, to_words, words_of
@@ -47,7 +43,6 @@ CLOCK = ("clk", "rst")
 SEGMENT = 1 << 16
 #: From this many cycles on a build with the compiler's optimisation is paid back.
 MANY = 1 << 18
-TIME_LIMIT_S = 900
 #: Verilator gives ports of more than two words the type that the harness reads.
 LEAST_WORDS = 3
 #: Mismatches of a unit that are told one by one, as many as the harness prints.
@@ -218,8 +213,7 @@ def check(
     require_wave(wave, simulator)
     if missing := chosen.missing():
         raise ToolError(missing)
-    with tempfile.TemporaryDirectory(prefix="hwgen-") as name:
-        folder = Path(name)
+    with processes.temporary_folder() as folder:
         text = "\n".join([*(run.verilog for run in runs), _top(runs)])
         (folder / "design.v").write_text(text)
         job = _Job(folder, runs, sources, flags, wave and wave.absolute())
@@ -321,7 +315,7 @@ def _ports(run: Run, words: Words | Sequence[str]) -> dict[str, int | None]:
 
 def _verilator_missing() -> str:
     try:
-        require_tools()
+        tools.require_tools()
     except ToolError as error:
         return str(error)
     return ""
@@ -339,15 +333,15 @@ def _verilator(job: _Job) -> list[str]:
     many = sum(run.vectors for run in job.runs) >= MANY
     speed = ["-O3", "--x-assign", "fast", "-MAKEFLAGS", "OPT_FAST=-O2"] if many else []
     build = job.folder / "build"
-    with verilator_environment(), resources.as_file(harness) as main:
+    with resources.as_file(harness) as main:
         command = [
             *("verilator", "--cc", "--exe", "--build", "--no-timing", "--top-module", TOP),
-            *("--prefix", f"V{TOP}", "-Mdir", str(build), "-o", "harness", *BUILD_FLAGS),
+            *("--prefix", f"V{TOP}", "-Mdir", str(build), "-o", "harness", *tools.BUILD_FLAGS),
             *(*trace, *speed, *job.flags, "design.v", *map(str, job.sources), str(main)),
         ]
         try:
-            with shared_runtime(build, [TOP, kind, str(many)]):
-                _run(command, job.folder)
+            with tools.shared_runtime(build, [TOP, kind, str(many)]):
+                tools.run(command, job.folder)
         except ToolError as error:
             if kind == "fst" and ("lz4" in str(error) or "zlib" in str(error)):
                 raise ToolError(
@@ -368,20 +362,19 @@ def _feed(
     """The lines of the compiled harness, which reads the segments while the next are made."""
     output = folder / "harness.txt"
     with output.open("wb") as out, (folder / "errors.txt").open("w+") as errors:
-        with subprocess.Popen(
-            command, cwd=folder, stdin=subprocess.PIPE, stdout=out, stderr=errors
+        with processes.program(
+            command, folder, stdin=subprocess.PIPE, stdout=out, stderr=errors
         ) as process:
             assert process.stdin is not None
             try:
                 _write(process.stdin, segments)
-                process.wait(TIME_LIMIT_S)
+                process.wait(tools.TIME_LIMIT_S)
             except BrokenPipeError:
-                process.wait(TIME_LIMIT_S)
+                process.wait(tools.TIME_LIMIT_S)
             except subprocess.TimeoutExpired as error:
-                raise ToolError(f"the simulation took longer than {TIME_LIMIT_S} s") from error
-            finally:
-                if process.poll() is None:
-                    process.kill()
+                raise ToolError(
+                    f"the simulation took longer than {tools.TIME_LIMIT_S} s"
+                ) from error
         if process.returncode:
             errors.seek(0)
             code = process.returncode
@@ -412,8 +405,8 @@ def _icarus_missing() -> str:
 def _icarus_version() -> str:
     if _icarus_missing():
         return "icarus, which is not installed"
-    done = subprocess.run(["iverilog", "-V"], capture_output=True, text=True)
-    return "icarus " + " ".join(done.stdout.partition("\n")[0].split()[3:4])
+    _, lines = processes.run(["iverilog", "-V"], Path("/"), tools.TIME_LIMIT_S)
+    return "icarus " + " ".join(lines[0].split()[3:4])
 
 
 #: Reads lines of a mark (1: reset), inputs, expected results and bits that count.
@@ -472,14 +465,14 @@ def _icarus(job: _Job) -> list[str]:
                 parts = np.split(row, [in_words, in_words + out_words])
                 file.write("0 " + " ".join(f"{to_integer(part):x}" for part in parts) + "\n")
     includes = [flag for flag in job.flags if flag.startswith("-I")]
-    _run(
+    tools.run(
         [
             *("iverilog", "-g2012", "-gno-specify", "-o", "bench.vvp", "-s", f"{TOP}_icarus"),
             *(*includes, "design.v", "bench.v", *map(str, job.sources)),
         ],
         job.folder,
     )
-    said = _run(["vvp", "-n", "bench.vvp"], job.folder)
+    said = tools.run(["vvp", "-n", "bench.vvp"], job.folder)
     lines = [line for line in said if not line.startswith("VCD ")]
     if not lines or lines[-1] != f"end {len(places)}":
         raise ToolError("the simulation ended early:\n" + "\n".join(lines[-5:]))
@@ -508,14 +501,6 @@ def _differs(got: str, expected: int, counts: int) -> bool:
         bits = "".join(f"{int(c, 16):04b}" if c not in "xzXZ" else "xxxx" for c in got)
         wanted, care = f"{expected:032b}", f"{counts:032b}"
         return any(c == "1" and g != w for g, w, c in zip(bits, wanted, care, strict=True))
-
-
-def _run(command: Sequence[str], folder: Path) -> list[str]:
-    code, lines = programs.run(command, folder, TIME_LIMIT_S)
-    if code:
-        text = "\n".join(lines)
-        raise ToolError(f"{command[0]} failed: {text[-2000:]}")
-    return lines
 
 
 SIMULATORS: dict[str, Simulator] = {

@@ -8,12 +8,9 @@ of 16.
 
 from __future__ import annotations
 
-import subprocess
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,12 +18,12 @@ import numpy.typing as npt
 from amaranth.back import verilog as amaranth_verilog
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 
-from hwgen.errors import InputError, ToolError
+from hwgen import processes
+from hwgen.errors import InputError
 from hwgen.spec import Port, Spec
 from hwgen.units.unit import Unit
-from sim import models
+from sim import models, tools
 from sim.models import Patterns
-from sim.verification import BUILD_FLAGS, require_tools, shared_runtime, verilator_environment
 
 MAX_INPUT_BITS = 16
 #: Bits of the parts that the harness writes results in.
@@ -193,29 +190,21 @@ def _logic(m: Module, case: Case, inputs: Value) -> Mapping[str, Value]:
 
 def _simulate(verilog: str, input_bits: int, words: int) -> Words:
     """The results for all inputs, (2^input_bits, words)."""
-    require_tools()
+    tools.require_tools()
     harness = resources.files("sim").joinpath("exhaustive.cpp")
     with (
-        tempfile.TemporaryDirectory(prefix="hwgen-") as name,
-        verilator_environment(),
+        processes.temporary_folder() as folder,
         resources.as_file(harness) as main,
     ):
-        folder = Path(name)
         design, output = folder / "design.v", folder / "results.bin"
         design.write_text(verilog)
         command = [
             *("verilator", "--cc", "--exe", "--build", "-j", "2", "--top-module", "exhaustive"),
-            *("-Mdir", str(folder / "build"), "-o", "harness", *BUILD_FLAGS),
+            *("-Mdir", str(folder / "build"), "-o", "harness", *tools.BUILD_FLAGS),
             *(str(design), str(main)),
         ]
-        with shared_runtime(folder / "build", ["exhaustive"]):
-            _run(command)
-        _run([str(folder / "build" / "harness"), str(output), str(input_bits)])
+        with tools.shared_runtime(folder / "build", ["exhaustive"]):
+            tools.run(command, folder)
+        tools.run([str(folder / "build" / "harness"), str(output), str(input_bits)], folder)
         table = np.fromfile(output, dtype="<u4").reshape(1 << input_bits, -1)
     return table[:, :words]
-
-
-def _run(command: Sequence[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        raise ToolError(f"{command[0]} failed: {(done.stderr or done.stdout)[-2000:]}")

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from hwgen import processes
 from hwgen.errors import InputError, ToolError
+from hwgen.processes import temporary_folder
 from hwgen.waivers import SLANG, VERILATOR
-from sim import programs
-from sim.verification import package_folder
+from sim.tools import package_folder
 
 TIME_LIMIT_S = 120
 
@@ -42,8 +42,8 @@ def lint(verilog: str, top: str, tools: Sequence[str] | None = None) -> list[Fin
     """
     chosen = available() if tools is None else tools
     found = []
-    with tempfile.TemporaryDirectory(prefix="hwgen-") as name:
-        source = Path(name) / "design.v"
+    with temporary_folder() as folder:
+        source = folder / "design.v"
         source.write_text(verilog)
         for tool in chosen:
             if tool not in LINTERS:
@@ -75,7 +75,7 @@ for command in sys.argv[1:]:
 def _yosys(source: Path, top: str) -> list[str]:
     commands = (f"read_verilog {source.name}", f"hierarchy -check -top {top}", "proc")
     command = [sys.executable, "-P", "-c", _YOSYS, *commands, "check -assert"]
-    code, lines = programs.run(command, source.parent, TIME_LIMIT_S)
+    code, lines = processes.run(command, source.parent, TIME_LIMIT_S)
     return _lines(code, lines, "Warning:", "ERROR:")
 
 
@@ -83,13 +83,13 @@ def _verilator(source: Path, top: str) -> list[str]:
     binary = package_folder("verilator") / "bin" / "verilator"
     flags = [f"-Wno-{name}" for name in VERILATOR]
     command = [str(binary), "--lint-only", "-Wall", *flags, "--top-module", top, source.name]
-    code, lines = programs.run(command, source.parent, TIME_LIMIT_S)
+    code, lines = processes.run(command, source.parent, TIME_LIMIT_S)
     return _lines(code, lines, "%Warning", "%Error")
 
 
 def _icarus(source: Path, top: str) -> list[str]:
     command = ["iverilog", "-g2005", "-t", "null", "-s", top, source.name]
-    code, lines = programs.run(command, source.parent, TIME_LIMIT_S)
+    code, lines = processes.run(command, source.parent, TIME_LIMIT_S)
     return _lines(code, lines, "warning:", "error:")
 
 

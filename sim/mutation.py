@@ -14,7 +14,6 @@ import hashlib
 import itertools
 import json
 import re
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,8 +24,9 @@ import platformdirs
 from amaranth.back import rtlil as amaranth_rtlil
 
 import hwgen
-from hwgen import emit
+from hwgen import emit, records
 from hwgen.errors import InputError, ToolError
+from hwgen.processes import temporary_folder
 from hwgen.spec import Spec
 from sim.formal import proofs
 from sim.formal.proofs import Store
@@ -136,8 +136,7 @@ def mutate(
     require_counts(vectors, seed)
     report = progress or (lambda line: None)
     started = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="hwgen-") as name:
-        folder = Path(name)
+    with temporary_folder() as folder:
         drawn = _insert(spec, mutants, seed, folder)
         stimulus = whole_stimulus(spec, vectors, seed)
         inputs, outputs = driven(spec, stimulus)
@@ -250,6 +249,16 @@ def line(row: Mapping[str, Any]) -> str:
 def default_store() -> Path:
     """In the user's data folder."""
     return platformdirs.user_data_path("hwgen") / "mutants.jsonl"
+
+
+def checked(row: dict[str, Any]) -> dict[str, Any]:
+    """A stored score, as ``mutate_all`` made it. ValueError, KeyError if it is none."""
+    counts = ("mutants", "killed", "cycles", *(name.replace(" ", "_") for name in VERDICTS))
+    records.require(row, {"key": str, "name": str, "passed": bool, "seconds": (int, float)})
+    records.require(row, dict.fromkeys(counts, int))
+    if row["killed"] + sum(row[name.replace(" ", "_")] for name in VERDICTS) != row["mutants"]:
+        raise ValueError("its killed and surviving mutants are not all of its mutants")
+    return row
 
 
 def key_of(spec: Spec, mutants: int, vectors: int, seed: int) -> str:

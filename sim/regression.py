@@ -12,7 +12,6 @@ import hashlib
 import json
 import multiprocessing
 import os
-import shutil
 import signal
 import tempfile
 import time
@@ -28,7 +27,7 @@ from typing import Any
 import hwgen
 import sim
 import yosys_scripts
-from hwgen import emit
+from hwgen import emit, processes, records, watcher
 from hwgen.errors import InputError, ToolError
 from hwgen.files import write_text
 from sim import compiled, exhaustive, lint, saif
@@ -90,7 +89,14 @@ class Result:
 
 
 def result_of(plain: dict[str, Any]) -> Result:
-    """The result that ``to_dict`` described."""
+    """The result that ``to_dict`` described. ValueError, TypeError, KeyError if there is none."""
+    records.require(plain, dict.fromkeys(("vectors", "cycles", "mismatches", "bins"), int))
+    records.require(plain, dict.fromkeys(("status", "detail", "inputs", "content"), str))
+    records.require(plain, {"seconds": (int, float), "case": dict})
+    if plain["status"] not in (PASSED, FAILED, ERROR, NOT_RUN):
+        raise ValueError(f"its status is {plain['status']!r}")
+    if plain["status"] == PASSED and (plain["mismatches"] or not plain["vectors"]):
+        raise ValueError("it passed, with mismatches or without anything compared")
     known = {k: v for k, v in plain.items() if k != "command"}
     return Result(**{**known, "case": case_of(plain["case"])})
 
@@ -179,13 +185,7 @@ def _content_digest(case: Case, text: str) -> str:
 
 def load(folder: Path) -> list[Result]:
     """The results that earlier runs left in the folder, the oldest first."""
-    file = folder / RESULTS
-    found = []
-    for line in file.read_text().splitlines() if file.exists() else ():
-        # A killed run may leave half a line; a unit may have lost a field since.
-        with contextlib.suppress(ValueError, TypeError, KeyError):
-            found.append(result_of(json.loads(line)))
-    return found
+    return records.read(folder / RESULTS, result_of)
 
 
 class _Store:
@@ -197,13 +197,9 @@ class _Store:
         known = [result for result in load(folder) if result.status == PASSED]
         self.by_inputs = {result.inputs: result for result in known}
         self.contents = {result.content: result for result in known if result.content}
-        if self._path.exists() and not self._path.read_bytes().endswith(b"\n"):
-            with self._path.open("a") as file:
-                file.write("\n")
 
     def add(self, result: Result) -> None:
-        with self._path.open("a") as file:
-            file.write(json.dumps(result.to_dict()) + "\n")
+        records.append(self._path, result.to_dict())
 
 
 # -- one process's work --------------------------------------------------------------------
@@ -385,8 +381,8 @@ def _sources(group: Sequence[_Made]) -> Iterator[list[Path]]:
     if not files or group[0].case.simulator != "icarus":
         yield files
         return
-    with tempfile.TemporaryDirectory(prefix="hwgen-") as name:
-        file = Path(name) / "cells.v"
+    with processes.temporary_folder() as folder:
+        file = folder / "cells.v"
         file.write_text(cell_models.used(files, "".join(item.text for item in group)))
         yield [file]
 
@@ -439,10 +435,10 @@ class _Worker:
 
     def end(self) -> None:
         """Ends the process and all that it started."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.process.pid, signal.SIGKILL)
+        watcher.end_group(self.process.pid)
         self.process.kill()
         self.process.join()
+        processes.forget_group(self.process.pid)
         self.connection.close()
 
 
@@ -454,9 +450,10 @@ def _work(
     activity: Path,
 ) -> None:
     """The life of a process: a result for each case. What it leaves behind is in ``folder``."""
-    os.setsid()  # Ctrl-C is the parent's, which ends this process and its children.
+    os.setsid()  # Ctrl-C is the parent's, which ends this process; its watcher, its children.
+    for number in processes.SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
     tempfile.tempdir = folder
-    os.environ["TMPDIR"] = folder
     parent = multiprocessing.parent_process()
     for result in examine(cases, contents, activity=activity):
         if parent is not None and not parent.is_alive():
@@ -503,44 +500,43 @@ def run(
         done[result.case.command] = result
 
     workers: list[_Worker] = []
-    scratch = tempfile.mkdtemp(prefix="hwgen-regress-")
-    try:
-        while queue or workers:
-            while queue and len(workers) < (jobs or os.cpu_count() or 1):
-                workers.append(_start(queue.pop(0), contents, scratch, folder / TOGGLES))
-            ready = wait([worker.connection for worker in workers], timeout=1)
-            for worker in list(workers):
-                ended = False
-                if worker.connection in ready:
-                    worker.heard = time.monotonic()
-                    try:
-                        result = worker.connection.recv()
-                        worker.left.pop(result.case.command)
-                        keep(result)
-                    except (EOFError, OSError):
-                        ended = True
-                hangs = time.monotonic() - worker.heard > TIME_LIMIT_S
-                if ended or hangs:
-                    workers.remove(worker)
-                    if ended:
-                        worker.process.join(10)
-                    code = worker.process.exitcode
-                    worker.end()
-                    left = list(worker.left.values())
-                    if len(left) == 1 and worker.batch == 1:
-                        why = f"took longer than {TIME_LIMIT_S:.0f} s"
+    with processes.temporary_folder() as scratch:
+        try:
+            while queue or workers:
+                while queue and len(workers) < (jobs or os.cpu_count() or 1):
+                    workers.append(_start(queue.pop(0), contents, str(scratch), folder / TOGGLES))
+                ready = wait([worker.connection for worker in workers], timeout=1)
+                for worker in list(workers):
+                    ended = False
+                    if worker.connection in ready:
+                        worker.heard = time.monotonic()
+                        try:
+                            result = worker.connection.recv()
+                            worker.left.pop(result.case.command)
+                            keep(result)
+                        except (EOFError, OSError):
+                            ended = True
+                    hangs = time.monotonic() - worker.heard > TIME_LIMIT_S
+                    if ended or hangs:
+                        workers.remove(worker)
                         if ended:
-                            why = f"ended its process with exit code {code}"
-                        keep(Result(left[0], ERROR, detail=f"the case {why}"))
-                    else:  # One of them did it: each by itself.
-                        queue = [[case] for case in left] + queue
-            tell()
-    except KeyboardInterrupt:
-        summary.interrupted = True
-    finally:
-        for worker in workers:
-            worker.end()
-        shutil.rmtree(scratch, ignore_errors=True)
+                            worker.process.join(10)
+                        code = worker.process.exitcode
+                        worker.end()
+                        left = list(worker.left.values())
+                        if len(left) == 1 and worker.batch == 1:
+                            why = f"took longer than {TIME_LIMIT_S:.0f} s"
+                            if ended:
+                                why = f"ended its process with exit code {code}"
+                            keep(Result(left[0], ERROR, detail=f"the case {why}"))
+                        else:  # One of them did it: each by itself.
+                            queue = [[case] for case in left] + queue
+                tell()
+        except KeyboardInterrupt:
+            summary.interrupted = True
+        finally:
+            for worker in workers:
+                worker.end()
     tell()
     return summary
 
@@ -553,6 +549,7 @@ def _start(cases: list[Case], contents: dict[str, Result], folder: str, activity
         target=_work, args=(there, cases, contents, folder, activity), daemon=True
     )
     process.start()
+    processes.watch_group(process.pid)
     there.close()
     return _Worker(process, here, {case.command: case for case in cases}, len(cases))
 

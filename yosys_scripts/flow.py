@@ -8,7 +8,6 @@ import importlib.util
 import json
 import re
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from hwgen.errors import InputError, ToolError
+from hwgen.processes import temporary_folder
 
 from . import harness, isolation
 from .targets import Device, Placer, Target, target
@@ -291,10 +291,10 @@ def _require(facts: Target, placer: Placer | None) -> None:
 @contextlib.contextmanager
 def _working_folder(facts: Target) -> Iterator[Path]:
     """A temporary folder with the target's techmaps, so that scripts name them plainly."""
-    with tempfile.TemporaryDirectory(prefix="hwgen-") as name:
+    with temporary_folder() as folder:
         for path in facts.files():
-            shutil.copy(path, name)
-        yield Path(name)
+            shutil.copy(path, folder)
+        yield folder
 
 
 def _map(

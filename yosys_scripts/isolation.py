@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import re
-import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+from hwgen import processes
 from hwgen.errors import ToolError
 
 WORKER = Path(__file__).with_name("worker.py")
@@ -21,8 +19,7 @@ _STEP = re.compile(r"^(?:[\d.]+\. Executing (\w+) pass|-- Running command [`'](\
 def run(tool: str, job: dict[str, Any], folder: Path, *, time_limit_s: float) -> dict[str, Any]:
     """Do `job` (see worker.py) in `folder`; return its result.
 
-    The worker leads a process group of its own, which is killed when the time limit is over or
-    when this call ends for any other reason (an interrupt, for one): nothing of it survives.
+    Nothing that the worker starts survives this call, or this process (``hwgen.processes``).
 
     Raises:
         ToolError: the tool failed, crashed or took longer than `time_limit_s` seconds.
@@ -31,16 +28,17 @@ def run(tool: str, job: dict[str, Any], folder: Path, *, time_limit_s: float) ->
     log, result = folder / f"{job['kind']}.log", folder / "result.json"
     result.unlink(missing_ok=True)
     (folder / "job.json").write_text(json.dumps({**job, "time_limit_s": time_limit_s}))
-    with log.open("wb") as output:
-        # -P: the working folder, which holds a tool's output, is not a place to import from.
-        worker = subprocess.Popen(
+    with (
+        log.open("wb") as output,
+        processes.program(
+            # -P: the working folder, which holds a tool's output, is not a place to import from.
             [sys.executable, "-P", str(WORKER), "job.json"],
-            cwd=folder,
+            folder,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        ) as worker,
+    ):
         try:
             code = worker.wait(timeout=time_limit_s)
         except subprocess.TimeoutExpired:
@@ -48,10 +46,6 @@ def run(tool: str, job: dict[str, Any], folder: Path, *, time_limit_s: float) ->
                 f"{tool} took longer than {time_limit_s:.0f} s{_where(log)}: raise the time "
                 "limit or make the design smaller"
             ) from None
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(worker.pid, signal.SIGKILL)
-            worker.wait()
     if code < 0:
         raise ToolError(f"{tool} crashed (signal {-code}){_where(log)}: {_last_lines(log)}")
     # Yosys ends its process at an error: no result then.

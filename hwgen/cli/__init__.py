@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib.metadata import version
 
+from hwgen import processes
 from hwgen.arguments import Parser, complete, one_line, require_text
 from hwgen.cli import (
     cost,
@@ -26,6 +29,7 @@ from hwgen.cli import (
     verify,
 )
 from hwgen.errors import FAULT, InputError, ToolError, fault
+from hwgen.records import PassedOver
 
 #: In the order in which the help lists them.
 COMMANDS = (
@@ -36,11 +40,25 @@ COMMANDS = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit code: 0, 1 for a mismatch, 2 for bad input, 70 for a
-    fault of this package."""
+    fault of this package, 128 and its number for a signal that ended it."""
     for stream in (sys.stdout, sys.stderr):
         # What a terminal's encoding lacks is written as its number.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    with processes.ended_by_signals(), warnings.catch_warnings():
+        warnings.simplefilter("always", PassedOver)
+        warnings.showwarning = _show_warning
+        code = _run(arguments)
+        number = processes.ended_by()
+        return code if number is None else 128 + number
+
+
+def _show_warning(message: Warning | str, *place: object, **more: object) -> None:
+    """A warning in a line, without the place in this package that it comes from."""
+    print(f"hwgen: warning: {message}", file=sys.stderr)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         given = sys.argv[1:] if arguments is None else list(arguments)
         require_text(given)
@@ -57,8 +75,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"hwgen: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("hwgen: interrupted; finished measurements are kept", file=sys.stderr)
-        return 130
+        number = processes.ended_by() or signal.SIGINT
+        how = (
+            "interrupted" if number == signal.SIGINT else f"ended by {signal.Signals(number).name}"
+        )
+        print(f"hwgen: {how}; finished measurements are kept", file=sys.stderr)
+        return 128 + number
     except BrokenPipeError:
         # The reader has gone (``hwgen … | head``); keep Python from flushing into the pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -65,7 +65,8 @@ def run(options: argparse.Namespace) -> int:
     if options.unit is None and not options.all:
         raise InputError("give either a unit or --all (see 'hwgen mutate --help')")
     specs = matrix.level_specs()[::3] if options.all else [spec_of(options)]
-    store = formal.Store((options.store or mutation.default_store()) if options.all else None)
+    file = (options.store or mutation.default_store()) if options.all else None
+    store = formal.Store(file, mutation.checked)
     rows = []
     for row in mutation.mutate_all(
         specs,

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from hwgen.errors import ToolError
+from hwgen.processes import temporary_folder
 from sim.formal.aig import FALSE, Aig
 from yosys_scripts import isolation
 from yosys_scripts.flow import Netlist
@@ -121,8 +120,7 @@ def from_netlist(netlist: Netlist, *, time_limit_s: float = 300) -> Circuit:
 def _circuits(
     files: Mapping[str, str], tops: list[str], read: list[str], time_limit_s: float
 ) -> dict[str, Circuit]:
-    with tempfile.TemporaryDirectory(prefix="hwgen-") as name:
-        folder = Path(name)
+    with temporary_folder() as folder:
         for file, text in files.items():
             (folder / file).write_text(text)
         job = {"kind": "yosys", "commands": [*read, *_TO_GATES], "top": tops[0]}

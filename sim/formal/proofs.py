@@ -15,7 +15,7 @@ from typing import Any
 
 import platformdirs
 
-from hwgen import emit
+from hwgen import emit, records
 from hwgen.errors import InputError, ToolError
 from hwgen.spec import Spec
 from sim.formal.circuit import Circuit, from_rtlil
@@ -249,21 +249,32 @@ def default_store() -> Path:
     return Path(given) if given else platformdirs.user_data_path("hwgen") / "proofs.jsonl"
 
 
-class Store:
-    """Proofs by key, in a file with a JSON object a line; later lines replace earlier ones.
-    Without a ``path`` nothing is kept."""
+def checked(row: dict[str, Any]) -> dict[str, Any]:
+    """A stored proof, as ``Proof.to_dict`` made it. ValueError, KeyError if it is none."""
+    kinds: dict[str, records.Kind] = {"claims": int, "seconds": (int, float), "engines": list}
+    records.require(row, dict.fromkeys(("key", "name", "property", "reason"), str))
+    records.require(row, {**kinds, "versions": dict})
+    if row["result"] not in RESULTS:
+        raise ValueError(f"its result is {row['result']!r}, and not one of {', '.join(RESULTS)}")
+    if row["property"] not in PROPERTIES or row["target"] not in (None, *TARGETS):
+        raise ValueError(f"its property is {row['property']!r}, its target {row['target']!r}")
+    if (row["counterexample"] is None) == (row["result"] == DISPROVED):
+        raise ValueError("only what is disproved has a counterexample")
+    return row
 
-    def __init__(self, path: Path | None) -> None:
+
+class Store:
+    """Rows by key, in a file with a JSON object a line; later lines replace earlier ones, and
+    those that ``checked`` refuses are named and passed over. Without a ``path`` nothing is kept."""
+
+    def __init__(
+        self,
+        path: Path | None,
+        checked: Callable[[dict[str, Any]], dict[str, Any]] = checked,
+    ) -> None:
         self.path = path
-        self.rows: dict[str, dict[str, Any]] = {}
-        if path is not None and path.exists():
-            for line in path.read_text().splitlines():
-                # A run that was killed may have left half a line.
-                try:
-                    row = json.loads(line)
-                    self.rows[row.pop("key")] = row
-                except (ValueError, KeyError):
-                    continue
+        found = records.read(path, checked) if path is not None else []
+        self.rows = {row["key"]: {k: v for k, v in row.items() if k != "key"} for row in found}
 
     def get(self, key: str) -> Mapping[str, Any] | None:
         """What was decided; a proof that was not finished is none."""
@@ -272,11 +283,8 @@ class Store:
 
     def put(self, key: str, row: Mapping[str, Any]) -> None:
         self.rows[key] = dict(row)
-        if self.path is None:
-            return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a") as file:
-            file.write(json.dumps({"key": key, **row}) + "\n")
+        if self.path is not None:
+            records.append(self.path, {"key": key, **row})
 
 
 def prove_all(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
-import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from hwgen import processes
 from hwgen.errors import ToolError
-from sim import programs
 from sim.formal.aig import FALSE, TRUE, WORD, Aig, every_pattern
 
 PROVED, DISPROVED, NOT_PROVED = "proved", "disproved", "not proved"
@@ -137,13 +136,12 @@ def abc(aig: Aig, literals: Sequence[int], deadline: float) -> Answer:
     program = abc_command()
     # One output, true where any is.
     text, inputs = aig.aiger([aig.any(literals)])
-    with tempfile.TemporaryDirectory(prefix="hwgen-") as name:
-        folder = Path(name)
+    with processes.temporary_folder() as folder:
         (folder / "miter.aig").write_bytes(text)
         script = f"&r miter.aig; &put; &cec -m -C 100000000; write_cex {_CEX}"
         try:
             left_s = max(deadline - time.monotonic(), 0)
-            _, lines = programs.run([str(program), "-c", script], folder, left_s)
+            _, lines = processes.run([str(program), "-c", script], folder, left_s)
         except ToolError:
             return _late(engines)
         output = "\n".join(lines)

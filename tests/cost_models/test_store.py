@@ -1,14 +1,20 @@
 """The store keeps every finished result and never a stale one."""
 
+import json
 import multiprocessing
 import os
 import signal
+import sqlite3
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+import yosys_scripts
+from cost_models import measurement as measurement_of
 from cost_models import store
-from hwgen import InputError
+from hwgen import DotProduct, InputError, ToolError
+from hwgen.records import PassedOver
 
 
 def measurement(number: int) -> store.Measurement:
@@ -72,7 +78,7 @@ def test_unusable_store_is_an_input_error(tmp_path, monkeypatch):
     for file in (damaged, tmp_path, damaged / "below"):
         monkeypatch.setenv(store.ENVIRONMENT, str(file))
         for use in (store.require_writable, lambda: store.add(measurement(1))):
-            with pytest.raises(InputError, match=store.ENVIRONMENT):
+            with pytest.raises((InputError, ToolError), match=store.ENVIRONMENT):
                 use()
 
 
@@ -86,3 +92,155 @@ def test_digest_depends_on_every_part():
     }
     assert len(keys) == 4
     assert store.digest({"b": 1, "a": 2}) == store.digest({"a": 2, "b": 1})
+
+
+def tables(path, schema: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with sqlite3.connect(path) as connection:
+        connection.execute(f"CREATE TABLE measurements ({schema})")
+    connection.close()
+
+
+OTHER_SCHEMAS = {
+    "fewer columns": "key TEXT PRIMARY KEY, result TEXT",
+    "another needed column": (
+        "key TEXT PRIMARY KEY, kind TEXT, spec TEXT, target TEXT, result TEXT, tools TEXT,"
+        " created TEXT, owner TEXT NOT NULL"
+    ),
+}
+
+
+@pytest.mark.parametrize("schema", OTHER_SCHEMAS.values(), ids=OTHER_SCHEMAS)
+def test_another_schema_is_found_before_the_work(path, monkeypatch, schema):
+    tables(path, schema)
+    monkeypatch.setattr(yosys_scripts, "synthesise", lambda *a, **k: pytest.fail("it worked first"))
+    with pytest.raises(InputError, match=rf"{path} cannot be used.*{store.ENVIRONMENT}"):
+        measurement_of.measure(DotProduct(a="int2", b="int2", lanes=2), "ecp5")
+
+
+@pytest.mark.parametrize("how", ["schema", "damaged"])
+def test_a_result_that_cannot_be_stored_is_kept_beside(path, how):
+    path.parent.mkdir()
+    if how == "schema":
+        tables(path, OTHER_SCHEMAS["fewer columns"])
+    else:
+        path.write_bytes(b"no database" * 1000)
+    beside = path.with_name(path.name + ".kept.jsonl")
+    with pytest.raises(ToolError, match=f"the result is kept in {beside}"):
+        store.add(measurement(7))
+    path.unlink()
+    assert store.find("key7") == measurement(7)
+
+
+def test_a_result_is_kept_where_nothing_can_stand_beside(tmp_path, monkeypatch):
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    monkeypatch.setenv(store.ENVIRONMENT, str(blocked / "store.sqlite"))
+    monkeypatch.setattr(store.tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(ToolError, match=r"hwgen-key8\.kept\.jsonl"):
+        store.add(measurement(8))
+    assert json.loads((tmp_path / "hwgen-key8.kept.jsonl").read_text())["result"] == {"lut": 8}
+
+
+GOOD = {"lut": 5, "carry": 0, "ff": 2, "dsp": 0, "fmax_mhz": None}
+BAD_RESULTS = {
+    "no JSON": "{'lut'",
+    "null": "null",
+    "a list": "[5]",
+    "deep": "[" * 100_000,
+    "negative": json.dumps({**GOOD, "lut": -5}),
+    "a word": json.dumps({**GOOD, "lut": "many"}),
+    "true": json.dumps({**GOOD, "ff": True}),
+    "a fraction": json.dumps({**GOOD, "dsp": 0.5}),
+    "infinite": json.dumps({**GOOD, "fmax_mhz": float("inf")}),
+    "not a number": json.dumps({**GOOD, "fmax_mhz": float("nan")}),
+    "no clock": json.dumps({**GOOD, "fmax_mhz": 0}),
+    "nothing": "{}",
+}
+
+
+@pytest.mark.parametrize("text", BAD_RESULTS.values(), ids=BAD_RESULTS)
+def test_a_bad_row_is_named_and_passed_over(path, text):
+    store.require_writable()
+    with sqlite3.connect(path) as connection:
+        connection.execute(
+            "INSERT INTO measurements VALUES ('k', 'synthesis', '{}', 'ecp5', ?, '{}', 'today')",
+            (text,),
+        )
+    connection.close()
+    with pytest.warns(PassedOver, match=f"measurement k of {path} is passed over"):
+        assert store.find("k") is None
+
+
+def test_a_good_row_is_believed(path):
+    whole = store.Measurement("k", "synthesis", {}, "ecp5", GOOD, {}, "today")
+    store.add(whole)
+    assert store.find("k") == whole
+
+
+def measure_once(folder: str) -> None:
+    """Measures a design with a tool that takes a while and counts how often it is called."""
+
+    def slow(*arguments, **options):
+        time.sleep(2)
+        with open(os.path.join(folder, "calls"), "a") as file:
+            file.write("x")
+        return yosys_scripts.Synthesis(
+            "ecp5", "lut", 5, 0, 2, 0, None, None, {}, {"yosys": "0"}, 2.0
+        )
+
+    yosys_scripts.synthesise = slow
+    found, known = measurement_of.measure(DotProduct(a="int2", b="int2", lanes=2), "ecp5")
+    assert found.result["lut"] == 5
+    with open(os.path.join(folder, "known"), "a") as file:
+        file.write("yes " if known else "no ")
+
+
+def test_two_processes_measure_a_design_once(path, tmp_path):
+    context = multiprocessing.get_context("spawn")
+    both = [context.Process(target=measure_once, args=(str(tmp_path),)) for _ in range(2)]
+    for one in both:
+        one.start()
+    for one in both:
+        one.join()
+        assert one.exitcode == 0
+    assert (tmp_path / "calls").read_text() == "x"
+    assert sorted((tmp_path / "known").read_text().split()) == ["no", "yes"]
+    assert list(path.with_name(path.name + ".locks").iterdir()) == []
+
+
+def test_two_threads_measure_one_after_the_other(path):
+    store.require_writable()
+    at_work = []
+
+    def work():
+        with store.measuring("k"):
+            at_work.append(1)
+            time.sleep(0.3)
+            assert len(at_work) == 1
+            at_work.pop()
+
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(work) for _ in range(4)]:
+            done.result()
+
+
+def hold(key: str, file: str) -> None:
+    with store.measuring(key), open(file, "w"):
+        time.sleep(600)
+
+
+def test_a_killed_process_holds_no_lock(path, tmp_path):
+    store.require_writable()
+    holder = multiprocessing.get_context("spawn").Process(
+        target=hold, args=("k", str(tmp_path / "held"))
+    )
+    holder.start()
+    while not (tmp_path / "held").exists():
+        time.sleep(0.05)
+    with store.measuring("another"):
+        pass
+    os.kill(holder.pid, signal.SIGKILL)
+    holder.join()
+    with store.measuring("k"):
+        pass

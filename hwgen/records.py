@@ -1,0 +1,126 @@
+"""Results in files, a JSON object a line: appended one by one, and read with care.
+
+A line that is not what it should be is named in a warning and passed over. The half line that a
+kill in the middle of a write leaves at the end is none, and the next write replaces it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+
+from hwgen.errors import InputError
+
+T = TypeVar("T")
+
+
+class PassedOver(UserWarning):
+    """A stored result that is not what it should be, and is treated as if it were not there."""
+
+
+def pass_over(place: str, reason: object) -> None:
+    """Warns that what is stored there is not used."""
+    warnings.warn(f"{place} is passed over: {reason}", PassedOver, stacklevel=2)
+
+
+def rows(text: str, name: str, made: Callable[[dict[str, Any]], T]) -> Iterator[T]:
+    """What ``made`` makes of each line of the file ``name``, but of those that hold no object or
+    of which it raises ValueError, TypeError or KeyError."""
+    *whole, half = text.split("\n")
+    with contextlib.suppress(ValueError):
+        json.loads(half)
+        whole.append(half)
+    for number, line in enumerate(whole, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            if not isinstance(row, dict):
+                raise ValueError(f"it is no JSON object but {line[:40]!r}")
+            found = made(row)
+        except KeyError as error:
+            pass_over(f"{name}, line {number}", f"it has no {error}")
+        except (ValueError, TypeError, RecursionError) as error:
+            pass_over(f"{name}, line {number}", str(error) or type(error).__name__)
+        else:
+            yield found
+
+
+def read(path: Path, made: Callable[[dict[str, Any]], T]) -> list[T]:
+    """``rows`` of a file, none if it is not there. InputError if it cannot be read."""
+    try:
+        text = path.read_text("utf-8", errors="replace") if path.exists() else ""
+    except OSError as error:
+        raise InputError(f"'{path}' cannot be read: {error.strerror}") from error
+    return list(rows(text, str(path), made))
+
+
+def append(path: Path, row: Mapping[str, Any]) -> None:
+    """Adds one line, whole or not at all. InputError if it cannot be written."""
+    line = json.dumps(row) + "\n"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab+", buffering=0) as file:
+            end = file.seek(0, os.SEEK_END)
+            keep = _end_of_lines(file, end)
+            if keep != end:
+                file.truncate(keep)
+            elif end and not _ends_a_line(file, end):
+                line = "\n" + line
+            whole = line.encode()
+            try:
+                if file.write(whole) < len(whole):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            except OSError:
+                with contextlib.suppress(OSError):  # A device has no length.
+                    file.truncate(keep)
+                raise
+    except OSError as error:
+        raise InputError(
+            f"'{path}' cannot be written: {error.strerror}: free some space, or give a file that "
+            "you may write to"
+        ) from error
+
+
+def _ends_a_line(file: Any, end: int) -> bool:
+    file.seek(end - 1)
+    return bool(file.read(1) == b"\n")
+
+
+def _end_of_lines(file: Any, end: int) -> int:
+    """Where the last whole line ends: at the end, but for half an object behind it."""
+    start = end
+    while start and not _ends_a_line(file, start):
+        start = max(start - 4096, 0)
+        file.seek(start)
+        before = file.read(end - start).rfind(b"\n")
+        if before >= 0:
+            start += before + 1
+            break
+    file.seek(start)
+    try:
+        json.loads(file.read(end - start) or b"0")
+    except ValueError:
+        return start
+    return end
+
+
+#: A type that a field has, or several.
+Kind: TypeAlias = type | tuple[type, ...]
+
+
+def require(row: Mapping[str, Any], kinds: Mapping[str, Kind]) -> None:
+    """ValueError unless each of the named fields is there, of its type; whole numbers are not
+    negative, and True is none."""
+    for name, kind in kinds.items():
+        value = row[name]
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        right = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+        if not right or (number and not 0 <= value < float("inf")):
+            raise ValueError(f"its {name} is {json.dumps(value)[:60]}")

