@@ -1,1 +1,5 @@
 """From a trained network to a format for every layer."""
+
+from hwgen.installed import require_own_packages
+
+require_own_packages(__name__)

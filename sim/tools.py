@@ -115,7 +115,7 @@ def failure(program: str, code: int, lines: Sequence[str], folder: Path) -> Tool
             )
     said = [line.strip() for line in lines if line.strip()]
     wrong = [line for line in said if re.search(r"error|fatal|undefined reference", line, re.I)]
-    how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
+    how = f"was ended by signal {-code}" if code < 0 else f"failed with exit code {code}"
     return ToolError(f"{name} {how}: {' | '.join(wrong[:2] or said[-3:])[:600] or 'no message'}")
 
 

@@ -1,5 +1,9 @@
 """Synthesis and place-and-route of a generated design: measured area and Fmax on FPGA targets."""
 
+from hwgen.installed import require_own_packages
+
+require_own_packages(__name__)
+
 from .emission import primitives
 from .flow import (
     Netlist,

@@ -20,6 +20,8 @@ FOLDER = Path(__file__).resolve().parent
 TECHMAPS = FOLDER / "techmaps"
 #: The section of `synth.ys` that puts every product into DSP blocks.
 DSP_SECTION = "dsp_all"
+#: The mapping by Yosys' own script, for comparisons: no spec has it.
+VENDOR = "vendor"
 
 
 @dataclass(frozen=True)
@@ -139,12 +141,13 @@ class Target:
 
     @property
     def _with_sizes(self) -> tuple[str, ...]:
-        """The mappings, with those that pack for a multiplier that this target has."""
+        """The mappings that a spec can have, with those that pack for a multiplier that this
+        target has."""
         sizes = [name for name in SIZED if "dsp" in self.mappings]
         fitting = [
             n for n in sizes if self.multiplier.takes(PACKED_FOR[n].wide, PACKED_FOR[n].narrow)
         ]
-        return (*self.mappings, *fitting)
+        return (*(name for name in self.mappings if name != VENDOR), *fitting)
 
     @property
     def _sections(self) -> dict[str, str]:

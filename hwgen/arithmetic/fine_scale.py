@@ -22,7 +22,7 @@ from hwgen.arithmetic.decode import Operand, decode
 from hwgen.arithmetic.divide import Division
 from hwgen.arithmetic.leading_one import leading_one_first
 from hwgen.arithmetic.parts import Part, Parts, beside, last
-from hwgen.arithmetic.power_scale import RULES, decode_key, significand_bits
+from hwgen.arithmetic.power_scale import decode_key, require_rule, significand_bits
 from hwgen.arithmetic.product_parts import multiplied
 from hwgen.arithmetic.rounder import Normalised, Shifted, normalise, to_code
 from hwgen.errors import InputError
@@ -247,12 +247,7 @@ class FineScale:
 
 def require_fine_scale(rule: str, element: Scalar, scale: Scalar, second: Scalar | None) -> None:
     """InputError unless ``fine_scale`` knows the rule and the formats."""
-    rule_called(rule)
-    if rule not in RULES:
-        raise InputError(
-            f"scale_rule={rule!r} needs more than a block's largest magnitude, and has no "
-            f"hardware: use one of {', '.join(RULES)}"
-        )
+    require_rule(rule)
     for name, found in (("block", scale), ("tensor", second)):
         if found is not None and not (isinstance(found, Minifloat) and found.exponent_bits):
             raise InputError(

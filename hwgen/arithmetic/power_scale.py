@@ -20,7 +20,7 @@ from hwgen.arithmetic.decode import Operand, decode
 from hwgen.arithmetic.leading_one import leading_one_first
 from hwgen.arithmetic.parts import Part, Parts, beside, last
 from hwgen.errors import InputError
-from hwgen.formats import Minifloat, Scalar
+from hwgen.formats import Minifloat, Scalar, block_scale
 from hwgen.formats.block_scale import ScaleRule, nearest_power, rule_called
 from hwgen.formats.rounding import DOWN, UP
 
@@ -72,18 +72,23 @@ def significand_bits(number_format: Scalar) -> int:
     return f.mantissa_bits if f.exponent_bits == 0 and f.subnormals else f.mantissa_bits + 1
 
 
+def require_rule(rule: str) -> None:
+    """InputError unless hardware knows the rule for a block's scale."""
+    if rule in RULES:
+        return
+    why = ""
+    if isinstance(rule, str) and rule in block_scale.RULES:
+        why = " needs more than a block's largest magnitude, and has no hardware"
+    raise InputError(f"scale_rule={rule!r}{why}: use one of {', '.join(RULES)}")
+
+
 def require_power_scale(rule: str, element: Scalar, scale: Scalar) -> None:
     """InputError unless ``power_scale`` knows the rule and the formats."""
-    rule_called(rule)
+    require_rule(rule)
     if not (isinstance(scale, Minifloat) and scale.mantissa_bits == 0):
         raise InputError(
             f"no hardware makes scales in {scale} yet: use a block format whose scales are powers "
             "of two, such as e8m0"
-        )
-    if rule not in RULES:
-        raise InputError(
-            f"scale_rule={rule!r} needs more than a block's largest magnitude, and has no "
-            f"hardware: use one of {', '.join(RULES)}"
         )
     if scale.zero and rule_called(rule).rounding not in (DOWN, UP):
         raise InputError(

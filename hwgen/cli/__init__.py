@@ -29,6 +29,7 @@ from hwgen.cli import (
     verify,
 )
 from hwgen.errors import FAULT, InputError, ToolError, fault
+from hwgen.installed import HiddenPackage, require_own_packages
 from hwgen.records import PassedOver
 
 #: In the order in which the help lists them.
@@ -60,6 +61,7 @@ def _show_warning(message: Warning | str, *place: object, **more: object) -> Non
 
 def _run(arguments: Sequence[str] | None) -> int:
     try:
+        require_own_packages()
         given = sys.argv[1:] if arguments is None else list(arguments)
         require_text(given)
         options = command_line_parser().parse_args(given)
@@ -71,7 +73,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     except InputError as error:
         print(f"hwgen: error: {one_line(str(error))}", file=sys.stderr)
         return 2
-    except ToolError as error:
+    except (ToolError, HiddenPackage) as error:
         print(f"hwgen: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

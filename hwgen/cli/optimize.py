@@ -10,6 +10,7 @@ from pathlib import Path
 from hwgen.arguments import input_file, input_path, names, number, output_folder
 from hwgen.cli.parser import FASTEST_MHZ, Commands, command, target_option
 from hwgen.errors import InputError, ToolError
+from hwgen.installed import pip_install
 
 #: The most frames a second that can be asked for: more than clock cycles of the fastest clock.
 FASTEST_FPS = 1e10
@@ -81,7 +82,7 @@ def run(options: argparse.Namespace) -> int:
         from optimizer.workloads import fashion_mnist
     except ImportError as error:
         raise ToolError(
-            f"optimize needs {error.name}, which is not installed: pip install 'hwgen[optimize]'"
+            f"optimize needs {error.name}, which is not installed: {pip_install('optimize')}"
         ) from error
 
     if (options.model is None) != (options.data is None):

@@ -10,6 +10,7 @@ import numpy as np
 from hwgen.errors import InputError, ToolError
 from hwgen.files import require_writable
 from hwgen.formats import Format, Minifloat, Scalar
+from hwgen.installed import pip_install
 
 #: Formats of up to this many bits have few enough values to be seen apart.
 DRAWN_BITS = 8
@@ -37,7 +38,7 @@ def draw(formats: Sequence[Format], file: Path) -> Path:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ToolError(
-            "pictures need matplotlib, which is not installed: pip install 'hwgen[optimize]'"
+            f"pictures need matplotlib, which is not installed: {pip_install('optimize')}"
         ) from error
 
     figure = Figure(figsize=(11, 1.3 + 0.55 * len(drawn)), layout="constrained")

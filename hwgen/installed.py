@@ -1,0 +1,52 @@
+"""What is installed beside this package: the other packages that it consists of, and extras."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from importlib.metadata import requires
+from importlib.util import find_spec
+from pathlib import Path
+
+HERE = Path(__file__).parents[1]
+#: The packages that are installed together; each imports from those before it.
+PACKAGES = ("hwgen", "yosys_scripts", "sim", "cost_models", "optimizer")
+
+
+class HiddenPackage(ImportError):
+    """A part of this package is not the one that would be imported."""
+
+
+def require_own_packages(last: str = PACKAGES[-1]) -> None:
+    """HiddenPackage if a package of the same name in another folder comes before one of ours, of
+    ``last`` and those that it imports from."""
+    ours = HERE.resolve()
+    for name in PACKAGES[: PACKAGES.index(last) + 1]:
+        try:
+            spec = find_spec(name)
+        except ValueError:  # A module that somebody made by hand.
+            continue
+        if spec is None:
+            raise HiddenPackage(
+                f"hwgen's own package '{name}' is not in '{ours}': install hwgen again"
+            )
+        places = [spec.origin, *(spec.submodule_search_locations or ())]
+        found = [Path(place).resolve() for place in places if place is not None]
+        if not any(place.is_relative_to(ours / name) for place in found):
+            raise HiddenPackage(
+                f"'{found[0] if found else name}' has the name of hwgen's own package '{name}' in "
+                f"'{ours}' and hides it: rename it, or take its folder off Python's path (start "
+                "Python in another folder)"
+            )
+
+
+def pip_install(extra: str) -> str:
+    """The command that installs what this package's ``extra`` needs and is not there; by the names
+    that an index has, whatever hwgen itself was installed from."""
+    wanted = []
+    for line in requires("hwgen") or ():
+        requirement, _, marker = line.partition(";")
+        if re.search(rf"extra == ['\"]{extra}['\"]", marker):
+            wanted.append(requirement.strip())
+    missing = [r for r in wanted if find_spec(re.split(r"[^\w.-]", r)[0]) is None]
+    return f"pip install {shlex.join(missing or wanted)}"
