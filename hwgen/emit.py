@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import gc
 import re
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 from amaranth.back import rtlil as amaranth_rtlil
 from amaranth.back import verilog as amaranth_verilog
 
+from hwgen.errors import ToolError
 from hwgen.pins import module_name, pins
-from hwgen.processes import marked
+from hwgen.processes import around_others, shortage
 from hwgen.spec import Spec
 from hwgen.units.stream import AxiStreamUnit
 
@@ -66,14 +70,25 @@ def verilog(spec: Spec, command: str | None = None, *, stream: bool = False) -> 
     with AXI4-Stream ports. The same arguments give the same bytes.
     """
     made_by = command or generate_command(spec, stream=stream)
-    with _collector_paused(), marked():
-        body = amaranth_verilog.convert(
+    with _collector_paused():
+        body = plain_verilog(
             AxiStreamUnit(spec) if stream else spec.component(),
             name=module_name(spec, stream=stream),
             strip_internal_attrs=True,
             **_CLEAN,
         )
     return (stream_header if stream else header)(spec, made_by) + _LOGICAL_NOT.sub("~| ", str(body))
+
+
+def plain_verilog(design: Any, **options: Any) -> str:
+    """The design as Amaranth's Yosys writes it. ToolError if that fails."""
+    with around_others():
+        try:
+            return str(amaranth_verilog.convert(design, **options))
+        except amaranth_verilog.YosysError as error:
+            text = str(error).strip() or "no message"
+            reason = shortage(text, Path(tempfile.gettempdir())) or text.splitlines()[-1]
+            raise ToolError(f"Amaranth's Yosys failed: {reason[:500]}") from error
 
 
 def header(spec: Spec, command: str) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from hwgen.errors import InputError
@@ -29,20 +30,33 @@ def require_writable(folder: str | Path) -> Path:
     return wanted
 
 
-def write_text(path: Path, text: str) -> Path:
-    """Writes ``text`` to ``path`` as a whole: readers see the old file or the new one."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A name to write a file to, of the same ending, that becomes ``path`` at the end of the block:
+    readers see the old file or the new one. InputError if it cannot be written; then ``path`` is
+    as it was."""
+    with writing(path), temporary_folder(beside=path) as draft:
+        new = draft / f"new{path.suffix}"
+        yield new
+        os.replace(new, path)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """What the system says in the block becomes an InputError that names ``path``."""
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        # mkstemp's files are private; a result has the usual rights.
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
+        yield
+    except OSError as error:
+        raise InputError(
+            f"'{path}' cannot be written ({error.strerror}): free some space there, or give a "
+            "place that you may write to"
+        ) from error
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Writes ``text`` to ``path`` as ``whole_file``."""
+    with whole_file(path) as new:
+        new.write_text(text, encoding="utf-8")
     return path
 
 
@@ -62,8 +76,9 @@ def require_between(path: Path, begin: str, end: str) -> tuple[str, str]:
 
 
 def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
-    """Writes a folder of ``files``, by name, as a whole, in place of what is there."""
-    with temporary_folder(beside=path) as draft:
+    """Writes a folder of ``files``, by name, as a whole, in place of what is there.
+    InputError if it cannot be written."""
+    with writing(path), temporary_folder(beside=path) as draft:
         (draft / "new").mkdir()
         for name, content in files.items():
             (draft / "new" / name).write_bytes(content)

@@ -19,10 +19,13 @@ import sys
 import tempfile
 import threading
 import uuid
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
+
+import platformdirs
 
 from hwgen import watcher
 from hwgen.errors import ToolError
@@ -34,6 +37,18 @@ SIGNALS = tuple(
 )
 #: A command that was asked to end, and is still in a long calculation then, ends all the same.
 GRACE_S = 10.0
+#: What a tool says when the machine has too little of something, and what then helps.
+_SHORTAGES = {
+    r"No space left on device|ENOSPC|[Dd]isk quota exceeded|File too large|[Ff]ile size limit": (
+        "no space is left for its files in '{folder}'",
+        "free some, or use a folder on another disk (for temporary files: TMPDIR)",
+    ),
+    r"[Cc]annot allocate memory|[Oo]ut of memory|memory exhausted|bad_alloc|MemoryError|mmap failed"
+    r"|[Kk]illed signal|failed to map segment|allocate.*TLS": (
+        "there is not enough memory",
+        "free some, raise the limit that is set ('ulimit -v'), or make the design smaller",
+    ),
+}
 #: What make and shells take apart in a path.
 _PLAIN = re.compile(r"[\w./+,@=~-]+")
 _FURTHER_FOLDERS = ("/tmp", "/var/tmp")
@@ -53,8 +68,8 @@ class _Own:
         #: Its writing end; none before there is a watcher.
         self.pipe: int | None = None
         self.groups: set[int] = set()
-        #: How many blocks of ``marked`` are entered, and what the variable was before them.
-        self.marking, self.marked_before = 0, ""
+        #: How many blocks of ``around_others`` are entered, and what is left with the last one.
+        self.around, self.around_all = 0, contextlib.ExitStack()
         #: The number of the signal by which this process was asked to end, if it was.
         self.ended_by: int | None = None
 
@@ -116,7 +131,7 @@ def temporary_folder(beside: Path | None = None) -> Iterator[Path]:
     process ends in any way.
 
     It is where temporary files go (``TMPDIR``), or next to the file or folder ``beside``, hidden;
-    its path has no space. ToolError if it cannot be made.
+    its path has no space. ToolError if it cannot be made, beside something OSError.
     """
     if beside is None:
         name = Path(_temporary_root()) / f"hwgen-{uuid.uuid4().hex[:12]}"
@@ -128,6 +143,8 @@ def temporary_folder(beside: Path | None = None) -> Iterator[Path]:
         try:
             name.mkdir(mode=0o700)
         except OSError as error:
+            if beside is not None:
+                raise
             raise ToolError(
                 f"no temporary folder can be made in '{name.parent}' ({error.strerror}): "
                 "set TMPDIR to a folder that you may write to"
@@ -156,25 +173,61 @@ def _temporary_root() -> str:
     )
 
 
+def _variables(folder: Path) -> dict[str, str]:
+    """For a program: it is known as this process's own, and its temporary files go to ``folder``,
+    as do those that it would keep for its next run where nothing can be kept."""
+    found = {ENVIRONMENT: _own.marks, "TMPDIR": str(folder.absolute())}
+    cache = platformdirs.user_cache_path()
+    there = next(f for f in (cache, *cache.parents) if f.exists())
+    if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+        warnings.warn(
+            f"'{cache}' cannot be written to, so tools are prepared anew each time: set "
+            "XDG_CACHE_HOME to a folder that you may write to",
+            stacklevel=2,
+        )
+        found["XDG_CACHE_HOME"] = str(folder.absolute() / "cache")
+    return found
+
+
 @contextlib.contextmanager
-def marked() -> Iterator[None]:
-    """Programs that other packages start meanwhile are known as this process's own: they end
-    with it."""
-    _own.tell("")  # The watcher is there first.
+def around_others() -> Iterator[None]:
+    """Programs that other packages start meanwhile are known as this process's own, as those of
+    ``program``: they and their temporary files end with it."""
     with _own.lock:
-        if _own.marking == 0:
-            _own.marked_before = os.environ.get(ENVIRONMENT, "")
-            os.environ[ENVIRONMENT] = _own.marks
-        _own.marking += 1
+        if _own.around == 0:
+            folder = _own.around_all.enter_context(temporary_folder())
+            _own.around_all.enter_context(_environment(_variables(folder)))
+        _own.around += 1
     try:
         yield
     finally:
         with _own.lock:
-            _own.marking -= 1
-            if _own.marking == 0:
-                os.environ[ENVIRONMENT] = _own.marked_before
-                if not _own.marked_before:
-                    del os.environ[ENVIRONMENT]
+            _own.around -= 1
+            if _own.around == 0:
+                _own.around_all.close()
+
+
+@contextlib.contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    saved = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in saved.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def shortage(text: str, folder: Path) -> str | None:
+    """What the machine had too little of and what to do, if a tool said so whose files are in
+    ``folder``."""
+    for words, (reason, remedy) in _SHORTAGES.items():
+        if re.search(words, text):
+            return f"{reason.format(folder=folder)}: {remedy}"
+    return None
 
 
 @contextlib.contextmanager
@@ -187,14 +240,12 @@ def program(
 
     ToolError if it cannot be started.
     """
-    # Known as this process's own; a tool's temporary files go where they are removed.
-    own = {ENVIRONMENT: _own.marks, "TMPDIR": str(folder.absolute())}
     _own.tell("")  # The watcher is there first.
     try:
         process: subprocess.Popen[bytes] = subprocess.Popen(
             command,
             cwd=folder,
-            env={**os.environ, **(env or {}), **own},
+            env={**os.environ, **(env or {}), **_variables(folder)},
             start_new_session=True,
             **options,
         )

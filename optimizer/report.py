@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from hwgen.files import require_writable
+from hwgen.files import require_writable, writing
 from hwgen.processes import temporary_folder
 from optimizer import picture
 from optimizer.explore import Exploration
@@ -39,7 +39,7 @@ def write(
     target = Path(folder)
     target.parent.mkdir(parents=True, exist_ok=True)
     existed = target.exists()
-    with temporary_folder(beside=target) as draft:
+    with writing(target), temporary_folder(beside=target) as draft:
         picture.write(exploration, draft / PICTURE)
         text = json.dumps(exploration.to_dict(), indent=2, allow_nan=False) + "\n"
         (draft / PLAN).write_text(text, encoding="utf-8")

@@ -8,6 +8,7 @@ for one unit as for ten.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +23,7 @@ import numpy as np
 
 from hwgen import processes
 from hwgen.errors import InputError, ToolError
+from hwgen.files import whole_file
 from hwgen.pins import pins
 from hwgen.spec import Spec
 from sim import golden, tools
@@ -216,8 +218,12 @@ def check(
     with processes.temporary_folder() as folder:
         text = "\n".join([*(run.verilog for run in runs), _top(runs)])
         (folder / "design.v").write_text(text)
-        job = _Job(folder, runs, sources, flags, wave and wave.absolute())
-        lines = chosen.run(job)
+        with contextlib.nullcontext() if wave is None else whole_file(wave.absolute()) as written:
+            job = _Job(folder, runs, sources, flags, written)
+            lines = chosen.run(job)
+            if written is not None:
+                # Not every writer of waveforms says that its disk was full.
+                written.with_name("last").write_bytes(bytes(4096))
     return [_outcome(job, index, lines) for index in range(len(runs))]
 
 
@@ -325,6 +331,8 @@ def _verilator(job: _Job) -> list[str]:
     harness = resources.files("sim").joinpath("harness.cpp")
     kind = job.wave.suffix[1:] if job.wave is not None else ""
     trace = [f"--trace-{kind}", "-CFLAGS", f"-DHWGEN_{kind.upper()}=1"] if kind else []
+    # The runtime's own, at a full disk, writes what is left once more, and waits for ever.
+    trace += ["-CFLAGS", "-DVL_USER_FATAL"]
     if kind == "saif":
         # Of the units' nets; what is inside of the vendor's cells is not wanted.
         cells = [f'tracing_off -file "{source}"\n' for source in job.sources]
@@ -340,12 +348,12 @@ def _verilator(job: _Job) -> list[str]:
             *(*trace, *speed, *job.flags, "design.v", *map(str, job.sources), str(main)),
         ]
         try:
-            with tools.shared_runtime(build, [TOP, kind, str(many)]):
+            with tools.shared_runtime(build, [TOP, kind, str(many), "fatal"]):
                 tools.run(command, job.folder)
         except ToolError as error:
             if kind == "fst" and ("lz4" in str(error) or "zlib" in str(error)):
                 raise ToolError(
-                    f"{job.wave}: FST waveforms need the headers of lz4 and zlib: install them "
+                    "FST waveforms need the headers of lz4 and zlib: install them "
                     "with your system's packages (Debian, Ubuntu: apt install liblz4-dev "
                     "zlib1g-dev), or give a .vcd file"
                 ) from error
@@ -353,17 +361,28 @@ def _verilator(job: _Job) -> list[str]:
         starts = map(str, job.starts())
         wave = str(job.wave) if job.wave is not None else "-"
         command = [str(build / "harness"), *starts, wave]
-        return _feed(command, job.folder, job.segments())
+        kept_in = (job.folder if job.wave is None else job.wave.parent).parent
+        return _feed(command, job.folder, job.segments(), kept_in)
 
 
 def _feed(
-    command: Sequence[str], folder: Path, segments: Iterator[tuple[Words, tuple[int, int]]]
+    command: Sequence[str],
+    folder: Path,
+    segments: Iterator[tuple[Words, tuple[int, int]]],
+    kept_in: Path,
 ) -> list[str]:
-    """The lines of the compiled harness, which reads the segments while the next are made."""
+    """The lines of the compiled harness, which reads the segments while the next are made; its
+    files are in ``kept_in``."""
     output = folder / "harness.txt"
     with output.open("wb") as out, (folder / "errors.txt").open("w+") as errors:
         with processes.program(
-            command, folder, stdin=subprocess.PIPE, stdout=out, stderr=errors
+            command,
+            folder,
+            stdin=subprocess.PIPE,
+            stdout=out,
+            stderr=errors,
+            # A file that grows too large is an error of the program's, and no signal to it.
+            restore_signals=False,
         ) as process:
             assert process.stdin is not None
             try:
@@ -378,8 +397,11 @@ def _feed(
         if process.returncode:
             errors.seek(0)
             code = process.returncode
+            text = errors.read()
+            if short := processes.shortage(text, kept_in):
+                raise ToolError(f"the simulation failed: {short}")
             how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
-            raise ToolError(f"the simulation {how}: {errors.read()[-1000:]}".rstrip(": "))
+            raise ToolError(f"the simulation {how}: {text[-1000:]}".rstrip(": "))
     return output.read_text().splitlines()
 
 

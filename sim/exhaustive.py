@@ -15,10 +15,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from amaranth.back import verilog as amaranth_verilog
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 
-from hwgen import processes
+from hwgen import emit, processes
 from hwgen.errors import InputError
 from hwgen.spec import Port, Spec
 from hwgen.units.unit import Unit
@@ -159,9 +158,7 @@ def _verilog(cases: Sequence[Case]) -> str:
     # Verilator gives ports of more than two words the type that the harness reads.
     results = Signal(max(sum(map(len, fields)), 3 * WORD_BITS))
     m.d.comb += results.eq(Cat(*fields))
-    return str(
-        amaranth_verilog.convert(m, name="exhaustive", ports=[inputs, results], emit_src=False)
-    )
+    return str(emit.plain_verilog(m, name="exhaustive", ports=[inputs, results], emit_src=False))
 
 
 def _logic(m: Module, case: Case, inputs: Value) -> Mapping[str, Value]:

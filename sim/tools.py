@@ -36,17 +36,6 @@ _MAKE_FLAGS = (
     f"PYTHON3={Path(sys.executable).name}"
 )
 _DIGESTS = "digests.json"
-#: What a tool says when the machine has too little of something, and what then helps.
-_SCARCE = {
-    r"No space left on device|ENOSPC|disk is full|File too large|write error": (
-        "no space is left for its files in '{folder}'",
-        "free some, or set TMPDIR to a folder on another disk",
-    ),
-    r"[Cc]annot allocate memory|out of memory|memory exhausted|bad_alloc|[Kk]illed|MemoryError": (
-        "there is not enough memory",
-        "raise the limit ('ulimit -v'), or make the design smaller",
-    ),
-}
 
 
 def require_tools() -> None:
@@ -100,9 +89,8 @@ def run(command: Sequence[str], folder: Path) -> list[str]:
 def failure(program: str, code: int, lines: Sequence[str], folder: Path) -> ToolError:
     """Why a program failed, as well as its output tells, and what to do."""
     name, text = Path(program).name, "\n".join(lines)
-    for words, (reason, remedy) in _SCARCE.items():
-        if re.search(words, text):
-            return ToolError(f"{name} failed: {reason.format(folder=folder.parent)}: {remedy}")
+    if short := processes.shortage(text, folder.parent):
+        return ToolError(f"{name} failed: {short}")
     for tool, flag in _PROGRAMS.items():
         try:
             answer, _ = processes.run([tool, flag], folder, 60, env=environment())

@@ -47,11 +47,12 @@ def run(tool: str, job: dict[str, Any], folder: Path, *, time_limit_s: float) ->
                 "limit or make the design smaller"
             ) from None
     if code < 0:
-        raise ToolError(f"{tool} crashed (signal {-code}){_where(log)}: {_last_lines(log)}")
+        reason = _reason(log, "no message", folder)
+        raise ToolError(f"{tool} crashed (signal {-code}){_where(log)}: {reason}")
     # Yosys ends its process at an error: no result then.
     answer: dict[str, Any] = json.loads(result.read_text()) if result.exists() else {}
     if code or "error" in answer:
-        reason = _last_lines(log) or answer.get("error", f"exit code {code}")
+        reason = _reason(log, str(answer.get("error", f"exit code {code}")), folder)
         raise ToolError(f"{tool} failed{_where(log)}: {reason}")
     return answer
 
@@ -61,8 +62,15 @@ def _where(log: Path) -> str:
     return f" in step {steps[-1][0] or steps[-1][1]}" if steps else ""
 
 
-def _last_lines(log: Path, count: int = 3) -> str:
-    """The log's error lines, or else its last lines, as one line."""
-    lines = [x.strip() for x in log.read_text(errors="replace").splitlines() if x.strip()]
-    errors = [x for x in lines if x.startswith("ERROR")]
-    return " | ".join(errors[-1:] or lines[-count:])[:500]
+def _reason(log: Path, error: str, folder: Path) -> str:
+    """Why a tool failed, in a line: what the machine had too little of, or the log's errors, or
+    what its caller met, or the log's last lines."""
+    text = log.read_text(errors="replace")
+    lines = [x.strip() for x in text.splitlines() if x.strip()]
+    errors = [x for x in lines if x.startswith("ERROR")][-1:]
+    if not errors and not error.startswith("exit code"):
+        errors = [error]
+    return (
+        processes.shortage(f"{text}\n{error}", folder.parent)
+        or (" | ".join(errors or lines[-3:] or [error])[:500])
+    )

@@ -5,6 +5,8 @@ A command imports what it needs when it runs, and nothing before.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import io
 import os
 import signal
@@ -32,6 +34,16 @@ from hwgen.errors import FAULT, InputError, ToolError, fault
 from hwgen.installed import HiddenPackage, require_own_packages
 from hwgen.records import PassedOver
 
+_SPACE = "free some space, or use a folder on another disk (for temporary files: TMPDIR)"
+_RIGHTS = "use a place that you may write to"
+#: What is the machine's state, and no fault of this package, and what to do.
+OUTSIDE = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), _SPACE),
+    **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), _RIGHTS),
+    **dict.fromkeys((errno.ENOMEM, errno.EAGAIN), "free some memory, or raise the limits (ulimit)"),
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE), "raise the limit of open files ('ulimit -n')"),
+    errno.EIO: "look at the disk",
+}
 #: In the order in which the help lists them.
 COMMANDS = (
     *(formats, units, generate, verify, regress, mutate, prove),
@@ -52,6 +64,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = _run(arguments)
         number = processes.ended_by()
         return code if number is None else 128 + number
+
+
+def _leave_standard_output() -> None:
+    """Python's last flush, at its end, shall find nothing that it cannot write."""
+    with contextlib.suppress(OSError, ValueError):  # A caller may have put something else there.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _show_warning(message: Warning | str, *place: object, **more: object) -> None:
@@ -84,9 +102,28 @@ def _run(arguments: Sequence[str] | None) -> int:
         print(f"hwgen: {how}; finished measurements are kept", file=sys.stderr)
         return 128 + number
     except BrokenPipeError:
-        # The reader has gone (``hwgen … | head``); keep Python from flushing into the pipe.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _leave_standard_output()  # The reader has gone (``hwgen … | head``).
         return 141
+    except MemoryError:
+        print(
+            "hwgen: error: there is not enough memory: free some, raise the limit that is set "
+            "('ulimit -v'), or ask for less",
+            file=sys.stderr,
+        )
+        return 2
+    except OSError as error:
+        if error.errno not in OUTSIDE:
+            print(f"hwgen: error: {fault(error)}", file=sys.stderr)
+            return FAULT
+        where = f"'{error.filename}'" if error.filename else "a file, or standard output,"
+        print(
+            f"hwgen: error: {where} cannot be used ({error.strerror}): {OUTSIDE[error.errno]}",
+            file=sys.stderr,
+        )
+        with contextlib.suppress(OSError, ValueError):
+            sys.stdout.flush()
+        _leave_standard_output()
+        return 2
     except Exception as error:
         print(f"hwgen: error: {fault(error)}", file=sys.stderr)
         return FAULT

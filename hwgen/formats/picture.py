@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from hwgen.errors import InputError, ToolError
-from hwgen.files import require_writable
+from hwgen.files import require_writable, whole_file
 from hwgen.formats import Format, Minifloat, Scalar
 from hwgen.installed import pip_install
 
@@ -69,5 +69,6 @@ def draw(formats: Sequence[Format], file: Path) -> Path:
         axes.set_axisbelow(True)
     require_writable(file.parent)
     file.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(file, dpi=150)
+    with whole_file(file) as new:
+        figure.savefig(new, dpi=150)
     return file

