@@ -16,6 +16,7 @@ from amaranth.back import verilog as amaranth_verilog
 from hwgen.errors import ToolError
 from hwgen.pins import module_name, pins
 from hwgen.processes import around_others, shortage
+from hwgen.progress import doing
 from hwgen.spec import Spec
 from hwgen.units.stream import AxiStreamUnit
 
@@ -29,7 +30,7 @@ def rtlil(spec: Spec, *, stream: bool = False) -> str:
     """The unit, or its AXI4-Stream form, as RTLIL text; its top module is ``pins.module_name``,
     for the unit ``spec.name``. The same spec gives the same text, so that it identifies the
     hardware."""
-    with _collector_paused():
+    with _collector_paused(), doing(f"making the hardware of {spec.name}"):
         unit = AxiStreamUnit(spec) if stream else spec.component()
         return str(amaranth_rtlil.convert(unit, name=module_name(spec, stream=stream), **_CLEAN))
 
@@ -70,7 +71,7 @@ def verilog(spec: Spec, command: str | None = None, *, stream: bool = False) -> 
     with AXI4-Stream ports. The same arguments give the same bytes.
     """
     made_by = command or generate_command(spec, stream=stream)
-    with _collector_paused():
+    with _collector_paused(), doing(f"making the Verilog of {spec.name}"):
         body = plain_verilog(
             AxiStreamUnit(spec) if stream else spec.component(),
             name=module_name(spec, stream=stream),

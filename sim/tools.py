@@ -21,6 +21,7 @@ import platformdirs
 from hwgen import processes
 from hwgen.errors import ToolError
 from hwgen.files import write_folder
+from hwgen.progress import doing
 
 #: Of one program of a build or a simulation.
 TIME_LIMIT_S = 900
@@ -80,7 +81,8 @@ def environment() -> dict[str, str]:
 
 def run(command: Sequence[str], folder: Path) -> list[str]:
     """What a program of a build or a simulation prints. ToolError, of one line, if it fails."""
-    code, lines = processes.run(command, folder, TIME_LIMIT_S, env=environment())
+    with doing(f"{Path(command[0]).name} works", limit_s=TIME_LIMIT_S):
+        code, lines = processes.run(command, folder, TIME_LIMIT_S, env=environment())
     if code:
         raise failure(command[0], code, lines, folder)
     return lines

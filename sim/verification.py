@@ -21,6 +21,7 @@ from hwgen import processes
 from hwgen.errors import InputError, ToolError
 from hwgen.fields import require_kind
 from hwgen.processes import temporary_folder
+from hwgen.progress import doing
 from hwgen.spec import Spec
 from hwgen.spec.base import require_spec
 from sim import golden, tools
@@ -308,9 +309,10 @@ def run_bench(
         (folder / "steps.json").write_text(json.dumps(steps))
         command = [sys.executable, "-P", str(RUNNER), "steps.json"]
         with tools.shared_runtime(build, trace_flags):
-            code, lines = processes.run(
-                command, folder, tools.TIME_LIMIT_S, env=tools.environment()
-            )
+            with doing(f"simulating {top}", limit_s=tools.TIME_LIMIT_S):
+                code, lines = processes.run(
+                    command, folder, tools.TIME_LIMIT_S, env=tools.environment()
+                )
             # A failed comparison has its result; anything else is the tools' failure.
             if not result.exists():
                 raise tools.failure(f"simulation of {top}", code, lines, folder)

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from hwgen import processes
+from hwgen import processes, progress
 from hwgen.errors import ToolError
 
 WORKER = Path(__file__).with_name("worker.py")
@@ -38,6 +38,11 @@ def run(tool: str, job: dict[str, Any], folder: Path, *, time_limit_s: float) ->
             stdout=output,
             stderr=subprocess.STDOUT,
         ) as worker,
+        progress.doing(
+            f"{tool} works on {job.get('top', 'a netlist')}",
+            limit_s=time_limit_s,
+            detail=lambda: _where(log).removeprefix(" in "),
+        ),
     ):
         try:
             code = worker.wait(timeout=time_limit_s)

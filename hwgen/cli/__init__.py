@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from hwgen import processes
+from hwgen import processes, progress
 from hwgen.arguments import Parser, complete, one_line, require_text
 from hwgen.cli import (
     cost,
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # What a terminal's encoding lacks is written as its number.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    with processes.ended_by_signals(), warnings.catch_warnings():
+    with processes.ended_by_signals(), warnings.catch_warnings(), progress.shown():
         warnings.simplefilter("always", PassedOver)
         warnings.showwarning = _show_warning
         code = _run(arguments)

@@ -13,6 +13,7 @@ import numpy as np
 
 from hwgen import processes
 from hwgen.errors import ToolError
+from hwgen.progress import doing
 from sim.formal.aig import FALSE, TRUE, WORD, Aig, every_pattern
 
 PROVED, DISPROVED, NOT_PROVED = "proved", "disproved", "not proved"
@@ -141,7 +142,8 @@ def abc(aig: Aig, literals: Sequence[int], deadline: float) -> Answer:
         script = f"&r miter.aig; &put; &cec -m -C 100000000; write_cex {_CEX}"
         try:
             left_s = max(deadline - time.monotonic(), 0)
-            _, lines = processes.run([str(program), "-c", script], folder, left_s)
+            with doing("abc compares two circuits", limit_s=left_s):
+                _, lines = processes.run([str(program), "-c", script], folder, left_s)
         except ToolError:
             return _late(engines)
         output = "\n".join(lines)

@@ -3,6 +3,7 @@ that names the file or the tool and what to do, exit code 2, and nothing half-wr
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -52,7 +53,8 @@ def run(folder, *arguments, limits=None, stdout=subprocess.PIPE, **variables):
 
 
 def one_line(done, *words):
-    lines = [line for line in done.stderr.splitlines() if not line.startswith("hwgen: warning")]
+    beside = re.compile(r"hwgen: (warning|\d+ s): ")  # What a slow machine has told by then.
+    lines = [line for line in done.stderr.splitlines() if not beside.match(line)]
     assert done.returncode == 2 and len(lines) == 1, (done.returncode, done.stdout, done.stderr)
     assert lines[0].startswith("hwgen: error: ")
     for word in words:
@@ -104,7 +106,7 @@ def test_a_home_that_cannot_be_written(tmp_path):
     home = tmp_path / "file" / "home"
     done = run(tmp_path, "generate", *MUL, "--out", "out", HOME=home, XDG_CACHE_HOME=home / "cache")
     assert done.returncode == 0, done.stderr
-    assert done.stderr.count("\n") == 1 and "set XDG_CACHE_HOME" in done.stderr
+    assert done.stderr.count("hwgen: warning") == 1 and "set XDG_CACHE_HOME" in done.stderr
 
 
 def test_programs_keep_their_files_where_they_can(tmp_path, monkeypatch):

@@ -1,0 +1,100 @@
+"""What a command is at, on standard error, once it has taken some seconds.
+
+Code that can take long says what it does (``doing``), how far it is, and how long it may take at
+most where there is a limit. Nothing is printed by a library: ``shown`` is of the command line. In
+a terminal one line is written over and over; elsewhere there is a line now and then.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+#: Nothing is printed before, and elsewhere than in a terminal a line so often at most.
+QUIET_S, EVERY_S = 5.0, 30.0
+
+
+@dataclass(frozen=True)
+class _Task:
+    text: str
+    limit_s: float | None
+    detail: Callable[[], str]
+    started: float
+
+    def __str__(self) -> str:
+        beside = [self.detail()] if self.detail is not _nothing else []
+        seconds = time.monotonic() - self.started
+        if self.limit_s is not None:
+            beside.append(f"{max(self.limit_s - seconds, 0):.0f} s more at most")
+        beside = [text for text in beside if text]
+        return f"{self.text} for {seconds:.0f} s" + (f" ({', '.join(beside)})" if beside else "")
+
+
+#: What is being done, by thread; within a thread the innermost last.
+_tasks: dict[int, list[_Task]] = {}
+
+
+def _nothing() -> str:
+    return ""
+
+
+@contextlib.contextmanager
+def doing(
+    text: str, *, limit_s: float | None = None, detail: Callable[[], str] = _nothing
+) -> Iterator[None]:
+    """In the block ``text`` is what this thread does: "mapping mul_int4_int4 to ecp5", say.
+    ``limit_s``: how long it may take, in seconds, before it is ended; ``detail``: called for how
+    far it is."""
+    mine = _tasks.setdefault(threading.get_ident(), [])
+    mine.append(_Task(text, limit_s, detail, time.monotonic()))
+    try:
+        yield
+    finally:
+        mine.pop()
+        if not mine:
+            _tasks.pop(threading.get_ident(), None)
+
+
+def now() -> str:
+    """What all threads do, the longest first; nothing if nobody said."""
+    innermost = [tasks[-1] for tasks in list(_tasks.values()) if tasks]
+    return "; ".join(map(str, sorted(innermost, key=lambda task: task.started)))
+
+
+@contextlib.contextmanager
+def shown() -> Iterator[None]:
+    """While the block runs for long, what is done in it is printed on standard error."""
+    over = threading.Event()
+    printer = threading.Thread(target=_show, args=(over,), daemon=True)
+    printer.start()
+    try:
+        yield
+    finally:
+        over.set()
+        printer.join(1)
+
+
+def _show(over: threading.Event) -> None:
+    started = time.monotonic()
+    live, written = sys.stderr.isatty(), False
+    wait_s = QUIET_S
+    while not over.wait(wait_s):
+        wait_s = 1.0 if live else EVERY_S
+        with contextlib.suppress(Exception):  # Of a picture of what others change meanwhile.
+            text = now()
+            if not text:
+                continue
+            line = f"hwgen: {time.monotonic() - started:.0f} s: {text}"
+            # A terminal's line is no longer than that, and is cleared for the next.
+            print(
+                f"\r\033[K{line[:110]}" if live else line, end="" if live else "\n", file=sys.stderr
+            )
+            sys.stderr.flush()
+            written = True
+    if live and written:
+        with contextlib.suppress(Exception):
+            print("\r\033[K", end="", file=sys.stderr, flush=True)

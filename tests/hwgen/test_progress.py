@@ -1,0 +1,59 @@
+"""A command that takes long says what it is at, on standard error and nowhere else."""
+
+import io
+import time
+
+import pytest
+
+from hwgen import progress
+from hwgen.cli import main
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.fixture(params=[io.StringIO, Terminal])
+def errors(request, monkeypatch):
+    monkeypatch.setattr(progress, "QUIET_S", 0.2)
+    monkeypatch.setattr(progress, "EVERY_S", 0.2)
+    monkeypatch.setattr("sys.stderr", request.param())
+    import sys
+
+    return sys.stderr
+
+
+def test_what_is_done_is_printed(errors):
+    with progress.shown(), progress.doing("first"), progress.doing("second", limit_s=90):
+        time.sleep(0.6)
+    text = errors.getvalue()
+    assert "hwgen: 0 s: second for 0 s (90 s more at most)" in text and "first" not in text
+    assert text.endswith("\r\033[K" if errors.isatty() else "\n")
+
+
+def test_a_quick_command_prints_nothing(errors):
+    with progress.shown(), progress.doing("quick"):
+        pass
+    assert errors.getvalue() == ""
+
+
+def test_a_library_prints_nothing(errors):
+    with progress.doing("slow"):
+        time.sleep(0.6)
+    assert errors.getvalue() == "" and progress.now() == ""
+
+
+def test_commands_say_what_they_are_at(monkeypatch, capsys, tmp_path):
+    """Making the hardware, and a tool with its step and its time limit."""
+    monkeypatch.setattr(progress, "QUIET_S", 0.05)
+    monkeypatch.setattr(progress, "EVERY_S", 0.05)
+    unit = ["dot", "--a", "e4m3", "--b", "e4m3", "--lanes", "6"]
+    assert main(["generate", *unit, "--out", str(tmp_path)]) == 0
+    said = capsys.readouterr()
+    assert "making the Verilog of dot_e4m3_e4m3_lanes6" in said.err
+    assert said.out.count("\n") == 1
+    assert main(["synth", *unit, "--target", "xc7"]) == 0
+    said = capsys.readouterr()
+    assert "yosys works on dot_e4m3_e4m3_lanes6" in said.err
+    assert "step " in said.err and "s more at most" in said.err and said.out.count("\n") == 1
