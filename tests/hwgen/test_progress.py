@@ -1,6 +1,7 @@
 """A command that takes long says what it is at, on standard error and nowhere else."""
 
 import io
+import sys
 import time
 
 import pytest
@@ -14,17 +15,16 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.fixture(params=[io.StringIO, Terminal])
-def errors(request, monkeypatch):
+@pytest.fixture
+def quickly(monkeypatch):
     monkeypatch.setattr(progress, "QUIET_S", 0.2)
     monkeypatch.setattr(progress, "EVERY_S", 0.2)
-    monkeypatch.setattr("sys.stderr", request.param())
-    import sys
-
-    return sys.stderr
 
 
-def test_what_is_done_is_printed(errors):
+@pytest.mark.parametrize("kind", [io.StringIO, Terminal])
+def test_what_is_done_is_printed(quickly, monkeypatch, kind):
+    errors = kind()
+    monkeypatch.setattr(sys, "stderr", errors)
     with progress.shown(), progress.doing("first"), progress.doing("second", limit_s=90):
         time.sleep(0.6)
     text = errors.getvalue()
@@ -32,16 +32,16 @@ def test_what_is_done_is_printed(errors):
     assert text.endswith("\r\033[K" if errors.isatty() else "\n")
 
 
-def test_a_quick_command_prints_nothing(errors):
+def test_a_quick_command_prints_nothing(quickly, capsys):
     with progress.shown(), progress.doing("quick"):
         pass
-    assert errors.getvalue() == ""
+    assert capsys.readouterr().err == ""
 
 
-def test_a_library_prints_nothing(errors):
+def test_a_library_prints_nothing(quickly, capsys):
     with progress.doing("slow"):
         time.sleep(0.6)
-    assert errors.getvalue() == "" and progress.now() == ""
+    assert capsys.readouterr().err == "" and progress.now() == ""
 
 
 def test_commands_say_what_they_are_at(monkeypatch, capsys, tmp_path):
