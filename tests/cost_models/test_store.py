@@ -68,8 +68,8 @@ def test_a_kill_loses_no_finished_result(path):
     os.kill(writer.pid, signal.SIGKILL)
     writer.join()
     assert all(store.find(f"key{number}") for number in range(21))
-    store.add(measurement(-1))
-    assert store.find("key-1") == measurement(-1)
+    store.add(measurement(100_001))
+    assert store.find("key100001") == measurement(100_001)
 
 
 def test_unusable_store_is_an_input_error(tmp_path, monkeypatch):
