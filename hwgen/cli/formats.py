@@ -25,10 +25,12 @@ def add(commands: Commands) -> None:
 def run(options: argparse.Namespace) -> int:
     from hwgen.formats.facts import facts
 
+    # All before the first is printed.
+    given = [formats.parse(name) for name in options.names]
     if options.picture is not None:
         from hwgen.formats.picture import draw
 
-        chosen = [formats.parse(name) for name in options.names or formats.DRAWN]
+        chosen = given or [formats.parse(name) for name in formats.DRAWN]
         file = draw(chosen, options.picture)
         if options.json:
             print_json({"picture": str(file), "formats": [str(f) for f in chosen]})
@@ -40,9 +42,9 @@ def run(options: argparse.Namespace) -> int:
         rows = [facts(formats.parse(name)) for name in names]
         print_json(rows[0] if len(options.names) == 1 else {"formats": rows})
         return 0
-    for name in options.names:
-        _print_facts(facts(formats.parse(name)))
-    if not options.names:
+    for number_format in given:
+        _print_facts(facts(number_format))
+    if not given:
         _list_formats()
     return 0
 

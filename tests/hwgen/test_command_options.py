@@ -214,6 +214,7 @@ def test_what_a_use_declares_is_read(folder, monkeypatch, capsys, command, use):
         (["cost", *MUL, "--energy", "--energy"], "--energy is given twice"),
         (["cost", *MUL, "--fmax-mhz", "nan"], "use a number above 0"),
         (["optimize", "--formats", ""], "at least one"),
+        (["formats", "e2m1", ",nt4"], "unknown format ',nt4'"),
         (["optimize", "--fps", "inf"], "use a number above 0"),
     ],
 )
