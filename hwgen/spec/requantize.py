@@ -110,7 +110,9 @@ class Requantize(Spec):
         parts = [self.unit, f"{self.bits}", f"{self.lsb_exponent}".replace("-", "n")]
         parts += [] if self.scale is None else [str(self.scale)]
         parts += [f"to_{self.b}", self.rounding, self.overflow, self.stages_name]
-        return "_".join(parts + ([] if self.scale is None else [self.mapping]))
+        # Without a scale there is nothing to multiply: only what is unusual is said.
+        usual = self.scale is None and self.mapping == "lut"
+        return "_".join(parts + ([] if usual else [self.mapping]))
 
     @property
     def description(self) -> tuple[str, ...]:
