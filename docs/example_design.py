@@ -3,11 +3,11 @@
 Run it to write the design as Verilog: ``python docs/example_design.py > dot_to_e4m3.v``.
 """
 
-from amaranth.back import verilog
 from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hwgen import emit
 from hwgen.spec import Convert, DotProduct
 
 # Sums of up to 16 products of four lanes, exact in a fixed-point accumulator …
@@ -50,4 +50,4 @@ class DotToE4M3(wiring.Component):
 
 
 if __name__ == "__main__":
-    print(verilog.convert(DotToE4M3(), name="dot_to_e4m3", emit_src=False))
+    print(emit.component(DotToE4M3(), "dot_to_e4m3"))

@@ -8,22 +8,30 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from amaranth.back import rtlil as amaranth_rtlil
-from amaranth.back import verilog as amaranth_verilog
+from amaranth.back.verilog import YosysError
+from amaranth.back.verilog import _convert_rtlil_text as _verilog_of
+from amaranth.hdl import Elaboratable
 
 from hwgen.errors import ToolError
 from hwgen.pins import module_name, pins
 from hwgen.processes import around_others, shortage
 from hwgen.progress import doing
 from hwgen.spec import Spec
+from hwgen.true_widths import with_true_widths
 from hwgen.units.stream import AxiStreamUnit
+from hwgen.waivers import VERILATOR
 
 #: No names of source files: they differ between machines and say nothing of the hardware.
 _CLEAN = {"emit_src": False}
 #: Yosys writes x == 0 as !x, which of many bits linters take for a slip; ~|x is the same.
 _LOGICAL_NOT = re.compile(r"(?<== )! (?=[\\\w$]+ ?(?:\[\d+:\d+\])?;)")
+#: A register with its value at power-up. A declaration that assigns is one more place where the
+#: register is driven, for linters; a statement of its own says the same.
+_POWER_UP = re.compile(r"^  reg (\[\d+:0\] )?([\w$]+|\\\S+ ) ?= (\d+'[hd][\da-f]+);$", re.MULTILINE)
+#: A bit that is written out for each place that it fills.
+_REPEATED = re.compile(r"(?<=[ {])((?:[\w$]+|\\\S+ )\[\d+\])(?:, \1){2,}")
 
 
 def rtlil(spec: Spec, *, stream: bool = False) -> str:
@@ -71,22 +79,41 @@ def verilog(spec: Spec, command: str | None = None, *, stream: bool = False) -> 
     with AXI4-Stream ports. The same arguments give the same bytes.
     """
     made_by = command or generate_command(spec, stream=stream)
-    with _collector_paused(), doing(f"making the Verilog of {spec.name}"):
-        body = plain_verilog(
-            AxiStreamUnit(spec) if stream else spec.component(),
-            name=module_name(spec, stream=stream),
-            strip_internal_attrs=True,
-            **_CLEAN,
-        )
-    return (stream_header if stream else header)(spec, made_by) + _LOGICAL_NOT.sub("~| ", str(body))
+    head = (stream_header if stream else header)(spec, made_by)
+    text = rtlil(spec, stream=stream)
+    with doing(f"making the Verilog of {spec.name}"):
+        return head + _silenced(body(text))
 
 
-def plain_verilog(design: Any, **options: Any) -> str:
-    """The design as Amaranth's Yosys writes it. ToolError if that fails."""
+def component(design: Elaboratable, name: str) -> str:
+    """An Amaranth component with a signature, such as one that has units inside, as Verilog with
+    the top module ``name``."""
+    return _silenced(body(str(amaranth_rtlil.convert(design, name=name, **_CLEAN))))
+
+
+def body(rtlil: str) -> str:
+    """The modules of RTLIL text as Verilog, without a header."""
+    text = plain_verilog(with_true_widths(rtlil))
+    text = _LOGICAL_NOT.sub("~| ", text)
+    text = _POWER_UP.sub(r"  reg \1\2;\n  initial \2 = \3;", text)
+    return _REPEATED.sub(lambda bits: f"{{{bits[0].count(', ') + 1}{{{bits[1]}}}}}", text)
+
+
+def _silenced(body: str) -> str:
+    """The modules, with what is waived said where linters see it."""
+    waived = "".join(
+        f"// {name}: {reason}.\n/* verilator lint_off {name} */\n"
+        for name, reason in VERILATOR.items()
+    )
+    return f"/* verilator lint_save */\n{waived}{body}/* verilator lint_restore */\n"
+
+
+def plain_verilog(rtlil: str) -> str:
+    """RTLIL text as Amaranth's Yosys writes it. ToolError if that fails."""
     with around_others():
         try:
-            return str(amaranth_verilog.convert(design, **options))
-        except amaranth_verilog.YosysError as error:
+            return str(_verilog_of(rtlil, strip_internal_attrs=True))
+        except YosysError as error:
             text = str(error).strip() or "no message"
             reason = shortage(text, Path(tempfile.gettempdir())) or text.splitlines()[-1]
             raise ToolError(f"Amaranth's Yosys failed: {reason[:500]}") from error

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from amaranth.back import rtlil
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 
 from hwgen import emit, processes
@@ -158,7 +159,8 @@ def _verilog(cases: Sequence[Case]) -> str:
     # Verilator gives ports of more than two words the type that the harness reads.
     results = Signal(max(sum(map(len, fields)), 3 * WORD_BITS))
     m.d.comb += results.eq(Cat(*fields))
-    return str(emit.plain_verilog(m, name="exhaustive", ports=[inputs, results], emit_src=False))
+    text = rtlil.convert(m, name="exhaustive", ports=[inputs, results], emit_src=False)
+    return emit.plain_verilog(str(text))
 
 
 def _logic(m: Module, case: Case, inputs: Value) -> Mapping[str, Value]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from hwgen import processes
 from hwgen.errors import InputError, ToolError
 from hwgen.processes import temporary_folder
-from hwgen.waivers import SLANG, VERILATOR
+from hwgen.waivers import SLANG
 from sim.tools import package_folder
 
 TIME_LIMIT_S = 120
@@ -36,14 +36,16 @@ def available() -> tuple[str, ...]:
 
 def lint(verilog: str, top: str, tools: Sequence[str] | None = None) -> list[Finding]:
     """What the ``tools`` (default: those installed) find in ``verilog``, of which ``top`` is the
-    top module; warnings of ``hwgen.waivers`` do not count.
+    top module: those of Verilator with ``-Wall`` and no other flags, and of slang but for
+    ``hwgen.waivers``.
 
     InputError for an unknown tool, ToolError for one that is not installed or hangs.
     """
     chosen = available() if tools is None else tools
     found = []
     with temporary_folder() as folder:
-        source = folder / "design.v"
+        # Where a name is not too long for a file, that of the module, as tools expect.
+        source = folder / f"{top[:200]}.v"
         source.write_text(verilog)
         for tool in chosen:
             if tool not in LINTERS:
@@ -81,8 +83,7 @@ def _yosys(source: Path, top: str) -> list[str]:
 
 def _verilator(source: Path, top: str) -> list[str]:
     binary = package_folder("verilator") / "bin" / "verilator"
-    flags = [f"-Wno-{name}" for name in VERILATOR]
-    command = [str(binary), "--lint-only", "-Wall", *flags, "--top-module", top, source.name]
+    command = [str(binary), "--lint-only", "-Wall", "--top-module", top, source.name]
     code, lines = processes.run(command, source.parent, TIME_LIMIT_S)
     return _lines(code, lines, "%Warning", "%Error")
 

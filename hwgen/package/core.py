@@ -7,7 +7,6 @@ from importlib.metadata import version
 
 from hwgen.pins import module_name
 from hwgen.spec import Spec
-from hwgen.waivers import VERILATOR
 
 
 def core(spec: Spec, *, stream: bool = False) -> str:
@@ -40,5 +39,5 @@ targets:
     tools:
       verilator:
         mode: lint-only
-        verilator_options: [{", ".join(["-Wall", *(f"-Wno-{name}" for name in VERILATOR)])}]
+        verilator_options: [-Wall]
 """

@@ -1,14 +1,18 @@
 """Verilog of every unit, in both forms, is accepted by other people's tools."""
 
+import shlex
 import shutil
+import subprocess
 
 import pytest
 
 from hwgen import Convert, DotProduct, InputError, ToolError, emit, package
+from hwgen.cli import main
 from hwgen.pins import module_name
 from hwgen.spec import UNITS
 from sim.lint import LINTERS, lint
 from sim.random_specs import examples
+from sim.tools import package_folder
 
 #: Units of every kind, and two with products of other kinds of operands.
 SPECS = [
@@ -31,6 +35,30 @@ def test_linters_find_nothing(tool, stream):
     for spec in SPECS:
         found = lint(emit.verilog(spec, stream=stream), module_name(spec, stream=stream), [tool])
         assert found == [], spec
+
+
+@pytest.mark.parametrize("flags", [[], ["-Wall"]], ids=["default", "all"])
+def test_verilator_says_nothing_of_the_files(flags, tmp_path, monkeypatch):
+    """As a user runs it: no other flags, and no name of a top module."""
+    monkeypatch.chdir(tmp_path)
+    binary = package_folder("verilator") / "bin" / "verilator"
+    for spec in examples(seed=8, count=1):
+        for stream in ([], ["--stream"]):
+            command = [*shlex.split(emit.generate_command(spec))[1:], *stream]
+            assert main([*command, "--out", "."]) == 0
+        for file in sorted(tmp_path.glob("*.v")):
+            run = subprocess.run(
+                [binary, "--lint-only", *flags, file.name], capture_output=True, text=True
+            )
+            assert (run.returncode, run.stderr) == (0, ""), spec
+            file.unlink()
+
+
+def test_a_warning_behind_the_file_still_counts():
+    """The files switch nothing off for what is read after them."""
+    late = "module late(input a, input b, output c);\n  assign c = a;\nendmodule\n"
+    found = lint(emit.verilog(SPECS[0]) + late, "late", ["verilator"])
+    assert "UNUSEDSIGNAL" in found[0].message and "'b'" in found[0].message
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["unit", "stream"])
