@@ -4,7 +4,7 @@
 lacks for a target, a line each as it ends, and then fits. ``--fit`` fits what is there, for all
 targets; ``--check`` and ``--named`` place units for clocks that are asked of them. A sample is a
 placed unit: between which registers how much time passed. Ways that nearly set the clock count in
-the fit; others nobody made short.
+the fit; others nobody made short. Of the first samples the ways from the ports were not timed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ import numpy.typing as npt
 from scipy.optimize import nnls
 
 import yosys_scripts
-from cost_models import store
 from hwgen import emit, records
 from hwgen.arguments import Parser, mode, parsed, run_module
 from hwgen.arithmetic import path
@@ -53,7 +52,7 @@ SAMPLES = "delays.jsonl"
 NEARLY = 0.75
 #: Part of the held-out units that the stated error holds, and the margin.
 COVERAGE, MARGIN_SHARE = 0.9, 0.8
-#: Rounds after which the ways that set the clocks of the shipped measurements stay the same.
+#: Rounds after which the ways that set the clocks of samples without times of ways stay the same.
 ROUNDS = 5
 
 #: The target by whose delays the registers of the samples stand, and that the clocks of ``checked``
@@ -67,9 +66,10 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Sample:
-    """A placed unit: its slowest arrival, in ns, and for each way between registers the steps
-    on it and the slowest arrival at its end. (Which steps are together depended on the model of
-    that day.)"""
+    """A placed unit: its period, in ns, and for each way between registers the steps on it and
+    the slowest arrival at its end. (Which steps are together depended on the model of that day.)
+    No ``ways``: only the period is known, which one of its ways sets. ``ports_timed``: whether
+    ways from the ports were among those that set the period, and are among ``ways``."""
 
     spec: Spec
     target: str
@@ -77,6 +77,7 @@ class Sample:
     period_ns: float
     ways: list[tuple[list[str], float]]
     tools: dict[str, str]
+    ports_timed: bool = False
 
 
 def sampled() -> Iterator[tuple[Spec, int]]:
@@ -130,12 +131,13 @@ def measure(spec: Spec, target: str, seed: int) -> Sample:
         period_ns=round(1000 / found.fmax_mhz, 3),
         ways=by_way(spec, found.arrivals_ns),
         tools=found.tools,
+        ports_timed=True,
     )
 
 
 def by_way(spec: Spec, arrivals_ns: dict[str, float]) -> list[tuple[list[str], float]]:
-    """The names of the steps of each way from register to register, and the slowest arrival at
-    its end, which the names of registers tell."""
+    """The names of the steps of each way to a register, and the slowest arrival at its end, which
+    the names of registers tell."""
     all_ways = ways(spec)
     ends = [way.end for way in all_ways]
     last = ends[-1]
@@ -149,9 +151,7 @@ def by_way(spec: Spec, arrivals_ns: dict[str, float]) -> list[tuple[list[str], f
             end = STATE
         found[end] = round(max(found.get(end, 0.0), ns), 3)
     return [
-        ([step.name for step in way.steps], found[way.end])
-        for way in all_ways
-        if way.start and way.end in found
+        ([step.name for step in way.steps], found[way.end]) for way in all_ways if way.end in found
     ]
 
 
@@ -171,7 +171,7 @@ def _sample(row: dict[str, Any]) -> Sample:
 
 def fit(samples: Sequence[Sample], target: str) -> DelayModel:
     """The model of a target; its errors are those on units that were left out of the fit."""
-    units = [_Unit.of(s) for s in samples if s.target == target] + list(_measured(target))
+    units = [_Unit.of(s) for s in samples if s.target == target]
     errors = []
     for index, unit in enumerate(units):
         weights = _weights([*units[:index], *units[index + 1 :]])
@@ -205,6 +205,9 @@ class _Unit:
 
     @staticmethod
     def of(sample: Sample) -> _Unit:
+        if not sample.ways:
+            timed = [way.path for way in ways(sample.spec) if way.start or sample.ports_timed]
+            return _Unit(_rows(sample.spec, timed), None, sample.period_ns)
         steps = {step.name: step.longest for step in component_steps(sample.spec)}
         paths = [path.in_turn([steps[name] for name in names]) for names, _ in sample.ways]
         ways_ns = np.array([ns for _, ns in sample.ways])
@@ -228,17 +231,6 @@ class _Unit:
 def _rows(spec: Spec, paths: Sequence[path.Path]) -> Array:
     bits = input_bits(spec)
     return np.array([[1.0, *delay.features(path, bits)] for path in paths])
-
-
-def _measured(target: str) -> Iterator[_Unit]:
-    """The units that ship as measurements and were placed: only their Fmax is known."""
-    for m in store.shipped():
-        fmax_mhz = m.result.get("fmax_mhz")
-        if m.target != target or not fmax_mhz or m.spec["mapping"] != "lut":
-            continue
-        spec = from_dict(m.spec)
-        paths = [way.path for way in ways(spec) if way.start]
-        yield _Unit(_rows(spec, paths), None, 1000 / fmax_mhz)
 
 
 def _weights(units: Sequence[_Unit]) -> Array:

@@ -18,7 +18,9 @@ _BESIDE, _FITS = ("tools", "target", "mapping"), ("too_large", None)
 
 
 def synthesis_key(mapping: str, target: str, rtlil: str, place: bool, kind: str = SYNTHESIS) -> str:
-    """Key of a synthesis: the hardware itself, how it is mapped, the target's flow, the tools."""
+    """Key of a synthesis: the hardware itself, how it is mapped, the target's flow, the tools;
+    where it is placed, how that is done too."""
+    placing = yosys_scripts.placing_digest(target) if place else None
     return store.digest(
         kind,
         rtlil,
@@ -26,6 +28,7 @@ def synthesis_key(mapping: str, target: str, rtlil: str, place: bool, kind: str 
         target,
         yosys_scripts.flow_digest(target),
         yosys_scripts.tool_versions(target, place),
+        *([placing] if placing else []),
     )
 
 
@@ -137,4 +140,5 @@ def synthesise(spec: Spec, target: str) -> dict[str, Any]:
         "tools": measurement.tools,
         "created": measurement.created,
         "stored": known,
+        "does_not_fit": yosys_scripts.does_not_fit(measurement.result, target),
     }

@@ -3,8 +3,12 @@
 One model is fitted for each resource, target and mapping, on the shipped measurements: a
 non-negative combination of the structural features (so that more hardware never costs less),
 then a factor for each pair of formats that was measured, interpolated over the logarithm of
-the lanes. Each prediction has an interval from errors on measurements that the fit did not
-see.
+the lanes.
+
+Each prediction has an interval from errors on measurements that its fit did not see, of designs
+like the one that is asked for (`Group`): one lane, few, as many as were measured, more. Where no
+such measurements ship, the interval says that it was not checked. The width is a conformal quantile
+(Vovk et al., Algorithmic Learning in a Random World, 2005): of n errors the ⌈0.9 (n + 1)⌉-th.
 """
 
 from __future__ import annotations
@@ -12,21 +16,28 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import nnls
 
-from cost_models import features, store
+import yosys_scripts
+from cost_models import features, holdout, store
 from cost_models.measurement import SYNTHESIS
 from hwgen.errors import InputError
 from hwgen.spec import DotProduct, from_dict
 
 AREA = ("lut", "carry", "ff", "dsp")
 PERIOD = "period_ns"
-#: Part of the held-out errors that lies within the interval.
+#: Part of the designs like the one that is asked for that the interval holds.
 COVERAGE = 0.9
+#: Errors that are enough to state it.
+FEWEST = math.ceil(COVERAGE / (1 - COVERAGE) - 1e-9)
+#: The class of lane counts that were fitted, or lie between.
+MEASURED_LANES = "measured lanes"
+#: The most lanes of designs that the errors are known of.
+MOST_CHECKED = holdout.BEYOND[1]
 
 Sample = tuple[DotProduct, float]
 Pair = tuple[str, str]
@@ -34,12 +45,30 @@ Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
+class Group:
+    """Designs that are like each other, and the errors on those that were measured and not fitted.
+
+    ``factor``: the median of measured ÷ predicted, by which a prediction is corrected. ``error``:
+    how far (larger ÷ smaller, minus 1) measurements lay from predictions so corrected, by the
+    conformal quantile of ``COVERAGE``; each was judged without its part in the correction.
+    ``count`` of them were held out, and ``held_out`` says which.
+    """
+
+    factor: float
+    error: float
+    count: int
+    held_out: str
+
+
+@dataclass(frozen=True)
 class Prediction:
-    """A value and an interval that held ``COVERAGE`` of the held-out measurements."""
+    """A value and its interval. ``checked``: on designs like this one, as ``basis`` says."""
 
     value: float
     low: float
     high: float
+    checked: bool
+    basis: str
 
 
 @dataclass(frozen=True)
@@ -47,26 +76,57 @@ class Model:
     """A fitted model of one resource.
 
     ``corrections``: for each measured pair, measured ÷ structural at its lane counts.
-    ``error_known``, ``error_unknown``: relative error (of the larger to the smaller of
-    prediction and measurement) that ``COVERAGE`` of held-out measurements kept within, for
-    pairs that were measured at other lane counts, and for pairs that were not measured at all.
+    ``groups``: by `lane_class` for pairs that were measured; ``unmeasured`` for those that were
+    not, at the lane counts of the others. ``lanes``: the fewest and most that were fitted.
     ``samples``: measurements that it was fitted on.
     """
 
     features: Callable[[DotProduct], dict[str, float]]
     coefficients: Array
     corrections: dict[Pair, tuple[tuple[float, float], ...]]
-    error_known: float
-    error_unknown: float
+    groups: dict[str, Group]
+    unmeasured: Group
+    lanes: tuple[int, int]
     samples: int
 
     def predict(self, spec: DotProduct) -> Prediction:
         """The resource that ``spec`` takes."""
-        structural = _row(self.features, spec) @ self.coefficients
         known = self.corrections.get(pair(spec))
-        value = float(structural * _interpolate(known, spec.lanes))
-        error = self.error_known if known else self.error_unknown
-        return Prediction(value, value / (1 + error), value * (1 + error))
+        like = lane_class(spec.lanes, self.lanes)
+        group = self.groups.get(like)
+        checked = group is not None and (known is not None or like == MEASURED_LANES)
+        held = group or self.groups[MEASURED_LANES]
+        error, by = held.error, held
+        if known is None and self.unmeasured.error > error:
+            error, by = self.unmeasured.error, self.unmeasured
+        value = self._uncorrected(spec) * held.factor
+        basis = f"within {error:.1%}"
+        if checked:
+            basis += f", as {COVERAGE:.0%} of {by.count} {by.held_out}"
+        else:
+            basis += (
+                f" by {by.count} {by.held_out}, but not checked for "
+                + ("pairs that were not measured " * (known is None))
+                + f"at {spec.lanes} lanes"
+            )
+        return Prediction(value, value / (1 + error), value * (1 + error), checked, basis)
+
+    def _uncorrected(self, spec: DotProduct) -> float:
+        """By features and the pair's correction alone."""
+        structural = _row(self.features, spec) @ self.coefficients
+        return float(structural * _interpolate(self.corrections.get(pair(spec)), spec.lanes))
+
+
+def lane_class(lanes: int, measured: tuple[int, int]) -> str:
+    """What kind of lane count it is, where ``measured``, from and to, were fitted. Of many
+    lanes nothing was checked."""
+    if lanes == 1:
+        return "one lane"
+    if lanes < measured[0]:
+        return "few lanes"
+    if lanes <= measured[1]:
+        return MEASURED_LANES
+    return "more lanes" if lanes <= MOST_CHECKED else "many lanes"
 
 
 def pair(spec: DotProduct) -> Pair:
@@ -76,40 +136,92 @@ def pair(spec: DotProduct) -> Pair:
 
 
 def fit(
-    samples: Sequence[Sample], make_features: Callable[[DotProduct], dict[str, float]]
+    samples: Sequence[Sample],
+    make_features: Callable[[DotProduct], dict[str, float]],
+    calibration: Sequence[Sample] = (),
 ) -> Model:
     """Fits a model on (spec, measured value) and measures its errors on what it did not see:
-    every pair left out in turn, and every single measurement left out of its pair."""
+    each pair left out whole, each measurement left out of its pair, and the ``calibration``, of
+    lane counts that were not fitted."""
     measured = np.array([value for _, value in samples])
     rows = np.array([_row(make_features, spec) for spec, _ in samples])
-    coefficients = _coefficients(rows, measured)
-    corrections = _corrections(samples, rows @ coefficients)
-
-    pairs = [pair(spec) for spec, _ in samples]
-    unseen, interpolated = [], []
-    for left_out in dict.fromkeys(pairs):
-        inside = np.array([p == left_out for p in pairs])
-        if inside.all():
-            continue
-        without = rows[inside] @ _coefficients(rows[~inside], measured[~inside])
-        unseen += _errors(without, measured[inside])
-        members = [i for i, p in enumerate(pairs) if p == left_out]
-        for index in members:
-            others = [i for i in members if i != index]
-            if others:
-                known = _corrections([samples[i] for i in others], rows[others] @ coefficients)
-                factor = _interpolate(known.get(left_out), samples[index][0].lanes)
-                guess = rows[index : index + 1] @ coefficients * factor
-                interpolated += _errors(guess, measured[index : index + 1])
-    return Model(
+    counts = [spec.lanes for spec, _ in samples]
+    lanes = (min(counts), max(counts))
+    unseen = _without_pair(samples, rows, measured)
+    alone = _without_one(samples, rows, measured)
+    range_of = f"from {lanes[0]} to {lanes[1]} lanes" if len(set(counts)) > 1 else f"of {lanes[0]}"
+    unmeasured = _group(unseen, f"measurements {range_of}, left out with their pair of formats")
+    # With one lane count a pair there is nothing to interpolate from.
+    among = (
+        _group(alone, f"measurements {range_of}, each left out with its lane count of the pair")
+        if alone
+        else unmeasured
+    )
+    model = Model(
         features=make_features,
-        coefficients=coefficients,
-        corrections=corrections,
-        # With one lane count a pair there is nothing to interpolate from.
-        error_known=_quantile(interpolated or unseen),
-        error_unknown=_quantile(unseen),
+        coefficients=_coefficients(rows, measured),
+        corrections={},
+        groups={MEASURED_LANES: among},
+        unmeasured=unmeasured,
+        lanes=lanes,
         samples=len(samples),
     )
+    model = replace(model, corrections=_corrections(samples, rows @ model.coefficients))
+    ratios: dict[str, list[float]] = {}
+    most: dict[str, set[int]] = {}
+    for spec, value in calibration:
+        like = lane_class(spec.lanes, lanes)
+        ratios.setdefault(like, []).append(_ratio(value, model._uncorrected(spec)))
+        most.setdefault(like, set()).add(spec.lanes)
+    groups = {
+        like: _group(
+            found,
+            f"measurements of {like} ({min(most[like])} to {max(most[like])}) that were not fitted",
+        )
+        for like, found in ratios.items()
+    }
+    return replace(model, groups={**groups, **model.groups})
+
+
+def _without_pair(samples: Sequence[Sample], rows: Array, measured: Array) -> list[float]:
+    """Measured ÷ predicted, of each pair by a fit without it."""
+    pairs = [pair(spec) for spec, _ in samples]
+    found: list[float] = []
+    for left_out in dict.fromkeys(pairs):
+        inside = np.array([p == left_out for p in pairs])
+        if not inside.all():
+            guesses = rows[inside] @ _coefficients(rows[~inside], measured[~inside])
+            found += map(_ratio, measured[inside], guesses)
+    return found
+
+
+def _without_one(samples: Sequence[Sample], rows: Array, measured: Array) -> list[float]:
+    """Measured ÷ predicted, of each measurement by a fit without it, from the other lane counts of
+    its pair."""
+    members: dict[Pair, list[int]] = {}
+    for index, (spec, _) in enumerate(samples):
+        members.setdefault(pair(spec), []).append(index)
+    found = []
+    for formats, indices in members.items():
+        for index in indices:
+            others = [i for i in indices if samples[i][0].lanes != samples[index][0].lanes]
+            if not others:
+                continue
+            rest = np.arange(len(samples)) != index
+            coefficients = _coefficients(rows[rest], measured[rest])
+            known = _corrections([samples[i] for i in others], rows[others] @ coefficients)
+            factor = _interpolate(known.get(formats), samples[index][0].lanes)
+            found.append(_ratio(measured[index], float(rows[index] @ coefficients) * factor))
+    return found
+
+
+def _group(ratios: Sequence[float], held_out: str) -> Group:
+    """Of ratios of measured to predicted values."""
+    logs = np.log(ratios)
+    rest = [np.delete(logs, i) for i in range(len(logs))]
+    centres = [np.median(r) if len(r) else 0.0 for r in rest]
+    error = _quantile(list(np.exp(np.abs(logs - centres)) - 1))
+    return Group(float(np.exp(np.median(logs))), error, len(ratios), held_out)
 
 
 @functools.cache
@@ -120,13 +232,27 @@ def shipped(target: str, mapping: str, resource: str) -> Model:
     """
     require_measurements(target, mapping, resource)
     samples = _samples(target, mapping, resource)
-    return fit(samples, features.delay if resource == PERIOD else features.area)
+    if resource == PERIOD:
+        return fit(samples, features.delay)
+    return fit(samples, features.area, _calibration(target, mapping, resource))
+
+
+def _calibration(target: str, mapping: str, resource: str) -> list[Sample]:
+    """Measurements at other lane counts, which are not fitted; of a target that has none those of
+    one that is mapped by the same commands."""
+    script = yosys_scripts.target(target).script(mapping)
+    rows = [m for m in holdout.shipped("calibration") if m.spec["mapping"] == mapping]
+    of = {m.target for m in rows if yosys_scripts.target(m.target).script(mapping) == script}
+    if target in of:
+        of = {target}
+    return [(_spec(m), float(m.result[resource])) for m in rows if m.target in of]
 
 
 @functools.cache
 def ships(target: str, mapping: str, resource: str) -> bool:
-    """Whether there are measurements to fit that model on."""
-    return bool(_samples(target, mapping, resource))
+    """Whether there are measurements to fit that model on, and to tell its errors."""
+    samples = _samples(target, mapping, resource)
+    return len({pair(spec) for spec, _ in samples}) >= FEWEST
 
 
 def require_measurements(target: str, mapping: str, resource: str) -> None:
@@ -192,11 +318,12 @@ def _interpolate(known: tuple[tuple[float, float], ...] | None, lanes: int) -> f
     return float(np.interp(math.log2(lanes), places, factors))
 
 
-def _errors(predicted: Array, measured: Array) -> list[float]:
-    """Factor by which each prediction is wrong, minus 1; values below 1 count as 1."""
-    ratios = np.maximum(predicted, 1.0) / np.maximum(measured, 1.0)
-    return [float(error) for error in np.maximum(ratios, 1 / ratios) - 1]
+def _ratio(measured: float, predicted: float) -> float:
+    """Measured ÷ predicted; values below 1 count as 1."""
+    return max(float(measured), 1.0) / max(float(predicted), 1.0)
 
 
 def _quantile(errors: Sequence[float]) -> float:
-    return float(np.quantile(errors, COVERAGE))
+    """The conformal quantile; infinite for fewer than ``FEWEST``."""
+    place = math.ceil((len(errors) + 1) * COVERAGE)
+    return float(np.sort(errors)[place - 1]) if place <= len(errors) else math.inf

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,8 +23,9 @@ RESOURCES = (*model.AREA, "fmax_mhz")
 class Quantity:
     """One figure with its interval and where it comes from.
 
-    A measured value has ``low`` = ``high`` = ``value``; the interval of a predicted one held
-    90% of held-out measurements. ``value`` is None where the target is not placed.
+    A measured value has ``low`` = ``high`` = ``value``; what the interval of a predicted one held
+    the ``basis`` of its `Cost` says. ``value`` is None where the target is not placed, or too few
+    units were placed to predict it.
     """
 
     value: float | None
@@ -38,7 +40,8 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Cost:
-    """Resources of a unit on a target; ``basis`` says what the figures stand on."""
+    """Resources of a unit on a target; ``basis`` says what the figures stand on, and
+    ``does_not_fit`` why the unit has no room on the largest device, if so."""
 
     lut: Quantity
     carry: Quantity
@@ -46,12 +49,14 @@ class Cost:
     dsp: Quantity
     fmax_mhz: Quantity
     basis: str
+    does_not_fit: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
         return {
             **{name: getattr(self, name).to_dict() for name in RESOURCES},
             "basis": self.basis,
+            "does_not_fit": self.does_not_fit,
         }
 
 
@@ -68,11 +73,16 @@ def estimate(spec: Spec, target: str) -> Cost:
     cost = from_measurement(found)
     if "too_large" in found.result:
         return dataclasses.replace(cost, basis=f"{cost.basis}; {found.result['too_large']}")
-    if cost.fmax_mhz.value is None and yosys_scripts.target(target).placer is not None:
-        guess = predict(spec, target)
-        basis = f"{cost.basis}; not placed, Fmax {guess.basis}"
-        return dataclasses.replace(cost, fmax_mhz=guess.fmax_mhz, basis=basis)
-    return cost
+    if cost.fmax_mhz.value is not None or yosys_scripts.target(target).placer is None:
+        return cost
+    basis = f"{cost.basis}; not placed"
+    # Of units that the model does not know the area is measured all the same.
+    if features.uncovered(spec) is None and model.ships(target, spec.mapping, model.PERIOD):
+        assert isinstance(spec, DotProduct)
+        period = model.shipped(target, spec.mapping, model.PERIOD).predict(spec)
+        basis = f"{basis}, clock period predicted {period.basis}"
+        cost = dataclasses.replace(cost, fmax_mhz=_fmax(period))
+    return dataclasses.replace(cost, basis=basis)
 
 
 def measure(spec: Spec, target: str, *, place: bool = True) -> Cost:
@@ -88,7 +98,8 @@ def from_measurement(found: store.Measurement) -> Cost:
     values = {name: found.result[name] for name in RESOURCES}
     quantities = {name: Quantity(v, v, v, MEASURED) for name, v in values.items()}
     tools = ", ".join(f"{tool} {version}" for tool, version in found.tools.items())
-    return Cost(**quantities, basis=f"measured on {found.created} with {tools}")
+    basis = f"measured on {found.created} with {tools}"
+    return _with_device(_cost(quantities, basis), found.target)
 
 
 def require_predictable(spec: Spec, target: str) -> DotProduct:
@@ -115,38 +126,49 @@ def predict(spec: Spec, target: str) -> Cost:
     """
     spec = require_predictable(spec, target)
     facts = yosys_scripts.target(target)
-    quantities = {}
+    quantities: dict[str, Quantity] = {}
+    limits = []
     for resource in model.AREA:
         p = model.shipped(target, spec.mapping, resource).predict(spec)
         quantities[resource] = Quantity(round(p.value), round(p.low), round(p.high), PREDICTED)
+        if resource == "lut":
+            limits.append(f"LUT {p.basis}")
     if facts.placer is None or not model.ships(target, spec.mapping, model.PERIOD):
         quantities["fmax_mhz"] = Quantity(None, None, None, PREDICTED)
     else:
         p = model.shipped(target, spec.mapping, model.PERIOD).predict(spec)
-        value, low, high = (round(1000 / period, 1) for period in (p.value, p.high, p.low))
-        quantities["fmax_mhz"] = Quantity(value, low, high, PREDICTED)
-    lut = model.shipped(target, spec.mapping, "lut")
-    seen = model.pair(spec) in lut.corrections
-    error = lut.error_known if seen else lut.error_unknown
-    return Cost(
-        **quantities,
-        basis=(
-            f"predicted from {lut.samples} shipped measurements; intervals held "
-            f"{model.COVERAGE:.0%} of held-out ones ({'this' if seen else 'an unmeasured'} pair "
-            f"of formats: LUT within {error:.1%})"
-        ),
-    )
+        quantities["fmax_mhz"] = _fmax(p)
+        limits.append(f"clock period {p.basis}")
+    samples = model.shipped(target, spec.mapping, "lut").samples
+    basis = f"predicted from {samples} shipped measurements; {'; '.join(limits)}"
+    return _with_device(_cost(quantities, basis), target)
+
+
+def _cost(quantities: Mapping[str, Quantity], basis: str) -> Cost:
+    lut, carry, ff, dsp, fmax_mhz = (quantities[name] for name in RESOURCES)
+    return Cost(lut=lut, carry=carry, ff=ff, dsp=dsp, fmax_mhz=fmax_mhz, basis=basis)
+
+
+def _fmax(period: model.Prediction) -> Quantity:
+    value, low, high = (round(1000 / p, 1) for p in (period.value, period.high, period.low))
+    return Quantity(value, low, high, PREDICTED)
+
+
+def _with_device(cost: Cost, target: str) -> Cost:
+    """The cost, and why no device of the target has room for it, if so."""
+    counts = {name: getattr(cost, name).value for name in model.AREA}
+    return dataclasses.replace(cost, does_not_fit=yosys_scripts.does_not_fit(counts, target))
 
 
 def table(fields: dict[str, Any]) -> str:
-    """Figures of ``Cost.to_dict`` (and energy, if there) for a person to read."""
+    """Figures of ``Cost.to_dict`` (and energy, if there), and the ``target``, for a person."""
     lines = []
     for name in (*RESOURCES, "energy_pj"):
         if name not in fields:
             continue
         q = fields[name]
         if q["value"] is None:
-            lines.append(f"  {name:10} {'–':>10}   not placed on this target")
+            lines.append(f"  {name:10} {'–':>10}   not known: {_why_no_fmax(fields['target'])}")
             continue
         interval = "" if q["low"] == q["high"] else f" ({q['low']:g} to {q['high']:g})"
         each = f" for {q['operation']}" if "operation" in q else ""
@@ -154,4 +176,13 @@ def table(fields: dict[str, Any]) -> str:
         lines.append(f"  {name:10} {value:>10g}   {q['source']}{interval}{each}")
         if "basis" in q:
             lines.append(f"  {'':10} {q['basis']}")
-    return "\n".join([*lines, f"  {fields['basis']}"])
+    lines.append(f"  {fields['basis']}")
+    if fields["does_not_fit"] is not None:
+        lines.append(f"  does not fit: {fields['does_not_fit']}")
+    return "\n".join(lines)
+
+
+def _why_no_fmax(target: str) -> str:
+    if yosys_scripts.target(target).placer is None:
+        return "this target is not placed"
+    return "not placed, and not predicted: hwgen synth places it"

@@ -211,8 +211,13 @@ def checked(row: dict[str, Any]) -> Measurement:
 @functools.cache
 def shipped() -> tuple[Measurement, ...]:
     """The measurements that come with the package (``hwgen sweep`` made them)."""
-    text = resources.files("cost_models").joinpath("measurements.jsonl").read_text("utf-8")
-    return tuple(records.rows(text, "measurements.jsonl", checked))
+    return read("measurements.jsonl")
+
+
+def read(name: str) -> tuple[Measurement, ...]:
+    """The measurements of a file that comes with the package."""
+    text = resources.files("cost_models").joinpath(name).read_text("utf-8")
+    return tuple(records.rows(text, name, checked))
 
 
 def to_line(measurement: Measurement) -> str:

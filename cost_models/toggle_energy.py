@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import math
 import tomllib
 from dataclasses import dataclass
 from importlib import resources
@@ -48,6 +49,8 @@ class Coefficient:
 class Energy:
     """Energy of one operation in pJ, and what it stands on.
 
+    ``low`` and ``high``: of two estimates, by toggles and by LUTs, the lower and the higher;
+    ``value``: their geometric mean. They are no confidence interval.
     ``relative``: the coefficient is another target's, so that figures of this target may be
     compared with each other and not read as its energy.
     """
@@ -74,7 +77,8 @@ def coefficient() -> Coefficient:
 
 
 def energy(spec: Spec, target: str, operands: Stimulus | None = None) -> Energy:
-    """Energy of one multiply-accumulate of ``spec``, from ``operands`` or random codes.
+    """Energy of one multiply-accumulate of ``spec``, from ``operands`` or ``CYCLES`` cycles of
+    uniform random codes (`sim.stimulus.uniform`).
 
     The first call synthesises and simulates, later ones find the toggles in the store.
     InputError and ToolError as for a synthesis and a simulation; ToolError too if the netlist
@@ -82,14 +86,18 @@ def energy(spec: Spec, target: str, operands: Stimulus | None = None) -> Energy:
     """
     if not isinstance(spec, DotProduct):
         raise InputError(f"energy of unit {spec.unit} is not known yet: use dot")
-    cycles = operands or stimuli.given(stimuli.random(spec, CYCLES, seed=1).inputs)
+    cycles = operands or stimuli.uniform(spec, CYCLES, seed=1)
     toggles = activity(spec, target, cycles)
     facts = coefficient()
     relative = target != facts.target
     luts = measurement.measure(spec, target, place=False)[0].result["lut"]
     by_toggles = toggles * facts.pj_per_toggle / spec.lanes
     by_area = luts * facts.pj_per_lut / spec.lanes
-    drive = "given operands" if operands else f"{CYCLES} cycles of uniform random codes"
+    drive = (
+        f"{len(cycles)} cycles of given operands"
+        if operands
+        else f"{CYCLES} cycles of uniform random codes"
+    )
     note = (
         f"relative: no published coefficient for {target}, so that of {facts.target} stands in; "
         "compare formats with it, do not read it as this device's energy"
@@ -97,7 +105,8 @@ def energy(spec: Spec, target: str, operands: Stimulus | None = None) -> Energy:
         else "absolute, for the measured board and voltage"
     )
     return Energy(
-        value=round(by_toggles, 3),
+        # Neither estimate is better known than the other: the mean of their logarithms.
+        value=round(math.sqrt(by_toggles * by_area), 3),
         low=round(min(by_toggles, by_area), 3),
         high=round(max(by_toggles, by_area), 3),
         source="predicted",
@@ -105,9 +114,11 @@ def energy(spec: Spec, target: str, operands: Stimulus | None = None) -> Energy:
         operation=OPERATION,
         relative=relative,
         basis=(
-            f"{note}; {toggles:.1f} toggles a cycle of the mapped netlist's nets (simulated "
-            f"without delays, {drive}) times {facts.pj_per_toggle:.3f} pJ; the other end of the "
-            f"interval is {luts} LUT times {facts.pj_per_lut:.3f} pJ; both from {facts.source}"
+            f"{note}; the geometric mean of two estimates, which are the ends: "
+            f"{toggles:.1f} toggles a cycle of the mapped netlist's nets (simulated without "
+            f"delays, {drive}) times {facts.pj_per_toggle:.3f} pJ, {by_toggles:.3f} a lane, and "
+            f"{luts} LUT times {facts.pj_per_lut:.3f} pJ, {by_area:.3f} a lane; both from "
+            f"{facts.source}"
         ),
     )
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwgen.formats import Minifloat, Scalar
-from hwgen.spec import Port, Spec
+from hwgen.spec import DotProduct, Port, Spec
 from sim import models
 
 #: Parts of the random cycles, and of their elements, that are extremes.
@@ -78,6 +78,16 @@ def random(spec: Spec, cycles: int, seed: int) -> Stimulus:
     inputs = {port.name: _drawn(rng, port, cycles) for port in spec.inputs}
     models.of(spec).restrict(spec, inputs, np.flatnonzero(valid & enable), rng)
     return Stimulus(inputs, valid, enable)
+
+
+def uniform(spec: DotProduct, cycles: int, seed: int) -> Stimulus:
+    """Uniform random patterns without extremes, a valid cycle each, in sums that are as long as
+    they may be."""
+    rng = np.random.default_rng(seed)
+    found = {port.name: _uniform(rng, port, cycles) for port in spec.inputs}
+    found["clear"][:] = 0
+    found["clear"][:: max(spec.max_products // spec.lanes, 1)] = 1
+    return given(found)
 
 
 def beats(spec: Spec, count: int, seed: int) -> Inputs:

@@ -9,7 +9,7 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -19,11 +19,14 @@ from hwgen.errors import InputError, ToolError
 from hwgen.processes import temporary_folder
 
 from . import harness, isolation
-from .targets import Device, Placer, Target, target
+from .targets import PLACE_FACTS, Device, Placer, Target, target
 
-# Raise it when this module, worker.py or harness.py changes what is measured; the digest covers
-# the rest.
+# Raise it when this module or worker.py changes what a design is mapped to; the digest covers the
+# rest.
 FLOW_VERSION = 3
+# Raise it when this module, worker.py or harness.py changes how a mapped design is placed or timed:
+# areas of designs that are not placed stand.
+PLACE_VERSION = 1
 #: The commands of the scripts that Yosys does not have.
 _PASSES = ("absorb.py", "adder_trees.py", "bit_heap.py", "small_functions.py")
 
@@ -40,9 +43,10 @@ class Synthesis:
 
     `lut`, `carry`, `ff` and `dsp` count cells of the mapped netlist (weights: `target.toml`),
     `cells` has every cell type of it. `placed` is the placer's utilisation by its own names,
-    without its harness, and `fmax_mhz` the slowest clock's frequency: both None where the target
-    was not placed, and Fmax also where no path runs from register to register. `too_large` says
-    why there is no place on the largest device, if so. `tools` has versions, and the device.
+    of the design alone, and `fmax_mhz` the slowest clock's frequency: both None where the target
+    was not placed. Fmax is that of the design between registers: all ways from its inputs, to its
+    outputs and inside count (`harness.py`). `too_large` says why there is no place on the largest
+    device, if so. `tools` has versions, and the device.
     """
 
     target: str
@@ -132,8 +136,9 @@ class TooLarge(ToolError):
 class Timing:
     """When the slowest signal arrives at each register.
 
-    `arrivals_ns`: by the name of the register's output, from the clock edge on, setup included;
-    of those that another register reaches. `clock_way_ns`: what the placer counts beside, of the
+    `arrivals_ns`: by the name of the register's output, at its data input, from the clock edge
+    on, setup included; of ways from an input too, which begin at a register in front of it.
+    `clock_way_ns`: what the placer counts beside, of the
     clock's way to a register. `lut`, `ff`: counts of the mapped netlist.
     """
 
@@ -249,14 +254,33 @@ def tool_versions(target: str, place: bool) -> dict[str, str]:
     return found
 
 
+def does_not_fit(counts: Mapping[str, float | None], target: str) -> str | None:
+    """Why a design of these ``counts`` (lut, carry, ff, dsp) has room on no device of the target;
+    None if it may have on one."""
+    return _target(target).does_not_fit(counts)
+
+
 def flow_digest(target: str) -> str:
-    """SHA-256 of the flow's version and of each script, pass, techmap and fact it depends on."""
+    """SHA-256 of all that the mapping of a design depends on: the flow's version and each script,
+    pass, techmap and fact."""
     digest = hashlib.sha256(f"flow {FLOW_VERSION}\n".encode())
     passes = [Path(__file__).parent / name for name in _PASSES]
     for path in (*_target(target).files(), *passes):
         content = path.read_bytes()
         digest.update(f"{path.parent.name}/{path.name} {len(content)}\n".encode())
         digest.update(content)
+    return digest.hexdigest()
+
+
+def placing_digest(target: str) -> str | None:
+    """SHA-256 of what the placing of a mapped design depends on beside ``flow_digest``; None for
+    a target that is not placed."""
+    facts = _target(target)
+    if facts.placer is None:
+        return None
+    file = facts.folder / PLACE_FACTS
+    digest = hashlib.sha256(f"place {PLACE_VERSION}\n".encode())
+    digest.update(file.read_bytes() if file.exists() else b"")
     return digest.hexdigest()
 
 
@@ -331,18 +355,23 @@ def _place(
     *,
     arrivals: bool = False,
 ) -> tuple[Device, dict[str, Any]]:
-    """Place `netlist.json` on the smallest device that holds it, on its harness if the placer
-    needs one; report the arrivals at its registers too, if asked."""
-    file, bits = "netlist.json", {"inputs": 0, "outputs": 0}
+    """Place `netlist.json` between registers on the smallest device that holds it, on its harness
+    if the placer needs one; report the arrivals at its registers too, if asked."""
+    netlist = json.loads((folder / "netlist.json").read_text())
+    module = netlist["modules"][top]
+    try:
+        ring = harness.between_registers(module, placer.ring.cells)
+    except ValueError as reason:
+        raise ToolError(str(reason)) from reason
+    bits = {"inputs": 0, "outputs": 0}
     if placer.harness is not None:
-        netlist = json.loads((folder / file).read_text())
-        bits = harness.wrap(netlist["modules"][top], placer.harness.cells)
-        file = "harnessed.json"
-        (folder / file).write_text(json.dumps(netlist))
+        bits = harness.on_pins(module, placer.harness.cells)
+    file = "placed.json"
+    (folder / file).write_text(json.dumps(netlist))
     needed = {
         **counts,
         "lut": counts["lut"] + bits["outputs"],
-        "ff": counts["ff"] + bits["inputs"] + bits["outputs"],
+        "ff": counts["ff"] + ring["registers"] + bits["inputs"] + bits["outputs"],
     }
     job: dict[str, Any] = {
         "kind": "place",
@@ -364,11 +393,16 @@ def _place(
             continue
         if placer.harness is not None:
             report["placed"] = placer.harness.without(report["placed"], bits)
+        # Where a cell holds a LUT and a register, one that is alone behind a LUT takes none.
+        shared = ring["behind_luts"] if placer.logic in placer.ring.takes else 0
+        report["placed"] = placer.ring.without(report["placed"], ring["registers"] - shared)
         return device, report
-    around = f" in a harness of {sum(bits.values())} bits" if placer.harness is not None else ""
+    around = f"{ring['registers']} registers at its ports"
+    if placer.harness is not None:
+        around += f", in a harness of {sum(bits.values())} bits"
     raise TooLarge(
-        f"too large{around} for {placer.devices[-1].name}, the largest device that {placer.tool} "
-        "is given"
+        f"too large, with {around}, for {placer.devices[-1].name}, the largest device that "
+        f"{placer.tool} is given"
     )
 
 

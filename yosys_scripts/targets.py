@@ -5,9 +5,11 @@ A folder beside this file that holds a `target.toml` is a target, and its name i
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -18,6 +20,8 @@ from hwgen.errors import InputError
 
 FOLDER = Path(__file__).resolve().parent
 TECHMAPS = FOLDER / "techmaps"
+#: Beside `target.toml`, for what concerns placing alone, and what devices hold.
+PLACE_FACTS, DEVICE_FACTS = "place.toml", "devices.toml"
 #: The section of `synth.ys` that puts every product into DSP blocks.
 DSP_SECTION = "dsp_all"
 #: The mapping by Yosys' own script, for comparisons: no spec has it.
@@ -55,11 +59,26 @@ class Harness:
 
 
 @dataclass(frozen=True)
+class Ring:
+    """The registers at the ports of a design that is placed (`harness.py`).
+
+    `cells` says of what they are made, and `takes` what each takes, by the placer's own names.
+    """
+
+    cells: dict[str, Any]
+    takes: dict[str, int]
+
+    def without(self, placed: dict[str, int], registers: int) -> dict[str, int]:
+        """What a design takes that was `placed` with so many `registers` around it."""
+        return {name: n - registers * self.takes.get(name, 0) for name, n in placed.items()}
+
+
+@dataclass(frozen=True)
 class Placer:
     """How a target is placed and routed: a YoWASP package and the devices, smallest first.
 
-    `logic` is its name of a cell with a LUT. `harness` is None where it places a design without
-    pins.
+    `logic` is its name of a cell with a LUT. `ring` is around every design; `harness` is None where
+    the placer takes a design without pins.
     """
 
     tool: str
@@ -69,6 +88,7 @@ class Placer:
     options: tuple[str, ...]
     devices: tuple[Device, ...]
     logic: str
+    ring: Ring
     harness: Harness | None
 
 
@@ -80,7 +100,7 @@ class Target:
     it has none of its own. `count` gives, for each of lut, carry, ff and dsp, the weight of each
     cell type (a pattern, as in `fnmatch`). `mappings` gives the sections of `synth.ys` that each
     mapping runs. A path in `cell_models` and `include` that begins with `+/` is in Yosys' share
-    folder.
+    folder. `devices` are the largest of the family, if not all that are placed.
     """
 
     name: str
@@ -92,6 +112,7 @@ class Target:
     cell_models: tuple[str, ...]
     include: tuple[str, ...]
     placer: Placer | None
+    devices: tuple[Device, ...]
 
     def resources(self, cells: dict[str, int]) -> dict[str, int]:
         """Weighted counts (lut, carry, ff, dsp) of a netlist's cells, rounded up."""
@@ -106,6 +127,21 @@ class Target:
             )
             for resource, weights in self.count.items()
         }
+
+    def does_not_fit(self, counts: Mapping[str, float | None]) -> str | None:
+        """Why a design of these counts (lut, carry, ff, dsp; None: not known) has room on none of
+        the target's `devices`; None if it may have on one."""
+        reasons = []
+        for device in self.devices:
+            over = [
+                f"{device.name} has {has:,} {resource}, not {n:,.0f}"
+                for resource, has in device.capacity.items()
+                if (n := counts.get(resource)) is not None and n > has
+            ]
+            if not over:
+                return None
+            reasons = over  # Of the largest, which is the last.
+        return ", ".join(reasons) or None
 
     def script(self, mapping: str) -> str:
         """The Yosys commands of a mapping; those of the mappings that pack products for a certain
@@ -161,8 +197,14 @@ class Target:
         return (self.folder,) if self.base is None else (self.base, self.folder)
 
     def files(self) -> list[Path]:
-        """Every file that the result of a synthesis depends on."""
-        return sorted(p for f in (*self._folders, TECHMAPS) for p in f.iterdir() if p.is_file())
+        """Every file that the mapping depends on."""
+        folders = (*self._folders, TECHMAPS)
+        return sorted(
+            p
+            for f in folders
+            for p in f.iterdir()
+            if p.is_file() and p.name not in (PLACE_FACTS, DEVICE_FACTS)
+        )
 
 
 def target(name: str) -> Target:
@@ -176,6 +218,7 @@ def target(name: str) -> Target:
     folder = FOLDER / name
     facts = tomllib.loads((folder / "target.toml").read_text())
     simulation = facts["simulation"]
+    placer = _placer(facts["place"] | _facts(folder / PLACE_FACTS)) if "place" in facts else None
     return Target(
         name=name,
         title=facts["title"],
@@ -185,11 +228,32 @@ def target(name: str) -> Target:
         mappings={k: tuple(v) for k, v in facts["mappings"].items()},
         cell_models=tuple(simulation["cell_models"]),
         include=tuple(simulation.get("include", ())),
-        placer=_placer(facts["place"]) if "place" in facts else None,
+        placer=placer,
+        devices=_devices(folder, placer),
+    )
+
+
+def _facts(file: Path) -> dict[str, Any]:
+    return tomllib.loads(file.read_text()) if file.exists() else {}
+
+
+def _devices(folder: Path, placer: Placer | None) -> tuple[Device, ...]:
+    """With their carry cells: those that are placed, or else those that the folder names."""
+    facts = _facts(folder / DEVICE_FACTS)
+    named = [Device(d["name"], (), dict(d["capacity"])) for d in facts.get("devices", ())]
+    carries = facts.get("carries_per_lut")
+    return tuple(
+        dataclasses.replace(d, capacity={**d.capacity, "carry": int(d.capacity["lut"] * carries)})
+        if carries
+        else d
+        for d in (placer.devices if placer is not None else named)
     )
 
 
 def _placer(facts: dict[str, Any]) -> Placer:
+    harness = facts.get("harness")
+    # The registers of a harness serve for the ring too.
+    ring = {"cells": harness["cells"], "takes": harness["takes"]["inputs"]} if harness else {}
     return Placer(
         tool=facts["tool"],
         package=facts["package"],
@@ -200,9 +264,8 @@ def _placer(facts: dict[str, Any]) -> Placer:
             Device(d["name"], tuple(d["options"]), dict(d["capacity"])) for d in facts["devices"]
         ),
         logic=facts.get("logic", "TRELLIS_COMB"),
-        harness=Harness(**{**facts["harness"], "pins": tuple(facts["harness"]["pins"])})
-        if "harness" in facts
-        else None,
+        ring=Ring(**(ring | facts.get("ring", {}))),
+        harness=Harness(**{**harness, "pins": tuple(harness["pins"])}) if harness else None,
     )
 
 

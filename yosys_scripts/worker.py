@@ -40,6 +40,8 @@ PASSES = {
 NOT_EQUIVALENT, TRIES = "NOT EQUIVALENT", 4
 WITHOUT_MFS = "+&scorr;&sweep;&dc2;&dch,-f,-r;&ps;&if,{W},{D},{R},-v"
 LOG = "steps.log"
+#: Pins of the placers' registers that enable and reset them: no logic's way ends there.
+CONTROL_PINS = ("CE", "LSR", "CEN", "SR")
 
 
 def yosys(job: dict[str, Any]) -> dict[str, Any]:
@@ -140,17 +142,28 @@ def place(job: dict[str, Any]) -> dict[str, Any]:
     fmax_mhz = min(achieved, default=None)
     found: dict[str, Any] = {"placed": dict(sorted(used.items())), "fmax_mhz": fmax_mhz}
     if "arrivals_of" in job:
-        late = arrivals(job["arrivals_of"], report["detailed_net_timings"])
+        timings = own_timings(report["detailed_net_timings"])
+        late = arrivals(job["arrivals_of"], timings)
         # Some placers count from the clock's pin on; the period does not have that way.
-        way_ns = max(late.values()) - 1000 / fmax_mhz if late and fmax_mhz else 0.0
+        latest = max((end["delay"][-1] for net in timings for end in net["endpoints"]), default=0.0)
+        way_ns = latest - 1000 / fmax_mhz if fmax_mhz else 0.0
         found["clock_way_ns"] = way_ns
         found["arrivals_ns"] = {name: ns - way_ns for name, ns in late.items()}
     return found
 
 
+def own_timings(timings: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those of them that begin and end on the design's clock."""
+    return [
+        {**net, "endpoints": [e for e in net["endpoints"] if harness.CLOCK not in e["event"]]}
+        for net in timings
+        if harness.CLOCK not in net["event"]
+    ]
+
+
 def arrivals(top: str, timings: list[dict[str, Any]]) -> dict[str, float]:
-    """The latest arrival, in ns, at the registers of `netlist.json` from any other, by the name
-    of the register's output."""
+    """The latest arrival, in ns, at the data inputs of the registers of `netlist.json` from any
+    other register, by the name of the register's output."""
     module = json.loads(Path("netlist.json").read_text())["modules"][top]
     names: dict[int, str] = {}
     for name, net in module["netnames"].items():
@@ -160,9 +173,9 @@ def arrivals(top: str, timings: list[dict[str, Any]]) -> dict[str, float]:
     outputs = register_outputs(module)
     found: dict[str, float] = {}
     for net in timings:
-        if harness.CLOCK in net["event"]:
-            continue
         for end in net["endpoints"]:
+            if end["port"] in CONTROL_PINS:
+                continue
             for bit in outputs.get(end["cell"], ()):
                 name = names.get(bit, end["cell"])
                 found[name] = max(found.get(name, 0.0), end["delay"][-1])

@@ -34,4 +34,6 @@ def run(options: argparse.Namespace) -> int:
         + f" ({', '.join(f'{k} {v}' for k, v in fields['tools'].items())}, "
         f"{fields['seconds']:.1f} s{', from the store' if fields['stored'] else ''})"
     )
+    if fields["does_not_fit"] is not None:
+        print(f"does not fit {options.target}: {fields['does_not_fit']}")
     return 0

@@ -1,9 +1,11 @@
 """Energy: toggles of the netlist times a coefficient that can be derived again."""
 
+import math
 import tomllib
 
 import numpy as np
 import pytest
+from scipy.stats import chisquare
 
 import cost_models
 from cost_models import energy_calibration, toggle_energy
@@ -22,9 +24,29 @@ def test_energy_of_ice40_and_of_a_target_without_a_coefficient():
     spec = DotProduct(a="e2m1", b="int3", lanes=2, max_products=16)
     absolute = cost_models.energy(spec, "ice40")
     assert not absolute.relative and "iCE40UP5K" in absolute.basis
-    assert 0 < absolute.low <= absolute.value <= absolute.high
+    # Two estimates are the ends, and the value stands between them: by a rule that is told.
+    assert 0 < absolute.low < absolute.value < absolute.high
+    assert absolute.value == pytest.approx(math.sqrt(absolute.low * absolute.high), abs=2e-3)
+    assert "geometric mean" in absolute.basis
+    given = cost_models.energy(spec, "ice40", stimuli.uniform(spec, 300, seed=1))
+    assert "300 cycles of given operands" in given.basis
+    assert given.toggles_per_cycle == pytest.approx(absolute.toggles_per_cycle, rel=0.1)
     relative = cost_models.energy(spec, "ecp5")
     assert relative.relative and relative.basis.startswith("relative: no published coefficient")
+
+
+def test_uniform_codes_are_uniform():
+    """Each code comes as often as the others, and none of them more; sums are as long as
+    they may be. The bench's own cycles are not so: a quarter of them has extremes."""
+    spec = DotProduct(a="e2m1", b="int8", lanes=8, max_products=64)
+    cycles = stimuli.uniform(spec, 4000, seed=3)
+    for port, codes in (("a", 16), ("b", 256)):
+        counts = np.bincount(cycles.inputs[port].ravel(), minlength=codes)
+        assert chisquare(counts).pvalue > 1e-4
+    bench = np.bincount(stimuli.random(spec, 4000, seed=3).inputs["b"].ravel(), minlength=256)
+    assert chisquare(bench).pvalue < 1e-9
+    assert cycles.valid.all() and cycles.enable.all()
+    assert np.flatnonzero(cycles.inputs["clear"]).tolist() == list(range(0, 4000, 8))
 
 
 def operands(codes, clear):

@@ -52,7 +52,7 @@ def test_the_fit_finds_an_exact_law():
     """Samples made of known weights give these weights, and no error."""
     truth = np.array([1.5, 0.7, 1.4, 0.03, 0.02, 0.01])
     samples = []
-    for sample in delays.shipped():
+    for sample in (s for s in delays.shipped() if s.ways):
         rows = delays._Unit.of(sample).rows @ truth
         made = [(names, ns) for (names, _), ns in zip(sample.ways, rows, strict=True)]
         samples.append(dataclasses.replace(sample, ways=made, period_ns=max(rows), target="none"))
