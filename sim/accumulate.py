@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from hwgen.accumulator import WRAP, Accumulator, Exact, Fixed, Float
 from hwgen.errors import InputError
 from hwgen.formats.rounding import STOCHASTIC
-from sim.exact import ExactArray, Floats, add, decode
+from sim.exact import ExactArray, Floats, Signs, add, decode
 from sim.rounding import round_to, round_to_multiples
 
 
@@ -24,11 +24,14 @@ class Accumulated:
     ``Fixed``), or codes of the format (unsigned; ``Float``, whose ``lsb_exponent`` is the
     format's). ``special``: float64, the infinity or NaN that the accumulator is, else 0. Beside
     integers that is a flag which only a restart clears, and the word holds the finite sums.
+    ``zero_sign``: as of ``sim.exact.ExactArray``, of all sums since the restart; it says the sign
+    of a zero word where that is the exact sum.
     """
 
     words: npt.NDArray[Any]
     lsb_exponent: int
     special: Floats
+    zero_sign: Signs
 
 
 def accumulate(
@@ -40,10 +43,9 @@ def accumulate(
     """What ``accumulator`` holds after each step.
 
     ``sums``: the exact sum of each step, shape (steps,); ``clear``: bool of that shape, True
-    where the accumulator restarts with this step's sum (it is zero before the first step);
-    ``random_bits``: whole numbers below 2^32 of that shape, for stochastic rounding only. An
-    exact sum of zero is +0. InputError for other shapes, and for a NaN that reaches a ``Float``
-    whose format has none.
+    where the accumulator restarts with this step's sum alone (it is +0 before the first step);
+    ``random_bits``: whole numbers below 2^32 of that shape, for stochastic rounding only.
+    InputError for other shapes, and for a NaN that reaches a ``Float`` whose format has none.
     """
     restart = np.asarray(clear, dtype=np.bool_)
     if len(sums.shape) != 1 or restart.shape != sums.shape:
@@ -61,34 +63,44 @@ def accumulate(
     if sums.special.any():
         # IEEE addition of the specials: inf − inf is NaN, and NaN stays.
         special[:] = _running(sums.special.tolist(), restart.tolist(), lambda value: value)
-    return Accumulated(words, lsb_exponent, special)
+    signs = np.array(_running_signs(sums.sign.tolist(), restart.tolist()), np.int8)
+    return Accumulated(words, lsb_exponent, special, signs)
 
 
 def accumulate_once(
     accumulator: Fixed | Float,
     start: ExactArray,
     sums: ExactArray,
+    clear: npt.NDArray[np.bool_],
     random_bits: npt.NDArray[np.integer] | None = None,
 ) -> Accumulated:
     """What ``accumulator`` holds after a single step from each of ``start``, numbers that it can
-    hold; shapes (steps,). Beside an integer ``start`` may be special: that is its flag."""
+    hold, or with ``clear`` from nothing; shapes (steps,). Beside an integer ``start`` may be
+    special: that is its flag."""
+    start = ExactArray(
+        np.where(clear, 0, start.integers),
+        start.lsb_exponent,
+        np.where(clear, 0, start.special),
+        np.where(clear, sums.sign, start.sign),
+    )
+    total = add(start, sums)
     if isinstance(accumulator, Float):
         f = accumulator.format
         codes = round_to(
-            add(start, sums),
+            total,
             f,
             accumulator.rounding,
             accumulator.overflow,
             random_bits=random_bits,
         )
-        return Accumulated(codes, f.lsb_exponent, decode(f, codes).special)
+        return _float_codes(accumulator, codes)
     lsb_exponent = -accumulator.fraction_bits
     terms = round_to_multiples(sums, lsb_exponent, accumulator.rounding, random_bits)
     words = round_to_multiples(start, lsb_exponent) + terms
     words[:] = [_bounded(accumulator)(word) for word in words.tolist()]
     with np.errstate(invalid="ignore"):
         special = start.special + sums.special
-    return Accumulated(words, lsb_exponent, special)
+    return Accumulated(words, lsb_exponent, special, total.sign)
 
 
 def _running(
@@ -101,6 +113,20 @@ def _running(
         value = bounded(term if restart else value + term)
         history.append(value)
     return history
+
+
+def _running_signs(signs: Iterable[int], restarts: Iterable[bool]) -> list[int]:
+    """The sign that all addends since a restart have, 0 if they have both."""
+    history, kept = [], 1
+    for sign, restart in zip(signs, restarts, strict=True):
+        kept = sign if restart or sign == kept else 0
+        history.append(kept)
+    return history
+
+
+def _float_codes(accumulator: Float, codes: npt.NDArray[Any]) -> Accumulated:
+    found = decode(accumulator.format, codes)
+    return Accumulated(codes, found.lsb_exponent, found.special, found.sign)
 
 
 def _bounded(accumulator: Exact | Fixed) -> Callable[[int], int]:
@@ -137,6 +163,11 @@ def _accumulate_float(
     lengths = np.diff(np.append(starts, len(restart)))
     order = np.argsort(-lengths, kind="stable")
     starts, lengths = starts[order], lengths[order]
+    if len(restart) and not restart[0]:
+        # The first sum is added to the +0 of a reset, which only a zero shows.
+        zero = decode(number_format, np.zeros(1, number_format.code_dtype))
+        first = add(zero, sums[:1]).sign
+        sums = replace(sums, zero_sign=np.concatenate([first, sums.sign[1:]]))
     codes = np.zeros(len(restart), dtype=number_format.code_dtype)
     for step in range(int(lengths.max(initial=0))):
         now = starts[: np.count_nonzero(lengths > step)] + step
@@ -144,4 +175,4 @@ def _accumulate_float(
         if step > 0:
             numbers = add(decode(number_format, codes[now - 1]), numbers)
         codes[now] = rounded(numbers, now)
-    return Accumulated(codes, number_format.lsb_exponent, decode(number_format, codes).special)
+    return _float_codes(accumulator, codes)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from hwgen.accumulator import Aligned
 from hwgen.errors import InputError
-from hwgen.formats import Scalar
+from hwgen.formats import Integer, Scalar
 from sim import exact
 from sim.exact import ExactArray, decode, from_values, multiply, total
 from sim.rounding import round_to_multiples
@@ -60,6 +60,8 @@ def block_dot(a: Blocks, b: Blocks) -> ExactArray:
     different number or size.
     """
     result = total(_terms(a, b))
+    if all(isinstance(f, Integer) for x in (a, b) for f in (x.element_format, x.scale_format)):
+        result = exact.integer_zeros(result)
     for operand in (a, b):
         if operand.tensor_scale is not None:
             result = multiply(result, from_values(operand.tensor_scale))
@@ -139,4 +141,7 @@ def _element_dot(a: Blocks, b: Blocks) -> ExactArray:
     for operand in (a, b):
         if operand.exponents is not None:
             products = exact.scale(products, operand.exponents)
-    return total(products)
+    result = total(products)
+    if isinstance(a.element_format, Integer) and isinstance(b.element_format, Integer):
+        return exact.integer_zeros(result)
+    return result

@@ -6,7 +6,10 @@ those of integers, so that no order of the terms and no width matters. Infinitie
 travel beside the integers by the rules of IEEE 754: a NaN operand, inf·0 and inf − inf give
 NaN, otherwise an infinity wins.
 
-An exact zero has no sign here; ``sim.rounding`` makes it +0.
+A zero has the signs of what it was made of (IEEE 754-2019, section 6.3): all its addends' where
+they are alike; where they differ, the rounding decides (``sim.rounding``). The sign of a product
+is that of its factors' signs, of zeros too. Integers have no −0, so the zero sum of products of two
+integers is +0, as the conversion of an integer zero is (section 5.4.1).
 """
 
 from __future__ import annotations
@@ -21,11 +24,12 @@ import numpy as np
 import numpy.typing as npt
 
 from hwgen.errors import InputError
-from hwgen.formats import Scalar
+from hwgen.formats import Integer, Scalar
 from hwgen.formats.reals import real_numbers
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64] | npt.NDArray[np.object_]
+Signs = npt.NDArray[np.int8]
 
 #: Whole numbers up to this magnitude are exact in float64.
 EXACT_FLOAT64 = 2**53
@@ -45,12 +49,15 @@ class ExactArray:
 
     ``integers``: int64 where the operation that made it cannot pass int64, else an object
     array of Python ints. ``special``: float64 of the same shape, 0 where the number is
-    finite, else the infinity or NaN that it is; the integer there is 0.
+    finite, else the infinity or NaN that it is; the integer there is 0. ``zero_sign``: int8 of the
+    same shape, of zeros only: 1 and −1 for +0 and −0, 0 for the sum of numbers of both signs; None
+    where all are +0.
     """
 
     integers: Integers
     lsb_exponent: int
     special: Floats
+    zero_sign: Signs | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -72,9 +79,18 @@ class ExactArray:
         """Where the number is −infinity."""
         return np.isneginf(self.special)
 
+    @property
+    def sign(self) -> Signs:
+        """1 and −1; of zeros ``zero_sign``. Of what is not finite it does not matter."""
+        zero_sign = np.int8(1) if self.zero_sign is None else self.zero_sign
+        return np.where(self.integers == 0, zero_sign, np.where(self.integers > 0, 1, -1)).astype(
+            np.int8
+        )
+
     def __getitem__(self, index: Any) -> ExactArray:
         """The chosen numbers; ``index`` leaves at least one axis."""
-        return ExactArray(self.integers[index], self.lsb_exponent, self.special[index])
+        zero_sign = None if self.zero_sign is None else self.zero_sign[index]
+        return ExactArray(self.integers[index], self.lsb_exponent, self.special[index], zero_sign)
 
 
 def largest_steps(number_format: Scalar) -> int:
@@ -109,7 +125,8 @@ def decode(number_format: Scalar, codes: npt.ArrayLike) -> ExactArray:
     """What ``codes`` (any shape) are in ``number_format``. InputError as for ``dot``."""
     finite, special = _set_apart(_steps(number_format, codes))
     fits = largest_steps(number_format) <= INT64_MAX
-    return ExactArray(_integers(finite, fits), number_format.lsb_exponent, special)
+    integers = _integers(finite, fits)
+    return ExactArray(integers, number_format.lsb_exponent, special, _sign_bits(finite))
 
 
 def from_values(values: npt.ArrayLike) -> ExactArray:
@@ -122,6 +139,7 @@ def from_values(values: npt.ArrayLike) -> ExactArray:
         np.asarray(significand << (exponent - lowest).astype(object), dtype=object),
         lowest - 53,
         special,
+        _sign_bits(finite),
     )
 
 
@@ -183,14 +201,24 @@ def dot(
     # A sum that met an infinity or a NaN in one segment keeps nothing of the others.
     integers[special != 0] = 0
     lsb_exponent = a_format.lsb_exponent + b_format.lsb_exponent
-    return ExactArray(integers.reshape(shape), lsb_exponent, special.reshape(shape))
+    zero_sign: Signs | None = None
+    if not (isinstance(a_format, Integer) and isinstance(b_format, Integer)) and length:
+        signs_of_rows = np.ones(rows, np.int8)
+        zeros = np.flatnonzero((integers == 0) & (special == 0))
+        for first in range(0, len(zeros), max(_CHUNK // length, 1)):
+            chosen = zeros[first : first + max(_CHUNK // length, 1)]
+            signs = [_sign_bits(_steps(f, c[chosen])) for f, c in ((a_format, a), (b_format, b))]
+            signs_of_rows[chosen] = _sign_of_sum(signs[0] * signs[1], axis=-1)
+        zero_sign = signs_of_rows.reshape(shape)
+    return ExactArray(integers.reshape(shape), lsb_exponent, special.reshape(shape), zero_sign)
 
 
 def add(x: ExactArray, y: ExactArray) -> ExactArray:
     """x + y, element by element; shapes broadcast. Python ints in an object array."""
     lsb_exponent = min(x.lsb_exponent, y.lsb_exponent)
     left, right = (v.integers.astype(object) << (v.lsb_exponent - lsb_exponent) for v in (x, y))
-    return _together(left + right, lsb_exponent, _ieee_sum(x.special, y.special))
+    zero_sign = _sign_of_sum(np.stack(np.broadcast_arrays(x.sign, y.sign)), axis=0)
+    return _together(left + right, lsb_exponent, _ieee_sum(x.special, y.special), zero_sign)
 
 
 def multiply(x: ExactArray, y: ExactArray) -> ExactArray:
@@ -200,7 +228,7 @@ def multiply(x: ExactArray, y: ExactArray) -> ExactArray:
         special = _sign_or_special(x) * _sign_or_special(y)
     integers = x.integers.astype(object) * y.integers.astype(object)
     special = np.where(np.isfinite(special), 0.0, special)
-    return _together(integers, x.lsb_exponent + y.lsb_exponent, special)
+    return _together(integers, x.lsb_exponent + y.lsb_exponent, special, x.sign * y.sign)
 
 
 def scale(x: ExactArray, exponents: npt.ArrayLike) -> ExactArray:
@@ -211,14 +239,21 @@ def scale(x: ExactArray, exponents: npt.ArrayLike) -> ExactArray:
     lowest = int(shifts.min(initial=0))
     integers = x.integers.astype(object) << (shifts.astype(np.int64) - lowest).astype(object)
     special = np.broadcast_to(x.special, np.shape(integers))
-    return _together(integers, x.lsb_exponent + lowest, special)
+    zero_sign = np.broadcast_to(x.sign, np.shape(integers))
+    return _together(integers, x.lsb_exponent + lowest, special, zero_sign)
 
 
 def total(x: ExactArray, axis: int = -1) -> ExactArray:
     """The exact sums of x along ``axis``. Python ints in an object array."""
     with np.errstate(invalid="ignore"):
         special = np.asarray(x.special.sum(axis=axis))
-    return _together(x.integers.astype(object).sum(axis=axis), x.lsb_exponent, special)
+    integers = x.integers.astype(object).sum(axis=axis)
+    return _together(integers, x.lsb_exponent, special, _sign_of_sum(x.sign, axis))
+
+
+def integer_zeros(x: ExactArray) -> ExactArray:
+    """``x`` with +0 for every zero: of sums of integers, which have no −0."""
+    return ExactArray(x.integers, x.lsb_exponent, x.special)
 
 
 def _checked(number_format: Scalar, codes: npt.ArrayLike) -> npt.NDArray[np.integer]:
@@ -233,10 +268,22 @@ def _checked(number_format: Scalar, codes: npt.ArrayLike) -> npt.NDArray[np.inte
     return pattern
 
 
-def _together(integers: Any, lsb_exponent: int, special: Floats) -> ExactArray:
+def _together(integers: Any, lsb_exponent: int, special: Floats, zero_sign: Signs) -> ExactArray:
     """Python ints and what stands for them; 0-dimensional results stay arrays."""
-    numbers = np.asarray(integers, dtype=object)
-    return ExactArray(np.where(special != 0, 0, numbers), lsb_exponent, np.asarray(special))
+    numbers = np.where(special != 0, 0, np.asarray(integers, dtype=object))
+    return ExactArray(numbers, lsb_exponent, np.asarray(special), np.asarray(zero_sign))
+
+
+def _sign_bits(numbers: Floats) -> Signs:
+    """−1 where the sign bit is set, of −0 too, else 1."""
+    return np.where(np.signbit(numbers), -1, 1).astype(np.int8)
+
+
+def _sign_of_sum(signs: Signs, axis: int) -> Signs:
+    """Of a zero sum along ``axis``: that of all addends, or 0 for those of both signs; with no
+    addends 1. (Addends that are not zero cancel: they are of both signs.)"""
+    positive, negative = (signs == 1).all(axis=axis), (signs == -1).all(axis=axis)
+    return np.where(positive, 1, np.where(negative, -1, 0)).astype(np.int8)
 
 
 def _ieee_sum(x: Floats, y: Floats) -> Floats:

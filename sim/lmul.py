@@ -7,11 +7,11 @@ raises the exponent. (The paper's formula, (1 + f + g + 2^−l)·2^e, is the sam
 fractions carry; there the adder yields Mitchell's approximation.) In code fields, for results in
 the normal range: X + Y − (bias << m) + 2^(m−l).
 
-What the paper leaves open is so here. A zero operand gives zero. A subnormal operand counts as
-zero: the adder would read its fraction as if it had a leading one. NaN, and an infinity times
-zero, give NaN; otherwise an infinite operand gives an infinity. The result is an exact number,
-unbounded; what is below the smallest normal or past the largest of an output format is decided
-by ``sim.rounding.round_to``.
+What the paper leaves open is so here. A zero operand gives a zero with the product's sign, as in
+IEEE 754. A subnormal operand counts as a zero of its sign: the adder would read its fraction as if
+it had a leading one. NaN, and an infinity times zero, give NaN; otherwise an infinite operand gives
+an infinity. The result is an exact number, unbounded; what is below the smallest normal or past the
+largest of an output format is decided by ``sim.rounding.round_to``.
 """
 
 from __future__ import annotations
@@ -62,13 +62,14 @@ def lmul(
     # Two fractions below 1 and an offset of at most 1 raise the exponent by at most 2.
     highest = _exponent(a_format.max) + _exponent(b_format.max) + 2
     sign = np.where(np.isfinite(signs), signs, 0.0).astype(np.int64)
+    zero_sign = np.where(np.signbit(x) == np.signbit(y), 1, -1).astype(np.int8)
     shift = np.where(sign == 0, 0, shift)
     integers = sign * significand
     if fraction_bits + 1 + highest - lowest <= 63:
         narrow = np.asarray(integers << shift, dtype=np.int64)
-        return ExactArray(narrow, lowest - fraction_bits, special)
+        return ExactArray(narrow, lowest - fraction_bits, special, zero_sign)
     wide = np.asarray(integers.astype(object) << shift.astype(object), dtype=object)
-    return ExactArray(wide, lowest - fraction_bits, special)
+    return ExactArray(wide, lowest - fraction_bits, special, zero_sign)
 
 
 def _smallest_normal(number_format: Minifloat) -> float:
@@ -79,7 +80,8 @@ def _smallest_normal(number_format: Minifloat) -> float:
 
 def _without_subnormals(number_format: Minifloat, codes: npt.ArrayLike) -> Floats:
     values = number_format.decode(codes)
-    return np.where(np.abs(values) < _smallest_normal(number_format), 0.0, values)
+    flushed = np.abs(values) < _smallest_normal(number_format)
+    return np.where(flushed, np.copysign(0.0, values), values)
 
 
 def _exponent(number: float) -> int:

@@ -78,8 +78,9 @@ def round_to(
 
     Shape that of ``numbers``; dtype and arguments those of the format's ``encode``, with its
     treatment of overflow, infinities and NaN; InputErrors as there, and for logarithmic formats.
-    An exact zero becomes +0 in every mode; a negative number that rounds to zero becomes −0
-    where the format has it.
+    Where the format has −0, a negative number that rounds to zero becomes that, and an exact zero
+    has the sign of IEEE 754-2019, section 6.3: that of its addends where they are alike, else
+    + and, rounding down, −.
 
     With ``stochastic`` rounding a number between two neighbours goes away from zero if its
     distance from the nearer to zero, as a part of theirs, plus random_bits/2^32 is 1 or more.
@@ -98,6 +99,7 @@ def round_to(
     lowest = output_format.lsb_exponent - _GUARD_BITS
     odd = _odd_int64 if numbers.integers.dtype == np.int64 else _odd_python
     values = odd(numbers.integers, numbers.lsb_exponent, lowest)
+    values = np.where(numbers.integers == 0, _zeros(numbers, rounding), values)
     values = np.where(numbers.special != 0, numbers.special, values)
     note(output_format, values, numbers.lsb_exponent)
     if isinstance(output_format, Minifloat) and output_format.precision > _ODD_PRECISION:
@@ -106,6 +108,13 @@ def round_to(
             values = _rounded_at_random(numbers, output_format, values, random_bits)
             random_bits = np.zeros_like(random_bits)
     return output_format.encode(values, rounding, overflow, random_bits=random_bits, nan=nan)
+
+
+def _zeros(numbers: ExactArray, rounding: str) -> Floats:
+    """0.0 or −0.0, which the numbers are if they are zero."""
+    sign = numbers.sign
+    negative = (sign < 0) | ((sign == 0) & (rounding == DOWN))
+    return np.where(negative, -0.0, 0.0)
 
 
 def _odd_int64(integers: npt.NDArray[Any], lsb_exponent: int, lowest: int) -> Floats:
@@ -170,7 +179,7 @@ def _rounded_at_random(
         else:
             rest = magnitude - (whole << places)
             whole += (((rest << RANDOM_BITS) >> places) + drawn) >> RANDOM_BITS
-        return math.copysign(math.ldexp(whole, step), integer)
+        return math.copysign(math.ldexp(whole, step), value)
 
     rows = zip(
         numbers.integers.ravel().tolist(),

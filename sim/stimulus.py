@@ -16,6 +16,9 @@ from sim import models
 #: Parts of the random cycles, and of their elements, that are extremes.
 EXTREME_CYCLES, EXTREME_LANES = 1 / 4, 1 / 4
 
+#: Runs of cycles with zeros, and cycles of each.
+ZERO_RUNS, ZERO_RUN = 48, 4
+
 #: ``valid`` and ``enable`` of the first random cycles: whatever can follow what.
 _BEGINNING = np.array(
     [[1, 1, 0, 0, 1, 1, 1, 1, 0, 1], [1, 1, 1, 1, 1, 0, 0, 1, 0, 1]],
@@ -63,9 +66,39 @@ def extreme_codes(number_format: Scalar) -> npt.NDArray[Any]:
 
 
 def directed(spec: Spec) -> Stimulus:
-    """The cases that the unit's model names, a valid cycle each."""
+    """The cases that the unit's model names, a valid cycle each; and zeros of either sign."""
     found = models.of(spec).directed(spec)
-    return given({port.name: found[port.name] for port in spec.inputs})
+    named = given({port.name: found[port.name] for port in spec.inputs})
+    tells = any(port.format is not None and port.format.has_minus_zero for port in spec.outputs)
+    return concatenate(named, signed_zeros(spec)) if tells else named
+
+
+def signed_zeros(spec: Spec) -> Stimulus:
+    """Runs of valid cycles whose operands are zeros, all positive, all negative or mixed, some
+    beside other numbers; and numbers that are taken away again in the next cycle."""
+    rng = np.random.default_rng(13)
+    cycles = ZERO_RUNS * ZERO_RUN
+    found = {port.name: _drawn(rng, port, cycles) for port in spec.inputs}
+    models.of(spec).restrict(spec, found, np.arange(cycles), rng)
+    all_zero = rng.random(ZERO_RUNS) < 0.6
+    second = (np.arange(cycles) % 2 == 1)[:, None]
+    for port in spec.inputs:
+        f, codes = port.format, found[port.name]
+        if f is None or f.min > 0:
+            continue
+        before = np.roll(codes, 1, axis=0)
+        if port.name in ("a", "c") and f.signed:
+            before = f.encode(-f.decode(before), nan=0.0)
+        numbers = np.where(second, before, codes)
+        plus, minus = f.encode([0.0, -0.0])
+        # The share of -0 in a run.
+        share = np.repeat(rng.choice([0.0, 0.5, 1.0, 1.0], ZERO_RUNS), ZERO_RUN)[:, None]
+        zeros = np.where(rng.random(codes.shape) < share, minus, plus)
+        is_zero = np.repeat(all_zero | (rng.random(ZERO_RUNS) < 0.4), ZERO_RUN)[:, None]
+        found[port.name] = np.where(is_zero, zeros, numbers).astype(codes.dtype)
+    if "clear" in found:
+        found["clear"][:, 0] |= np.arange(cycles) % ZERO_RUN == 0
+    return given(found)
 
 
 def random(spec: Spec, cycles: int, seed: int) -> Stimulus:

@@ -12,6 +12,7 @@ from hwgen.arithmetic.leading_one import leading_one_first
 from hwgen.arithmetic.magnitude import magnitude, magnitude_path
 from hwgen.arithmetic.parts import Part, Parts, beside, last
 from hwgen.arithmetic.rounder import Shifted
+from hwgen.formats.rounding import DOWN
 
 
 @dataclass(frozen=True)
@@ -25,12 +26,11 @@ class Scaled:
 
 
 def normalised(
-    m: Module, number: Value, lsb_exponent: int, name: str, *, fine: bool
+    m: Module, number: Value, sign: Value, lsb_exponent: int, name: str, *, fine: bool
 ) -> Parts[Scaled]:
     """A two's-complement ``number``, in units of 2^lsb_exponent, with its leading one at the top;
-    zero has the lowest exponent."""
+    zero has the lowest exponent. ``sign``: that of the number, zero's too."""
     width = len(number)
-    sign = number[-1]
     found: Value = magnitude(m, number, f"{name}_magnitude", fine=fine)
     found, sign = yield Part("magnitude", magnitude_path(width), [found, sign])
     search = leading_one_first(m, found, name, fine=fine)
@@ -43,9 +43,9 @@ def normalised(
 
 
 def float_sum(
-    m: Module, x: Scaled, y: Scaled, precision: int, name: str, *, fine: bool
+    m: Module, x: Scaled, y: Scaled, precision: int, rounding: str, name: str, *, fine: bool
 ) -> Parts[Shifted]:
-    """x + y, to be rounded to ``precision`` significant bits.
+    """x + y, to be rounded to ``precision`` significant bits; zeros with their sign.
 
     The smaller is shifted to the larger's place, with room for two bits more than either has;
     what leaves at the right becomes one bit that only tells that there is something. Where
@@ -110,11 +110,15 @@ def float_sum(
         negative.eq(differ & (wide < aligned)),
         total.eq(Mux(differ, Mux(wide < aligned, aligned - wide, wide - aligned), wide + aligned)),
     ]
-    values = [total, negative, large_sign, larger]
+    values = [total, negative, large_sign, other_sign, larger]
     way = path.adder(width + 3) + path.Path(luts=2)
-    total, negative, large_sign, larger = yield Part("sum", way, values)
+    total, negative, large_sign, other_sign, larger = yield Part("sum", way, values)
     sign = Signal(name=f"{name}_sign")
-    # An exact zero is positive.
-    m.d.comb += sign.eq(total.any() & (large_sign ^ negative))
+    # Of a zero that is the sign of both; where they differ, it is negative if rounding down.
+    if rounding == DOWN:
+        decided = large_sign ^ negative | (~total.any() & other_sign)
+    else:
+        decided = (large_sign ^ negative) & (total.any() | other_sign)
+    m.d.comb += sign.eq(decided)
     found = Shifted(total, larger, base - (width + 3), sign)
     return (yield from last("sign", path.any_of(len(total)) + path.Path(luts=1), found))

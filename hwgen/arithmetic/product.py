@@ -115,7 +115,7 @@ def special_of(
             y_infinity = y.infinity if y.infinity is not None else Const(0)
             nan = nan | (x.infinity & ~y.significand.any() & ~y_infinity)
             infinity = infinity | x.infinity
-    negative = _sign(*a) ^ _sign(*b)
+    negative = sign_of(*a) ^ sign_of(*b)
     found = Special(*(Signal(name=f"{name}_{k}") for k in ("nan", "plus", "minus")))
     m.d.comb += [
         found.nan.eq(nan),
@@ -125,7 +125,8 @@ def special_of(
     return found
 
 
-def _sign(operand: Operand, number_format: Scalar) -> Value:
+def sign_of(operand: Operand, number_format: Scalar) -> Value:
+    """One where the operand is negative, or −0."""
     if operand.sign is not None:
         return operand.sign
     if isinstance(number_format, Integer) and number_format.signed:

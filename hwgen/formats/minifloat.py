@@ -177,6 +177,10 @@ class Minifloat(Scalar):
         return self.specials == "sat"
 
     @property
+    def has_minus_zero(self) -> bool:
+        return self.signed and not self.nan_at_minus_zero
+
+    @property
     def largest_code(self) -> int:
         """Code of the largest finite value."""
         codes = 1 << (self.exponent_bits + self.mantissa_bits)

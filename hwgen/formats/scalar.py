@@ -102,6 +102,11 @@ class Scalar(ABC):
         return False
 
     @property
+    def has_minus_zero(self) -> bool:
+        """Zero has a sign: there is a code of −0 beside that of +0."""
+        return False
+
+    @property
     def usual_overflow(self) -> str:
         """What hardware makes of results beyond the largest unless told otherwise: an infinity
         if the format has one, as in IEEE 754, else the largest."""

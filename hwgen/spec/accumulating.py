@@ -104,6 +104,24 @@ class AccumulatingSpec(Spec):
         return STOCHASTIC in (self.rounding, self._accumulator_rounding)
 
     @property
+    def zero_rounding(self) -> str | None:
+        """The rounding by which a zero sum has a sign. None where it has none: the format that
+        sums are rounded to has no −0, the accumulator is a fixed-point number of a given width, or
+        no term can be −0."""
+        target: Scalar
+        if isinstance(self.accumulator, Float):
+            target, rounding = self.accumulator.format, self.accumulator.rounding
+        elif isinstance(self.accumulator, Exact) and self.output is not None:
+            target, rounding = self.output, self.rounding
+        else:
+            return None
+        return rounding if target.has_minus_zero and self._has_signed_zeros(rounding) else None
+
+    @abstractmethod
+    def _has_signed_zeros(self, rounding: str) -> bool:
+        """The sum of a cycle can be −0."""
+
+    @property
     def accumulator_lsb_exponent(self) -> int:
         """The accumulator counts units of 2 to this, or its format does."""
         if isinstance(self.accumulator, Fixed):

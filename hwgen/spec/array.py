@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
 from hwgen.accumulator import Accumulator, Exact, Float
+from hwgen.arithmetic import zero_sign
 from hwgen.arithmetic.decode import require_decodable
 from hwgen.arithmetic.dsp_multiplier import PACKED_FOR, SIZED, require_multiplier
 from hwgen.arithmetic.grid_packing import GridPlan, grid_plan, smallest_grid
@@ -291,6 +292,12 @@ class Array(AccumulatingSpec):
     @property
     def has_special(self) -> bool:
         return any(f.has_nan or f.has_infinity for f in self._numbers)
+
+    def _has_signed_zeros(self, rounding: str) -> bool:
+        a, b, *scales = self._numbers
+        if scales:
+            return zero_sign.blocks_have_sign((a, b), scales, rounding)
+        return zero_sign.sum_has_sign(a, b, None, rounding)
 
     @property
     def lsb_exponent(self) -> int:

@@ -11,6 +11,7 @@ from hwgen.accumulator import Aligned, Exact, parse_alignment
 from hwgen.arithmetic.decode import require_decodable
 from hwgen.arithmetic.rounder import require_rounding
 from hwgen.arithmetic.together import shortest_gap
+from hwgen.arithmetic.zero_sign import blocks_have_sign
 from hwgen.errors import InputError
 from hwgen.fields import check_fields
 from hwgen.formats import BlockFormat, Minifloat, Scalar, parse
@@ -122,6 +123,15 @@ class BlockDot(Spec):
                 f"accumulator={self.accumulator}: for {self.blocks} blocks of {self.a} x {self.b} "
                 f"use {narrowest} to {widest} bits, or exact"
             )
+
+    @property
+    def zero_rounding(self) -> str | None:
+        """The rounding by which a zero sum has a sign. None where it has none: the output has no
+        −0, no block can be −0, or blocks are rounded to a window, whose zero has no sign."""
+        if isinstance(self.accumulator, Aligned) or not self.output.has_minus_zero:
+            return None
+        elements, scales = (self.a.element, self.b.element), (self.a.scale, self.b.scale)
+        return self.rounding if blocks_have_sign(elements, scales, self.rounding) else None
 
     @property
     def lanes(self) -> int:

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
 from hwgen.accumulator import Accumulator, Exact, Float
+from hwgen.arithmetic import zero_sign
 from hwgen.arithmetic.decode import require_decodable
 from hwgen.arithmetic.dsp_multiplier import PACKED_FOR, SIZED, require_multiplier
 from hwgen.arithmetic.pair_packing import PairPlan, pair_plan, smallest_pair
@@ -189,6 +190,9 @@ class DotProduct(AccumulatingSpec):
         """Some operand can be infinite or NaN."""
         formats = (port.format for port in self._operand_ports)
         return any(f is not None and (f.has_nan or f.has_infinity) for f in formats)
+
+    def _has_signed_zeros(self, rounding: str) -> bool:
+        return zero_sign.sum_has_sign(self.a, self.b, self.addend, rounding)
 
     @property
     def latency(self) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from hwgen.accumulator import Exact
 from hwgen.arithmetic.decode import require_decodable
 from hwgen.arithmetic.rounder import require_rounding
+from hwgen.arithmetic.zero_sign import products_have_sign
 from hwgen.errors import InputError
 from hwgen.fields import check_fields, shown
 from hwgen.formats import Integer, Scalar, parse
@@ -252,6 +253,14 @@ class MultiDot(Spec):
     def lsb_exponent(self) -> int:
         """The accumulator counts units of 2**lsb_exponent."""
         return min(pair.lsb_exponent for pair in self.pairs)
+
+    @property
+    def zero_rounding(self) -> str | None:
+        """The rounding by which a zero sum has a sign; None where it has none."""
+        if self.output is None or not self.output.has_minus_zero:
+            return None
+        signed = any(products_have_sign(pair.a, pair.b) for pair in self.pairs)
+        return self.rounding if signed else None
 
     @property
     def accumulator_lsb_exponent(self) -> int:

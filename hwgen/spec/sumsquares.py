@@ -10,7 +10,7 @@ from hwgen.accumulator import Accumulator
 from hwgen.errors import InputError
 from hwgen.fields import check_fields
 from hwgen.formats import Scalar, parse
-from hwgen.formats.rounding import NEAREST_EVEN
+from hwgen.formats.rounding import DOWN, NEAREST_EVEN
 from hwgen.formats.widths import value_range
 from hwgen.spec.base import Port
 from hwgen.spec.dot import DotProduct
@@ -68,6 +68,10 @@ class SumSquares(DotProduct):
     def product_range(self) -> tuple[int, int]:
         """Zero, and the largest square, in units of 2**product_lsb_exponent."""
         return 0, max(abs(end) for end in value_range(self.a)) ** 2
+
+    def _has_signed_zeros(self, rounding: str) -> bool:
+        """Squares are positive: only an addend can be −0, and only rounding down shows it."""
+        return rounding == DOWN and self.addend is not None and super()._has_signed_zeros(rounding)
 
     @property
     def _formats_name(self) -> list[str]:

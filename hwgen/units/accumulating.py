@@ -9,7 +9,7 @@ from typing import Any
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 
 from hwgen.accumulator import WRAP, Fixed, Float
-from hwgen.arithmetic import path
+from hwgen.arithmetic import path, zero_sign
 from hwgen.arithmetic.decode import decode
 from hwgen.arithmetic.float_add import Scaled, float_sum, normalised
 from hwgen.arithmetic.magnitude import magnitude, magnitude_path
@@ -17,7 +17,7 @@ from hwgen.arithmetic.parts import Part, Parts, beside
 from hwgen.arithmetic.path import Path
 from hwgen.arithmetic.product import Special
 from hwgen.arithmetic.rounder import FixedPoint, normalise, rounded_integer, to_code
-from hwgen.formats.rounding import RANDOM_BITS, STOCHASTIC
+from hwgen.formats.rounding import DOWN, RANDOM_BITS, STOCHASTIC
 from hwgen.spec.accumulating import FLAGS, AccumulatingSpec
 from hwgen.units.unit import Step, in_parts
 
@@ -25,6 +25,8 @@ Live = Mapping[str, Any]
 
 #: The step that holds the running sum.
 STATE = "accumulate"
+#: What passes the exact sum by: controls, flags, and the sign of a zero sum's terms together.
+BESIDE_SUM = ("clear", "random_bits", "special", "zero_sign")
 
 
 def accumulating_outline(spec: AccumulatingSpec, sum_width: int) -> dict[str, tuple[float, int]]:
@@ -62,8 +64,8 @@ def accumulating_paths(spec: AccumulatingSpec, sum_width: int) -> dict[str, Path
 class AccumulatingSteps:
     """The steps of a spec that has an accumulator.
 
-    They take ``terms`` (the sum alone), ``clear``, ``special`` and ``random_bits`` where
-    there are such, and what the accumulator held before.
+    They take ``terms`` (the sum alone), ``clear``, ``special``, ``zero_sign`` and ``random_bits``
+    where there are such, and what the accumulator held before.
     """
 
     def __init__(self, spec: AccumulatingSpec) -> None:
@@ -102,9 +104,10 @@ class AccumulatingSteps:
         if isinstance(spec.accumulator, Float):
             return {"accumulator": Signal(width, name="running")}
         flags = FLAGS if spec.has_special else ()
+        signs = () if spec.zero_rounding is None else ("kept_zero_sign",)
         return {
             "accumulator": Signal(signed(width), name="running"),
-            **{flag: Signal(name=f"running_{flag}") for flag in flags},
+            **{name: Signal(name=f"running_{name}") for name in (*flags, *signs)},
         }
 
     def _round_term(self, m: Module, live: Live) -> dict[str, Any]:
@@ -133,6 +136,14 @@ class AccumulatingSteps:
         if isinstance(accumulator, Fixed) and accumulator.overflow != WRAP:
             total = _saturated(m, total, spec.accumulator_width)
         found = {**passed(live, "random_bits"), "accumulator": total}
+        if spec.zero_rounding is not None:
+            # A partial sum that comes in is an integer, and its zero positive.
+            before = live.get("kept_zero_sign", register[-1])
+            before = zero_sign.restarted(before, clear, spec.zero_rounding)
+            signs = (before, live["zero_sign"])
+            found["kept_zero_sign"] = zero_sign.together(
+                m, signs, spec.zero_rounding, "next_zero_sign"
+            )
         if spec.has_special:
             kept = {flag: live[flag] & ~clear for flag in FLAGS}
             plus = kept["positive_infinity"] | new.positive_infinity
@@ -143,11 +154,19 @@ class AccumulatingSteps:
         return found
 
     def _normalise_sum(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
-        rest: Any = {name: value for name, value in live.items() if name != "terms"}
-        lsb_exponent = self._accumulating.lsb_exponent
-        parts = normalised(m, live["terms"][0], lsb_exponent, "sum", fine=self._fine)
+        rest: Any = {k: v for k, v in live.items() if k not in ("terms", "zero_sign")}
+        lsb_exponent, (term,) = self._accumulating.lsb_exponent, live["terms"]
+        sign = self.sign_of_sum(live)
+        parts = normalised(m, term, sign, lsb_exponent, "sum", fine=self._fine)
         total, rest = yield from beside(parts, rest)
         return {**rest, "sum": total}
+
+    def sign_of_sum(self, live: Live) -> Value:
+        """Of a cycle's sum, which becomes a float; of a zero too."""
+        (term,), rounding = live["terms"], self._accumulating.zero_rounding
+        if rounding is None:
+            return zero_sign.of_sum(term, None, "")
+        return zero_sign.of_sum(term, live["zero_sign"], rounding)
 
     def accumulate_float(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
         """``sum`` and what was kept, rounded: the code to keep."""
@@ -156,8 +175,9 @@ class AccumulatingSteps:
         f, clear = accumulator.format, live["clear"]
         kept = decode(m, live["accumulator"], f, "running")
         assert kept.sign is not None
+        rounding = accumulator.rounding
         value = Scaled(
-            kept.sign,
+            self._kept_sign(kept.sign, clear, accumulator),
             Mux(clear, 0, kept.significand),
             Mux(clear, 0, kept.shift) if kept.shift is not None else Const(0),
             f.lsb_exponent,
@@ -168,7 +188,7 @@ class AccumulatingSteps:
         value, term, rest = yield Part("decoded", way, decoded)
         # Bits below these are no more than a bit that tells of them: none that rounding adds to.
         drawn = RANDOM_BITS if accumulator.rounding == STOCHASTIC else 0
-        adding = float_sum(m, value, term, f.precision + drawn, "step", fine=self._fine)
+        adding = float_sum(m, value, term, f.precision + drawn, rounding, "step", fine=self._fine)
         total, rest = yield from beside(adding, rest)
         clear = rest["clear"]
         kept_nan, kept_infinity, kept_sign = rest["kept"]
@@ -189,17 +209,26 @@ class AccumulatingSteps:
             infinity=infinity,
         )
         random_bits = rest.get("random_bits")
-        placing = normalise(m, number, f, accumulator.rounding, "placed", fine=self._fine)
+        placing = normalise(m, number, f, rounding, "placed", fine=self._fine)
         placed, random_bits = yield from beside(placing, random_bits)
-        args = (accumulator.rounding, accumulator.overflow, "next", random_bits)
+        args = (rounding, accumulator.overflow, "next", random_bits)
         code = yield from to_code(m, placed, f, *args, fine=self._fine)
         return {"accumulator": code}
+
+    def _kept_sign(self, sign: Value, clear: Value, accumulator: Float) -> Value:
+        """Of the accumulator: with ``clear`` it has no say in a zero's sign."""
+        positive = self._accumulating.zero_rounding is None and accumulator.rounding != DOWN
+        if positive or not accumulator.format.has_minus_zero:
+            return sign  # New sums' zeros are positive, and so are those of all, or have no sign.
+        return zero_sign.restarted(sign, clear, accumulator.rounding)
 
     def _normalise_output(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
         spec, total = self._accumulating, live["accumulator"]
         assert spec.output is not None
         nan = infinity = None
         sign = total[-1]
+        if spec.zero_rounding is not None:
+            sign = sign | (live["kept_zero_sign"] & ~total.any())
         if spec.has_special:
             nan = live["nan"]
             infinity = live["positive_infinity"] | live["negative_infinity"]

@@ -10,7 +10,7 @@ from typing import Any
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 
 from hwgen.accumulator import Float
-from hwgen.arithmetic import path
+from hwgen.arithmetic import path, zero_sign
 from hwgen.arithmetic.adder_tree import tree_level, tree_levels
 from hwgen.arithmetic.decode import decode
 from hwgen.arithmetic.float_add import Scaled, normalised
@@ -138,7 +138,7 @@ class ArrayUnit(Unit):
         if live.get("special") is None:
             live.pop("special", None)
         if column:
-            live = _merged([live] * spec.rows)
+            live = self._merged(m, [live] * spec.rows)
             if spec.movement == SYSTOLIC:
                 width = spec.width_of_sum(spec.rows * spec.lanes)
                 live["terms"] = [Signal(signed(width))]
@@ -165,8 +165,9 @@ class ArrayUnit(Unit):
         their decoding."""
         spec = self.spec
         if spec.has_blocks:
-            return BlockDotSteps(spec.block_element).sum_steps(together=spec.aligns_blocks)[1:]
-        return DotProductSteps(spec.scalar_element).sum_steps()[1:]
+            blocks = BlockDotSteps(spec.block_element, spec.zero_rounding)
+            return blocks.sum_steps(together=spec.aligns_blocks)[1:]
+        return DotProductSteps(spec.scalar_element, spec.zero_rounding).sum_steps()[1:]
 
     def _column_steps(self) -> list[Step]:
         """The sum of the rows, where one is made."""
@@ -377,7 +378,7 @@ class ArrayUnit(Unit):
     def _packed_products(self, packing: GridPlan, m: Module, live: Live) -> dict[str, Any]:
         """The values behind the step of the products, for each element by row and column."""
         spec = self.spec.scalar_element
-        steps = DotProductSteps(spec)
+        steps = DotProductSteps(spec, self.spec.zero_rounding)
         a, b = live["a"], live["b"]
         significands = [
             packing.multiply(m, [x[i] for x in a], [y[i] for y in b], f"lane_{i}")
@@ -398,7 +399,9 @@ class ArrayUnit(Unit):
                 )
                 for i, (x, y) in enumerate(zip(a[row], b[column], strict=True))
             ]
-            return steps.behind_products(m, {}, products)
+            lanes = list(zip(a[row], b[column], strict=True))
+            signs = zero_sign.product_signs(lanes, spec.a, spec.b)
+            return steps.behind_products(m, {}, products, signs)
 
         return {
             "elements": [
@@ -422,7 +425,7 @@ class ArrayUnit(Unit):
                 live, position = self._sum_going_down(m, members, column)
             else:
                 position = members[0][2]
-                live = _merged([made for _, made, _ in members])
+                live = self._merged(inner, [made for _, made, _ in members])
                 live, position = self._run(inner, self._column_steps(), live, position)
             found.append((inner, live, position))
         return found
@@ -437,7 +440,7 @@ class ArrayUnit(Unit):
             if COLUMN in self._cuts:
                 live, position = registered(inner, live, COLUMN, self.enable), position + 1
             if above:
-                live = _merged([above, live])
+                live = self._merged(inner, [above, live])
                 # As wide as such sums are, not as any numbers of the parts' widths.
                 width = spec.width_of_sum((row + 1) * spec.lanes)
                 total = Signal(signed(width), name="column_sum")
@@ -446,6 +449,18 @@ class ArrayUnit(Unit):
             if row < spec.rows - 1:
                 above = registered(m, live, f"column_{column}_row_{row}", self.enable)
         return live, position
+
+    def _merged(self, m: Module, parts: Sequence[Live]) -> dict[str, Any]:
+        """Several sums as the terms of one."""
+        found: dict[str, Any] = {"terms": [term for part in parts for term in part["terms"]]}
+        special = any_special([part["special"] for part in parts if "special" in part])
+        if special is not None:
+            found["special"] = special
+        rounding = self.spec.zero_rounding
+        if rounding is not None:
+            signs = [part["zero_sign"] for part in parts]
+            found["zero_sign"] = zero_sign.together(m, signs, rounding, "column_signs")
+        return found
 
     def _result(
         self,
@@ -479,9 +494,11 @@ class ArrayUnit(Unit):
     def _normalise_scaled(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
         """A block's sum and the shift of its scales, as a floating-point number."""
         (term,), (shift,) = live["terms"], live["shifts"]
-        rest: Any = {name: value for name, value in live.items() if name not in ("terms", "shifts")}
+        done = ("terms", "shifts", "zero_sign")
+        rest: Any = {name: value for name, value in live.items() if name not in done}
         fine = bool(self.spec.tuned_for)
-        parts = normalised(m, term, self.spec.lsb_exponent, "sum", fine=fine)
+        sign = AccumulatingSteps(self.spec).sign_of_sum(live)
+        parts = normalised(m, term, sign, self.spec.lsb_exponent, "sum", fine=fine)
         total, (shift, rest) = yield from beside(parts, [shift, rest])
         # Zero keeps the lowest exponent, so that no other number is shifted for its sake.
         exponent = Mux(total.significand[-1], total.exponent + shift, 0)
@@ -532,10 +549,3 @@ def _words(port: Value, count: int, is_signed: bool = False) -> list[Value]:
     width = len(port) // count
     words = [port[i * width : (i + 1) * width] for i in range(count)]
     return [word.as_signed() for word in words] if is_signed else words
-
-
-def _merged(parts: Sequence[Live]) -> dict[str, Any]:
-    """Several sums as the terms of one."""
-    special = any_special([part["special"] for part in parts if "special" in part])
-    found: dict[str, Any] = {"terms": [term for part in parts for term in part["terms"]]}
-    return found if special is None else {**found, "special": special}

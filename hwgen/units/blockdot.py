@@ -9,7 +9,7 @@ from typing import Any
 from amaranth.hdl import Const, Module, Mux, Signal, Value, signed
 
 from hwgen.accumulator import Aligned
-from hwgen.arithmetic import path, shift
+from hwgen.arithmetic import path, shift, zero_sign
 from hwgen.arithmetic.adder_tree import tree_level, tree_levels
 from hwgen.arithmetic.decode import decode
 from hwgen.arithmetic.magnitude import magnitude, magnitude_path
@@ -75,8 +75,10 @@ class BlockDotUnit(Unit):
 class BlockDotSteps:
     """The steps of a block-scaled dot product, for units that have such among others."""
 
-    def __init__(self, spec: BlockDot) -> None:
+    def __init__(self, spec: BlockDot, zero_rounding: str | None = None) -> None:
+        """``zero_rounding``: in place of the spec's, for a unit that rounds the sum itself."""
         self.spec = spec
+        self._zero_rounding = zero_rounding or spec.zero_rounding
 
     def steps(self) -> list[Step]:
         """From the values of the input ports to those of the output ports, by their names."""
@@ -94,7 +96,8 @@ class BlockDotSteps:
 
     def sum_steps(self, *, together: bool) -> list[Step]:
         """Up to the exact sum: ``terms`` and, unless blocks are moved ``together`` to one fixed
-        point, the ``shifts`` that the scales make of it; and its flags, ``special``."""
+        point, the ``shifts`` that the scales make of it; its flags, ``special``; and ``zero_sign``,
+        that of its blocks together, where a zero has one."""
         spec = self.spec
         elements = (spec.a.element, spec.b.element)
         scales = (spec.a.scale, spec.b.scale)
@@ -195,8 +198,16 @@ class BlockDotSteps:
             _block_special([p.special for p in block], scale.special, scale.significand)
             for block, scale in zip(blocks, of_scales, strict=True)
         ]
+        signs: dict[str, Any] = {}
+        if self._zero_rounding is not None and zero_sign.products_have_sign(*elements):
+            each = zero_sign.product_signs(list(zip(live["a"], live["b"], strict=True)), *elements)
+            signs["block_signs"] = [
+                zero_sign.together(m, each[i : i + size], self._zero_rounding, f"signs_{i}")
+                for i in range(0, spec.lanes, size)
+            ]
         return {
             **passed(live, "random_bits", *MICRO),
+            **signs,
             "products": [[dataclasses.replace(p, special=None) for p in b] for b in blocks],
             "scales": [dataclasses.replace(p, special=None) for p in of_scales],
             "special": any_special([s for s in special if s is not None]),
@@ -212,7 +223,7 @@ class BlockDotSteps:
         scales = live["scales"]
         shifts = [scale.shift if scale.shift is not None else Const(0) for scale in scales]
         found = {
-            **passed(live, "random_bits", "special", *MICRO),
+            **passed(live, "random_bits", "special", "block_signs", *MICRO),
             "terms": terms,
             "significands": [scale.significand for scale in scales],
             "shifts": shifts,
@@ -263,6 +274,13 @@ class BlockDotSteps:
         spec = self.spec
         found: Any = passed(live, "random_bits", "special", "shifts", "largest", "order")
         totals: list[Value] = [total for (total,) in live["terms"]]
+        if self._zero_rounding is not None:
+            zeros = live.get("block_signs", [None] * spec.blocks)
+            rounding = self._zero_rounding
+            signs = [
+                zero_sign.of_sum(*block, rounding) for block in zip(totals, zeros, strict=True)
+            ]
+            found["zero_sign"] = zero_sign.together(m, signs, rounding, "zero_sign")
         # A power of two is all in its shift; only NaN has another significand.
         if not _are_powers(spec.a, spec.b):
             multiplying = [
@@ -292,7 +310,7 @@ class BlockDotSteps:
         accumulator = spec.accumulator
         if isinstance(accumulator, Aligned):
             return (yield from self._move_to_window(m, live, accumulator))
-        kept: Any = passed(live, "random_bits", "special", "placed")
+        kept: Any = passed(live, "random_bits", "special", "zero_sign", "placed")
         places = live["shifts"]
         if spec.alignment == SHORTENED:
             places = live["placed"].places
@@ -341,7 +359,9 @@ class BlockDotSteps:
             # Its unit is chosen so that the sum of the blocks fits.
             total = total[: spec.accumulator.bits].as_signed()
         found_magnitude: Value = magnitude(m, total, "magnitude", fine=self._fine)
-        sign: Value = total[-1]
+        sign = total[-1]
+        if self._zero_rounding is not None:
+            sign = zero_sign.of_sum(total, live["zero_sign"], self._zero_rounding)
         nan = infinity = None
         if live["special"] is not None:
             special: Special = live["special"]

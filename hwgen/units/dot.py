@@ -7,19 +7,20 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Signal, Value, signed
 
-from hwgen.arithmetic import lane_sum, path
+from hwgen.arithmetic import lane_sum, path, zero_sign
 from hwgen.arithmetic.adder_tree import tree_level, tree_levels
 from hwgen.arithmetic.decode import Operand, decode
 from hwgen.arithmetic.pair_packing import PairPlan, PairSum, fixed_product
 from hwgen.arithmetic.path import Path
-from hwgen.arithmetic.product import Product, Special, align, multiply, special_of
+from hwgen.arithmetic.product import Product, Special, align, multiply, sign_of, special_of
 from hwgen.formats import Integer, Minifloat, Scalar
 from hwgen.formats.widths import signed_width, value_range
 from hwgen.spec.dot import DotProduct
 from hwgen.units import fine_product
 from hwgen.units.accumulating import (
+    BESIDE_SUM,
     STATE,
     AccumulatingSteps,
     Live,
@@ -168,9 +169,11 @@ class DotProductUnit(Unit):
 class DotProductSteps:
     """The steps of a dot product, for units that have such among others."""
 
-    def __init__(self, spec: DotProduct) -> None:
+    def __init__(self, spec: DotProduct, zero_rounding: str | None = None) -> None:
+        """``zero_rounding``: in place of the spec's, for a unit that has its own accumulator."""
         self.spec = spec
         self._accumulating = AccumulatingSteps(spec)
+        self._zero_rounding = zero_rounding or spec.zero_rounding
 
     def steps(self) -> list[Step]:
         """From the values of the input ports to those of the output ports, by their names."""
@@ -246,13 +249,21 @@ class DotProductSteps:
             else factored(m, x, y, spec.a, spec.b, f"lane_{lane}")
             for lane, (x, y) in enumerate(zip(live["a"], live["b"], strict=True))
         ]
-        return self.behind_products(m, live, products)
+        return self.behind_products(m, live, products, self._signs(live))
 
-    def behind_products(self, m: Module, live: Live, products: list[Product]) -> dict[str, Any]:
-        """The values behind the step of the products, of which there is one for each lane."""
+    def behind_products(
+        self, m: Module, live: Live, products: list[Product], signs: Sequence[Value]
+    ) -> dict[str, Any]:
+        """The values behind the step of the products, of which there is one for each lane.
+        ``signs``: of those that can be −0."""
         specials = [p.special for p in products]
         bare = [dataclasses.replace(p, special=None) for p in products]
-        return {**self._beside_products(m, live, specials), "products": bare}
+        return {**self._beside_products(m, live, specials, signs), "products": bare}
+
+    def _signs(self, live: Live) -> list[Value]:
+        """The sign of each lane's product, where products have −0."""
+        lanes = list(zip(live["a"], live["b"], strict=True))
+        return zero_sign.product_signs(lanes, self.spec.a, self.spec.b)
 
     def _packed_products(self, m: Module, live: Live, packing: PairPlan) -> dict[str, Any]:
         """Sums of two lanes, that of an odd one its product."""
@@ -265,10 +276,14 @@ class DotProductSteps:
         if len(lanes) % 2:
             products.append(fixed_product(m, *lanes[-1], a, b, f"lane_{len(lanes) - 1}"))
         specials = [special_of(m, (x, a), (y, b), f"lane_{i}") for i, (x, y) in enumerate(lanes)]
-        return {**self._beside_products(m, live, specials), "products": products}
+        return {**self._beside_products(m, live, specials, self._signs(live)), "products": products}
 
     def _beside_products(
-        self, m: Module, live: Live, specials: Sequence[Special | None]
+        self,
+        m: Module,
+        live: Live,
+        specials: Sequence[Special | None],
+        signs: Sequence[Value],
     ) -> dict[str, Any]:
         spec = self.spec
         found: dict[str, Any] = passed(live, "clear", "random_bits")
@@ -280,6 +295,9 @@ class DotProductSteps:
             )
             flags += [addend.special] if addend.special is not None else []
             found["addend"] = dataclasses.replace(addend, special=None)
+            signs = [*signs, sign_of(live["c"], spec.addend)]
+        if self._zero_rounding is not None:
+            found["zero_sign"] = zero_sign.together(m, signs, self._zero_rounding, "signs_together")
         special = any_special(flags)
         if special is not None:
             found["special"] = special
@@ -288,7 +306,7 @@ class DotProductSteps:
     def _align(self, m: Module, live: Live) -> dict[str, Any]:
         plan = plan_of(self.spec)
         products = live["products"]
-        kept = passed(live, "clear", "random_bits", "special", "addend")
+        kept = passed(live, *BESIDE_SUM, "addend")
         packing = self.spec.packing
         if packing is not None:
             terms = [
@@ -317,7 +335,11 @@ class DotProductSteps:
         products = live["terms"][0] << (spec.product_lsb_exponent - spec.lsb_exponent)
         addend = live["addend"] << (spec.addend.lsb_exponent - spec.lsb_exponent)
         m.d.comb += total.eq(products + addend)
-        return {**passed(live, "clear", "random_bits", "special"), "terms": [total]}
+        found = {**passed(live, *BESIDE_SUM), "terms": [total]}
+        if "zero_sign" in live and not zero_sign.products_have_sign(spec.a, spec.b):
+            # The lanes' sum, an integer, is one term; only rounding down tells its sign.
+            found["zero_sign"] = live["zero_sign"] | live["terms"][0][-1]
+        return found
 
     def _add(self, level: int, m: Module, live: Live) -> dict[str, Any]:
         plan = plan_of(self.spec)
@@ -329,7 +351,7 @@ class DotProductSteps:
             return {**live, "terms": terms}
         before = lane_sum.terms(m, live["lanes"], plan) if level == 1 else live["trees"]
         trees = lane_sum.add_level(m, before, plan, level)
-        kept = passed(live, "clear", "random_bits", "special", "addend")
+        kept = passed(live, *BESIDE_SUM, "addend")
         if len(trees[0]) > 1:
             return {**kept, "trees": trees}
         return {**kept, "terms": [tree[0].value for tree in trees]}

@@ -16,7 +16,7 @@ from hwgen.arithmetic.product import special_of
 from hwgen.formats import Integer, Minifloat, Scalar
 from hwgen.formats.widths import value_range
 from hwgen.spec.fixeddot import FixedDot
-from hwgen.units.accumulating import Live, adder_delay, passed
+from hwgen.units.accumulating import BESIDE_SUM, Live, adder_delay, passed
 from hwgen.units.dot import (
     DotProductSteps,
     addend_paths,
@@ -85,12 +85,15 @@ class FixedDotSteps(DotProductSteps):
 
     def _products(self, m: Module, live: Live) -> dict[str, Any]:
         """With constants in the place of b, behind any registers."""
+        return super()._products(m, {**live, "b": self._constants(m)})
+
+    def _constants(self, m: Module) -> list[Operand]:
+        """The weights, decoded."""
         spec = self.spec
-        b = [
+        return [
             decode(m, Const(int(code), spec.b.bits), spec.b, f"lane_{i}_b", raised=raised(spec))
             for i, code in enumerate(spec.b.encode(spec.weights.values))
         ]
-        return super()._products(m, {**live, "b": b})
 
     def _numbers(self, m: Module, live: Live) -> dict[str, Any]:
         """The operands in fixed point, and flags of their products."""
@@ -102,7 +105,10 @@ class FixedDotSteps(DotProductSteps):
             specials.append(special_of(m, (x, spec.a), (constant, spec.b), f"lane_{lane}"))
             if weight:
                 found[lane] = self._number(m, x, lane)
-        return {**self._beside_products(m, live, specials), "numbers": found}
+        signs = []
+        if self._zero_rounding is not None:
+            signs = self._signs({"a": live["a"], "b": self._constants(m)})
+        return {**self._beside_products(m, live, specials, signs), "numbers": found}
 
     def _number(self, m: Module, x: Operand, lane: int) -> Number:
         if isinstance(self.spec.a, Integer):
@@ -131,7 +137,7 @@ class FixedDotSteps(DotProductSteps):
             number = live["numbers"][spec.plan.total]
             assert number.carry is None
             m.d.comb += total.eq(number.value)
-        kept = passed(live, "clear", "random_bits", "special", "addend")
+        kept = passed(live, *BESIDE_SUM, "addend")
         return {**kept, "terms": [total]}
 
 

@@ -49,16 +49,14 @@ def _combined(operator: Callable[[Value, Value], Value], *parts: Value | None) -
 
 
 def _specials(x: _Fields, y: _Fields) -> dict[str, Value | None]:
-    """IEEE 754 for infinities and NaN; a zero has no sign."""
+    """IEEE 754 for infinities, NaN, and signs."""
     undefined = [
         infinite.infinity & other.zero
         for infinite, other in ((x, y), (y, x))
         if infinite.infinity is not None
     ]
-    sign = _combined(xor, x.sign, y.sign)
     return {
-        # Where an infinity meets a zero the sign is that of NaN, which has none.
-        "sign": None if sign is None else sign & ~(x.zero | y.zero),
+        "sign": _combined(xor, x.sign, y.sign),
         "nan": _combined(or_, x.nan, y.nan, *undefined),
         "infinity": _combined(or_, x.infinity, y.infinity),
     }

@@ -10,7 +10,7 @@ from typing import Any
 
 from amaranth.hdl import Const, Module, Signal, Value, signed
 
-from hwgen.arithmetic import path
+from hwgen.arithmetic import path, zero_sign
 from hwgen.arithmetic.adder_tree import tree_level, tree_levels
 from hwgen.arithmetic.decode import Operand, decode
 from hwgen.arithmetic.packed_product import (
@@ -22,12 +22,12 @@ from hwgen.arithmetic.packed_product import (
     selection,
 )
 from hwgen.arithmetic.parts import Parts, abreast, beside
-from hwgen.arithmetic.product import align, multiply
+from hwgen.arithmetic.product import align, multiply, sign_of
 from hwgen.arithmetic.product_parts import factors
 from hwgen.formats import Integer
 from hwgen.formats.widths import signed_width
 from hwgen.spec.multidot import Modes, MultiDot
-from hwgen.units.accumulating import AccumulatingSteps, adder_delay, passed
+from hwgen.units.accumulating import BESIDE_SUM, AccumulatingSteps, adder_delay, passed
 from hwgen.units.dot import any_special, decode_delay, product_delay, shift_delay
 from hwgen.units.fine_product import factored, factors_path, steps_of
 from hwgen.units.unit import Step, Unit, in_parts, scratch
@@ -173,14 +173,21 @@ class MultiDotUnit(Unit):
         return found
 
     def _multiply(self, m: Module, live: Live) -> dict[str, Any]:
-        pair = self.spec.pairs[0]  # Only the kind of the formats matters, which is the same.
-        multiplied = factored if self.spec.tuned_for else multiply
+        spec = self.spec
+        pair = spec.pairs[0]  # Only the kind of the formats matters, which is the same.
+        multiplied = factored if spec.tuned_for else multiply
         products = [
             multiplied(m, x, y, pair.a, pair.b, f"lane_{lane}")
             for lane, (x, y) in enumerate(zip(live["a"], live["b"], strict=True))
         ]
+        signs: dict[str, Any] = {}
+        if spec.zero_rounding is not None:
+            lanes = zip(live["a"], live["b"], strict=True)
+            each = [sign_of(x, pair.a) ^ sign_of(y, pair.b) for x, y in lanes]
+            signs["zero_sign"] = zero_sign.together(m, each, spec.zero_rounding, "signs_together")
         return {
             **passed(live, "clear", "mode", "random_bits"),
+            **signs,
             "special": any_special([p.special for p in products if p.special is not None]),
             "products": [dataclasses.replace(p, special=None) for p in products],
         }
@@ -188,7 +195,8 @@ class MultiDotUnit(Unit):
     def _shift(self, m: Module, live: Live) -> dict[str, Any]:
         width = self._sum_width(1)
         terms = [align(m, p, width, f"lane_{i}") for i, p in enumerate(live["products"])]
-        return {**passed(live, "clear", "mode", "random_bits", "special"), "terms": [terms]}
+        rest = passed(live, "clear", "mode", *BESIDE_SUM[1:])
+        return {**rest, "terms": [terms]}
 
     def _add_lanes(self, name: str, m: Module, live: Live) -> dict[str, Any]:
         terms = [tree_level(m, terms, f"{name}_{i}") for i, terms in enumerate(live["terms"])]
@@ -214,7 +222,7 @@ class MultiDotUnit(Unit):
             placed.append(whole << up if up >= 0 else whole >> -up)
         term = Signal(signed(spec.width_of_sum(spec.lanes * max(spec.products))), name="term")
         m.d.comb += [whole.eq(total), term.eq(select(self._chosen(live), placed))]
-        return {**passed(live, "clear", "random_bits", "special"), "terms": [term]}
+        return {**passed(live, *BESIDE_SUM), "terms": [term]}
 
 
 @functools.cache

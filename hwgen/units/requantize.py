@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from amaranth.hdl import Const, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Const, Module, Signal, Value, signed
 
 from hwgen.arithmetic import path
 from hwgen.arithmetic.decode import decode
@@ -13,6 +13,7 @@ from hwgen.arithmetic.magnitude import magnitude, magnitude_path
 from hwgen.arithmetic.parts import Part, Parts, beside
 from hwgen.arithmetic.product_parts import multiplied
 from hwgen.arithmetic.rounder import FixedPoint, Shifted, normalise, to_code
+from hwgen.formats import Minifloat
 from hwgen.spec.requantize import Requantize
 from hwgen.units.accumulating import adder_delay, passed
 from hwgen.units.dot import decode_delay
@@ -55,7 +56,7 @@ class RequantizeUnit(Unit):
         }
 
     def _multiply(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
-        """Sum times significand; an infinite scale times a sum of zero is NaN."""
+        """Sum times significand, and the sign; an infinite scale times a sum of zero is NaN."""
         total, scale, random_bits = live["sum"], live["scale"], passed(live, "random_bits")
         multiplying = multiplied(m, total, scale.significand, "product", fine=self._fine)
         product, (total, scale, random_bits) = yield from beside(
@@ -64,8 +65,9 @@ class RequantizeUnit(Unit):
         scaled = Signal(signed(len(product)), name="scaled")
         m.d.comb += scaled.eq(product)
         found = {**random_bits, "sum": scaled, "shift": scale.shift}
-        if scale.sign is not None:
-            found["flip"] = scale.sign
+        if scale.sign is not None or scale.infinity is not None or self._zero_has_sign:
+            sign = scale.sign if scale.sign is not None else Const(0)
+            found["sign"] = total[-1] ^ sign
         if scale.nan is not None:
             found["nan"] = scale.nan
         if scale.infinity is not None:
@@ -74,8 +76,13 @@ class RequantizeUnit(Unit):
             nan = scale.nan if scale.nan is not None else Const(0)
             found["nan"] = nan | (scale.infinity & zero)
             found["infinity"] = scale.infinity & ~zero
-            found["infinity_sign"] = total[-1]
         return found
+
+    @property
+    def _zero_has_sign(self) -> bool:
+        """A zero product has that of its factors, unless both are integers."""
+        spec = self.spec
+        return spec.b.has_minus_zero and isinstance(spec.scale, Minifloat) and spec.scale.zero
 
     @property
     def _fine(self) -> bool:
@@ -84,20 +91,15 @@ class RequantizeUnit(Unit):
     def _normalise(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
         spec, total = self.spec, live["sum"]
         found = magnitude(m, total, "magnitude", fine=self._fine)
-        flip = live.get("flip", Const(0))
-        # A zero sum is positive whatever the scale's sign: exact zeros are.
-        sign: Value = (total[-1] ^ flip) & total.any()
-        infinity = live.get("infinity")
-        if infinity is not None:
-            sign = Mux(infinity, live["infinity_sign"] ^ flip, sign)
+        sign: Value = live.get("sign", total[-1])
         lsb_exponent = spec.lsb_exponent + (0 if spec.scale is None else spec.scale.lsb_exponent)
-        nan, shift = live.get("nan"), live.get("shift")
+        nan, infinity, shift = (live.get(name) for name in ("nan", "infinity", "shift"))
         number: FixedPoint | Shifted = (
             FixedPoint(found, lsb_exponent, sign, nan, infinity)
             if shift is None
             else Shifted(found, shift, lsb_exponent, sign, nan, infinity)
         )
-        way = path.longer(magnitude_path(len(total)), path.any_of(len(total)) + path.Path(luts=2))
+        way = magnitude_path(len(total))
         number, rest = yield Part("magnitude", way, [number, passed(live, "random_bits")])
         placing = normalise(m, number, spec.b, spec.rounding, "placed", fine=self._fine)
         placed, rest = yield from beside(placing, rest)

@@ -57,7 +57,7 @@ class SumSquaresSteps(DotProductSteps):
 
     def _products(self, m: Module, live: Live) -> dict[str, Any]:
         products = [self._square(m, x, f"lane_{lane}") for lane, x in enumerate(live["a"])]
-        return self.behind_products(m, live, products)
+        return self.behind_products(m, live, products, [])  # Squares of zeros are positive.
 
     def _square(self, m: Module, x: Operand, name: str) -> Product:
         """The sign does not count, and the shift counts twice."""

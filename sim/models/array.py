@@ -74,6 +74,7 @@ def _unless_unloaded(sums: ExactArray, load: npt.NDArray[np.bool_]) -> ExactArra
         np.where(idle, 0, sums.integers),
         sums.lsb_exponent,
         np.where(idle & (sums.special != 0), np.nan, sums.special),
+        sums.sign,
     )
 
 
@@ -113,13 +114,8 @@ def _added_to_partial(
     for column in range(spec.columns):
         drawn = None if random is None else random[:, column]
         start = _partial(spec, inputs, column)
-        start = ExactArray(
-            np.where(clear, 0, start.integers),
-            start.lsb_exponent,
-            np.where(clear, 0, start.special),
-        )
         kept = accumulate_once(
-            accumulator, start, sums[:, column], dot.drawn_by(accumulator, drawn)
+            accumulator, start, sums[:, column], clear, dot.drawn_by(accumulator, drawn)
         )
         results.append(dot.shown(spec, kept, drawn))
     return _side_by_side(results)

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwgen.accumulator import WRAP, Accumulator, Exact, Fixed, Float
+from hwgen.formats import Integer, Scalar
 from hwgen.formats.rounding import STOCHASTIC
 from hwgen.spec import Array, DotProduct, MultiDot
 from hwgen.spec.accumulating import AccumulatingSpec
@@ -67,8 +68,13 @@ def shown(
     """The output ports of an accumulator that holds this."""
     if spec.output is not None:
         numbers = exact.ExactArray(
-            np.where(kept.special == 0, kept.words, 0), kept.lsb_exponent, kept.special
+            np.where(kept.special == 0, kept.words, 0),
+            kept.lsb_exponent,
+            kept.special,
+            kept.zero_sign,
         )
+        if not isinstance(spec.accumulator, Exact) or sums_integers(spec):
+            numbers = exact.integer_zeros(numbers)
         code = round_to(
             numbers,
             spec.output,
@@ -87,6 +93,16 @@ def shown(
             "negative_infinity": np.isneginf(special),
         }
     return found
+
+
+def sums_integers(spec: AccumulatingSpec | MultiDot) -> bool:
+    """All that is multiplied and added is an integer."""
+    formats = [port.format for port in spec.inputs if port.format is not None]
+    if isinstance(spec, MultiDot):
+        formats += [f for pair in spec.pairs for f in (pair.a, pair.b)]
+    elif isinstance(spec.b, Scalar):
+        formats.append(spec.b)  # Of fixed weights there is no port.
+    return all(isinstance(f, Integer) for f in formats)
 
 
 def reach(spec: DotProduct) -> Reach:

@@ -23,7 +23,7 @@ def expected(spec: FixedDot, inputs: Patterns) -> Patterns:
     unit = spec.a.lsb_exponent + spec.weight_lsb_exponent
     step = 2 ** (unit - sums.lsb_exponent)
     assert not (sums.integers % step).any()
-    sums = exact.ExactArray(sums.integers // step, unit, sums.special)
+    sums = exact.ExactArray(sums.integers // step, unit, sums.special, sums.zero_sign)
     if spec.addend is not None:
         sums = exact.add(sums, exact.decode(spec.addend, inputs["c"][:, 0]))
     return accumulated(spec, sums, inputs)

@@ -19,6 +19,7 @@ def expected(spec: MultiDot, inputs: Patterns) -> Patterns:
     modes = mode_of(spec, inputs)
     integers = np.zeros(len(modes), dtype=object)
     special = np.zeros(len(modes))
+    zero_sign = np.ones(len(modes), np.int8)
     for mode, (pair, count) in enumerate(zip(spec.pairs, spec.products, strict=True)):
         now = modes == mode
         a, b = (unpacked(f, count, inputs[name][now]) for name, f in (("a", pair.a), ("b", pair.b)))
@@ -26,7 +27,9 @@ def expected(spec: MultiDot, inputs: Patterns) -> Patterns:
         # Sums of the modes are numbers: what they count is the same for all.
         integers[now] = sums.integers.astype(object) * 2 ** (sums.lsb_exponent - spec.lsb_exponent)
         special[now] = sums.special
-    return accumulated(spec, exact.ExactArray(integers, spec.lsb_exponent, special), inputs)
+        zero_sign[now] = sums.sign
+    total = exact.ExactArray(integers, spec.lsb_exponent, special, zero_sign)
+    return accumulated(spec, total, inputs)
 
 
 def mode_of(spec: MultiDot, inputs: Patterns) -> npt.NDArray[np.integer]:

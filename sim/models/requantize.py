@@ -7,9 +7,10 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from hwgen.formats import Integer
 from hwgen.formats.rounding import RANDOM_BITS, STOCHASTIC
 from hwgen.spec import Requantize
-from sim.exact import ExactArray, decode, multiply
+from sim.exact import ExactArray, decode, integer_zeros, multiply
 from sim.models import Patterns, Reach
 from sim.rounding import round_to
 
@@ -24,6 +25,8 @@ def expected(spec: Requantize, inputs: Patterns) -> Patterns:
     numbers = ExactArray(sums, spec.lsb_exponent, np.zeros(sums.shape))
     if spec.scale is not None:
         numbers = multiply(numbers, decode(spec.scale, inputs["scale"]))
+        if isinstance(spec.scale, Integer):
+            numbers = integer_zeros(numbers)
     random = inputs["random_bits"] if spec.rounding == STOCHASTIC else None
     nan = None if spec.b.has_nan else 0.0
     code = round_to(numbers, spec.b, spec.rounding, spec.overflow, random_bits=random, nan=nan)

@@ -31,6 +31,12 @@ def total(terms):
     return infinite.pop() if infinite else sum(terms, Fraction(0))
 
 
+def zero_is_negative(signs, mode):
+    """IEEE 754-2019, 6.3: whether the zero sum of addends with these sign bits is -0."""
+    signs = set(signs)
+    return signs == {True} or (mode == "down" and True in signs)
+
+
 def numbers(array):
     """An ExactArray's numbers as a flat list."""
     return [

@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from fractions_oracle import exact as as_fraction
-from fractions_oracle import minifloat_value, numbers, same, total, whole
+from fractions_oracle import minifloat_value, numbers, same, total, whole, zero_is_negative
 
 from hwgen import InputError, parse
 from hwgen import accumulator as accumulators
@@ -27,6 +27,11 @@ def step_sums(name, steps=STEPS, lanes=4):
     a = np.where(common & ~np.isfinite(f.decode(a)), 0, a)
     b = np.where(common & ~np.isfinite(f.decode(b)), 0, b)
     return exact.dot(f, f, a, b)
+
+
+def signs(sums):
+    """Whether each sum, if it is zero, is of negative terms, of positive ones (False) or both."""
+    return [{-1: True, 1: False, 0: None}[int(s)] for s in sums.sign]
 
 
 def random_clear(steps=STEPS, often=0.1):
@@ -107,12 +112,16 @@ def test_float(name, format_name, overflow, mode):
     accumulator = accumulators.Float(f, mode, overflow)
     got = accumulate(accumulator, sums, clear, drawn if mode == "stochastic" else None)
     assert got.words.dtype == f.code_dtype
-    value = Fraction(0)
+    value, negative = Fraction(0), False
+    term_signs = [{True: [True], False: [False], None: [True, False]}[s] for s in signs(sums)]
     for index, (term, word) in enumerate(zip(numbers(sums), got.words, strict=True)):
+        addends = term_signs[index] + ([] if clear[index] else [negative])
         value = total([term] if clear[index] else [as_fraction(float(value)), term])
         found = float(f.decode(word))
         if isinstance(value, Fraction):
+            is_zero = value == 0
             value, negative = minifloat_value(value, f, mode, overflow, int(drawn[index]))
+            negative = zero_is_negative(addends, mode) if is_zero else negative
             assert math.isnan(found) or np.signbit(found) == negative
         elif overflow == "saturate" and math.isinf(value):
             value = math.copysign(f.max, value)
