@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from hwgen.formats import NAMES, Scalar
 from hwgen.formats import parse as parse_format
+from hwgen.formats.rounding import DOWN, NEAREST_EVEN
 from hwgen.spec import (
     MAPPINGS,
     AccumulatorToFloat,
@@ -24,6 +26,7 @@ from hwgen.spec import (
     SumSquares,
 )
 from sim.formal.proofs import Task
+from sim.formal.references import DEFINED_MODES
 from yosys_scripts import TARGETS
 
 
@@ -137,6 +140,32 @@ def _special_dots() -> Iterator[Task]:
         yield Task(other, "accumulator")
 
 
+def _zero_signs() -> Iterator[Task]:
+    """Sums rounded to small formats that have −0, with the signs of their zeros."""
+    blocks = "e1m1_b2_ue1m1"
+    for mode in DEFINED_MODES:
+        kept = f"e3m2:{mode}"
+        into = MultiplyAccumulate(a="e2m1", b="e2m1", accumulator=kept)
+        yield Task(into, "reference")
+        yield Task(BlockDot(a=blocks, b=blocks, output="e3m2", rounding=mode), "reference")
+        if mode not in (NEAREST_EVEN, DOWN):
+            continue
+        for target in TARGETS:
+            yield Task(into, "netlist", target)
+        yield Task(into, "pipeline")
+        for a, b in (("int4", "e2m1"), ("int4", "int4")):
+            yield Task(MultiplyAccumulate(a=a, b=b, accumulator=kept), "reference")
+        rounded: dict[str, Any] = {"output": "e3m2", "rounding": mode}
+        for spec in (
+            MultiplyAccumulate(a="e2m1", b="e2m1", **rounded),
+            DotProduct(a="e2m1", b="e2m1", lanes=2, **rounded),
+            DotProduct(a="e1m1", b="e1m1", lanes=2, addend="e2m1", **rounded),
+        ):
+            yield Task(spec, "reference")
+    yield Task(LMul(a="e4m3", b="e4m3"), "reference")
+    yield Task(Requantize(bits=8, scale="e4m3", b="e3m2"), "reference")
+
+
 def _fixed_dots() -> Iterator[Task]:
     """Weights of every kind: zero, powers of two, equal ones, the extremes, no positive one."""
     many = FixedDot(a="int8", b="int8", weights="3,-77,0,64,-128,127,3")
@@ -184,6 +213,7 @@ GROUPS: dict[str, Callable[[], Iterator[Task]]] = {
     "dot products": _dots,
     "dot products with infinities and NaN": _special_dots,
     "packed dot products": _packed_dots,
+    "signs of zeros": _zero_signs,
     "fixed dot products": _fixed_dots,
     "sums of squares": _squares,
     "products": _products,

@@ -10,15 +10,16 @@ import dataclasses
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from hwgen import emit
-from hwgen.accumulator import Exact
+from hwgen.accumulator import Exact, Fixed, Float
 from hwgen.errors import InputError
-from hwgen.formats import Integer, Scalar
+from hwgen.formats import Integer, Minifloat, Scalar
 from hwgen.pins import module_name
 from hwgen.spec import AccumulatorToFloat, DotProduct, FixedDot, Multiply, Spec, SumSquares
 from hwgen.spec.accumulating import FLAGS
@@ -27,15 +28,19 @@ from sim.formal.circuit import Circuit, Words, from_netlist, from_rtlil, from_ve
 from sim.formal.references import (
     DEFINED_MODES,
     TOLD_BITS,
+    Addend,
+    addend,
     has_plain_numbers,
     has_plain_value,
     is_rounded,
     leading_one_cases,
     meanings,
+    rounded_sum,
+    tabulated,
     truth_table,
     value,
 )
-from sim.formal.run import Result, Start, compared, control, outputs_of, result
+from sim.formal.run import RUNNING, Result, Start, compared, control, outputs_of, result, run
 from sim.formal.solve import TABLE_INPUTS, Claim
 from sim.formal.stream import stream_claims
 from sim.formal.words import Word
@@ -145,6 +150,9 @@ def reference(start: Start, subject: Subject) -> Iterable[Claim]:
     spec = subject.spec
     yield from control(start, spec, subject.unit)
     if isinstance(spec, DotProduct):
+        if _rounds_small_sums(spec):
+            yield _rounded_sums(start, spec, subject.unit)
+            return
         yield from _dot(start, spec, subject.unit)
         return
     got = result(start, spec, subject.unit, "unit")
@@ -168,6 +176,92 @@ def reference(start: Start, subject: Subject) -> Iterable[Claim]:
             f"no plain definition of unit {spec.unit} is written for these formats, and a truth "
             f"table is made for up to {TABLE_INPUTS} bits of inputs"
         )
+
+
+def _rounds_small_sums(spec: DotProduct) -> bool:
+    """Its sums are rounded to a minifloat of numbers, and few bits decide each result."""
+    f = _result_format(spec)
+    return (
+        isinstance(f, Minifloat)
+        and f.has_minus_zero
+        and not (f.has_nan or f.has_infinity or spec.has_special)
+        and not isinstance(spec.accumulator, Fixed)
+        and _rounding(spec) in DEFINED_MODES
+        and all(x.bits <= TOLD_BITS for x in (spec.a, spec.b))
+    )
+
+
+def _result_format(spec: DotProduct) -> Scalar | None:
+    return spec.accumulator.format if isinstance(spec.accumulator, Float) else spec.output
+
+
+def _rounding(spec: DotProduct) -> str:
+    return spec.accumulator.rounding if isinstance(spec.accumulator, Float) else spec.rounding
+
+
+def _rounded_sums(start: Start, spec: DotProduct, unit: Circuit) -> Claim:
+    """Each result, with the sign of zeros. Of a float accumulator: the rounded sum of what it was
+    and of the products, or of these alone with ``clear``. Of an exact one, whose signs and sums no
+    port shows: of one cycle with ``clear``, and of one that adds to it if few bits decide."""
+    f = _result_format(spec)
+    assert isinstance(f, Minifloat)
+    lanes = sum(port.width for port in spec.inputs if port.name != "clear")
+    name = spec.outputs[0].name
+    if isinstance(spec.accumulator, Float):
+        got = result(start, spec, unit, "unit")
+        sources = [got.before[name], got.first["clear"], *_operand_bits(spec, got.first)]
+        outputs, cycles = got.outputs[name], got.cycles
+    else:
+        count = 2 if 2 * lanes <= TABLE_INPUTS else 1
+        clears: list[Words] = [{"clear": [TRUE]}, {"clear": [FALSE]}]
+        driven = [{**RUNNING, "valid_in": [TRUE], **clear} for clear in clears[:count]]
+        found = run(start, unit, [*driven, *[RUNNING] * spec.latency], "unit")
+        outputs, cycles = found.outputs[count - 1 + spec.latency][name], found.inputs
+        sources = [bits for given in cycles[:count] for bits in _operand_bits(spec, given)]
+    bits = [literal for source in sources for literal in source]
+    if len(bits) > TABLE_INPUTS:
+        raise NotApplicable(
+            f"{len(bits)} bits decide a rounded sum, and a table is made for up to {TABLE_INPUTS}"
+        )
+    table = np.array([_code_of(spec, f, sources, pattern) for pattern in range(1 << len(bits))])
+    wanted = tabulated(start.aig, bits, table, f.bits)
+    return compared("rounded sums", start, cycles, {name: (list(outputs), wanted)})
+
+
+def _operand_bits(spec: DotProduct, inputs: Words) -> list[Sequence[int]]:
+    return [inputs[port.name] for port in spec.inputs if port.name != "clear"]
+
+
+def _code_of(spec: DotProduct, f: Minifloat, sources: Sequence[Any], pattern: int) -> int:
+    """The result for a pattern of all bits of ``sources``, the first in the lowest bits."""
+    words = []
+    for source in sources:
+        words.append(pattern & ((1 << len(source)) - 1))
+        pattern >>= len(source)
+    addends: list[Addend] = []
+    if isinstance(spec.accumulator, Float):
+        kept, clear, *words = words
+        addends = [] if clear else [addend(f, kept)]
+    names = [port.name for port in spec.inputs if port.name != "clear"]
+    for first in range(0, len(words), len(names)):
+        cycle = dict(zip(names, words[first : first + len(names)], strict=True))
+        products = [
+            addend(spec.a, _lane(cycle["a"], spec.a, i))
+            * addend(spec.b, _lane(cycle["b"], spec.b, i))
+            for i in range(spec.lanes)
+        ]
+        if isinstance(spec.a, Integer) and isinstance(spec.b, Integer):
+            # An integer, which has no -0.
+            total = sum((p.value for p in products), Fraction(0))
+            products = [Addend(total, total < 0)]
+        addends += products
+        if spec.addend is not None:
+            addends.append(addend(spec.addend, cycle["c"]))
+    return rounded_sum(f, _rounding(spec), addends)
+
+
+def _lane(word: int, f: Scalar, lane: int) -> int:
+    return word >> lane * f.bits & ((1 << f.bits) - 1)
 
 
 def _product(

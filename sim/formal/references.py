@@ -6,7 +6,12 @@ whole multiples of a small enough unit, and rounding is comparison with the form
 
 from __future__ import annotations
 
+import bisect
+import functools
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -86,6 +91,17 @@ def truth_table(aig: Aig, spec: Spec, first: Mapping[str, Sequence[int]]) -> Wor
         inputs[port.name] = codes if port.format is None else codes.astype(port.format.code_dtype)
         place += port.width
     found = golden.expected(spec, inputs)
+    words: Words = {}
+    for port in spec.outputs:
+        columns = [found[port.name][:, element].astype(np.int64) for element in range(port.count)]
+        words[port.name] = [
+            literal for column in columns for literal in tabulated(aig, bits, column, port.bits)
+        ]
+    return words
+
+
+def tabulated(aig: Aig, bits: Sequence[int], numbers: Any, width: int) -> list[int]:
+    """The word of ``width`` bits that is ``numbers[pattern]`` for each pattern of ``bits``."""
     memo: dict[bytes, int] = {}
 
     def tree(column: Any, depth: int) -> int:
@@ -101,14 +117,57 @@ def truth_table(aig: Aig, spec: Spec, first: Mapping[str, Sequence[int]]) -> Wor
             memo[key] = aig.mux(bits[depth - 1], high, low)
         return memo[key]
 
-    words: Words = {}
-    for port in spec.outputs:
-        words[port.name] = []
-        for element in range(port.count):
-            column = found[port.name][:, element].astype(np.int64)
-            for bit in range(port.bits):
-                words[port.name].append(tree((column >> bit) & 1 == 1, len(bits)))
-    return words
+    return [tree((numbers >> bit) & 1 == 1, len(bits)) for bit in range(width)]
+
+
+@dataclass(frozen=True)
+class Addend:
+    """A number that is added, and its sign bit: zeros have one too."""
+
+    value: Fraction
+    negative: bool
+
+    def __mul__(self, other: Addend) -> Addend:
+        return Addend(self.value * other.value, self.negative != other.negative)
+
+
+@functools.cache
+def addend(f: Scalar, code: int) -> Addend:
+    """What a code of numbers means."""
+    value = float(f.decode(code))
+    return Addend(Fraction(value), math.copysign(1.0, value) < 0)
+
+
+def rounded_sum(f: Minifloat, mode: str, addends: Sequence[Addend]) -> int:
+    """The code of their sum in a format of numbers alone, the largest for all beyond it.
+
+    IEEE 754-2019, 4.3: of the format's numbers the one that the mode names, by comparison with
+    both neighbours. 6.3: a zero sum of numbers of one sign has that; of both, + or, rounding
+    down, −.
+    """
+    total = sum((a.value for a in addends), Fraction(0))
+    negative = total < 0
+    if total == 0:
+        signs = {a.negative for a in addends}
+        negative = signs == {True} or (mode == DOWN and True in signs)
+    values = _magnitudes(f)
+    k = bisect.bisect_right(values, abs(total)) - 1
+    if k + 1 < len(values) and values[k] != abs(total):
+        middle = (values[k] + values[k + 1]) / 2
+        k += {
+            NEAREST_EVEN: abs(total) > middle or (abs(total) == middle and k % 2 == 1),
+            NEAREST_AWAY: abs(total) >= middle,
+            TOWARD_ZERO: False,
+            UP: not negative,
+            DOWN: negative,
+        }[mode]
+    return k | int(negative) << (f.bits - 1)
+
+
+@functools.cache
+def _magnitudes(f: Minifloat) -> list[Fraction]:
+    """The numbers from zero up, by their codes."""
+    return [Fraction(v) for v in f.decode(range(1 << (f.bits - 1))).tolist()]
 
 
 #: Modes whose rounding ``is_rounded`` defines.
