@@ -64,7 +64,8 @@ class Fixed:
 @dataclass(frozen=True)
 class Float:
     """A code of ``format``, a signed minifloat: in each step it becomes the sum of its value
-    and the step's exact sum, rounded once (of one product: a fused multiply-add).
+    and the step's exact sum, rounded once (of one product: a fused multiply-add). A zero has the
+    sign of IEEE 754-2019, section 6.3; a restart leaves nothing, not +0, before the first sum.
 
     ``overflow``: what becomes of a sum past the largest number, as for the format's ``encode``.
     By default what the format's standard says: ``special`` if it has infinities, else

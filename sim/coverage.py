@@ -7,8 +7,9 @@ misses shows. Bins are counted on valid inputs, by the golden model's numbers:
 - control: bubbles, stalls, and what follows what;
 - operands: classes of codes at each port, extremes and specials in every lane, every exponent;
 - words that are no codes: all zeros, all ones, alternating ones, each bit at 0 and at 1;
-- roundings: exact numbers, ties to either side, numbers beside ties, in the subnormal and in
-  the normal range; overflow of each sign, underflow; numbers of each exponent, NaN, infinities;
+- roundings: exact zeros of either sign; exact numbers, ties to either side, numbers beside ties, in
+  the subnormal and in the normal range; overflow of each sign, underflow; numbers of each exponent,
+  NaN, infinities;
 - results that are no codes: each bit at 0 and at 1;
 - running sums: carries along every number of bits, to the next power of two.
 """
@@ -140,6 +141,8 @@ def collect(spec: Spec, stimulus: Stimulus) -> Coverage:
             if possible:
                 bin_name = f"{ROUNDING}{rounded.target}: {name}"
                 bins[bin_name] = bins.get(bin_name, 0) + int(found_in(rounded.values).sum())
+    if getattr(spec, "zero_rounding", None) is not None:
+        bins |= _named(f"{ROUNDING}{seen[-1].target}", zero_bins(seen))
     for port in spec.outputs:
         if port.format is None and (infinite or "infinity" not in port.name):
             bins |= _named(port.name, bit_bins(port.bits, results[port.name], port.signed))
@@ -266,6 +269,14 @@ def rounding_bins(seen: Iterable[rounding.Rounded], reach: Reach) -> Counts:
         for name, hit in _places(rounded, reach).items():
             found[name] = found.get(name, 0) + int(hit.sum())
     return found
+
+
+def zero_bins(seen: Iterable[rounding.Rounded]) -> Counts:
+    """Sums that are exactly zero, by the sign that their terms give them."""
+    numbers = [rounded.values.ravel() for rounded in seen]
+    zeros = np.concatenate([v[v == 0] for v in numbers])
+    negative = int(np.signbit(zeros).sum())
+    return {"an exact zero": len(zeros) - negative, "an exact negative zero": negative}
 
 
 def _inside(rounded: rounding.Rounded) -> tuple[npt.NDArray[np.float64], Booleans]:

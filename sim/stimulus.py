@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hwgen.accumulator import Float
 from hwgen.formats import Minifloat, Scalar
 from hwgen.spec import DotProduct, Port, Spec
 from sim import models
@@ -66,10 +67,13 @@ def extreme_codes(number_format: Scalar) -> npt.NDArray[Any]:
 
 
 def directed(spec: Spec) -> Stimulus:
-    """The cases that the unit's model names, a valid cycle each; and zeros of either sign."""
+    """The cases that the unit's model names, a valid cycle each; and of sums that become a float
+    zeros of either sign."""
     found = models.of(spec).directed(spec)
     named = given({port.name: found[port.name] for port in spec.inputs})
-    tells = any(port.format is not None and port.format.has_minus_zero for port in spec.outputs)
+    given_spec: Any = spec
+    to_float = isinstance(getattr(given_spec, "accumulator", None), Float)
+    tells = to_float or getattr(given_spec, "zero_rounding", None) is not None
     return concatenate(named, signed_zeros(spec)) if tells else named
 
 

@@ -45,9 +45,10 @@ class BlockDot(Spec):
     ``a`` and ``b`` are block formats of one block size; elements and scales may differ. All is
     exact up to the one rounding, so that the order of lanes and blocks does not matter (OCP MX
     1.0, DotGeneral, leaves that open). A NaN scale makes the result NaN; infinities and NaN of
-    elements follow IEEE 754. ``overflow``: by default infinity if the output has one. A tensor
-    scale (NVFP4) is not in the unit: the result counts products of the tensors' scales. Shared
-    micro-exponents (``mx9``) come in beside the scales.
+    elements follow IEEE 754, and so does the sign of a zero, for which a block's sum times its
+    scales is one number (docs/units.md, Zero sums). ``overflow``: by default infinity if the
+    output has one. A tensor scale (NVFP4) is not in the unit: the result counts products of the
+    tensors' scales. Shared micro-exponents (``mx9``) come in beside the scales.
 
     ``accumulator``: ``exact``, or ``aligned:W``, which sums several blocks in W bits and loses
     what does not fit below (see ``hwgen.accumulator.Aligned``); ``output`` is that sum, rounded.

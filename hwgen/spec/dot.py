@@ -55,7 +55,9 @@ class DotProduct(AccumulatingSpec):
 
     Infinities and NaN of the operands travel as flags that stay until ``clear``: ports of their
     own beside an accumulator as it is, codes of the output format where it has them. There NaN
-    without a code is zero.
+    without a code is zero. A zero of a format that has −0 has the sign of IEEE 754-2019, section
+    6.3, from all that was added since ``clear``. The sum of products of two integers, and a
+    register of a given width, are integers, whose zero is +0 (docs/units.md, Zero sums).
     """
 
     unit: ClassVar[str] = "dot"

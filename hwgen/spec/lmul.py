@@ -43,10 +43,10 @@ class LMul(Spec):
     L-Mul in the adder form: exponent and mantissa fields, side by side and aligned to the wider
     mantissa, are added, and 2^−``offset`` of the leading place; a carry out of the mantissas raises
     the exponent. The paper leaves the rest open. Here zero and subnormal operands count as
-    zero; a NaN operand, and an infinity times such a zero, give NaN; other infinities give
-    infinity. The exact result is rounded once to ``output``, to its subnormals too, by
-    ``rounding`` and ``overflow`` as for ``Scalar.encode``; NaN in a format without it becomes
-    zero, and a zero is +0.
+    zeros of their sign; a NaN operand, and an infinity times such a zero, give NaN; other
+    infinities give infinity. The sign is that of both operands' signs, of a zero too. The exact
+    result is rounded once to ``output``, to its subnormals too, by ``rounding`` and ``overflow``
+    as for ``Scalar.encode``; NaN in a format without it becomes zero.
 
     ``output``: by default the format ``a``. ``offset``: by default l(m) of the wider mantissa.
     """

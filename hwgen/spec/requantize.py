@@ -34,7 +34,8 @@ class Requantize(Spec):
 
     The sum is a signed integer of ``bits`` bits in units of 2**lsb_exponent; the scale comes
     with it, a code of the format ``scale``. ``overflow``: by default infinity if ``b`` has one,
-    else the largest number.
+    else the largest number. Where ``b`` has −0, a zero product has the sign of its factors' signs,
+    the sum's zero being +0; with an integer as scale it is an integer, and +0.
     """
 
     unit: ClassVar[str] = "requantize"

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import numpy.typing as npt
 
 from hwgen.accumulator import Fixed, Float
+from hwgen.formats.rounding import DOWN
 from hwgen.spec import FixedDot
 from sim import exact
 from sim.models import Patterns, Reach
 from sim.models.dot import DirectedCycles, accumulated, longest_run, restrict
 
-__all__ = ["directed", "expected", "reach", "restrict"]
+__all__ = ["directed", "expected", "reach", "restrict", "unreachable"]
 
 
 def expected(spec: FixedDot, inputs: Patterns) -> Patterns:
@@ -33,6 +35,27 @@ def _bounds(spec: FixedDot) -> tuple[float, float]:
     """The least and the largest sum of a cycle, without its addend."""
     ends = np.outer(spec.weights.values, [spec.a.min, spec.a.max])
     return math.fsum(ends.min(axis=1)), math.fsum(ends.max(axis=1))
+
+
+def _weights(spec: FixedDot) -> npt.NDArray[np.float64]:
+    """As the format has them."""
+    return spec.b.decode(spec.b.encode(spec.weights.values))
+
+
+def unreachable(spec: FixedDot) -> tuple[str, ...]:
+    """See ``sim.coverage``: without a sign in ``a``, zero products have those of the weights."""
+    rounding = spec.zero_rounding
+    if rounding is None or spec.a.signed:
+        return ()
+    signs = set(np.signbit(_weights(spec)).tolist())
+    if spec.addend is not None:
+        signs |= {False, True} if rounding == DOWN and spec.addend.signed else {False}
+    target = spec.outputs[0].format
+    if rounding == DOWN:
+        hit = {"an exact zero": signs == {False}, "an exact negative zero": True in signs}
+    else:
+        hit = {"an exact zero": False in signs, "an exact negative zero": signs == {True}}
+    return tuple(f"to {target}: {name}" for name, possible in hit.items() if not possible)
 
 
 def reach(spec: FixedDot) -> Reach:
@@ -64,6 +87,11 @@ def directed(spec: FixedDot) -> Patterns:
     for hot in range(spec.lanes):
         for code in (least, most):
             cycles.add(hot % 3 == 0, np.where(lane == hot, code, zero))
+    if spec.zero_rounding is not None:
+        # Zeros whose products are all negative, or all positive.
+        minus, down = int(a.encode(-0.0)), np.signbit(_weights(spec))
+        for codes, c in ((np.where(down, zero, minus), -0.0), (np.where(down, minus, zero), 0.0)):
+            cycles.add(True, codes, None if spec.addend is None else int(spec.addend.encode(c)))
     positive = np.array(spec.weights.values) > 0
     run = min(spec.max_products // spec.lanes, longest_run(spec.accumulator))
     for low, high in ((least, most), (most, least)):

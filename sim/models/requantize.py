@@ -67,6 +67,11 @@ def directed(spec: Requantize) -> Patterns:
         half = spec.scale.encode(2.0 ** (spec.b.lsb_exponent - 1 - spec.lsb_exponent))
         found["sum"] = np.concatenate([found["sum"], sums[:, None]])
         found["scale"] = np.append(found["scale"], np.full(len(sums), half, scales.dtype))[:, None]
+        # Zeros and their neighbours with every scale, of either sign.
+        for sum_ in (0, 1, mask):
+            same = np.full((len(scales), 1), sum_, sums.dtype)
+            found["sum"] = np.concatenate([found["sum"], same])
+            found["scale"] = np.concatenate([found["scale"], scales[:, None]])
         # One bit alone, wherever a scale can put it.
         largest = max(spec.scale.max, -spec.scale.min)
         low, high = (int(np.floor(np.log2(v))) for v in (spec.scale.smallest, largest))

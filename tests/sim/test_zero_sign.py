@@ -26,7 +26,7 @@ from hwgen.spec import (
     Requantize,
     SumSquares,
 )
-from sim import compiled, exhaustive, golden, stimulus
+from sim import compiled, coverage, exhaustive, golden, stimulus
 from sim.exhaustive import Case
 
 DIRECTED_MODES = [mode for mode in MODES if mode != "stochastic"]
@@ -309,12 +309,21 @@ UNITS = [
 ]
 
 
-def test_hardware():
+def test_stimulus_and_coverage_have_both_zeros():
     for spec in UNITS:
-        outputs = golden.expected(spec, stimulus.directed(spec).inputs)
+        driven = stimulus.directed(spec)
         port = spec.outputs[0]
-        f, codes = port.format, outputs[port.name].astype(np.int64)
+        f, codes = port.format, golden.expected(spec, driven.inputs)[port.name].astype(np.int64)
         assert {0, 1 << (f.bits - 1)} <= set(codes.ravel().tolist()), spec.name
+        bins = {k: n for k, n in coverage.collect(spec, driven).bins.items() if "an exact" in k}
+        if getattr(spec, "zero_rounding", None) is not None:
+            assert len(bins) == 2 and all(bins.values()), (spec.name, bins)
+    spec = MultiplyAccumulate(a="e2m1", b="e2m1", output="fp16")
+    none = stimulus.given({"clear": [1], "a": [2], "b": [2]})
+    assert "to e5m10ieee: an exact negative zero" in coverage.collect(spec, none).missed
+
+
+def test_hardware():
     runs = [compiled.Run(spec, spec.verilog(), 300) for spec in UNITS]
     for spec, outcome in zip(UNITS, compiled.check(runs), strict=True):
         assert outcome.mismatches == 0, (spec.name, outcome.shown)
