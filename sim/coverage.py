@@ -7,9 +7,9 @@ misses shows. Bins are counted on valid inputs, by the golden model's numbers:
 - control: bubbles, stalls, and what follows what;
 - operands: classes of codes at each port, extremes and specials in every lane, every exponent;
 - words that are no codes: all zeros, all ones, alternating ones, each bit at 0 and at 1;
-- roundings: exact zeros of either sign; exact numbers, ties to either side, numbers beside ties, in
-  the subnormal and in the normal range; overflow of each sign, underflow; numbers of each exponent,
-  NaN, infinities;
+- roundings: exact numbers, ties to either side, numbers beside ties, in the subnormal and in the
+  normal range; overflow of each sign, underflow; numbers of each exponent, NaN, infinities;
+- exact sums: zeros of either sign;
 - results that are no codes: each bit at 0 and at 1;
 - running sums: carries along every number of bits, to the next power of two.
 """
@@ -142,7 +142,7 @@ def collect(spec: Spec, stimulus: Stimulus) -> Coverage:
                 bin_name = f"{ROUNDING}{rounded.target}: {name}"
                 bins[bin_name] = bins.get(bin_name, 0) + int(found_in(rounded.values).sum())
     if getattr(spec, "zero_rounding", None) is not None:
-        bins |= _named(f"{ROUNDING}{seen[-1].target}", zero_bins(seen))
+        bins |= _named("sums", zero_bins(seen))
     for port in spec.outputs:
         if port.format is None and (infinite or "infinity" not in port.name):
             bins |= _named(port.name, bit_bins(port.bits, results[port.name], port.signed))
@@ -276,7 +276,7 @@ def zero_bins(seen: Iterable[rounding.Rounded]) -> Counts:
     numbers = [rounded.values.ravel() for rounded in seen]
     zeros = np.concatenate([v[v == 0] for v in numbers])
     negative = int(np.signbit(zeros).sum())
-    return {"an exact zero": len(zeros) - negative, "an exact negative zero": negative}
+    return {"zero": len(zeros) - negative, "negative zero": negative}
 
 
 def _inside(rounded: rounding.Rounded) -> tuple[npt.NDArray[np.float64], Booleans]:

@@ -50,12 +50,11 @@ def unreachable(spec: FixedDot) -> tuple[str, ...]:
     signs = set(np.signbit(_weights(spec)).tolist())
     if spec.addend is not None:
         signs |= {False, True} if rounding == DOWN and spec.addend.signed else {False}
-    target = spec.outputs[0].format
     if rounding == DOWN:
-        hit = {"an exact zero": signs == {False}, "an exact negative zero": True in signs}
+        hit = {"zero": signs == {False}, "negative zero": True in signs}
     else:
-        hit = {"an exact zero": False in signs, "an exact negative zero": signs == {True}}
-    return tuple(f"to {target}: {name}" for name, possible in hit.items() if not possible)
+        hit = {"zero": False in signs, "negative zero": signs == {True}}
+    return tuple(f"sums: {name}" for name, possible in hit.items() if not possible)
 
 
 def reach(spec: FixedDot) -> Reach:
