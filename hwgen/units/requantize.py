@@ -99,7 +99,8 @@ class RequantizeUnit(Unit):
             if shift is None
             else Shifted(found, shift, lsb_exponent, sign, nan, infinity)
         )
-        way = magnitude_path(len(total))
+        # Not shorter than in the units that the delay model's samples are of.
+        way = path.longer(magnitude_path(len(total)), path.any_of(len(total)) + path.Path(luts=2))
         number, rest = yield Part("magnitude", way, [number, passed(live, "random_bits")])
         placing = normalise(m, number, spec.b, spec.rounding, "placed", fine=self._fine)
         placed, rest = yield from beside(placing, rest)
