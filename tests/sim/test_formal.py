@@ -2,13 +2,14 @@
 confirms; what runs out of time is not proved."""
 
 import json
+import re
 import time
 from itertools import product
 
 import numpy as np
 import pytest
 
-from hwgen import DotProduct, InputError, emit, parse
+from hwgen import DotProduct, InputError, MultiplyAccumulate, emit, parse
 from hwgen.cli import main
 from hwgen.errors import ToolError
 from hwgen.formats.rounding import NEAREST_AWAY, NEAREST_EVEN, TOWARD_ZERO, UP
@@ -397,6 +398,35 @@ def test_the_list_is_of_every_unit_and_target():
     tasks = formal.matrix.tasks()
     assert {task.property for task in tasks} == set(formal.PROPERTIES)
     assert len({(task.spec.name, task.property, task.target) for task in tasks}) == len(tasks)
+
+
+SMALL_SUM = MultiplyAccumulate(a="e2m1", b="e2m1", accumulator="e2m1")
+SMALL_OUTPUT = DotProduct(
+    a="e1m1", b="e1m1", lanes=1, addend="e1m1", output="e2m1", rounding="down"
+)
+
+
+@pytest.mark.parametrize("spec", [SMALL_SUM, SMALL_OUTPUT])
+def test_rounded_sums_are_proved_with_the_signs_of_zeros(spec):
+    assert formal.prove(spec, "reference").result == "proved"
+
+
+@pytest.mark.parametrize(
+    ("spec", "signal"),
+    [
+        # The sign of the product, of the sum, of what is kept with the output.
+        (SMALL_SUM, "signs_together"),
+        (SMALL_SUM, "step_sign"),
+        (SMALL_OUTPUT, "next_zero_sign"),
+    ],
+)
+def test_broken_signs_of_zeros_are_found(spec, signal):
+    verilog, count = re.subn(
+        rf"assign {signal} = [^;]+;", f"assign {signal} = 1'h0;", emit.verilog(spec)
+    )
+    assert count == 1
+    proof = formal.prove(spec, "reference", verilog=verilog)
+    assert (proof.result, proof.reason) == ("disproved", "rounded sums")
 
 
 def test_the_table_counts_what_was_proved(tmp_path):
