@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import re
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -82,13 +82,13 @@ def verilog(spec: Spec, command: str | None = None, *, stream: bool = False) -> 
     head = (stream_header if stream else header)(spec, made_by)
     text = rtlil(spec, stream=stream)
     with doing(f"making the Verilog of {spec.name}"):
-        return head + _silenced(body(text))
+        return head + silenced(body(text))
 
 
 def component(design: Elaboratable, name: str) -> str:
     """An Amaranth component with a signature, such as one that has units inside, as Verilog with
     the top module ``name``."""
-    return _silenced(body(str(amaranth_rtlil.convert(design, name=name, **_CLEAN))))
+    return silenced(body(str(amaranth_rtlil.convert(design, name=name, **_CLEAN))))
 
 
 def body(rtlil: str) -> str:
@@ -99,11 +99,11 @@ def body(rtlil: str) -> str:
     return _REPEATED.sub(lambda bits: f"{{{bits[0].count(', ') + 1}{{{bits[1]}}}}}", text)
 
 
-def _silenced(body: str) -> str:
+def silenced(body: str, waivers: Mapping[str, str] = VERILATOR) -> str:
     """The modules, with what is waived said where linters see it."""
     waived = "".join(
         f"// {name}: {reason}.\n/* verilator lint_off {name} */\n"
-        for name, reason in VERILATOR.items()
+        for name, reason in waivers.items()
     )
     return f"/* verilator lint_save */\n{waived}{body}/* verilator lint_restore */\n"
 

@@ -12,6 +12,13 @@ VERILATOR: dict[str, str] = {
     "UNUSEDSIGNAL": "a slice leaves bits of its signal unused, as TDATA's last byte does",
 }
 
+#: Of a netlist of a target's cells too.
+NETLIST: dict[str, str] = {
+    **VERILATOR,
+    "PINMISSING": "cells leave pins open that they do not read, such as inputs of a small LUT",
+    "UNUSEDPARAM": "a model takes all parameters that the tools give its cell",
+}
+
 #: Of slang, by the names of its diagnostics.
 SLANG: dict[str, str] = {
     "ArithOpMismatch": "factors have their own widths: that of a product is both together",

@@ -1,6 +1,7 @@
 """The unit in a target's primitives does what the unit does."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import yosys_scripts
 from hwgen import DotProduct, emit
 from hwgen.cli import main
 from sim import compiled
+from sim.tools import package_folder
 
 SPEC = DotProduct(a="e2m1", b="int4", lanes=3, max_products=24)
 ARGUMENTS = ["dot", "--a", "e2m1", "--b", "int4", "--lanes", "3", "--max-products", "24"]
@@ -35,6 +37,22 @@ def test_primitives_stand_in_for_the_unit(target, tmp_path):
         flags=[*mapped.verilator_flags, *(f"-I{Path(f).parent}" for f in mapped.cell_models)],
     )
     assert outcome.mismatches == 0 and outcome.vectors > 300, outcome.shown
+    # What Verilator warns of is in the vendor's models.
+    verilator = package_folder("verilator") / "bin" / "verilator"
+    folders = [f"-I{Path(file).parent}" for file in mapped.cell_models]
+    defines = [flag for flag in mapped.verilator_flags if not flag.startswith("-W")]
+    found = subprocess.run(
+        [
+            *(verilator, "--lint-only", "-Wall", "-Wno-fatal", "--error-limit", "9999"),
+            *(*defines, *folders, "--top-module", SPEC.name),
+            *(tmp_path / f"{SPEC.name}_{target}.v", *cells),
+        ],
+        capture_output=True,
+        text=True,
+    ).stderr.splitlines()
+    assert not [
+        line for line in found if line.startswith("%") and f"{SPEC.name}_{target}.v:" in line
+    ]
 
 
 def test_unknown_targets_are_named(tmp_path, capsys):
