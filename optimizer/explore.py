@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -271,7 +272,10 @@ def explore(
     with stage("integer programming"):
         solutions = pareto_front(
             [
-                [(layers[0].lut.value, sum(p.sensitivity for p in layers)) for layers in group]
+                [
+                    (layers[0].lut.value, math.fsum(p.sensitivity for p in layers))
+                    for layers in group
+                ]
                 for group in options
             ],
             settings.resolution,

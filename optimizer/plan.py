@@ -133,7 +133,7 @@ class Plan:
     @property
     def sensitivity(self) -> float:
         """The sum over the layers, as the search adds it."""
-        return sum(layer.sensitivity for layer in self.layers)
+        return math.fsum(layer.sensitivity for layer in self.layers)
 
     @property
     def cycles(self) -> int:

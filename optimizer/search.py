@@ -9,6 +9,7 @@ then the same with a smaller budget, until nothing fits.
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import sys
 import time
@@ -73,6 +74,12 @@ def _quiet() -> Iterator[None]:
         os.close(saved)
 
 
+def _total(points: Sequence[Point]) -> Point:
+    """Of a choice. Damages are added exactly and rounded once: ``sum`` does that since Python 3.12
+    only, and the same network is to give the same front under each."""
+    return sum(area for area, _ in points), math.fsum(damage for _, damage in points)
+
+
 def _greedy_path(groups: Sequence[Sequence[Point]]) -> list[Point]:
     """(area, damage) of feasible choices, from the least damage to the least area.
 
@@ -80,7 +87,7 @@ def _greedy_path(groups: Sequence[Sequence[Point]]) -> list[Point]:
     bounds the optimum from above, which fixes most candidates before HiGHS starts.
     """
     chosen = [min(group, key=lambda point: (point[1], point[0])) for group in groups]
-    path = [(sum(p[0] for p in chosen), float(sum(p[1] for p in chosen)))]
+    path = [_total(chosen)]
     while True:
         steps = [
             ((damage - chosen[g][1]) / (chosen[g][0] - area), g, (area, damage))
@@ -92,7 +99,7 @@ def _greedy_path(groups: Sequence[Sequence[Point]]) -> list[Point]:
             return path
         _, g, point = min(steps)
         chosen[g] = point
-        path.append((sum(p[0] for p in chosen), float(sum(p[1] for p in chosen))))
+        path.append(_total(chosen))
 
 
 @dataclass(frozen=True)
@@ -149,7 +156,7 @@ def _useful(columns: Sequence[_Column], area: float, damage: float) -> list[_Col
         least_damage[c.group] = min(c.damage, least_damage.get(c.group, c.damage))
     area_left = area - sum(least_area.values())
     # A relative 1e-9 for the rounding of the float sums.
-    damage_left = damage * (1 + 1e-9) - sum(least_damage.values())
+    damage_left = damage * (1 + 1e-9) - math.fsum(least_damage.values())
     return [
         c
         for c in columns
@@ -193,10 +200,8 @@ def pareto_front(
         # Equal sums can differ by half a step a group after rounding, on either side.
         best = sum(rounded[c] for c in least) + len(groups)
         chosen = _solve(able, len(groups), areas, damages, best) or least
-        area = sum(c.area for c in chosen)
+        area, damage = _total([(c.area, c.damage) for c in chosen])
         seconds = time.perf_counter() - start
-        front.append(
-            Solution(tuple(c.index for c in chosen), area, sum(c.damage for c in chosen), seconds)
-        )
+        front.append(Solution(tuple(c.index for c in chosen), area, damage, seconds))
         budget = min(budget - 1, area - 1, int(area * (1 - resolution)))
     return tuple(front)
