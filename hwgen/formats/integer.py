@@ -97,7 +97,8 @@ class Integer(Scalar):
         random_bits: npt.NDArray[np.integer] | None,
     ) -> Integers:
         # Clamping first keeps infinities out of the rounding and changes no result: the
-        # bounds are whole numbers.
-        steps = np.clip(np.ldexp(numbers, self.fraction_bits), *self._range)
+        # bounds are whole numbers. So do numbers of steps beyond float64, which are infinite.
+        with np.errstate(over="ignore"):
+            steps = np.clip(np.ldexp(numbers, self.fraction_bits), *self._range)
         whole = round_to_integer(steps, rounding, random_bits).astype(np.int64)
         return np.asarray(whole & ((1 << self.bits) - 1))
