@@ -6,9 +6,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pages
+import pytest
 from amaranth.sim import Simulator
 
-from hwgen.cli import main
 from sim import golden, stimulus
 from sim.lint import lint
 from sim.verification import pack
@@ -62,18 +63,46 @@ def test_it_writes_verilog():
     assert lint(text, "dot_to_e4m3", ["yosys", "verilator"]) == []
 
 
-def test_the_page_of_units_shows_what_is_printed(capsys, monkeypatch, tmp_path):
-    """If this fails, the page has old output: put the new one there."""
-    monkeypatch.chdir(tmp_path)
-    lines = (FILE.parent / "units.md").read_text().splitlines()
-    commands = [line for line in lines if line.startswith("$ hwgen ")]
-    assert len(commands) > 4
-    for command in commands:
-        arguments = command.split()[2:]
-        if arguments[0] == "verify":  # Takes a simulation, and prints its time.
-            continue
-        assert main(arguments) == 0
-        printed = capsys.readouterr().out.splitlines()
-        start = lines.index(command) + 1
-        assert lines[start : start + len(printed)] == printed, command
-        assert lines[start + len(printed)].startswith(("```", "$ "))
+@pytest.mark.parametrize(
+    "console", [c for page in pages.PAGES for c in pages.consoles(page)], ids=lambda c: c.title
+)
+def test_pages_show_what_commands_print(console, tmp_path):
+    """If this fails, the page has old output: python tests/pages.py --update"""
+    printed = pages.run(console, tmp_path)
+    assert pages.same(printed, console.shown), printed
+
+
+@pytest.mark.parametrize("page", [p for p in pages.PAGES if pages.program(p)], ids=lambda p: p.name)
+def test_python_of_pages_gives_what_its_comments_say(page):
+    assert pages.run_program(page) == ""
+
+
+def test_the_demo_that_the_readme_shows_is_that_of_make():
+    shown = next(c.command for c in pages.consoles(pages.PAGES[0]) if "optimize" in c.command)
+    done = subprocess.run(
+        ["make", "--dry-run", "--always-make", "demo"],
+        cwd=pages.ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    last = done.stdout.replace("\\\n", " ").split("bin/")[-1]
+    assert last.split() == shown.split()
+
+
+def test_a_page_that_shows_something_else_is_found():
+    shown = "unit: 5 LUT (1.2 s, 2026-01-02)\n…\nend"
+    assert pages.same("unit: 5 LUT (34.56 s, 2031-12-30)\na\nb\nend", shown)
+    assert pages.same("unit: 5 LUT (3 s, 2026-01-02)\nend", shown)
+    assert not pages.same("unit: 6 LUT (1.2 s, 2026-01-02)\nend", shown)
+    assert not pages.same("unit: 5 LUT (1.2 s, 2026-01-02)\nend\nmore", shown)
+    pages.shows((20, 4), "(20, 4)")
+    pages.shows([1, 2.5], "[1, …]")
+    with pytest.raises(AssertionError):
+        pages.shows((20, 5), "(20, 4)")
+
+
+def test_every_page_is_read():
+    """A block that is no console is one that says so: else its output would go unchecked."""
+    assert sum(len(pages.consoles(page)) for page in pages.PAGES) >= 36
+    assert sum(bool(pages.program(page)) for page in pages.PAGES) >= 3
