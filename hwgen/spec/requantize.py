@@ -135,7 +135,7 @@ class AccumulatorToFloat(Requantize):
 
     unit: ClassVar[str] = "accumulator_to_float"
 
-    scale: None = None
+    scale: Scalar | None = None
 
     def _require_scale(self) -> None:
         if self.scale is not None:

@@ -450,8 +450,11 @@ def test_the_table_counts_what_was_proved(tmp_path):
     assert "| rounders | reference |  | 2 of 3 | 2.2 |" in text
     assert f"| streams | stream |  | 0 of {len(matrix.UNITS)} | 0.0 |" in text
     assert text.startswith("before\n") and text.endswith("\nafter\n") and "old" not in text
-    with pytest.raises(InputError, match="no place for the table"):
+    with pytest.raises(InputError, match="no page to put a table in"):
         page.update(tmp_path / "none.md", rows)
+    file.write_text("a page without the table's marks\n")
+    with pytest.raises(InputError, match="no place for the table"):
+        page.update(file, rows)
     assert main(["prove", "--all", "--target", "ecp5", "--page", str(file)]) == 2
 
 
