@@ -81,8 +81,9 @@ def run(options: argparse.Namespace) -> int:
         from optimizer import main_job, report
         from optimizer.workloads import fashion_mnist
     except ImportError as error:
+        missing = (error.name or str(error)).partition(".")[0]
         raise ToolError(
-            f"optimize needs {error.name}, which is not installed: {pip_install('optimize')}"
+            f"optimize needs {missing}, which is not installed: {pip_install('optimize')}"
         ) from error
 
     if (options.model is None) != (options.data is None):

@@ -69,7 +69,7 @@ def test_extras_are_offered_by_the_names_that_an_index_has(monkeypatch, capsys, 
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     assert main(["formats", "int4", "--picture", str(tmp_path / "x.png")]) == 2
     assert "pip install 'matplotlib>=3.8'" in capsys.readouterr().err
-    for module in ("optimizer.main_job", "optimizer.report"):
+    for module in ("optimizer.main_job", "optimizer.picture", "optimizer.report"):
         monkeypatch.delitem(sys.modules, module, raising=False)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     assert main(["optimize", "--out", str(tmp_path / "out")]) == 2

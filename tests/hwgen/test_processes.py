@@ -53,6 +53,16 @@ raise SystemExit(main())
 """
 
 
+@pytest.fixture(autouse=True)
+def usual_signals():
+    """Whatever runs the tests may ignore them, as nohup does, and programs inherit that."""
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+    old = {number: signal.signal(number, handler) for number, handler in usual.items()}
+    yield
+    for number, handler in old.items():
+        signal.signal(number, handler)
+
+
 class Command:
     """A command in a session of its own, with a store, temporary files and a cache of its own."""
 

@@ -42,9 +42,9 @@ def test_command_line_and_store(capsys, tmp_path):
     assert main(["mutate", *options, "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)["scores"]
     assert row["killed"] + row["equal"] == row["mutants"] == 5 and row["passed"]
-    store = Store(tmp_path / "mutants.jsonl")
+    store = Store(tmp_path / "mutants.jsonl", mutation.checked)
     (first,) = mutation.mutate_all([SPEC], store, mutants=3, vectors=20)
-    again = Store(tmp_path / "mutants.jsonl")
+    again = Store(tmp_path / "mutants.jsonl", mutation.checked)
     (second,) = mutation.mutate_all([SPEC], again, mutants=3, vectors=20)
     assert json.dumps(first) == json.dumps(second)
     other = dataclasses.replace(SPEC, stages=1)
