@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 FPS ?= 1000
 WORKLOAD := optimizer/workloads/fashion_mnist
 
-.PHONY: setup demo test lint bench regress clean
+.PHONY: setup demo test versions lint bench regress clean
 
 setup: $(STAMP)
 
@@ -25,6 +25,10 @@ demo: $(STAMP)
 test: $(STAMP)
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
+# Quick tests under the oldest and the newest supported Python of this machine.
+versions:
+	.ci/versions $(PYTHON)
+
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -39,4 +43,4 @@ regress: $(STAMP)
 	$(BIN)/hwgen regress full --out regression
 
 clean:
-	rm -rf $(VENV) build dist demo *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-3.* build dist demo *.egg-info .pytest_cache .mypy_cache .ruff_cache

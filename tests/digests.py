@@ -1,0 +1,209 @@
+"""Digests of the hardware of some 2,000 specs: what a change of the generators has changed.
+
+``digests.jsonl`` has a line for each spec of five groups: 500 drawn of all units; some of each unit
+that are tuned for a target, and that ``hwgen.pipelined`` made for a clock; and those of the
+shipped measurements and of the samples of the delay models. A line says what the spec is and has
+the first 16 digits of the SHA-256 of its RTLIL and of its Verilog, without the header. The specs
+stand in the file, so that they stay what they are when how specs are drawn changes. They are the
+same under every supported Python.
+
+    python tests/digests.py                 make all again, and name each difference
+    python tests/digests.py --group drawn   of one group
+    python tests/digests.py --count 60      of 60 lines spread over the file
+    python tests/digests.py --record        draw the specs again, and write the file
+
+A difference in RTLIL makes the measurements and proofs of that spec stale; one in Verilog alone
+does not. Exit code 1 if there is one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import multiprocessing
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from cost_models import store
+from hwgen import InputError, emit, pipelined
+from hwgen.spec import UNITS, Spec, from_dict
+from sim.random_specs import legal_spec, legal_specs
+
+FILE = Path(__file__).with_suffix(".jsonl")
+SEED, DRAWN, OF_EACH_UNIT = 20, 500, 6
+TARGET = "ecp5"
+DIGITS = 16
+
+#: What a difference is called where there is no digest: the spec cannot be made any more.
+FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A spec, why it is here, and the digests of its texts."""
+
+    group: str
+    spec: dict[str, Any]
+    rtlil: str = ""
+    verilog: str = ""
+
+
+def rows() -> Iterator[Row]:
+    """The rows of a new file, without digests; each spec once."""
+    seen: set[Spec] = set()
+    for group, specs in GROUPS.items():
+        for spec in specs():
+            # What is not given stays out: it is what a spec has without it.
+            fields = {k: v for k, v in spec.to_dict().items() if v not in (None, "")}
+            assert from_dict(fields) == spec
+            if spec not in seen:
+                seen.add(spec)
+                yield Row(group, fields)
+
+
+def _drawn() -> Iterator[Spec]:
+    for _, spec in zip(range(DRAWN), legal_specs(SEED), strict=False):
+        yield spec
+
+
+def _tuned() -> Iterator[Spec]:
+    for kind, rng in _units():
+        for _ in range(OF_EACH_UNIT):
+            yield legal_spec(kind, rng, {"tuned_for": TARGET})
+
+
+def _pipelined() -> Iterator[Spec]:
+    """For a clock that is drawn; a lower one where no stages reach it, or another unit where
+    that is no clock."""
+    for kind, rng in _units():
+        left = OF_EACH_UNIT
+        while left:
+            spec = legal_spec(kind, rng, {"tuned_for": ""})
+            fmax_mhz = float(rng.uniform(60, 300))
+            while spec.mapping == "lut" and fmax_mhz > 20:
+                try:
+                    found = pipelined(spec, fmax_mhz=fmax_mhz, target=TARGET)
+                except InputError:
+                    fmax_mhz *= 0.8
+                    continue
+                yield found
+                left -= 1
+                break
+
+
+def _units() -> Iterator[tuple[type[Spec], np.random.Generator]]:
+    """Each unit with random numbers of its own, so that a new unit changes no other's."""
+    for kind in UNITS.values():
+        yield kind, np.random.default_rng([SEED, *kind.unit.encode()])
+
+
+def _measured() -> Iterator[Spec]:
+    for measurement in store.shipped():
+        yield from_dict(measurement.spec)
+
+
+def _placed() -> Iterator[Spec]:
+    from cost_models import delays
+
+    for sample in delays.shipped():
+        yield sample.spec
+
+
+GROUPS = {
+    "drawn": _drawn,
+    "tuned": _tuned,
+    "pipelined": _pipelined,
+    "measured": _measured,
+    "placed": _placed,
+}
+
+
+def recorded() -> list[Row]:
+    """The rows of the file."""
+    return [Row(**json.loads(line)) for line in FILE.read_text("utf-8").splitlines()]
+
+
+def made(row: Row) -> Row:
+    """The row with the digests of what is made of its spec now."""
+    try:
+        spec = from_dict(row.spec)
+        text = emit.rtlil(spec)
+        return Row(row.group, row.spec, digest(text), digest(emit.body(text)))
+    except Exception as error:  # Whatever it is, it is a difference, and others are looked for.
+        return Row(row.group, row.spec, f"{FAILED}: {type(error).__name__}: {error}", FAILED)
+
+
+def digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
+
+
+def differences(old: Row, new: Row) -> list[str]:
+    """What differs, in words."""
+    if new.rtlil.startswith(FAILED):
+        return [new.rtlil]
+    return [name for name in ("rtlil", "verilog") if getattr(old, name) != getattr(new, name)]
+
+
+def spread(rows: Sequence[Row], count: int) -> list[Row]:
+    """``count`` of them at the same distances: some of every group."""
+    return [rows[i * len(rows) // count] for i in range(count)]
+
+
+def all_made(rows: Sequence[Row], jobs: int, *, quiet: bool = False) -> Iterable[Row]:
+    """``made`` of all, in their order, by ``jobs`` processes, with progress."""
+    # Not forked: threads of numpy and of pytest's workers may hold locks.
+    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
+        for count, row in enumerate(pool.imap(made, rows, chunksize=4), 1):
+            if not quiet and (count % 50 == 0 or count == len(rows)):
+                print(f"{count} of {len(rows)}", file=sys.stderr, flush=True)
+            yield row
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--record", action="store_true", help="write the file")
+    parser.add_argument("--group", choices=GROUPS, help="check rows of this group alone")
+    parser.add_argument("--count", type=int, help="check so many rows, spread over the file")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes (%(default)s)")
+    options = parser.parse_args(arguments)
+    if options.record:
+        if options.group or options.count is not None:
+            parser.error("--record makes the whole file: leave out --group and --count")
+        found = all_made(list(rows()), options.jobs)
+        lines = [json.dumps(vars(row), sort_keys=True) + "\n" for row in found]
+        FILE.write_text("".join(lines), "utf-8")
+        print(f"{len(lines)} rows in {FILE}")
+        return 0
+    chosen = [row for row in recorded() if options.group in (None, row.group)]
+    if options.count is not None:
+        if not 0 < options.count <= len(chosen):
+            parser.error(f"--count {options.count}: use 1 to {len(chosen)}")
+        chosen = spread(chosen, options.count)
+    return report(chosen, all_made(chosen, options.jobs))
+
+
+def report(old: Sequence[Row], new: Iterable[Row]) -> int:
+    """Prints what differs; 1 if anything does."""
+    counts: Counter[str] = Counter()
+    for before, now in zip(old, new, strict=True):
+        found = differences(before, now)
+        if found:
+            counts.update(found)
+            print(f"{before.group}: {', '.join(found)} differs: {before.spec}", flush=True)
+    version = ".".join(map(str, sys.version_info[:3]))
+    print(f"Python {version}: {len(old)} specs, {sum(counts.values())} differences")
+    return 1 if counts else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
