@@ -84,14 +84,15 @@ class Command:
             "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
             "PYTHONPATH": str(ROOT),
         }
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", MAIN, *arguments],
-            cwd=folder,
-            env=environment,
-            stdout=(folder / "out").open("wb"),
-            stderr=(folder / "err").open("wb"),
-            start_new_session=True,
-        )
+        with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", MAIN, *arguments],
+                cwd=folder,
+                env=environment,
+                stdout=out,
+                stderr=err,
+                start_new_session=True,
+            )
 
     def programs(self) -> dict[int, str]:
         """All processes that came of the command, whatever became of their parents."""
