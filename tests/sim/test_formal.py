@@ -231,7 +231,8 @@ def test_a_narrow_accumulator_is_found():
     assert last == -192 and values == {"got": last & 0xFF, "expected": last & 0x1FF}
 
 
-TERM = "+ $signed(level1_lanes_1_value)"
+TERM = "+ $signed({ level1_lanes_1_value[4], level1_lanes_1_value })"
+SUM = "$signed({ {3{accumulate_terms_0[5]}}, accumulate_terms_0 })"
 #: One where both lanes have one pair of products, and else zero.
 RARE = "$signed({1'b0, level1_lanes_0_value == 3 && level1_lanes_1_value == 2})"
 
@@ -239,7 +240,7 @@ RARE = "$signed({1'b0, level1_lanes_0_value == 3 && level1_lanes_1_value == 2})"
 @pytest.mark.parametrize(
     ("name", "old", "new", "claim"),
     [
-        ("reference", "+ $signed(accumulate_terms_0)", "- $signed(accumulate_terms_0)", "lane 0"),
+        ("reference", f"+ {SUM}", f"- {SUM}", "lane 0"),
         ("reference", TERM, f"{TERM} + {RARE}", "lanes 0 to 1"),
         ("reference", "accumulate_clear ? 8'h00", "accumulate_clear ? 8'h01", "lane 0"),
         ("pipeline", "if (\\$1 ) begin", "if (enable) begin", "keep"),

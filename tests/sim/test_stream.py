@@ -51,7 +51,7 @@ def test_a_fault_is_found(old, new, rule):
 
 def test_a_slow_stream_is_found():
     """A legal stream that works in every other cycle only."""
-    register = "reg full = 1'h0;\n"
+    register = "initial full = 1'h0;\n"
     turn = "  reg turn = 1'h0;\n  always @(posedge clk) turn <= !turn;\n"
     slow = emit.verilog(DOT, stream=True).replace("~ full", "(!full && turn)")
     slow = slow.replace("= valid_out | full", "= (valid_out && turn) || full")
