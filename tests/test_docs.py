@@ -80,7 +80,7 @@ def test_python_of_pages_gives_what_its_comments_say(page):
 def test_the_demo_that_the_readme_shows_is_that_of_make():
     shown = next(c.command for c in pages.consoles(pages.PAGES[0]) if "optimize" in c.command)
     done = subprocess.run(
-        ["make", "--dry-run", "--always-make", "demo"],
+        ["make", "--no-print-directory", "--dry-run", "--always-make", "demo"],
         cwd=pages.ROOT,
         capture_output=True,
         text=True,

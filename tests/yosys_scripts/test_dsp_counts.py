@@ -60,8 +60,8 @@ def test_multipliers_are_those_of_the_targets_scripts():
     ("target", "mapping", "message"),
     [
         ("ecp5", "dsp27x18", "ecp5 has multipliers of 18 x 18 bits, .* packs products for 27 x 18"),
-        ("xc7", "dsp27x18", "use one of lut, dsp, auto, vendor, dsp18x18, dsp25x18$"),
-        ("ice40", "dsp18x18", "use one of lut, dsp, auto, vendor$"),
+        ("xc7", "dsp27x18", "use one of lut, dsp, auto, dsp18x18, dsp25x18$"),
+        ("ice40", "dsp18x18", "use one of lut, dsp, auto$"),
         ("ice40", "DSP", "target ice40 has no mapping 'DSP'"),
     ],
 )
