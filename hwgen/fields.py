@@ -8,9 +8,13 @@ other types (formats, accumulators, weights) are checked by what parses them.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection
+import functools
+import inspect
+import os
+from collections.abc import Callable, Collection
 from functools import lru_cache
-from typing import Any
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -26,6 +30,9 @@ _WORDS = {
     "float": "a number",
     "None": "None",
 }
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def shown(value: object) -> str:
@@ -63,10 +70,16 @@ def _plain_fields(kind: Any) -> tuple[tuple[str, frozenset[str], Any], ...]:
     """Name, kinds and default of the fields of plain types."""
     found = []
     for field in dataclasses.fields(kind):
-        kinds = frozenset(part.strip() for part in str(field.type).split("|"))
-        if field.init and kinds <= set(_WORDS):
+        kinds = _kinds(field.type)
+        if field.init and kinds:
             found.append((field.name, kinds, field.default))
     return tuple(found)
+
+
+def _kinds(annotation: Any) -> frozenset[str]:
+    """Those of an annotation as it is written; none if others are among them."""
+    kinds = frozenset(part.strip() for part in str(annotation).split("|"))
+    return kinds if kinds <= set(_WORDS) else frozenset()
 
 
 def check_fields(made: Any) -> None:
@@ -86,6 +99,34 @@ def require_kind(name: str, value: Any, kinds: Collection[str]) -> Any:
     except TypeError:
         allowed = " or ".join(_WORDS[k] for k in _WORDS if k in kinds)
         raise InputError(f"{name}={shown(value)}: use {allowed}") from None
+
+
+def checked(function: Callable[P, R]) -> Callable[P, R]:
+    """``function`` with its plain arguments checked as ``check_fields`` checks fields."""
+    signature = inspect.signature(function)
+    plain_ones = {n: k for n, p in signature.parameters.items() if (k := _kinds(p.annotation))}
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        given = signature.bind(*args, **kwargs)
+        for name in plain_ones.keys() & given.arguments.keys():
+            given.arguments[name] = require_kind(name, given.arguments[name], plain_ones[name])
+        return function(*given.args, **given.kwargs)
+
+    return call
+
+
+def require_path(name: str, value: Any) -> Path:
+    """``value``, text or a path, as a path; InputError if it is neither."""
+    if not isinstance(value, str | os.PathLike) or "\0" in str(value):
+        raise InputError(f"{name}={shown(value)}: give a path")
+    return Path(os.fspath(value))
+
+
+def require_instance(name: str, value: Any, kind: type, how: str) -> None:
+    """InputError unless ``value`` is a ``kind``; ``how``: where one comes from."""
+    if not isinstance(value, kind):
+        raise InputError(f"{name}={shown(value)}: give {how}")
 
 
 def require_choice(name: str, value: Any, choices: Collection[str]) -> None:

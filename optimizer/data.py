@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
@@ -23,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwgen.errors import InputError
+from hwgen.fields import checked, require_path, shown
 from optimizer import memory, npz
 from optimizer.npz import Header, first_line
 
@@ -68,6 +70,25 @@ class ImageData:
     test_labels: NDArray[np.int64]
     name: str
 
+    def __post_init__(self) -> None:
+        for key in ("calibration", "test"):
+            images, labels = (getattr(self, f"{key}_{what}") for what in ("images", "labels"))
+            if not (isinstance(images, np.ndarray) and images.dtype == np.float32):
+                raise InputError(f"{key}_images: give an array of float32, shape (N, ...)")
+            if images.ndim < 2 or not images.size or not np.isfinite(images).all():
+                raise InputError(
+                    f"{key}_images: give finite numbers of shape (N, ...), one image at least"
+                )
+            if labels is None and key == "calibration":
+                continue
+            if not (isinstance(labels, np.ndarray) and labels.dtype == np.int64):
+                raise InputError(f"{key}_labels: give an array of int64, shape (N,)")
+            if labels.shape != images.shape[:1] or labels.min() < 0:
+                raise InputError(
+                    f"{key}_labels: give a number of a class, from 0, to each of the "
+                    f"{len(images)} images"
+                )
+
 
 @dataclass(frozen=True)
 class IdxFolder:
@@ -79,6 +100,7 @@ class IdxFolder:
     test_labels: NDArray[np.uint8]
 
 
+@checked
 def load(
     path: str | Path, classes: int | None = None, input_shape: tuple[int, ...] | None = None
 ) -> ImageData:
@@ -94,12 +116,19 @@ def load(
     folder the calibration images are CALIBRATION_COUNT training images, see `balanced_indices`,
     and the test images are all of them.
     """
-    source = Path(path)
-    if source.is_dir():
+    source = require_path("path", path)
+    if input_shape is not None and not (
+        isinstance(input_shape, tuple)
+        and input_shape
+        and all(isinstance(n, int) for n in input_shape)
+    ):
+        raise InputError(f"input_shape={shown(input_shape)}: give (C, H, W) or (F,), or None")
+    if os.path.isdir(source):  # Which, other than Path's, take names that no system has.
         return _load_folder(source, IDX_CLASSES if classes is None else classes, input_shape)
-    if not source.is_file():
+    if not os.path.isfile(source):
+        missing = "is no file" if os.path.exists(source) else "does not exist"
         raise InputError(
-            f"data {str(source)!r} {'is no file' if source.exists() else 'does not exist'}; give "
+            f"data {shown(str(source))} {missing}; give "
             f"an .npz file or a folder with the IDX files {', '.join(IDX_FILES)} (or the same "
             "with .gz)"
         )

@@ -17,6 +17,7 @@ import yosys_scripts
 from cost_models import query
 from hwgen import formats as number_formats
 from hwgen.errors import InputError
+from hwgen.fields import check_fields, require_choice, require_instance, shown
 from hwgen.formats import Scalar
 from hwgen.spec import DotProduct
 from optimizer import inference, sanity, sensitivity, sizing
@@ -58,10 +59,22 @@ class Settings:
     sensitivity_images: int = 256
 
     def __post_init__(self) -> None:
-        if self.style not in STYLES:
-            raise InputError(f"style={self.style!r}: use one of {', '.join(STYLES)}")
+        check_fields(self)
+        require_choice("style", self.style, STYLES)
         if not 0 <= self.max_drop <= 100:
             raise InputError(f"max_drop={self.max_drop}: use percentage points from 0 to 100")
+        for name in ("resolution", "max_divergence"):
+            if not 0 <= (value := getattr(self, name)) < math.inf:
+                raise InputError(f"{name}={value}: use 0 or a number above")
+        if self.sensitivity_images < 1:
+            raise InputError(f"sensitivity_images={self.sensitivity_images}: use 1 or more")
+        if not (isinstance(self.formats, tuple) and self.formats) or not all(
+            isinstance(f, Scalar) for f in self.formats
+        ):
+            raise InputError(
+                f"formats={shown(self.formats)}: give a tuple of formats, such as "
+                "(hwgen.parse('int4'),), or names to explore.settings"
+            )
         yosys_scripts.target(self.target)
         sizing.cycle_budget(self.clock_mhz, self.fps)
 
@@ -74,8 +87,8 @@ class Settings:
 def settings(*, formats: Sequence[str | Scalar] | None = None, **others: Any) -> Settings:
     """``Settings`` with ``formats`` by name too, default all of ``hwgen.formats.NAMES``."""
     names = number_formats.NAMES if formats is None else formats
-    if not names:
-        raise InputError("formats: there is none, give one at least, such as int4")
+    if isinstance(names, str) or not isinstance(names, Sequence) or not names:
+        raise InputError(f"formats={shown(names)}: give a list of formats, such as ['int4']")
     scalars = tuple(dict.fromkeys(map(number_formats.parse_scalar, names)))
     return Settings(formats=scalars, **others)
 
@@ -207,6 +220,9 @@ def explore(
         seconds[name] = time.perf_counter() - start
         progress(f"{name}: {seconds[name]:.1f} s")
 
+    require_instance("network", network, Network, "what optimizer.onnx_import.load returns")
+    require_instance("data", data, ImageData, "what optimizer.data.load returns")
+    require_instance("settings", settings, Settings, "what optimizer.explore.settings returns")
     network.require_images(data.calibration_images, "the calibration images")
     network.require_images(data.test_images, "the test images")
     classes = classes_of(network)

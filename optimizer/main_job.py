@@ -15,6 +15,7 @@ import sim
 import yosys_scripts
 from cost_models import Cost, store
 from hwgen.errors import ToolError
+from hwgen.fields import require_path
 from hwgen.files import require_writable
 from hwgen.spec import DotProduct
 from optimizer import data as image_data
@@ -36,12 +37,12 @@ Progress = Callable[[str], None]
 
 
 def run(
-    model: Path,
-    data: Path,
-    out: Path,
+    model: str | Path,
+    data: str | Path,
+    out: str | Path,
     *,
     target: str,
-    test_data: Path | None = None,
+    test_data: str | Path | None = None,
     command: str | None = None,
     progress: Progress = lambda text: None,
     **settings: Any,
@@ -57,6 +58,8 @@ def run(
     plan says.
     """
     # All that can be refused is refused here, the quickest first.
+    model, data, out = map(require_path, ("model", "data", "out"), (model, data, out))
+    test_data = None if test_data is None else require_path("test_data", test_data)
     require_writable(out)
     asked = explore.settings(target=target, **settings)
     explore.require_predictable(asked)

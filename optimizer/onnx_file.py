@@ -7,12 +7,14 @@ does not know.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import onnx
 
 from hwgen.errors import InputError
+from hwgen.fields import shown
 
 #: The two names of ONNX's own operator set.
 STANDARD = ("", "ai.onnx")
@@ -31,8 +33,8 @@ def read(path: Path) -> onnx.ModelProto:
     InputError, one line, if the file is missing, unreadable, damaged or not ONNX, if its
     external weights are, or if it holds what the package does not take.
     """
-    if not path.is_file():
-        raise InputError(f"network '{path}' is not a file: give the path of an ONNX file")
+    if not os.path.isfile(path):  # Which, other than Path's, takes names that no system has.
+        raise InputError(f"network {shown(str(path))} is not a file: give the path of an ONNX file")
     try:
         model = onnx.load(str(path), load_external_data=False)
     except OSError as error:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 import onnx
 
 from hwgen.errors import InputError
+from hwgen.fields import require_path
 from optimizer import onnx_constants, onnx_file
 from optimizer.network import Network, Node, channels_first
 from optimizer.onnx_source import Source
@@ -35,7 +36,7 @@ def load(path: str | Path) -> Network:
     InputError, one line, for a missing or damaged file, an operator that is not supported,
     more than one input or output, a dynamic shape other than the batch, or no weights.
     """
-    source = Path(path)
+    source = require_path("path", path)
     model = onnx_file.read(source)
     graph = model.graph
     constants = {

@@ -19,11 +19,14 @@ from scipy.optimize import brentq, minimize_scalar
 from scipy.special import ndtr
 
 from hwgen.errors import InputError
+from hwgen.fields import checked, shown
+from hwgen.formats.reals import real_numbers
 
 #: Exponents of (E + 1/2) and (M + 1/2) in the law, arXiv 2501.02423, equation of the whole.
 EXPONENT_POWER, MANTISSA_POWER = 3.1926, 2.9543
 
 
+@checked
 def integer_qsnr_db(
     bits: int, crest: float, *, rho: float = 1.5, exact_scale_block: int | None = None
 ) -> float:
@@ -34,12 +37,15 @@ def integer_qsnr_db(
     1.5; 1 for a finer scale (E4M3). ``exact_scale_block``: size of a block whose largest
     element, with a finer scale, has no error.
     """
+    _require_whole("bits", bits, 1, 128)
+    _require_crest(crest, rho, exact_scale_block)
     noise_free = 0.0
     if exact_scale_block is not None:
         noise_free = 10 * math.log10(exact_scale_block / (exact_scale_block - 1))
     return 4.78 + 6.02 * bits - 20 * math.log10(rho * crest) + noise_free
 
 
+@checked
 def minifloat_qsnr_db(
     mantissa_bits: int,
     bias: int,
@@ -55,6 +61,10 @@ def minifloat_qsnr_db(
     Normal numbers have a relative error of 1/(24·2^(2M)), subnormal ones an absolute one.
     InputError for a crest factor that a block of ``exact_scale_block`` elements cannot have.
     """
+    _require_whole("mantissa_bits", mantissa_bits, 0, 128)
+    _require_whole("bias", bias, -512, 512)
+    _require_positive("largest", largest)
+    _require_crest(crest, rho, exact_scale_block)
     alpha = 1 / (24 * 2 ** (2 * mantissa_bits))
     beta = 2.0 ** (2 * (1 - bias - mantissa_bits)) / (12 * largest**2)
     threshold = rho * crest / largest * 2.0 ** (1 - bias)
@@ -70,6 +80,31 @@ def minifloat_qsnr_db(
                 f"{math.sqrt(exact_scale_block):g}"
             )
     return -10 * math.log10(alpha * normal_energy + beta * (rho * crest) ** 2 * subnormal)
+
+
+def _require_crest(crest: float, rho: float, exact_scale_block: int | None) -> None:
+    _require_positive("crest", crest)
+    _require_positive("rho", rho)
+    if exact_scale_block is not None and exact_scale_block < 2:
+        raise InputError(f"exact_scale_block={exact_scale_block}: use a size of 2 or more, or None")
+
+
+def _require_positive(name: str, value: float) -> None:
+    if not 0 < value < math.inf:
+        raise InputError(f"{name}={value:g}: use a number above 0")
+
+
+def _require_whole(name: str, value: int, least: int, most: int) -> None:
+    if not least <= value <= most:
+        raise InputError(f"{name}={value}: use a whole number from {least} to {most}")
+
+
+def _grid(levels: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """``levels`` in float64; InputError unless they are finite numbers, one at least."""
+    grid = real_numbers(levels).floats.astype(np.float64)
+    if grid.size == 0 or not np.isfinite(grid).all():
+        raise InputError(f"levels={shown(levels)}: give finite numbers, at least one")
+    return grid.ravel()
 
 
 def crossover(
@@ -92,7 +127,7 @@ def crossover(
 
 def gaussian_mse(levels: npt.ArrayLike) -> float:
     """Mean squared error of rounding a standard normal number to the nearest of ``levels``."""
-    grid = np.unique(np.asarray(levels, dtype=np.float64))
+    grid = np.unique(_grid(levels))
     edges = np.concatenate([[-np.inf], (grid[1:] + grid[:-1]) / 2, [np.inf]])
     finite = np.where(np.isfinite(edges), edges, 0.0)
     density = np.where(np.isfinite(edges), np.exp(-(finite**2) / 2) / math.sqrt(2 * math.pi), 0)
@@ -104,7 +139,7 @@ def gaussian_mse(levels: npt.ArrayLike) -> float:
 
 def best_gaussian_scale(levels: npt.ArrayLike) -> tuple[float, float]:
     """The factor on ``levels`` that makes ``gaussian_mse`` least, and that error."""
-    grid = np.asarray(levels, dtype=np.float64)
+    grid = _grid(levels)
     largest = float(np.abs(grid).max())
     if not largest > 0:
         raise InputError("the levels are all zero: give at least one that is not")
@@ -119,16 +154,20 @@ def best_gaussian_scale(levels: npt.ArrayLike) -> tuple[float, float]:
     return float(found.x), float(found.fun)
 
 
+@checked
 def uniform_levels(bits: int) -> npt.NDArray[np.float64]:
     """2^bits levels, evenly spaced from −1 to 1: the grid of QuEST."""
+    _require_whole("bits", bits, 1, 24)
     return np.linspace(-1.0, 1.0, 2**bits)
 
 
+@checked
 def best_split(bits: int) -> tuple[int, int]:
     """Exponent and mantissa bits of the best minifloat of ``bits`` bits with sign, by the
     floating-point scaling law: the whole numbers nearest to its optimum."""
     if bits < 3:
         raise InputError(f"bits={bits}: a sign, an exponent and a mantissa need at least 3")
+    _require_whole("bits", bits, 3, 128)
 
     def merit(exponent_bits: int) -> float:
         mantissa_bits = bits - 1 - exponent_bits

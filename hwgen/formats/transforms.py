@@ -97,6 +97,10 @@ def _rotation(size: int, seed: int) -> Floats:
     return rotation
 
 
+#: More than any network has: what is larger is a mistake, whose order would fill the memory.
+MOST_HEADS = 65_536
+
+
 def k_sort(
     keys: npt.ArrayLike,
     *,
@@ -127,8 +131,10 @@ def k_sort(
             f"keys of shape {weights.shape} with heads={heads}: give (rows, inputs) weights whose "
             "rows are the same number for each head"
         )
-    if query_heads < heads or query_heads % heads:
-        raise InputError(f"query_heads={query_heads}: give a multiple of heads={heads}")
+    if not heads <= query_heads <= MOST_HEADS or query_heads % heads:
+        raise InputError(
+            f"query_heads={query_heads}: give a multiple of heads={heads}, at most {MOST_HEADS}"
+        )
     size = weights.shape[0] // heads
     if rope is not None and (rope not in ROPE_LAYOUTS or size % 2):
         raise InputError(

@@ -17,7 +17,7 @@ from hwgen.arithmetic.power_scale import require_power_scale
 from hwgen.arithmetic.rounder import require_rounding
 from hwgen.errors import InputError
 from hwgen.fields import check_fields
-from hwgen.formats import BlockFormat, Minifloat, Scalar, parse
+from hwgen.formats import BlockFormat, Integer, Minifloat, Scalar, parse
 from hwgen.formats.block_encode import IN_ELEMENT, IN_SCALE, NONFINITE
 from hwgen.formats.scalar import SATURATE
 from hwgen.spec.base import (
@@ -48,9 +48,9 @@ class Quantizer(Spec):
     """``lanes`` numbers of the format ``a`` to one block of the block format ``b``.
 
     What it computes is ``BlockFormat.encode`` with the same ``scale_rule``, ``rounding``,
-    ``symmetric`` and ``nonfinite``, and with ``arithmetic="exact"`` (which is not the recipe of
-    formats with a tensor scale); None stands for the format's own recipe. Elements beyond the
-    largest saturate.
+    ``symmetric`` (False: of signed integers only) and ``nonfinite``, and with
+    ``arithmetic="exact"`` (which is not the recipe of formats with a tensor scale); None stands
+    for the format's own recipe. Elements beyond the largest saturate.
 
     ``tensor_scale``, of a format that has one: ``port``, a code of its format that comes with
     each block, positive and finite, and at least 2^−127; or ``one``: then the block's scale has
@@ -128,6 +128,11 @@ class Quantizer(Spec):
         if self.nonfinite == IN_SCALE and not b.scale.has_nan:
             raise InputError(
                 f"nonfinite='scale': the scales of {b} ({b.scale}) have no NaN: use 'element'"
+            )
+        if not self.symmetric and not (isinstance(b.element, Integer) and b.element.signed):
+            raise InputError(
+                f"symmetric=False: elements of {b} ({b.element}) have no code beside a symmetric "
+                "range, as signed integers have: leave it out"
             )
         require_rounding(b.element, self.rounding, SATURATE)
         random, seed = random_source(self.rounding, self.random, self.random_seed)

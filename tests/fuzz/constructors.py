@@ -30,8 +30,11 @@ from amaranth.back import rtlil
 
 import hwgen
 from hwgen import InputError, accumulator, formats
-from hwgen.formats import BlockFormat, Scalar, block, block_codes, transforms
+from hwgen.formats import BlockFormat, Scalar, block, block_codes, theory, transforms
 from hwgen.spec import UNITS, Spec, fixeddot, from_dict, multidot
+from optimizer import data, explore
+from optimizer.data import ImageData
+from optimizer.workloads import fashion_mnist
 from sim.verification import verify
 
 SECONDS = 10
@@ -229,6 +232,34 @@ def targets() -> list[Target]:
         ),
         Target(hwgen.pipelined, {"spec": mul, "fmax_mhz": 200, "target": "ecp5"}),
         Target(_refused_verify, {"spec": mul, "vectors": 0, "seed": 1}),
+        Target(theory.integer_qsnr_db, {"bits": 8, "crest": 3.0, "exact_scale_block": 16}),
+        Target(
+            theory.minifloat_qsnr_db,
+            {"mantissa_bits": 1, "bias": 1, "largest": 6.0, "crest": 2.0, "rho": 1.5},
+        ),
+        Target(theory.gaussian_mse, {"levels": [-1.0, 0.0, 2.0]}),
+        Target(theory.best_gaussian_scale, {"levels": [-1.0, 0.0, 2.0]}),
+        Target(theory.uniform_levels, {"bits": 4}),
+        Target(theory.best_split, {"bits": 8}),
+        Target(
+            explore.settings,
+            {
+                **{"formats": ["int4"], "target": "ecp5", "fps": 10.0, "clock_mhz": 50},
+                **{"style": "shared", "max_drop": 1, "resolution": 0.1, "max_divergence": 1.0},
+                "sensitivity_images": 8,
+            },
+        ),
+        Target(
+            ImageData,
+            {
+                "calibration_images": np.zeros((2, 3), np.float32),
+                "calibration_labels": np.zeros(2, np.int64),
+                "test_images": np.zeros((1, 3), np.float32),
+                "test_labels": np.zeros(1, np.int64),
+                "name": "none",
+            },
+        ),
+        Target(data.load, {"path": fashion_mnist.DATA, "classes": 10, "input_shape": (1, 28, 28)}),
     ]
     units = _units()
     dicts = [Target(_from_dict, {"unit": t.function.unit, **t.arguments}) for t in units]

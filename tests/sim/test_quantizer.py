@@ -32,7 +32,7 @@ MATRIX = [
     {"a": "fixed8_4", "b": "int4_b2_e8m0", "scale_rule": "nearest", "rounding": "down"},
     # Scales of four and five bits: some blocks want larger or smaller ones.
     {"a": "fp16", "b": "e2m1_b3_ue4m0", "scale_rule": "ceil", "rounding": "nearest_away"},
-    {"a": "bf16", "b": "ue4m3fn_b3_ue5m0", "symmetric": False},
+    {"a": "bf16", "b": "ue4m3fn_b3_ue5m0"},
 ]
 #: Scales with mantissas; tensor scales; elements divided in fixed point and as numbers with an
 #: exponent; sources whose leading one has to be found.
@@ -250,6 +250,8 @@ def test_fields_that_are_not_given_are_the_formats_own():
         ({"b": "e2m1_b4_ue5m0", "scale_rule": "nearest"}, "ties would go to the even code"),
         ({"rounding": "odd"}, "rounding='odd': use one of nearest_even"),
         ({"symmetric": "yes"}, "symmetric='yes': use True or False"),
+        ({"symmetric": False}, r"mxfp4 \(e2m1\) have no code beside a symmetric range"),
+        ({"b": "uint4_b2_ue4m3ns", "symmetric": False}, r"\(uint4\) have no code beside"),
         ({"nonfinite": "drop"}, "nonfinite='drop': use one of element, scale"),
         ({"b": "e2m1_b4_ue5m0", "nonfinite": "scale"}, r"\(ue5m0\) have no NaN"),
         ({"stages": 0}, "stages=0: use a whole number from 1 to 12 for a block of 32"),

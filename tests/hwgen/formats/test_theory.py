@@ -94,3 +94,22 @@ def test_bad_arguments():
         theory.best_split(2)
     with pytest.raises(InputError, match="all zero"):
         theory.best_gaussian_scale([0.0, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("call", "arguments", "message"),
+    [
+        (theory.integer_qsnr_db, (8.0, 3.0), "bits=8.0: use a whole number"),
+        (theory.integer_qsnr_db, (8, "3"), "crest='3': use a number"),
+        (theory.integer_qsnr_db, (8, -3.0), "crest=-3: use a number above 0"),
+        (theory.minifloat_qsnr_db, (1, 1, np.nan, 2.0), "largest=nan: use a number above 0"),
+        (theory.gaussian_mse, (["x"],), "give real numbers"),
+        (theory.gaussian_mse, ([],), "levels=.*: give finite numbers, at least one"),
+        (theory.best_gaussian_scale, ([1.0, np.inf],), "give finite numbers"),
+        (theory.uniform_levels, (200,), "bits=200: use a whole number from 1 to 24"),
+        (theory.best_split, (True,), "bits=True: use a whole number"),
+    ],
+)
+def test_what_is_no_such_number_is_refused(call, arguments, message):
+    with pytest.raises(InputError, match=message):
+        call(*arguments)
