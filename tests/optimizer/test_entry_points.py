@@ -74,7 +74,7 @@ def test_paths_are_paths(path, tmp_path):
     for call in (
         lambda: onnx_import.load(path),
         lambda: data.load(path),
-        lambda: main_job.run(path, path, tmp_path / "out", target="ecp5"),
+        lambda: main_job.run(path, path, tmp_path / "out", target="ecp5", fps=10),
     ):
         with pytest.raises(InputError) as caught:
             call()
