@@ -21,6 +21,7 @@ from hwgen.arguments import Parser, parsed, run_module
 from hwgen.errors import InputError, ToolError
 from hwgen.files import require_between, write_between
 from hwgen.formats import GROUPS, BlockFormat, Scalar, parse
+from hwgen.progress import Pace
 from hwgen.spec import BlockDot, DotProduct, Spec
 
 #: Around each table of the page.
@@ -163,15 +164,14 @@ def run(
 
     wanted = list(dict.fromkeys(points))
     found: dict[Point, dict[str, Any] | str] = {}
+    pace = Pace(len(wanted))
     with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
         try:
             for point, result in zip(wanted, pool.map(one, wanted), strict=True):
                 found[point] = result
                 counts = result if isinstance(result, str) else f"{result['lut']} LUT"
-                progress(
-                    f"{len(found)}/{len(wanted)} {point.kind} {point.spec.name} on "
-                    f"{point.target}: {counts}"
-                )
+                pace.one()
+                progress(f"{pace}: {point.kind} {point.spec.name} on {point.target}: {counts}")
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import os
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from cost_models import measurement, store
 from hwgen.errors import ToolError
 from hwgen.files import write_text
 from hwgen.formats import NAMES
+from hwgen.progress import Pace
 from hwgen.spec import DotProduct
 
 
@@ -66,25 +66,26 @@ def run(progress: Callable[[str], None], workers: int | None = None) -> None:
     ToolError at the end if a point failed; the others are measured all the same.
     """
     points = list(shipped_set())
-    started, failures = time.monotonic(), []
+    pace, failures = Pace(len(points)), []
     with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
         running = {
             pool.submit(measurement.measure, p.spec, p.target, place=p.place): p for p in points
         }
         try:
-            for done, future in enumerate(as_completed(running), 1):
+            for future in as_completed(running):
                 point = running[future]
                 try:
                     found, known = future.result()
                 except ToolError as error:
                     failures.append(f"{point.spec.name} on {point.target}: {error}")
-                    progress(f"{done}/{len(points)} {failures[-1]}")
+                    pace.one()
+                    progress(f"{pace}: {failures[-1]}")
                     continue
+                pace.one(known=known)
                 if not known:
                     progress(
-                        f"{done}/{len(points)} {point.target} {point.spec.name}: "
-                        f"{found.result['lut']} LUT in {found.result['seconds']:.1f} s "
-                        f"({time.monotonic() - started:.0f} s so far)"
+                        f"{pace}: {point.target} {point.spec.name}: "
+                        f"{found.result['lut']} LUT in {found.result['seconds']:.1f} s"
                     )
         except BaseException:
             pool.shutdown(cancel_futures=True)

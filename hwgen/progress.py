@@ -34,6 +34,36 @@ class _Task:
         return f"{self.text} for {seconds:.0f} s" + (f" ({', '.join(beside)})" if beside else "")
 
 
+class Pace:
+    """How far work of ``total`` like parts has come, and when it ends at this pace.
+
+    ``one``: a part is ended; ``known`` is true of one whose result was there already, which says
+    nothing of how long the others take.
+    """
+
+    def __init__(self, total: int) -> None:
+        self.total, self.ended, self.made = total, 0, 0
+        self._started = time.monotonic()
+
+    def one(self, *, known: bool = False) -> None:
+        self.ended += 1
+        self.made += not known
+
+    def __str__(self) -> str:
+        """Such as ``12/40, 2:05 left``."""
+        seconds = time.monotonic() - self._started
+        return f"{self.ended}/{self.total}{left(seconds, self.made, self.total - self.ended)}"
+
+
+def left(seconds: float, made: int, more: int) -> str:
+    """``, M:SS left``, if ``made`` parts took ``seconds`` and there are ``more`` of them; nothing
+    before the first is made and after the last."""
+    if not made or not more:
+        return ""
+    rest = seconds / made * more
+    return f", {rest // 60:.0f}:{rest % 60:02.0f} left"
+
+
 #: What is being done, by thread; within a thread the innermost last.
 _tasks: dict[int, list[_Task]] = {}
 
@@ -60,9 +90,14 @@ def doing(
 
 
 def now() -> str:
-    """What all threads do, the longest first; nothing if nobody said."""
-    innermost = [tasks[-1] for tasks in list(_tasks.values()) if tasks]
-    return "; ".join(map(str, sorted(innermost, key=lambda task: task.started)))
+    """What all threads do, the longest first, and how far the work is that it is a part of;
+    nothing if nobody said."""
+    doing = [(tasks[-1], tasks[:-1]) for tasks in map(list, list(_tasks.values())) if tasks]
+    doing.sort(key=lambda found: found[0].started)
+    return "; ".join(
+        ": ".join([*filter(None, (task.detail() for task in around)), str(task)])
+        for task, around in doing
+    )
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 from hwgen import records
 from hwgen.errors import InputError
 from hwgen.files import write_between, write_text
+from hwgen.progress import left
 from hwgen.spec import UNITS, Spec
 from sim import mutation
 from sim.formal import proofs
@@ -57,12 +58,9 @@ def progress(summary: Summary) -> str:
     ended = len(summary.results)
     new = sum(not result.reused for result in summary.results)
     bad = ended - summary.count(PASSED)
-    left = ""
-    if new:
-        seconds = summary.seconds / new * (summary.wanted - ended)
-        left = f", {seconds // 60:.0f}:{seconds % 60:02.0f} left"
     return (
-        f"{ended}/{summary.wanted} cases, {bad} wrong, {summary.vectors / 1e6:.1f} M vectors{left}"
+        f"{ended}/{summary.wanted} cases, {bad} wrong, {summary.vectors / 1e6:.1f} M vectors"
+        f"{left(summary.seconds, new, summary.wanted - ended)}"
     )
 
 

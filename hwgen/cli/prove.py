@@ -17,6 +17,7 @@ from hwgen.cli.parser import (
 )
 from hwgen.cli.spec_options import SPEC_OPTIONS, spec_of
 from hwgen.errors import InputError
+from hwgen.progress import Pace, doing
 
 _BOTH = ("property", "target", "timeout", "json")
 MODES = (
@@ -81,15 +82,16 @@ def run(options: argparse.Namespace) -> int:
         tasks = formal.tasks_of(spec_of(options), options.property, options.target)
     store = formal.Store((options.store or formal.default_store()) if options.all else None)
     quiet = options.json
-    rows = []
-    for row in formal.prove_all(tasks, store, timeout_s=options.timeout):
-        rows.append(row)
-        if quiet:
-            continue
-        print(formal.line(row), flush=True)
-        if row["counterexample"] is not None:
-            for text in formal.counterexample_lines(row["counterexample"]):
-                print(f"  {text}", flush=True)
+    rows, pace = [], Pace(len(tasks))
+    with doing("proving", detail=pace.__str__):
+        for row in formal.prove_all(tasks, store, timeout_s=options.timeout, pace=pace):
+            rows.append(row)
+            if quiet:
+                continue
+            print(formal.line(row), flush=True)
+            if row["counterexample"] is not None:
+                for text in formal.counterexample_lines(row["counterexample"]):
+                    print(f"  {text}", flush=True)
     counts = {result: sum(row["result"] == result for row in rows) for result in formal.RESULTS}
     if options.page is not None:
         formal.page.update(options.page, rows)

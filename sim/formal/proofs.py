@@ -17,6 +17,7 @@ import platformdirs
 
 from hwgen import emit, records
 from hwgen.errors import InputError, ToolError
+from hwgen.progress import Pace
 from hwgen.spec import Spec
 from sim.formal.circuit import Circuit, from_rtlil
 from sim.formal.properties import OF_A_TARGET, PROPERTIES, NotApplicable, Subject
@@ -292,11 +293,12 @@ def prove_all(
     store: Store,
     *,
     timeout_s: float = DEFAULT_TIMEOUT_S,
-    progress: Callable[[str], None] = lambda line: None,
+    pace: Pace | None = None,
 ) -> Iterator[Mapping[str, Any]]:
     """The answer to each task, from the store if it is known. A tool that fails is an answer
-    ``not proved``, with its reason, and the rest goes on."""
+    ``not proved``, with its reason, and the rest goes on. ``pace`` is told of each."""
     abc_command()
+    pace = pace or Pace(len(tasks))
     for at in range(0, len(tasks), READ_TOGETHER):
         batch = [(task, key_of(task)) for task in tasks[at : at + READ_TOGETHER]]
         read = _read(
@@ -304,10 +306,11 @@ def prove_all(
         )
         for task, key in batch:
             row = store.get(key)
+            known = row is not None
             if row is None:
                 row = _prove_task(task, timeout_s, read.get(task.spec.name)).to_dict()
                 store.put(key, row)
-            progress(line(row))
+            pace.one(known=known)
             yield row
 
 
