@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 from hwgen.errors import InputError
+from hwgen.files import writing
 
 T = TypeVar("T")
 
@@ -64,7 +65,7 @@ def read(path: Path, made: Callable[[dict[str, Any]], T]) -> list[T]:
 def append(path: Path, row: Mapping[str, Any]) -> None:
     """Adds one line, whole or not at all. InputError if it cannot be written."""
     line = json.dumps(row) + "\n"
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab+", buffering=0) as file:
             end = file.seek(0, os.SEEK_END)
@@ -81,11 +82,6 @@ def append(path: Path, row: Mapping[str, Any]) -> None:
                 with contextlib.suppress(OSError):  # A device has no length.
                     file.truncate(keep)
                 raise
-    except OSError as error:
-        raise InputError(
-            f"'{path}' cannot be written: {error.strerror}: free some space, or give a file that "
-            "you may write to"
-        ) from error
 
 
 def _ends_a_line(file: Any, end: int) -> bool:

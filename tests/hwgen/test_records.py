@@ -112,7 +112,7 @@ except InputError as error:
     done = subprocess.run(
         [sys.executable, "-c", program, str(file)], capture_output=True, text=True, check=True
     )
-    assert f"'{file}' cannot be written: " in done.stdout
+    assert f"'{file}' cannot be written (" in done.stdout
     rows = [json.loads(line) for line in file.read_text().splitlines()]
     assert [row["number"] for row in rows] == list(range(len(rows))) and len(rows) > 5
 
@@ -120,8 +120,8 @@ except InputError as error:
 def test_unreadable_files_are_input_errors(tmp_path):
     with pytest.raises(InputError, match="cannot be read: Is a directory"):
         records.read(tmp_path, dict)
-    with pytest.raises(InputError, match="cannot be written: "):
+    with pytest.raises(InputError, match=r"cannot be written \("):
         records.append(tmp_path, {})
-    with pytest.raises(InputError, match="cannot be written: No space left on device"):
+    with pytest.raises(InputError, match=r"cannot be written \(No space left on device\)"):
         records.append(tmp_path.__class__("/dev/full"), {})
     assert not os.listdir(tmp_path)
