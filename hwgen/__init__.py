@@ -4,25 +4,31 @@
 everything else is derived from it.
 """
 
-from hwgen.errors import InputError, ToolError
-from hwgen.formats import Integer, Logarithmic, Minifloat, Scalar, parse
-from hwgen.pipelining import pipelined
-from hwgen.spec import (
-    AccumulatorToFloat,
-    Array,
-    BlockDot,
-    Convert,
-    DotProduct,
-    FixedDot,
-    LMul,
-    MultiDot,
-    Multiply,
-    MultiplyAccumulate,
-    Quantizer,
-    Requantize,
-    Spec,
-    SumSquares,
-)
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hwgen.errors import InputError, ToolError
+    from hwgen.formats import Integer, Logarithmic, Minifloat, Scalar, parse
+    from hwgen.pipelining import pipelined
+    from hwgen.spec import (
+        AccumulatorToFloat,
+        Array,
+        BlockDot,
+        Convert,
+        DotProduct,
+        FixedDot,
+        LMul,
+        MultiDot,
+        Multiply,
+        MultiplyAccumulate,
+        Quantizer,
+        Requantize,
+        Spec,
+        SumSquares,
+    )
 
 __all__ = [
     "AccumulatorToFloat",
@@ -48,3 +54,15 @@ __all__ = [
     "parse",
     "pipelined",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """A public name, imported when it is first used: the command line starts in a moment, and can
+    be interrupted from the first."""
+    if name in __all__:
+        for module in ("errors", "formats", "pipelining", "spec"):
+            found = getattr(import_module(f"hwgen.{module}"), name, None)
+            if found is not None:
+                globals()[name] = found
+                return found
+    raise AttributeError(f"module 'hwgen' has no attribute {name!r}")

@@ -131,6 +131,8 @@ def _exact(value: Any) -> Fraction | float:
     if isinstance(value, numbers.Rational):
         return Fraction(int(value.numerator), int(value.denominator))
     if isinstance(value, float | np.floating | Decimal):
+        if isinstance(value, Decimal) and value.is_nan():  # float() refuses a signalling one.
+            return -math.nan if value.is_signed() else math.nan
         finite = value.is_finite() if isinstance(value, Decimal) else math.isfinite(value)
         if not finite or value == 0:
             return float(value)

@@ -6,7 +6,7 @@ import hashlib
 import math
 import re
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -71,7 +71,10 @@ class Weights:
             parts = [part.strip() for part in given.split(",")] if given.strip() else []
             return cls(tuple(_from_text(part) for part in parts))
         shape = given.shape if isinstance(given, np.ndarray) else (0,)
-        if len(shape) != 1 or not isinstance(given, Iterable):
+        ordered = isinstance(given, Sequence | np.ndarray) and not isinstance(
+            given, bytes | bytearray
+        )
+        if len(shape) != 1 or not ordered:
             what = shown(given) if len(shape) == 1 else f"an array of shape {shape}"
             raise InputError(f"weights: {what}: give one number for each lane, such as 3,-5,7")
         return cls(tuple(_number(item) for item in given))
@@ -139,7 +142,7 @@ class FixedDot(DotProduct):
             *,
             a: str | Scalar,
             b: str | Scalar,
-            weights: str | Weights | Iterable[float],
+            weights: str | Weights | Sequence[float],
             lanes: int = 0,
             addend: str | Scalar | None = None,
             max_products: int = 4096,

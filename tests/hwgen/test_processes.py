@@ -249,3 +249,14 @@ def test_temporary_folders_have_no_space(tmp_path, monkeypatch):
     monkeypatch.setattr(processes, "_FURTHER_FOLDERS", ())
     with pytest.raises(ToolError, match=r"my disk.*set TMPDIR"), processes.temporary_folder():
         pass
+
+
+@pytest.mark.parametrize("after_s", [0.1, 0.3])
+def test_an_interrupt_while_the_command_starts_leaves_no_traceback(after_s):
+    command = [sys.executable, "-m", "hwgen", "units"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        time.sleep(after_s)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode in (-signal.SIGINT, 130)
+    assert b"Traceback" not in said

@@ -286,6 +286,9 @@ def test_bad_weights_are_one_line(weights, message, tmp_path, monkeypatch, capsy
         ({"mapping": "dsp"}, "mapping='dsp': fixed weights leave no multiplication"),
         ({"weights": []}, "none are given"),
         ({"weights": 3}, "weights: 3: give one number for each lane"),
+        ({"weights": {3, -5}}, "give one number for each lane"),  # A set has no order.
+        ({"weights": {3: 1, -5: 2}}, "give one number for each lane"),
+        ({"weights": b"35"}, "give one number for each lane"),
         ({"weights": [True]}, "True is no number"),
         ({"weights": [1j]}, "1j is no number"),
         ({"weights": ["1"]}, "'1' is no number"),

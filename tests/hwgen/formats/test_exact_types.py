@@ -311,3 +311,10 @@ def test_block_formats_of_whole_numbers_past_2_53(mode):
 def test_what_stands_for_nan_is_a_number(nan):
     with pytest.raises(InputError, match=r"nan=.*give a number"):
         parse("int4").encode([1.0], nan=nan)
+
+
+def test_a_signalling_nan_is_a_nan():
+    f = parse("e5m2ieee")
+    for text in ("sNaN", "-sNaN", "NaN", "sNaN123"):
+        (code,) = f.encode([Decimal(text)], overflow="special")
+        assert np.isnan(f.decode(code))
