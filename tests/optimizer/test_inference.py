@@ -31,6 +31,24 @@ def test_best_scale_is_the_best_of_the_grid(name):
         assert chosen <= min(errors, default=0) * (1 + 1e-4)
 
 
+@pytest.mark.parametrize("name", ["int3", "int4", "e2m1"])
+@pytest.mark.parametrize("outliers", [False, True])
+def test_best_scale_is_near_the_best_of_all_ranges(name, outliers):
+    """Ranges from the absolute maximum down to a 64th of it, in steps of 2%."""
+    rng, f = np.random.default_rng(1), parse(name)
+    draw = rng.standard_t(3, (4000, 3)) if outliers else rng.standard_normal((4000, 3))
+    values = draw.astype(np.float32)
+    for column, scale in zip(values.T.astype(float), best_scales(f, values), strict=True):
+
+        def error(scale, column=column):
+            return np.sum((f.quantize(column / scale) * scale - column) ** 2)
+
+        full = np.abs(column).max() / f.symmetric_max
+        least = min(error(full * shrink) for shrink in np.exp2(np.linspace(-6, 0, 211)))
+        # The widest range has 1.2 to 4.4 times the least error.
+        assert error(float(scale)) < 1.02 * least < error(full)
+
+
 @pytest.mark.parametrize(
     "pair", [("int8", "int8"), ("int4", "e2m1"), ("e3m2", "int5"), ("e5m2", "e5m2")]
 )

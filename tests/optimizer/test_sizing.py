@@ -51,6 +51,16 @@ def test_smallest_array_is_found(layers, budget):
         assert spec.max_products >= math.ceil(layer.dot_length / size.lanes) * size.lanes
 
 
+def test_cycles_are_those_of_a_schedule():
+    """Of ten outputs on four units the last two take a round of their own, of seven products on
+    two lanes the last one a cycle of its own."""
+    assert cycles([Layer("l", "Gemm", 7, 10)], 2, 4) == 3 * 4
+    assert cycles([Layer("k", "Conv", 8, 12), Layer("l", "Gemm", 7, 10)], 2, 4) == 3 * 4 + 3 * 4
+    assert cycles([Layer("l", "Gemm", 7, 10)], 7, 10) == 1
+    # A third of a clock of 50 MHz is no whole number of cycles: what is begun does not count.
+    assert cycle_budget(50, 1000) == 50_000 and cycle_budget(50, 3) == 16_666_666
+
+
 def test_sizes_do_not_dominate_each_other():
     found = sizes([Layer("l", "Conv", 576, 3136)], 50_000)
     for one, other in itertools.pairwise(found):
