@@ -18,6 +18,10 @@ def test_shipped_coefficient_is_what_the_calibration_gives():
     shipped = toggle_energy.coefficient()
     assert derived["pj_per_toggle"] == pytest.approx(shipped.pj_per_toggle, rel=0.02)
     assert derived["pj_per_lut"] == pytest.approx(shipped.pj_per_lut, rel=1e-3)
+    # 351 uA at 1.219 V are 427.869 uW, at 12 MHz 35.65575 pJ a cycle, of 180 logic cells.
+    assert shipped.pj_per_lut == pytest.approx(35.65575 / 180, abs=5e-5)
+    # Without glitches the output of a cell changes at most once a cycle: of most a random bit.
+    assert 45 < 35.65575 / shipped.pj_per_toggle < 180
 
 
 def test_energy_of_ice40_and_of_a_target_without_a_coefficient():
@@ -27,6 +31,10 @@ def test_energy_of_ice40_and_of_a_target_without_a_coefficient():
     # Two estimates are the ends, and the value stands between them: by a rule that is told.
     assert 0 < absolute.low < absolute.value < absolute.high
     assert absolute.value == pytest.approx(math.sqrt(absolute.low * absolute.high), abs=2e-3)
+    # Of two lanes: toggles of 0.3604 pJ, and LUTs of 0.1981 pJ.
+    lut = cost_models.measure(spec, "ice40", place=False).lut.value
+    ends = sorted((absolute.toggles_per_cycle * 0.3604 / 2, lut * 0.1981 / 2))
+    assert [absolute.low, absolute.high] == pytest.approx(ends, abs=2e-3)
     assert "geometric mean" in absolute.basis
     given = cost_models.energy(spec, "ice40", stimuli.uniform(spec, 300, seed=1))
     assert "300 cycles of given operands" in given.basis

@@ -62,6 +62,39 @@ def test_the_fit_finds_an_exact_law():
     assert found.error < 1e-3 and found.margin < 1e-3
 
 
+def test_samples_that_are_wrong_are_noticed():
+    """Each unit's times times a factor from 0.6 to 1.4, as a fault in the measurement would make
+    them: the stated errors, those of units that were left out of the fit, are no longer small."""
+    rng = np.random.default_rng(5)
+    wrong = []
+    for sample in delays.shipped():
+        factor = rng.uniform(0.6, 1.4)
+        times = [(names, ns * factor) for names, ns in sample.ways]
+        wrong.append(dataclasses.replace(sample, ways=times, period_ns=sample.period_ns * factor))
+    for target, model in delay.models().items():
+        assert 0.05 < model.error < 0.25 < 0.4 < delays.fit(wrong, target).error
+        assert 0 <= model.margin < model.error
+
+
+@pytest.mark.parametrize(
+    ("spec", "fmax_mhz", "target"),
+    [
+        (Multiply(a="int9", b="int10"), 140, "ecp5"),
+        (Convert(a="bf16", b="e5m2"), 120, "ecp5"),
+        (Convert(a="bf16", b="e5m2"), 40, "ice40"),
+    ],
+)
+def test_units_that_are_no_samples_reach_what_is_modelled(spec, fmax_mhz, target):
+    found = pipelined(spec, fmax_mhz=fmax_mhz, target=target)
+    assert (spec.a, spec.b) not in {
+        (s.spec.a, s.spec.b) for s in delays.shipped() if s.spec.unit == spec.unit
+    }
+    placed = yosys_scripts.timing(emit.rtlil(found), found.name, target=target, seed=11)
+    assert placed.fmax_mhz >= fmax_mhz
+    error = delay.model(target).error
+    assert placed.fmax_mhz == pytest.approx(modelled(found).fmax_mhz, rel=error)
+
+
 def test_units_that_are_tuned_for_no_target_do_not_know_the_models(monkeypatch):
     tuned = dataclasses.replace(DOT, stages=5, tuned_for="ecp5")
     before = [emit.rtlil(spec) for spec in (DOT, tuned)]
