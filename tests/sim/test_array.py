@@ -80,13 +80,11 @@ def test_a_fault_is_found(fields, old, new):
 
 
 def test_movements_differ_in_latency_alone():
+    """The golden model, which the hardware of both is held against, does not know of them."""
     fields = {"a": "int4", "b": "e2m1", "rows": 3, "columns": 4, "lanes": 2}
     for dataflow in ({}, WEIGHTS):
         one, other = Array(**fields, **dataflow), Array(**fields, **dataflow, **SYSTOLIC)
         assert other.latency == one.latency + 5 and one.outputs == other.outputs
-        inputs = stimuli.beats(one, 50, 1)
-        found = [golden.expected(spec, inputs)["accumulator"].tolist() for spec in (one, other)]
-        assert found[0] == found[1]
 
 
 def test_as_many_stages_as_there_are_steps():

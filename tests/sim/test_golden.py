@@ -5,7 +5,15 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from hwgen import DotProduct, parse
+from hwgen import (
+    Array,
+    DotProduct,
+    FixedDot,
+    MultiDot,
+    MultiplyAccumulate,
+    SumSquares,
+    parse,
+)
 from hwgen.formats import NAMES
 from sim import golden
 from sim import stimulus as stimuli
@@ -44,6 +52,52 @@ def test_dot_wraps_past_its_products():
     assert spec.accumulator_width == 4  # products from −2 to 4
     got = sums(spec, minus_two, minus_two, np.array([True, False, False, False]))
     assert got.tolist() == [4, -8, -4, 0]
+
+
+#: Units, the codes that make the largest magnitude of a sum, and that of all cycles together.
+LARGEST = [
+    (DotProduct(a="int4", b="int4", lanes=2, max_products=16), {"a": 8, "b": 8}, 64 * 16),
+    (DotProduct(a="uint8", b="int8", lanes=1, max_products=5), {"a": 255, "b": 128}, -32640 * 5),
+    (
+        DotProduct(a="int2", b="int2", lanes=1, addend="int8", max_products=3),
+        {"a": 2, "b": 2, "c": 127},
+        (4 + 127) * 3,
+    ),
+    (MultiplyAccumulate(a="int8", b="int4", max_products=7), {"a": 128, "b": 8}, 1024 * 7),
+    (
+        FixedDot(a="int8", b="int8", weights=[-128, -127], max_products=8),
+        {"a": 128},
+        128 * 255 * 4,
+    ),
+    (SumSquares(a="int8", lanes=2, max_products=8), {"a": 128}, 2**14 * 8),
+    (
+        MultiDot(formats="int8,int4", lanes=1, max_products=4),
+        {"a": 128, "b": 128, "mode": 0},
+        2**14 * 4,
+    ),
+    (
+        Array(a="int8", b="int8", rows=2, columns=2, lanes=2, max_products=8),
+        {"a": 128, "b": 128},
+        2**14 * 8,
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("spec", "codes", "largest"), LARGEST, ids=lambda case: getattr(case, "unit", "")
+)
+def test_the_largest_sum_of_all_products_does_not_wrap(spec, codes, largest):
+    """Hardware and golden model have their width from the spec, and would wrap alike."""
+    cycles = -(-spec.max_products // spec.lanes)
+    inputs = {
+        port.name: np.full((cycles, port.count), codes.get(port.name, 0), np.uint64)
+        for port in spec.inputs
+    }
+    inputs["clear"][0] = 1
+    found = golden.expected(spec, inputs)["accumulator"]
+    assert set(found[-1].tolist()) == {largest}
+    # And no bit is to spare.
+    assert not -(2 ** (spec.accumulator_width - 2)) <= largest < 2 ** (spec.accumulator_width - 2)
 
 
 @pytest.mark.parametrize(
