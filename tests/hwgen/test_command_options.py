@@ -270,13 +270,22 @@ def test_modules_refuse_as_commands_do(folder, capsys, monkeypatch, module, line
 
 
 #: Options by what their value is, of the commands that have them.
-KINDS = {"FILE": [], "FOLDER": [], "PATH": [], "number": []}
+KINDS = {"FILE": [], "FOLDER": [], "PATH": [], "number": [], "other": []}
+#: What values are called that are neither a path nor a number; choices are joined by "|".
+WORDS = ("FORMAT", "RULE", "LIST", "TARGET", "KIND", "MODE", "NAME", "JSON")
 for _command in USES:
     for _action in command_parser(_command)._actions:
-        if _action.option_strings and _action.metavar in KINDS:
-            KINDS[_action.metavar].append((_command, _action.option_strings[0]))
-        elif _action.option_strings and _action.metavar in ("N", "S", "F", "P", "L"):
-            KINDS["number"].append((_command, _action.option_strings[0]))
+        _kind = {**dict.fromkeys("NSFPL", "number"), **{k: k for k in KINDS}}.get(_action.metavar)
+        if _kind is None:
+            known = _action.nargs == 0 or _action.metavar in WORDS or "|" in _action.metavar
+            _kind = "" if not _action.option_strings or known else "other"
+        if _action.option_strings and _kind:
+            KINDS[_kind].append((_command, _action.option_strings[0]))
+
+
+def test_every_option_is_of_a_kind_that_is_tried():
+    *kinds, other = KINDS.values()
+    assert all(kinds) and other == []
 
 
 def refused(capsys, line):

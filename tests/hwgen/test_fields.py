@@ -102,15 +102,15 @@ def test_public_functions_refuse_what_is_no_spec():
     from cost_models.query import estimate, measure
     from sim.verification import verify
 
-    for call in (
-        lambda: estimate("mul", "ecp5"),
-        lambda: measure(None, "ecp5"),
-        lambda: verify(5),
-        lambda: estimate(multiply(), {}),
-        lambda: verify(multiply(), vectors=2.5),
-        lambda: verify(multiply(), seed="1"),
+    for call, message in (
+        (lambda: estimate("mul", "ecp5"), "spec='mul': give a spec"),
+        (lambda: measure(None, "ecp5"), "spec=None: give a spec"),
+        (lambda: verify(5), "spec=5: give a spec"),
+        (lambda: estimate(multiply(), {}), "target={}: use text"),
+        (lambda: verify(multiply(), vectors=2.5), "vectors=2.5: use a whole number"),
+        (lambda: verify(multiply(), seed="1"), "seed='1': use a whole number"),
     ):
-        with pytest.raises(InputError):
+        with pytest.raises(InputError, match=message):
             call()
 
 

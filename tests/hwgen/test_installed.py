@@ -108,6 +108,7 @@ OFFERING = {
         "mse" if value == "nonsense" else value
     ),
     "target": yosys_scripts.target,
+    "style": lambda value: explore.settings(target="ecp5", fps=1000, formats=["int4"], style=value),
     "property": lambda value: formal.tasks_of(from_dict({"unit": "dot", **DOT}), value, None),
     "proof's target": lambda value: formal.tasks_of(
         from_dict({"unit": "dot", **DOT}), "netlist", value
@@ -148,13 +149,10 @@ def test_every_value_that_an_error_offers_is_taken(name):
             )
 
 
-def test_styles_that_are_offered():
-    assert explore.STYLES == ("streaming", "shared")
-
-
 def test_formats_that_are_offered():
     with pytest.raises(InputError, match="use one of") as caught:
         formats.parse("fp9")
-    offered = re.search(r"use one of ([\w, ]*)", str(caught.value))[1]
-    for name in filter(None, offered.split(", ")):
+    offered = re.search(r"use one of ([\w, ]*)", str(caught.value))[1].split(", ")
+    assert {"int4", "e2m1", "fp16"} <= set(offered)
+    for name in offered:
         formats.parse(name)

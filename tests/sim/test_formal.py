@@ -4,11 +4,13 @@ confirms; what runs out of time is not proved."""
 import json
 import re
 import time
+from collections import Counter
 from itertools import product
 
 import numpy as np
 import pytest
 
+import yosys_scripts
 from hwgen import DotProduct, InputError, MultiplyAccumulate, emit, parse
 from hwgen.cli import main
 from hwgen.errors import ToolError
@@ -398,6 +400,9 @@ def test_the_command(capsys):
 def test_the_list_is_of_every_unit_and_target():
     tasks = formal.matrix.tasks()
     assert {task.property for task in tasks} == set(formal.PROPERTIES)
+    assert {task.spec.unit for task in tasks} == set(UNITS)
+    targets = Counter(task.target for task in tasks if task.property == "netlist")
+    assert set(targets) == set(yosys_scripts.TARGETS) and len(set(targets.values())) == 1
     assert len({(task.spec.name, task.property, task.target) for task in tasks}) == len(tasks)
 
 

@@ -490,7 +490,7 @@ def test_input_types():
     ):
         assert (f.quantize(x) == expected).all()
     for x in (["a"], [1j], [[1], [1, 2]], "x", object(), [None]):
-        with pytest.raises(InputError):
+        with pytest.raises(InputError, match="real numbers"):
             f.encode(x)
 
 
@@ -757,16 +757,16 @@ def test_codes_are_checked():
         "scales": good.scales, "micro_exponents": good.micro_exponents,
     }  # fmt: skip
     assert (BlockCodes(**fields).decode() == 1).all()
-    for wrong in (
-        {"elements": good.elements[:1]},
-        {"scales": good.scales[:1]},
-        {"micro_exponents": None},
-        {"micro_exponents": good.micro_exponents[:, :4]},
-        {"shape": (40,)},
-        {"axis": 1},
-        {"tensor_scale": 1.0},
+    for wrong, message in (
+        ({"elements": good.elements[:1]}, r"elements of shape \(1, 16\).*has \(2, 16\)"),
+        ({"scales": good.scales[:1]}, r"scales of shape \(1,\).*has \(2,\)"),
+        ({"micro_exponents": None}, r"micro_exponents of shape None.*has \(2, 8\)"),
+        ({"micro_exponents": good.micro_exponents[:, :4]}, r"shape \(2, 4\).*has \(2, 8\)"),
+        ({"shape": (40,)}, r"elements of shape \(2, 16\): .*has \(3, 16\)"),
+        ({"axis": 1}, "axis=1: values of shape .* have axes -1 to 0"),
+        ({"tensor_scale": 1.0}, "tensor_scale=1.0: give one for a format that has it"),
     ):
-        with pytest.raises(InputError):
+        with pytest.raises(InputError, match=message):
             BlockCodes(**{**fields, **wrong})
 
 
