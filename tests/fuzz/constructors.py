@@ -40,7 +40,7 @@ from sim.verification import verify
 
 SECONDS = 10
 #: What Python says of arguments that are left out or unknown, and of nothing further in.
-OF_THE_SIGNATURE = re.compile(r"missing \d+ required|unexpected keyword argument")
+OF_THE_SIGNATURE = re.compile(r"missing (\d+|a) required|unexpected keyword argument")
 #: One in so many accepted specs is made into hardware, if it is small.
 ELABORATED = 8
 
@@ -289,9 +289,10 @@ def _refused_verify(spec: Any, vectors: Any, seed: Any) -> None:
 
 def _namespace() -> dict[str, Any]:
     found: dict[str, Any] = {kind.__name__: kind for kind in UNITS.values()}
-    for module in (hwgen, accumulator, block, transforms, fixeddot, multidot):
+    for module in (accumulator, block, transforms, fixeddot, multidot):
         found |= {k: v for k, v in vars(module).items() if isinstance(v, type)}
-    return found
+    # Its names are there when they are first asked for.
+    return found | {name: getattr(hwgen, name) for name in hwgen.__all__}
 
 
 NAMES = _namespace()
