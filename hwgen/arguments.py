@@ -95,6 +95,11 @@ class Parser(argparse.ArgumentParser):
             self.register("action", name, _Once)
         self.register("action", "store_true", _OnceTrue)
 
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """As argparse, which leaves out what cannot be written without a word."""
+        if message:
+            (file or sys.stderr).write(message)
+
     def error(self, message: str) -> NoReturn:
         raise InputError(f"{message} (see '{self.prog} --help')")
 

@@ -49,6 +49,8 @@ _SHORTAGES = {
         "free some, raise the limit that is set ('ulimit -v'), or make the design smaller",
     ),
 }
+#: A disk with fewer free bytes is full: a tool's file that is cut short was cut by that.
+_LITTLE_SPACE = 2**20
 #: What make and shells take apart in a path.
 _PLAIN = re.compile(r"[\w./+,@=~-]+")
 _FURTHER_FOLDERS = ("/tmp", "/var/tmp")
@@ -178,8 +180,12 @@ def _variables(folder: Path) -> dict[str, str]:
     as do those that it would keep for its next run where nothing can be kept."""
     found = {ENVIRONMENT: _own.marks, "TMPDIR": str(folder.absolute())}
     cache = platformdirs.user_cache_path()
-    there = next(f for f in (cache, *cache.parents) if f.exists())
-    if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+    try:  # Rights do not tell: in /proc, say, nobody can make a folder.
+        cache.mkdir(parents=True, exist_ok=True)
+        writable = os.access(cache, os.W_OK | os.X_OK)
+    except OSError:
+        writable = False
+    if not writable:
         warnings.warn(
             f"'{cache}' cannot be written to, so tools are prepared anew each time: set "
             "XDG_CACHE_HOME to a folder that you may write to",
@@ -228,6 +234,18 @@ def shortage(text: str, folder: Path) -> str | None:
         if re.search(words, text):
             return f"{reason.format(folder=folder)}: {remedy}"
     return None
+
+
+def read_json(file: Path) -> Any:
+    """What a program wrote to a file of its folder as JSON. ToolError if it is cut short, as on a
+    disk that is full."""
+    try:
+        return json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        free = shutil.disk_usage(file.parent).free
+        said = "No space left on device" if free < _LITTLE_SPACE else str(error)
+        why = shortage(said, file.parent) or f"{type(error).__name__}: {error}"
+        raise ToolError(f"'{file.name}', which a tool wrote, is not whole ({why})") from error
 
 
 @contextlib.contextmanager

@@ -19,6 +19,8 @@ from hwgen.errors import InputError
 from hwgen.files import writing
 
 T = TypeVar("T")
+#: No count, size or time is so large.
+_BEYOND = 2**63
 
 
 class PassedOver(UserWarning):
@@ -112,11 +114,13 @@ Kind: TypeAlias = type | tuple[type, ...]
 
 
 def require(row: Mapping[str, Any], kinds: Mapping[str, Kind]) -> None:
-    """ValueError unless each of the named fields is there, of its type; whole numbers are not
-    negative, and True is none."""
+    """ValueError unless each of the named fields is there, of its type; numbers are not negative
+    and not beyond what a program counts in, and True is none."""
     for name, kind in kinds.items():
+        if name not in row:
+            raise ValueError(f"it has no {name}")
         value = row[name]
         number = isinstance(value, int | float) and not isinstance(value, bool)
         right = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
-        if not right or (number and not 0 <= value < float("inf")):
+        if not right or (number and not 0 <= value < _BEYOND):
             raise ValueError(f"its {name} is {json.dumps(value)[:60]}")

@@ -20,13 +20,12 @@ from hwgen.errors import InputError
 from hwgen.fields import check_fields, require_choice, require_instance, shown
 from hwgen.formats import Scalar
 from hwgen.spec import DotProduct
-from optimizer import inference, sanity, sensitivity, sizing
+from optimizer import evaluation, sensitivity, sizing
 from optimizer.calibration import Calibration, calibrate
 from optimizer.data import ImageData
 from optimizer.network import Array, Layer, Network
-from optimizer.parallel import in_parallel
 from optimizer.plan import STYLES, Accuracy, LayerCheck, LayerPlan, Plan
-from optimizer.search import not_dominated, pareto_front
+from optimizer.search import pareto_front
 
 #: One format for the whole network, as reference.
 REFERENCES = {"all-INT8": "int8", "all-INT4": "int4", "all-E4M3": "e4m3"}
@@ -82,6 +81,11 @@ class Settings:
     def cycle_budget(self) -> int:
         """Cycles an image at the frame rate."""
         return sizing.cycle_budget(self.clock_mhz, self.fps)
+
+    @property
+    def tried(self) -> tuple[Scalar, ...]:
+        """The candidates, and the references' formats."""
+        return tuple(dict.fromkeys((*self.formats, *_references().values())))
 
 
 def settings(*, formats: Sequence[str | Scalar] | None = None, **others: Any) -> Settings:
@@ -169,7 +173,7 @@ class FullTest:
 
 def full_test(found: Exploration, data: ImageData, workers: int | None = None) -> FullTest:
     """FP32 and the chosen plan of ``found`` on all test images of ``data``."""
-    fp32, chosen = _accuracies(
+    fp32, chosen = evaluation.accuracies(
         found.network, found.calibration, data, [None, found.chosen], lambda text: None, workers
     )
     return FullTest(data.name, fp32, chosen)
@@ -197,6 +201,12 @@ def arrays(network: Network, settings: Settings) -> list[tuple[sizing.Size, ...]
     ]
 
 
+#: A datapath in one pair of formats, activations and weights: its array, units and LUTs.
+Priced = Mapping[tuple[Scalar, Scalar], tuple[sizing.Size, DotProduct, sizing.LutRange]]
+#: Its layers in that pair, by the pair.
+Choices = Mapping[tuple[Scalar, Scalar], tuple[LayerPlan, ...]]
+
+
 def explore(
     network: Network,
     data: ImageData,
@@ -207,6 +217,9 @@ def explore(
     workers: int | None = None,
 ) -> Exploration:
     """The front of accuracy against LUTs, every point really evaluated on the test images.
+
+    The stages are functions of this module, ``calibration`` and ``evaluation``, and can be called
+    one by one.
 
     ``predict``: LUTs of a spec, default the project's cost model for the target; ``workers``:
     threads, default one a core. InputError for what cannot be used.
@@ -220,106 +233,43 @@ def explore(
         seconds[name] = time.perf_counter() - start
         progress(f"{name}: {seconds[name]:.1f} s")
 
-    require_instance("network", network, Network, "what optimizer.onnx_import.load returns")
-    require_instance("data", data, ImageData, "what optimizer.data.load returns")
     require_instance("settings", settings, Settings, "what optimizer.explore.settings returns")
-    network.require_images(data.calibration_images, "the calibration images")
-    network.require_images(data.test_images, "the test images")
-    classes = classes_of(network)
-    highest = int(data.test_labels.max())
-    if highest >= classes:
-        raise InputError(
-            f"the test labels go up to {highest} and network {network.name} has "
-            f"{classes} classes (0 to {classes - 1}): give the data that it was trained for"
-        )
-    candidates, style = settings.formats, settings.style
-    groups = _groups(network, style)
-    sizes = arrays(network, settings)
+    require_fitting(network, data)
+    arrays(network, settings)
     if predict is None:
         require_predictable(settings)
         predict = default_predict(settings.target)
 
     # First of the long work: what does not fit together is said as soon as it is known.
     with stage("FP32"):
-        logits = _fp32(network, data.test_images, workers)
-        warnings = sanity.warnings(data, logits)
-        fp32 = Accuracy(inference.correct(logits, data.test_labels), len(logits))
+        fp32, warnings = evaluation.baseline(network, data, workers)
     for text in warnings:
         progress(f"WARNING: {text}")
-
     sizer = sizing.Sizer(predict)
     with stage("cost prediction"):
-        pairs = [(a, b) for a in candidates for b in candidates]
-        pairs += [(f, f) for f in map(number_formats.parse_scalar, REFERENCES.values())]
-        sized = {
-            (group, a, b): sizer.best(sizes[group], a, b)
-            for group in range(len(groups))
-            for a, b in dict.fromkeys(pairs)
-        }
-
-    every = tuple(
-        dict.fromkeys((*candidates, *map(number_formats.parse_scalar, REFERENCES.values())))
-    )
+        priced = price(network, settings, sizer)
     with stage("calibration"):
-        calibration = calibrate(network, data.calibration_images, every, workers)
+        calibration = calibrate(network, data.calibration_images, settings.tried, workers)
     with stage("sensitivity"):
-        drawn = np.random.default_rng(SENSITIVITY_SEED).permutation(len(data.calibration_images))
-        images = data.calibration_images[np.sort(drawn[: settings.sensitivity_images])]
-        damages = sensitivity.measure(network, images, calibration, every, progress, workers)
-
-    def assign(group: int, a_format: Scalar, b_format: Scalar) -> tuple[LayerPlan, ...]:
-        size, spec, lut = sized[group, a_format, b_format]
-        return tuple(
-            LayerPlan(
-                layer,
-                spec,
-                size,
-                sizing.cycles([layer], size.lanes, size.units),
-                lut,
-                damages.pair(layer.name, a_format, b_format),
-            )
-            for layer in groups[group]
+        images = sensitivity_images(data, settings)
+        damages = sensitivity.measure(
+            network, images, calibration, settings.tried, progress, workers
         )
-
-    options = [
-        [assign(group, a, b) for a in candidates for b in candidates]
-        for group in range(len(groups))
-    ]
+    choices = choices_of(network, settings, priced, damages)
     with stage("integer programming"):
-        solutions = pareto_front(
-            [
-                [
-                    (layers[0].lut.value, math.fsum(p.sensitivity for p in layers))
-                    for layers in group
-                ]
-                for group in options
-            ],
-            settings.resolution,
-        )
-    plans = [
-        Plan(
-            style,
-            tuple(p for g, i in zip(options, solution.choice, strict=True) for p in g[i]),
-        )
-        for solution in solutions
-    ]
-    # The first point is kept whatever its damage, so that there is always one.
-    plans = [p for i, p in enumerate(plans) if i == 0 or p.sensitivity <= settings.max_divergence]
-    progress(
-        f"{sizer.predictions} units predicted; front of {len(solutions)} points, "
-        f"{len(plans)} to be evaluated"
-    )
-    formats_of = {name: number_formats.parse_scalar(text) for name, text in REFERENCES.items()}
-    for f in formats_of.values():
-        plans.append(Plan(style, tuple(p for g in range(len(groups)) for p in assign(g, f, f))))
+        plans = search(choices, settings)
+    progress(f"{sizer.predictions} units predicted; front of {len(plans)} points to be evaluated")
+    uniform = {name: _uniform(settings.style, choices, f) for name, f in _references().items()}
     with stage("evaluation"):
-        evaluated = _evaluate(network, calibration, data, plans, progress, workers)
-    references = dict(zip(REFERENCES, evaluated[-len(REFERENCES) :], strict=True))
+        evaluated = evaluation.evaluate(
+            network, calibration, data, [*plans, *uniform.values()], progress, workers
+        )
+    references = dict(zip(uniform, evaluated[len(plans) :], strict=True))
     # A plan with one allowed format is a plan like any other: it may belong to the front.
-    allowed = [p for name, p in references.items() if formats_of[name] in candidates]
-    points = (*evaluated[: -len(REFERENCES)], *allowed)
-    front = accuracy_front(points)
-    chosen, reason = choose(front, fp32, settings.max_drop)
+    allowed = [p for name, p in references.items() if _references()[name] in settings.formats]
+    points = (*evaluated[: len(plans)], *allowed)
+    front = evaluation.accuracy_front(points)
+    chosen, reason = evaluation.choose(front, fp32, settings.max_drop)
     return Exploration(
         network,
         calibration,
@@ -337,12 +287,95 @@ def explore(
     )
 
 
-def _fp32(network: Network, images: Array, workers: int | None) -> Array:
-    """Logits, on all cores: in parts that are whole batches."""
-    size = 16 * inference.BATCH
-    starts = range(0, len(images), size)
-    parts = in_parallel(lambda i: inference.run(network, images[i : i + size]), starts, workers)
-    return np.concatenate(list(parts))
+def require_fitting(network: Network, data: ImageData) -> None:
+    """InputError unless the network takes the images and has a class for every label."""
+    require_instance("network", network, Network, "what optimizer.onnx_import.load returns")
+    require_instance("data", data, ImageData, "what optimizer.data.load returns")
+    network.require_images(data.calibration_images, "the calibration images")
+    network.require_images(data.test_images, "the test images")
+    classes = classes_of(network)
+    highest = int(data.test_labels.max())
+    if highest >= classes:
+        raise InputError(
+            f"the test labels go up to {highest} and network {network.name} has "
+            f"{classes} classes (0 to {classes - 1}): give the data that it was trained for"
+        )
+
+
+def price(network: Network, settings: Settings, sizer: sizing.Sizer) -> list[Priced]:
+    """The cheapest array of each datapath in every pair of candidates, and in both operands of
+    each reference."""
+    candidates = settings.formats
+    pairs = [(a, b) for a in candidates for b in candidates]
+    pairs += [(f, f) for f in _references().values()]
+    return [
+        {(a, b): sizer.best(sizes, a, b) for a, b in dict.fromkeys(pairs)}
+        for sizes in arrays(network, settings)
+    ]
+
+
+def sensitivity_images(data: ImageData, settings: Settings) -> Array:
+    """Those of the calibration images that measure the sensitivities, (N, ...)."""
+    drawn = np.random.default_rng(SENSITIVITY_SEED).permutation(len(data.calibration_images))
+    return data.calibration_images[np.sort(drawn[: settings.sensitivity_images])]
+
+
+def choices_of(
+    network: Network,
+    settings: Settings,
+    priced: Sequence[Priced],
+    damages: sensitivity.Sensitivities,
+) -> list[Choices]:
+    """The layers of each datapath as planned in each pair of formats that was priced."""
+    return [
+        {
+            (a, b): tuple(
+                LayerPlan(
+                    layer,
+                    spec,
+                    size,
+                    sizing.cycles([layer], size.lanes, size.units),
+                    lut,
+                    damages.pair(layer.name, a, b),
+                )
+                for layer in layers
+            )
+            for (a, b), (size, spec, lut) in of_pair.items()
+        }
+        for layers, of_pair in zip(_groups(network, settings.style), priced, strict=True)
+    ]
+
+
+def search(choices: Sequence[Choices], settings: Settings) -> list[Plan]:
+    """The plans on the front of LUTs against added damages, by falling LUTs."""
+    candidates = settings.formats
+    options = [[choice[a, b] for a in candidates for b in candidates] for choice in choices]
+    solutions = pareto_front(
+        [
+            [(layers[0].lut.value, math.fsum(p.sensitivity for p in layers)) for layers in group]
+            for group in options
+        ],
+        settings.resolution,
+    )
+    plans = [
+        Plan(
+            settings.style,
+            tuple(p for group, i in zip(options, solution.choice, strict=True) for p in group[i]),
+        )
+        for solution in solutions
+    ]
+    # The first point is kept whatever its damage, so that there is always one.
+    return [p for i, p in enumerate(plans) if i == 0 or p.sensitivity <= settings.max_divergence]
+
+
+def _references() -> dict[str, Scalar]:
+    return {name: number_formats.parse_scalar(text) for name, text in REFERENCES.items()}
+
+
+def _uniform(style: str, choices: Sequence[Choices], number_format: Scalar) -> Plan:
+    """One format everywhere."""
+    pair = (number_format, number_format)
+    return Plan(style, tuple(layer for choice in choices for layer in choice[pair]))
 
 
 def classes_of(network: Network) -> int:
@@ -353,68 +386,3 @@ def classes_of(network: Network) -> int:
 def _groups(network: Network, style: str) -> list[tuple[Layer, ...]]:
     """The layers that share a datapath."""
     return [network.layers] if style == "shared" else [(layer,) for layer in network.layers]
-
-
-def _evaluate(
-    network: Network,
-    calibration: Calibration,
-    data: ImageData,
-    plans: Sequence[Plan],
-    progress: Callable[[str], None],
-    workers: int | None,
-) -> tuple[Plan, ...]:
-    """Every plan with its accuracy."""
-    found = _accuracies(network, calibration, data, plans, progress, workers)
-    return tuple(
-        dataclasses.replace(plan, accuracy=value) for plan, value in zip(plans, found, strict=True)
-    )
-
-
-def _accuracies(
-    network: Network,
-    calibration: Calibration,
-    data: ImageData,
-    plans: Sequence[Plan | None],
-    progress: Callable[[str], None],
-    workers: int | None,
-) -> list[Accuracy]:
-    """Of every plan, or FP32 for None, on all test images: quantised operands, exact sums."""
-
-    def accuracy(plan: Plan | None) -> Accuracy:
-        quantization = None if plan is None else calibration.network(plan.pairs)
-        logits = inference.run(network, data.test_images, quantization)
-        return Accuracy(inference.correct(logits, data.test_labels), len(logits))
-
-    found: list[Accuracy] = []
-    for result in in_parallel(accuracy, plans, workers):
-        found.append(result)
-        if len(found) % 5 == 0 or len(found) == len(plans):
-            progress(f"evaluated {len(found)} of {len(plans)} on {result.images} images")
-    return found
-
-
-def accuracy_front(points: Sequence[Plan]) -> tuple[Plan, ...]:
-    """The plans that no other beats in measured accuracy and predicted LUTs, by rising LUTs."""
-    kept = not_dominated([(p.lut.value, -_correct(p)) for p in points])
-    return tuple(points[i] for i in kept)
-
-
-def _correct(plan: Plan) -> int:
-    if plan.accuracy is None:
-        raise ValueError("the plan has not been evaluated")
-    return plan.accuracy.correct
-
-
-def choose(front: Sequence[Plan], fp32: Accuracy, max_drop: float) -> tuple[Plan, str]:
-    """The cheapest plan within ``max_drop`` points of FP32, or the most accurate; and why."""
-    # Counted in images, so that a drop of exactly max_drop is within it.
-    lost = max_drop / 100 * fp32.images + 1e-9
-    good = [plan for plan in front if fp32.correct - _correct(plan) <= lost]
-    if good:
-        best = min(good, key=lambda plan: plan.lut.value)
-        return best, f"the fewest LUTs within {max_drop:g} points of FP32's accuracy"
-    best = max(front, key=lambda plan: (_correct(plan), -plan.lut.value))
-    return best, (
-        f"no plan is within {max_drop:g} points of FP32's accuracy: this is the most accurate; "
-        "allow a larger drop or more formats"
-    )

@@ -316,7 +316,7 @@ def run_bench(
             # A failed comparison has its result; anything else is the tools' failure.
             if not result.exists():
                 raise tools.failure(f"simulation of {top}", code, lines, folder)
-        return dict(json.loads(result.read_text()))
+        return dict(processes.read_json(result))
 
 
 def _visible(top: str, ports: Sequence[str]) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from hwgen.errors import InputError, ToolError
-from hwgen.processes import temporary_folder
+from hwgen.processes import read_json, temporary_folder
 
 from . import harness, isolation
 from .targets import PLACE_FACTS, Device, Placer, Target, target
@@ -357,7 +357,7 @@ def _place(
 ) -> tuple[Device, dict[str, Any]]:
     """Place `netlist.json` between registers on the smallest device that holds it, on its harness
     if the placer needs one; report the arrivals at its registers too, if asked."""
-    netlist = json.loads((folder / "netlist.json").read_text())
+    netlist = read_json(folder / "netlist.json")
     module = netlist["modules"][top]
     try:
         ring = harness.between_registers(module, placer.ring.cells)

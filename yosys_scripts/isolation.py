@@ -55,7 +55,7 @@ def run(tool: str, job: dict[str, Any], folder: Path, *, time_limit_s: float) ->
         reason = _reason(log, "no message", folder)
         raise ToolError(f"{tool} crashed (signal {-code}){_where(log)}: {reason}")
     # Yosys ends its process at an error: no result then.
-    answer: dict[str, Any] = json.loads(result.read_text()) if result.exists() else {}
+    answer: dict[str, Any] = processes.read_json(result) if result.exists() else {}
     if code or "error" in answer:
         reason = _reason(log, str(answer.get("error", f"exit code {code}")), folder)
         raise ToolError(f"{tool} failed{_where(log)}: {reason}")

@@ -14,6 +14,8 @@ import sys
 import warnings
 from collections.abc import Sequence
 from importlib.metadata import version
+from pathlib import Path
+from tempfile import gettempdir
 
 from hwgen import processes, progress
 from hwgen.arguments import Parser, complete, one_line, require_text
@@ -54,6 +56,14 @@ COMMANDS = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit code: 0, 1 for a mismatch, 2 for bad input, 70 for a
     fault of this package, 128 and its number for a signal that ended it."""
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+    if sys.stdout is None:
+        print(
+            "hwgen: error: standard output is closed: open it, or send it to a file",
+            file=sys.stderr,
+        )
+        return 2
     for stream in (sys.stdout, sys.stderr):
         # What a terminal's encoding lacks is written as its number.
         if isinstance(stream, io.TextIOWrapper):
@@ -82,7 +92,11 @@ def _run(arguments: Sequence[str] | None) -> int:
         require_own_packages()
         given = sys.argv[1:] if arguments is None else list(arguments)
         require_text(given)
-        options = command_line_parser().parse_args(given)
+        try:
+            options = command_line_parser().parse_args(given)
+        except SystemExit:  # --help and --version have printed.
+            sys.stdout.flush()
+            raise
         complete(options.parser, options)
         options.arguments = given
         code: int = options.run(options)
@@ -125,8 +139,10 @@ def _run(arguments: Sequence[str] | None) -> int:
         _leave_standard_output()
         return 2
     except Exception as error:
-        print(f"hwgen: error: {fault(error)}", file=sys.stderr)
-        return FAULT
+        # A library that cannot be loaded, say, for want of memory.
+        outside = processes.shortage(f"{type(error).__name__}: {error}", Path(gettempdir()))
+        print(f"hwgen: error: {outside or fault(error)}", file=sys.stderr)
+        return 2 if outside else FAULT
 
 
 def command_line_parser() -> Parser:

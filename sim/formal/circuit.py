@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from hwgen.errors import ToolError
-from hwgen.processes import temporary_folder
+from hwgen.processes import read_json, temporary_folder
 from sim.formal.aig import FALSE, Aig
 from yosys_scripts import isolation
 from yosys_scripts.flow import Netlist
@@ -125,7 +124,7 @@ def _circuits(
             (folder / file).write_text(text)
         job = {"kind": "yosys", "commands": [*read, *_TO_GATES], "top": tops[0]}
         isolation.run("yosys", job, folder, time_limit_s=time_limit_s)
-        modules = json.loads((folder / "netlist.json").read_text())["modules"]
+        modules = read_json(folder / "netlist.json")["modules"]
     return {top: _from_json(modules[top], top) for top in tops}
 
 

@@ -441,7 +441,7 @@ def stop_at_work() -> None:
     import cost_models
     import sim
     from cost_models import sweep
-    from optimizer import explore
+    from optimizer import evaluation, explore
     from sim import formal, mutation, regression
 
     for module, name in (
@@ -451,8 +451,8 @@ def stop_at_work() -> None:
     ):
         assert hasattr(module, name)
         setattr(module, name, begin_work)
-    assert hasattr(explore, "_fp32")
-    explore._fp32 = no_logits
+    assert hasattr(evaluation, "_fp32")
+    evaluation._fp32 = no_logits
 
 
 class Recorder(argparse.Namespace):

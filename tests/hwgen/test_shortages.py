@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from hwgen import processes
+from hwgen import ToolError, processes
+from hwgen.cli import main
 
 ROOT = Path(__file__).parents[2]
 MUL = ["mul", "--a", "int4", "--b", "int4"]
@@ -61,7 +62,10 @@ def one_line(done, *words):
         assert word in lines[0], lines[0]
 
 
-@pytest.mark.parametrize("arguments", [["formats"], ["units", "--json"], ["formats", "e2m1"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["formats"], ["units", "--json"], ["formats", "e2m1"], ["--help"], ["--version"]],
+)
 def test_a_full_standard_output(tmp_path, arguments):
     with open("/dev/full", "w") as full:
         one_line(run(tmp_path, *arguments, stdout=full), "standard output", "No space left")
@@ -83,6 +87,37 @@ def test_a_full_disk(tmp_path, arguments, named, limit):
     # Files that had room are whole.
     assert all(file.stat().st_size < limit and file.name[0] != "." for file in left)
     assert not [file for file in left if file.suffix in (".png", ".svg", ".v")]
+
+
+def test_a_closed_standard_output(tmp_path):
+    command = [sys.executable, "-m", "hwgen", "formats"]
+    shell = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&-', "sh", *command], capture_output=True, text=True, cwd=ROOT
+    )
+    one_line(shell, "standard output is closed")
+
+
+def test_what_a_tool_left_half_written(tmp_path, monkeypatch):
+    """A full disk cuts files short, whatever the tool says of it."""
+    file = tmp_path / "netlist.json"
+    file.write_text('{"modules": {"a')
+    with pytest.raises(ToolError, match=r"'netlist\.json', which a tool wrote, is not whole"):
+        processes.read_json(file)
+    usage = type("Usage", (), {"free": 4096})
+    monkeypatch.setattr(processes.shutil, "disk_usage", lambda folder: usage)
+    with pytest.raises(ToolError, match=r"no space is left for its files in .*: free some"):
+        processes.read_json(file)
+    file.write_text('{"modules": {}}')
+    assert processes.read_json(file) == {"modules": {}}
+
+
+def test_a_library_that_finds_no_memory_is_no_fault(tmp_path, monkeypatch, capsys):
+    def fails(options):
+        raise ImportError("libgfortran.so.5: failed to map segment from shared object")
+
+    monkeypatch.setattr("hwgen.cli.units.run", fails)
+    assert main(["units"]) == 2
+    assert "there is not enough memory" in capsys.readouterr().err
 
 
 def test_a_full_disk_under_a_waveform(tmp_path):
@@ -113,7 +148,8 @@ def test_programs_keep_their_files_where_they_can(tmp_path, monkeypatch):
     script = 'echo "$XDG_CACHE_HOME"'
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "new" / "cache"))
     assert processes.run(["sh", "-c", script], tmp_path, 60)[1] == [str(tmp_path / "new" / "cache")]
-    (tmp_path / "new").write_text("")
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file" / "cache"))
     with pytest.warns(UserWarning, match="set XDG_CACHE_HOME"):
         _, lines = processes.run(["sh", "-c", script], tmp_path, 60)
     assert lines == [str(tmp_path / "cache")]

@@ -15,7 +15,8 @@ from hwgen.files import require_writable
 from hwgen.formats import parse
 from optimizer import inference, report
 from optimizer.data import ImageData
-from optimizer.explore import Exploration, choose, explore, settings
+from optimizer.evaluation import choose
+from optimizer.explore import Exploration, explore, settings
 from optimizer.onnx_import import load
 from optimizer.operands import layer_operands
 from optimizer.plan import Accuracy

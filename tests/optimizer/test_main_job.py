@@ -145,7 +145,7 @@ def no_work(monkeypatch):
         ({"formats": ["e4m3fn"]}, "not e4m3fn"),
         ({"formats": ["int4", "mxfp4"]}, "mxfp4"),
         ({"formats": ["int4", ""]}, "unknown format ''"),
-        ({"formats": []}, "formats: there is none"),
+        ({"formats": []}, r"formats=\[\]: give a list"),
         ({"style": "parallel"}, "streaming, shared"),
         ({"target": "virtex"}, "virtex"),
         ({"max_drop": float("nan")}, "max_drop=nan"),
