@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -93,8 +94,25 @@ def test_chosen_is_the_cheapest_within_the_drop(exploration):
     e = exploration
     allowed = [p for p in e.front if e.fp32.percent - p.accuracy.percent <= 2.0]
     assert e.chosen is min(allowed, key=lambda p: p.lut.value)
-    plan, reason = choose(e.front[:1], Accuracy(1000, 1000), 0.0)
-    assert plan is e.front[0] and "no plan is within 0 points" in reason
+
+
+@pytest.mark.parametrize(
+    ("drop", "place", "reason"),
+    [
+        (2.0, 2, "the fewest LUTs within 2 points"),
+        (1.0, 3, "the fewest LUTs within 1 points"),
+        # None loses so little; the cheaper of the two most accurate.
+        (0.5, 3, "no plan is within 0.5 points"),
+    ],
+)
+def test_the_choice_by_hand(drop, place, reason):
+    """Of plans at 90, 97, 98, 99 and 99% beside 100: the cheapest allowed, or the best."""
+    plans = [
+        SimpleNamespace(accuracy=Accuracy(correct, 100), lut=SimpleNamespace(value=lut))
+        for correct, lut in ((90, 10), (97, 20), (98, 30), (99, 40), (99, 50))
+    ]
+    found, said = choose(plans[::-1], Accuracy(100, 100), drop)
+    assert found is plans[place] and said.startswith(reason)
 
 
 @pytest.mark.parametrize("layer", ["conv", "block.conv1", "block.shortcut", "dense"])

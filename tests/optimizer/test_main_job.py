@@ -112,7 +112,7 @@ def test_missing_tools_are_found_before_the_long_work(files, tmp_path, monkeypat
 
 def test_nothing_is_written_for_bad_input(files, tmp_path):
     model, _ = files
-    with pytest.raises(InputError):
+    with pytest.raises(InputError, match=r"28, 28\) and the network takes \(N, 3, 8, 8\)"):
         main_job.run(model, fashion_mnist.DATA, tmp_path / "out", target="ecp5", fps=100)
     assert list(tmp_path.iterdir()) == []
 

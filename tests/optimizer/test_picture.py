@@ -4,50 +4,11 @@ from __future__ import annotations
 
 import warnings
 from itertools import combinations
-from types import SimpleNamespace
 
 import pytest
+from explorations import exploration, plan
 
-from hwgen.formats import parse
-from hwgen.spec import DotProduct
 from optimizer import picture
-from optimizer.explore import Exploration, Settings
-from optimizer.network import Layer
-from optimizer.plan import Accuracy, LayerPlan, Plan
-from optimizer.sizing import LutRange, Size
-
-IMAGES = 2000
-
-
-def plan(lut, percent, a="int4", b="int4"):
-    layer = Layer("layer", "Gemm", 16, 10)
-    part = LayerPlan(
-        layer,
-        DotProduct(a=a, b=b, lanes=4),
-        Size(4, 1, 40, 16),
-        40,
-        LutRange(lut, lut, lut),
-        0.01,
-    )
-    return Plan("streaming", (part,), Accuracy(round(percent / 100 * IMAGES), IMAGES))
-
-
-def exploration(front, fp32, chosen=0, beaten=(), references=(), network="net", data="data"):
-    named = dict(zip(("all-INT8", "all-INT4", "all-E4M3"), references, strict=False))
-    return Exploration(
-        network=SimpleNamespace(name=network),
-        calibration=None,
-        settings=Settings(target="ecp5", fps=1000, formats=(parse("int4"),)),
-        data_name=data,
-        calibration_images=512,
-        fp32=Accuracy(round(fp32 / 100 * IMAGES), IMAGES),
-        points=(*front, *beaten),
-        front=tuple(front),
-        references=named,
-        chosen=front[chosen],
-        reason="",
-    )
-
 
 SHIPPED = [
     plan(*point)
@@ -161,6 +122,19 @@ def test_what_must_be_readable_is_there(drawn):
     assert len(ticks) >= 2
     bottom, top = p.axes.get_ylim()
     assert bottom < case.chosen.accuracy.percent < top and len(p.axes.get_yticks()) >= 2
+
+
+def test_points_stand_where_they_were_measured():
+    axes = picture.draw(CASES["shipped"]).axes
+    marked, plain = ([n for n in axes.lines if (n.get_marker() == "None") == p] for p in (0, 1))
+    found = [tuple(point) for line in marked for point in line.get_xydata().round(2).tolist()]
+    chosen = [(10093, 93.7)]
+    references = [(19332, 94.0), (6428, 89.25), (29962, 93.45)]
+    beaten = [(4900, 89.1), (9100, 93.2), (12000, 93.8), (18000, 93.75)]
+    front = [(p.lut.value, p.accuracy.percent) for p in SHIPPED]
+    assert front[:2] == [(4632, 89.35), (5418, 89.65)] and len(front) == 13
+    assert sorted(found) == sorted([*chosen, *references, *beaten, *front])
+    assert [set(line.get_ydata()) for line in plain] == [{93.95}]
 
 
 def test_most_points_of_the_shipped_front_have_their_number():

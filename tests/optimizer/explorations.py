@@ -1,0 +1,44 @@
+"""Results of a search that nobody made, for the tests of what is said of them."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+from hwgen.formats import parse
+from hwgen.spec import DotProduct
+from optimizer.explore import Exploration, Settings
+from optimizer.network import Layer
+from optimizer.plan import Accuracy, LayerPlan, Plan
+from optimizer.sizing import LutRange, Size
+
+IMAGES = 2000
+
+
+def plan(lut, percent, a="int4", b="int4"):
+    layer = Layer("layer", "Gemm", 16, 10)
+    part = LayerPlan(
+        layer,
+        DotProduct(a=a, b=b, lanes=4),
+        Size(4, 1, 40, 16),
+        40,
+        LutRange(lut, lut, lut),
+        0.01,
+    )
+    return Plan("streaming", (part,), Accuracy(round(percent / 100 * IMAGES), IMAGES))
+
+
+def exploration(front, fp32, chosen=0, beaten=(), references=(), network="net", data="data"):
+    named = dict(zip(("all-INT8", "all-INT4", "all-E4M3"), references, strict=False))
+    return Exploration(
+        network=SimpleNamespace(name=network),
+        calibration=None,
+        settings=Settings(target="ecp5", fps=1000, formats=(parse("int4"),)),
+        data_name=data,
+        calibration_images=512,
+        fp32=Accuracy(round(fp32 / 100 * IMAGES), IMAGES),
+        points=(*front, *beaten),
+        front=tuple(front),
+        references=named,
+        chosen=front[chosen],
+        reason="",
+    )

@@ -1,0 +1,92 @@
+"""The tables say what was found: every figure of a result that is known."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from explorations import exploration, plan
+
+from cost_models import Cost, Quantity
+from optimizer import report
+from optimizer.explore import FullTest
+from optimizer.plan import Accuracy, LayerCheck
+from optimizer.sizing import LutRange
+
+
+def known():
+    """Three layers a plan, of which each figure is another; the cheaper of two is chosen."""
+    plans = []
+    for lut, percent, b in ((600, 93.0, "int5"), (900, 94.5, "int7")):
+        (first,) = plan(lut, percent, "e2m1", b).layers
+        layers = tuple(
+            dataclasses.replace(
+                first,
+                layer=dataclasses.replace(first.layer, name=f"layer{i}", outputs=1200 * i),
+                size=dataclasses.replace(first.size, lanes=4 * i, units=i + 4),
+                cycles=1000 * i,
+                lut=LutRange(lut + i, lut - i, lut + 1000 * i),
+                sensitivity=0.01 * i,
+            )
+            for i in (1, 2, 3)
+        )
+        plans.append(dataclasses.replace(plan(lut, percent), layers=layers))
+    found = exploration(plans, 94.0, 0, (), (plan(2000, 93.9),))
+    return dataclasses.replace(found, reason="the cheapest")
+
+
+def measured(found):
+    """In place of synthesis: 110 LUTs a unit, 49.6 MHz."""
+    lut, none = Quantity(110, 110, 110, "measured"), Quantity(0, 0, 0, "measured")
+    cost = Cost(lut, none, none, none, Quantity(49.6, 49.6, 49.6, "measured"), basis="a test")
+    chosen = found.chosen.with_measured(dict.fromkeys(found.chosen.specs, cost))
+    check = LayerCheck("layer2", "unit", cycles=5000, mismatches=1, outputs=20, wrong_outputs=3)
+    test = FullTest("all", Accuracy(9302, 10_000), Accuracy(9255, 10_000))
+    return dataclasses.replace(found, chosen=chosen, checks=(check,), full_test=test)
+
+
+def cells(text, head):
+    """The rows below the line that begins with ``head``, as lists of cells."""
+    lines = text.split("\n")
+    start = next(i for i, line in enumerate(lines) if line.split()[:1] == [head]) + 2
+    rows = []
+    for line in lines[start:]:
+        if not line:
+            return rows
+        rows.append([cell.strip() for cell in line.split("  ") if cell.strip()])
+    raise AssertionError("no end of the table")
+
+
+def test_every_figure_of_the_table():
+    text = report.table(known())
+    assert cells(text, "point") == [
+        ["1", "1,806", "93.00", "-1.00", "0.0600", "A e2m1, W int5", "<- chosen"],
+        ["2", "2,706", "94.50", "+0.50", "0.0600", "A e2m1, W int7"],
+        ["all-INT8", "2,000", "93.90", "-0.10", "0.0100", "A int4, W int4"],
+        ["FP32", "94.00"],
+    ]
+    each = [
+        ["4", "5", "1,000", "601", "599–1,600", "–", "–", "0.01000", "e2m1 / int5"],
+        ["8", "6", "2,000", "602", "598–2,600", "–", "–", "0.02000", "e2m1 / int5"],
+        ["12", "7", "3,000", "603", "597–3,600", "–", "–", "0.03000", "e2m1 / int5"],
+    ]
+    assert cells(text, "layer") == [
+        *([f"layer{i}", "16", f"{1200 * i:,}", *row] for i, row in enumerate(each, 1)),
+        ["sum", "3,000", "1,806", "1,794–7,800", "–", "0.06000"],
+    ]
+    assert "chosen: the cheapest\n" in text
+    assert "net on data, ecp5, 1000 images/s at 50 MHz, streaming style" in text
+    # The root of 0.94 · 0.06 / 2000.
+    assert "2,000 test images (standard error 0.53 points), calibration on 512 images" in text
+
+
+def test_every_figure_that_was_measured():
+    text = report.table(measured(known()))
+    rows = cells(text, "layer")
+    assert [row[8:10] for row in rows[:3]] == [["550", "50"], ["660", "50"], ["770", "50"]]
+    assert rows[3][4] == "1,980"
+    # 1,806 of 1,980 are 8.8% less.
+    assert "synthesised: 1,980 LUT, predicted 1,806 (-8.8%)" in text
+    assert "layer1, layer2, layer3 do not reach 50 MHz" in text
+    assert "10,000 test images of all: FP32 93.02%, chosen plan 92.55%" in text
+    assert "simulated layer2: 5,000 cycles of unit" in text
+    assert "1 mismatches; 20 sums against inference, 3 wrong" in text
