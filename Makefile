@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 FPS ?= 1000
 WORKLOAD := optimizer/workloads/fashion_mnist
 
-.PHONY: setup demo test versions lint bench regress clean
+.PHONY: setup demo test test-all versions lint bench regress clean
 
 setup: $(STAMP)
 
@@ -22,11 +22,18 @@ demo: $(STAMP)
 	$(BIN)/hwgen optimize --model $(WORKLOAD)/resnet8.onnx --data $(WORKLOAD)/fashion_mnist.npz \
 	  --target ecp5 --fps $(FPS) --out demo
 
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist worksteal
+
+# What takes a few minutes: every unit, format and room.
 test: $(STAMP)
-	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
+	$(PYTEST) -m "not slow"
+
+# And all the rest (tests/slow.txt).
+test-all: test
+	$(PYTEST) -m slow
 
 # Quick tests under the oldest and the newest supported Python of this machine.
-versions:
+versions: $(STAMP)
 	.ci/versions $(PYTHON)
 
 lint: $(STAMP)

@@ -1,6 +1,11 @@
-"""Every test run has a store of its own, so that nothing of the user's is read or written."""
+"""Every test run has a store of its own, so that nothing of the user's is read or written; and
+tests that ``slow.txt`` names have the mark ``slow``."""
+
+from pathlib import Path
 
 import pytest
+
+SLOW = Path(__file__).with_name("slow.txt")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -9,3 +14,17 @@ def own_store(tmp_path_factory):
     patch.setenv("HWGEN_STORE", str(tmp_path_factory.mktemp("store") / "measurements.sqlite"))
     yield
     patch.undo()
+
+
+def pytest_collection_modifyitems(config, items):
+    lines = [line for line in SLOW.read_text("utf-8").splitlines() if line[:1] not in ("#", "")]
+    slow = tuple(line for line in lines if line[0] != "!")
+    kept = tuple(line[1:] for line in lines if line[0] == "!")
+    for item in items:
+        if item.nodeid.startswith(slow) and not item.nodeid.startswith(kept):
+            item.add_marker("slow")
+    if config.args == config.getini("testpaths"):  # The whole suite was collected.
+        names = [item.nodeid for item in items]
+        unknown = [line for line in (*slow, *kept) if not any(n.startswith(line) for n in names)]
+        if unknown:
+            raise pytest.UsageError(f"{SLOW.name} names no test with {unknown}")

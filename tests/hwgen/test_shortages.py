@@ -12,6 +12,7 @@ import pytest
 
 from hwgen import ToolError, processes
 from hwgen.cli import main
+from sim import tools
 
 ROOT = Path(__file__).parents[2]
 MUL = ["mul", "--a", "int4", "--b", "int4"]
@@ -216,24 +217,45 @@ def test_a_compiler_that_fails_late_is_quoted(tmp_path):
     one_line(done, "simulation of mul_int4_int4", "c++: error: no luck")
 
 
-@pytest.mark.parametrize("damage", ["cut", "empty", "other", "gone", "digests"])
-def test_damaged_objects_are_made_again(tmp_path, damage):
-    cache = tmp_path / "cache"
-    arguments = ("verify", *MUL, "--vectors", "5")
-    assert run(tmp_path, *arguments, XDG_CACHE_HOME=cache).returncode == 0
-    objects = sorted(cache.glob("hwgen/*/verilated*.o"))
-    assert objects
-    whole = {file: file.read_bytes() for file in objects}
+def damage_objects(objects, damage):
+    """One of Verilator's compiled objects, or what tells damaged ones, in the cache."""
     if damage == "cut":
-        objects[0].write_bytes(whole[objects[0]][:1000])
+        objects[0].write_bytes(objects[0].read_bytes()[:1000])
     elif damage == "empty":
         objects[0].write_bytes(b"")
     elif damage == "other":
-        objects[0].write_bytes(whole[objects[-1]])
+        objects[0].write_bytes(objects[-1].read_bytes())
     elif damage == "gone":
         objects[0].unlink()
     else:
         (objects[0].parent / "digests.json").write_text("{")
+
+
+def test_a_simulation_makes_damaged_objects_again(tmp_path):
+    cache = tmp_path / "cache"
+    arguments = ("verify", *MUL, "--vectors", "5")
+    assert run(tmp_path, *arguments, XDG_CACHE_HOME=cache).returncode == 0
+    objects = sorted(cache.glob("hwgen/*/verilated*.o"))
+    whole = {file: file.read_bytes() for file in objects}
+    damage_objects(objects, "cut")
     done = run(tmp_path, *arguments, XDG_CACHE_HOME=cache)
     assert done.returncode == 0, done.stderr
     assert {file: file.read_bytes() for file in sorted(cache.glob("hwgen/*/verilated*.o"))} == whole
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "other", "gone", "digests"])
+def test_damaged_objects_are_not_used(tmp_path, monkeypatch, damage):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    made = {f"verilated{i}.o": bytes([i]) * 2000 for i in range(3)}
+
+    def build(name):
+        """What a build finds there, and then has."""
+        with tools.shared_runtime(tmp_path / name, ["--trace"]):
+            there = {f.name: f.read_bytes() for f in (tmp_path / name).iterdir()}
+            for file, content in made.items():
+                (tmp_path / name / file).write_bytes(content)
+        return there
+
+    assert build("first") == {} and build("second") == made
+    damage_objects(sorted((tmp_path / "cache").glob("hwgen/*/verilated*.o")), damage)
+    assert build("third") == {} and build("fourth") == made
