@@ -31,9 +31,9 @@ from hwgen import emit, processes, records, watcher
 from hwgen.errors import InputError, ToolError
 from hwgen.files import write_text
 from sim import compiled, exhaustive, lint, saif
+from sim.case_list import BENCH, EXHAUSTIVE, RTL, Case, Refused, case_of
 from sim.compiled import Run
 from sim.coverage import collect
-from sim.matrix import BENCH, EXHAUSTIVE, RTL, Case, Refused, case_of
 from sim.verification import whole_stimulus
 from yosys_scripts import cell_models
 
@@ -50,8 +50,9 @@ RESULTS = "results.jsonl"
 TOGGLES = "toggles"
 #: These decide no verdict: a change of them makes no result stale.
 _BESIDE = (
-    *("regression.py", "report.py", "matrix.py", "random_specs.py", "together.py", "vectors.py"),
+    *("regression.py", "report.py", "case_list.py", "random_specs.py", "together.py", "vectors.py"),
     *("mutation.py", "mutation_bench.py", "quantizer_matrix.py", "matmul.py", "formal/"),
+    *("draws.py", "operands.py"),
 )
 
 

@@ -16,10 +16,10 @@ from hwgen.files import write_between, write_text
 from hwgen.progress import left
 from hwgen.spec import UNITS, Spec
 from sim import mutation
+from sim.case_list import EXHAUSTIVE, operands
 from sim.formal import proofs
 from sim.formal.proofs import NOT_APPLICABLE
 from sim.formal.solve import PROVED
-from sim.matrix import EXHAUSTIVE, operands
 from sim.regression import ERROR, FAILED, NOT_RUN, PASSED, Result, Summary, load
 
 STATUSES = (PASSED, FAILED, ERROR, NOT_RUN)

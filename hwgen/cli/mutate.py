@@ -60,11 +60,11 @@ def add(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from sim import formal, matrix, mutation
+    from sim import case_list, formal, mutation
 
     if options.unit is None and not options.all:
         raise InputError("give either a unit or --all (see 'hwgen mutate --help')")
-    specs = matrix.level_specs()[::3] if options.all else [spec_of(options)]
+    specs = case_list.level_specs()[::3] if options.all else [spec_of(options)]
     file = (options.store or mutation.default_store()) if options.all else None
     store = formal.Store(file, mutation.checked)
     rows = []

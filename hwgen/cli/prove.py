@@ -77,7 +77,7 @@ def run(options: argparse.Namespace) -> int:
     if options.page is not None:
         formal.page.require_place(options.page)
     if options.all:
-        tasks = formal.chosen(formal.matrix.tasks(), options.property, options.target)
+        tasks = formal.chosen(formal.task_list.tasks(), options.property, options.target)
     else:
         tasks = formal.tasks_of(spec_of(options), options.property, options.target)
     store = formal.Store((options.store or formal.default_store()) if options.all else None)

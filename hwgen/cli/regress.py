@@ -122,7 +122,7 @@ def add(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from sim import matrix, regression, report
+    from sim import case_list, regression, report
 
     if options.page is not None:
         results = report.update_page(options.page, options.out)
@@ -132,10 +132,10 @@ def run(options: argparse.Namespace) -> int:
             print(f"{options.page}: table of {results} results")
         return 0
     if options.matrix is None and options.spec is None:
-        raise InputError(f"regress needs a matrix, {', '.join(matrix.MATRICES)}, or --spec JSON")
+        raise InputError(f"regress needs a matrix, {', '.join(case_list.MATRICES)}, or --spec JSON")
     if options.spec is not None:
         return _regress_one(options)
-    wanted = matrix.chosen(
+    wanted = case_list.chosen(
         options.matrix,
         seed=options.seed,
         vectors=options.vectors,
@@ -183,15 +183,15 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _regress_one(options: argparse.Namespace) -> int:
-    from sim import compiled, matrix, regression, report
+    from sim import case_list, compiled, regression, report
 
     for name in ("level", "simulator"):
         if len(getattr(options, name) or ()) > 1:
             raise InputError(f"--{name}: a spec is examined at one: give one")
-    case = matrix.case_of(
+    case = case_list.case_of(
         {
             "spec": options.spec,
-            "level": (options.level or [matrix.RTL])[0],
+            "level": (options.level or [case_list.RTL])[0],
             "check": options.check,
             "vectors": options.vectors,
             "seed": options.seed,

@@ -99,6 +99,11 @@ class Spec(ABC):
         return None
 
     @property
+    def zero_rounding(self) -> str | None:
+        """The rounding by which a zero sum has a sign; None where it has none."""
+        return None
+
+    @property
     @abstractmethod
     def name(self) -> str:
         """A legal Verilog module name that tells the spec."""

@@ -1,6 +1,6 @@
 """Proofs of units: see ``sim.formal.properties`` for what is proved."""
 
-from sim.formal import matrix, page
+from sim.formal import page, task_list
 from sim.formal.proofs import (
     NOT_APPLICABLE,
     RESULTS,
@@ -32,9 +32,9 @@ __all__ = [
     "counterexample_lines",
     "default_store",
     "line",
-    "matrix",
     "page",
     "prove",
     "prove_all",
+    "task_list",
     "tasks_of",
 ]

@@ -7,23 +7,23 @@ from pathlib import Path
 from typing import Any
 
 from hwgen.files import require_between, write_between
-from sim.formal import matrix
+from sim.formal import task_list
 from sim.formal.solve import PROVED
 
 BEGIN, END = "<!-- table of proofs: hwgen prove --all --page -->", "<!-- end of the table -->"
 
 
 def table(rows: Iterable[Mapping[str, Any]]) -> str:
-    """Markdown: of each group, property and target of ``sim.formal.matrix``, how many of its
+    """Markdown: of each group, property and target of ``sim.formal.task_list``, how many of its
     tasks have a row that says proved, and the longest time that one took."""
     known = {(row["name"], row["property"], row["target"]): row for row in rows}
     lines = [
         "| group | property | target | proved | longest, s |",
         "|---|---|---|--:|--:|",
     ]
-    for group in matrix.GROUPS:
+    for group, tasks in task_list.groups().items():
         cells: dict[tuple[str, str | None], list[Mapping[str, Any] | None]] = {}
-        for task in matrix.tasks(group):
+        for task in tasks:
             row = known.get((task.spec.name, task.property, task.target))
             cells.setdefault((task.property, task.target), []).append(row)
         for (name, target), found in cells.items():

@@ -20,7 +20,8 @@ from hwgen.errors import InputError, ToolError
 from hwgen.progress import Pace
 from hwgen.spec import Spec
 from sim.formal.circuit import Circuit, from_rtlil
-from sim.formal.properties import OF_A_TARGET, PROPERTIES, NotApplicable, Subject
+from sim.formal.properties import OF_A_TARGET, PROPERTIES, Subject
+from sim.formal.references import NotApplicable
 from sim.formal.run import Start
 from sim.formal.solve import DISPROVED, NOT_PROVED, PROVED, Answer, Claim, abc_command, holds, solve
 from yosys_scripts import TARGETS, flow

@@ -9,7 +9,7 @@ from __future__ import annotations
 import bisect
 import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -22,8 +22,15 @@ from hwgen.formats.scalar import SATURATE
 from hwgen.spec import AccumulatorToFloat, Spec
 from sim import golden
 from sim.formal.aig import FALSE, TRUE, Aig
-from sim.formal.circuit import Words
+from sim.formal.circuit import Circuit, Words
+from sim.formal.run import Start, compared, outputs_of, result
+from sim.formal.solve import TABLE_INPUTS, Claim
 from sim.formal.words import Word, select
+
+
+class NotApplicable(Exception):
+    """The property says nothing about this unit; the message says why."""
+
 
 #: Of formats with infinities or NaN up to this many bits all codes are looked at.
 TOLD_BITS = 16
@@ -76,6 +83,21 @@ def meanings(aig: Aig, code: Sequence[int], f: Scalar) -> tuple[int, int, int]:
     return nan, infinite, zero
 
 
+def least(f: Scalar) -> int:
+    """The least number, in units of 2^lsb_exponent, by the format's definition."""
+    if isinstance(f, Integer):
+        return -(1 << (f.bits - 1)) if f.signed else 0
+    return -most(f) if f.signed else 0
+
+
+def most(f: Scalar) -> int:
+    """The largest number, likewise."""
+    if isinstance(f, Integer):
+        return (1 << (f.bits - int(f.signed))) - 1
+    magnitudes = f.decode(range(2 ** (f.bits - int(f.signed))))
+    return int(max(magnitudes[np.isfinite(magnitudes)]) * 2.0**-f.lsb_exponent)
+
+
 def truth_table(aig: Aig, spec: Spec, first: Mapping[str, Sequence[int]]) -> Words:
     """The outputs by the golden model's answers to all inputs, as decision trees over them."""
     bits = [literal for port in spec.inputs for literal in first[port.name]]
@@ -98,6 +120,18 @@ def truth_table(aig: Aig, spec: Spec, first: Mapping[str, Sequence[int]]) -> Wor
             literal for column in columns for literal in tabulated(aig, bits, column, port.bits)
         ]
     return words
+
+
+def by_truth_table(start: Start, spec: Spec, unit: Circuit) -> Iterable[Claim]:
+    """The claim that results are the golden model's; NotApplicable for too many inputs."""
+    if sum(port.width for port in spec.inputs) > TABLE_INPUTS:
+        raise NotApplicable(
+            f"no plain definition of unit {spec.unit} is written for these formats, and a truth "
+            f"table is made for up to {TABLE_INPUTS} bits of inputs"
+        )
+    got = result(start, spec, unit, "unit")
+    wanted = truth_table(start.aig, spec, got.first)
+    yield compared("results", start, got.cycles, outputs_of(spec, got.outputs, wanted))
 
 
 def tabulated(aig: Aig, bits: Sequence[int], numbers: Any, width: int) -> list[int]:

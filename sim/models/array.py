@@ -9,16 +9,19 @@ import numpy.typing as npt
 
 from hwgen.accumulator import Fixed, Float
 from hwgen.formats import BlockFormat, Format, Scalar
-from hwgen.spec.array import Array
+from hwgen.spec.array import DATAFLOWS, MOVEMENTS, Array
 from sim import exact
 from sim.accumulate import accumulate_once
+from sim.bins import carry_bins
 from sim.blocks import Blocks, block_dot
+from sim.draws import one_of, up_to
 from sim.exact import ExactArray
-from sim.models import Patterns, Reach, blockdot, dot
+from sim.extremes import extreme_codes
+from sim.models import Patterns, Reach, UnitModel, blockdot, dot
 
 
 def expected(spec: Array, inputs: Patterns) -> Patterns:
-    """See ``sim.models.Model``; past ``max_products`` an exact accumulator wraps."""
+    """See ``sim.models.UnitModel``; past ``max_products`` an exact accumulator wraps."""
     a = _by_member(inputs, "a", spec.rows)
     b = _by_member(inputs, "b", spec.columns)
     clear = inputs["clear"][:, 0].astype(np.bool_)
@@ -159,8 +162,6 @@ def reach(spec: Array) -> Reach:
 def directed(spec: Array) -> Patterns:
     """Extremes in all lanes, mixed, and in single lanes, from row to row and column to column;
     then sums driven to both ends of what accumulators are stated to hold."""
-    from sim.stimulus import extreme_codes
-
     rng = np.random.default_rng(11)
     codes = {p.name: extreme_codes(p.format) for p in spec.inputs if p.format is not None}
     for name in ("a_scale", "b_scale"):
@@ -247,3 +248,37 @@ def restrict(
         near = rng.normal(size=shape) * np.exp2(rng.uniform(spec.lsb_exponent, largest, shape))
         chosen = rng.random(shape) < 0.5
         inputs["partial"] = np.where(chosen, f.encode(near), inputs["partial"]).astype(f.code_dtype)
+
+
+MODEL = UnitModel(
+    expected=expected,
+    directed=directed,
+    restrict=restrict,
+    reach=reach,
+    bins=carry_bins,
+    signs_zeros=dot.signs_zeros,
+    settings=(
+        {"rows": 2, "columns": 1, "max_products": 256},
+        {
+            **{"rows": 2, "columns": 2, "max_products": 256},
+            **{"dataflow": "weight_stationary", "movement": "systolic"},
+        },
+        {"rows": 1, "columns": 2, "movement": "systolic", "max_products": 256, "output": "bf16"},
+    ),
+    draws={
+        **dict.fromkeys(("rows", "columns"), up_to(3)),
+        **{"dataflow": one_of(DATAFLOWS), "movement": one_of(MOVEMENTS)},
+    },
+    typical=(
+        {"a": "int4", "b": "int4", "rows": 2, "columns": 2, "max_products": 64},
+        {
+            **{"a": "e2m1", "b": "int8", "rows": 2, "columns": 2, "max_products": 64},
+            **{"dataflow": "weight_stationary", "movement": "systolic"},
+        },
+        {
+            **{"a": "e2m1_b4_ue4m3", "b": "int4_b4_ue4m3", "rows": 1, "columns": 2},
+            **{"max_products": 64, "movement": "systolic", "output": "bf16"},
+        },
+    ),
+    example={"a": "int4", "b": "e2m1", "rows": 2, "columns": 2},
+)

@@ -14,12 +14,15 @@ from hwgen.formats.rounding import RANDOM_BITS, STOCHASTIC
 from hwgen.formats.widths import signed_width
 from hwgen.spec import Array, BlockDot
 from sim.blocks import Blocks, aligned_block_dot, block_dot
-from sim.models import Patterns, Reach
+from sim.draws import up_to
+from sim.extremes import extreme_codes
+from sim.formal.references import DEFINED_MODES
+from sim.models import Patterns, Reach, UnitModel, dot
 from sim.rounding import round_to
 
 
 def expected(spec: BlockDot, inputs: Patterns) -> Patterns:
-    """See ``sim.models.Model``."""
+    """See ``sim.models.UnitModel``."""
     a, b = (_blocks(spec, f, name, inputs) for name, f in (("a", spec.a), ("b", spec.b)))
     random = inputs["random_bits"][:, 0] if spec.rounding == STOCHASTIC else None
     nan = None if spec.output.has_nan else 0.0
@@ -58,8 +61,6 @@ def directed(spec: BlockDot) -> Patterns:
     """Scales at their ends, in the middle and NaN, equal and different by block; elements at
     their extremes, zero, cancelling; micro-exponents at both ends; results about the output's
     largest and smallest; several blocks that cancel beside one that is far below."""
-    from sim.stimulus import extreme_codes
-
     rng = np.random.default_rng(7)
     found: dict[str, list[npt.NDArray[Any]]] = {port.name: [] for port in spec.inputs}
     scales = {
@@ -181,3 +182,34 @@ def _spread(
         codes_of_scale[same, 1] = codes_of_scale[same, 0]
         inputs[name][rows] = codes.reshape(len(rows), spec.lanes)
         inputs[f"{name}_scale"][rows] = codes_of_scale
+
+
+MODEL = UnitModel(
+    expected=expected,
+    directed=directed,
+    restrict=restrict,
+    reach=reach,
+    settings=(
+        {"output": "fp32"},
+        {"output": "bf16", "rounding": "toward_zero"},
+        {"output": "fp16", "stages": 3},
+        {"output": "e5m2ieeens", "blocks": 2},
+        {"output": "e8m0", "blocks": 3, "stages": 8},
+    ),
+    draws={"blocks": up_to(3)},
+    typical=(
+        {"a": "e2m1_b4_ue4m3", "b": "int4_b4_ue4m3", "output": "bf16"},
+        {"a": "int4_b4_e8m0", "b": "int4_b4_e8m0", "output": "fp32"},
+        {"a": "e4m3fn_b2_e8m0", "b": "e4m3fn_b2_e8m0", "output": "fp16", "rounding": "up"},
+    ),
+    example={"a": "mxfp4", "b": "mxfp4", "output": "bf16"},
+    proofs={
+        dot.ZERO_SIGNS: [
+            (
+                {**dict.fromkeys("ab", "e1m1_b2_ue1m1"), "output": "e3m2", "rounding": mode},
+                ("reference",),
+            )
+            for mode in DEFINED_MODES
+        ]
+    },
+)

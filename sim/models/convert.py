@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from hwgen.formats import Scalar
+from hwgen.formats import NAMES, Scalar
 from hwgen.formats.rounding import RANDOM_BITS, STOCHASTIC
 from hwgen.spec import Convert
 from sim import rounding
-from sim.models import Patterns, Reach
+from sim.extremes import extreme_codes
+from sim.models import Fields, Patterns, Reach, UnitModel
+from sim.operands import scalars
 
 #: Formats of up to this many bits have all their codes among the directed cases.
 EXHAUSTIVE_BITS = 10
@@ -32,7 +35,7 @@ def rounded(
 
 
 def expected(spec: Convert, inputs: Patterns) -> Patterns:
-    """See ``sim.models.Model``."""
+    """See ``sim.models.UnitModel``."""
     values = spec.a.decode(inputs["a"])
     rounding.note(spec.b, values, spec.a.lsb_exponent)
     random = inputs["random_bits"] if spec.rounding == STOCHASTIC else None
@@ -60,8 +63,6 @@ def directed(spec: Convert) -> Patterns:
 
 def interesting_codes(source: Scalar, target: Scalar) -> npt.NDArray[Any]:
     """Codes of ``source`` that show how it rounds to ``target``."""
-    from sim.stimulus import extreme_codes
-
     if source.bits <= EXHAUSTIVE_BITS:
         return np.arange(2**source.bits, dtype=source.code_dtype)
     span = np.arange(2 ** min(target.bits, 16), dtype=target.code_dtype)
@@ -78,7 +79,30 @@ def interesting_codes(source: Scalar, target: Scalar) -> npt.NDArray[Any]:
     return np.unique(every).astype(source.code_dtype)
 
 
-def restrict(
-    spec: Convert, inputs: Patterns, counted: npt.NDArray[np.intp], rng: np.random.Generator
-) -> None:
-    """All codes are allowed."""
+def _every_input() -> Iterator[Fields]:
+    """Every ordered pair of named formats of up to 16 bits."""
+    return ({"a": a, "b": b} for a in scalars(16) for b in scalars(16) if a != b)
+
+
+#: The listed formats, and of up to 8 bits with special codes, of OCP and IEEE kinds.
+PROVED = (*NAMES, "e4m3fn", "e5m2ieee", "e4m3fnuz")
+
+MODEL = UnitModel(
+    expected=expected,
+    directed=directed,
+    reach=reach,
+    settings=(
+        {},
+        {"rounding": "toward_zero", "stages": 1},
+        {"rounding": "nearest_away", "overflow": "special"},
+        {"rounding": "stochastic", "stages": 3},
+    ),
+    typical=(
+        {"a": "fp16", "b": "e4m3fn"},
+        {"a": "int8", "b": "e2m1"},
+        {"a": "e5m2ieee", "b": "int4", "rounding": "stochastic"},
+    ),
+    every_input=_every_input,
+    example={"a": "e4m3fn", "b": "e2m1"},
+    proofs={"converters": [({"a": a, "b": b}, ("reference",)) for a in PROVED for b in PROVED]},
+)

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import numpy.typing as npt
 
 from hwgen.accumulator import WRAP, Accumulator, Exact, Fixed, Float
 from hwgen.formats import Integer, Scalar
-from hwgen.formats.rounding import STOCHASTIC
+from hwgen.formats.rounding import DOWN, NEAREST_EVEN, STOCHASTIC
 from hwgen.spec import Array, DotProduct, MultiDot
 from hwgen.spec.accumulating import AccumulatingSpec
 from sim import exact
 from sim.accumulate import Accumulated, accumulate
-from sim.models import Patterns, Reach
+from sim.bins import carry_bins
+from sim.extremes import extreme_codes
+from sim.formal import sums
+from sim.formal.references import least, most
+from sim.models import Code, Fields, LaneProducts, Patterns, ProofRow, Reach, UnitModel
 from sim.rounding import round_to
 
 #: Cycles spent on driving the accumulator to one end of its range.
@@ -23,7 +28,7 @@ FLOAT_CYCLES = 64
 
 
 def expected(spec: DotProduct, inputs: Patterns) -> Patterns:
-    """See ``sim.models.Model``; past ``max_products`` an exact accumulator wraps."""
+    """See ``sim.models.UnitModel``; past ``max_products`` an exact accumulator wraps."""
     sums = exact.dot(spec.a, spec.b, inputs["a"], inputs["b"])
     if spec.addend is not None:
         sums = exact.add(sums, exact.decode(spec.addend, inputs["c"][:, 0]))
@@ -123,8 +128,6 @@ def reach(spec: DotProduct) -> Reach:
 def directed(spec: DotProduct) -> Patterns:
     """Extremes in all lanes, in alternating lanes and in single lanes; the accumulator is
     driven to both ends of its stated range."""
-    from sim.stimulus import extreme_codes
-
     a_codes, b_codes = extreme_codes(spec.a), extreme_codes(spec.b)
     pairs = [(x, y) for x in a_codes for y in b_codes]
     zero_a, zero_b = spec.a.encode(0.0), spec.b.encode(0.0)
@@ -182,8 +185,6 @@ class DirectedCycles:
     extremes of their format."""
 
     def __init__(self, spec: DotProduct) -> None:
-        from sim.stimulus import extreme_codes
-
         self.spec = spec
         self._addends = [0] if spec.addend is None else extreme_codes(spec.addend).tolist()
         self._rows: list[tuple[bool, npt.NDArray[np.integer], int]] = []
@@ -227,3 +228,96 @@ def restrict(
     for cycle in counted:
         clear[cycle, 0] |= length >= limit
         length = 1 if clear[cycle, 0] else length + 1
+
+
+def signs_zeros(spec: DotProduct | Array) -> bool:
+    """What is summed to a float has zeros of either sign."""
+    return isinstance(spec.accumulator, Float) or spec.zero_rounding is not None
+
+
+def _codes(spec: DotProduct, inputs: Mapping[str, Code], lane: int) -> tuple[Code, Code]:
+    return lane_code(spec.a, inputs["a"], lane), lane_code(spec.b, inputs["b"], lane)
+
+
+def lane_code(f: Scalar, codes: Code, lane: int) -> Code:
+    """The code of one lane."""
+    return codes[lane * f.bits : (lane + 1) * f.bits]
+
+
+def _corners(spec: DotProduct, lane: int) -> Iterable[tuple[int, int]]:
+    a, b = ((least(f), most(f)) for f in (spec.a, spec.b))
+    return ((x, y) for x in a for y in b)
+
+
+def in_pairs(spec: DotProduct, lanes: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """Two parts of some lanes that are summed in pairs of pairs."""
+    middle = 1 << ((len(lanes) - 1).bit_length() - 1)
+    return [lanes[:middle], lanes[middle:]]
+
+
+#: What is proved of a sum, on all targets.
+SUM_PROPERTIES = ("reference", "accumulator", "netlist")
+#: Groups of proofs in which several units are.
+SPECIALS, ZERO_SIGNS = "dot products with infinities and NaN", "signs of zeros"
+
+
+def _proofs(lanes: int, *pairs: tuple[str, str], **more: str) -> list[ProofRow]:
+    return [({"a": a, "b": b, "lanes": lanes, **more}, SUM_PROPERTIES) for a, b in pairs]
+
+
+def _zero_signs() -> list[ProofRow]:
+    into: list[Fields] = [
+        {"a": "e2m1", "b": "e2m1", "lanes": 2},
+        {"a": "e1m1", "b": "e1m1", "lanes": 2, "addend": "e2m1"},
+    ]
+    return [
+        ({**fields, "output": "e3m2", "rounding": mode}, ("reference",))
+        for mode in (NEAREST_EVEN, DOWN)
+        for fields in into
+    ]
+
+
+#: Pairs of operands that are simulated for long.
+LONG_PAIRS = (
+    *(("int8", "int8"), ("int4", "int4"), ("e2m1", "e2m1"), ("e4m3", "e4m3"), ("e2m1", "int4")),
+    *(("e4m3fn", "e4m3fn"), ("int8", "e4m3"), ("e3m2", "e2m3")),
+)
+
+MODEL = UnitModel(
+    expected=expected,
+    directed=directed,
+    restrict=restrict,
+    reach=reach,
+    bins=carry_bins,
+    signs_zeros=signs_zeros,
+    settings=(
+        {"lanes": 4, "max_products": 64},
+        {"lanes": 3, "max_products": 48, "accumulator": "fp32"},
+        {"lanes": 5, "max_products": 40, "accumulator": "fixed:24:8"},
+        {"lanes": 2, "max_products": 32, "output": "bf16"},
+        {"lanes": 2, "max_products": 32, "accumulator": "bf16:stochastic"},
+        {"lanes": 3, "max_products": 48, "accumulator": "fp32:stochastic"},
+    ),
+    long=tuple({"a": a, "b": b, "lanes": 32} for a, b in LONG_PAIRS),
+    example={"a": "e2m1", "b": "int4", "lanes": 8},
+    proofs={
+        # Products with one bit.
+        "adder trees": [
+            ({"a": "int8", "b": "uint1", "lanes": lanes}, ("reference",))
+            for lanes in (2, 3, 8, 13, 32)
+        ],
+        "dot products": [
+            *_proofs(8, ("e2m1", "int4")),
+            *_proofs(4, ("int8", "int8")),
+            *_proofs(2, ("e4m3", "e2m1")),
+        ],
+        SPECIALS: _proofs(2, ("e4m3fn", "e2m1"), ("e5m2ieee", "int2"), ("e3m2ext", "e2m1fnuz")),
+        # Two lanes in each multiplier.
+        "packed dot products": _proofs(
+            8, ("int4", "int4"), ("e2m1", "e2m1"), ("e2m1", "int4"), mapping="dsp"
+        ),
+        ZERO_SIGNS: _zero_signs(),
+    },
+    reference=sums.reference,
+    lanes=LaneProducts(codes=_codes, corners=_corners, halves=in_pairs),
+)

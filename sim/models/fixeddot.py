@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -11,14 +13,15 @@ from hwgen.accumulator import Fixed, Float
 from hwgen.formats.rounding import DOWN
 from hwgen.spec import FixedDot
 from sim import exact
-from sim.models import Patterns, Reach
-from sim.models.dot import DirectedCycles, accumulated, longest_run, restrict
-
-__all__ = ["directed", "expected", "reach", "restrict", "unreachable"]
+from sim.draws import up_to
+from sim.extremes import extreme_codes
+from sim.formal.references import least, most
+from sim.models import Code, LaneProducts, Patterns, ProofRow, Reach, dot
+from sim.models.dot import DirectedCycles, accumulated, longest_run
 
 
 def expected(spec: FixedDot, inputs: Patterns) -> Patterns:
-    """See ``sim.models.Model``; past ``max_products`` an exact accumulator wraps."""
+    """See ``sim.models.UnitModel``; past ``max_products`` an exact accumulator wraps."""
     weights = spec.b.encode(spec.weights.values)
     sums = exact.dot(spec.a, spec.b, inputs["a"], weights[None, :])
     # Weights are multiples of more than b's step, and the accumulator counts that.
@@ -74,17 +77,15 @@ def reach(spec: FixedDot) -> Reach:
 def directed(spec: FixedDot) -> Patterns:
     """Extremes in all lanes, alternating with their negatives, and in single lanes; the least and
     the largest of each lane alone; the accumulator is driven to both ends of its range."""
-    from sim.stimulus import extreme_codes
-
     a, lane = spec.a, np.arange(spec.lanes)
-    zero, least, most = a.encode([0.0, a.min, a.max])
+    zero, lowest, largest = a.encode([0.0, a.min, a.max])
     cycles = DirectedCycles(spec)
     for index, code in enumerate(extreme_codes(a)):
         cycles.add(True, code)
         cycles.add(index % 3 == 0, np.where(lane % 2, a.encode(-a.decode(code), nan=0.0), code))
         cycles.add(index % 5 == 0, np.where(lane == index % spec.lanes, code, zero))
     for hot in range(spec.lanes):
-        for code in (least, most):
+        for code in (lowest, largest):
             cycles.add(hot % 3 == 0, np.where(lane == hot, code, zero))
     if spec.zero_rounding is not None:
         # Zeros whose products are all negative, or all positive.
@@ -93,11 +94,91 @@ def directed(spec: FixedDot) -> Patterns:
             cycles.add(True, codes, None if spec.addend is None else int(spec.addend.encode(c)))
     positive = np.array(spec.weights.values) > 0
     run = min(spec.max_products // spec.lanes, longest_run(spec.accumulator))
-    for low, high in ((least, most), (most, least)):
+    for low, high in ((lowest, largest), (largest, lowest)):
         bound = 0
         if spec.addend is not None:
             f = spec.addend
-            bound = int(f.encode(f.max if high == most else f.min))
+            bound = int(f.encode(f.max if high == largest else f.min))
         for cycle in range(run):
             cycles.add(cycle == 0, np.where(positive, high, low), bound)
     return cycles.patterns()
+
+
+def _codes(spec: FixedDot, inputs: Mapping[str, Code], lane: int) -> tuple[Code, Code]:
+    """The weight is a constant code: literals 0 and 1 are false and true."""
+    weight = int(spec.b.encode([spec.weights.values[lane]])[0])
+    return (
+        dot.lane_code(spec.a, inputs["a"], lane),
+        [weight >> bit & 1 for bit in range(spec.b.bits)],
+    )
+
+
+def _corners(spec: FixedDot, lane: int) -> Iterable[tuple[int, int]]:
+    unit = spec.lsb_exponent - spec.a.lsb_exponent
+    weight = int(spec.weights.values[lane] * 2.0**-unit)
+    return ((x, weight) for x in (least(spec.a), most(spec.a)))
+
+
+def _halves(spec: FixedDot, lanes: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """As the plan's additions divide them."""
+    if not spec.in_fixed_point:
+        return dot.in_pairs(spec, lanes)
+    plan, number = spec.plan, spec.plan.total
+    while number is not None and number >= plan.inputs:
+        node = plan.nodes[number]
+        low = tuple(lane for lane in lanes if lane in plan.inputs_of(node.low))
+        high = tuple(lane for lane in lanes if lane in plan.inputs_of(node.high))
+        if low and low != lanes:
+            return [low, tuple(lane for lane in lanes if lane not in low)]
+        number = node.low if low and len(low) >= len(high) else node.high
+    return [lanes[:1], lanes[1:]]
+
+
+def _weight_list(rng: np.random.Generator) -> str:
+    """Whole numbers or fractions, small or large, some of one sign, some zero."""
+    largest, step = 2 ** int(rng.integers(0, 9)), 2.0 ** int(rng.integers(-3, 3))
+    lowest = -largest if rng.integers(3) else 0
+    drawn = rng.integers(lowest, largest + 1, up_to(24)(rng))
+    return ",".join(f"{step * number:g}" for number in drawn)
+
+
+def _proof(a: str, b: str, weights: str, *more: str) -> ProofRow:
+    return {"a": a, "b": b, "weights": weights}, ("reference", "accumulator", *more)
+
+
+MODEL = dataclasses.replace(
+    dot.MODEL,
+    expected=expected,
+    directed=directed,
+    reach=reach,
+    unreachable=unreachable,
+    settings=(
+        {"weights": "3,-5,7,0,-8,6,1,-3", "max_products": 64},
+        {"weights": "1.5,-6,0,0.5,3,-4", "max_products": 48, "accumulator": "fp32"},
+        {"weights": "2,-2,1,0,1", "max_products": 40, "accumulator": "fixed:24:8"},
+        {"weights": "1,0,1", "max_products": 32, "output": "bf16"},
+        {"weights": "0,-1", "max_products": 32},
+        {"weights": "1,1", "max_products": 32},
+        {"weights": "0", "max_products": 22, "accumulator": "fp16"},
+    ),
+    draws={"weights": _weight_list},
+    typical=(
+        {"a": "int4", "b": "int8", "weights": "3,-5,7,0,-128,127,64,5,-3,85"},
+        {"a": "e2m1", "b": "int4", "weights": "-7,-5,-1,-6"},
+        {"a": "e4m3fn", "b": "e2m1", "weights": "6,-0.5,1.5,0,3,-3"},
+    ),
+    long=(),
+    example={"a": "int8", "b": "int8", "weights": "3,-77,0,64,-128"},
+    proofs={
+        dot.SPECIALS: [_proof("e4m3fn", "e2m1", "6,-0.5,1.5,0")],
+        # Weights of every kind: zero, powers of two, equal ones, the extremes, no positive one.
+        "fixed dot products": [
+            _proof("int8", "int8", "3,-77,0,64,-128,127,3"),
+            _proof("int8", "int8", "-77,127,3,-128", "netlist"),
+            _proof("int4", "int4", "-8,-1,-4,-5", "netlist"),
+            _proof("e2m1", "int8", "93,-128,4,-93", "netlist"),
+            _proof("e4m3", "e2m1", "6,-0.5,1.5,0", "netlist"),
+        ],
+    },
+    lanes=LaneProducts(codes=_codes, corners=_corners, halves=_halves),
+)

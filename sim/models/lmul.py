@@ -5,17 +5,18 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import numpy.typing as npt
 
 from hwgen.formats.rounding import RANDOM_BITS, STOCHASTIC
 from hwgen.spec import LMul
 from sim import lmul, rounding
-from sim.models import Patterns, Reach
+from sim.draws import up_to
+from sim.models import Patterns, Reach, UnitModel, dot
 from sim.models.mul import extreme_pairs
+from sim.operands import MIXED_SCALARS
 
 
 def expected(spec: LMul, inputs: Patterns) -> Patterns:
-    """See ``sim.models.Model``."""
+    """See ``sim.models.UnitModel``."""
     result = rounding.round_to(
         lmul.lmul(spec.a, spec.b, inputs["a"], inputs["b"], spec.offset),
         spec.output,
@@ -45,7 +46,13 @@ def directed(spec: LMul) -> Patterns:
     return found
 
 
-def restrict(
-    spec: LMul, inputs: Patterns, counted: npt.NDArray[np.intp], rng: np.random.Generator
-) -> None:
-    """All codes are allowed."""
+MODEL = UnitModel(
+    expected=expected,
+    directed=directed,
+    reach=reach,
+    settings=({}, {"output": "bf16", "rounding": "up"}, {"offset": 3, "stages": 1}),
+    draws={"offset": up_to(8)},
+    every_input=lambda: ({"a": a, "b": b} for a, b in MIXED_SCALARS),
+    example={"a": "e4m3", "b": "e4m3"},
+    proofs={dot.ZERO_SIGNS: [({"a": "e4m3", "b": "e4m3"}, ("reference",))]},
+)

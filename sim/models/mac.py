@@ -1,5 +1,39 @@
 """The multiply-accumulate unit: a dot product of one lane."""
 
-from sim.models.dot import directed, expected, reach, restrict
+from __future__ import annotations
 
-__all__ = ["directed", "expected", "reach", "restrict"]
+import dataclasses
+
+from hwgen.formats.rounding import DOWN, NEAREST_EVEN
+from sim.formal.references import DEFINED_MODES
+from sim.models import ProofRow, dot
+
+
+def _zero_signs() -> list[ProofRow]:
+    floats = {"a": "e2m1", "b": "e2m1"}
+    found: list[ProofRow] = []
+    for mode in DEFINED_MODES:
+        kept = {"accumulator": f"e3m2:{mode}"}
+        if mode not in (NEAREST_EVEN, DOWN):
+            found.append(({**floats, **kept}, ("reference",)))
+            continue
+        found.append(({**floats, **kept}, ("reference", "netlist", "pipeline")))
+        for b in ("e2m1", "int4"):
+            found.append(({"a": "int4", "b": b, **kept}, ("reference",)))
+        found.append(({**floats, "output": "e3m2", "rounding": mode}, ("reference",)))
+    return found
+
+
+MODEL = dataclasses.replace(
+    dot.MODEL,
+    settings=(
+        {"max_products": 32},
+        {"max_products": 32, "accumulator": "bf16:toward_zero"},
+        {"max_products": 32, "accumulator": "fixed:20:4:wrap"},
+        {"max_products": 32, "output": "e5m2ieee", "overflow": "special"},
+        {"max_products": 32, "accumulator": "e4m3:stochastic"},
+    ),
+    long=(),
+    example={"a": "e2m1", "b": "int4"},
+    proofs={dot.ZERO_SIGNS: _zero_signs()},
+)

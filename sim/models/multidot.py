@@ -8,14 +8,16 @@ import numpy.typing as npt
 from hwgen.formats import Scalar
 from hwgen.spec import MultiDot
 from sim import exact
-from sim.models import Patterns
+from sim.draws import one_of
+from sim.extremes import extreme_codes
+from sim.models import Patterns, UnitModel
 from sim.models.dot import MAX_BOUND_CYCLES, accumulated
 
 Codes = npt.NDArray[np.integer]
 
 
 def expected(spec: MultiDot, inputs: Patterns) -> Patterns:
-    """See ``sim.models.Model``; past ``max_products`` the accumulator wraps."""
+    """See ``sim.models.UnitModel``; past ``max_products`` the accumulator wraps."""
     modes = mode_of(spec, inputs)
     integers = np.zeros(len(modes), dtype=object)
     special = np.zeros(len(modes))
@@ -54,8 +56,6 @@ def packed(number_format: Scalar, codes: Codes) -> Codes:
 def directed(spec: MultiDot) -> Patterns:
     """Of every mode, extremes in all places, some in single ones and beside their negative; the
     modes in turn on one sum; the accumulator at both ends of its range; ones above the codes."""
-    from sim.stimulus import extreme_codes
-
     rows: list[tuple[bool, int, Codes, Codes]] = []
 
     def add(clear: bool, mode: int, a: Codes, b: Codes) -> None:
@@ -123,3 +123,26 @@ def restrict(
         count = spec.lanes * spec.products[modes[cycle]]
         clear[cycle, 0] |= total + count > spec.max_products
         total = count if clear[cycle, 0] else total + count
+
+
+def _mode_names(rng: np.random.Generator) -> str:
+    """Two to four modes, of integers or of minifloats, some of two formats."""
+    integers = ("int8", "int4", "int2", "int3", "uint4", "uint8", "fixed6_2", "int1", "int12")
+    minifloats = ("e4m3fn", "e5m2ieee", "e3m2", "e2m1", "e0m3", "ue4m3", "e4m3fnuz", "e3m0")
+    draw = one_of((integers, minifloats)[int(rng.integers(2))])
+    modes = [draw(rng) for _ in range(int(rng.integers(2, 5)))]
+    return ",".join(f"{mode}:{draw(rng)}" if rng.random() < 0.3 else mode for mode in modes)
+
+
+MODEL = UnitModel(
+    expected=expected,
+    directed=directed,
+    restrict=restrict,
+    settings=(
+        {"lanes": 2, "max_products": 64},
+        {"lanes": 3, "max_products": 48, "output": "bf16"},
+        {"lanes": 4, "max_products": 64, "stages": 3},
+    ),
+    draws={"formats": _mode_names},
+    example={"formats": "int4,int2", "lanes": 2},
+)

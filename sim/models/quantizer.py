@@ -9,13 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 from hwgen.formats import Integer
-from hwgen.formats.block_encode import IN_ELEMENT
-from hwgen.formats.block_scale import rule_called, smallest_tensor_scale
+from hwgen.formats.block_encode import IN_ELEMENT, NONFINITE
+from hwgen.formats.block_scale import RULES, rule_called, smallest_tensor_scale
 from hwgen.formats.rounding import RANDOM_BITS, STOCHASTIC
 from hwgen.formats.scalar import PROPAGATE, SATURATE
 from hwgen.spec import Quantizer
 from sim import exact
-from sim.models import Patterns
+from sim.draws import one_of
+from sim.extremes import extreme_codes
+from sim.models import Patterns, UnitModel
 from sim.rounding import round_to
 
 #: Rules that divide by the element's largest value.
@@ -31,7 +33,7 @@ Floats = npt.NDArray[np.float64]
 
 
 def expected(spec: Quantizer, inputs: Patterns) -> Patterns:
-    """See ``sim.models.Model``; of what elements cannot be, see the spec."""
+    """See ``sim.models.UnitModel``; of what elements cannot be, see the spec."""
     element = spec.b.element
     given = spec.a.decode(inputs["a"])
     values, lost = given, np.zeros(given.shape, np.bool_)
@@ -138,8 +140,6 @@ def unreachable(spec: Quantizer) -> tuple[str, ...]:
 def directed(spec: Quantizer) -> Patterns:
     """Blocks of zeros, of one number, and with one larger than the rest; largest magnitudes at
     and beside what changes the scale, over the whole range; elements and ties between them."""
-    from sim.stimulus import extreme_codes
-
     f, lane = spec.a, np.arange(spec.lanes)
     peaks, others = _largest_magnitudes(spec), _elements_and_ties(spec)
     extremes = extreme_codes(f).astype(np.int64)
@@ -283,3 +283,23 @@ def restrict(
     wanted = np.where(rng.random(len(wanted)) < 0.25, fixed, wanted)
     wanted = np.clip(wanted, smallest_tensor_scale(second), second.max)
     inputs["tensor_scale"] = second.encode(wanted)[:, None]
+
+
+MODEL = UnitModel(
+    expected=expected,
+    directed=directed,
+    restrict=restrict,
+    unreachable=unreachable,
+    settings=({}, {"rounding": "stochastic"}, {"symmetric": False, "stages": 2}),
+    draws={
+        "scale_rule": one_of(tuple(RULES)),
+        "nonfinite": one_of(NONFINITE),
+        "tensor_scale": one_of(("port", "one")),
+    },
+    typical=(
+        {"a": "fp16", "b": "e2m1_b4_e8m0"},
+        {"a": "e5m2ieee", "b": "int4_b4_e8m0"},
+        {"a": "bf16", "b": "e4m3fn_b2_e8m0"},
+    ),
+    example={"a": "e5m2", "b": "e2m1_b4_e8m0"},
+)

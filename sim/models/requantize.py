@@ -10,8 +10,10 @@ import numpy.typing as npt
 from hwgen.formats import Integer
 from hwgen.formats.rounding import RANDOM_BITS, STOCHASTIC
 from hwgen.spec import Requantize
+from sim.draws import format_name
 from sim.exact import ExactArray, decode, integer_zeros, multiply
-from sim.models import Patterns, Reach
+from sim.extremes import extreme_codes, word_extremes
+from sim.models import Patterns, Reach, UnitModel, dot
 from sim.rounding import round_to
 
 #: Values of the format about which sums are tried.
@@ -19,7 +21,7 @@ TIES = 2**9
 
 
 def expected(spec: Requantize, inputs: Patterns) -> Patterns:
-    """See ``sim.models.Model``."""
+    """See ``sim.models.UnitModel``."""
     half = 1 << (spec.bits - 1)
     sums = (inputs["sum"].astype(object) + half) % (2 * half) - half
     numbers = ExactArray(sums, spec.lsb_exponent, np.zeros(sums.shape))
@@ -43,8 +45,6 @@ def reach(spec: Requantize) -> Reach:
 def directed(spec: Requantize) -> Patterns:
     """Sums at both ends, every power of two and its neighbours, small numbers; with every
     extreme scale."""
-    from sim.stimulus import extreme_codes, word_extremes
-
     powers = [1 << bit for bit in range(spec.bits)]
     near = {p + d for p in powers for d in (-1, 0, 1)} | {3 * p for p in powers}
     near |= {-v for v in near} | set(range(-40, 41)) | set(word_extremes(spec.bits))
@@ -108,3 +108,28 @@ def restrict(
     small = rng.integers(0, 1 << min(spec.bits, 8), inputs["sum"].shape)
     chosen = rng.random(inputs["sum"].shape) < 0.5
     inputs["sum"] = np.where(chosen, small.astype(inputs["sum"].dtype), inputs["sum"])
+
+
+MODEL = UnitModel(
+    expected=expected,
+    directed=directed,
+    restrict=restrict,
+    reach=reach,
+    settings=(
+        {"bits": 24, "lsb_exponent": -4},
+        {"bits": 20, "rounding": "nearest_away", "stages": 5},
+        {"bits": 33, "lsb_exponent": -12, "rounding": "stochastic"},
+    ),
+    draws={
+        "bits": lambda rng: int(rng.integers(2, 80)),
+        "lsb_exponent": lambda rng: int(rng.integers(-40, 20)),
+        "scale": format_name,
+    },
+    typical=(
+        {"bits": 16, "scale": "e8m0", "b": "int4"},
+        {"bits": 12, "scale": "ufixed8_6", "b": "e2m1"},
+        {"bits": 16, "scale": "bf16", "b": "e4m3fn"},
+    ),
+    example={"bits": 12, "scale": "ufixed8_7", "b": "int8"},
+    proofs={dot.ZERO_SIGNS: [({"bits": 8, "scale": "e4m3", "b": "e3m2"}, ("reference",))]},
+)

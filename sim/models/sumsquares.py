@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterable, Mapping
+
 import numpy as np
 
 from hwgen.accumulator import Exact
 from hwgen.spec import SumSquares
 from sim import exact
-from sim.models import Patterns
-from sim.models.dot import DirectedCycles, accumulated, longest_run, reach, restrict
-
-__all__ = ["directed", "expected", "reach", "restrict", "unreachable"]
+from sim.extremes import extreme_codes
+from sim.formal.references import least, most
+from sim.models import Code, LaneProducts, Patterns, dot
+from sim.models.dot import DirectedCycles, accumulated, longest_run
 
 
 def expected(spec: SumSquares, inputs: Patterns) -> Patterns:
-    """See ``sim.models.Model``; past ``max_products`` an exact accumulator wraps."""
+    """See ``sim.models.UnitModel``; past ``max_products`` an exact accumulator wraps."""
     sums = exact.dot(spec.a, spec.a, inputs["a"], inputs["a"])
     if spec.addend is not None:
         sums = exact.add(sums, exact.decode(spec.addend, inputs["c"][:, 0]))
@@ -32,8 +35,6 @@ def unreachable(spec: SumSquares) -> tuple[str, ...]:
 def directed(spec: SumSquares) -> Patterns:
     """Extremes in all lanes, beside zeros, and in single lanes; the accumulator is driven to its
     end."""
-    from sim.stimulus import extreme_codes
-
     a, lane = spec.a, np.arange(spec.lanes)
     zero = int(a.encode(0.0))
     cycles = DirectedCycles(spec)
@@ -48,3 +49,34 @@ def directed(spec: SumSquares) -> Patterns:
     for cycle in range(min(spec.max_products // spec.lanes, longest_run(spec.accumulator))):
         cycles.add(cycle == 0, largest, bound)
     return cycles.patterns()
+
+
+def _codes(spec: SumSquares, inputs: Mapping[str, Code], lane: int) -> tuple[Code, Code]:
+    code = dot.lane_code(spec.a, inputs["a"], lane)
+    return code, code
+
+
+def _corners(spec: SumSquares, lane: int) -> Iterable[tuple[int, int]]:
+    return ((x, x) for x in (0, least(spec.a), most(spec.a)))
+
+
+MODEL = dataclasses.replace(
+    dot.MODEL,
+    expected=expected,
+    directed=directed,
+    unreachable=unreachable,
+    settings=(
+        {"lanes": 4, "max_products": 64},
+        {"lanes": 3, "max_products": 48, "accumulator": "fp32"},
+        {"lanes": 5, "max_products": 40, "output": "bf16"},
+    ),
+    long=(),
+    example={"a": "int8", "lanes": 2},
+    proofs={
+        dot.SPECIALS: [({"a": "e5m2ieee", "lanes": 2}, ("reference", "accumulator"))],
+        "sums of squares": [
+            ({"a": a, "lanes": 2}, dot.SUM_PROPERTIES) for a in ("int8", "int4", "e4m3", "e2m3")
+        ],
+    },
+    lanes=LaneProducts(codes=_codes, corners=_corners, halves=dot.in_pairs),
+)

@@ -556,8 +556,8 @@ def contents(folder: Path) -> dict[str, tuple[int, int]]:
 def run(name: str, tried: list[list[str]], tell: Callable[[str], None]) -> int:
     """Runs the lines, which are called ``name``; returns how many were wrong."""
     import cost_models  # noqa: F401
-    import sim.formal
-    import sim.matrix  # noqa: F401
+    import sim.case_list
+    import sim.formal  # noqa: F401
     from optimizer import main_job  # noqa: F401
 
     wrong, codes, started = 0, dict.fromkeys((0, 2, WORKED), 0), time.monotonic()

@@ -153,16 +153,16 @@ def test_what_a_use_declares_is_read(folder, monkeypatch, capsys, command, use):
     import sim
     from cost_models import sweep
     from optimizer import main_job
-    from sim import formal, matrix, mutation, regression, report
+    from sim import case_list, formal, mutation, regression, report
 
     monkeypatch.setattr(formal, "prove_all", lambda *given, **named: iter([]))
     monkeypatch.setattr(formal.page, "update", lambda *given: None)
     monkeypatch.setattr(formal.page, "require_place", lambda *given: None)
     monkeypatch.setattr(mutation, "mutate_all", lambda *given, **named: iter([]))
     monkeypatch.setattr(regression, "run", lambda *given, **named: regression.Summary([]))
-    passed = regression.Result(matrix.case_of({"spec": json.loads(SPEC[1])}), "passed", cycles=1)
+    passed = regression.Result(case_list.case_of({"spec": json.loads(SPEC[1])}), "passed", cycles=1)
     monkeypatch.setattr(regression, "examine", lambda *given, **named: iter([passed]))
-    monkeypatch.setattr(matrix, "chosen", lambda *given, **named: matrix.Matrix(()))
+    monkeypatch.setattr(case_list, "chosen", lambda *given, **named: case_list.Matrix(()))
     monkeypatch.setattr(report, "update_page", lambda *given: 1)
     monkeypatch.setattr(main_job, "run", worked)
     monkeypatch.setattr(sweep, "run", lambda **named: None)

@@ -12,7 +12,7 @@ from hwgen import InputError, formats, installed
 from hwgen.cli import main
 from hwgen.spec import from_dict
 from optimizer import explore
-from sim import formal, matrix
+from sim import case_list, formal
 
 ROOT = Path(__file__).parents[2]
 
@@ -113,7 +113,7 @@ OFFERING = {
     "proof's target": lambda value: formal.tasks_of(
         from_dict({"unit": "dot", **DOT}), "netlist", value
     ),
-    "matrix": lambda value: matrix.chosen(value, count=1),
+    "matrix": lambda value: case_list.chosen(value, count=1),
     **{
         f"mapping of {name}, {sized}": lambda value, name=name: (
             yosys_scripts.target(name).script(value) and spec("dot", **DOT, mapping=...)(value)

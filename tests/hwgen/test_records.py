@@ -11,7 +11,7 @@ import pytest
 from hwgen import InputError, Multiply, records
 from hwgen.records import PassedOver
 from sim import formal, mutation, regression
-from sim.matrix import Case
+from sim.case_list import Case
 
 PROOF = {
     "key": "k",

@@ -17,7 +17,7 @@ from hwgen.errors import ToolError
 from hwgen.formats.rounding import NEAREST_AWAY, NEAREST_EVEN, TOWARD_ZERO, UP
 from hwgen.spec import UNITS, AccumulatorToFloat, Convert, FixedDot, LMul, Multiply, SumSquares
 from sim import formal, golden, stimulus, verification
-from sim.formal import matrix, page, references
+from sim.formal import page, references, task_list
 from sim.formal.aig import FALSE, Aig, every_pattern
 from sim.formal.circuit import Circuit, Register
 from sim.formal.run import Start
@@ -398,7 +398,7 @@ def test_the_command(capsys):
 
 
 def test_the_list_is_of_every_unit_and_target():
-    tasks = formal.matrix.tasks()
+    tasks = formal.task_list.tasks()
     assert {task.property for task in tasks} == set(formal.PROPERTIES)
     assert {task.spec.unit for task in tasks} == set(UNITS)
     targets = Counter(task.target for task in tasks if task.property == "netlist")
@@ -436,7 +436,7 @@ def test_broken_signs_of_zeros_are_found(spec, signal):
 
 
 def test_the_table_counts_what_was_proved(tmp_path):
-    tasks = matrix.tasks("rounders")
+    tasks = task_list.tasks("rounders")
     rows = [
         {"name": task.spec.name, "property": task.property, "target": task.target, **more}
         for task, more in zip(
@@ -454,7 +454,7 @@ def test_the_table_counts_what_was_proved(tmp_path):
     page.update(file, rows)
     text = file.read_text()
     assert "| rounders | reference |  | 2 of 3 | 2.2 |" in text
-    assert f"| streams | stream |  | 0 of {len(matrix.UNITS)} | 0.0 |" in text
+    assert f"| streams | stream |  | 0 of {len(task_list.examples())} | 0.0 |" in text
     assert text.startswith("before\n") and text.endswith("\nafter\n") and "old" not in text
     with pytest.raises(InputError, match="no page to put a table in"):
         page.update(tmp_path / "none.md", rows)
@@ -465,4 +465,4 @@ def test_the_table_counts_what_was_proved(tmp_path):
 
 
 def test_every_unit_is_in_the_list():
-    assert {spec.unit for spec in matrix.UNITS} == set(UNITS)
+    assert {spec.unit for spec in task_list.examples()} == set(UNITS)

@@ -9,7 +9,7 @@ import pytest
 
 from hwgen import DotProduct, InputError
 from hwgen.spec import UNITS
-from sim import matrix, regression, report
+from sim import case_list, regression, report
 from sim.random_specs import examples, legal_spec, legal_specs
 from sim.together import verify_together
 
@@ -30,7 +30,7 @@ ONE_VALUE = {
 @pytest.mark.parametrize("first", range(0, COUNT, TOGETHER))
 def test_random_specs_are_right(first):
     """As ``hwgen regress random``, which takes more of them."""
-    cases = matrix.chosen("random", seed=1, count=COUNT).cases[first : first + TOGETHER]
+    cases = case_list.chosen("random", seed=1, count=COUNT).cases[first : first + TOGETHER]
     assert {case.vectors for case in cases} == {200}
     results = list(regression.examine(cases))
     assert len(results) == TOGETHER

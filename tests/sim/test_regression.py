@@ -18,9 +18,10 @@ from hwgen.cli import main
 from hwgen.formats import parse
 from hwgen.spec import UNITS, Convert, Multiply, Port
 from hwgen.spec.multidot import Modes
-from sim import compiled, matrix, regression, report
+from sim import case_list, compiled, regression, report
+from sim.case_list import Case, operands
 from sim.compiled import Outcome, Run
-from sim.matrix import MIXED, NAMED, Case, operands
+from sim.operands import MIXED, NAMED
 from sim.verification import pack
 from sim.words import to_integer, to_words
 
@@ -109,7 +110,7 @@ def test_every_unit_has_its_own_outcome(simulator, monkeypatch):
 def test_netlists_run_in_each_simulator(simulator, tmp_path):
     """With the vendors' models of what they have, DSP blocks among it."""
     spec = DotProduct(a="int3", b="int3", lanes=3, mapping="dsp", max_products=8)
-    cases = [Case(spec, level=t, vectors=50, simulator=simulator) for t in matrix.LEVEL_TARGETS]
+    cases = [Case(spec, level=t, vectors=50, simulator=simulator) for t in case_list.LEVEL_TARGETS]
     found = regression.run(cases, tmp_path, jobs=1)
     assert found.passed and found.vectors > 300, [r.detail for r in found.results]
 
@@ -127,7 +128,7 @@ def test_a_waveform_of_each_simulator(simulator, one_is_broken, tmp_path):
 
 
 def test_every_format_is_each_operand_of_each_unit():
-    found = matrix.formats(seed=1, vectors=10)
+    found = case_list.formats(seed=1, vectors=10)
     refused = {(r.unit, r.operand, r.format) for r in found.refused}
     for unit, kind in UNITS.items():
         specs = [case.spec for case in found.cases if case.spec.unit == unit]
@@ -147,15 +148,15 @@ def test_every_format_is_each_operand_of_each_unit():
 
 
 def test_levels_and_random():
-    levels = matrix.levels(seed=1, vectors=10).cases
+    levels = case_list.levels(seed=1, vectors=10).cases
     for unit in UNITS:
-        for level in ("rtl", *matrix.LEVEL_TARGETS):
+        for level in ("rtl", *case_list.LEVEL_TARGETS):
             assert len([c for c in levels if (c.spec.unit, c.level) == (unit, level)]) >= 3
-    drawn = matrix.chosen("random", seed=3, count=50).cases
+    drawn = case_list.chosen("random", seed=3, count=50).cases
     assert len({case.spec.name for case in drawn}) == 50 and all(case.lint for case in drawn)
-    assert drawn == matrix.chosen("random", seed=3, count=50).cases
+    assert drawn == case_list.chosen("random", seed=3, count=50).cases
     for case in (*levels, *drawn):
-        assert matrix.case_of(json.loads(json.dumps(case.to_dict()))) == case
+        assert case_list.case_of(json.loads(json.dumps(case.to_dict()))) == case
 
 
 @pytest.mark.parametrize(
@@ -188,9 +189,9 @@ def test_bad_input(arguments, message, capsys, monkeypatch, tmp_path):
 def test_a_fault_is_reported_with_the_command_that_shows_it(
     one_is_broken, monkeypatch, capsys, tmp_path
 ):
-    monkeypatch.setattr(matrix, "formats", None)
-    made = matrix.Matrix(tuple(CASES))
-    monkeypatch.setitem(matrix.MATRICES, "formats", lambda seed, vectors: made)
+    monkeypatch.setattr(case_list, "formats", None)
+    made = case_list.Matrix(tuple(CASES))
+    monkeypatch.setitem(case_list.MATRICES, "formats", lambda seed, vectors: made)
     assert main(["regress", "formats", "--jobs", "1", "--out", str(tmp_path)]) == 1
     printed = capsys.readouterr()
     assert printed.out.startswith("3 of 3 cases: 2 passed, 1 failed; ")
@@ -332,7 +333,7 @@ def test_ctrl_c_ends_in_a_summary(no_simulator, monkeypatch, tmp_path, capsys):
 
     monkeypatch.setattr(report, "progress", progress)
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
-    monkeypatch.setitem(matrix.MATRICES, "levels", lambda *_: matrix.Matrix(tuple(CASES)))
+    monkeypatch.setitem(case_list.MATRICES, "levels", lambda *_: case_list.Matrix(tuple(CASES)))
     assert main(["regress", "levels", "--jobs", "1", "--out", str(tmp_path)]) == 130
     printed = capsys.readouterr()
     assert re.match(r"1 of 3 cases: 1 passed; .*\(interrupted\)", printed.out)

@@ -6,7 +6,7 @@ from amaranth.hdl import Module, Signal, signed, unsigned
 
 import yosys_scripts
 from hwgen import Multiply
-from sim.matrix import Case
+from sim.case_list import Case
 from sim.regression import examine
 from yosys_scripts import isolation
 

@@ -1,7 +1,7 @@
-"""What a regression runs, as data: lists of formats and settings from which specs are made.
+"""What a regression runs: lists of cases, made of formats and of what the units' models say.
 
-A new unit is in every matrix as it is: what its settings do not say is drawn
-(``sim.random_specs``). An entry in ``SETTINGS`` chooses them.
+A new unit is in every matrix as it is: what the settings of its model do not say is drawn
+(``sim.random_specs``).
 """
 
 from __future__ import annotations
@@ -18,10 +18,13 @@ from typing import Any
 import numpy as np
 
 from hwgen.errors import InputError
-from hwgen.formats import GROUPS, BlockFormat, Minifloat, parse, parse_scalar
-from hwgen.spec import UNITS, Convert, DotProduct, LMul, Multiply, Spec, from_dict
+from hwgen.formats import BlockFormat, parse
+from hwgen.spec import UNITS, Spec, from_dict
 from hwgen.spec.base import spec_fields
+from sim import models
 from sim.compiled import SIMULATORS
+from sim.exhaustive import MAX_INPUT_BITS
+from sim.operands import BLOCK_PARTNERS, ELEMENT_PARTNERS, MIXED, NAMED, SCALAR_PARTNERS
 from sim.random_specs import legal_spec, legal_specs
 from sim.verification import require_counts
 from yosys_scripts import TARGETS
@@ -29,148 +32,7 @@ from yosys_scripts import TARGETS
 RTL = "rtl"
 #: How a case is checked: cycles of a bench, or every input of the logic.
 BENCH, EXHAUSTIVE = "bench", "exhaustive"
-VECTORS = 200
-
-#: Every format with a name of its own.
-SCALARS = tuple(name for group, names in GROUPS.items() if group != "blocks" for name in names)
-BLOCKS = GROUPS["blocks"]
-
-
-def _two_modes(name: str) -> str:
-    """The format once as a and once as b, with one of its kind: integers or minifloats."""
-    usual, else_ = ("e2m1", "e4m3fn") if isinstance(parse(name), Minifloat) else ("int4", "int8")
-    other = usual if name != usual else else_
-    return f"{name}:{other},{other}:{name}"
-
-
-#: Those that a field can be, by its type.
-NAMED: dict[str, tuple[str, ...]] = {
-    "Scalar": SCALARS,
-    "Minifloat": tuple(name for name in SCALARS if isinstance(parse(name), Minifloat)),
-    "BlockFormat": BLOCKS,
-    "Modes": tuple(map(_two_modes, SCALARS)),
-    "Format": (*SCALARS, *BLOCKS),
-}
-
-#: The other operand of a named format; the first that the spec takes.
-SCALAR_PARTNERS = ("int4", "e2m1", "e4m3fn", "int8", "e5m2ieee")
-BLOCK_PARTNERS = ("e2m1_b4_e8m0", "int4_b4_e8m0", "e4m3fn_b2_e8m0", "e2m1_b4_ue4m3")
-#: And of a block format, with its block size.
-ELEMENT_PARTNERS = ("int4", "e2m1", "e4m3fn", "fixed8_6")
-
-MIXED_SCALARS = (
-    *(("int4", "int8"), ("int8", "int2"), ("uint8", "int8"), ("int16", "int4"), ("uint4", "e2m1")),
-    *(("e2m1", "int4"), ("e4m3fn", "int8"), ("int8", "e5m2ieee"), ("e2m1", "e4m3fn")),
-    *(("e4m3fn", "e5m2ieee"), ("e5m2ieee", "e4m3fnuz"), ("e3m2", "e2m3"), ("e3m4", "int6")),
-    *(("fixed8_6", "e4m3"), ("bf16", "int4"), ("int4", "fp16"), ("fp16", "e4m3fn")),
-    *(("bf16", "e2m1"), ("fp32", "int8"), ("Binary8p3se", "e0m3")),
-)
-MIXED_MINIFLOATS = (
-    *(("e2m1", "e4m3fn"), ("e4m3fn", "e5m2ieee"), ("e5m2ieee", "e4m3fnuz"), ("e3m2", "e2m3")),
-    *(("fp16", "e4m3fn"), ("bf16", "e2m1"), ("fp32", "e4m3fn"), ("e3m4ieee", "e3m0")),
-    *(("e4m3", "e5m2"), ("e2m1", "bf16"), ("tf32", "fp16"), ("e3m0", "e4m3fnuz")),
-    *(("Binary8p3se", "e4m3fn"), ("e5m2", "Binary8p4se"), ("e8m0", "e2m1"), ("ue4m3", "e4m3")),
-    *(("fp16", "bf16"), ("e2m3", "fp32"), ("e5m2fnuz", "e3m4"), ("ue5m3", "e2m2")),
-)
-MIXED_BLOCKS = (
-    *(("mxfp4", "mxint8"), ("mxint4", "mxfp4"), ("mxfp8_e4m3", "mxfp4"), ("nvfp4", "nvint4")),
-    *(("mxfp8_e5m2", "mxfp8_e4m3"), ("mxfp6_e2m3", "mxfp6_e3m2"), ("mxint8", "mxfp6_e3m2")),
-    *(("nvfp4", "msfp12"), ("msfp16", "nvint4"), ("msfp12", "msfp14"), ("mxint6", "mxint4")),
-    *(("e2m1_b4_ue4m3", "int4_b4_e8m0"), ("e4m3fn_b4_e8m0", "e2m1_b4_ue5m3")),
-    *(("int8_b8_e8m0", "e2m1_b8_ue4m3"), ("e0m3_b4_e8m0", "int4_b4_ue5m3")),
-    *(("e5m2ieee_b2_ue4m3", "e4m3fn_b2_e8m0"), ("fixed8_6_b2_e8m0", "e3m2_b2_ue4m3")),
-    *(("e2m3_b5_e8m0", "e3m2_b5_e8m0"), ("int2_b8_e8m0", "int8_b8_ue4m3")),
-    ("e5m2ieee_b3_e8m0", "int4_b3_ue5m3"),
-)
-MIXED_SCALAR_BLOCK = (
-    *(("fp32", "mxfp4"), ("bf16", "mxfp8_e4m3"), ("fp16", "mxint8"), ("fp32", "mxfp6_e2m3")),
-    *(("bf16", "mxint4"), ("fp16", "mxfp8_e5m2"), ("fp32", "msfp12"), ("bf16", "msfp16")),
-    *(("int8", "mxint4"), ("int16", "mxfp4"), ("e4m3fn", "mxfp4"), ("e5m2ieee", "mxfp6_e3m2")),
-    *(("uint8", "e2m1_b8_e8m0"), ("fixed8_6", "int4_b4_e8m0"), ("tf32", "e4m3fn_b4_e8m0")),
-    *(("e4m3fnuz", "e2m1_b4_e8m0"), ("fp16", "e0m3_b5_e8m0"), ("bf16", "int2_b8_e8m0")),
-    *(("fp32", "e5m2ieee_b2_e8m0"), ("e5m2fnuz", "fixed8_6_b4_e8m0")),
-)
-#: By the types of a unit's operands.
-MIXED: dict[tuple[str, ...], tuple[tuple[str, str], ...]] = {
-    ("Scalar", "Scalar"): MIXED_SCALARS,
-    ("Minifloat", "Minifloat"): MIXED_MINIFLOATS,
-    ("BlockFormat", "BlockFormat"): MIXED_BLOCKS,
-    ("Scalar", "BlockFormat"): MIXED_SCALAR_BLOCK,
-    ("Format", "Format"): (*MIXED_SCALARS[::2], *MIXED_BLOCKS[::2]),
-}
-
-#: Settings of the units, taken in turn; operands that are not said are partners, and other
-#: fields without default are drawn.
-SETTINGS: dict[str, tuple[dict[str, Any], ...]] = {
-    "dot": (
-        {"lanes": 4, "max_products": 64},
-        {"lanes": 3, "max_products": 48, "accumulator": "fp32"},
-        {"lanes": 5, "max_products": 40, "accumulator": "fixed:24:8"},
-        {"lanes": 2, "max_products": 32, "output": "bf16"},
-        {"lanes": 2, "max_products": 32, "accumulator": "bf16:stochastic"},
-        {"lanes": 3, "max_products": 48, "accumulator": "fp32:stochastic"},
-    ),
-    "fixeddot": (
-        {"weights": "3,-5,7,0,-8,6,1,-3", "max_products": 64},
-        {"weights": "1.5,-6,0,0.5,3,-4", "max_products": 48, "accumulator": "fp32"},
-        {"weights": "2,-2,1,0,1", "max_products": 40, "accumulator": "fixed:24:8"},
-        {"weights": "1,0,1", "max_products": 32, "output": "bf16"},
-        {"weights": "0,-1", "max_products": 32},
-        {"weights": "1,1", "max_products": 32},
-        {"weights": "0", "max_products": 22, "accumulator": "fp16"},
-    ),
-    "sumsquares": (
-        {"lanes": 4, "max_products": 64},
-        {"lanes": 3, "max_products": 48, "accumulator": "fp32"},
-        {"lanes": 5, "max_products": 40, "output": "bf16"},
-    ),
-    "multidot": (
-        {"lanes": 2, "max_products": 64},
-        {"lanes": 3, "max_products": 48, "output": "bf16"},
-        {"lanes": 4, "max_products": 64, "stages": 3},
-    ),
-    "mac": (
-        {"max_products": 32},
-        {"max_products": 32, "accumulator": "bf16:toward_zero"},
-        {"max_products": 32, "accumulator": "fixed:20:4:wrap"},
-        {"max_products": 32, "output": "e5m2ieee", "overflow": "special"},
-        {"max_products": 32, "accumulator": "e4m3:stochastic"},
-    ),
-    "blockdot": (
-        {"output": "fp32"},
-        {"output": "bf16", "rounding": "toward_zero"},
-        {"output": "fp16", "stages": 3},
-        {"output": "e5m2ieeens", "blocks": 2},
-        {"output": "e8m0", "blocks": 3, "stages": 8},
-    ),
-    "array": (
-        {"rows": 2, "columns": 1, "max_products": 256},
-        {
-            **{"rows": 2, "columns": 2, "max_products": 256},
-            **{"dataflow": "weight_stationary", "movement": "systolic"},
-        },
-        {"rows": 1, "columns": 2, "movement": "systolic", "max_products": 256, "output": "bf16"},
-    ),
-    "mul": ({}, {"stages": 1}, {"mapping": "dsp", "stages": 3}),
-    "lmul": ({}, {"output": "bf16", "rounding": "up"}, {"offset": 3, "stages": 1}),
-    "convert": (
-        {},
-        {"rounding": "toward_zero", "stages": 1},
-        {"rounding": "nearest_away", "overflow": "special"},
-        {"rounding": "stochastic", "stages": 3},
-    ),
-    "quantizer": ({}, {"rounding": "stochastic"}, {"symmetric": False, "stages": 2}),
-    "requantize": (
-        {"bits": 24, "lsb_exponent": -4},
-        {"bits": 20, "rounding": "nearest_away", "stages": 5},
-        {"bits": 33, "lsb_exponent": -12, "rounding": "stochastic"},
-    ),
-    "accumulator_to_float": (
-        {"bits": 20},
-        {"bits": 48, "lsb_exponent": -18, "rounding": "up"},
-        {"bits": 72, "lsb_exponent": -32, "rounding": "stochastic", "stages": 1},
-    ),
-}
+VECTORS, LONG_VECTORS = 200, 2_000_000
 
 #: Targets whose netlists the matrix of levels simulates, beside the RTL.
 LEVEL_TARGETS = ("ecp5", "xc7", "ice40")
@@ -181,57 +43,6 @@ LEVEL_FORMATS: dict[str, tuple[str, ...]] = {
     "Modes": ("int8,int4,int2", "e4m3fn,e2m1", "e4m3fn:e2m1,e5m2ieee"),
     "BlockFormat": ("e2m1_b4_ue4m3", "int4_b4_e8m0", "e4m3fn_b2_e8m0"),
 }
-#: And where those make no such unit, or not a typical one: fields of the specs.
-LEVELS: dict[str, tuple[dict[str, Any], ...]] = {
-    "fixeddot": (
-        {"a": "int4", "b": "int8", "weights": "3,-5,7,0,-128,127,64,5,-3,85"},
-        {"a": "e2m1", "b": "int4", "weights": "-7,-5,-1,-6"},
-        {"a": "e4m3fn", "b": "e2m1", "weights": "6,-0.5,1.5,0,3,-3"},
-    ),
-    "blockdot": (
-        {"a": "e2m1_b4_ue4m3", "b": "int4_b4_ue4m3", "output": "bf16"},
-        {"a": "int4_b4_e8m0", "b": "int4_b4_e8m0", "output": "fp32"},
-        {"a": "e4m3fn_b2_e8m0", "b": "e4m3fn_b2_e8m0", "output": "fp16", "rounding": "up"},
-    ),
-    "array": (
-        {"a": "int4", "b": "int4", "rows": 2, "columns": 2, "max_products": 64},
-        {
-            **{"a": "e2m1", "b": "int8", "rows": 2, "columns": 2, "max_products": 64},
-            **{"dataflow": "weight_stationary", "movement": "systolic"},
-        },
-        {
-            **{"a": "e2m1_b4_ue4m3", "b": "int4_b4_ue4m3", "rows": 1, "columns": 2},
-            **{"max_products": 64, "movement": "systolic", "output": "bf16"},
-        },
-    ),
-    "convert": (
-        {"a": "fp16", "b": "e4m3fn"},
-        {"a": "int8", "b": "e2m1"},
-        {"a": "e5m2ieee", "b": "int4", "rounding": "stochastic"},
-    ),
-    "quantizer": (
-        {"a": "fp16", "b": "e2m1_b4_e8m0"},
-        {"a": "e5m2ieee", "b": "int4_b4_e8m0"},
-        {"a": "bf16", "b": "e4m3fn_b2_e8m0"},
-    ),
-    "requantize": (
-        {"bits": 16, "scale": "e8m0", "b": "int4"},
-        {"bits": 12, "scale": "ufixed8_6", "b": "e2m1"},
-        {"bits": 16, "scale": "bf16", "b": "e4m3fn"},
-    ),
-    "accumulator_to_float": (
-        {"bits": 16, "b": "int4", "lsb_exponent": -6},
-        {"bits": 20, "b": "e2m1"},
-        {"bits": 28, "b": "e4m3fn", "lsb_exponent": -12},
-    ),
-}
-
-#: Pairs of operands of the dot products of many vectors, and those vectors.
-LONG_PAIRS = (
-    *(("int8", "int8"), ("int4", "int4"), ("e2m1", "e2m1"), ("e4m3", "e4m3"), ("e2m1", "int4")),
-    *(("e4m3fn", "e4m3fn"), ("int8", "e4m3"), ("e3m2", "e2m3")),
-)
-LONG_LANES, LONG_VECTORS = 32, 2_000_000
 
 
 @dataclass(frozen=True)
@@ -339,8 +150,7 @@ def _first_legal(kind: type[Spec], given: Mapping[str, Any], index: int) -> Spec
     """A spec with the fields ``given`` and the unit's settings and partners, beginning with those
     of the number ``index``; or why the last was refused."""
     reason = ""
-    settings = SETTINGS.get(kind.unit, ({},))
-    for setting in _turned(settings, index):
+    for setting in _turned(models.of(kind).settings, index):
         fields = {**setting, **given}
         missing = {n: t for n, t in operands(kind).items() if n not in fields}
         partners = [_partners(kind_of_format, given, index) for kind_of_format in missing.values()]
@@ -404,11 +214,11 @@ def levels(seed: int, vectors: int) -> Matrix:
 def level_specs() -> list[Spec]:
     """Three of each unit."""
     specs = []
-    for unit, kind in UNITS.items():
-        usual = SETTINGS.get(unit, ({},))[0]
-        rows = LEVELS.get(unit) or tuple(
+    for kind in UNITS.values():
+        model = models.of(kind)
+        rows = model.typical or tuple(
             {
-                **usual,
+                **model.settings[0],
                 **{name: LEVEL_FORMATS[found][i] for name, found in operands(kind).items()},
             }
             for i in range(3)
@@ -418,34 +228,23 @@ def level_specs() -> list[Spec]:
 
 
 def exhaustive(seed: int, vectors: int) -> Matrix:
-    """Every input: products of every ordered pair of named formats of up to 8 bits, conversions
-    of named formats of up to 16 bits, L-Mul of pairs."""
-    narrow = [name for name in SCALARS if parse_scalar(name).bits <= 8]
-    middle = [name for name in SCALARS if parse_scalar(name).bits <= 16]
-    makers: list[Callable[[], Spec]] = [
-        *(lambda a=a, b=b: Multiply(a=a, b=b) for a in narrow for b in narrow),
-        *(lambda a=a, b=b: Convert(a=a, b=b) for a in middle for b in middle if a != b),
-        *(lambda a=a, b=b: LMul(a=a, b=b) for a, b in MIXED_SCALARS),
-    ]
+    """Every input of the specs that the units' models name, of those with up to 16 bits of it."""
     found = []
-    for make in makers:
-        try:
-            spec = make()
-        except InputError:
-            continue
-        if sum(port.width for port in spec.inputs) <= 16:
-            found.append(spec)
+    for kind in UNITS.values():
+        for fields in models.of(kind).every_input():
+            try:
+                spec = kind(**fields)
+            except InputError:
+                continue
+            if sum(port.width for port in spec.inputs) <= MAX_INPUT_BITS:
+                found.append(spec)
     return Matrix(tuple(Case(spec, check=EXHAUSTIVE) for spec in dict.fromkeys(found)))
 
 
 def long(seed: int, vectors: int) -> Matrix:
-    """Dot products of many lanes and millions of vectors."""
-    return Matrix(
-        tuple(
-            Case(DotProduct(a=a, b=b, lanes=LONG_LANES), vectors=LONG_VECTORS, seed=seed)
-            for a, b in LONG_PAIRS
-        )
-    )
+    """Specs that are simulated for millions of vectors."""
+    specs = [kind(**fields) for kind in UNITS.values() for fields in models.of(kind).long]
+    return Matrix(tuple(Case(spec, vectors=LONG_VECTORS, seed=seed) for spec in specs))
 
 
 def full(seed: int, vectors: int) -> Matrix:

@@ -1,0 +1,112 @@
+"""The claim of sums of products that are rounded to a small format, by a table of all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+import numpy as np
+
+from hwgen.accumulator import Fixed, Float
+from hwgen.formats import Integer, Minifloat, Scalar
+from hwgen.spec import DotProduct
+from sim.formal.aig import FALSE, TRUE
+from sim.formal.circuit import Circuit, Words
+from sim.formal.references import (
+    DEFINED_MODES,
+    TOLD_BITS,
+    Addend,
+    NotApplicable,
+    addend,
+    rounded_sum,
+    tabulated,
+)
+from sim.formal.run import RUNNING, Start, compared, result, run
+from sim.formal.solve import TABLE_INPUTS, Claim
+from sim.models import LaneProducts
+
+
+def are_small(spec: DotProduct) -> bool:
+    """Its sums are rounded to a minifloat of numbers, and few bits decide each result."""
+    f = _result_format(spec)
+    return (
+        isinstance(f, Minifloat)
+        and f.has_minus_zero
+        and not (f.has_nan or f.has_infinity or spec.has_special)
+        and not isinstance(spec.accumulator, Fixed)
+        and _rounding(spec) in DEFINED_MODES
+        and all(x.bits <= TOLD_BITS for x in (spec.a, spec.b))
+    )
+
+
+def _result_format(spec: DotProduct) -> Scalar | None:
+    return spec.accumulator.format if isinstance(spec.accumulator, Float) else spec.output
+
+
+def _rounding(spec: DotProduct) -> str:
+    return spec.accumulator.rounding if isinstance(spec.accumulator, Float) else spec.rounding
+
+
+def claim(start: Start, spec: DotProduct, unit: Circuit, lanes: LaneProducts) -> Claim:
+    """Each result, with the sign of zeros. Of a float accumulator: the rounded sum of what it was
+    and of the products, or of these alone with ``clear``. Of an exact one, whose signs and sums no
+    port shows: of one cycle with ``clear``, and of one that adds to it if few bits decide."""
+    f = _result_format(spec)
+    assert isinstance(f, Minifloat)
+    width = sum(port.width for port in spec.inputs if port.name != "clear")
+    name = spec.outputs[0].name
+    if isinstance(spec.accumulator, Float):
+        got = result(start, spec, unit, "unit")
+        sources = [got.before[name], got.first["clear"], *_operand_bits(spec, got.first)]
+        outputs, cycles = got.outputs[name], got.cycles
+    else:
+        count = 2 if 2 * width <= TABLE_INPUTS else 1
+        clears: list[Words] = [{"clear": [TRUE]}, {"clear": [FALSE]}]
+        driven = [{**RUNNING, "valid_in": [TRUE], **clear} for clear in clears[:count]]
+        found = run(start, unit, [*driven, *[RUNNING] * spec.latency], "unit")
+        outputs, cycles = found.outputs[count - 1 + spec.latency][name], found.inputs
+        sources = [bits for given in cycles[:count] for bits in _operand_bits(spec, given)]
+    bits = [literal for source in sources for literal in source]
+    if len(bits) > TABLE_INPUTS:
+        raise NotApplicable(
+            f"{len(bits)} bits decide a rounded sum, and a table is made for up to {TABLE_INPUTS}"
+        )
+    widths = [len(source) for source in sources]
+    table = np.array([_code_of(spec, f, widths, lanes, p) for p in range(1 << len(bits))])
+    wanted = tabulated(start.aig, bits, table, f.bits)
+    return compared("rounded sums", start, cycles, {name: (list(outputs), wanted)})
+
+
+def _operand_bits(spec: DotProduct, inputs: Words) -> list[Sequence[int]]:
+    return [inputs[port.name] for port in spec.inputs if port.name != "clear"]
+
+
+def _code_of(
+    spec: DotProduct, f: Minifloat, widths: Sequence[int], lanes: LaneProducts, pattern: int
+) -> int:
+    """The result for a pattern of all bits of the sources, the first in the lowest bits."""
+    words = []
+    for width in widths:
+        words.append([pattern >> place & 1 for place in range(width)])
+        pattern >>= width
+    addends: list[Addend] = []
+    if isinstance(spec.accumulator, Float):
+        kept, clear, *words = words
+        addends = [] if clear == [1] else [addend(f, _number(kept))]
+    names = [port.name for port in spec.inputs if port.name != "clear"]
+    for first in range(0, len(words), len(names)):
+        cycle = dict(zip(names, words[first : first + len(names)], strict=True))
+        codes = [lanes.codes(spec, cycle, lane) for lane in range(spec.lanes)]
+        products = [addend(spec.a, _number(a)) * addend(spec.b, _number(b)) for a, b in codes]
+        if isinstance(spec.a, Integer) and isinstance(spec.b, Integer):
+            # An integer, which has no -0.
+            total = sum((p.value for p in products), Fraction(0))
+            products = [Addend(total, total < 0)]
+        addends += products
+        if spec.addend is not None:
+            addends.append(addend(spec.addend, _number(cycle["c"])))
+    return rounded_sum(f, _rounding(spec), addends)
+
+
+def _number(bits: Sequence[int]) -> int:
+    return sum(bit << place for place, bit in enumerate(bits))

@@ -1,0 +1,42 @@
+"""What ``hwgen prove --all`` proves: the properties that the package stands for, as the units'
+models say them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from hwgen.spec import UNITS, Spec
+from sim import models
+from sim.formal.proofs import Task
+from sim.formal.properties import OF_A_TARGET
+from yosys_scripts import TARGETS
+
+
+def examples() -> tuple[Spec, ...]:
+    """One of every unit, with its usual stages."""
+    return tuple(kind(**models.of(kind).example) for kind in UNITS.values())
+
+
+def groups() -> dict[str, list[Task]]:
+    """The tasks by the group's name."""
+    found = {
+        "streams": [Task(spec, "stream") for spec in examples()],
+        "pipelines": [Task(spec, "pipeline") for spec in examples()],
+    }
+    for kind in UNITS.values():
+        for group, rows in models.of(kind).proofs.items():
+            for fields, properties in rows:
+                found.setdefault(group, []).extend(_tasks(kind(**fields), properties))
+    return found
+
+
+def _tasks(spec: Spec, properties: Iterable[str]) -> Iterator[Task]:
+    for name in properties:
+        for target in TARGETS if name in OF_A_TARGET else (None,):
+            yield Task(spec, name, target)
+
+
+def tasks(*names: str) -> list[Task]:
+    """The tasks of some groups, or of all."""
+    found = groups()
+    return [task for name in names or found for task in found[name]]
