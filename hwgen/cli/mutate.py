@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from hwgen.arguments import count, kept_file, mode
+from hwgen.arguments import Mode, count, kept_file, mode
 from hwgen.cli.parser import (
     ALL,
     ONE,
@@ -19,21 +19,26 @@ from hwgen.cli.parser import (
     unit_or_all,
     vectors_option,
 )
-from hwgen.cli.spec_options import SPEC_OPTIONS, spec_of
+from hwgen.cli.spec_options import spec_of, spec_options
 from hwgen.errors import InputError
 
 _BOTH = ("mutants", "vectors", "seed", "timeout", "json")
-MODES = (
-    mode(ALL, lambda given: "all" in given, "all", "store", *_BOTH),
-    mode(ONE, lambda given: True, "unit", *SPEC_OPTIONS, "fmax_mhz", "target", *_BOTH),
-)
+
+
+def _modes() -> tuple[Mode, ...]:
+    return (
+        mode(ALL, lambda given: "all" in given, "all", "store", *_BOTH),
+        mode(ONE, lambda given: True, "unit", *spec_options(), "fmax_mhz", "target", *_BOTH),
+    )
+
+
 #: The most faults of a unit.
 MOST_MUTANTS = 10_000
 
 
 def add(commands: Commands) -> None:
     sub = unit_command(
-        commands, "mutate", run, "put faults into a unit's RTL: does the bench find them?", MODES
+        commands, "mutate", run, "put faults into a unit's RTL: does the bench find them?", _modes()
     )
     unit_or_all(sub)
     clock_target_option(sub)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from hwgen.arguments import Mode, Parser, count, number
-from hwgen.cli.spec_options import SPEC_OPTIONS
+from hwgen.cli.spec_options import spec_options
 from hwgen.spec import UNITS
 
 #: What each command's module adds its parser to.
@@ -53,7 +53,7 @@ def unit_command(
     sub.add_argument("unit", metavar="UNIT", help=f"one of {', '.join(UNITS)}")
     # Values, and no options, are also lists that begin with a negative number.
     sub._negative_number_matcher = re.compile(r"-\.?\d")
-    for name, (kind, metavar, summary) in SPEC_OPTIONS.items():
+    for name, (kind, metavar, summary) in spec_options().items():
         sub.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar=metavar, help=summary)
     sub.add_argument(
         "--fmax-mhz",

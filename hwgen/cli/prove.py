@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from hwgen.arguments import changed_file, kept_file, mode
+from hwgen.arguments import Mode, changed_file, kept_file, mode
 from hwgen.cli.parser import (
     ALL,
     ONE,
@@ -15,28 +15,31 @@ from hwgen.cli.parser import (
     unit_command,
     unit_or_all,
 )
-from hwgen.cli.spec_options import SPEC_OPTIONS, spec_of
+from hwgen.cli.spec_options import spec_of, spec_options
 from hwgen.errors import InputError
 from hwgen.progress import Pace, doing
 
 _BOTH = ("property", "target", "timeout", "json")
-MODES = (
-    mode(
-        "--all with --page",
-        lambda given: {"all", "page"} <= set(given),
-        "all",
-        "store",
-        "page",
-        "timeout",
-        "json",
-    ),
-    mode(ALL, lambda given: "all" in given, "all", "store", "page", *_BOTH),
-    mode(ONE, lambda given: True, "unit", *SPEC_OPTIONS, "fmax_mhz", *_BOTH),
-)
+
+
+def _modes() -> tuple[Mode, ...]:
+    return (
+        mode(
+            "--all with --page",
+            lambda given: {"all", "page"} <= set(given),
+            "all",
+            "store",
+            "page",
+            "timeout",
+            "json",
+        ),
+        mode(ALL, lambda given: "all" in given, "all", "store", "page", *_BOTH),
+        mode(ONE, lambda given: True, "unit", *spec_options(), "fmax_mhz", *_BOTH),
+    )
 
 
 def add(commands: Commands) -> None:
-    sub = unit_command(commands, "prove", run, "prove properties of a unit, formally", MODES)
+    sub = unit_command(commands, "prove", run, "prove properties of a unit, formally", _modes())
     unit_or_all(sub)
     sub.add_argument(
         "--property",

@@ -13,54 +13,43 @@ from hwgen.cli.weights import weights
 from hwgen.errors import InputError
 from hwgen.pipelining import pipelined
 from hwgen.spec import MAPPINGS, MAX_LANES, UNITS, Spec
-from hwgen.spec.array import DATAFLOWS, MOVEMENTS
-from hwgen.spec.base import spec_fields
+from hwgen.spec.base import OPTION, spec_fields
 
-#: Fields of specs as options: type, what stands for the value, help. A unit takes those that
-#: its spec has.
-SPEC_OPTIONS: dict[str, tuple[Callable[[str], Any], str, str]] = {
-    "a": (str, "FORMAT", "format of operand a, or of what comes in"),
-    "b": (str, "FORMAT", "format of operand b, or of what comes out"),
-    "formats": (
-        str,
-        "LIST",
-        "operand formats of each mode, such as int8,int4,int2 or int8:int4,int4",
-    ),
-    "weights": (
-        weights,
-        "LIST|FILE",
-        "the constants, such as 3,-5,7, or a file of them: .npy, or text (.csv, .txt)",
-    ),
-    "lanes": (whole, "N", f"lanes, 1 to {MAX_LANES}"),
-    "blocks": (whole, "N", "blocks that are summed"),
-    "rows": (whole, "N", "rows of an array"),
-    "columns": (whole, "N", "columns of an array"),
-    "dataflow": (str, "|".join(DATAFLOWS), "what stays in an array's elements"),
-    "movement": (str, "|".join(MOVEMENTS), "how operands come to an array's elements"),
-    "max_products": (whole, "N", "products that the accumulator sums exactly"),
-    "bits": (whole, "N", "bits of the sum that comes in"),
-    "lsb_exponent": (whole, "N", "that sum counts units of 2^N"),
-    "scale": (str, "FORMAT", "format of the scale that it is multiplied by"),
-    "addend": (str, "FORMAT", "format of a number c that each dot product adds"),
+#: How an option is read, by the type of its field; others are text that the spec reads.
+READERS: dict[str, Callable[[str], Any]] = {"int": whole, "bool": truth, "Weights": weights}
+#: What stands for the value, and help, of fields that several units have. Others say it themselves
+#: (``hwgen.spec.base.option``).
+SHARED: dict[str, tuple[str, str]] = {
+    "a": ("FORMAT", "format of operand a, or of what comes in"),
+    "b": ("FORMAT", "format of operand b, or of what comes out"),
+    "lanes": ("N", f"lanes, 1 to {MAX_LANES}"),
+    "blocks": ("N", "blocks that are summed"),
+    "max_products": ("N", "products that the accumulator sums exactly"),
     "accumulator": (
-        str,
         "KIND",
         "exact, fixed:W, fixed:W:F, or a format such as fp32; of blocks exact or aligned:W",
     ),
-    "output": (str, "FORMAT", "format that results are rounded to"),
-    "offset": (whole, "L", "L-Mul adds 2^-L to the mantissas"),
-    "rounding": (str, "MODE", "how results round, such as nearest_even"),
-    "overflow": (str, "RULE", "saturate, special or propagate"),
-    "stages": (whole, "N", "register stages"),
-    "tuned_for": (str, "TARGET", "place the registers by this target's delay model"),
-    "scale_rule": (str, "RULE", "how a block's scale is chosen, such as floor or ceil"),
-    "symmetric": (truth, "True|False", "whether integers leave the most negative code unused"),
-    "nonfinite": (str, "element|scale", "whether NaN and infinities make elements or blocks NaN"),
-    "random": (str, "port|lfsr", "where stochastic rounding has its random bits from"),
-    "random_seed": (whole, "N", "what a shift register inside the unit begins with"),
-    "tensor_scale": (str, "port|one", "where the scale of the tensor comes from"),
-    "mapping": (str, "|".join((*MAPPINGS, *SIZED)), "where multiplications go"),
+    "output": ("FORMAT", "format that results are rounded to"),
+    "rounding": ("MODE", "how results round, such as nearest_even"),
+    "overflow": ("RULE", "saturate, special or propagate"),
+    "stages": ("N", "register stages"),
+    "tuned_for": ("TARGET", "place the registers by this target's delay model"),
+    "random": ("port|lfsr", "where stochastic rounding has its random bits from"),
+    "random_seed": ("N", "what a shift register inside the unit begins with"),
+    "mapping": ("|".join((*MAPPINGS, *SIZED)), "where multiplications go"),
 }
+
+
+def spec_options() -> dict[str, tuple[Callable[[str], Any], str, str]]:
+    """The fields of all units' specs as options, by name: how one is read, what stands for its
+    value, help. A unit takes those that its spec has."""
+    found: dict[str, tuple[Callable[[str], Any], str, str]] = {}
+    for field in (field for kind in UNITS.values() for field in spec_fields(kind)):
+        if field.name not in found:
+            metavar, summary = field.metadata.get(OPTION) or SHARED[field.name]
+            reader = READERS.get(str(field.type).partition(" ")[0], str)
+            found[field.name] = (reader, metavar, summary)
+    return found
 
 
 #: Commands whose target is that of --fmax-mhz and of nothing else.
@@ -71,7 +60,7 @@ def spec_of(options: argparse.Namespace) -> Spec:
     if options.unit not in UNITS:
         raise InputError(f"unknown unit {options.unit!r}: use one of {', '.join(UNITS)}")
     kind = UNITS[options.unit]
-    given = {name: getattr(options, name) for name in SPEC_OPTIONS}
+    given = {name: getattr(options, name) for name in spec_options()}
     given = {name: value for name, value in given.items() if value is not None}
     fields = {f.name: f for f in spec_fields(kind)}
     flags = {name: f"--{name.replace('_', '-')}" for name in fields}

@@ -2,7 +2,8 @@
 
 Hardware, golden model, stimulus, cost features, the key of a measurement and the module's
 name are all derived from the spec; nothing else describes a unit. A new unit is a new module
-here with an entry in ``UNITS``, a component in ``hwgen.units`` and a model in ``sim.models``.
+here with an entry in ``UNITS``, a component in ``hwgen.units`` and a model in ``sim.models``, which
+says all that its verification asks.
 """
 
 from __future__ import annotations

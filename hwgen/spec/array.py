@@ -20,6 +20,7 @@ from hwgen.spec.accumulating import AccumulatingSpec
 from hwgen.spec.base import (
     Port,
     code_port,
+    option,
     random_bits_port,
     require_int,
     require_mapping,
@@ -77,12 +78,18 @@ class Array(AccumulatingSpec):
 
     a: Format
     b: Format
-    rows: int
-    columns: int
+    rows: int = field(metadata=option("N", "rows of an array"))
+    columns: int = field(metadata=option("N", "columns of an array"))
     lanes: int = 0
     blocks: int = 0
-    dataflow: str = OUTPUT_STATIONARY
-    movement: str = BROADCAST
+    dataflow: str = field(
+        default=OUTPUT_STATIONARY,
+        metadata=option("|".join(DATAFLOWS), "what stays in an array's elements"),
+    )
+    movement: str = field(
+        default=BROADCAST,
+        metadata=option("|".join(MOVEMENTS), "how operands come to an array's elements"),
+    )
     max_products: int = 4096
     mapping: str = "lut"
     accumulator: Accumulator = field(default=Exact())

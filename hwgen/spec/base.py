@@ -20,6 +20,8 @@ MAPPINGS = ("lut", "dsp", "auto")
 #: Where random bits come from: a port, or linear-feedback shift registers inside the unit.
 RANDOM_PORT, RANDOM_LFSR = "port", "lfsr"
 RANDOM_SOURCES = (RANDOM_PORT, RANDOM_LFSR)
+#: Key of ``option``.
+OPTION = "option"
 
 
 @dataclass(frozen=True)
@@ -162,6 +164,11 @@ class Spec(ABC):
         from hwgen.emit import verilog
 
         return verilog(self, command)
+
+
+def option(metavar: str, summary: str) -> dict[str, tuple[str, str]]:
+    """Metadata of a field: what the command line calls its value, and says of it."""
+    return {OPTION: (metavar, summary)}
 
 
 def spec_fields(kind: type[Spec]) -> list[dataclasses.Field[Any]]:

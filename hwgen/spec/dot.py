@@ -20,6 +20,7 @@ from hwgen.spec.accumulating import AccumulatingSpec
 from hwgen.spec.base import (
     Port,
     code_port,
+    option,
     random_bits_port,
     require_int,
     require_mapping,
@@ -66,7 +67,10 @@ class DotProduct(AccumulatingSpec):
     a: Scalar
     b: Scalar
     lanes: int
-    addend: Scalar | None = None
+    addend: Scalar | None = field(
+        default=None,
+        metadata=option("FORMAT", "format of a number c that each dot product adds"),
+    )
     max_products: int = 4096
     mapping: str = "lut"
     accumulator: Accumulator = field(default=Exact())

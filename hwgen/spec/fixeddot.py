@@ -7,7 +7,7 @@ import math
 import re
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from numbers import Real
@@ -23,7 +23,7 @@ from hwgen.fields import check_fields, shown
 from hwgen.formats import Scalar, parse
 from hwgen.formats.rounding import NEAREST_EVEN
 from hwgen.formats.widths import signed_width, value_range
-from hwgen.spec.base import Port, require_scalar
+from hwgen.spec.base import Port, option, require_scalar
 from hwgen.spec.dot import MAX_LANES, DotProduct
 
 if TYPE_CHECKING:
@@ -133,7 +133,12 @@ class FixedDot(DotProduct):
     unit: ClassVar[str] = "fixeddot"
 
     lanes: int = 0
-    weights: Weights
+    weights: Weights = field(
+        metadata=option(
+            "LIST|FILE",
+            "the constants, such as 3,-5,7, or a file of them: .npy, or text (.csv, .txt)",
+        )
+    )
 
     if TYPE_CHECKING:
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hwgen.arithmetic.rounder import require_rounding
@@ -11,7 +11,15 @@ from hwgen.fields import check_fields
 from hwgen.formats import Minifloat, Scalar, parse
 from hwgen.formats.rounding import NEAREST_EVEN
 from hwgen.formats.scalar import SATURATE
-from hwgen.spec.base import Port, Spec, code_port, random_bits_port, require_int, require_scalar
+from hwgen.spec.base import (
+    Port,
+    Spec,
+    code_port,
+    option,
+    random_bits_port,
+    require_int,
+    require_scalar,
+)
 
 if TYPE_CHECKING:
     from hwgen.units.lmul import LMulUnit
@@ -56,7 +64,7 @@ class LMul(Spec):
     a: Minifloat
     b: Minifloat
     output: Scalar = _DERIVED
-    offset: int = _DERIVED
+    offset: int = field(default=_DERIVED, metadata=option("L", "L-Mul adds 2^-L to the mantissas"))
     rounding: str = NEAREST_EVEN
     overflow: str = SATURATE
     stages: int = 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -19,6 +19,7 @@ from hwgen.spec.base import (
     Port,
     Spec,
     code_port,
+    option,
     random_bits_port,
     require_int,
     require_mapping,
@@ -156,7 +157,11 @@ class MultiDot(Spec):
     unit: ClassVar[str] = "multidot"
     keeps_outputs: ClassVar[bool] = True
 
-    formats: Modes
+    formats: Modes = field(
+        metadata=option(
+            "LIST", "operand formats of each mode, such as int8,int4,int2 or int8:int4,int4"
+        )
+    )
     lanes: int
     max_products: int = 4096
     mapping: str = "lut"

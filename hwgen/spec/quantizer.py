@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hwgen.arithmetic.decode import require_decodable
@@ -27,6 +27,7 @@ from hwgen.spec.base import (
     RandomWords,
     Spec,
     code_port,
+    option,
     random_bits_port,
     random_source,
     require_scalar,
@@ -71,11 +72,22 @@ class Quantizer(Spec):
     a: Scalar
     b: BlockFormat
     lanes: int = _USUAL
-    scale_rule: str = _USUAL
+    scale_rule: str = field(
+        default=_USUAL,
+        metadata=option("RULE", "how a block's scale is chosen, such as floor or ceil"),
+    )
     rounding: str = _USUAL
-    symmetric: bool = True
-    nonfinite: str = IN_ELEMENT
-    tensor_scale: str | None = None
+    symmetric: bool = field(
+        default=True,
+        metadata=option("True|False", "whether integers leave the most negative code unused"),
+    )
+    nonfinite: str = field(
+        default=IN_ELEMENT,
+        metadata=option("element|scale", "whether NaN and infinities make elements or blocks NaN"),
+    )
+    tensor_scale: str | None = field(
+        default=None, metadata=option("port|one", "where the scale of the tensor comes from")
+    )
     random: str | None = None
     random_seed: int | None = None
     stages: int = 4

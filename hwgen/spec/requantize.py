@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from hwgen.arithmetic.decode import require_decodable
@@ -15,6 +15,7 @@ from hwgen.spec.base import (
     Port,
     Spec,
     code_port,
+    option,
     random_bits_port,
     require_int,
     require_mapping,
@@ -40,9 +41,11 @@ class Requantize(Spec):
 
     unit: ClassVar[str] = "requantize"
 
-    bits: int
-    lsb_exponent: int = 0
-    scale: Scalar | None
+    bits: int = field(metadata=option("N", "bits of the sum that comes in"))
+    lsb_exponent: int = field(default=0, metadata=option("N", "that sum counts units of 2^N"))
+    scale: Scalar | None = field(
+        metadata=option("FORMAT", "format of the scale that it is multiplied by")
+    )
     b: Scalar
     rounding: str = NEAREST_EVEN
     overflow: str = ""
