@@ -304,7 +304,7 @@ def _called(spec: Spec) -> str:
     fields = spec.to_dict()
     formats = [fields[name] for name in ("formats", "a", "b") if name in fields]
     output = f" to {fields['output']}" if fields.get("output") else ""
-    lanes = f", {spec.lanes} lanes" if isinstance(spec, BlockDot | DotProduct | MultiDot) else ""
+    lanes = f", {count} lanes" if (count := getattr(spec, "lanes", None)) else ""
     return f"{spec.unit} {' × '.join(formats)}{output}{lanes}"
 
 

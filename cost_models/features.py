@@ -5,12 +5,16 @@ All of it is derived from the spec, without making the hardware.
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 from hwgen.accumulator import Exact
 from hwgen.arithmetic.adder_tree import tree_levels
 from hwgen.formats import Integer, Minifloat, Scalar
-from hwgen.spec import DotProduct, FixedDot, Spec, SumSquares
+from hwgen.spec import DotProduct, Spec
 from hwgen.units.dot import cuts, outline, plan_of
 
+#: Units that were measured: a dot product, of one lane too.
+UNITS = ("dot", "mac")
 #: Bits of operands that were measured.
 OPERAND_BITS = (2, 8)
 
@@ -18,7 +22,7 @@ OPERAND_BITS = (2, 8)
 def uncovered(spec: Spec) -> str | None:
     """What keeps ``spec`` from the cost model, in a few words; None if measurements of the like
     ship: exact sums of signed, finite operands of 2 to 8 bits, in the usual number of stages."""
-    if not isinstance(spec, DotProduct) or isinstance(spec, FixedDot | SumSquares):
+    if not _is_dot(spec):
         return f"it knows the unit dot, not {spec.unit}"
     for f in (spec.a, spec.b):
         plain = isinstance(f, Integer) or (isinstance(f, Minifloat) and f.exponent_bits > 0)
@@ -36,6 +40,15 @@ def uncovered(spec: Spec) -> str | None:
         own = f"{spec.stages} stages" + (f" placed for {spec.tuned_for}" * bool(spec.tuned_for))
         return f"it knows this unit in its usual {spec.usual_stages} stages, not in {own}"
     return None
+
+
+def covers(spec: Spec) -> TypeGuard[DotProduct]:
+    """Measurements of the like ship."""
+    return uncovered(spec) is None
+
+
+def _is_dot(spec: Spec) -> TypeGuard[DotProduct]:
+    return spec.unit in UNITS
 
 
 def significand_bits(number_format: Scalar) -> int:

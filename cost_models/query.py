@@ -77,8 +77,7 @@ def estimate(spec: Spec, target: str) -> Cost:
         return cost
     basis = f"{cost.basis}; not placed"
     # Of units that the model does not know the area is measured all the same.
-    if features.uncovered(spec) is None and model.ships(target, spec.mapping, model.PERIOD):
-        assert isinstance(spec, DotProduct)
+    if features.covers(spec) and model.ships(target, spec.mapping, model.PERIOD):
         period = model.shipped(target, spec.mapping, model.PERIOD).predict(spec)
         basis = f"{basis}, clock period predicted {period.basis}"
         cost = dataclasses.replace(cost, fmax_mhz=_fmax(period))
@@ -107,13 +106,11 @@ def require_predictable(spec: Spec, target: str) -> DotProduct:
     without measurements there, or a unit unlike those measured. Quick: nothing is fitted."""
     facts = yosys_scripts.target(target)
     facts.script(spec.mapping)
-    problem = features.uncovered(spec)
-    if problem is not None:
+    if not features.covers(spec):
         raise InputError(
-            f"the cost model has no measurements like {spec.name}: {problem}; measure this one "
-            f"with 'hwgen synth {spec.unit} … --target {target}'"
+            f"the cost model has no measurements like {spec.name}: {features.uncovered(spec)}; "
+            f"measure this one with 'hwgen synth {spec.unit} … --target {target}'"
         )
-    assert isinstance(spec, DotProduct)
     model.require_measurements(target, spec.mapping, "lut")
     return spec
 

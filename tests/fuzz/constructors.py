@@ -36,6 +36,7 @@ from hwgen.spec import UNITS, Spec, fixeddot, from_dict, multidot
 from optimizer import data, explore
 from optimizer.data import ImageData
 from optimizer.workloads import fashion_mnist
+from sim.random_specs import examples
 from sim.verification import verify
 
 SECONDS = 10
@@ -72,74 +73,11 @@ class Target:
 
 
 def _units() -> list[Target]:
-    two = {"a": "int4", "b": "e2m1", "stages": 2, "tuned_for": "", "mapping": "lut"}
-    dot = {
-        **two,
-        "lanes": 2,
-        "max_products": 16,
-        "accumulator": "fixed:24",
-        "output": "fp16",
-        "rounding": "up",
-        "overflow": "special",
-        "addend": "int8",
-        "stages": 4,
-    }
-    rounded = {"rounding": "stochastic", "overflow": "saturate", "stages": 2}
-    known: dict[str, dict[str, Any]] = {
-        "dot": dot,
-        "mac": {k: v for k, v in dot.items() if k != "lanes"},
-        "fixeddot": {**dot, "weights": (1.0, -3.0)},
-        "sumsquares": {k: v for k, v in dot.items() if k not in ("b", "mapping")},
-        "multidot": {"formats": "int4,int2", "lanes": 2, "max_products": 64, "stages": 3},
-        "blockdot": {
-            "a": "mxfp4",
-            "b": "mxfp4",
-            "blocks": 1,
-            "stages": 4,
-            "accumulator": "exact",
-            "output": "fp32",
-            "overflow": "saturate",
-        },
-        "mul": two,
-        "lmul": {
-            "a": "e4m3",
-            "b": "e4m3",
-            "output": "e4m3",
-            "offset": 3,
-            **rounded,
-            "rounding": "up",
-        },
-        "convert": {"a": "fp16", "b": "e4m3fn", **rounded, "random": "lfsr", "random_seed": 5},
-        "quantizer": {
-            "a": "fp16",
-            "b": "e2m1_b4_e8m0",
-            "lanes": 4,
-            "symmetric": True,
-            "scale_rule": "floor",
-            "nonfinite": "element",
-            "rounding": "up",
-            "stages": 3,
-        },
-        "requantize": {
-            "bits": 16,
-            "b": "int8",
-            "scale": "fp16",
-            "lsb_exponent": 0,
-            "rounding": "up",
-            "stages": 2,
-        },
-        "accumulator_to_float": {"bits": 20, "b": "bf16", "lsb_exponent": -3, "stages": 2},
-        "array": {
-            "a": "int4",
-            "b": "int4",
-            "rows": 2,
-            "columns": 2,
-            "lanes": 1,
-            "dataflow": "output_stationary",
-            "movement": "broadcast",
-        },
-    }
-    return [Target(kind, known.get(unit, two)) for unit, kind in UNITS.items()]
+    """Two specs of each unit, with all of their fields."""
+    return [
+        Target(type(spec), {k: v for k, v in spec.to_dict().items() if k != "unit"})
+        for spec in examples(seed=1, count=2)
+    ]
 
 
 def targets() -> list[Target]:
