@@ -63,6 +63,7 @@ def accumulator_name(rng: np.random.Generator) -> str:
 #: Draws for fields that several units have, by name; those of one unit say their models.
 FIELDS: dict[str, Draw] = {
     "lanes": up_to(24),
+    "blocks": up_to(3),
     "accumulator": accumulator_name,
     "max_products": up_to(MAX_PRODUCTS),
     "stages": up_to(8),

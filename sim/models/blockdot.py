@@ -14,7 +14,6 @@ from hwgen.formats.rounding import RANDOM_BITS, STOCHASTIC
 from hwgen.formats.widths import signed_width
 from hwgen.spec import Array, BlockDot
 from sim.blocks import Blocks, aligned_block_dot, block_dot
-from sim.draws import up_to
 from sim.extremes import extreme_codes
 from sim.formal.references import DEFINED_MODES
 from sim.models import Patterns, Reach, UnitModel, dot
@@ -196,7 +195,6 @@ MODEL = UnitModel(
         {"output": "e5m2ieeens", "blocks": 2},
         {"output": "e8m0", "blocks": 3, "stages": 8},
     ),
-    draws={"blocks": up_to(3)},
     typical=(
         {"a": "e2m1_b4_ue4m3", "b": "int4_b4_ue4m3", "output": "bf16"},
         {"a": "int4_b4_e8m0", "b": "int4_b4_e8m0", "output": "fp32"},

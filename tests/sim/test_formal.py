@@ -412,7 +412,11 @@ SMALL_OUTPUT = DotProduct(
 )
 
 
-@pytest.mark.parametrize("spec", [SMALL_SUM, SMALL_OUTPUT])
+SMALL_SQUARES = SumSquares(a="e1m1", lanes=1, output="e2m1")
+SMALL_FIXED = FixedDot(a="e1m1", b="int4", weights="3,-5", output="e3m2")
+
+
+@pytest.mark.parametrize("spec", [SMALL_SUM, SMALL_OUTPUT, SMALL_SQUARES, SMALL_FIXED])
 def test_rounded_sums_are_proved_with_the_signs_of_zeros(spec):
     assert formal.prove(spec, "reference").result == "proved"
 

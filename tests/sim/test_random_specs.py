@@ -2,7 +2,6 @@
 
 import dataclasses
 from itertools import islice
-from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -80,8 +79,7 @@ def test_examples_are_of_every_unit():
 def test_a_field_of_a_new_name_is_named():
     @dataclasses.dataclass(frozen=True, kw_only=True)
     class Shifter(DotProduct):
-        unit: ClassVar[str] = "shifter"
         distance: int
 
-    with pytest.raises(InputError, match="unit shifter: say how 'distance' is drawn"):
+    with pytest.raises(InputError, match="unit dot: say how 'distance' is drawn"):
         legal_spec(Shifter, np.random.default_rng(1))
