@@ -231,7 +231,7 @@ def restrict(
     at random, and all of them before their results count. Few of the flags beside a sum are set;
     half of the scales are near one, and half of a float's sums near the operands' own."""
     if spec.has_blocks:
-        blockdot.restrict(spec, inputs, counted, rng)
+        blockdot.scales_near_one(spec, inputs, rng)
     dot.restrict(spec, inputs, counted, rng)
     if not spec.is_weight_stationary:
         return

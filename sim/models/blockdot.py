@@ -93,20 +93,28 @@ def directed(spec: BlockDot) -> Patterns:
     if spec.rounding == STOCHASTIC:
         found["random_bits"] = list(rng.integers(0, 2**RANDOM_BITS, (len(found["a"]), 1)))
     patterns: Patterns = {name: np.array(rows) for name, rows in found.items()}
-    if isinstance(spec, BlockDot) and spec.blocks > 1:
+    if spec.blocks > 1:
         _spread(spec, patterns, np.arange(len(patterns["a"])) % 5 == 4, rng)
     return patterns
 
 
 def restrict(
-    spec: BlockDot | Array,
-    inputs: Patterns,
-    counted: npt.NDArray[np.intp],
-    rng: np.random.Generator,
+    spec: BlockDot, inputs: Patterns, counted: npt.NDArray[np.intp], rng: np.random.Generator
 ) -> None:
     """All codes are allowed; half of the cycles have scales near one, whose results are not
     all beyond the output's range, a quarter such as make results anywhere in it, and with
     several blocks a quarter have some that cancel."""
+    kind = scales_near_one(spec, inputs, rng)
+    _reach_output(spec, inputs, np.flatnonzero((kind > 0.5) & (kind < 0.75)), rng)
+    if spec.blocks > 1:
+        _spread(spec, inputs, kind > 0.75, rng)
+
+
+def scales_near_one(
+    spec: BlockDot | Array, inputs: Patterns, rng: np.random.Generator
+) -> npt.NDArray[np.float64]:
+    """Scales near one in half of the cycles: those where the numbers, (cycles,), from 0 to 1 that
+    it returns are below 0.5."""
     kind = rng.random(len(inputs["a"]))
     near = kind < 0.5
     for name, f in (("a", spec.a), ("b", spec.b)):
@@ -117,10 +125,7 @@ def restrict(
         inputs[f"{name}_scale"] = np.where(near[:, None], scales, inputs[f"{name}_scale"]).astype(
             inputs[f"{name}_scale"].dtype
         )
-    if isinstance(spec, BlockDot):
-        _reach_output(spec, inputs, np.flatnonzero((kind > 0.5) & (kind < 0.75)), rng)
-        if spec.blocks > 1:
-            _spread(spec, inputs, kind > 0.75, rng)
+    return kind
 
 
 def _reach_output(
