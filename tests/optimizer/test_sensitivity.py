@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import pytest
-from graphs import normal, save
-from onnx import helper
+from graphs import normal, residual_network, save
+from onnx import helper, numpy_helper
 
 from hwgen.formats import parse
-from optimizer import sensitivity
+from optimizer import inference, sensitivity
 from optimizer.calibration import calibrate
 from optimizer.onnx_import import load
 
@@ -63,3 +64,28 @@ def test_a_damage_is_the_divergence_with_one_operand_quantised(tmp_path):
                 seen.add(round(wanted, 4))
             assert found.pair(name, f, f) == pytest.approx(total, rel=1e-3)
     assert len(seen) == 8  # No two damages are alike, so that none stands for another.
+
+
+def test_the_rest_of_the_network_is_computed_again(tmp_path):
+    """With a shortcut: as the network of a file in which one layer's weights are the rounded."""
+    path = residual_network(tmp_path / "n.onnx")
+    network, images, f = load(path), normal(7, 20, 3, 8, 8), parse("int3")
+    calibration = calibrate(network, images, [f])
+    found = sensitivity.measure(network, images, calibration, [f])
+    exact = softmax(inference.run(network, images).astype(float))
+    for number, (name, node) in enumerate(network.layer_nodes.items()):
+        model = onnx.load(path)
+        (tensor,) = (t for t in model.graph.initializer if t.name == f"w{number}")
+        shape = tuple(tensor.dims)
+        values, scales = calibration.weights[name, f]
+        rounded = (values * scales).T  # Of each output: its row, column and input channel.
+        if node.op == "Conv":
+            rounded = rounded.reshape(shape[0], *shape[2:], shape[1]).transpose(0, 3, 1, 2)
+        assert np.abs(rounded - numpy_helper.to_array(tensor)).max() < scales.max()
+        array = np.ascontiguousarray(rounded.astype(np.float32))
+        tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
+        onnx.save(model, tmp_path / "other.onnx")
+        other = softmax(inference.run(load(tmp_path / "other.onnx"), images).astype(float))
+        wanted = (exact * np.log(exact / other)).sum(axis=1).mean()
+        assert wanted > 1e-4
+        assert found.weights[name, f] == pytest.approx(wanted, rel=1e-3)

@@ -6,6 +6,7 @@ out here is just that, and has tests of its own.
 
 from pathlib import Path
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -227,7 +228,17 @@ def test_a_reciprocal_is_not_a_division(nvfp4, column, others):
     found = 0
     for row in nvfp4_rows(nvfp4, column):
         codes = nvfp4_codes(nvfp4, row, scaling, arithmetic="float32")
-        found += np.count_nonzero(codes.elements.reshape(-1) != nvfp4["codes"][row, column])
+        # Divided here in float32, by their scales, and rounded to nearest, ties to even codes.
+        scales = nvfp4["block_scales"][row, column].view(ml_dtypes.float8_e4m3fn)
+        second = nvfp4["per_tensor_scale"][row, column]
+        steps = scales.astype(np.float32) * (np.float32(1) if np.isnan(second) else second)
+        x = nvfp4["inputs"][row].reshape(4, 16)
+        quotients, divided = np.abs(x / steps[:, None]), np.signbit(x) * 8
+        assert quotients.dtype == np.float32
+        for code, middle in enumerate((0.25, 0.75, 1.25, 1.75, 2.5, 3.5, 5.0)):
+            divided += (quotients > middle) | ((quotients == middle) & (code % 2 == 1))
+        assert (codes.elements == divided).all()
+        found += np.count_nonzero(divided.reshape(-1) != nvfp4["codes"][row, column])
     assert found == others
 
 
