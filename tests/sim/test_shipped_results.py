@@ -1,0 +1,31 @@
+"""What the repository keeps of proofs and mutants is of what is to be proved, and of each unit."""
+
+import numpy as np
+
+from hwgen.spec import UNITS
+from sim import mutation, report
+from sim.formal import task_list
+from sim.formal.proofs import checked, key_of
+
+
+def kept(name, check):
+    return {row["key"]: row for row in report._kept(name, check)}
+
+
+def test_each_proof_of_the_list_is_kept_and_some_are_of_this_hardware():
+    """Other ones each time."""
+    rows = kept(report.PROOFS, checked)
+    tasks = list(task_list.tasks())
+    listed = {(task.spec.name, task.property, task.target) for task in tasks}
+    assert {(r["name"], r["property"], r["target"]) for r in rows.values()} == listed
+    assert len(rows) == len(tasks) and {r["result"] for r in rows.values()} == {"proved"}
+    for index in np.random.default_rng().choice(len(tasks), 20, replace=False):
+        row = rows.get(key_of(tasks[index]))
+        assert row, f"{tasks[index]} is stale: run 'hwgen prove --all --store ...' again"
+
+
+def test_mutants_of_every_unit_are_kept():
+    rows = kept(report.MUTANTS, mutation.checked)
+    assert sorted(row["spec"]["unit"] for row in rows.values()) == sorted(UNITS)
+    for row in rows.values():
+        assert row["passed"] and row["mutants"] == mutation.DEFAULT_MUTANTS
