@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
+import math
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,7 +16,7 @@ from cost_models import Cost, Quantity
 from hwgen.errors import InputError
 from hwgen.files import require_writable
 from hwgen.formats import parse
-from optimizer import inference, report
+from optimizer import inference, report, sensitivity, sizing
 from optimizer.data import ImageData
 from optimizer.evaluation import choose
 from optimizer.explore import Exploration, explore, settings
@@ -69,6 +71,40 @@ def test_front_is_a_front_of_measured_accuracies(setting, exploration):
     assert best.accuracy.correct == inference.correct(logits, setting[1].test_labels)
     assert list(e.references) == ["all-INT8", "all-INT4", "all-E4M3"]
     assert all(len({*p.pairs.values()}) == 1 for p in e.references.values())
+
+
+def test_every_plan_that_none_beats_is_evaluated(setting):
+    """By trying all, 4^4, of which those past the largest divergence are left out."""
+    formats = [parse(name) for name in ("int4", "e2m1")]
+    images = setting[1].calibration_images
+    e = run(setting, formats=formats, resolution=0.0, max_divergence=100.0)
+    damages = sensitivity.measure(e.network, images, e.calibration, formats)
+    pairs = list(itertools.product(formats, formats))
+    options = []
+    for layer in e.network.layers:
+        candidates, sizer = sizing.sizes([layer], 1000), sizing.Sizer(crude_cost)
+        luts = [sizer.best(candidates, a, b)[2].value for a, b in pairs]
+        options.append(
+            [(n, damages.pair(layer.name, *p)) for n, p in zip(luts, pairs, strict=True)]
+        )
+    sums = {
+        tuple(map(math.fsum, zip(*choice, strict=True))) for choice in itertools.product(*options)
+    }
+    wanted = sorted(
+        s for s in sums if not any(o != s and o[0] <= s[0] and o[1] <= s[1] for o in sums)
+    )[::-1]
+    assert len(wanted) > 5
+
+    def found(e):
+        # All-INT4 is a point too, and the last.
+        assert e.points[-1] is e.references["all-INT4"]
+        return [(p.lut.value, p.sensitivity) for p in e.points[:-1]]
+
+    assert [lut for lut, _ in found(e)] == [lut for lut, _ in wanted]
+    assert [d for _, d in found(e)] == pytest.approx([d for _, d in wanted])
+    limit = wanted[len(wanted) // 2][1]
+    few = run(setting, formats=formats, resolution=0.0, max_divergence=limit * 1.0001)
+    assert found(few) == found(e)[: len(wanted) // 2 + 1]
 
 
 def test_plans_are_fast_enough_and_add_up(exploration):
