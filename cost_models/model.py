@@ -77,8 +77,8 @@ class Model:
 
     ``corrections``: for each measured pair, measured ÷ structural at its lane counts.
     ``groups``: by `lane_class` for pairs that were measured; ``unmeasured`` for those that were
-    not, at the lane counts of the others. ``lanes``: the fewest and most that were fitted.
-    ``samples``: measurements that it was fitted on.
+    not, at the lane counts of the others. ``lanes``: the fewest and most that were fitted;
+    ``products``: the ``max_products`` that were. ``samples``: measurements that it was fitted on.
     """
 
     features: Callable[[DotProduct], dict[str, float]]
@@ -87,6 +87,7 @@ class Model:
     groups: dict[str, Group]
     unmeasured: Group
     lanes: tuple[int, int]
+    products: frozenset[int]
     samples: int
 
     def predict(self, spec: DotProduct) -> Prediction:
@@ -94,22 +95,23 @@ class Model:
         known = self.corrections.get(pair(spec))
         like = lane_class(spec.lanes, self.lanes)
         group = self.groups.get(like)
-        checked = group is not None and (known is not None or like == MEASURED_LANES)
+        unlike = []
+        if group is None or (known is None and like != MEASURED_LANES):
+            whose = "pairs that were not measured " * (known is None)
+            unlike.append(f"for {whose}at {spec.lanes} lanes")
+        if spec.max_products not in self.products:
+            unlike.append(f"for accumulators of {spec.max_products} products")
         held = group or self.groups[MEASURED_LANES]
         error, by = held.error, held
         if known is None and self.unmeasured.error > error:
             error, by = self.unmeasured.error, self.unmeasured
         value = self._uncorrected(spec) * held.factor
         basis = f"within {error:.1%}"
-        if checked:
-            basis += f", as {COVERAGE:.0%} of {by.count} {by.held_out}"
+        if unlike:
+            basis += f" by {by.count} {by.held_out}, but not checked {' and '.join(unlike)}"
         else:
-            basis += (
-                f" by {by.count} {by.held_out}, but not checked for "
-                + ("pairs that were not measured " * (known is None))
-                + f"at {spec.lanes} lanes"
-            )
-        return Prediction(value, value / (1 + error), value * (1 + error), checked, basis)
+            basis += f", as {COVERAGE:.0%} of {by.count} {by.held_out}"
+        return Prediction(value, value / (1 + error), value * (1 + error), not unlike, basis)
 
     def _uncorrected(self, spec: DotProduct) -> float:
         """By features and the pair's correction alone."""
@@ -164,6 +166,7 @@ def fit(
         groups={MEASURED_LANES: among},
         unmeasured=unmeasured,
         lanes=lanes,
+        products=frozenset(spec.max_products for spec, _ in samples),
         samples=len(samples),
     )
     model = replace(model, corrections=_corrections(samples, rows @ model.coefficients))
