@@ -9,7 +9,6 @@ import pytest
 from scipy.stats import binom
 
 import cost_models
-import hwgen
 from cost_models import features, holdout, measurement, model, store
 from cost_models.sweep import shipped_set
 from hwgen import DotProduct, InputError
@@ -168,7 +167,7 @@ def test_an_answer_says_what_was_held_out():
     for unchecked in (dot(lanes=200), dot(lanes=1, mapping="auto"), dot("e1m2", "int4", 1)):
         assert "but not checked for" in cost_models.predict(unchecked, "ecp5").basis
     # All that was measured sums 4,096 products; of other accumulators nothing is known.
-    narrow = hwgen.DotProduct(a="int7", b="int5", lanes=1, max_products=27)
+    narrow = DotProduct(a="int7", b="int5", lanes=1, max_products=27)
     assert "but not checked for accumulators of 27 products" in (
         cost_models.predict(narrow, "ecp5").basis
     )
