@@ -8,6 +8,7 @@ import shlex
 import shutil
 import signal
 import time
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -374,6 +375,17 @@ def test_the_table_of_a_page(no_simulator, tmp_path, capsys):
     # Proofs and mutants are those that the repository keeps.
     assert "| `dot` | rtl | verilator | 4 | 1 | 220 | 0 | 0 | – |" in text
     assert "| coverage | proofs | mutants |" in text
+    kept = Path(report.__file__).parent / "results"
+    proofs, mutants = (
+        [json.loads(line) for line in (kept / name).read_text().splitlines()]
+        for name in (report.PROOFS, report.MUTANTS)
+    )
+    proved = [row["name"] for row in proofs if row["result"] == "proved"]
+    (score,) = (row for row in mutants if row["name"].startswith("dot_"))
+    assert (
+        f"| – | {sum(name.startswith('dot_') for name in proved)} | "
+        f"{score['killed']} of {score['mutants']} killed, {score['equal']} equal |\n"
+    ) in text
     # A case that ran again, as other inputs, counts once.
     results = tmp_path / "results.jsonl"
     rows = [json.loads(line) for line in results.read_text().splitlines()]
