@@ -27,6 +27,9 @@ from optimizer.windows import MOST_VALUES
 
 LAYER_OPERATORS = ("Conv", "Gemm", "MatMul")
 
+#: Operators behind a softmax that leave its values as they are, or put them into another shape.
+_KEEPS_CLASSES = ("Identity", "Dropout", "Flatten", "Reshape")
+
 _NAME_LENGTH = 60
 
 
@@ -231,11 +234,26 @@ def _display_name(proto: onnx.NodeProto, names: set[str]) -> str:
     return name
 
 
+def _without_softmax(nodes: list[Node], output: str) -> tuple[list[Node], str]:
+    """Without a softmax at the end, if nothing is behind it that tells classes apart."""
+    made_by = {node.output: node for node in nodes}
+    node = made_by.get(output)
+    behind = []
+    while node is not None and node.op in _KEEPS_CLASSES:
+        behind.append(node)
+        node = made_by.get(node.inputs[0])
+    if node is None or node.op != "Softmax":
+        return nodes, output
+    if not behind:
+        return nodes, node.inputs[0]
+    last = behind[-1]
+    scores = dataclasses.replace(last, inputs=node.inputs)
+    return [scores if n is last else n for n in nodes], output
+
+
 def _simplify(nodes: list[Node], output: str) -> tuple[list[Node], str]:
     """Batch normalisations folded, a final softmax and what nothing reads dropped."""
-    last = next((node for node in nodes if node.output == output), None)
-    if last is not None and last.op == "Softmax":
-        output = last.inputs[0]
+    nodes, output = _without_softmax(nodes, output)
     needed, kept = {output}, []
     for node in reversed(nodes):
         if node.output in needed:

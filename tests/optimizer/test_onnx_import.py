@@ -130,6 +130,18 @@ def test_elementwise_constants_and_final_softmax(tmp_path):
     assert_same(save(tmp_path / "n.onnx", nodes, weights), softmax=True)
 
 
+@pytest.mark.parametrize("behind", [["Identity"], ["Dropout", "Identity"], ["Flatten"]])
+def test_a_softmax_in_front_of_nothing_that_matters_is_dropped(tmp_path, behind):
+    weights: dict[str, np.ndarray] = {}
+    nodes = [*tail("x", 192, weights), helper.make_node("Softmax", ["y"], ["s0"], axis=-1)]
+    nodes[1].output[0] = nodes[2].input[0] = "scores"
+    for index, operator in enumerate(behind):
+        nodes.append(helper.make_node(operator, [f"s{index}"], [f"s{index + 1}"]))
+    nodes[-1].output[0] = "y"
+    network = assert_same(save(tmp_path / "n.onnx", nodes, weights), softmax=True)
+    assert "Softmax" not in [node.op for node in network.nodes]
+
+
 def message(path) -> str:
     with pytest.raises(InputError) as error:
         load(path)
