@@ -20,7 +20,7 @@ from hwgen import emit
 from hwgen.arguments import Parser, parsed, run_module
 from hwgen.errors import InputError, ToolError
 from hwgen.files import require_between, write_between
-from hwgen.formats import GROUPS, BlockFormat, Scalar, parse
+from hwgen.formats import GROUPS, Scalar, parse
 from hwgen.progress import Pace
 from hwgen.spec import BlockDot, DotProduct, Spec
 
@@ -104,9 +104,9 @@ def scalars() -> Iterator[str]:
     known: set[Scalar] = set()
     for name in (name for group in GROUPS.values() for name in group):
         number_format = parse(name)
-        if isinstance(number_format, BlockFormat) or number_format in known:
+        if number_format.scale is not None or number_format.element in known:
             continue
-        known.add(number_format)
+        known.add(number_format.element)
         try:
             spec = DotProduct(a=name, b=name, lanes=FEW_LANES)
         except InputError:  # No hardware decodes it.

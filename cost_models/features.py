@@ -9,7 +9,6 @@ from typing import TypeGuard
 
 from hwgen.accumulator import Exact
 from hwgen.arithmetic.adder_tree import tree_levels
-from hwgen.formats import Integer, Minifloat, Scalar
 from hwgen.spec import DotProduct, Spec
 from hwgen.units.dot import cuts, outline, plan_of
 
@@ -25,7 +24,7 @@ def uncovered(spec: Spec) -> str | None:
     if not _is_dot(spec):
         return f"it knows the unit dot, not {spec.unit}"
     for f in (spec.a, spec.b):
-        plain = isinstance(f, Integer) or (isinstance(f, Minifloat) and f.exponent_bits > 0)
+        plain = f.is_integer or f.exponent_bits > 0
         low, high = OPERAND_BITS
         if not (plain and f.signed and not f.has_nan and low <= f.bits <= high):
             return (
@@ -49,18 +48,6 @@ def covers(spec: Spec) -> TypeGuard[DotProduct]:
 
 def _is_dot(spec: Spec) -> TypeGuard[DotProduct]:
     return spec.unit in UNITS
-
-
-def significand_bits(number_format: Scalar) -> int:
-    """Width of the significand with its leading bit (minifloat) or sign (integer)."""
-    if isinstance(number_format, Minifloat):
-        return number_format.mantissa_bits + 1
-    return number_format.bits
-
-
-def exponent_bits(number_format: Scalar) -> int:
-    """Width of the exponent field; 0 for an integer."""
-    return number_format.exponent_bits if isinstance(number_format, Minifloat) else 0
 
 
 def shift_stages(spec: DotProduct) -> int:
@@ -91,8 +78,8 @@ def _longest_way(spec: DotProduct) -> float:
 
 def area(spec: DotProduct) -> dict[str, float]:
     """Bits of each kind of structure in the whole unit."""
-    x, y = significand_bits(spec.a), significand_bits(spec.b)
-    signs = isinstance(spec.a, Minifloat) + isinstance(spec.b, Minifloat)
+    x, y = spec.a.factor_bits, spec.b.factor_bits
+    signs = (not spec.a.is_integer) + (not spec.b.is_integer)
     lanes, plan = spec.lanes, plan_of(spec)
     levels = tree_levels(lanes)
     first = plan.bits_after(1) if levels else 0
@@ -100,7 +87,7 @@ def area(spec: DotProduct) -> dict[str, float]:
         "partial_product_bits": lanes * x * y,
         "significand_bits": lanes * (x + y),
         "signs": lanes * signs,
-        "exponent_bits": lanes * (exponent_bits(spec.a) + exponent_bits(spec.b)),
+        "exponent_bits": lanes * (spec.a.exponent_bits + spec.b.exponent_bits),
         "shifter_bits": lanes * plan.shifter_bits(x + y),
         "gates": lanes * len(plan.bins) if plan.has_gates else 0,
         "first_adder_bits": first,
@@ -115,7 +102,7 @@ def area(spec: DotProduct) -> dict[str, float]:
 
 def delay(spec: DotProduct) -> dict[str, float]:
     """Levels and carry lengths on the longest way between registers."""
-    x, y = significand_bits(spec.a), significand_bits(spec.b)
+    x, y = spec.a.factor_bits, spec.b.factor_bits
     return {
         "way": _longest_way(spec),
         "product_bits": x + y,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from amaranth.back import rtlil
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 
-from hwgen.formats import Integer, Minifloat, Scalar
+from hwgen.formats import Scalar
 from hwgen.spec import DotProduct
 from hwgen.spec.accumulating import FLAGS
 from hwgen.units.accumulating import STATE
@@ -73,9 +73,8 @@ def _convert(m: Module, *ports: Signal) -> str:
 def _number(code: Value, number_format: Scalar) -> tuple[Value, Value, Value]:
     """Sign, significand (signed for an integer), and how far it is shifted."""
     f = number_format
-    if isinstance(f, Integer):
+    if f.is_integer:
         return Const(0), code.as_signed() if f.signed else code, Const(0)
-    assert isinstance(f, Minifloat)
     mantissa, exponent = code[: f.mantissa_bits], code[f.mantissa_bits :][: f.exponent_bits]
     sign = code[-1] if f.signed else Const(0)
     if not f.exponent_bits:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from hwgen import formats
 from hwgen.errors import InputError
 from hwgen.fields import check_fields, require_choice, shown
-from hwgen.formats import Minifloat
+from hwgen.formats import Scalar
 from hwgen.formats.rounding import DOWN, MODES, NEAREST_EVEN, STOCHASTIC
 from hwgen.formats.scalar import OVERFLOWS, SATURATE
 
@@ -72,14 +72,14 @@ class Float:
     ``saturate``. A saturating accumulator holds no infinity: the largest number stands for it.
     """
 
-    format: Minifloat
+    format: Scalar
     rounding: str = NEAREST_EVEN
     overflow: str = ""
 
     def __post_init__(self) -> None:
         check_fields(self)
         found = formats.parse(self.format)
-        if not isinstance(found, Minifloat) or not found.signed:
+        if found.scale is not None or not (found.has_hardware and found.sign_apart):
             raise InputError(
                 f"accumulator format {found}: use a floating-point format with sign, such as "
                 "fp32, or a fixed accumulator"

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwgen.accumulator import Float
-from hwgen.formats import Minifloat, Scalar
+from hwgen.formats import Scalar
 from hwgen.formats.rounding import TOWARD_ZERO
 from hwgen.formats.widths import signed_width
 from hwgen.spec import Array, DotProduct, Port
@@ -58,7 +58,7 @@ def code_bins(number_format: Scalar, codes: npt.NDArray[Any]) -> Counts:
         some["smallest negative"] = values == -f.smallest
     if np.signbit(f.decode(f.encode(-0.0))):
         some["negative zero"] = zero & np.signbit(values)
-    if isinstance(f, Minifloat) and f.exponent_bits <= EXPONENT_BITS:
+    if 0 < f.exponent_bits <= EXPONENT_BITS:
         field = (whole >> f.mantissa_bits) & ((1 << f.exponent_bits) - 1)
         some |= {f"exponent field {e}": field == e for e in range(1 << f.exponent_bits)}
     found = {name: int(hit.sum()) for name, hit in some.items()}
@@ -152,8 +152,8 @@ def places_of(rounded: rounding.Rounded, reach: Reach) -> dict[str, Booleans]:
     values, inside = _inside(rounded)
     magnitude = np.abs(values)
     place, odd = place_of(rounded)
-    subnormals = isinstance(f, Minifloat) and f.mantissa_bits > 0
-    normal = 2.0 ** (f.lsb_exponent + f.mantissa_bits) if isinstance(f, Minifloat) else 0.0
+    subnormals = f.mantissa_bits > 0
+    normal = 0.0 if f.is_integer else 2.0 ** (f.lsb_exponent + f.mantissa_bits)
     found: dict[str, Booleans] = {}
     regions = {"normal": (magnitude >= normal, normal, min(reach.largest, f.max), 0)}
     if subnormals and reach.smallest < normal:
@@ -178,7 +178,7 @@ def places_of(rounded: rounding.Rounded, reach: Reach) -> dict[str, Booleans]:
             beside = here & (np.abs(place - 0.5) < BESIDE)
             found[f"{region}, just below a tie"] = beside & (place < 0.5)
             found[f"{region}, just above a tie"] = beside & (place > 0.5)
-    if isinstance(f, Minifloat) and f.exponent_bits <= EXPONENT_BITS:
+    if 0 < f.exponent_bits <= EXPONENT_BITS:
         lowest = f.lsb_exponent + f.mantissa_bits
         for e in range(lowest, math.frexp(min(reach.largest, f.max))[1]):
             if unit <= e and reach.smallest < 2.0 ** (e + 1):
@@ -212,7 +212,7 @@ def _ties(f: Scalar, is_odd: bool, bottom: float, top: float, unit: float, bits:
 
 def step_exponent(f: Scalar, magnitude: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
     """log2 of the distance between the values of ``f`` about each magnitude."""
-    if not isinstance(f, Minifloat):
+    if f.is_integer:
         return np.full(magnitude.shape, f.lsb_exponent, np.int64)
     exponent = np.frexp(magnitude)[1].astype(np.int64) - 1 - f.mantissa_bits
     return np.maximum(np.where(magnitude == 0, f.lsb_exponent, exponent), f.lsb_exponent)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from hwgen.accumulator import Aligned
 from hwgen.errors import InputError
-from hwgen.formats import Integer, Scalar
+from hwgen.formats import Scalar
 from sim import exact
 from sim.exact import ExactArray, decode, from_values, multiply, total
 from sim.rounding import round_to_multiples
@@ -60,7 +60,7 @@ def block_dot(a: Blocks, b: Blocks) -> ExactArray:
     different number or size.
     """
     result = total(_terms(a, b))
-    if all(isinstance(f, Integer) for x in (a, b) for f in (x.element_format, x.scale_format)):
+    if all(f.is_integer for x in (a, b) for f in (x.element_format, x.scale_format)):
         result = exact.integer_zeros(result)
     for operand in (a, b):
         if operand.tensor_scale is not None:
@@ -142,6 +142,6 @@ def _element_dot(a: Blocks, b: Blocks) -> ExactArray:
         if operand.exponents is not None:
             products = exact.scale(products, operand.exponents)
     result = total(products)
-    if isinstance(a.element_format, Integer) and isinstance(b.element_format, Integer):
+    if a.element_format.is_integer and b.element_format.is_integer:
         return exact.integer_zeros(result)
     return result

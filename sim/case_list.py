@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from hwgen.errors import InputError
-from hwgen.formats import BlockFormat, parse
+from hwgen.formats import parse
 from hwgen.spec import UNITS, Spec, from_dict
 from hwgen.spec.base import spec_fields
 from sim import models
@@ -165,7 +165,7 @@ def _first_legal(kind: type[Spec], given: Mapping[str, Any], index: int) -> Spec
 
 
 def _partners(kind_of_format: str, given: Mapping[str, Any], index: int) -> Sequence[str]:
-    blocks = [f for f in map(parse, given.values()) if isinstance(f, BlockFormat)]
+    blocks = [f for f in map(parse, given.values()) if f.scale is not None]
     if kind_of_format != "BlockFormat" and not (kind_of_format == "Format" and blocks):
         return _turned(SCALAR_PARTNERS, index)
     if not blocks:

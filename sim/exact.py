@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwgen.errors import InputError
-from hwgen.formats import Integer, Scalar
+from hwgen.formats import Scalar
 from hwgen.formats.reals import real_numbers
 
 Floats = npt.NDArray[np.float64]
@@ -202,7 +202,7 @@ def dot(
     integers[special != 0] = 0
     lsb_exponent = a_format.lsb_exponent + b_format.lsb_exponent
     zero_sign: Signs | None = None
-    if not (isinstance(a_format, Integer) and isinstance(b_format, Integer)) and length:
+    if not (a_format.is_integer and b_format.is_integer) and length:
         signs_of_rows = np.ones(rows, np.int8)
         zeros = np.flatnonzero((integers == 0) & (special == 0))
         for first in range(0, len(zeros), max(_CHUNK // length, 1)):

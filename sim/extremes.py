@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hwgen.formats import Minifloat, Scalar
+from hwgen.formats import Scalar
 
 
 def extreme_codes(number_format: Scalar) -> npt.NDArray[Any]:
@@ -18,12 +18,12 @@ def extreme_codes(number_format: Scalar) -> npt.NDArray[Any]:
     values = [f.min, f.max, -f.smallest, f.smallest, 0.0, -0.0]
     codes = [int(code) for code in f.encode(values)]
     # Largest subnormal beside smallest normal, all bits equal, one bit set, one bit clear.
-    mantissa_bits = f.mantissa_bits if isinstance(f, Minifloat) else f.bits - 1
+    mantissa_bits = f.bits - 1 if f.is_integer else f.mantissa_bits
     ones = 2**f.bits - 1
     codes += [2**mantissa_bits - 1, 2**mantissa_bits, ones, ones >> 1, (ones >> 1) - 1]
     codes += [1 << bit for bit in range(f.bits)]
     codes += [ones ^ (1 << bit) for bit in range(f.bits)]
-    if f.has_nan and isinstance(f, Minifloat):
+    if f.has_nan:
         # The largest exponent with each bit of the mantissa: NaN has many codes, or one.
         top = (2**f.exponent_bits - 1) << mantissa_bits
         codes += [top | 1 << bit for bit in range(mantissa_bits)]

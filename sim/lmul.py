@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwgen.errors import InputError
-from hwgen.formats import Minifloat, Scalar
+from hwgen.formats import Scalar
 from hwgen.spec.lmul import MAX_OFFSET_EXPONENT, offset_exponent, require_operand
 from sim.exact import ExactArray, Floats
 
@@ -72,13 +72,13 @@ def lmul(
     return ExactArray(wide, lowest - fraction_bits, special, zero_sign)
 
 
-def _smallest_normal(number_format: Minifloat) -> float:
+def _smallest_normal(number_format: Scalar) -> float:
     smallest = number_format.smallest_normal
     assert smallest is not None  # by ``require_operand``
     return smallest
 
 
-def _without_subnormals(number_format: Minifloat, codes: npt.ArrayLike) -> Floats:
+def _without_subnormals(number_format: Scalar, codes: npt.ArrayLike) -> Floats:
     values = number_format.decode(codes)
     flushed = np.abs(values) < _smallest_normal(number_format)
     return np.where(flushed, np.copysign(0.0, values), values)

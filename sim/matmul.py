@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from hwgen.accumulator import Float
 from hwgen.errors import InputError
-from hwgen.formats import BlockFormat, Format, Scalar
+from hwgen.formats import Format, Scalar
 from hwgen.spec import Array, Spec
 from hwgen.spec.accumulating import FLAGS
 from sim import golden
@@ -82,7 +82,7 @@ def matmul(
 
 def _zero_is_zero(spec: Array) -> bool:
     """Zero times what the other is filled up with is zero."""
-    f = spec.a.element if isinstance(spec.a, BlockFormat) else spec.a
+    f = spec.a.element
     return bool(f.decode(f.encode(0.0)) == 0)
 
 
@@ -94,7 +94,7 @@ def _operand(
     count: int,
     summed: int,
 ) -> _Operand:
-    if (scales is not None) != isinstance(f, BlockFormat):
+    if (scales is None) != (f.scale is None):
         wanted = "is needed" if scales is None else "has no meaning"
         raise InputError(f"{name}={f}: {name}_scale {wanted} with this format")
     members, length = -(-len(codes) // count) * count, -(-codes.shape[1] // summed) * summed
@@ -107,7 +107,8 @@ def _operand(
         padded[: len(given), : given.shape[1]] = given
         found[kind] = padded.reshape(members // count, count, length // summed, summed // size)
 
-    if isinstance(f, BlockFormat):
+    fill(name, f.element, codes, 1)
+    if f.scale is not None:
         blocks = np.asarray(scales)
         shape = (len(codes), -(-codes.shape[1] // f.block_size))
         if blocks.shape != shape:
@@ -115,10 +116,7 @@ def _operand(
                 f"{name}_scale of {blocks.size} scales: {codes.size} codes of {f} have "
                 f"{shape[0]} x {shape[1]}"
             )
-        fill(name, f.element, codes, 1)
         fill(f"{name}_scale", f.scale, blocks, f.block_size)
-    else:
-        fill(name, f, codes, 1)
     return _Operand(found, members // count, length // summed)
 
 

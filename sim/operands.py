@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hwgen.formats import GROUPS, Minifloat, parse, parse_scalar
+from hwgen.formats import GROUPS, parse_scalar
 
 #: Every format with a name of its own.
 SCALARS = tuple(name for group, names in GROUPS.items() if group != "blocks" for name in names)
@@ -16,15 +16,20 @@ def scalars(bits: int) -> tuple[str, ...]:
 
 def _two_modes(name: str) -> str:
     """The format once as a and once as b, with one of its kind: integers or minifloats."""
-    usual, else_ = ("e2m1", "e4m3fn") if isinstance(parse(name), Minifloat) else ("int4", "int8")
+    usual, else_ = ("int4", "int8") if parse_scalar(name).is_integer else ("e2m1", "e4m3fn")
     other = usual if name != usual else else_
     return f"{name}:{other},{other}:{name}"
+
+
+def _has_fields(name: str) -> bool:
+    """Hardware finds exponent and mantissa in the format's codes."""
+    return parse_scalar(name).has_hardware and not parse_scalar(name).is_integer
 
 
 #: Those that a field can be, by its type.
 NAMED: dict[str, tuple[str, ...]] = {
     "Scalar": SCALARS,
-    "Minifloat": tuple(name for name in SCALARS if isinstance(parse(name), Minifloat)),
+    "Minifloat": tuple(filter(_has_fields, SCALARS)),
     "BlockFormat": BLOCKS,
     "Modes": tuple(map(_two_modes, SCALARS)),
     "Format": (*SCALARS, *BLOCKS),

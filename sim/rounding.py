@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwgen.errors import InputError
-from hwgen.formats import Minifloat, Scalar
+from hwgen.formats import Scalar
 from hwgen.formats.rounding import (
     DOWN,
     NEAREST_AWAY,
@@ -102,7 +102,7 @@ def round_to(
     values = np.where(numbers.integers == 0, _zeros(numbers, rounding), values)
     values = np.where(numbers.special != 0, numbers.special, values)
     note(output_format, values, numbers.lsb_exponent)
-    if isinstance(output_format, Minifloat) and output_format.precision > _ODD_PRECISION:
+    if output_format.mantissa_bits >= _ODD_PRECISION:
         check_mode(rounding, random_bits, numbers.shape)
         if random_bits is not None:
             values = _rounded_at_random(numbers, output_format, values, random_bits)
@@ -153,7 +153,7 @@ def _odd_python(integers: npt.NDArray[Any], lsb_exponent: int, lowest: int) -> F
 
 
 def _rounded_at_random(
-    numbers: ExactArray, target: Minifloat, values: Floats, random_bits: npt.NDArray[np.integer]
+    numbers: ExactArray, target: Scalar, values: Floats, random_bits: npt.NDArray[np.integer]
 ) -> Floats:
     """``numbers``, whose ``values`` are rounded to odd, stochastically rounded to numbers of
     ``target``, or beyond its largest. Infinities, NaN, and what is below all numbers of a format

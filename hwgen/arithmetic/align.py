@@ -12,7 +12,7 @@ from hwgen.arithmetic import path
 from hwgen.arithmetic.parts import Part, Parts, beside, last
 from hwgen.arithmetic.power_scale import PowerScale
 from hwgen.arithmetic.rounder import FixedPoint, Shifted
-from hwgen.formats import Minifloat, Scalar
+from hwgen.formats import Scalar
 from hwgen.formats.rounding import (
     NEAREST_AWAY,
     NEAREST_EVEN,
@@ -68,7 +68,7 @@ def alignment(scale: PowerScale, element: Scalar, rounding: str) -> Alignment:
         rounding, 0
     )
     steps = largest_exponent - element.lsb_exponent + 1
-    has_binades = isinstance(element, Minifloat) and element.exponent_bits > 0
+    has_binades = element.exponent_bits > 0
     fixed = not has_binades or steps <= bits
     window = top - element.lsb_exponent + 1 + guard
     return Alignment(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 
 from hwgen.errors import InputError
-from hwgen.formats import Integer, Minifloat, Scalar
+from hwgen.formats import Scalar
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class Operand:
 
 def require_decodable(name: str, number_format: Scalar) -> None:
     """InputError unless ``decode`` knows the format."""
-    if not isinstance(number_format, Integer | Minifloat):
+    if not number_format.has_hardware:
         raise InputError(
-            f"{name}={number_format}: no hardware decodes logarithms yet: use an integer, a "
+            f"{name}={number_format}: no hardware decodes its codes yet: use an integer, a "
             "fixed-point format or a minifloat, such as int8, fixed8_6 or e4m3fn"
         )
 
@@ -39,7 +39,7 @@ def require_decodable(name: str, number_format: Scalar) -> None:
 def shift_raised(number_format: Scalar) -> int:
     """How much more ``Operand.shift`` is when it is ``raised``: 1 or 0."""
     f = number_format
-    return int(isinstance(f, Minifloat) and f.subnormals and f.exponent_bits > 1)
+    return int(f.subnormals and f.exponent_bits > 1)
 
 
 def decode(
@@ -61,14 +61,13 @@ def decode(
     when the exponent field is not zero, and the exponent fields 0 and 1 shift alike.
     """
     f = number_format
-    if isinstance(f, Integer):
-        return Operand(code.as_signed() if f.signed else code)
     require_decodable(name, f)
-    assert isinstance(f, Minifloat)
+    if f.is_integer:
+        return Operand(code.as_signed() if f.signed else code)
     mantissa_bits, exponent_bits = f.mantissa_bits, f.exponent_bits
     mantissa = code[:mantissa_bits]
     exponent = code[mantissa_bits : mantissa_bits + exponent_bits]
-    sign = code[mantissa_bits + exponent_bits] if f.signed else None
+    sign = code[f.magnitude_bits] if f.signed else None
     nan, infinity = special_flags(m, code, f, name)
     masks = (nan, infinity) if special_is_zero else ()
     if exponent_bits == 0 and f.subnormals:
@@ -78,7 +77,7 @@ def decode(
         m.d.comb += normal.eq(exponent.any())
         hidden: Value = normal
     elif f.zero:
-        hidden = code[: mantissa_bits + exponent_bits].any()
+        hidden = code[: f.magnitude_bits].any()
     else:
         hidden = Const(1)
     significand = Signal(mantissa_bits + 1, name=f"{name}_significand")
@@ -101,18 +100,18 @@ def decode(
 
 
 def special_flags(
-    m: Module, code: Value, f: Minifloat, name: str
+    m: Module, code: Value, f: Scalar, name: str
 ) -> tuple[Signal | None, Signal | None]:
     """Whether the code is NaN, and whether it is infinite; None where none is."""
-    magnitude = code[: f.mantissa_bits + f.exponent_bits]
+    magnitude = code[: f.magnitude_bits]
     nan = infinity = None
     if f.has_nan:
         nan = Signal(name=f"{name}_nan")
         if f.nan_at_minus_zero:
             m.d.comb += nan.eq(code[-1] & ~magnitude.any())
-        elif f.specials == "ieee":
+        elif f.special_binade:
             mantissa = code[: f.mantissa_bits]
-            exponent = code[f.mantissa_bits : f.mantissa_bits + f.exponent_bits]
+            exponent = code[f.mantissa_bits : f.magnitude_bits]
             m.d.comb += nan.eq(exponent.all() & mantissa.any())
         else:
             m.d.comb += nan.eq(magnitude.all())

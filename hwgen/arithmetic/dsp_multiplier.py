@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from amaranth.hdl import Cat, Const, Value
 
 from hwgen.errors import InputError
-from hwgen.formats import Integer, Scalar
+from hwgen.formats import Scalar
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,7 @@ SIZED = tuple(name for name in PACKED_FOR if name != "dsp")
 
 def is_gate(number_format: Scalar) -> bool:
     """Whether decoded significands have one bit: a product with them needs no multiplier."""
-    f = number_format
-    return (f.bits if isinstance(f, Integer) else f.precision) == 1
+    return number_format.factor_bits == 1
 
 
 def require_multiplier(mapping: str, a: Scalar, b: Scalar) -> None:
@@ -53,11 +52,6 @@ def require_multiplier(mapping: str, a: Scalar, b: Scalar) -> None:
                 f"mapping={mapping!r}: a significand of {f} has one bit, and its products are "
                 "gates: use mapping='lut'"
             )
-
-
-def has_sign_apart(number_format: Scalar) -> bool:
-    """Whether a decoded operand has its sign beside the magnitude."""
-    return number_format.signed and not isinstance(number_format, Integer)
 
 
 def signed_number(sign: Value | None, number: Value) -> Value:

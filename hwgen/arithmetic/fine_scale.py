@@ -26,7 +26,7 @@ from hwgen.arithmetic.power_scale import decode_key, require_rule, significand_b
 from hwgen.arithmetic.product_parts import multiplied
 from hwgen.arithmetic.rounder import Normalised, Shifted, normalise, to_code
 from hwgen.errors import InputError
-from hwgen.formats import Integer, Minifloat, Scalar
+from hwgen.formats import Scalar
 from hwgen.formats.block_scale import largest_power, rule_called
 from hwgen.formats.rounding import (
     NEAREST_AWAY,
@@ -77,12 +77,10 @@ def leading_significand(
 
 
 def _has_leading_zeros(f: Scalar) -> bool:
-    return not isinstance(f, Minifloat) or (f.subnormals and f.mantissa_bits > 0)
+    return f.is_integer or (f.subnormals and f.mantissa_bits > 0)
 
 
 def _largest_shift(f: Scalar) -> int:
-    if not isinstance(f, Minifloat) or not f.exponent_bits:
-        return 0
     return (1 << f.exponent_bits) - 1
 
 
@@ -95,8 +93,8 @@ class FineScale:
     """
 
     source: Scalar
-    scale: Minifloat
-    second: Minifloat | None
+    scale: Scalar
+    second: Scalar | None
     odd: int
     power: int
     kept: int
@@ -158,10 +156,10 @@ class FineScale:
     ) -> Parts[tuple[Division, Value, Value]]:
         """The division of M, its divisor, and the exponent that goes with the quotient."""
         f = self.source
-        if isinstance(f, Minifloat):
-            search = leading(m, decode_key(m, key, f, "largest"), f, "largest", fine=fine)
-        else:
+        if f.is_integer:
             search = leading_significand(m, key, Const(0), "largest", fine=fine)
+        else:
+            search = leading(m, decode_key(m, key, f, "largest"), f, "largest", fine=fine)
         largest, second = yield from beside(search, second)
         bits = significand_bits(f)
         significand: Value = largest.significand
@@ -249,12 +247,12 @@ def require_fine_scale(rule: str, element: Scalar, scale: Scalar, second: Scalar
     """InputError unless ``fine_scale`` knows the rule and the formats."""
     require_rule(rule)
     for name, found in (("block", scale), ("tensor", second)):
-        if found is not None and not (isinstance(found, Minifloat) and found.exponent_bits):
+        if found is not None and not (found.has_hardware and found.exponent_bits):
             raise InputError(
                 f"no hardware quantizes with a scale of the {name} in {found}: use a "
                 "floating-point format, such as ue4m3, e8m0 or fp32"
             )
-    if not isinstance(element, Integer | Minifloat):
+    if not element.has_hardware:
         raise InputError(f"{element} cannot be rounded to in hardware: use int4 or e2m1, say")
     if not element.max > 0:
         raise InputError(f"elements of {element} are never above zero: use a wider format")
@@ -265,7 +263,6 @@ def fine_scale(
 ) -> FineScale:
     """The rule called ``rule`` for blocks of ``source`` numbers; see ``require_fine_scale``."""
     require_fine_scale(rule, element, scale, second)
-    assert isinstance(scale, Minifloat) and (second is None or isinstance(second, Minifloat))
     odd, power, kept, found = 1, largest_power(element), 0, rule_called(rule)
     if rule in _BY_LARGEST:
         numerator, denominator = float(element.symmetric_max).as_integer_ratio()
@@ -342,7 +339,7 @@ def quotients(scale: FineScale, element: Scalar, rounding: str) -> Quotients:
     # is clamped to this place is too large for any element.
     top = frexp(max(element.max, -element.min))[1] + 1
     guard = {NEAREST_EVEN: 1, NEAREST_AWAY: 1, STOCHASTIC: RANDOM_BITS}.get(rounding, 0)
-    has_binades = isinstance(element, Minifloat) and element.exponent_bits > 0
+    has_binades = element.exponent_bits > 0
     span = top - element.lsb_exponent + 1
     fixed = not has_binades or span <= _FIXED_STEPS
     smallest = frexp(scale.smallest)[1] - 1

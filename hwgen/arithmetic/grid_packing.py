@@ -20,13 +20,12 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from hwgen.arithmetic.decode import Operand
 from hwgen.arithmetic.dsp_multiplier import (
     Multiplier,
-    has_sign_apart,
     is_gate,
     joined,
     signed_number,
 )
 from hwgen.arithmetic.product import Product, special_of, sum_of_shifts
-from hwgen.formats import Integer, Scalar
+from hwgen.formats import Scalar
 from hwgen.formats.widths import signed_width, value_range
 
 #: Bits of a product that is negated in LUTs, not on a carry chain.
@@ -157,7 +156,6 @@ def _plan(a: Scalar, b: Scalar, rows: int, columns: int, rows_first: bool) -> Gr
 def _significand_range(number_format: Scalar) -> tuple[int, int]:
     """Smallest and largest decoded significand."""
     f = number_format
-    if isinstance(f, Integer):
+    if f.is_integer:
         return value_range(f)
-    assert not f.signed or has_sign_apart(f)
     return 0, (1 << f.precision) - 1

@@ -21,7 +21,7 @@ from amaranth.hdl import Cat, Const, Module, Signal, Value, signed
 from hwgen.arithmetic.adder_tree import tree_levels
 from hwgen.arithmetic.decode import shift_raised
 from hwgen.arithmetic.product import Product
-from hwgen.formats import Integer, Minifloat, Scalar
+from hwgen.formats import Scalar
 from hwgen.formats.widths import product_range, signed_width, value_range
 
 
@@ -135,8 +135,8 @@ def _plan(a: Scalar, b: Scalar, lanes: int, fine_bits: int) -> LaneSum:
         bins = [Bin(bins[0].index, bins[0].place, bins[0].drop, low, high)]
     dropped_late = len(bins) > 1
     moved_bits = max(signed_width(bin.low, bin.high) - 1 + dropped_late * bin.drop for bin in bins)
-    has_sign = any(isinstance(f, Minifloat) and f.signed for f in (a, b))
-    signed_significands = any(isinstance(f, Integer) and f.signed for f in (a, b))
+    has_sign = a.sign_apart or b.sign_apart
+    signed_significands = any(f.is_integer and f.signed for f in (a, b))
     return LaneSum(lanes, fine_bits, tuple(bins), moved_bits, has_sign, signed_significands)
 
 
@@ -151,8 +151,6 @@ def _lane_luts(plan: LaneSum, product_bits: int) -> float:
 def _largest_shift(number_format: Scalar) -> int:
     """Of a decoded operand, raised."""
     f = number_format
-    if not isinstance(f, Minifloat) or f.exponent_bits == 0:
-        return 0
     if f.subnormals and f.exponent_bits == 1:
         return 0
     return (1 << f.exponent_bits) - 1
@@ -162,11 +160,11 @@ def _significand_range(a: Scalar, b: Scalar) -> tuple[int, int]:
     """Smallest and largest product of two significands with their signs."""
     ranges = []
     for f in (a, b):
-        if isinstance(f, Minifloat):
+        if f.is_integer:
+            ranges.append(value_range(f))
+        else:
             most = (1 << f.precision) - 1
             ranges.append((-most if f.signed else 0, most))
-        else:
-            ranges.append(value_range(f))
     corners = [x * y for x in ranges[0] for y in ranges[1]]
     return min(corners), max(corners)
 

@@ -23,7 +23,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from hwgen.arithmetic import path, product_parts
 from hwgen.arithmetic.parts import Part, Parts, last
 from hwgen.arithmetic.product_parts import Term
-from hwgen.formats import Integer
+from hwgen.formats import Scalar
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class Packed:
     """One mode: ``count`` products a lane of a ``wide`` and a ``narrow`` code; the lane of the
     narrow ones has the rows."""
 
-    wide: Integer
-    narrow: Integer
+    wide: Scalar
+    narrow: Scalar
     count: int
 
     @property

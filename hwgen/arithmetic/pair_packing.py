@@ -28,7 +28,6 @@ from amaranth.hdl import Cat, Module, Signal, Value, signed
 from hwgen.arithmetic.decode import Operand
 from hwgen.arithmetic.dsp_multiplier import (
     Multiplier,
-    has_sign_apart,
     is_gate,
     joined,
     signed_number,
@@ -207,7 +206,7 @@ def _plans(a: Scalar, b: Scalar) -> list[PairPlan]:
     found = []
     for low_is_b in (True, False):
         low = b if low_is_b else a
-        if not low.signed or has_sign_apart(low):
+        if not low.signed or low.sign_apart:
             found.append(_plan(a, b, low_is_b, bits, (MAGNITUDE, MAGNITUDE), 0))
     if found:
         return found
@@ -226,7 +225,7 @@ def _plan(
     digits = [_largest_digit(low, kind, bias) for kind in lows]
     place = max(bits, (digits[0] * digits[1]).bit_length())
     least, most = value_range(high)
-    if low.signed and has_sign_apart(low):
+    if low.sign_apart:
         # A high factor takes the low one's sign.
         least, most = min(least, -most), max(most, -least)
     operand_bits = [

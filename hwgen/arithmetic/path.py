@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from hwgen.formats import Minifloat, Scalar
+from hwgen.formats import Scalar
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def shifter(levels: int) -> Path:
 
 def decoder(number_format: Scalar) -> Path:
     """Fields of a code to significand, shift and flags."""
-    if not isinstance(number_format, Minifloat):
+    if number_format.is_integer:
         return Path()
     special = number_format.has_nan or number_format.has_infinity
     if not number_format.subnormals and not number_format.mantissa_bits:

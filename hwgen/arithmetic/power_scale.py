@@ -20,7 +20,7 @@ from hwgen.arithmetic.decode import Operand, decode
 from hwgen.arithmetic.leading_one import leading_one_first
 from hwgen.arithmetic.parts import Part, Parts, beside, last
 from hwgen.errors import InputError
-from hwgen.formats import Minifloat, Scalar, block_scale
+from hwgen.formats import Scalar, block_scale
 from hwgen.formats.block_scale import ScaleRule, nearest_power, rule_called
 from hwgen.formats.rounding import DOWN, UP
 
@@ -67,7 +67,7 @@ class PowerScale:
 def significand_bits(number_format: Scalar) -> int:
     """Bits of the magnitude that ``decode`` finds, without its shift."""
     f = number_format
-    if not isinstance(f, Minifloat):
+    if f.is_integer:
         return f.bits
     return f.mantissa_bits if f.exponent_bits == 0 and f.subnormals else f.mantissa_bits + 1
 
@@ -85,7 +85,7 @@ def require_rule(rule: str) -> None:
 def require_power_scale(rule: str, element: Scalar, scale: Scalar) -> None:
     """InputError unless ``power_scale`` knows the rule and the formats."""
     require_rule(rule)
-    if not (isinstance(scale, Minifloat) and scale.mantissa_bits == 0):
+    if not (scale.has_hardware and scale.exponent_bits and scale.mantissa_bits == 0):
         raise InputError(
             f"no hardware makes scales in {scale} yet: use a block format whose scales are powers "
             "of two, such as e8m0"
@@ -110,7 +110,6 @@ def power_scale(
 ) -> PowerScale:
     """The rule called ``rule`` for blocks of ``source`` numbers; see ``require_power_scale``."""
     require_power_scale(rule, element, scale)
-    assert isinstance(scale, Minifloat)
     bits, found = significand_bits(source), rule_called(rule)
 
     def exponent(significand: int) -> int:
@@ -124,7 +123,7 @@ def power_scale(
         below, above = (middle, above) if exponent(middle) == offset else (below, middle)
     largest = max(source.max, -source.min if element.signed else 0.0)
     lowest_code, by_exponent = int(scale.zero), False
-    if isinstance(source, Minifloat) and source.exponent_bits:
+    if source.exponent_bits:
         low = float(source.decode(min((1 << source.mantissa_bits) - 1, source.largest_code)))
         lowest = lowest_code - scale.bias - furthest
         by_exponent = low == 0 or wanted_exponent(found, element, low) <= lowest
@@ -151,10 +150,10 @@ def key(code: Value, magnitude: Value, counts: Value, scale: PowerScale) -> Valu
     ``code``: of the source format; ``magnitude``: its significand as it was decoded.
     """
     f = scale.source
-    if not (scale.by_exponent and isinstance(f, Minifloat)):
+    if not scale.by_exponent:
         return magnitude_key(code, magnitude, counts, f)
     mantissa = code[: f.mantissa_bits]
-    exponent = code[f.mantissa_bits : f.mantissa_bits + f.exponent_bits]
+    exponent = code[f.mantissa_bits : f.magnitude_bits]
     least = scale.threshold - (1 << f.mantissa_bits)
     never = least >> f.mantissa_bits
     found = exponent if never else Cat(mantissa >= least, exponent)
@@ -164,15 +163,15 @@ def key(code: Value, magnitude: Value, counts: Value, scale: PowerScale) -> Valu
 def magnitude_key(code: Value, magnitude: Value, counts: Value, source: Scalar) -> Value:
     """What orders numbers of ``source`` by their magnitudes: all of it; zero unless ``counts``."""
     f = source
-    found = code[: f.mantissa_bits + f.exponent_bits] if isinstance(f, Minifloat) else magnitude
+    found = magnitude if f.is_integer else code[: f.magnitude_bits]
     if _has_mark(f):
         found = Cat(found, Const(1, 1))
     return found & counts.replicate(len(found))
 
 
-def decode_key(m: Module, found: Value, source: Minifloat, name: str) -> Operand:
+def decode_key(m: Module, found: Value, source: Scalar, name: str) -> Operand:
     """The number that has this ``magnitude_key``; zero where none counts."""
-    magnitude = found[: source.mantissa_bits + source.exponent_bits]
+    magnitude = found[: source.magnitude_bits]
     operand = decode(m, Cat(magnitude, Const(0, int(source.signed))), source, name)
     if not _has_mark(source):
         return operand
@@ -183,7 +182,7 @@ def decode_key(m: Module, found: Value, source: Minifloat, name: str) -> Operand
 def _has_mark(f: Scalar) -> bool:
     """Keys have a bit more, that there is a number: without zero, code 0 is one, and where some
     code is none, a block may have none."""
-    return isinstance(f, Minifloat) and not f.zero and (f.has_nan or f.has_infinity)
+    return not f.zero and (f.has_nan or f.has_infinity)
 
 
 def larger_of_pairs(m: Module, keys: Sequence[Value], name: str) -> list[Value]:
@@ -233,7 +232,6 @@ def _wanted_code(
     as small as that."""
     f = scale.source
     if scale.by_exponent:
-        assert isinstance(f, Minifloat)
         exponent, reaches = largest[-f.exponent_bits :], largest[: -f.exponent_bits]
         if len(reaches) == 0:
             reaches = Const(0)
@@ -247,7 +245,7 @@ def _wanted_code(
         wanted = wanted + (scale.offset - f.bias + scale.bias)
     else:
         magnitude, shift, lsb_exponent = largest, None, f.lsb_exponent
-        if isinstance(f, Minifloat):
+        if not f.is_integer:
             operand = decode_key(m, largest, f, name)
             magnitude, shift = operand.significand, operand.shift
             values = [magnitude, shift]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from amaranth.hdl import Const, Module, Mux, Signal, Value, signed
 
 from hwgen.arithmetic.decode import Operand
-from hwgen.formats import Integer, Scalar
+from hwgen.formats import Scalar
 from hwgen.formats.widths import product_range, signed_width
 
 
@@ -129,7 +129,7 @@ def sign_of(operand: Operand, number_format: Scalar) -> Value:
     """One where the operand is negative, or −0."""
     if operand.sign is not None:
         return operand.sign
-    if isinstance(number_format, Integer) and number_format.signed:
+    if number_format.is_integer and number_format.signed:
         return operand.significand[-1]
     return Const(0)
 

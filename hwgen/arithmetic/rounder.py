@@ -21,7 +21,7 @@ from hwgen.arithmetic import path, shift
 from hwgen.arithmetic.leading_one import FEW, leading_one_first
 from hwgen.arithmetic.parts import Part, Parts, beside, last
 from hwgen.errors import InputError
-from hwgen.formats import Integer, Minifloat, Scalar
+from hwgen.formats import Scalar
 from hwgen.formats.rounding import (
     DOWN,
     MODES,
@@ -106,14 +106,14 @@ def require_rounding(target: Scalar, rounding: str, overflow: str) -> None:
         raise InputError(f"overflow={overflow!r}: use one of {', '.join(OVERFLOWS)}")
     if overflow != SATURATE and not (target.has_infinity or target.has_nan):
         raise InputError(f"{target} has neither infinity nor NaN: use overflow='saturate'")
-    if not isinstance(target, Integer | Minifloat):
+    if not target.has_hardware:
         raise InputError(
             f"{target} cannot be rounded to in hardware: use an integer, a fixed-point format or "
             "a minifloat, such as int8, bf16 or e4m3fn"
         )
 
 
-def placing_bias(target: Minifloat) -> int:
+def placing_bias(target: Scalar) -> int:
     """The bias of a format with subnormals that has its lowest full binade where ``target`` has
     it: the target's own, or one more where it has no subnormals."""
     return 1 - target.mantissa_bits - target.lsb_exponent
@@ -130,11 +130,11 @@ def normalise(
 ) -> Parts[Normalised]:
     """``number`` with its rounding point where ``target`` has it."""
     if isinstance(number, Shifted):
-        if isinstance(target, Minifloat) and target.exponent_bits:
+        if target.exponent_bits:
             found = yield from _place_significand(m, number, target, rounding, name, fine)
             return found
         number = yield from _shift_out(m, number, name, fine)
-    if isinstance(target, Minifloat) and target.exponent_bits:
+    if target.exponent_bits:
         found = yield from _place_leading_one(m, number, target, name, fine)
         return found
     # All steps are alike: the rounding point stands still.
@@ -166,7 +166,7 @@ def to_code(
     no zero its place is code 0, and zero counts as a negative number.
     """
     rounded = Signal(len(number.whole) + 1, name=f"{name}_rounded")
-    if isinstance(target, Minifloat) and not target.zero and not target.mantissa_bits:
+    if not target.zero and not target.mantissa_bits:
         # The upper of two codes has the even significand: ties go up.
         rounding_ = NEAREST_AWAY if rounding == NEAREST_EVEN else rounding
     else:
@@ -177,10 +177,9 @@ def to_code(
     values: list[Any] = [rounded, number, random_bits]
     rounded, number, random_bits = yield Part("rounded", path.adder(len(rounded)), values)
     sign = _sign(number)
-    if isinstance(target, Integer):
+    if target.is_integer:
         code = yield from _integer_code(m, rounded, sign, number, target, name)
         return code
-    assert isinstance(target, Minifloat)
     if not target.subnormals:
         above = _without_subnormals(m, rounded, sign, number, target, rounding, name, random_bits)
         compared = path.adder(len(number.whole) + (RANDOM_BITS if rounding == STOCHASTIC else 0))
@@ -277,7 +276,7 @@ def _increment(
 
 
 def _integer_code(
-    m: Module, rounded: Value, sign: Value, number: Normalised, target: Integer, name: str
+    m: Module, rounded: Value, sign: Value, number: Normalised, target: Scalar, name: str
 ) -> Parts[Signal]:
     code = Signal(target.bits, name=f"{name}_code")
     largest = (1 << (target.bits - int(target.signed))) - 1
@@ -308,7 +307,7 @@ def _without_subnormals(
     rounded: Value,
     sign: Value,
     number: Normalised,
-    target: Minifloat,
+    target: Scalar,
     rounding: str,
     name: str,
     random_bits: Value | None,
@@ -352,7 +351,7 @@ def _minifloat_code(
     rounded: Value,
     sign: Value,
     number: Normalised,
-    target: Minifloat,
+    target: Scalar,
     rounding: str,
     overflow: str,
     name: str,
@@ -413,7 +412,7 @@ def _minifloat_code(
 
 
 def _place_leading_one(
-    m: Module, number: FixedPoint, target: Minifloat, name: str, fine: bool
+    m: Module, number: FixedPoint, target: Scalar, name: str, fine: bool
 ) -> Parts[Normalised]:
     """Left shift until the leading one, or the place of the lowest binade's, is the top bit."""
     magnitude, lsb_exponent = number.magnitude, number.lsb_exponent
@@ -484,7 +483,7 @@ def _shift_out(m: Module, number: Shifted, name: str, fine: bool) -> Parts[Fixed
 
 
 def _place_significand(
-    m: Module, number: Shifted, target: Minifloat, rounding: str, name: str, fine: bool
+    m: Module, number: Shifted, target: Scalar, rounding: str, name: str, fine: bool
 ) -> Parts[Normalised]:
     """Left shift of the significand until its leading one is the top bit, and right shift
     where the result is below the target's lowest binade."""
@@ -506,7 +505,7 @@ def _place_significand(
 
 
 def place_normal(
-    m: Module, number: Normal, target: Minifloat, rounding: str, name: str, *, fine: bool
+    m: Module, number: Normal, target: Scalar, rounding: str, name: str, *, fine: bool
 ) -> Parts[Normalised]:
     """Right shift of the significand where the result is subnormal in ``target``, a minifloat
     with exponent bits. The field is used as it is: nothing is added but by rounding."""

@@ -72,11 +72,11 @@ def _list_formats() -> None:
         for name in names:
             f = formats.parse(name)
             row = facts(f)
-            if isinstance(f, formats.Scalar):
+            if f.scale is None:
                 bits = f"{row['bits']:5}"
                 also = [str(f), *row["other_names"]]
                 note = ", ".join(dict.fromkeys(n for n in also if n != name))
-                note = f"{specials(f):8}  {note}"
+                note = f"{specials(f.element):8}  {note}"
             else:
                 bits, note = f"{row['bits_per_value']:5.4g}", row["systematic_name"]
             print(

@@ -6,8 +6,9 @@ is scalar formats that share a scale. ``str(format)`` is its name and ``parse`` 
 code is the bit pattern as an unsigned integer, a value is a float64. Encoding rounds to nearest
 even and saturates unless told otherwise.
 
-A new kind of scalar format is one new module and one entry in ``names.KINDS``, another name an
-entry in ``names.ALIASES``, a named block format an entry in ``block.NAMED``.
+A new kind of scalar format is one new module and one entry in ``names.KINDS``: what hardware and
+models ask of a kind is in ``encoding``, and nothing outside of this package asks for its class.
+Another name is an entry in ``names.ALIASES``, a named block format one in ``block.NAMED``.
 """
 
 from __future__ import annotations

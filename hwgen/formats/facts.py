@@ -6,8 +6,6 @@ import math
 from typing import Any
 
 from hwgen.formats.block import BlockFormat
-from hwgen.formats.logarithmic import Logarithmic
-from hwgen.formats.minifloat import Minifloat
 from hwgen.formats.names import other_names
 from hwgen.formats.scalar import Scalar
 
@@ -49,20 +47,8 @@ def _scalar_facts(f: Scalar) -> dict[str, Any]:
         "dynamic_range_db": _decibels(max(f.max, -f.min), f.smallest),
         "infinity": f.has_infinity,
         "nan": f.has_nan,
+        **f.own_facts,
     }
-    if isinstance(f, Minifloat):
-        found |= {
-            "exponent_bits": f.exponent_bits,
-            "mantissa_bits": f.mantissa_bits,
-            "bias": f.bias,
-            "smallest_normal": f.smallest_normal,
-            "subnormals": f.subnormals,
-            "zero": f.zero,
-        }
-    elif isinstance(f, Logarithmic):
-        found |= {"exponent_bits": f.exponent_bits, "fraction_bits": f.fraction_bits}
-    else:
-        found["step"] = 2.0**f.lsb_exponent
     if f.bits <= LISTED_BITS:
         found["values"] = [float(v) for v in f.finite_values()]
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +32,8 @@ class Integer(Scalar):
     bits: int
     signed: bool = True
     fraction_bits: int = 0
+    has_hardware: ClassVar[bool] = True
+    is_integer: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_fields(self)

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from decimal import Decimal, localcontext
 from fractions import Fraction
 from functools import lru_cache
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from hwgen.errors import InputError
 from hwgen.fields import check_fields
+from hwgen.formats.encoding import USUAL_BIAS
 from hwgen.formats.rounding import (
     DOWN,
     RANDOM_BITS,
@@ -41,9 +42,9 @@ class Logarithmic(Scalar):
     ``stochastic`` go by the values. Beyond the largest it saturates.
     """
 
-    exponent_bits: int
+    exponent_bits: int = field()  # No default, though other kinds have one.
     fraction_bits: int
-    bias: int | None = None
+    bias: int = USUAL_BIAS
     signed: bool = True
     bits: int = field(init=False, repr=False, compare=False)
     halves_by_value: ClassVar[bool] = False
@@ -61,9 +62,9 @@ class Logarithmic(Scalar):
                 f"logarithms have 1 to {MAX_EXPONENT_BITS} bits before their point and up "
                 f"to {MAX_FRACTION_BITS} behind it, {MAX_BITS} in all, such as lns4f3 or ulns4f0"
             )
-        if self.bias is None:
+        if self.bias == USUAL_BIAS:
             object.__setattr__(self, "bias", self._usual_bias)
-        if not -256 <= self._bias <= 512:
+        if not -256 <= self.bias <= 512:
             raise InputError(f"{self}: the bias is from -256 to 512, such as lns4f3b9")
 
     @classmethod
@@ -76,21 +77,17 @@ class Logarithmic(Scalar):
         return cls(
             int(exponent_bits),
             int(fraction_bits),
-            None if bias is None else int(bias) * (-1 if minus else 1),
+            USUAL_BIAS if bias is None else int(bias) * (-1 if minus else 1),
             not unsigned,
         )
 
     def __str__(self) -> str:
-        bias = "" if self._bias == self._usual_bias else f"b{self._bias}".replace("-", "n")
+        bias = "" if self.bias == self._usual_bias else f"b{self.bias}".replace("-", "n")
         return f"{'' if self.signed else 'u'}lns{self.exponent_bits}f{self.fraction_bits}{bias}"
 
     @property
     def _usual_bias(self) -> int:
         return (1 << max(self.exponent_bits - 1, 0)) - 1
-
-    @property
-    def _bias(self) -> int:
-        return self._usual_bias if self.bias is None else self.bias
 
     @property
     def lsb_exponent(self) -> int:
@@ -100,7 +97,7 @@ class Logarithmic(Scalar):
                 f"values of {self} are irrational and have no common step: exact sums need "
                 "powers of two, such as lns4f0, or another format"
             )
-        return 1 - self._bias
+        return 1 - self.bias
 
     @property
     def precision(self) -> int:
@@ -117,6 +114,10 @@ class Logarithmic(Scalar):
     @property
     def smallest(self) -> float:
         return float(_magnitudes(self)[1])
+
+    @property
+    def own_facts(self) -> dict[str, Any]:
+        return {"exponent_bits": self.exponent_bits, "fraction_bits": self.fraction_bits}
 
     def _values(self, codes: Integers) -> Floats:
         magnitudes = _magnitudes(self)
@@ -172,7 +173,7 @@ class Logarithmic(Scalar):
         if at < len(middles) and lower == middles[at]:
             # The middle itself is 2 to a fraction, between the two: compare that power of both.
             count = 2 << self.fraction_bits
-            power = 2 * at + 1 - self._bias * count
+            power = 2 * at + 1 - self.bias * count
             return sign * (upper if magnitude**count > Fraction(2) ** power else lower)
         return sign * lower
 
@@ -190,7 +191,7 @@ def _powers(fraction_bits: int) -> list[Decimal]:
 def _magnitudes(number_format: Logarithmic) -> Floats:
     """Value of each code without sign, the nearest float64."""
     fraction = np.array([float(power) for power in _powers(number_format.fraction_bits)])
-    binades = np.arange(1 << number_format.exponent_bits) - number_format._bias
+    binades = np.arange(1 << number_format.exponent_bits) - number_format.bias
     values: Floats = np.ldexp(fraction[None, :], binades[:, None]).reshape(-1)
     values[0] = 0.0
     return values
@@ -207,6 +208,6 @@ def _middles(number_format: Logarithmic) -> Floats:
             for near, half in zip(nearest, halves, strict=True)
         ]
     )
-    binades = np.arange(1 << number_format.exponent_bits) - number_format._bias
+    binades = np.arange(1 << number_format.exponent_bits) - number_format.bias
     middles: Floats = np.ldexp(below[None, :], binades[:, None]).reshape(-1)[:-1]
     return middles

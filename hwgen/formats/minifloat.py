@@ -26,12 +26,14 @@ import math
 import re
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from hwgen.errors import InputError
 from hwgen.fields import check_fields, require_choice
+from hwgen.formats.encoding import USUAL_BIAS
 from hwgen.formats.rounding import (
     NEAREST_EVEN,
     RANDOM_BITS,
@@ -46,8 +48,6 @@ from hwgen.formats.scalar import SATURATE, SPECIAL, Floats, Integers, Scalar
 MAX_BITS = 32
 MAX_EXPONENT_BITS, MAX_MANTISSA_BITS = 8, 23
 SPECIALS = ("finite", "fn", "fnuz", "ext", "sat", "ieee")
-#: Stands for the bias that the other fields imply; no format has it.
-USUAL_BIAS = 2**31
 
 #: Far below the smallest value of any of these formats, and far from float64's underflow.
 _TINY = 2.0**-900
@@ -69,14 +69,15 @@ class Minifloat(Scalar):
     is zero if ``zero`` says so.
     """
 
-    exponent_bits: int
-    mantissa_bits: int
+    exponent_bits: int = field()  # No default, though other kinds have one.
+    mantissa_bits: int = field()
     bias: int = USUAL_BIAS
     signed: bool = True
     specials: str = "finite"
     subnormals: bool = True
     zero: bool = True
     bits: int = field(init=False, repr=False, compare=False)
+    has_hardware: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -168,12 +169,14 @@ class Minifloat(Scalar):
 
     @property
     def nan_at_minus_zero(self) -> bool:
-        """The code that −0 would have is NaN."""
         return self.signed and self.specials in ("fnuz", "ext", "sat")
 
     @property
+    def special_binade(self) -> bool:
+        return self.specials == "ieee"
+
+    @property
     def saturates(self) -> bool:
-        """What is out of range is the nearest number, whatever the rule for overflow is."""
         return self.specials == "sat"
 
     @property
@@ -182,7 +185,6 @@ class Minifloat(Scalar):
 
     @property
     def largest_code(self) -> int:
-        """Code of the largest finite value."""
         codes = 1 << (self.exponent_bits + self.mantissa_bits)
         reserved = {
             "finite": 0,
@@ -208,10 +210,20 @@ class Minifloat(Scalar):
 
     @property
     def smallest_normal(self) -> float | None:
-        """Smallest positive value with the full precision, if there is one."""
         if not self.subnormals:
             return self.smallest
         return float(np.ldexp(1.0, 1 - self.bias)) if self.exponent_bits else None
+
+    @property
+    def own_facts(self) -> dict[str, Any]:
+        return {
+            "exponent_bits": self.exponent_bits,
+            "mantissa_bits": self.mantissa_bits,
+            "bias": self.bias,
+            "smallest_normal": self.smallest_normal,
+            "subnormals": self.subnormals,
+            "zero": self.zero,
+        }
 
     def _magnitudes(self, codes: Integers) -> Floats:
         """Values of codes without their sign bit, as if none were special."""
@@ -332,7 +344,6 @@ class Minifloat(Scalar):
 
     @property
     def nan_code(self) -> int:
-        """Code that NaN becomes, in formats that have it."""
         if self.nan_at_minus_zero:
             return 1 << (self.bits - 1)
         quiet = 1 << (self.mantissa_bits - 1) if self.specials == "ieee" and self.has_nan else 0

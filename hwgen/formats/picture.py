@@ -9,7 +9,7 @@ import numpy as np
 
 from hwgen.errors import InputError, ToolError
 from hwgen.files import require_writable, whole_file
-from hwgen.formats import Format, Minifloat, Scalar
+from hwgen.formats import Format, Scalar
 from hwgen.installed import pip_install
 
 #: Formats of up to this many bits have few enough values to be seen apart.
@@ -46,7 +46,7 @@ def draw(formats: Sequence[Format], file: Path) -> Path:
     for row, number_format in enumerate(drawn):
         values = number_format.finite_values()
         normal = np.ones(len(values), np.bool_)
-        if isinstance(number_format, Minifloat) and number_format.smallest_normal is not None:
+        if number_format.smallest_normal is not None:
             normal = np.abs(values) >= number_format.smallest_normal
         largest = np.abs(values).max()
         thickness = 1.2 if number_format.bits <= 6 else 0.6

@@ -1,15 +1,15 @@
 """What all scalar formats share: codes in, values out, and the way back.
 
-A scalar format is a frozen dataclass that says what each code means (``_values``) and which
-code a number rounds to (``_codes``). Everything else is here: checks of what is given, NaN,
-work in pieces that fit the cache, and tables for small formats, which are made with the same
-two methods.
+A scalar format is a frozen dataclass that says what is known of its codes
+(``hwgen.formats.encoding``), what each means (``_values``) and which a number rounds to
+(``_codes``). Everything else is here: checks of what is given, NaN, work in pieces that fit the
+cache, and tables for small formats, which are made with the same two methods.
 """
 
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable
 from fractions import Fraction
 from functools import lru_cache
@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from hwgen.errors import InputError
 from hwgen.fields import require_choice, shown
+from hwgen.formats.encoding import Encoding
 from hwgen.formats.reals import Reals, real_numbers
 from hwgen.formats.rounding import NEAREST_EVEN, RANDOM_BITS, STOCHASTIC, check_mode
 from hwgen.formats.types import Extent, as_type, checked_type, extent_of
@@ -42,19 +43,16 @@ Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
 
-class Scalar(ABC):
+class Scalar(Encoding):
     """A number format of single numbers.
 
     A code is the bit pattern as an unsigned integer, a value is a float64. ``str`` of a
     format is its name, and ``hwgen.parse`` of that is the format again.
     """
 
-    #: Width of a code.
-    bits: int
-    #: There is a sign bit.
-    signed: bool
-    #: Rounding to nearest changes half-way between two values, where a table can have it.
-    halves_by_value: ClassVar[bool] = True
+    #: A single number is a block of one, its own element, that has no scale.
+    block_size: ClassVar[int] = 1
+    scale: ClassVar[None] = None
 
     @classmethod
     @abstractmethod
@@ -62,49 +60,9 @@ class Scalar(ABC):
         """The format called ``name``, or None if that is not the name of one of this kind."""
 
     @property
-    @abstractmethod
-    def lsb_exponent(self) -> int:
-        """Every value is a multiple of 2**lsb_exponent."""
-
-    @property
-    @abstractmethod
-    def precision(self) -> int:
-        """Significant bits that a value has at most."""
-
-    @property
-    @abstractmethod
-    def max(self) -> float:
-        """Largest finite value."""
-
-    @property
-    @abstractmethod
-    def min(self) -> float:
-        """Smallest finite value: the most negative one, or the smallest without sign."""
-
-    @property
-    @abstractmethod
-    def smallest(self) -> float:
-        """Smallest magnitude that is not zero."""
-
-    @property
-    def symmetric_max(self) -> float:
-        """Largest magnitude that both signs have: what a quantizer maps its range to."""
-        return self.max
-
-    @property
-    def has_nan(self) -> bool:
-        """Some code is NaN."""
-        return False
-
-    @property
-    def has_infinity(self) -> bool:
-        """Some code is infinite."""
-        return False
-
-    @property
-    def has_minus_zero(self) -> bool:
-        """Zero has a sign: there is a code of −0 beside that of +0."""
-        return False
+    def element(self) -> Self:
+        """Itself: of a block format, the format of its elements."""
+        return self
 
     @property
     def usual_overflow(self) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from hwgen.formats.integer import Integer
 from hwgen.formats.scalar import Scalar
 
 
@@ -15,10 +14,8 @@ def value_range(number_format: Scalar, *, symmetric: bool = False) -> tuple[int,
     """Smallest and largest finite value in units of 2**lsb_exponent; with ``symmetric``, integers
     without their most negative code."""
     f = number_format
-    low, high = (int(x * 2.0**-f.lsb_exponent) for x in (f.min, f.max))
-    if symmetric and isinstance(f, Integer) and f.signed:
-        low = -high
-    return low, high
+    low = f.symmetric_min if symmetric else f.min
+    return int(low * 2.0**-f.lsb_exponent), int(f.max * 2.0**-f.lsb_exponent)
 
 
 def product_range(a: Scalar, b: Scalar, *, symmetric: bool = False) -> tuple[int, int]:

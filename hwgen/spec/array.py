@@ -13,7 +13,8 @@ from hwgen.arithmetic.dsp_multiplier import PACKED_FOR, SIZED, require_multiplie
 from hwgen.arithmetic.grid_packing import GridPlan, grid_plan, smallest_grid
 from hwgen.errors import InputError
 from hwgen.fields import check_fields
-from hwgen.formats import BlockFormat, Format, Scalar, parse
+from hwgen.formats import Format, Scalar, parse
+from hwgen.formats.block import parse_block
 from hwgen.formats.rounding import NEAREST_EVEN, STOCHASTIC
 from hwgen.formats.widths import product_range, signed_width, value_range
 from hwgen.spec.accumulating import AccumulatingSpec
@@ -130,7 +131,7 @@ class Array(AccumulatingSpec):
                 raise InputError(f"{name}={getattr(self, name)!r}: use one of {', '.join(choices)}")
         for name in ("rows", "columns"):
             require_int(name, getattr(self, name), 1, MAX_SIDE)
-        if isinstance(self.a, BlockFormat) != isinstance(self.b, BlockFormat):
+        if (self.a.scale is None) != (self.b.scale is None):
             raise InputError(
                 f"a={self.a} and b={self.b}: use two block formats, or two of single numbers"
             )
@@ -157,8 +158,7 @@ class Array(AccumulatingSpec):
 
     def _require_lanes(self) -> None:
         for name, f in (("a", self.a), ("b", self.b)):
-            assert isinstance(f, Scalar)
-            require_decodable(name, f)
+            require_decodable(name, f.element)
         if self.blocks != 0:
             raise InputError(
                 f"blocks={self.blocks!r}: {self.a} and {self.b} have no blocks; give lanes"
@@ -171,8 +171,9 @@ class Array(AccumulatingSpec):
         if self.blocks == 0:
             object.__setattr__(self, "blocks", 1)
         lanes = self.block_element.lanes  # Which checks the formats.
-        for name, f in (("a", self.a), ("b", self.b)):
-            if isinstance(f, BlockFormat) and f.micro_bits:
+        for name in ("a", "b"):
+            f = parse_block(getattr(self, name))
+            if f.micro_bits:
                 raise InputError(
                     f"{name}={f}: an array takes no shared micro-exponents: use another block "
                     "format, or blockdot"
@@ -210,9 +211,9 @@ class Array(AccumulatingSpec):
                 f"mapping={self.mapping!r}: products of block formats have a multiplier each: "
                 "use mapping='dsp'"
             )
-        assert isinstance(self.a, Scalar) and isinstance(self.b, Scalar)
-        require_multiplier(self.mapping, self.a, self.b)
-        smallest = smallest_grid(self.a, self.b, self._packed_rows, self.columns)
+        a, b = self.a.element, self.b.element
+        require_multiplier(self.mapping, a, b)
+        smallest = smallest_grid(a, b, self._packed_rows, self.columns)
         if smallest is None:
             side = "one column" if self.is_weight_stationary else "one element"
             raise InputError(
@@ -231,9 +232,8 @@ class Array(AccumulatingSpec):
         """How neighbouring elements share a multiplier; None where each has its own."""
         if self.has_blocks or self.mapping not in PACKED_FOR:
             return None
-        assert isinstance(self.a, Scalar) and isinstance(self.b, Scalar)
-        multiplier = PACKED_FOR[self.mapping]
-        return grid_plan(self.a, self.b, self._packed_rows, self.columns, multiplier)
+        a, b, multiplier = self.a.element, self.b.element, PACKED_FOR[self.mapping]
+        return grid_plan(a, b, self._packed_rows, self.columns, multiplier)
 
     @property
     def _packed_rows(self) -> int:
@@ -244,7 +244,7 @@ class Array(AccumulatingSpec):
     @property
     def has_blocks(self) -> bool:
         """The operands are block formats."""
-        return isinstance(self.a, BlockFormat)
+        return self.a.scale is not None
 
     @property
     def is_weight_stationary(self) -> bool:
@@ -264,10 +264,9 @@ class Array(AccumulatingSpec):
     @cached_property
     def scalar_element(self) -> DotProduct:
         """What an element multiplies and adds, of scalar formats."""
-        assert isinstance(self.a, Scalar) and isinstance(self.b, Scalar)
         return DotProduct(
-            a=self.a,
-            b=self.b,
+            a=self.a.element,
+            b=self.b.element,
             lanes=self.lanes,
             max_products=self.lanes,
             tuned_for=self.tuned_for,
@@ -277,9 +276,12 @@ class Array(AccumulatingSpec):
     def block_element(self) -> BlockDot:
         """What an element multiplies and adds, of block formats. Its sum is not yet rounded: an
         output without exponent keeps several blocks in one fixed point, and says nothing else."""
-        assert isinstance(self.a, BlockFormat) and isinstance(self.b, BlockFormat)
         return BlockDot(
-            a=self.a, b=self.b, blocks=self.blocks, output="int8", tuned_for=self.tuned_for
+            a=parse_block(self.a),
+            b=parse_block(self.b),
+            blocks=self.blocks,
+            output="int8",
+            tuned_for=self.tuned_for,
         )
 
     @property
@@ -290,30 +292,30 @@ class Array(AccumulatingSpec):
         return self.has_blocks and not single
 
     @property
-    def _numbers(self) -> tuple[Scalar, ...]:
-        """Formats of all numbers that are multiplied."""
+    def numbers(self) -> tuple[Scalar, ...]:
+        """Formats of all numbers that are multiplied: elements, then scales."""
         both = (self.a, self.b)
-        elements = tuple(f.element if isinstance(f, BlockFormat) else f for f in both)
-        return (*elements, *(f.scale for f in both if isinstance(f, BlockFormat)))
+        scales = tuple(f.scale for f in both if f.scale is not None)
+        return (*(f.element for f in both), *scales)
 
     @property
     def has_special(self) -> bool:
-        return any(f.has_nan or f.has_infinity for f in self._numbers)
+        return any(f.has_nan or f.has_infinity for f in self.numbers)
 
     def _has_signed_zeros(self, rounding: str) -> bool:
-        a, b, *scales = self._numbers
+        a, b, *scales = self.numbers
         if scales:
             return zero_sign.blocks_have_sign((a, b), scales, rounding)
         return zero_sign.sum_has_sign(a, b, None, rounding)
 
     @property
     def lsb_exponent(self) -> int:
-        return sum(f.lsb_exponent for f in self._numbers)
+        return sum(f.lsb_exponent for f in self.numbers)
 
     @cached_property
     def product_range(self) -> tuple[int, int]:
         """Smallest and largest product, with the scales, in units of 2**lsb_exponent."""
-        a, b, *scales = self._numbers
+        a, b, *scales = self.numbers
         largest = 1
         for scale in scales:  # Which have no sign.
             largest *= value_range(scale)[1]
@@ -365,12 +367,10 @@ class Array(AccumulatingSpec):
     def _operand_ports(self, name: str, count: int) -> tuple[Port, ...]:
         """Codes of ``count`` rows or columns, and of their scales."""
         f = getattr(self, name)
-        if not isinstance(f, BlockFormat):
-            return (code_port(name, f, count * self.lanes),)
-        return (
-            code_port(name, f.element, count * self.lanes),
-            code_port(f"{name}_scale", f.scale, count * self.blocks),
-        )
+        found = (code_port(name, f.element, count * self.lanes),)
+        if f.scale is None:
+            return found
+        return (*found, code_port(f"{name}_scale", f.scale, count * self.blocks))
 
     @property
     def inputs(self) -> tuple[Port, ...]:

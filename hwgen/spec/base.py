@@ -13,7 +13,7 @@ from hwgen.arithmetic.dsp_multiplier import SIZED
 from hwgen.arithmetic.lfsr import PERIOD, USUAL_SEED
 from hwgen.errors import InputError
 from hwgen.fields import shown
-from hwgen.formats import Format, Scalar
+from hwgen.formats import BlockFormat, Format, Scalar
 from hwgen.formats.rounding import RANDOM_BITS, STOCHASTIC
 
 MAPPINGS = ("lut", "dsp", "auto")
@@ -196,6 +196,15 @@ def require_scalar(name: str, number_format: Format) -> Scalar:
         raise InputError(
             f"{name}={number_format}: a format of single numbers is needed here, such as "
             f"{number_format.element}"
+        )
+    return number_format
+
+
+def require_block(name: str, number_format: Format, such_as: str) -> BlockFormat:
+    """InputError for a format of single numbers."""
+    if not isinstance(number_format, BlockFormat):
+        raise InputError(
+            f"{name}={number_format}: a block format is needed here, such as {such_as}"
         )
     return number_format
 

@@ -14,7 +14,7 @@ from hwgen.arithmetic.together import shortest_gap
 from hwgen.arithmetic.zero_sign import blocks_have_sign
 from hwgen.errors import InputError
 from hwgen.fields import check_fields
-from hwgen.formats import BlockFormat, Minifloat, Scalar, parse
+from hwgen.formats import BlockFormat, Format, Scalar, parse
 from hwgen.formats.rounding import NEAREST_EVEN, RANDOM_BITS, STOCHASTIC
 from hwgen.formats.widths import product_range, signed_width
 from hwgen.spec.base import (
@@ -22,6 +22,7 @@ from hwgen.spec.base import (
     Spec,
     code_port,
     random_bits_port,
+    require_block,
     require_int,
     require_mapping,
     require_scalar,
@@ -210,7 +211,7 @@ class BlockDot(Spec):
     @property
     def rounds_to_float(self) -> bool:
         """The output has an exponent."""
-        return isinstance(self.output, Minifloat) and self.output.exponent_bits > 0
+        return self.output.exponent_bits > 0
 
     @property
     def kept_bits(self) -> int:
@@ -295,13 +296,9 @@ class BlockDot(Spec):
         return BlockDotUnit(self)
 
 
-def _require_block(name: str, number_format: object) -> BlockFormat:
+def _require_block(name: str, number_format: Format) -> BlockFormat:
     """InputError unless hardware takes such blocks."""
-    f = number_format
-    if not isinstance(f, BlockFormat):
-        raise InputError(
-            f"{name}={f}: a block format is needed here, such as mxfp8_e4m3, nvfp4 or mxint8"
-        )
+    f = require_block(name, number_format, "mxfp8_e4m3, nvfp4 or mxint8")
     require_decodable(name, f.element)
     require_decodable(name, f.scale)
     if f.scale.signed or f.scale.has_infinity:

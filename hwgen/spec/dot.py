@@ -13,7 +13,7 @@ from hwgen.arithmetic.dsp_multiplier import PACKED_FOR, SIZED, require_multiplie
 from hwgen.arithmetic.pair_packing import PairPlan, pair_plan, smallest_pair
 from hwgen.errors import InputError
 from hwgen.fields import check_fields
-from hwgen.formats import Integer, Scalar, parse
+from hwgen.formats import Scalar, parse
 from hwgen.formats.rounding import NEAREST_EVEN, STOCHASTIC
 from hwgen.formats.widths import product_range, signed_width, value_range
 from hwgen.spec.accumulating import AccumulatingSpec
@@ -342,7 +342,7 @@ class DotProduct(AccumulatingSpec):
 def _range_description(name: str, f: Scalar) -> str:
     step = "1" if f.lsb_exponent == 0 else f"2^{f.lsb_exponent}"
     # The steps of an integer or a fixed-point format are all the same.
-    larger = "" if isinstance(f, Integer) else " and up"
+    larger = "" if f.is_integer else " and up"
     return f"  {name:12} {f.min:g} to {f.max:g} in steps of {step}{larger}"
 
 

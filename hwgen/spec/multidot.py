@@ -12,7 +12,7 @@ from hwgen.arithmetic.rounder import require_rounding
 from hwgen.arithmetic.zero_sign import products_have_sign
 from hwgen.errors import InputError
 from hwgen.fields import check_fields, shown
-from hwgen.formats import Integer, Scalar, parse
+from hwgen.formats import Scalar, parse, parse_scalar
 from hwgen.formats.rounding import NEAREST_EVEN, STOCHASTIC
 from hwgen.formats.widths import product_range, signed_width
 from hwgen.spec.base import (
@@ -42,9 +42,7 @@ class Pair:
 
     def __post_init__(self) -> None:
         for name in ("a", "b"):
-            given = getattr(self, name)
-            if not isinstance(given, Scalar):
-                raise InputError(f"{name}={shown(given)}: give a format of single numbers")
+            object.__setattr__(self, name, parse_scalar(getattr(self, name)))
 
     def __str__(self) -> str:
         return f"{self.a}" if self.a == self.b else f"{self.a}:{self.b}"
@@ -95,7 +93,7 @@ class Modes:
         twice = [str(pair) for i, pair in enumerate(pairs) if pair in pairs[:i]]
         if twice:
             raise InputError(f"formats={self}: {twice[0]} is there twice: give each mode once")
-        kinds = {isinstance(f, Integer) for pair in pairs for f in (pair.a, pair.b)}
+        kinds = {f.is_integer for pair in pairs for f in (pair.a, pair.b)}
         if len(kinds) > 1:
             raise InputError(
                 f"formats={self}: integers and minifloats have no multiplier in common: integers "
@@ -123,7 +121,7 @@ class Modes:
     @property
     def are_integers(self) -> bool:
         """All are integers or fixed-point formats; else all are minifloats."""
-        return isinstance(self.pairs[0].a, Integer)
+        return self.pairs[0].a.is_integer
 
 
 def _pair(item: Any) -> Pair:

@@ -17,7 +17,7 @@ from hwgen.arithmetic.power_scale import require_power_scale
 from hwgen.arithmetic.rounder import require_rounding
 from hwgen.errors import InputError
 from hwgen.fields import check_fields
-from hwgen.formats import BlockFormat, Integer, Minifloat, Scalar, parse
+from hwgen.formats import BlockFormat, Scalar, parse
 from hwgen.formats.block_encode import IN_ELEMENT, IN_SCALE, NONFINITE
 from hwgen.formats.scalar import SATURATE
 from hwgen.spec.base import (
@@ -30,6 +30,7 @@ from hwgen.spec.base import (
     option,
     random_bits_port,
     random_source,
+    require_block,
     require_scalar,
 )
 
@@ -115,11 +116,8 @@ class Quantizer(Spec):
         check_fields(self)
         a, b = parse(self.a), parse(self.b)
         object.__setattr__(self, "a", require_scalar("a", a))
-        if not isinstance(b, BlockFormat):
-            raise InputError(
-                f"b={b}: a block format is needed here, such as mxfp4 or {b}_b32_e8m0; "
-                "unit convert makes single numbers"
-            )
+        such_as = f"mxfp4 or {b}_b32_e8m0; unit convert makes single numbers"
+        b = require_block("b", b, such_as)
         object.__setattr__(self, "b", b)
         self._require_formats()
         for name, usual in (
@@ -141,7 +139,7 @@ class Quantizer(Spec):
             raise InputError(
                 f"nonfinite='scale': the scales of {b} ({b.scale}) have no NaN: use 'element'"
             )
-        if not self.symmetric and not (isinstance(b.element, Integer) and b.element.signed):
+        if not self.symmetric and b.element.min == b.element.symmetric_min:
             raise InputError(
                 f"symmetric=False: elements of {b} ({b.element}) have no code beside a symmetric "
                 "range, as signed integers have: leave it out"
@@ -189,7 +187,7 @@ class Quantizer(Spec):
     def is_fine(self) -> bool:
         """Numbers are divided by their scale; else they are shifted, by a power of two."""
         scale = self.b.scale
-        power = isinstance(scale, Minifloat) and scale.mantissa_bits == 0
+        power = scale.exponent_bits > 0 and scale.mantissa_bits == 0
         return not power or self._second is not None
 
     @property

@@ -16,7 +16,7 @@ from hwgen.arithmetic.decode import decode
 from hwgen.arithmetic.float_add import Scaled, normalised
 from hwgen.arithmetic.grid_packing import GridPlan, product_of
 from hwgen.arithmetic.parts import Parts, beside, last
-from hwgen.formats import BlockFormat, Minifloat, Scalar
+from hwgen.formats import Scalar
 from hwgen.spec.accumulating import FLAGS
 from hwgen.spec.array import SYSTOLIC, Array
 from hwgen.units.accumulating import (
@@ -149,12 +149,8 @@ class ArrayUnit(Unit):
 
     def _operand_steps(self) -> list[Step]:
         spec = self.spec
-        elements = [f.element if isinstance(f, BlockFormat) else f for f in (spec.a, spec.b)]
-        formats: list[Scalar] = list(elements)
-        if isinstance(spec.a, BlockFormat) and isinstance(spec.b, BlockFormat):
-            formats += [spec.a.scale, spec.b.scale]
-        longest = path.longer(*(path.decoder(f) for f in formats))
-        levels = max(map(decode_delay, elements))
+        longest = path.longer(*(path.decoder(f) for f in spec.numbers))
+        levels = max(decode_delay(f.element) for f in (spec.a, spec.b))
         found = [Step("operands", levels, self._operands, path=longest)]
         if spec.is_weight_stationary:
             found.append(Step(WEIGHTS, 0.0, lambda m, live: dict(live), path=path.Path()))
@@ -268,10 +264,9 @@ class ArrayUnit(Unit):
         spec = self.spec
         found: dict[str, Any] = {}
         for name, f, count in (("a", spec.a, spec.rows), ("b", spec.b, spec.columns)):
-            if isinstance(f, BlockFormat):
-                kinds = {name: (f.element, spec.lanes), f"{name}_scale": (f.scale, spec.blocks)}
-            else:
-                kinds = {name: (f, spec.lanes)}
+            kinds = {name: (f.element, spec.lanes)}
+            if f.scale is not None:
+                kinds[f"{name}_scale"] = (f.scale, spec.blocks)
             for kind, (number_format, each) in kinds.items():
                 words = _words(live[kind], count * each)
                 raises = not spec.has_blocks and raised(spec.scalar_element)
@@ -520,7 +515,7 @@ class ArrayUnit(Unit):
         return (yield from AccumulatingSteps(self.spec).accumulate_float(m, below))
 
 
-def _below(total: Scaled, number_format: Minifloat) -> Scaled:
+def _below(total: Scaled, number_format: Scalar) -> Scaled:
     """``total`` with an exponent that for zero is below those of the format's numbers.
 
     A running sum is a multiple of the unit of what is added to it; ``partial`` may be anything,

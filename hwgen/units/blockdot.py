@@ -35,7 +35,7 @@ from hwgen.arithmetic.together import (
     placed,
     ranked,
 )
-from hwgen.formats import BlockFormat, Minifloat
+from hwgen.formats import BlockFormat
 from hwgen.formats.widths import signed_width
 from hwgen.spec.blockdot import ALIGNED, ALONE, SHORTENED, BlockDot
 from hwgen.units import fine_product
@@ -383,7 +383,7 @@ class BlockDotSteps:
         elif spec.alignment == ALONE:
             found = Shifted(number, rest["shifts"][0], lsb_exponent, *flags)
             placing = normalise(m, found, output, *modes, fine=self._fine)
-        elif isinstance(output, Minifloat) and spec.rounds_to_float:
+        elif spec.rounds_to_float:
             finding = self._leading(m, number, rest.get("placed"))
             leading, (flags, random_bits) = yield from beside(finding, [flags, random_bits])
             sign, nan, infinity = flags
@@ -398,7 +398,6 @@ class BlockDotSteps:
     def _leading(self, m: Module, magnitude: Value, where: Placed | None) -> Parts[Normal]:
         """The bits of a sum of several blocks that its rounding needs."""
         spec, output = self.spec, self.spec.output
-        assert isinstance(output, Minifloat)
         width = len(magnitude)
         searching = leading_bits(m, magnitude, spec.kept_bits, "leading")
         (significand, zeros), where = yield from beside(searching, where)
@@ -426,10 +425,7 @@ class BlockDotSteps:
 def _are_powers(*operands: BlockFormat) -> bool:
     """Whether all scales are powers of two, and none is zero."""
     scales = [f.scale for f in operands]
-    return all(
-        isinstance(f, Minifloat) and f.mantissa_bits == 0 and not (f.subnormals or f.zero)
-        for f in scales
-    )
+    return all(f.mantissa_bits == 0 and not (f.subnormals or f.zero) for f in scales)
 
 
 def _block_special(

@@ -11,7 +11,7 @@ from hwgen.arithmetic import path
 from hwgen.arithmetic.decode import Operand, decode
 from hwgen.arithmetic.parts import Part, Parts, beside
 from hwgen.arithmetic.rounder import FixedPoint, Shifted, normalise, to_code
-from hwgen.formats import Integer, Scalar
+from hwgen.formats import Scalar
 from hwgen.spec.convert import Convert
 from hwgen.units.unit import Step, Unit, in_parts
 
@@ -19,7 +19,7 @@ from hwgen.units.unit import Step, Unit, in_parts
 def magnitude_of(m: Module, operand: Operand, source: Scalar, name: str) -> FixedPoint | Shifted:
     """A decoded operand as sign and magnitude."""
     sign, significand = operand.sign, operand.significand
-    if isinstance(source, Integer) and source.signed:
+    if source.is_integer and source.signed:
         sign = significand[-1]
         significand = abs(significand)[: source.bits]
     if operand.shift is None:
@@ -42,7 +42,7 @@ class ConvertUnit(Unit):
         def place(m: Module, live: Mapping[str, Any]) -> Parts[dict[str, Any]]:
             number = magnitude_of(m, decode(m, live["a"], spec.a, "a"), spec.a, "a")
             way = path.decoder(spec.a)
-            if isinstance(spec.a, Integer) and spec.a.signed:
+            if spec.a.is_integer and spec.a.signed:
                 way += path.magnitude(spec.a.bits)
             others = {k: v for k, v in live.items() if k != "a"}
             number, others = yield Part("magnitude", way, [number, others])

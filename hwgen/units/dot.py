@@ -15,7 +15,7 @@ from hwgen.arithmetic.decode import Operand, decode
 from hwgen.arithmetic.pair_packing import PairPlan, PairSum, fixed_product
 from hwgen.arithmetic.path import Path
 from hwgen.arithmetic.product import Product, Special, align, multiply, sign_of, special_of
-from hwgen.formats import Integer, Minifloat, Scalar
+from hwgen.formats import Integer, Scalar
 from hwgen.formats.widths import signed_width, value_range
 from hwgen.spec.dot import DotProduct
 from hwgen.units import fine_product
@@ -53,8 +53,8 @@ def outline(spec: DotProduct) -> dict[str, tuple[float, int]]:
     if spec.packing is not None:
         return _packed_outline(spec, spec.packing) | sum_outline(spec)
     plan = plan_of(spec)
-    significand_bits = sum(f.precision if isinstance(f, Minifloat) else f.bits for f in (a, b))
-    has_sign = any(isinstance(f, Minifloat) and f.signed for f in (a, b))
+    significand_bits = a.factor_bits + b.factor_bits
+    has_sign = a.sign_apart or b.sign_apart
     product_bits = significand_bits + int(has_sign) + _shift_bits(a, b)
     found = {
         "operands": (max(decode_delay(f) for f in (a, b)), lanes * (a.bits + b.bits)),
@@ -375,24 +375,23 @@ def any_special(terms: Sequence[Special]) -> Special | None:
 def _decoded_bits(number_format: Scalar) -> int:
     """Sign, significand and shift."""
     f = number_format
-    if not isinstance(f, Minifloat):
-        return f.bits
-    return int(f.signed) + f.precision + (f.exponent_bits if f.exponent_bits > 1 else 0)
+    shift_bits = f.exponent_bits if f.exponent_bits > 1 else 0
+    return int(f.sign_apart) + f.factor_bits + shift_bits
 
 
 def _shift_bits(a: Scalar, b: Scalar) -> int:
     """Bits of the sum of the operands' shifts."""
-    bits = [f.exponent_bits for f in (a, b) if isinstance(f, Minifloat) and f.exponent_bits > 1]
+    bits = [f.exponent_bits for f in (a, b) if f.exponent_bits > 1]
     return max(bits) + len(bits) - 1 if bits else 0
 
 
 def one_shift_delay(number_format: Scalar) -> float:
     """Levels of the shifter of one decoded number."""
-    return 0.7 * number_format.exponent_bits if isinstance(number_format, Minifloat) else 0.0
+    return 0.7 * number_format.exponent_bits
 
 
 def decode_delay(number_format: Scalar) -> float:
-    if not isinstance(number_format, Minifloat):
+    if number_format.is_integer:
         return 0.0
     return 1.0 if number_format.exponent_bits <= 3 else 2.0
 

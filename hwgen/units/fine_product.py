@@ -15,7 +15,7 @@ from amaranth.hdl import Module, Mux, Signal, Value, signed
 from hwgen.arithmetic import path, product_parts
 from hwgen.arithmetic.decode import Operand
 from hwgen.arithmetic.product import Product
-from hwgen.formats import Integer, Minifloat, Scalar
+from hwgen.formats import Scalar
 from hwgen.units.unit import Step
 
 Change = Callable[[Module, Product, str], Product]
@@ -32,7 +32,7 @@ def factored(
 
 def factors_path(a: Scalar, b: Scalar, terms: int) -> path.Path:
     """The way through ``factored``, and to the flags of so many products."""
-    signs = [f.precision for f in (a, b) if _has_sign(f)]
+    signs = [f.precision for f in (a, b) if f.sign_apart]
     found = path.negation(min(signs)) if signs else path.Path()
     if any(f.has_nan or f.has_infinity for f in (a, b)):
         found = path.longer(found, path.Path(luts=3) + path.any_of(terms))
@@ -62,27 +62,18 @@ def steps_of(
 
 def factor_bits(a: Scalar, b: Scalar) -> tuple[int, int]:
     """Bits of the wider and of the narrower factor."""
-    if _has_sign(a) and _has_sign(b):
+    if a.sign_apart and b.sign_apart:
         # The narrower significand takes the sign of the product.
         narrow, wide = sorted((a.precision, b.precision))
         bits = [wide, narrow + 1]
     else:
-        widths = [f.bits if isinstance(f, Integer) else f.precision for f in (a, b)]
-        bits = [width + _has_sign(f) for width, f in zip(widths, (a, b), strict=True)]
+        bits = [f.factor_bits + int(f.sign_apart) for f in (a, b)]
     return max(bits), min(bits)
-
-
-def _has_sign(f: Scalar) -> bool:
-    return f.signed and not isinstance(f, Integer)
 
 
 def _shift_bits(a: Scalar, b: Scalar) -> int:
     """Bits of the sum of the operands' shifts."""
-    bits = [
-        f.exponent_bits
-        for f in (a, b)
-        if isinstance(f, Minifloat) and f.exponent_bits > (1 if f.subnormals else 0)
-    ]
+    bits = [f.exponent_bits for f in (a, b) if f.exponent_bits > int(f.subnormals)]
     return max(bits) + len(bits) - 1 if bits else 0
 
 

@@ -13,7 +13,7 @@ from hwgen.arithmetic.constant_sum import Number, add_level
 from hwgen.arithmetic.decode import Operand, decode
 from hwgen.arithmetic.path import Path
 from hwgen.arithmetic.product import special_of
-from hwgen.formats import Integer, Minifloat, Scalar
+from hwgen.formats import Scalar
 from hwgen.formats.widths import value_range
 from hwgen.spec.fixeddot import FixedDot
 from hwgen.units.accumulating import BESIDE_SUM, Live, adder_delay, passed
@@ -53,8 +53,8 @@ class FixedDotSteps(DotProductSteps):
             found = super().sum_steps()
             found.insert(len(found) - len(addend_paths(spec)), total)
             return found
-        shift = path.shifter(spec.a.exponent_bits) if isinstance(spec.a, Minifloat) else Path()
-        if plan.last_input is not None and has_sign(spec.a):
+        shift = path.shifter(spec.a.exponent_bits)
+        if plan.last_input is not None and spec.a.sign_apart:
             shift += path.negation(magnitude_bits(spec.a))
         found = [
             Step("operands", decode_delay(spec.a), self._operands, path=path.decoder(spec.a)),
@@ -111,7 +111,7 @@ class FixedDotSteps(DotProductSteps):
         return {**self._beside_products(m, live, specials, signs), "numbers": found}
 
     def _number(self, m: Module, x: Operand, lane: int) -> Number:
-        if isinstance(self.spec.a, Integer):
+        if self.spec.a.is_integer:
             return Number(x.significand)
         magnitude = Signal(magnitude_bits(self.spec.a), name=f"lane_{lane}_magnitude")
         m.d.comb += magnitude.eq(x.significand if x.shift is None else x.significand << x.shift)
@@ -139,11 +139,6 @@ class FixedDotSteps(DotProductSteps):
             m.d.comb += total.eq(number.value)
         kept = passed(live, *BESIDE_SUM, "addend")
         return {**kept, "terms": [total]}
-
-
-def has_sign(a: Scalar) -> bool:
-    """Its codes have a sign beside a magnitude."""
-    return isinstance(a, Minifloat) and a.signed
 
 
 def magnitude_bits(a: Scalar) -> int:

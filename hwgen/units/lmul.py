@@ -14,7 +14,7 @@ from hwgen.arithmetic import path
 from hwgen.arithmetic.decode import special_flags
 from hwgen.arithmetic.parts import Parts, beside
 from hwgen.arithmetic.rounder import Normal, Shifted, normalise, place_normal, placing_bias, to_code
-from hwgen.formats import Minifloat
+from hwgen.formats import Scalar
 from hwgen.spec.lmul import LMul
 from hwgen.units.unit import Step, Unit, in_parts
 
@@ -30,9 +30,9 @@ class _Fields:
     infinity: Value | None
 
 
-def _fields(m: Module, code: Value, number_format: Minifloat, name: str) -> _Fields:
+def _fields(m: Module, code: Value, number_format: Scalar, name: str) -> _Fields:
     f = number_format
-    logarithm = code[: f.exponent_bits + f.mantissa_bits]
+    logarithm = code[: f.magnitude_bits]
     zero: Value = Const(0)
     if f.subnormals:
         zero = ~logarithm[f.mantissa_bits :].any()
@@ -70,7 +70,7 @@ class LMulUnit(Unit):
     def steps(self) -> Sequence[Step]:
         spec = self.spec
         target = spec.output
-        has_field = isinstance(target, Minifloat) and target.exponent_bits > 0
+        has_field = target.exponent_bits > 0
 
         fine = bool(spec.tuned_for)
 
@@ -83,7 +83,6 @@ class LMulUnit(Unit):
         def placed(m: Module, live: Mapping[str, Any]) -> Parts[dict[str, Any]]:
             number = live["number"]
             if isinstance(number, Normal):
-                assert isinstance(target, Minifloat)
                 placing = place_normal(m, number, target, spec.rounding, "placed", fine=fine)
             else:
                 placing = normalise(m, number, target, spec.rounding, "placed", fine=fine)
@@ -140,7 +139,6 @@ class LMulUnit(Unit):
     def _normal(self, m: Module, x: _Fields, y: _Fields) -> Normal:
         """With what the exponent field of the output would be."""
         spec = self.spec
-        assert isinstance(spec.output, Minifloat)
         total, fraction_bits = self._sum(m, x, y)
         rebias = placing_bias(spec.output) - spec.a.bias - spec.b.bias
         biased = total[fraction_bits:]

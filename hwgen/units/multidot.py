@@ -24,7 +24,6 @@ from hwgen.arithmetic.packed_product import (
 from hwgen.arithmetic.parts import Parts, abreast, beside
 from hwgen.arithmetic.product import align, multiply, sign_of
 from hwgen.arithmetic.product_parts import factors
-from hwgen.formats import Integer
 from hwgen.formats.widths import signed_width
 from hwgen.spec.multidot import Modes, MultiDot
 from hwgen.units.accumulating import BESIDE_SUM, AccumulatingSteps, adder_delay, passed
@@ -128,7 +127,6 @@ class MultiDotUnit(Unit):
         spec = self.spec
         modes = []
         for pair, count in zip(spec.pairs, spec.products, strict=True):
-            assert isinstance(pair.a, Integer) and isinstance(pair.b, Integer)
             wide, narrow = (pair.a, pair.b) if self._a_is_wide else (pair.b, pair.a)
             modes.append(Packed(wide, narrow, count))
         return RowPlan(tuple(modes))

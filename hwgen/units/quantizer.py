@@ -31,7 +31,6 @@ from hwgen.arithmetic.power_scale import (
     scale_code,
 )
 from hwgen.arithmetic.rounder import FixedPoint, Normalised, Shifted, normalise, to_code
-from hwgen.formats import Integer, Minifloat
 from hwgen.formats.block_encode import IN_ELEMENT
 from hwgen.formats.rounding import RANDOM_BITS
 from hwgen.formats.scalar import PROPAGATE, SATURATE
@@ -50,7 +49,7 @@ class QuantizerUnit(Unit):
     def steps(self) -> Sequence[Step]:
         # Searching the leading one: among few bits, among many, or not at all.
         place = 2 if self._in_window else 4
-        if isinstance(self.spec.b.element, Integer):
+        if self.spec.b.element.is_integer:
             place = 0
         return [
             Step("decode", 1.5, self._decode, path=self._decoding),
@@ -69,7 +68,7 @@ class QuantizerUnit(Unit):
         """The longest way to magnitudes and keys."""
         f = self.spec.a
         found = path.decoder(f) + path.Path(luts=1)
-        if isinstance(f, Integer) and f.signed:
+        if f.is_integer and f.signed:
             found = found + path.magnitude(f.bits)
         if self.spec.nonfinite != IN_ELEMENT:
             found = found + path.any_of(self.spec.lanes)
@@ -157,7 +156,6 @@ class QuantizerUnit(Unit):
         not_finite, scale = rest.get("not_finite"), rest["scale"]
         if not_finite is not None:
             elements = [code & ~not_finite.replicate(len(code)) for code in elements]
-            assert isinstance(self.spec.b.scale, Minifloat)
             scale = Mux(not_finite, self.spec.b.scale.nan_code, scale)
         results: dict[str, Any] = {"elements": Cat(elements), "scale": scale}
         if self.spec.b.micro_bits:
@@ -178,7 +176,7 @@ class QuantizerUnit(Unit):
             drawn = random_bits.word_select(lane, RANDOM_BITS)
         args = (spec.rounding, overflow, f"element_{lane}", drawn)
         code: Value = yield from to_code(m, number, element, *args, fine=self._fine)
-        if isinstance(element, Integer) and element.signed and spec.symmetric:
+        if element.is_integer and element.signed and spec.symmetric:
             # The code above the most negative one is minus the largest.
             lowest = code[-1] & ~code[:-1].any()
             way = path.any_of(element.bits) + path.Path(luts=1)

@@ -13,7 +13,6 @@ from hwgen.arithmetic.magnitude import magnitude, magnitude_path
 from hwgen.arithmetic.parts import Part, Parts, beside
 from hwgen.arithmetic.product_parts import multiplied
 from hwgen.arithmetic.rounder import FixedPoint, Shifted, normalise, to_code
-from hwgen.formats import Minifloat
 from hwgen.spec.requantize import Requantize
 from hwgen.units.accumulating import adder_delay, passed
 from hwgen.units.dot import decode_delay
@@ -81,8 +80,10 @@ class RequantizeUnit(Unit):
     @property
     def _zero_has_sign(self) -> bool:
         """A zero product has that of its factors, unless both are integers."""
-        spec = self.spec
-        return spec.b.has_minus_zero and isinstance(spec.scale, Minifloat) and spec.scale.zero
+        scale = self.spec.scale
+        if scale is None or scale.is_integer:
+            return False
+        return self.spec.b.has_minus_zero and scale.zero
 
     @property
     def _fine(self) -> bool:

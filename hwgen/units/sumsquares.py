@@ -12,7 +12,7 @@ from hwgen.arithmetic import path
 from hwgen.arithmetic.decode import Operand
 from hwgen.arithmetic.product import Product, special_of
 from hwgen.arithmetic.square import square
-from hwgen.formats import Minifloat, Scalar
+from hwgen.formats import Scalar
 from hwgen.spec.sumsquares import SumSquares
 from hwgen.units.accumulating import Live
 from hwgen.units.dot import DotProductSteps
@@ -39,7 +39,7 @@ class SumSquaresSteps(DotProductSteps):
     def sum_steps(self) -> list[Step]:
         """Up to the exact sum of a cycle."""
         a = self.spec.a
-        bits, shifts = (a.precision, a.exponent_bits) if isinstance(a, Minifloat) else (a.bits, 0)
+        bits, shifts = a.factor_bits, a.exponent_bits
         ways = {
             "products": path.multiplier(bits, max(bits // 2, 1)),
             "aligned": path.shifter(shifts) if shifts else path.Path(),

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from hwgen.formats import Integer, Minifloat, Scalar
+from hwgen.formats import Scalar
 from hwgen.formats.rounding import DOWN, NEAREST_AWAY, NEAREST_EVEN, TOWARD_ZERO, UP
 from hwgen.formats.scalar import SATURATE
 from hwgen.spec import AccumulatorToFloat, Spec
@@ -38,9 +38,9 @@ TOLD_BITS = 16
 
 def value(aig: Aig, code: Sequence[int], f: Scalar) -> Word:
     """A finite code's number in units of 2^f.lsb_exponent."""
-    if isinstance(f, Integer):
+    if f.is_integer:
         return Word.signed(aig, code) if f.signed else Word.unsigned(aig, code)
-    assert isinstance(f, Minifloat) and f.subnormals
+    assert f.subnormals
     magnitude = code[: f.bits - int(f.signed)]
     number = minifloat_magnitude(Word.unsigned(aig, magnitude), f.mantissa_bits)
     return select(code[-1], -number, number) if f.signed else number
@@ -64,10 +64,10 @@ def has_plain_value(f: Scalar) -> bool:
 def has_plain_numbers(f: Scalar) -> bool:
     """All codes that are finite numbers are of those that ``value`` knows, and ``meanings`` tells
     them from others."""
-    if isinstance(f, Integer):
+    if f.is_integer:
         return True
     tells = f.bits <= TOLD_BITS or not (f.has_nan or f.has_infinity)
-    return isinstance(f, Minifloat) and f.subnormals and tells
+    return f.has_hardware and f.subnormals and tells
 
 
 def meanings(aig: Aig, code: Sequence[int], f: Scalar) -> tuple[int, int, int]:
@@ -85,14 +85,14 @@ def meanings(aig: Aig, code: Sequence[int], f: Scalar) -> tuple[int, int, int]:
 
 def least(f: Scalar) -> int:
     """The least number, in units of 2^lsb_exponent, by the format's definition."""
-    if isinstance(f, Integer):
+    if f.is_integer:
         return -(1 << (f.bits - 1)) if f.signed else 0
     return -most(f) if f.signed else 0
 
 
 def most(f: Scalar) -> int:
     """The largest number, likewise."""
-    if isinstance(f, Integer):
+    if f.is_integer:
         return (1 << (f.bits - int(f.signed))) - 1
     magnitudes = f.decode(range(2 ** (f.bits - int(f.signed))))
     return int(max(magnitudes[np.isfinite(magnitudes)]) * 2.0**-f.lsb_exponent)
@@ -172,7 +172,7 @@ def addend(f: Scalar, code: int) -> Addend:
     return Addend(Fraction(value), math.copysign(1.0, value) < 0)
 
 
-def rounded_sum(f: Minifloat, mode: str, addends: Sequence[Addend]) -> int:
+def rounded_sum(f: Scalar, mode: str, addends: Sequence[Addend]) -> int:
     """The code of their sum in a format of numbers alone, the largest for all beyond it.
 
     IEEE 754-2019, 4.3: of the format's numbers the one that the mode names, by comparison with
@@ -199,7 +199,7 @@ def rounded_sum(f: Minifloat, mode: str, addends: Sequence[Addend]) -> int:
 
 
 @functools.cache
-def _magnitudes(f: Minifloat) -> list[Fraction]:
+def _magnitudes(f: Scalar) -> list[Fraction]:
     """The numbers from zero up, by their codes."""
     return [Fraction(v) for v in f.decode(range(1 << (f.bits - 1))).tolist()]
 
@@ -220,7 +220,7 @@ def is_rounded(aig: Aig, spec: AccumulatorToFloat, sum_: Sequence[int], code: Se
     f, mode = spec.b, spec.rounding
     number = Word.signed(aig, sum_)
     negative = number.sign
-    if isinstance(f, Integer):
+    if f.is_integer:
         result = Word.signed(aig, code) if f.signed else Word.unsigned(aig, code)
         k, sign_right = abs(result), aig.or_(aig.xor(result.sign, negative) ^ 1, result.equals(0))
         mantissa_bits, infinite = 0, FALSE
@@ -228,7 +228,6 @@ def is_rounded(aig: Aig, spec: AccumulatorToFloat, sum_: Sequence[int], code: Se
         if f.signed:
             largest = select(negative, largest + 1, largest)
     else:
-        assert isinstance(f, Minifloat)
         k = Word.unsigned(aig, code[: f.bits - 1])
         sign_right = aig.xor(code[-1], negative) ^ 1
         mantissa_bits = f.mantissa_bits
@@ -240,7 +239,7 @@ def is_rounded(aig: Aig, spec: AccumulatorToFloat, sum_: Sequence[int], code: Se
     magnitude = abs(number) << (spec.lsb_exponent - unit)
 
     def of(code: Word) -> Word:
-        plain = code if isinstance(f, Integer) else minifloat_magnitude(code, mantissa_bits)
+        plain = code if f.is_integer else minifloat_magnitude(code, mantissa_bits)
         return plain << (f.lsb_exponent - unit)
 
     def reaches(k: Word) -> int:

@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 
 from hwgen.accumulator import Fixed, Float
-from hwgen.formats import Integer, Minifloat, Scalar
+from hwgen.formats import Scalar
 from hwgen.spec import DotProduct
 from sim.formal.aig import FALSE, TRUE
 from sim.formal.circuit import Circuit, Words
@@ -30,7 +30,7 @@ def are_small(spec: DotProduct) -> bool:
     """Its sums are rounded to a minifloat of numbers, and few bits decide each result."""
     f = _result_format(spec)
     return (
-        isinstance(f, Minifloat)
+        f is not None
         and f.has_minus_zero
         and not (f.has_nan or f.has_infinity or spec.has_special)
         and not isinstance(spec.accumulator, Fixed)
@@ -52,7 +52,7 @@ def claim(start: Start, spec: DotProduct, unit: Circuit, lanes: LaneProducts) ->
     and of the products, or of these alone with ``clear``. Of an exact one, whose signs and sums no
     port shows: of one cycle with ``clear``, and of one that adds to it if few bits decide."""
     f = _result_format(spec)
-    assert isinstance(f, Minifloat)
+    assert f is not None
     width = sum(port.width for port in spec.inputs if port.name != "clear")
     name = spec.outputs[0].name
     if isinstance(spec.accumulator, Float):
@@ -82,7 +82,7 @@ def _operand_bits(spec: DotProduct, inputs: Words) -> list[Sequence[int]]:
 
 
 def _code_of(
-    spec: DotProduct, f: Minifloat, widths: Sequence[int], lanes: LaneProducts, pattern: int
+    spec: DotProduct, f: Scalar, widths: Sequence[int], lanes: LaneProducts, pattern: int
 ) -> int:
     """The result for a pattern of all bits of the sources, the first in the lowest bits."""
     words = []
@@ -98,7 +98,7 @@ def _code_of(
         cycle = dict(zip(names, words[first : first + len(names)], strict=True))
         codes = [lanes.codes(spec, cycle, lane) for lane in range(spec.lanes)]
         products = [addend(spec.a, _number(a)) * addend(spec.b, _number(b)) for a, b in codes]
-        if isinstance(spec.a, Integer) and isinstance(spec.b, Integer):
+        if spec.a.is_integer and spec.b.is_integer:
             # An integer, which has no -0.
             total = sum((p.value for p in products), Fraction(0))
             products = [Addend(total, total < 0)]

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwgen.accumulator import Fixed, Float
-from hwgen.formats import BlockFormat, Format, Scalar
+from hwgen.formats import Format
 from hwgen.spec.array import DATAFLOWS, MOVEMENTS, Array
 from sim import exact
 from sim.accumulate import accumulate_once
@@ -60,7 +60,7 @@ def _weights(spec: Array, b: Patterns, load: npt.NDArray[np.bool_]) -> Patterns:
     cycles = np.arange(len(load))
     found = {}
     for kind, codes in b.items():
-        at_first = 0 if kind != "b" else int(_element(spec.b).encode(0.0))
+        at_first = 0 if kind != "b" else int(spec.b.element.encode(0.0))
         # The last cycle, up to this, that loaded the row; before the first a cycle of zeros.
         with_zeros = np.concatenate([np.full_like(codes[:1], at_first), codes])
         last = np.maximum.accumulate(np.where(load, cycles[:, None] + 1, 0), axis=0)
@@ -81,19 +81,15 @@ def _unless_unloaded(sums: ExactArray, load: npt.NDArray[np.bool_]) -> ExactArra
     )
 
 
-def _element(number_format: Format) -> Scalar:
-    return number_format.element if isinstance(number_format, BlockFormat) else number_format
-
-
 def _sums(spec: Array, a: Patterns, b: Patterns) -> ExactArray:
     """The exact sums of products along the last axis; the others broadcast."""
-    if isinstance(spec.a, BlockFormat) and isinstance(spec.b, BlockFormat):
+    if spec.has_blocks:
         return block_dot(_blocks(spec.a, a, "a"), _blocks(spec.b, b, "b"))
-    assert isinstance(spec.a, Scalar) and isinstance(spec.b, Scalar)
-    return exact.dot(spec.a, spec.b, a["a"], b["b"])
+    return exact.dot(spec.a.element, spec.b.element, a["a"], b["b"])
 
 
-def _blocks(f: BlockFormat, codes: Patterns, name: str) -> Blocks:
+def _blocks(f: Format, codes: Patterns, name: str) -> Blocks:
+    assert f.scale is not None
     elements, scales = codes[name], codes[f"{name}_scale"]
     shape = (*scales.shape, f.block_size)
     return Blocks(
@@ -178,7 +174,7 @@ def directed(spec: Array) -> Patterns:
         hot = {
             name: np.where(np.arange(counts[name]) == rng.integers(counts[name]), mixed[name], zero)
             for name, f in (("a", spec.a), ("b", spec.b))
-            for zero in [int(_element(f).encode(0.0))]
+            for zero in [int(f.element.encode(0.0))]
         }
         rest = _other_inputs(spec, rng)
         cycles += [
@@ -214,12 +210,12 @@ def _other_inputs(spec: Array, rng: np.random.Generator) -> dict[str, npt.ArrayL
 
 def _corner(spec: Array, lowest: bool) -> dict[str, npt.ArrayLike]:
     """The operands of the smallest or the largest product, with the largest scales."""
-    a, b = _element(spec.a), _element(spec.b)
+    a, b = spec.a.element, spec.b.element
     pairs = [(x, y) for x in (a.min, a.max) for y in (b.min, b.max)]
     x, y = (min if lowest else max)(pairs, key=lambda pair: pair[0] * pair[1])
     found: dict[str, npt.ArrayLike] = {"a": int(a.encode(x)), "b": int(b.encode(y))}
     for name, f in (("a", spec.a), ("b", spec.b)):
-        if isinstance(f, BlockFormat):
+        if f.scale is not None:
             found[f"{name}_scale"] = int(f.scale.encode(f.scale.max))
     return found
 

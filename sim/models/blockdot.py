@@ -118,7 +118,7 @@ def scales_near_one(
     kind = rng.random(len(inputs["a"]))
     near = kind < 0.5
     for name, f in (("a", spec.a), ("b", spec.b)):
-        assert isinstance(f, BlockFormat)
+        assert f.scale is not None
         one = int(f.scale.encode(1.0))
         wide = rng.integers(-6, 7, inputs[f"{name}_scale"].shape)
         scales = np.clip(one + wide, 0, 2**f.scale.bits - 2)

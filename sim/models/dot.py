@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwgen.accumulator import WRAP, Accumulator, Exact, Fixed, Float
-from hwgen.formats import Integer, Scalar
+from hwgen.formats import Scalar
 from hwgen.formats.rounding import DOWN, NEAREST_EVEN, STOCHASTIC
 from hwgen.spec import Array, DotProduct, MultiDot
 from hwgen.spec.accumulating import AccumulatingSpec
@@ -105,9 +105,9 @@ def sums_integers(spec: AccumulatingSpec | MultiDot) -> bool:
     formats = [port.format for port in spec.inputs if port.format is not None]
     if isinstance(spec, MultiDot):
         formats += [f for pair in spec.pairs for f in (pair.a, pair.b)]
-    elif isinstance(spec.b, Scalar):
-        formats.append(spec.b)  # Of fixed weights there is no port.
-    return all(isinstance(f, Integer) for f in formats)
+    else:
+        formats.append(spec.b.element)  # Of fixed weights there is no port.
+    return all(f.is_integer for f in formats)
 
 
 def reach(spec: DotProduct) -> Reach:

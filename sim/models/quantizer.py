@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hwgen.formats import Integer
 from hwgen.formats.block_encode import IN_ELEMENT, NONFINITE
 from hwgen.formats.block_scale import RULES, rule_called, smallest_tensor_scale
 from hwgen.formats.rounding import RANDOM_BITS, STOCHASTIC
@@ -82,7 +81,7 @@ def _divided(spec: Quantizer, inputs: Patterns, given: Floats) -> Patterns:
     )
     shape = given.shape
     divisors = [np.broadcast_to(v[:, None], shape) for v in (scale_format.decode(scales), second)]
-    symmetric = spec.symmetric and isinstance(element, Integer)
+    symmetric = spec.symmetric and element.is_integer
     random = inputs["random_bits"] if spec.rounding == STOCHASTIC else None
     ratios = quotient(numbers, *divisors)
     elements = round_to(ratios, element, spec.rounding, random_bits=random)

@@ -7,7 +7,6 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from hwgen.formats import Integer
 from hwgen.formats.rounding import RANDOM_BITS, STOCHASTIC
 from hwgen.spec import Requantize
 from sim.draws import format_name
@@ -27,7 +26,7 @@ def expected(spec: Requantize, inputs: Patterns) -> Patterns:
     numbers = ExactArray(sums, spec.lsb_exponent, np.zeros(sums.shape))
     if spec.scale is not None:
         numbers = multiply(numbers, decode(spec.scale, inputs["scale"]))
-        if isinstance(spec.scale, Integer):
+        if spec.scale.is_integer:
             numbers = integer_zeros(numbers)
     random = inputs["random_bits"] if spec.rounding == STOCHASTIC else None
     nan = None if spec.b.has_nan else 0.0

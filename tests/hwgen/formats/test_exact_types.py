@@ -279,7 +279,7 @@ def test_logarithms_of_whole_numbers_past_2_53(name):
     for i in chosen:
         # The middle of the logarithm: its power of two is whole, so compare whole numbers.
         count = 2 << f.fraction_bits
-        power = 2 * (i + 1) + 1 - f._bias * count
+        power = 2 * (i + 1) + 1 - f.bias * count
         low, high = int(values[i]), int(values[i + 1])
         while high - low > 1:
             middle = (low + high) // 2
