@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from hwgen.errors import InputError
 from hwgen.fields import check_fields, shown
+from hwgen.formats.block_layout import BlockLayout
 from hwgen.formats.types import as_type, checked_type
-
-if TYPE_CHECKING:
-    from hwgen.formats.block import BlockFormat
 
 Floats = npt.NDArray[np.float64]
 
@@ -28,7 +26,7 @@ class BlockCodes:
     (…, blocks, micro-exponents of a block), or None; ``tensor_scale``: its value, or None.
     """
 
-    format: BlockFormat
+    format: BlockLayout
     shape: tuple[int, ...]
     axis: int
     elements: npt.NDArray[Any]
@@ -71,7 +69,7 @@ class BlockCodes:
 
     def _check_types(self) -> None:
         """InputError for what is not even of the right kind."""
-        if not hasattr(self.format, "systematic_name"):
+        if not isinstance(self.format, BlockLayout):
             raise InputError(f"format={shown(self.format)}: give a block format")
         lengths = self.shape
         if not isinstance(lengths, tuple) or not all(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from hwgen.errors import InputError
 from hwgen.formats.block_codes import BlockCodes
+from hwgen.formats.block_layout import BlockLayout
 from hwgen.formats.block_scale import (
     ScaleRule,
     largest_magnitude,
@@ -21,9 +22,6 @@ from hwgen.formats.block_scale import (
 )
 from hwgen.formats.rounding import NEAREST_EVEN
 from hwgen.formats.scalar import PROPAGATE, SATURATE
-
-if TYPE_CHECKING:
-    from hwgen.formats.block import BlockFormat
 
 Floats = npt.NDArray[np.float64]
 
@@ -81,7 +79,7 @@ Codes = tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[np.uint8] | None]
 class Encoder:
     """All choices of one call of ``BlockFormat.encode``."""
 
-    format: BlockFormat
+    format: BlockLayout
     rule: ScaleRule
     rounding: str
     symmetric: bool
@@ -232,7 +230,7 @@ class Encoder:
             divisor = np.where(divisor == 0, FP32_SMALLEST, divisor)
             with np.errstate(over="ignore"):
                 scaled = working(blocks / np.ldexp(divisor, -shifts))
-        low = -element.max if self.symmetric and element.signed else element.min
+        low = element.symmetric_min if self.symmetric else element.min
         return np.clip(scaled, low, element.max, out=scaled)
 
     def _micro_exponents(self, blocks: Floats, scales: Floats) -> npt.NDArray[np.uint8]:
@@ -258,7 +256,7 @@ class Encoder:
         return best
 
 
-def checked_smallest_scale(f: BlockFormat, given: float | None) -> float:
+def checked_smallest_scale(f: BlockLayout, given: float | None) -> float:
     """``given`` or else the smallest scale of the format; InputError if that is not in range."""
     if given is None:
         return f.scale.smallest
@@ -271,7 +269,7 @@ def checked_smallest_scale(f: BlockFormat, given: float | None) -> float:
 
 
 def chosen_tensor_scale(
-    f: BlockFormat,
+    f: BlockLayout,
     given: float | None,
     numbers: npt.NDArray[Any],
     working: Callable[[Floats], Floats],
