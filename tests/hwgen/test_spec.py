@@ -75,7 +75,7 @@ def test_dictionary_round_trip():
     ("change", "message"),
     [
         ({"a": "int99"}, "int99: integers have 1 to 16 bits"),
-        ({"a": "lns4f3"}, "a=lns4f3: no hardware decodes logarithms"),
+        ({"a": "lns4f3"}, "a=lns4f3: no hardware decodes its codes"),
         ({"b": "mxfp4"}, "b=mxfp4: a format of single numbers is needed here, such as e2m1"),
         ({"b": "bf17"}, "unknown format 'bf17'"),
         ({"lanes": 0}, "lanes=0: use a whole number from 1 to 256"),

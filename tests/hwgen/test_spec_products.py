@@ -58,7 +58,7 @@ def test_dictionary_round_trip(spec):
     ("change", "message"),
     [
         ({"a": "mxfp4"}, "a=mxfp4.*: a format of single numbers is needed here"),
-        ({"b": "lns4f3"}, "b=lns4f3: no hardware decodes logarithms yet"),
+        ({"b": "lns4f3"}, "b=lns4f3: no hardware decodes its codes yet"),
         ({"b": "e9m3"}, "e9m3: minifloats have up to 8 exponent bits"),
         ({"stages": 0}, "stages=0: use a whole number from 1 to 4"),
         ({"stages": 5}, "stages=5"),

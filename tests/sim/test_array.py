@@ -211,7 +211,7 @@ def test_products_that_the_array_does_not_make():
         ({"stages": 1, **WEIGHTS}, "stages=1: use a whole number from 2 to"),
         ({"a": "e4m3fn", "accumulator": "e4m3"}, "accumulator=e4m3 has no NaN"),
         ({"accumulator": "fp32", "output": "bf16"}, "leave output out"),
-        ({"a": "lns4f3"}, "a=lns4f3: no hardware decodes logarithms yet"),
+        ({"a": "lns4f3"}, "a=lns4f3: no hardware decodes its codes yet"),
         ({"mapping": "ram"}, "mapping='ram': use one of"),
     ],
 )

@@ -194,7 +194,7 @@ def test_widths():
         ({"formats": "int8,int4,int4:int4"}, "int4 is there twice: give each mode once"),
         ({"formats": "int8,e4m3"}, "integers and minifloats have no multiplier in common"),
         ({"formats": "int8:e4m3,int8"}, "integers and minifloats have no multiplier in common"),
-        ({"formats": "int8,lns4f3"}, "formats=lns4f3: no hardware decodes logarithms"),
+        ({"formats": "int8,lns4f3"}, "formats=lns4f3: no hardware decodes its codes"),
         ({"formats": "int8,mxint8"}, "formats=mxint8: a format of single numbers is needed"),
         ({"formats": ",".join(f"int{n}" for n in range(1, 10))}, "9 modes: use 2 to 8"),
         ({"lanes": 0}, "lanes=0: use a whole number from 1 to 256"),

@@ -250,7 +250,7 @@ def test_fields_that_are_not_given_are_the_formats_own():
     ("change", "message"),
     [
         ({"a": "mxfp4"}, "a=mxfp4: a format of single numbers is needed here"),
-        ({"a": "lns4f3"}, "a=lns4f3: no hardware decodes logarithms yet"),
+        ({"a": "lns4f3"}, "a=lns4f3: no hardware decodes its codes yet"),
         ({"b": "e2m1"}, "b=e2m1: a block format is needed here"),
         ({"b": "nvfp4", "tensor_scale": "two"}, "tensor_scale='two': use one of port, one"),
         ({"tensor_scale": "one"}, "tensor_scale='one': mxfp4 has none"),

@@ -109,7 +109,7 @@ def test_addends():
     ("change", "message"),
     [
         ({"addend": "mxfp4"}, "addend=mxfp4: a format of single numbers"),
-        ({"addend": "lns4f3"}, "addend=lns4f3: no hardware decodes logarithms"),
+        ({"addend": "lns4f3"}, "addend=lns4f3: no hardware decodes its codes"),
         ({"a": "fp32", "b": "fp32", "addend": "e4m3b512"}, "bits, and up to 640 are taken"),
         ({"addend": "fp16", "accumulator": "e4m3"}, "int4 times int4 plus e5m10ieee may be"),
     ],
@@ -212,7 +212,7 @@ def test_sums_to_formats(spec):
         ({"output": "mxfp4"}, "output=mxfp4: a format of single numbers"),
         ({"output": "e4m3", "overflow": "special"}, "neither infinity nor NaN"),
         ({"a": "e2m1_b32_fp16"}, "scales have no sign and no infinity"),
-        ({"a": "lns3f0_b32_e8m0"}, "no hardware decodes logarithms"),
+        ({"a": "lns3f0_b32_e8m0"}, "no hardware decodes its codes"),
     ],
 )
 def test_blocks_that_no_unit_takes(change, message):
