@@ -1,4 +1,4 @@
-"""The delay model of a target, fitted to placed units: ``hwgen/units/delays.toml``.
+"""The delay model of a target, fitted to placed units: ``hwgen/plan/delays.toml``.
 
 ``python -m cost_models.delays --target T`` places every unit of ``sampled`` that ``delays.jsonl``
 lacks for a target, a line each as it ends, and then fits. ``--fit`` fits what is there, for all
@@ -24,11 +24,12 @@ from scipy.optimize import nnls
 import yosys_scripts
 from hwgen import emit, records
 from hwgen.arguments import Parser, mode, parsed, run_module
-from hwgen.arithmetic import path
 from hwgen.errors import InputError
 from hwgen.files import write_text
 from hwgen.formats import parse
-from hwgen.pipelining import modelled, pipelined
+from hwgen.pipelining import STATE, modelled, pipelined, ways
+from hwgen.plan import delay, logic
+from hwgen.plan.delay import DelayModel
 from hwgen.spec import (
     AccumulatorToFloat,
     BlockDot,
@@ -43,9 +44,6 @@ from hwgen.spec import (
     from_dict,
 )
 from hwgen.spec.base import require_scalar
-from hwgen.units import delay
-from hwgen.units.delay import DelayModel
-from hwgen.units.unit import STATE, component_steps, input_bits, ways
 
 SAMPLES = "delays.jsonl"
 #: Ways that take at least this part of the slowest way of their unit are fitted.
@@ -208,8 +206,8 @@ class _Unit:
         if not sample.ways:
             timed = [way.path for way in ways(sample.spec) if way.start or sample.ports_timed]
             return _Unit(_rows(sample.spec, timed), None, sample.period_ns)
-        steps = {step.name: step.longest for step in component_steps(sample.spec)}
-        paths = [path.in_turn([steps[name] for name in names]) for names, _ in sample.ways]
+        steps = {step.name: step.path for step in sample.spec.steps}
+        paths = [logic.in_turn([steps[name] for name in names]) for names, _ in sample.ways]
         ways_ns = np.array([ns for _, ns in sample.ways])
         return _Unit(_rows(sample.spec, paths), ways_ns, sample.period_ns)
 
@@ -228,8 +226,8 @@ class _Unit:
         return self.rows[slowest], np.array([self.period_ns])
 
 
-def _rows(spec: Spec, paths: Sequence[path.Path]) -> Array:
-    bits = input_bits(spec)
+def _rows(spec: Spec, paths: Sequence[logic.Path]) -> Array:
+    bits = spec.input_bits
     return np.array([[1.0, *delay.features(path, bits)] for path in paths])
 
 
@@ -245,9 +243,9 @@ def _weights(units: Sequence[_Unit]) -> Array:
 
 
 def report(samples: Sequence[Sample]) -> str:
-    """The text of ``hwgen/units/delays.toml``."""
+    """The text of ``hwgen/plan/delays.toml``."""
     lines = [
-        "# What logic takes on each target, in ns: see hwgen/units/delay.py.",
+        "# What logic takes on each target, in ns: see hwgen/plan/delay.py.",
         "# Made by: python -m cost_models.delays --fit",
     ]
     for target in dict.fromkeys(s.target for s in samples):
@@ -311,7 +309,7 @@ def _called(spec: Spec) -> str:
 def scale(target: str) -> float:
     """How fast a target is beside ``REFERENCE``, by a carry chain of 24 bits, an accumulator's,
     in a unit of 64 input bits."""
-    way = path.Path(chains=1, chain_bits=24)
+    way = logic.Path(chains=1, chain_bits=24)
     theirs, ours = (
         m.register_ns + m.price_fs(way, 64) / 1e6 for m in map(delay.model, (REFERENCE, target))
     )
@@ -379,7 +377,7 @@ def main(arguments: Sequence[str]) -> None:
         return
     if not given.fit:
         extend(given.target)
-    file = resources.files("hwgen.units").joinpath(delay.FILE)
+    file = resources.files("hwgen.plan").joinpath(delay.FILE)
     write_text(Path(str(file)), report(shipped()))
 
 

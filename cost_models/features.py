@@ -10,7 +10,6 @@ from typing import TypeGuard
 from hwgen.accumulator import Exact
 from hwgen.arithmetic.adder_tree import tree_levels
 from hwgen.spec import DotProduct, Spec
-from hwgen.units.dot import cuts, outline, plan_of
 
 #: Units that were measured: a dot product, of one lane too.
 UNITS = ("dot", "mac")
@@ -52,26 +51,27 @@ def _is_dot(spec: Spec) -> TypeGuard[DotProduct]:
 
 def shift_stages(spec: DotProduct) -> int:
     """Two-to-one stages of the shifter that moves a product to its place in its bin."""
-    return 0 if plan_of(spec).whole else plan_of(spec).fine_bits
+    return 0 if spec.lane_sum.whole else spec.lane_sum.fine_bits
 
 
 def _register_bits(spec: DotProduct) -> dict[str, float]:
     """Bits of the pipeline's registers, and of products that run into the first adders without
     one, where both can share LUTs."""
-    registered, steps = cuts(spec), outline(spec)
-    merged = 0 if "level1" in registered else steps.get("level1", (0.0, 0))[1]
+    registered = spec.register_boundaries
+    bits = {step.name: step.bits or 0 for step in spec.steps}
+    names = {spec.steps[index].name for index in registered}
     return {
-        "register_bits": sum(steps[name][1] for name in registered),
-        "merged_product_bits": merged,
+        "register_bits": sum(bits[name] for name in names),
+        "merged_product_bits": 0 if "level1" in names else bits.get("level1", 0),
     }
 
 
 def _longest_way(spec: DotProduct) -> float:
     """Between two registers, in levels of LUTs as the generator counts them."""
-    registered = cuts(spec)
+    registered = spec.register_boundaries
     longest = way = 0.0
-    for name, (delay, _) in outline(spec).items():
-        way = delay if name in registered else way + delay
+    for index, step in enumerate(spec.steps):
+        way = step.levels if index in registered else way + step.levels
         longest = max(longest, way)
     return longest
 
@@ -80,7 +80,7 @@ def area(spec: DotProduct) -> dict[str, float]:
     """Bits of each kind of structure in the whole unit."""
     x, y = spec.a.factor_bits, spec.b.factor_bits
     signs = (not spec.a.is_integer) + (not spec.b.is_integer)
-    lanes, plan = spec.lanes, plan_of(spec)
+    lanes, plan = spec.lanes, spec.lane_sum
     levels = tree_levels(lanes)
     first = plan.bits_after(1) if levels else 0
     return {

@@ -13,8 +13,9 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from hwgen.formats import Scalar
 from hwgen.spec import DotProduct
 from hwgen.spec.accumulating import FLAGS
-from hwgen.units.accumulating import STATE
+from hwgen.spec.steps.dot import sum_steps
 from hwgen.units.dot import DotProductSteps
+from hwgen.units.unit import build
 
 TOP = "exact_sum"
 
@@ -23,10 +24,8 @@ def unit_rtlil(spec: DotProduct) -> str:
     """RTLIL of the sum as the unit ``dot`` makes it, and of its flags if it has any."""
     m, a, b, total = _ports(spec)
     live = {"a": a, "b": b, "clear": Const(0)}
-    for step in DotProductSteps(spec).steps():
-        if step.name == STATE:
-            break
-        live = step.build(m, live)
+    for step in sum_steps(spec):
+        live = build(DotProductSteps(spec), step, m, live)
     (term,) = live["terms"]
     m.d.comb += total.eq(term)
     flags = [Signal(name=name) for name in FLAGS] if spec.has_special else []

@@ -8,12 +8,53 @@ from typing import Any, TypeVar
 
 from hwgen.errors import InputError
 from hwgen.fields import require_kind, shown
+from hwgen.plan.delay import DelayModel, model
+from hwgen.plan.logic import Path, in_turn
+from hwgen.plan.registers import cuts_of
+from hwgen.plan.step import Step
 from hwgen.spec import Spec, from_dict
 from hwgen.spec.base import require_spec
-from hwgen.units.delay import DelayModel, model
-from hwgen.units.unit import component_steps, cuts_of, delays, held_step, input_bits, ways
 
 AnySpec = TypeVar("AnySpec", bound=Spec)
+
+
+#: The names of the registers of a state, and of the outputs.
+STATE, OUTPUTS = "state", "outputs"
+
+
+@dataclass(frozen=True)
+class Way:
+    """What lies between two registers: the steps on it, and the name of the registers at its end
+    (the step behind them, ``STATE`` or ``OUTPUTS``).
+    ``start``: a register is in front, not an input port."""
+
+    end: str
+    steps: tuple[Step, ...]
+    start: bool = True
+
+    @property
+    def path(self) -> Path:
+        """Its longest way, if the longest ways of its steps meet."""
+        return in_turn(step.path for step in self.steps)
+
+
+def ways(spec: Spec) -> list[Way]:
+    """The ways between the registers of the unit of ``spec``, in their order."""
+    cuts, found = spec.register_boundaries, []
+    run: list[Step] = []
+    start = False
+    for index, step in enumerate(spec.steps):
+        if index in cuts:
+            found.append(Way(step.name, tuple(run), start))
+            run, start = [], True
+        run.append(step)
+        if index == spec.held_step:
+            found.append(Way(STATE, tuple(run), start))
+            run, start = [], True
+    if run:
+        found.append(Way(OUTPUTS, tuple(run), start))
+    # In front of the first step there is no logic between the ports and a register.
+    return [way for way in found if way.steps]
 
 
 @dataclass(frozen=True)
@@ -32,8 +73,8 @@ def modelled(spec: Spec) -> Clock:
     (or from a port to the first of them). InputError for one that is not."""
     if not spec.tuned_for:
         raise InputError(f"{spec.name} is not tuned for a target: see hwgen.pipelined")
-    times, bits = model(spec.tuned_for), input_bits(spec)
-    prices = [sum(times.price_fs(step.longest, bits) for step in way.steps) for way in ways(spec)]
+    times, bits = model(spec.tuned_for), spec.input_bits
+    prices = [sum(times.price_fs(step.path, bits) for step in way.steps) for way in ways(spec)]
     slowest = ways(spec)[prices.index(max(prices))]
     period = times.register_ns + max(prices) / 1e6
     return Clock(
@@ -65,15 +106,12 @@ def pipelined(spec: AnySpec, *, fmax_mhz: float, target: str) -> AnySpec:
         )
     times = model(target)
     least = _with_stages(spec, 0, target)
-    steps = component_steps(least)
-    prices, state = delays(least, steps), held_step(least)
+    prices, state = least.step_delays, least.held_step
     allowed_fs = 1e6 * (1000 / fmax_mhz / (1 + times.margin) - times.register_ns)
-    # A register in front of the state's step, or behind it, has no choice of place.
-    first = 2 if state is not None and state < len(steps) - 1 else 1
-    for stages in range(first, len(steps) + 2):
+    for stages in range(least.least_stages, least.most_stages + 1):
         if _longest(prices, stages, state) <= allowed_fs:
             return _with_stages(spec, stages, target)
-    best = modelled(_with_stages(spec, len(steps) + 1, target))
+    best = modelled(_with_stages(spec, least.most_stages, target))
     raise InputError(
         f"fmax_mhz={fmax_mhz:g}: no number of stages of this {spec.unit} reaches it on {target}; "
         f"the most is {_promised(best, times):.0f} MHz, which the step "

@@ -8,10 +8,10 @@ from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
-from hwgen.arithmetic import path
 from hwgen.arithmetic.parts import Part, Parts, beside, last
 from hwgen.arithmetic.power_scale import PowerScale
 from hwgen.arithmetic.rounder import FixedPoint, Shifted
+from hwgen.arithmetic.rounding_plan import NumberShape
 from hwgen.formats import Scalar
 from hwgen.formats.rounding import (
     NEAREST_AWAY,
@@ -20,6 +20,9 @@ from hwgen.formats.rounding import (
     STOCHASTIC,
     TOWARD_ZERO,
 )
+from hwgen.plan.logic import Adder, AnyBit, Comparator, Multiplexer, Series
+from hwgen.plan.shape import Shape
+from hwgen.plan.step import Segment, Segments
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,11 @@ class Alignment:
     def window(self) -> int:
         """Bits of the window."""
         return self.top - self.element.lsb_exponent + 1 + self.guard
+
+    @property
+    def distance_bits(self) -> int:
+        """Of a distance."""
+        return self.furthest.bit_length()
 
 
 def alignment(scale: PowerScale, element: Scalar, rounding: str) -> Alignment:
@@ -108,6 +116,47 @@ def prepared(number: FixedPoint | Shifted, where: Alignment) -> FixedPoint | Shi
     return replace(number, significand=kept)
 
 
+def prepared_bits(bits: int, where: Alignment) -> int:
+    """Bits of the magnitude of a ``prepared`` number of so many."""
+    if not where.fixed or bits <= where.window:
+        return bits
+    return where.window + int(where.sticky)
+
+
+def distant_segments(base: Shape, shift: Shape | None, where: Alignment) -> Segments:
+    """The segments of ``distant``; ``shift``: the number's own."""
+    exact, found = base, []
+    if shift is not None:
+        exact = base - shift
+        found = [Segment("exact", (Adder(exact.width),))]
+    bounding = (Comparator(exact.width), Multiplexer(where.distance_bits))
+    return (*found, Segment("distance", bounding))
+
+
+def aligned_segments(number: NumberShape, where: Alignment) -> tuple[Segments, NumberShape]:
+    """The segments of ``aligned``, and what comes of it."""
+    if not where.fixed:
+        shift = Shape(where.distance_bits)
+        lowest = where.top - where.furthest - (where.significand_bits - 1)
+        found = NumberShape(number.width, lowest, shift, number.sign, number.nan)
+        return (Segment("shift", (Adder(shift.width),)),), found
+    spare = where.top - where.largest_exponent
+    above: Series = (AnyBit(spare),) if where.clamped else ()
+    width = where.window - spare + int(bool(spare) and where.clamped) + int(where.sticky)
+    lsb_exponent = where.element.lsb_exponent - where.guard - int(where.sticky)
+    segments = (*window_segments(where), Segment("window", above))
+    return segments, NumberShape(width, lsb_exponent, None, number.sign, number.nan)
+
+
+def window_segments(where: Alignment) -> Segments:
+    """The segments of ``into_window``."""
+    found = []
+    for level in range(where.distance_bits):
+        lost: Series = (AnyBit(1 << level),) if where.sticky else ()
+        found.append(Segment(f"right_{level}", (Multiplexer(where.window), *lost)))
+    return tuple(found)
+
+
 def distant(
     m: Module, number: FixedPoint | Shifted, base: Value, where: Alignment, name: str
 ) -> Parts[Distant]:
@@ -118,15 +167,14 @@ def distant(
     else:
         significand, exact = number.significand, base - number.shift
         values = [significand, exact, flags]
-        significand, exact, flags = yield Part("exact", path.adder(len(exact)), values)
+        significand, exact, flags = yield Part("exact", values)
     # Negative are only the distances of zeros, and where scales are too small.
     bounded: Value = Mux(exact > where.furthest, where.furthest, exact)
     if where.clamped:
         bounded = Mux(exact < 0, 0, bounded)
     distance = Signal(range(where.furthest + 1), name=f"{name}_distance")
     m.d.comb += distance.eq(bounded)
-    way = path.adder(len(exact)) + path.Path(luts=1)
-    return (yield from last("distance", way, Distant(significand, distance, *flags)))
+    return (yield from last("distance", Distant(significand, distance, *flags)))
 
 
 def aligned(m: Module, number: Distant, where: Alignment, name: str) -> Parts[FixedPoint | Shifted]:
@@ -137,7 +185,7 @@ def aligned(m: Module, number: Distant, where: Alignment, name: str) -> Parts[Fi
         m.d.comb += shift.eq(where.furthest - number.distance)
         lowest = where.top - where.furthest - (where.significand_bits - 1)
         found = Shifted(number.significand, shift, lowest, *flags)
-        return (yield from last("shift", path.adder(len(shift)), found))
+        return (yield from last("shift", found))
     moving = into_window(m, number.significand, number.distance, where, name)
     (window, lost), flags = yield from beside(moving, flags)
     # Above what an element can be there is nothing but where scales are too small.
@@ -149,8 +197,7 @@ def aligned(m: Module, number: Distant, where: Alignment, name: str) -> Parts[Fi
     if where.sticky:
         window = Cat(lost, window)
     lsb_exponent = where.element.lsb_exponent - where.guard - int(where.sticky)
-    way = path.any_of(spare) if where.clamped else path.Path()
-    return (yield from last("window", way, FixedPoint(window, lsb_exponent, *flags)))
+    return (yield from last("window", FixedPoint(window, lsb_exponent, *flags)))
 
 
 def into_window(
@@ -166,12 +213,10 @@ def into_window(
         step, by = 1 << level, distance[level]
         moved = Signal(where.window, name=f"{name}_right_{level}")
         m.d.comb += moved.eq(Mux(by, significand[step:], significand))
-        way = path.Path(luts=1)
         if where.sticky:
             drop = Signal(name=f"{name}_lost_{level}")
             m.d.comb += drop.eq(lost | (by & significand[:step].any()))
             lost = drop
-            way = way + path.any_of(step)
         values = [moved, lost, distance]
-        significand, lost, distance = yield Part(f"right_{level}", way, values)
+        significand, lost, distance = yield Part(f"right_{level}", values)
     return significand, lost

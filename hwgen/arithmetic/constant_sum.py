@@ -98,6 +98,10 @@ class Plan:
         """Bits of the longest adder of a level."""
         return max(node.bits for node in self.nodes if node.level == level)
 
+    def adders_at(self, level: int) -> int:
+        """Additions of a level."""
+        return sum(node.level == level for node in self.nodes)
+
     def needed_behind(self, level: int) -> list[int]:
         """Nodes of up to so many levels that later ones read, or that are the sum."""
         nodes = self.nodes[self.inputs :]

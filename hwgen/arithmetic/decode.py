@@ -8,6 +8,7 @@ from amaranth.hdl import Cat, Const, Module, Signal, Value
 
 from hwgen.errors import InputError
 from hwgen.formats import Scalar
+from hwgen.plan.shape import Shape
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,20 @@ def shift_raised(number_format: Scalar) -> int:
     """How much more ``Operand.shift`` is when it is ``raised``: 1 or 0."""
     f = number_format
     return int(f.subnormals and f.exponent_bits > 1)
+
+
+def significand_bits(number_format: Scalar) -> int:
+    """Bits of the significand that ``decode`` finds."""
+    f = number_format
+    if f.is_integer:
+        return f.bits
+    return f.mantissa_bits if f.exponent_bits == 0 and f.subnormals else f.mantissa_bits + 1
+
+
+def shift_shape(number_format: Scalar) -> Shape | None:
+    """Of the shift that ``decode`` finds."""
+    f = number_format
+    return Shape(f.exponent_bits) if f.exponent_bits > int(f.subnormals) else None
 
 
 def decode(

@@ -16,15 +16,17 @@ from typing import Any
 import numpy as np
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
-from hwgen.arithmetic import divide, path
+from hwgen.arithmetic import divide
 from hwgen.arithmetic.align import Alignment
-from hwgen.arithmetic.decode import Operand, decode
+from hwgen.arithmetic.coding import to_code
+from hwgen.arithmetic.decode import Operand, decode, shift_shape, significand_bits
 from hwgen.arithmetic.divide import Division
-from hwgen.arithmetic.leading_one import leading_one_first
+from hwgen.arithmetic.leading_one import leading_one_first, leading_one_segments
 from hwgen.arithmetic.parts import Part, Parts, beside, last
-from hwgen.arithmetic.power_scale import decode_key, require_rule, significand_bits
-from hwgen.arithmetic.product_parts import multiplied
-from hwgen.arithmetic.rounder import Normalised, Shifted, normalise, to_code
+from hwgen.arithmetic.power_scale import decode_key, require_rule
+from hwgen.arithmetic.product_parts import multiplied, multiplied_segments
+from hwgen.arithmetic.rounder import Normalised, Shifted, normalise
+from hwgen.arithmetic.rounding_plan import NumberShape, PlacedShape, coding, normalising
 from hwgen.errors import InputError
 from hwgen.formats import Scalar
 from hwgen.formats.block_scale import largest_power, rule_called
@@ -36,6 +38,17 @@ from hwgen.formats.rounding import (
     TOWARD_ZERO,
 )
 from hwgen.formats.scalar import SATURATE
+from hwgen.plan.logic import (
+    Adder,
+    AnyBit,
+    Decoder,
+    Gates,
+    Multiplier,
+    Series,
+    parallel,
+)
+from hwgen.plan.shape import ZERO, Shape
+from hwgen.plan.step import Segment, Segments
 
 #: Rules that divide by the element's largest value; the others by its largest power of two.
 _BY_LARGEST = ("ceil", "nearest")
@@ -51,13 +64,30 @@ class Leading:
     exponent: Value
 
 
+def leading_segments(f: Scalar) -> tuple[Segments, Shape]:
+    """The segments of ``leading``, and the shape of the exponent."""
+    shift = shift_shape(f) or ZERO
+    decoded = Segment("decoded", (Decoder(f),))
+    if not _has_leading_zeros(f):
+        return (decoded,), shift
+    finding, exponent = leading_significand_segments(significand_bits(f), shift)
+    return (decoded, *finding), exponent
+
+
+def leading_significand_segments(width: int, shift: Shape) -> tuple[Segments, Shape]:
+    """The segments of ``leading_significand``, and the shape of the exponent."""
+    exponent = shift - Shape((width - 1).bit_length())
+    found = (*leading_one_segments(width), Segment("exponent", (Adder(exponent.width),)))
+    return found, exponent
+
+
 def leading(
     m: Module, operand: Operand, number_format: Scalar, name: str, *, fine: bool
 ) -> Parts[Leading]:
     """The magnitude of a decoded code, in steps of its format, with its leading one on top."""
     shift: Value = operand.shift if operand.shift is not None else Const(0)
     values = [operand.significand, shift]
-    significand, shift = yield Part("decoded", path.decoder(number_format), values)
+    significand, shift = yield Part("decoded", values)
     if not _has_leading_zeros(number_format):
         return Leading(significand, shift)
     return (yield from leading_significand(m, significand, shift, name, fine=fine))
@@ -73,7 +103,7 @@ def leading_significand(
     exponent = Signal(total.shape(), name=f"{name}_exponent")
     m.d.comb += exponent.eq(total)
     found = Leading(moved, exponent)
-    return (yield from last("exponent", path.adder(len(exponent)), found))
+    return (yield from last("exponent", found))
 
 
 def _has_leading_zeros(f: Scalar) -> bool:
@@ -123,6 +153,17 @@ class FineScale:
         return max(0, self.scale.precision + 1 + self.divisor_bits[0] + zeros - bits)
 
     @property
+    def _quotient_lsb_exponent(self) -> int:
+        """Of the quotient of M, with its bit for the rest."""
+        bits = significand_bits(self.source)
+        found = self.source.lsb_exponent - (bits - 1) - self.power - self._padding - 1
+        if 0 < self.kept < bits:
+            found += bits - self.kept
+        if self.second is not None:
+            found -= self.second.lsb_exponent + _largest_shift(self.second)
+        return found
+
+    @property
     def divides(self) -> bool:
         """There is something to divide by that is not a power of two."""
         return self.divisor_bits[0] > 1
@@ -133,11 +174,6 @@ class FineScale:
         if not self.divides:
             return 0
         return divide.steps_of(self._largest_bits[0] + self._padding, self.divisor_bits[1])
-
-    @property
-    def steps(self) -> int:
-        """Places for registers: divisor, division, place, round, the elements' divisor."""
-        return 4 + self.divisions
 
     @property
     def element_divisor_bits(self) -> int:
@@ -151,6 +187,50 @@ class FineScale:
         formats = [self.scale] if self.second is None else [self.scale, self.second]
         return sum(f.lsb_exponent + significand_bits(f) - 1 for f in formats)
 
+    def begun_segments(self, second: Shape | None) -> tuple[Segments, Shape]:
+        """The segments of ``begun``, and the shape of the exponent; ``second``: of the tensor
+        scale's exponent."""
+        bits = significand_bits(self.source)
+        if self.source.is_integer:
+            finding, exponent = leading_significand_segments(bits, ZERO)
+        else:
+            finding, exponent = leading_segments(self.source)
+        total = exponent + (bits - 1)
+        ways: list[Series] = [(Adder(self.kept + 1),) if 0 < self.kept < bits else ()]
+        if second is not None:
+            assert self.second is not None
+            total = total - second + _largest_shift(self.second)
+            if self.odd > 1:
+                ways.append((Multiplier(self.divisor_bits[0], self.odd.bit_length()),))
+            ways.append((Adder(total.width), Adder(total.width)))
+        ways.append((Adder(total.width),))
+        return (*finding, Segment("divisor", parallel(*ways))), Shape(total.width)
+
+    def placed_segments(self, exponent: Shape) -> tuple[Segments, PlacedShape]:
+        """The segments of ``placed``, and what comes of it."""
+        rest = self.divisor_bits[0] if self.divides else 1
+        quotient = self.divisions if self.divides else self._largest_bits[0] + self._padding
+        number = NumberShape(quotient + 1, self._quotient_lsb_exponent, exponent, sign=False)
+        placing, placed = normalising(number, self.scale, self.rounding)
+        return (Segment("quotient", (AnyBit(rest),)), *placing), placed
+
+    def code_segments(self, placed: PlacedShape) -> Segments:
+        """The segments of ``code``."""
+        not_zero = Segment("not_zero", (AnyBit(self.scale.bits), Gates(self.scale.bits)))
+        return (*coding(placed, self.scale, self.rounding, SATURATE), not_zero)
+
+    def element_divisor_segments(self, second: Shape | None) -> tuple[Segments, Shape]:
+        """The segments of ``element_divisor``, and the shape of its exponent."""
+        finding, exponent = leading_segments(self.scale)
+        if second is None or self.second is None:
+            return finding, exponent
+        multiplying = multiplied_segments(
+            "scales", significand_bits(self.scale), significand_bits(self.second)
+        )
+        total = exponent + second + ZERO
+        adding = Segment("scales_exponent", (Adder(total.width), Adder(total.width)))
+        return (*finding, *multiplying, adding), total
+
     def begun(
         self, m: Module, key: Value, second: Leading | None, *, fine: bool
     ) -> Parts[tuple[Division, Value, Value]]:
@@ -163,13 +243,12 @@ class FineScale:
         largest, second = yield from beside(search, second)
         bits = significand_bits(f)
         significand: Value = largest.significand
-        way = path.Path()
         if 0 < self.kept < bits:
             rounded = Signal(self.kept + 1, name="largest_rounded")
             m.d.comb += rounded.eq(
                 significand[bits - self.kept :] + significand[bits - self.kept - 1]
             )
-            significand, way = rounded, path.adder(self.kept + 1)
+            significand = rounded
         total = largest.exponent + (bits - 1)
         divisor: Value = Const(self.odd, self.divisor_bits[0])
         if second is not None:
@@ -177,15 +256,11 @@ class FineScale:
             divisor = Signal(self.divisor_bits[0], name="largest_divisor")
             m.d.comb += divisor.eq(second.significand * self.odd)
             total = total - second.exponent + _largest_shift(self.second)
-            if self.odd > 1:
-                way = path.longer(way, path.multiplier(self.divisor_bits[0], self.odd.bit_length()))
-            way = path.longer(way, path.in_turn([path.adder(len(total))] * 2))
-        way = path.longer(way, path.adder(len(total)))
         # Never below zero, by the constants that were added.
         exponent: Value = Signal(len(total), name="quotient_exponent")
         m.d.comb += exponent.eq(total)
         values = [significand, divisor, exponent]
-        significand, divisor, exponent = yield Part("divisor", way, values)
+        significand, divisor, exponent = yield Part("divisor", values)
         dividend = Cat(Const(0, self._padding), significand)
         if not self.divides:
             return Division(dividend, Const(0, 0), Const(0, 0)), divisor, exponent
@@ -195,16 +270,8 @@ class FineScale:
         self, m: Module, done: Division, exponent: Value, *, fine: bool
     ) -> Parts[Normalised]:
         """The quotient at its place in the scale's format."""
-        bits = significand_bits(self.source)
-        lsb_exponent = self.source.lsb_exponent - (bits - 1) - self.power - self._padding - 1
-        if 0 < self.kept < bits:
-            lsb_exponent += bits - self.kept
-        if self.second is not None:
-            lsb_exponent -= self.second.lsb_exponent + _largest_shift(self.second)
-        quotient, exponent = yield Part(
-            "quotient", path.any_of(max(len(done.remainder), 1)), [done.with_rest, exponent]
-        )
-        number = Shifted(quotient, exponent, lsb_exponent)
+        quotient, exponent = yield Part("quotient", [done.with_rest, exponent])
+        number = Shifted(quotient, exponent, self._quotient_lsb_exponent)
         return (yield from normalise(m, number, self.scale, self.rounding, "scale", fine=fine))
 
     def code(self, m: Module, placed: Normalised, *, fine: bool) -> Parts[Signal]:
@@ -213,8 +280,7 @@ class FineScale:
         rounded = yield from to_code(m, placed, *args, fine=fine)
         code = Signal(self.scale.bits, name="scale_code_not_zero")
         m.d.comb += code.eq(Mux(rounded.any(), rounded, int(self.scale.zero)))
-        way = path.any_of(len(rounded)) + path.Path(luts=1)
-        return (yield from last("not_zero", way, code))
+        return (yield from last("not_zero", code))
 
     def element_divisor(
         self, m: Module, code: Value, second: Leading | None, *, fine: bool
@@ -239,8 +305,7 @@ class FineScale:
             divisor.eq(Mux(product[-1], product, product << 1)),
             exponent.eq(total),
         ]
-        way = path.in_turn([path.adder(len(total))] * 2)
-        return (yield from last("scales_exponent", way, Leading(divisor, exponent)))
+        return (yield from last("scales_exponent", Leading(divisor, exponent)))
 
 
 def require_fine_scale(rule: str, element: Scalar, scale: Scalar, second: Scalar | None) -> None:
@@ -307,11 +372,6 @@ class Quotients:
         """Steps of the division."""
         bits = self.where.window if self.where.fixed else self.where.significand_bits
         return divide.steps_of(bits + self.padding, self.divisor_bits)
-
-    @property
-    def steps(self) -> int:
-        """Places for registers: leading ones, distance, align, division."""
-        return 3 + self.divisions
 
     def begun(self, significand: Value) -> Division:
         """The division of a significand that stands at its place."""

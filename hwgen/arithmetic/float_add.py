@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
-from hwgen.arithmetic import path, shift
-from hwgen.arithmetic.leading_one import leading_one_first
-from hwgen.arithmetic.magnitude import magnitude, magnitude_path
+from hwgen.arithmetic import shift
+from hwgen.arithmetic.leading_one import leading_one_first, leading_one_segments
+from hwgen.arithmetic.magnitude import magnitude
 from hwgen.arithmetic.parts import Part, Parts, beside, last
 from hwgen.arithmetic.rounder import Shifted
+from hwgen.arithmetic.rounding_plan import NumberShape
+from hwgen.formats import Scalar
 from hwgen.formats.rounding import DOWN
+from hwgen.plan.logic import Adder, AnyBit, Comparator, Gates, Magnitude, Multiplexer
+from hwgen.plan.shape import ZERO, Shape, either
+from hwgen.plan.step import Segment, Segments
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,69 @@ class Scaled:
     lsb_exponent: int
 
 
+@dataclass(frozen=True)
+class ScaledShape:
+    """Of a ``Scaled``."""
+
+    significand: int
+    exponent: Shape
+    lsb_exponent: int
+
+    def below(self, f: Scalar) -> ScaledShape:
+        """Of ``below`` that format."""
+        lower = lower_than(f, self.lsb_exponent, self.significand)
+        exponent = either(self.exponent + lower, ZERO)
+        return replace(self, exponent=exponent, lsb_exponent=self.lsb_exponent - lower)
+
+
+def below(total: Scaled, number_format: Scalar) -> Scaled:
+    """``total`` with an exponent that for zero is below those of the format's numbers.
+
+    A running sum is a multiple of the unit of what is added to it. Another number may be below that
+    unit, and would be shifted out in favour of a zero.
+    """
+    lower = lower_than(number_format, total.lsb_exponent, len(total.significand))
+    exponent = Mux(total.significand[-1], total.exponent + lower, 0)
+    return replace(total, exponent=exponent, lsb_exponent=total.lsb_exponent - lower)
+
+
+def lower_than(f: Scalar, lsb_exponent: int, significand_bits: int) -> int:
+    """How far the exponent of such a zero is from those of the format's numbers."""
+    return max(0, lsb_exponent + significand_bits - (f.lsb_exponent + f.precision))
+
+
+def normalised_segments(width: int, lsb_exponent: int) -> tuple[Segments, ScaledShape]:
+    """The segments of ``normalised``, and what comes of it."""
+    exponent = Shape((max(width, 2) - 1).bit_length())
+    found = (
+        Segment("magnitude", (Magnitude(width),)),
+        *leading_one_segments(width),
+        Segment("exponent", (Adder(exponent.width), Multiplexer(exponent.width))),
+    )
+    return found, ScaledShape(width, exponent, lsb_exponent - (width - 1))
+
+
+def float_sum_segments(
+    x: ScaledShape, y: ScaledShape, precision: int
+) -> tuple[Segments, NumberShape]:
+    """The segments of ``float_sum``, and what comes of it."""
+    width = max(x.significand, y.significand, precision)
+    tops = [v.lsb_exponent + v.significand for v in (x, y)]
+    base = min(tops)
+    larger = max((v.exponent + (top - base)).width for v, top in zip((x, y), tops, strict=True))
+    near, total = (width + 2).bit_length(), width + 4
+    found = (
+        Segment("order", (Comparator(larger), Adder(larger))),
+        Segment("distance", (Adder(larger), Multiplexer(2 * (width + 2)))),
+        Segment("near", (Comparator(larger), Multiplexer(near))),
+        *shift.shift_segments("aligned", 2 * (width + 2), near),
+        Segment("lost", (AnyBit(width + 2),)),
+        Segment("sum", (Adder(width + 3), Gates(total, levels=2))),
+        Segment("sign", (AnyBit(total), Gates())),
+    )
+    return found, NumberShape(total, base - (width + 3), Shape(larger))
+
+
 def normalised(
     m: Module, number: Value, sign: Value, lsb_exponent: int, name: str, *, fine: bool
 ) -> Parts[Scaled]:
@@ -32,14 +100,13 @@ def normalised(
     zero has the lowest exponent. ``sign``: that of the number, zero's too."""
     width = len(number)
     found: Value = magnitude(m, number, f"{name}_magnitude", fine=fine)
-    found, sign = yield Part("magnitude", magnitude_path(width), [found, sign])
+    found, sign = yield Part("magnitude", [found, sign])
     search = leading_one_first(m, found, name, fine=fine)
     (significand, zeros), sign = yield from beside(search, sign)
     exponent = Signal(range(max(width, 2)), name=f"{name}_exponent")  # One bit at least.
     m.d.comb += exponent.eq(Mux(significand[-1], width - 1 - zeros, 0))
     scaled = Scaled(sign, significand, exponent, lsb_exponent - (width - 1))
-    way = path.adder(len(exponent)) + path.Path(luts=1)
-    return (yield from last("exponent", way, scaled))
+    return (yield from last("exponent", scaled))
 
 
 def float_sum(
@@ -71,8 +138,7 @@ def float_sum(
     big, small = (Signal(width + 2, name=f"{name}_{k}") for k in ("larger", "smaller"))
     big_sign, small_sign = (Signal(name=f"{name}_{k}_sign") for k in ("larger", "smaller"))
     values: list[Any] = [x_larger, first, second, x, y]
-    way = path.adder(len(larger)) + path.adder(len(larger))
-    x_larger, first, second, x, y = yield Part("order", way, values)
+    x_larger, first, second, x, y = yield Part("order", values)
     m.d.comb += [
         larger.eq(Mux(x_larger, first, second)),
         distance.eq(Mux(x_larger, first - second, second - first)),
@@ -82,16 +148,14 @@ def float_sum(
         small_sign.eq(Mux(x_larger, y.sign, x.sign)),
     ]
     rest: list[Any] = [larger, big, big_sign, small_sign]
-    way = path.adder(len(larger)) + path.Path(luts=1)
-    distance, small_, rest = yield Part("distance", way, [distance, small, rest])
+    distance, small_, rest = yield Part("distance", [distance, small, rest])
     most = width + 2
     aligned: Value = Signal(width + 3, name=f"{name}_aligned")
     near: Value = Signal(range(most + 1), name=f"{name}_shift")
     # Twice as wide, so that what leaves can be seen.
     moved: Value = Signal(2 * (width + 2), name=f"{name}_moved")
     m.d.comb += near.eq(Mux(distance > most, most, distance))
-    way = path.adder(len(distance)) + path.Path(luts=1)
-    near, small_, rest = yield Part("near", way, [near, small_, rest])
+    near, small_, rest = yield Part("near", [near, small_, rest])
     start = Cat(Const(0, width + 2), small_)
     shifting = shift.right(m, start, near, "aligned", fine=fine)
     shifted, rest = yield from beside(shifting, rest)
@@ -99,8 +163,7 @@ def float_sum(
         moved.eq(shifted),
         aligned.eq(Cat(moved[: width + 2].any(), moved[width + 2 :])),
     ]
-    way = path.any_of(width + 2)
-    aligned, rest = yield Part("lost", way, [aligned, rest])
+    aligned, rest = yield Part("lost", [aligned, rest])
     larger, big_, large_sign, other_sign = rest
     total: Value = Signal(width + 4, name=f"{name}_total")
     wide = Cat(Const(0, 1), big_)
@@ -111,8 +174,7 @@ def float_sum(
         total.eq(Mux(differ, Mux(wide < aligned, aligned - wide, wide - aligned), wide + aligned)),
     ]
     values = [total, negative, large_sign, other_sign, larger]
-    way = path.adder(width + 3) + path.Path(luts=2)
-    total, negative, large_sign, other_sign, larger = yield Part("sum", way, values)
+    total, negative, large_sign, other_sign, larger = yield Part("sum", values)
     sign = Signal(name=f"{name}_sign")
     # Of a zero that is the sign of both; where they differ, it is negative if rounding down.
     if rounding == DOWN:
@@ -121,4 +183,4 @@ def float_sum(
         decided = (large_sign ^ negative) & (total.any() | other_sign)
     m.d.comb += sign.eq(decided)
     found = Shifted(total, larger, base - (width + 3), sign)
-    return (yield from last("sign", path.any_of(len(total)) + path.Path(luts=1), found))
+    return (yield from last("sign", found))

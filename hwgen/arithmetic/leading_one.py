@@ -4,11 +4,25 @@ from __future__ import annotations
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
-from hwgen.arithmetic import path
 from hwgen.arithmetic.parts import Part, Parts
+from hwgen.plan.logic import AnyBit, Multiplexer, Series
+from hwgen.plan.step import Segment, Segments
 
 #: As many bits are asked whether any is set in front of a multiplexer, with no place between.
 FEW = 4
+
+
+def leading_one_segments(width: int) -> Segments:
+    """The segments of ``leading_one_first`` of so many bits."""
+    found: list[Segment] = []
+    for level in reversed(range((width - 1).bit_length())):
+        step = 1 << level
+        search: Series = (AnyBit(step),)
+        if step > FEW:
+            found.append(Segment(f"empty_{level}", search))
+            search = ()
+        found.append(Segment(f"leading_{level}", (*search, Multiplexer(width))))
+    return tuple(found)
 
 
 def leading_one_first(
@@ -21,13 +35,11 @@ def leading_one_first(
         empty: Value = Signal(name=f"{name}_empty_{level}")
         moved = Signal(len(magnitude), name=f"{name}_leading_{level}")
         m.d.comb += empty.eq(~magnitude[-step:].any())
-        search = path.any_of(step)
         if step > FEW:
             values = [magnitude, shift, empty]
-            magnitude, shift, empty = yield Part(f"empty_{level}", search, values)
-            search = path.Path()
+            magnitude, shift, empty = yield Part(f"empty_{level}", values)
         m.d.comb += moved.eq(Mux(empty, magnitude << step, magnitude))
         by = Cat(empty, shift) if fine else shift + (empty << level)
         values = [moved, by]
-        magnitude, shift = yield Part(f"leading_{level}", search + path.Path(luts=1), values)
+        magnitude, shift = yield Part(f"leading_{level}", values)
     return magnitude, shift

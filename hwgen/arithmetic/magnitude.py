@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 
-from hwgen.arithmetic import path
-
 
 def magnitude(m: Module, number: Value, name: str, *, fine: bool) -> Signal:
     """|``number``|, as wide as it is. ``fine``: the inverter is in front of the one chain, which
@@ -20,8 +18,3 @@ def magnitude(m: Module, number: Value, name: str, *, fine: bool) -> Signal:
     total = Cat(Const(1, 1), inverted) + Cat(sign, Const(0, len(number)))
     m.d.comb += found.eq(total[1:])
     return found
-
-
-def magnitude_path(width: int) -> path.Path:
-    """The longest way through a ``fine`` one."""
-    return path.adder(width + 1)

@@ -20,10 +20,13 @@ from itertools import pairwise
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 
-from hwgen.arithmetic import path, product_parts
+from hwgen.arithmetic import product_parts
 from hwgen.arithmetic.parts import Part, Parts, last
 from hwgen.arithmetic.product_parts import Term
 from hwgen.formats import Scalar
+from hwgen.plan.logic import Adder, FactorRows, Selection
+from hwgen.plan.shape import ZERO, Shape
+from hwgen.plan.step import Segment, Segments
 
 
 @dataclass(frozen=True)
@@ -115,8 +118,7 @@ class RowPlan:
         """Each rows' product in a lane, in units of 2**low; the sign of a highest row is yet to
         be applied where it changes. ``chosen``: a bit a mode."""
         codes: list[Value] = self._wide_codes(m, wide, chosen, f"{name}_wide")
-        way = selection(len(self.modes))
-        met, narrow = yield Part("codes", way, [codes, narrow])
+        met, narrow = yield Part("codes", [codes, narrow])
         factors: list[tuple[Value, Value]] = []
         for rows in self.rows:
             bits = narrow[rows.low : rows.high]
@@ -133,7 +135,44 @@ class RowPlan:
             made = Signal(product.shape(), name=f"{name}_rows{rows.low}")
             m.d.comb += made.eq(product)
             found.append(made)
-        return (yield from last("made", path.Path(), found))
+        return (yield from last("made", found))
+
+    @property
+    def segments_of_products(self) -> Segments:
+        """The segments of ``products``."""
+        met = self._met_bits
+        factors = [(met[rows.segment], rows.high - rows.low) for rows in self.rows]
+        wide, narrow = (max(pair[i] for pair in factors) for i in (0, 1))
+        terms = 1
+        for rows, (wide_bits, bits) in zip(self.rows, factors, strict=True):
+            signed_top = not rows.changes and any(rows.negative)
+            is_gate = bits == 1 and not signed_top
+            if not is_gate and wide_bits + bits > product_parts.SMALL:
+                terms = max(terms, (bits + 1) // 2)
+        sums = (
+            Segment(f"sums{level}", (Adder(wide + (1 << level), count=len(factors)),))
+            for level in range(1, (terms - 1).bit_length() + 1)
+        )
+        return (
+            Segment("codes", (Selection(max(met), len(self.modes)),)),
+            Segment("rows", (FactorRows(wide, narrow, count=len(factors)),)),
+            *sums,
+            Segment("made"),
+        )
+
+    @property
+    def _met_bits(self) -> list[int]:
+        """Bits of what the rows of each segment meet."""
+        found = []
+        for low, _ in self.segments:
+            shapes = [ZERO]
+            for mode in self.modes:
+                place = self._place(mode, low)
+                if place is not None:
+                    moved = (mode.count - 1 - place) * mode.narrow.bits
+                    shapes.append(Shape(mode.wide.bits, mode.wide.signed) << moved)
+            found.append(max(shape.width + (not shape.signed) for shape in shapes))
+        return found
 
     def _wide_codes(
         self, m: Module, lane: Value, chosen: Sequence[Value], name: str
@@ -202,8 +241,7 @@ def _in_rows(m: Module, pairs: Sequence[tuple[Value, Value]], name: str) -> Part
         else product_parts.parts(m, product_parts.Factors(*pair), f"{name}_product{index}")
         for index, pair in enumerate(pairs)
     ]
-    wide, narrow = (max(len(pair[i]) for pair in pairs) for i in (0, 1))
-    terms = yield Part("rows", product_parts.rows_path(wide, narrow), terms)
+    terms = yield Part("rows", terms)
     level = 0
     while max(map(len, terms)) > 1:
         level += 1
@@ -211,13 +249,8 @@ def _in_rows(m: Module, pairs: Sequence[tuple[Value, Value]], name: str) -> Part
             product_parts.added_parts(m, each, f"{name}_product{index}_sums{level}")
             for index, each in enumerate(terms)
         ]
-        terms = yield Part(f"sums{level}", path.adder(wide + (1 << level)), terms)
+        terms = yield Part(f"sums{level}", terms)
     return [each[0].value for each in terms]
-
-
-def selection(modes: int) -> path.Path:
-    """The longest way through ``select``."""
-    return path.any_of(2 * modes)
 
 
 def select(chosen: Sequence[Value], values: Sequence[Value]) -> Value:

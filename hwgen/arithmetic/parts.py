@@ -4,7 +4,8 @@ A function in parts is a generator. After each part of its logic it yields all v
 needs later, and goes on with what it is sent: those values, or registers of them. Behind the last
 part there is only wiring. ``whole`` sends everything straight back: then it is one piece of logic.
 
-The parts of a function are told by the widths of its operands alone.
+The parts of a function are told by the widths of its operands alone: beside each stands a function
+of these that says what its parts are made of (``hwgen.plan.step.Segment``), without making them.
 """
 
 from __future__ import annotations
@@ -13,27 +14,24 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from hwgen.arithmetic.path import Path, longer
-
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Part:
-    """Logic since the part before: its longest way, and the ``values`` (signals, or dataclasses,
-    lists and dictionaries of them) behind it."""
+    """Logic since the part before, and the ``values`` (signals, or dataclasses, lists and
+    dictionaries of them) behind it."""
 
     name: str
-    path: Path
     values: Any
 
 
 Parts = Generator[Part, Any, T]
 
 
-def last(name: str, path: Path, values: T) -> Parts[T]:
+def last(name: str, values: T) -> Parts[T]:
     """The part behind which a function returns the values."""
-    sent: T = yield Part(name, path, values)
+    sent: T = yield Part(name, values)
     return sent
 
 
@@ -80,5 +78,4 @@ def abreast(each: Sequence[Parts[T]], *, fine: bool) -> Parts[list[T]]:
         if ended:
             assert not parts, f"only some have the part {parts[0].name}"
             return ended
-        path = longer(*(part.path for part in parts))
-        sent = yield Part(parts[0].name, path, [part.values for part in parts])
+        sent = yield Part(parts[0].name, [part.values for part in parts])

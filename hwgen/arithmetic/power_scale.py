@@ -15,14 +15,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 
-from hwgen.arithmetic import path
-from hwgen.arithmetic.decode import Operand, decode
-from hwgen.arithmetic.leading_one import leading_one_first
+from hwgen.arithmetic.decode import Operand, decode, shift_shape, significand_bits
+from hwgen.arithmetic.leading_one import leading_one_first, leading_one_segments
 from hwgen.arithmetic.parts import Part, Parts, beside, last
 from hwgen.errors import InputError
 from hwgen.formats import Scalar, block_scale
 from hwgen.formats.block_scale import ScaleRule, nearest_power, rule_called
 from hwgen.formats.rounding import DOWN, UP
+from hwgen.plan.logic import Adder, AnyBit, Comparator, Decoder, Gates, Multiplexer
+from hwgen.plan.shape import ZERO, Shape
+from hwgen.plan.step import Segment, Segments
 
 #: Rules that ask for a block's largest magnitude alone.
 RULES = ("floor", "ceil", "ceil_power", "even", "nearest")
@@ -62,14 +64,6 @@ class PowerScale:
         """Exponent of the smallest scale that a block, or a part, which is not zero can have."""
         highest = self.highest_code - self.bias
         return min(max(self.wanted[0], self.lowest_code - self.bias - self.furthest), highest)
-
-
-def significand_bits(number_format: Scalar) -> int:
-    """Bits of the magnitude that ``decode`` finds, without its shift."""
-    f = number_format
-    if f.is_integer:
-        return f.bits
-    return f.mantissa_bits if f.exponent_bits == 0 and f.subnormals else f.mantissa_bits + 1
 
 
 def require_rule(rule: str) -> None:
@@ -169,6 +163,21 @@ def magnitude_key(code: Value, magnitude: Value, counts: Value, source: Scalar) 
     return found & counts.replicate(len(found))
 
 
+def key_bits(scale: PowerScale) -> int:
+    """Bits of a ``key``."""
+    f = scale.source
+    if not scale.by_exponent:
+        return magnitude_key_bits(f)
+    never = (scale.threshold >> f.mantissa_bits) - 1
+    return f.exponent_bits + int(not never)
+
+
+def magnitude_key_bits(source: Scalar) -> int:
+    """Bits of a ``magnitude_key``."""
+    f = source
+    return (f.bits if f.is_integer else f.magnitude_bits) + int(_has_mark(f))
+
+
 def decode_key(m: Module, found: Value, source: Scalar, name: str) -> Operand:
     """The number that has this ``magnitude_key``; zero where none counts."""
     magnitude = found[: source.magnitude_bits]
@@ -195,6 +204,53 @@ def larger_of_pairs(m: Module, keys: Sequence[Value], name: str) -> list[Value]:
     return found + list(keys[len(found) * 2 :])
 
 
+def larger_segment(bits: int, count: int) -> Segment:
+    """One such level, for so many pairs."""
+    return Segment("larger", (Comparator(bits, count=count), Multiplexer(bits, count=count)))
+
+
+def scale_code_segments(scale: PowerScale) -> Segments:
+    """The segments of ``scale_code``."""
+    wanting, exact = _wanting(scale)
+    bounds = (Comparator(exact.width, count=2), Gates(exact.width, levels=2))
+    return (*wanting, Segment("bounded", bounds))
+
+
+def micro_exponent_segments(scale: PowerScale) -> Segments:
+    """The segments of ``micro_exponent``."""
+    wanting, exact = _wanting(scale)
+    below = max(exact.width, scale.highest_code.bit_length()) + 2
+    micro = scale.furthest.bit_length()
+    return (
+        *wanting,
+        Segment("below", (Adder(below),)),
+        Segment("micro", (Comparator(below), Gates(micro, levels=2))),
+    )
+
+
+def _wanting(scale: PowerScale) -> tuple[Segments, Shape]:
+    """The segments of ``_wanted_code``, and the code's shape."""
+    f = scale.source
+    if scale.by_exponent:
+        wanted = Shape(f.exponent_bits) + ZERO
+        exact = wanted + (scale.offset - f.bias + scale.bias)
+        found: Segments = (Segment("reaches", (AnyBit(f.exponent_bits), Gates())),)
+    else:
+        bits, shift = significand_bits(f), shift_shape(f)
+        wanted = (shift or ZERO) - Shape((bits - 1).bit_length())
+        decoded = () if f.is_integer else (Segment("decoded", (Decoder(f),)),)
+        found = (
+            *decoded,
+            *leading_one_segments(bits),
+            Segment("compared", (Comparator(max(bits, wanted.width)),)),
+        )
+        wanted = wanted + ZERO
+        top = bits - 1 + f.lsb_exponent
+        exact = wanted + (top + scale.offset + scale.bias)
+    ends = (Segment("exponent", (Adder(wanted.width),)), Segment("wanted", (Adder(exact.width),)))
+    return (*found, *ends), exact
+
+
 def scale_code(
     m: Module, largest: Value, scale: PowerScale, name: str, *, fine: bool
 ) -> Parts[Signal]:
@@ -206,7 +262,7 @@ def scale_code(
     m.d.comb += code.eq(
         Mux(below, scale.lowest_code, Mux(above, scale.highest_code, exact)),
     )
-    return (yield from last("bounded", path.adder(len(exact)) + path.Path(luts=2), code))
+    return (yield from last("bounded", code))
 
 
 def micro_exponent(
@@ -218,11 +274,11 @@ def micro_exponent(
     below: Value = Signal(signed(max(len(exact), len(code)) + 2), name=f"{name}_below")
     micro = Signal(range(scale.furthest + 1), name=f"{name}_micro")
     m.d.comb += below.eq(code - exact)
-    below, zero = yield Part("below", path.adder(len(below)), [below, zero])
+    below, zero = yield Part("below", [below, zero])
     m.d.comb += micro.eq(
         Mux(zero | (below > scale.furthest), scale.furthest, Mux(below < 0, 0, below)),
     )
-    return (yield from last("micro", path.adder(len(below)) + path.Path(luts=2), micro))
+    return (yield from last("micro", micro))
 
 
 def _wanted_code(
@@ -237,10 +293,9 @@ def _wanted_code(
             reaches = Const(0)
         # The threshold is for significands with a leading one.
         reaches, zero = reaches & exponent.any(), ~exponent.any()
-        way = path.any_of(len(exponent)) + path.Path(luts=1)
-        exponent, reaches, zero = yield Part("reaches", way, [exponent, reaches, zero])
+        exponent, reaches, zero = yield Part("reaches", [exponent, reaches, zero])
         wanted = exponent + reaches
-        part = Part("exponent", path.adder(len(wanted)), [wanted, zero])
+        part = Part("exponent", [wanted, zero])
         wanted, zero = yield part
         wanted = wanted + (scale.offset - f.bias + scale.bias)
     else:
@@ -249,19 +304,18 @@ def _wanted_code(
             operand = decode_key(m, largest, f, name)
             magnitude, shift = operand.significand, operand.shift
             values = [magnitude, shift]
-            magnitude, shift = yield Part("decoded", path.decoder(f), values)
+            magnitude, shift = yield Part("decoded", values)
         search = leading_one_first(m, magnitude, name, fine=fine)
         (normalised, leading), shift = yield from beside(search, shift)
         reaches, zero = normalised >= scale.threshold, ~normalised[-1]
         top = len(magnitude) - 1 + lsb_exponent
         wanted = (shift if shift is not None else Const(0)) - leading
         values = [wanted, reaches, zero]
-        compared = path.adder(max(len(magnitude), len(wanted)))
-        wanted, reaches, zero = yield Part("compared", compared, values)
+        wanted, reaches, zero = yield Part("compared", values)
         wanted = wanted + reaches
-        wanted, zero = yield Part("exponent", path.adder(len(wanted)), [wanted, zero])
+        wanted, zero = yield Part("exponent", [wanted, zero])
         wanted = wanted + (top + scale.offset + scale.bias)
     exact: Value = Signal(wanted.shape(), name=f"{name}_wanted")
     m.d.comb += exact.eq(wanted)
-    exact, zero = yield Part("wanted", path.adder(len(exact)), [exact, zero])
+    exact, zero = yield Part("wanted", [exact, zero])
     return exact, zero

@@ -11,14 +11,17 @@ from dataclasses import dataclass
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
 
-from hwgen.arithmetic import path
 from hwgen.arithmetic.decode import Operand
 from hwgen.arithmetic.parts import Part, Parts, last
 from hwgen.arithmetic.product import Special, signed_factors, special_of, sum_of_shifts
 from hwgen.formats import Scalar
+from hwgen.plan.logic import FactorRows
+from hwgen.plan.product import row_sums
+from hwgen.plan.shape import ZERO, Shape, either
+from hwgen.plan.step import Segment, Segments
 
 #: Bits of both factors up to which a product is a few LUTs, and has no parts.
-SMALL = 5
+SMALL = FactorRows.SMALL
 
 
 @dataclass(frozen=True)
@@ -92,28 +95,43 @@ def multiplied(m: Module, x: Value, y: Value, name: str, *, fine: bool) -> Parts
     """x · y: one expression, or, ``fine``, in the parts above."""
     wide, narrow = (x, y) if len(x) >= len(y) else (y, x)
     if not fine:
-        return (yield from last(name, path.multiplier(len(wide), len(narrow)), x * y))
+        return (yield from last(name, x * y))
     terms = parts(m, Factors(wide, narrow), f"{name}_rows")
-    terms = yield Part(f"{name}_rows", rows_path(len(wide), len(narrow)), terms)
+    terms = yield Part(f"{name}_rows", terms)
     level = 0
     while len(terms) > 1:
         level += 1
-        bits = min(len(wide) + (1 << level), len(wide) + len(narrow))
         terms = added_parts(m, terms, f"{name}_sums{level}")
-        terms = yield Part(f"{name}_sums{level}", path.adder(bits), terms)
+        terms = yield Part(f"{name}_sums{level}", terms)
     return terms[0].value
 
 
-def rows_path(wide: int, narrow: int) -> path.Path:
-    """The longest way through ``parts`` of factors of so many bits."""
-    if wide + narrow <= SMALL:
-        return path.Path(luts=2)
-    return path.Path(luts=1) if narrow == 1 else path.Path(luts=1) + path.adder(wide + 1)
+def multiplied_segments(name: str, x_bits: int, y_bits: int) -> Segments:
+    """The segments of ``multiplied``."""
+    wide, narrow = max(x_bits, y_bits), min(x_bits, y_bits)
+    rows = Segment(f"{name}_rows", (FactorRows(wide, narrow),))
+    adders = enumerate(row_sums(wide, narrow), 1)
+    return (rows, *(Segment(f"{name}_sums{level}", (adder,)) for level, adder in adders))
 
 
-def levels(bits: int) -> int:
-    """How many times the parts of a narrow factor of so many bits are added in pairs."""
-    return ((bits + 1) // 2 - 1).bit_length()
+def multiplied_shape(x: Shape, y: Shape) -> Shape:
+    """Of the product that ``multiplied`` makes in parts."""
+    wide, narrow = (x, y) if x.width >= y.width else (y, x)
+    row, bits = either(wide, ZERO), narrow.width
+    if wide.width + bits <= SMALL:
+        return Shape(wide.width + bits, wide.signed or narrow.signed)
+    places = [0] * (bits % 2) + list(range(bits % 2, bits, 2))
+    terms = [((row - row) if narrow.signed and bits == 1 else row, 0)] if bits % 2 else []
+    for place in places[bits % 2 :]:
+        total = row - row if narrow.signed and place + 2 == bits else row + row
+        terms.append((Shape(total.width + 1, total.signed), place))
+    while len(terms) > 1:
+        added = []
+        for (low, place), (high, above) in zip(terms[::2], terms[1::2], strict=False):
+            total, distance = low + high, above - place
+            added.append((Shape(total.width + distance, total.signed), place))
+        terms = added + terms[2 * len(added) :]
+    return terms[0][0]
 
 
 def _joined(low: Value, high: Value) -> Value:

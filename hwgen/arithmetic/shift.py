@@ -6,7 +6,13 @@ from __future__ import annotations
 from amaranth.hdl import Module, Mux, Signal, Value, signed
 
 from hwgen.arithmetic.parts import Part, Parts
-from hwgen.arithmetic.path import Path
+from hwgen.plan.logic import Multiplexer
+from hwgen.plan.step import Segment, Segments
+
+
+def shift_segments(name: str, width: int, levels: int) -> Segments:
+    """The segments of a shift to so many bits, by an amount of ``levels`` bits."""
+    return tuple(Segment(f"{name}_{level}", (Multiplexer(width),)) for level in range(levels))
 
 
 def right(m: Module, value: Value, amount: Value, name: str, *, fine: bool) -> Parts[Value]:
@@ -17,7 +23,7 @@ def right(m: Module, value: Value, amount: Value, name: str, *, fine: bool) -> P
         moved = Signal(value.shape(), name=f"{name}_{level}")
         m.d.comb += moved.eq(Mux(amount[0], value >> (1 << level), value))
         rest = amount[1:] if len(amount) > 1 else None
-        value, amount = yield Part(f"{name}_{level}", Path(luts=1), [moved, rest])
+        value, amount = yield Part(f"{name}_{level}", [moved, rest])
     return value
 
 
@@ -32,5 +38,5 @@ def left(
         moved = Signal(signed(bits) if value.shape().signed else bits, name=f"{name}_{level}")
         m.d.comb += moved.eq(Mux(amount[0], value << (1 << level), value))
         rest = amount[1:] if len(amount) > 1 else None
-        value, amount = yield Part(f"{name}_{level}", Path(luts=1), [moved, rest])
+        value, amount = yield Part(f"{name}_{level}", [moved, rest])
     return value

@@ -24,10 +24,19 @@ from dataclasses import dataclass
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 
-from hwgen.arithmetic import path
+from hwgen.arithmetic.coding import rounded_integer
 from hwgen.arithmetic.parts import Part, Parts, last
-from hwgen.arithmetic.rounder import rounded_integer
 from hwgen.formats.rounding import DOWN
+from hwgen.plan.logic import (
+    Adder,
+    AnyBit,
+    Comparator,
+    Gates,
+    Multiplexer,
+    Series,
+    parallel,
+)
+from hwgen.plan.step import Segment, Segments
 
 
 def shortest_gap(terms: int, largest: int, precision: int) -> int:
@@ -54,6 +63,75 @@ class Placed:
     offsets: list[Value]
 
 
+def ranked_segments(count: int, bits: int) -> Segments:
+    """The segments of ``ranked``, for so many shifts of so many bits."""
+    return (
+        Segment("compared", (Comparator(bits, count=count * (count - 1) // 2),)),
+        # A short addition for each bit, some of which share LUTs.
+        Segment("ranks", (Gates(levels=(count + 1) // 2, count=count),)),
+        Segment("rising", (Gates(levels=2, count=count), AnyBit(count, count=count * bits))),
+    )
+
+
+def placed_segments(count: int, bits: int, gap: int) -> Segments:
+    """The segments of ``placed``, for so many shifts of so many bits."""
+    gaps = count - 1
+    places: Series = (Gates(levels=2, count=count), AnyBit(count, count=count))
+    return (
+        Segment("distances", (Adder(bits, count=gaps),)),
+        Segment("gaps", (Comparator(bits, count=gaps), Multiplexer(bits, count=gaps))),
+        *(
+            Segment(f"start_{index}", (Adder((index * gap).bit_length()),))
+            for index in range(1, count)
+        ),
+        Segment("places", parallel((Adder(bits, count=count),), places)),
+    )
+
+
+def offset_segments(count: int, leading_bits: int) -> Segments:
+    """The segments of ``offset_of``, with so many starts."""
+    compared = (Adder(leading_bits + 1), Comparator(leading_bits + 1, count=count - 1))
+    return (Segment("reached", compared), Segment("offset", (Gates(levels=count - 1),)))
+
+
+def leading_bits_segments(width: int, kept: int) -> Segments:
+    """The segments of ``leading_bits``, of a magnitude of ``width`` bits."""
+    found = []
+    for level in reversed(range((width - 1).bit_length())):
+        step = 1 << level
+        most = 2 * step - 1 + kept
+        lost = AnyBit(max(width - most, 1))
+        width = min(width, most + 1)
+        found.append(Segment(f"empty_{level}", parallel((AnyBit(step),), (lost,))))
+        found.append(Segment(f"leading_{level}", (Multiplexer(width),)))
+    return (*found, Segment("kept", (AnyBit(max(width, kept + 1) - kept),)))
+
+
+def largest_segments(count: int, bits: int) -> Segments:
+    """The segments of ``largest_of``, of so many shifts of so many bits."""
+    found: list[Segment] = []
+    while count > 1:
+        logic = (Comparator(bits, count=count // 2), Multiplexer(bits, count=count // 2))
+        found.append(Segment(f"largest_{len(found)}", logic))
+        count = (count + 1) // 2
+    return tuple(found)
+
+
+def moved_right_segments(
+    term: int, distance: int, dropped: int, width: int, rounding: str
+) -> Segments:
+    """The segments of ``moved_right``, of a term and a distance of so many bits."""
+    below = 0 if rounding == DOWN else 2
+    lost_bits, start = max(dropped - below, 0), term - dropped + below
+    levels = start.bit_length()
+    found = [Segment("near", (AnyBit(max(distance - levels, lost_bits, 1)), Gates(levels)))]
+    for level in range(levels):
+        lost: Series = (AnyBit(min(1 << level, start - 1)),) if below else ()
+        found.append(Segment(f"right_{level}", (Multiplexer(start), *lost)))
+    rounded: Series = (Gates(), Adder(width)) if below else ()
+    return (*found, Segment("rounded", rounded))
+
+
 def ranked(m: Module, shifts: Sequence[Value], name: str) -> Parts[Ranked]:
     """The order of the shifts: every two are compared."""
     count = len(shifts)
@@ -63,8 +141,7 @@ def ranked(m: Module, shifts: Sequence[Value], name: str) -> Parts[Ranked]:
         later = Signal(name=f"{name}_{j}_from_{k}")
         m.d.comb += later.eq(shifts[j] >= shifts[k])
         compared.append(later)
-    way = path.adder(max(map(len, shifts)))
-    compared, shifts = yield Part("compared", way, [compared, list(shifts)])
+    compared, shifts = yield Part("compared", [compared, list(shifts)])
     above: dict[tuple[int, int], Value] = {}
     for later, (j, k) in zip(compared, pairs, strict=True):
         above[j, k], above[k, j] = later, ~later
@@ -73,35 +150,31 @@ def ranked(m: Module, shifts: Sequence[Value], name: str) -> Parts[Ranked]:
         rank = Signal(range(count), name=f"{name}_rank_{j}")
         m.d.comb += rank.eq(sum((above[j, k] for k in range(count) if k != j), Const(0)))
         ranks.append(rank)
-    # A short addition for each bit, some of which share LUTs.
-    ranks, shifts = yield Part("ranks", path.Path(luts=(count + 1) // 2), [ranks, shifts])
+    ranks, shifts = yield Part("ranks", [ranks, shifts])
     rising: list[Value] = []
     for place in range(count):
         shift = Signal(max(map(len, shifts)), name=f"{name}_shift_{place}")
         m.d.comb += shift.eq(_chosen([rank == place for rank in ranks], shifts))
         rising.append(shift)
-    way = path.Path(luts=2) + path.any_of(count)
-    return (yield from last("rising", way, Ranked(ranks, rising)))
+    return (yield from last("rising", Ranked(ranks, rising)))
 
 
 def placed(m: Module, order: Ranked, gap: int, name: str) -> Parts[Placed]:
     """Places with no gap longer than ``gap``."""
-    widest = max(map(len, order.shifts))
     distances: list[Value] = []
     for index, (below, above) in enumerate(zip(order.shifts, order.shifts[1:], strict=False), 1):
         distance = Signal(len(above), name=f"{name}_distance_{index}")
         m.d.comb += distance.eq(above - below)
         distances.append(distance)
-    distances, order = yield Part("distances", path.adder(widest), [distances, order])
+    distances, order = yield Part("distances", [distances, order])
     gaps: list[Value] = [Mux(distance > gap, gap, distance) for distance in distances]
-    way = path.adder(widest) + path.Path(luts=1)
-    gaps, order = yield Part("gaps", way, [gaps, order])
+    gaps, order = yield Part("gaps", [gaps, order])
     starts: list[Value] = [Const(0)]
     for index in range(1, len(order.shifts)):
         start = Signal(range(index * gap + 1), name=f"{name}_start_{index}")
         m.d.comb += start.eq(starts[-1] + gaps[index - 1])
         values = [[*starts, start], gaps, order]
-        starts, gaps, order = yield Part(f"start_{index}", path.adder(len(start)), values)
+        starts, gaps, order = yield Part(f"start_{index}", values)
     offsets: list[Value] = []
     for index, (shift, start) in enumerate(zip(order.shifts, starts, strict=True)):
         offset = Signal(len(shift), name=f"{name}_offset_{index}")
@@ -112,22 +185,20 @@ def placed(m: Module, order: Ranked, gap: int, name: str) -> Parts[Placed]:
         place = Signal(len(starts[-1]), name=f"{name}_place_{index}")
         m.d.comb += place.eq(_chosen([rank == k for k in range(len(starts))], starts))
         places.append(place)
-    way = path.longer(path.adder(widest), path.Path(luts=2) + path.any_of(len(starts)))
-    return (yield from last("places", way, Placed(places, starts, offsets)))
+    return (yield from last("places", Placed(places, starts, offsets)))
 
 
 def offset_of(m: Module, leading: Value, where: Placed, name: str) -> Parts[Signal]:
     """What a leading one at bit ``leading`` counts beside its place."""
     reached: list[Value] = [leading + 1 >= start for start in where.starts[1:]]
-    way = path.adder(len(leading) + 1) + path.adder(len(leading) + 1)
-    reached, where = yield Part("reached", way, [reached, where])
+    reached, where = yield Part("reached", [reached, where])
     found: Value = where.offsets[0]
     for now, offset in zip(reached, where.offsets[1:], strict=True):
         # Starts rise, and so do offsets: the last that is reached is the one.
         found = Mux(now, offset, found)
     chosen = Signal(max(map(len, where.offsets)), name=name)
     m.d.comb += chosen.eq(found)
-    return (yield from last("offset", path.Path(luts=len(where.offsets) - 1), chosen))
+    return (yield from last("offset", chosen))
 
 
 def leading_bits(m: Module, magnitude: Value, kept: int, name: str) -> Parts[tuple[Value, Value]]:
@@ -139,22 +210,19 @@ def leading_bits(m: Module, magnitude: Value, kept: int, name: str) -> Parts[tup
     zeros: Value = Const(0)
     for level in reversed(range((len(magnitude) - 1).bit_length())):
         step = 1 << level
-        lost = path.any_of(max(len(magnitude) - (2 * step - 1 + kept), 1))
         magnitude = _shortened(magnitude, 2 * step - 1 + kept)
         empty: Value = Signal(name=f"{name}_empty_{level}")
         moved = Signal(len(magnitude), name=f"{name}_leading_{level}")
         m.d.comb += empty.eq(~magnitude[-step:].any())
         values = [magnitude, zeros, empty]
-        way = path.longer(path.any_of(step), lost)
-        magnitude, zeros, empty = yield Part(f"empty_{level}", way, values)
+        magnitude, zeros, empty = yield Part(f"empty_{level}", values)
         m.d.comb += moved.eq(Mux(empty, magnitude << step, magnitude))
         values = [moved, zeros + (empty << level)]
-        magnitude, zeros = yield Part(f"leading_{level}", path.Path(luts=1), values)
+        magnitude, zeros = yield Part(f"leading_{level}", values)
     if len(magnitude) <= kept:
         magnitude = Cat(Const(0, kept + 1 - len(magnitude)), magnitude)
-    way = path.any_of(max(len(magnitude) - kept, 1))
     values = [_shortened(magnitude, kept), zeros]
-    magnitude, zeros = yield Part("kept", way, values)
+    magnitude, zeros = yield Part("kept", values)
     return magnitude, zeros
 
 
@@ -168,8 +236,7 @@ def largest_of(m: Module, shifts: Sequence[Value], name: str) -> Parts[Value]:
             m.d.comb += larger.eq(Mux(found[i] >= found[i + 1], found[i], found[i + 1]))
             pairs.append(larger)
         found = pairs + found[len(pairs) * 2 :]
-        way = path.adder(max(map(len, found))) + path.Path(luts=1)
-        found = yield Part(f"largest_{level}", way, found)
+        found = yield Part(f"largest_{level}", found)
         level += 1
     return found[0]
 
@@ -197,22 +264,18 @@ def moved_right(
     m.d.comb += near.eq(distance[:levels] | far.replicate(levels))
     number = Signal(signed(len(start)), name=f"{name}_start")
     m.d.comb += number.eq(start)
-    way = path.any_of(max(len(distance) - levels, lost_bits, 1)) + path.Path(luts=1)
-    number, near = yield Part("near", way, [number, near])
+    number, near = yield Part("near", [number, near])
     for level in range(levels):
         step, by = min(1 << level, len(start) - 1), near[level]
         right = Signal(signed(len(start)), name=f"{name}_right_{level}")
         shifted = (number >> step)[: len(start)]
-        way = path.Path(luts=1)
         if below:
             shifted = Cat(shifted[0] | number[:step].any(), shifted[1:])
-            way = way + path.any_of(step)
         m.d.comb += right.eq(Mux(by, shifted, number))
-        number, near = yield Part(f"right_{level}", way, [right, near])
+        number, near = yield Part(f"right_{level}", [right, near])
     found = Signal(signed(width), name=name)
     m.d.comb += found.eq(rounded_integer(m, number, -below, 0, rounding, f"{name}_rounded"))
-    way = path.Path(luts=1) + path.adder(width) if below else path.Path()
-    return (yield from last("rounded", way, found))
+    return (yield from last("rounded", found))
 
 
 def _shortened(magnitude: Value, count: int) -> Value:

@@ -17,6 +17,7 @@ from hwgen.formats import Format, Scalar, parse
 from hwgen.formats.block import parse_block
 from hwgen.formats.rounding import NEAREST_EVEN, STOCHASTIC
 from hwgen.formats.widths import product_range, signed_width, value_range
+from hwgen.plan.step import Steps
 from hwgen.spec.accumulating import AccumulatingSpec
 from hwgen.spec.base import (
     Port,
@@ -28,13 +29,14 @@ from hwgen.spec.base import (
 )
 from hwgen.spec.blockdot import BlockDot
 from hwgen.spec.dot import MAX_LANES, MAX_PRODUCTS, DotProduct
+from hwgen.spec.steps import array
+from hwgen.spec.steps.array import BROADCAST, SYSTOLIC
 
 if TYPE_CHECKING:
     from hwgen.units.array import ArrayUnit
 
 OUTPUT_STATIONARY, WEIGHT_STATIONARY = "output_stationary", "weight_stationary"
 DATAFLOWS = (OUTPUT_STATIONARY, WEIGHT_STATIONARY)
-BROADCAST, SYSTOLIC = "broadcast", "systolic"
 MOVEMENTS = (BROADCAST, SYSTOLIC)
 
 MAX_SIDE = 64
@@ -154,7 +156,7 @@ class Array(AccumulatingSpec):
         self._require_ports()
         if self.stages == 0:
             object.__setattr__(self, "stages", self.usual_stages)
-        self.require_stages(self._least_stages, self._most_stages)
+        self.require_stages()
 
     def _require_lanes(self) -> None:
         for name, f in (("a", self.a), ("b", self.b)):
@@ -293,7 +295,7 @@ class Array(AccumulatingSpec):
 
     @property
     def numbers(self) -> tuple[Scalar, ...]:
-        """Formats of all numbers that are multiplied: elements, then scales."""
+        """Formats of all numbers that are multiplied."""
         both = (self.a, self.b)
         scales = tuple(f.scale for f in both if f.scale is not None)
         return (*(f.element for f in both), *scales)
@@ -337,32 +339,14 @@ class Array(AccumulatingSpec):
         return self.stages + self.skew
 
     @property
-    def _least_stages(self) -> int:
-        """A register for what stays, and one for results that are not what stays."""
-        return 1 if self.output is None and not self.is_weight_stationary else 2
-
-    @property
     def usual_stages(self) -> int:
         """As of ``DotProduct``: weights stand in front of the products."""
         extra = int(isinstance(self.accumulator, Float)) + 2 * (self.output is not None)
-        return min(4 + extra, self._most_stages)
+        return min(4 + extra, self.most_stages)
 
     @property
-    def _most_stages(self) -> int:
-        """A register in front of each step, and the last."""
-        return self.step_count + 1
-
-    @property
-    def step_count(self) -> int:
-        """Operands, products, alignment, levels of the sums, the accumulator and so on."""
-        size = self.lanes // max(self.blocks, 1)
-        steps = 3 + (size - 1).bit_length()
-        if self.has_blocks:
-            steps += 1 + self.aligns_blocks + (self.blocks - 1).bit_length()
-        if self.is_weight_stationary:
-            levels = (self.rows - 1).bit_length()
-            steps += 1 + (min(levels, 1) if self.movement == SYSTOLIC else levels)
-        return steps + (not isinstance(self.accumulator, Exact)) + 1 + 2 * (self.output is not None)
+    def _steps(self) -> Steps:
+        return array.steps(self)
 
     def _operand_ports(self, name: str, count: int) -> tuple[Port, ...]:
         """Codes of ``count`` rows or columns, and of their scales."""

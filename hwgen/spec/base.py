@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from amaranth.lib.wiring import Component
@@ -15,6 +16,9 @@ from hwgen.errors import InputError
 from hwgen.fields import shown
 from hwgen.formats import BlockFormat, Format, Scalar
 from hwgen.formats.rounding import RANDOM_BITS, STOCHASTIC
+from hwgen.plan.delay import model
+from hwgen.plan.registers import cuts_of, delays
+from hwgen.plan.step import Steps, holding
 
 MAPPINGS = ("lut", "dsp", "auto")
 #: Where random bits come from: a port, or linear-feedback shift registers inside the unit.
@@ -115,21 +119,64 @@ class Spec(ABC):
         """What a module's name says of the register stages."""
         return f"stages{self.stages}" + (f"_{self.tuned_for}" if self.tuned_for else "")
 
-    def require_stages(self, low: int, high: int, why: str = "") -> None:
-        """InputError unless the unit has from ``low`` to ``high`` stages, or, tuned for a target,
-        as many as it has finer steps."""
-        if self.tuned_for:
-            from hwgen.units.delay import model
-            from hwgen.units.unit import component_steps
+    @property
+    def is_tuned(self) -> bool:
+        """Registers have places inside steps too."""
+        return bool(self.tuned_for)
 
+    @property
+    @abstractmethod
+    def _steps(self) -> Steps:
+        """The steps of the unit, the same for any ``stages``."""
+
+    @cached_property
+    def steps(self) -> Steps:
+        """The steps of the unit in their order: what each is made of, and what builds it. Registers
+        may stand in front of each, and behind the last."""
+        return self._steps
+
+    @property
+    def held_step(self) -> int | None:
+        """Which of them holds something from one input to the next, if any."""
+        return holding(self.steps)
+
+    @property
+    def least_stages(self) -> int:
+        """A register for what is held, and one for results that are not that."""
+        return 1 if self.held_step in (None, len(self.steps) - 1) else 2
+
+    @property
+    def most_stages(self) -> int:
+        """Registers in front of every step, and those of the outputs."""
+        return len(self.steps) + 1
+
+    @property
+    def input_bits(self) -> int:
+        """Bits of all data that come in with an input: the measure of a unit's size that a delay
+        model knows."""
+        return sum(port.width for port in self.inputs)
+
+    @property
+    def step_delays(self) -> list[int]:
+        """What each step takes: see ``hwgen.plan.registers.delays``."""
+        return delays(self.steps, self.tuned_for, self.input_bits)
+
+    @property
+    def register_boundaries(self) -> frozenset[int]:
+        """In front of which steps registers stand, beside those of what is held and of outputs."""
+        return cuts_of(self.step_delays, self.stages, self.held_step)
+
+    def require_stages(self, why: str = "") -> None:
+        """InputError unless registers have places for all stages, and those that hold something
+        are among them."""
+        if self.tuned_for:
             model(self.tuned_for)
             if self.mapping != "lut":
                 raise InputError(
                     f"mapping={self.mapping!r}, tuned_for={self.tuned_for!r}: the delay model has "
                     "no DSP blocks; use mapping='lut', or give stages alone"
                 )
-            high = len(component_steps(self)) + 1
-        require_int("stages", self.stages, low, high, why)
+        require_int("stages", self.stages, self.least_stages, self.most_stages, why)
 
     @property
     def mapping(self) -> str:

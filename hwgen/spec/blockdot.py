@@ -17,6 +17,8 @@ from hwgen.fields import check_fields
 from hwgen.formats import BlockFormat, Format, Scalar, parse
 from hwgen.formats.rounding import NEAREST_EVEN, RANDOM_BITS, STOCHASTIC
 from hwgen.formats.widths import product_range, signed_width
+from hwgen.plan import product
+from hwgen.plan.step import Steps
 from hwgen.spec.base import (
     Port,
     Spec,
@@ -27,16 +29,14 @@ from hwgen.spec.base import (
     require_mapping,
     require_scalar,
 )
+from hwgen.spec.steps import blockdot
+from hwgen.spec.steps.blockdot import ALIGNED, ALONE, FIXED_POINT, SHORTENED
 
 if TYPE_CHECKING:
     from hwgen.units.blockdot import BlockDotUnit
 
 MAX_BLOCKS = 16
 MAX_LANES = 256
-
-#: How blocks' sums come together: a block alone; each at its place in fixed point; with long
-#: gaps between them shortened; shifted right to the largest.
-ALONE, FIXED_POINT, SHORTENED, ALIGNED = "alone", "fixed_point", "shortened", "aligned"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +110,7 @@ class BlockDot(Spec):
         self._require_window()
         if self.stages == 0:
             object.__setattr__(self, "stages", self.usual_stages)
-        self.require_stages(1, self._most_stages)
+        self.require_stages()
 
     def _require_window(self) -> None:
         """Two bits are left of each block's largest sum; no wider than what loses nothing."""
@@ -147,9 +147,40 @@ class BlockDot(Spec):
         return 6 if self.alignment == ALONE else 8
 
     @property
-    def _most_stages(self) -> int:
-        levels = (self.a.block_size - 1).bit_length() + (self.blocks - 1).bit_length()
-        return 7 + levels + (self.alignment != ALONE) + (self.micro_group > 0)
+    def _steps(self) -> Steps:
+        return blockdot.steps(self)
+
+    @property
+    def elements(self) -> tuple[Scalar, Scalar]:
+        return self.a.element, self.b.element
+
+    @property
+    def scales(self) -> tuple[Scalar, Scalar]:
+        return self.a.scale, self.b.scale
+
+    @property
+    def shift_bits(self) -> int:
+        """Bits of what a block's scales shift it by."""
+        return max(product.shift_bits(*self.scales), 1)
+
+    @property
+    def scales_are_powers(self) -> bool:
+        """All scales are powers of two, and none is zero."""
+        return all(f.mantissa_bits == 0 and not (f.subnormals or f.zero) for f in self.scales)
+
+    @property
+    def together_bits(self) -> int:
+        """Bits of a block's sum at its place among the others."""
+        if self.alignment == ALIGNED:
+            return self.window_term_width
+        return signed_width(*self.block_range) + self._farthest
+
+    @property
+    def _farthest(self) -> int:
+        """How far left a block's sum goes."""
+        if self.alignment == SHORTENED:
+            return (self.blocks - 1) * self.gap
+        return self.largest_shift
 
     @property
     def largest_micro_shift(self) -> int:

@@ -11,6 +11,7 @@ from hwgen.fields import check_fields
 from hwgen.formats import Scalar, parse
 from hwgen.formats.rounding import NEAREST_EVEN
 from hwgen.formats.scalar import SATURATE
+from hwgen.plan.step import Steps
 from hwgen.spec.base import (
     RANDOM_LFSR,
     RANDOM_PORT,
@@ -22,11 +23,10 @@ from hwgen.spec.base import (
     random_source,
     require_scalar,
 )
+from hwgen.spec.steps import convert
 
 if TYPE_CHECKING:
     from hwgen.units.convert import ConvertUnit
-
-MAX_STAGES = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +75,11 @@ class Convert(Spec):
         random, seed = random_source(self.rounding, self.random, self.random_seed)
         object.__setattr__(self, "random", random)
         object.__setattr__(self, "random_seed", seed)
-        self.require_stages(1, MAX_STAGES)
+        self.require_stages()
+
+    @property
+    def _steps(self) -> Steps:
+        return convert.steps(self)
 
     @property
     def inputs(self) -> tuple[Port, ...]:

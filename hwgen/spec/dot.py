@@ -10,12 +10,14 @@ from hwgen.accumulator import Accumulator, Exact, Float
 from hwgen.arithmetic import zero_sign
 from hwgen.arithmetic.decode import require_decodable
 from hwgen.arithmetic.dsp_multiplier import PACKED_FOR, SIZED, require_multiplier
+from hwgen.arithmetic.lane_sum import LaneSum, lane_sum
 from hwgen.arithmetic.pair_packing import PairPlan, pair_plan, smallest_pair
 from hwgen.errors import InputError
 from hwgen.fields import check_fields
 from hwgen.formats import Scalar, parse
 from hwgen.formats.rounding import NEAREST_EVEN, STOCHASTIC
 from hwgen.formats.widths import product_range, signed_width, value_range
+from hwgen.plan.step import Steps
 from hwgen.spec.accumulating import AccumulatingSpec
 from hwgen.spec.base import (
     Port,
@@ -26,6 +28,7 @@ from hwgen.spec.base import (
     require_mapping,
     require_scalar,
 )
+from hwgen.spec.steps import dot
 
 if TYPE_CHECKING:
     from hwgen.units.dot import DotProductUnit
@@ -118,26 +121,25 @@ class DotProduct(AccumulatingSpec):
         self._require_accumulation()
         if self.stages == 0:
             object.__setattr__(self, "stages", self.usual_stages)
-        self.require_stages(self._least_stages, self._most_stages)
-
-    @property
-    def _least_stages(self) -> int:
-        """A register for the accumulator, and one for the output."""
-        return 1 if self.output is None else 2
+        self.require_stages()
 
     @property
     def usual_stages(self) -> int:
         """In front of the products, behind them, behind their sum, and the accumulator; one more
         for a float accumulator or an addend, and two for an output."""
         extra = int(isinstance(self.accumulator, Float)) + 2 * (self.output is not None)
-        return min(4 + extra + (self.addend is not None), self._most_stages)
+        return min(4 + extra + (self.addend is not None), self.most_stages)
 
     @property
-    def _most_stages(self) -> int:
-        """Operands, products, alignment, levels of the sum, the addend (aligned, added), the
-        accumulator, outputs."""
-        steps = 4 + self.sum_levels + (not isinstance(self.accumulator, Exact))
-        return steps + 1 + 2 * (self.output is not None) + 2 * (self.addend is not None)
+    def _steps(self) -> Steps:
+        return dot.steps(self)
+
+    @cached_property
+    def lane_sum(self) -> LaneSum:
+        """How the lanes are summed. A unit that is tuned for a target, one of a single lane, and
+        one of packed products move whole products to their places."""
+        whole = self.is_tuned or self.lanes == 1 or self.packing is not None
+        return lane_sum(self.a, self.b, self.lanes, whole=whole)
 
     @cached_property
     def packing(self) -> PairPlan | None:
@@ -164,14 +166,14 @@ class DotProduct(AccumulatingSpec):
         )
 
     @property
+    def raises_shifts(self) -> bool:
+        """Operands' shifts are ``raised``, as their sum in lanes wants them."""
+        return not self.lane_sum.whole
+
+    @property
     def summed_terms(self) -> int:
         """Numbers that the lanes' sum is made of: one of each multiplier."""
         return self.lanes if self.packing is None else (self.lanes + 1) // 2
-
-    @property
-    def sum_levels(self) -> int:
-        """Levels of adders that the lanes' sum takes."""
-        return (self.summed_terms - 1).bit_length()
 
     def _require_addend(self) -> None:
         if self.addend is None:

@@ -23,8 +23,10 @@ from hwgen.fields import check_fields, shown
 from hwgen.formats import Scalar, parse
 from hwgen.formats.rounding import NEAREST_EVEN
 from hwgen.formats.widths import signed_width, value_range
+from hwgen.plan.step import Steps
 from hwgen.spec.base import Port, option, require_scalar
 from hwgen.spec.dot import MAX_LANES, DotProduct
+from hwgen.spec.steps import fixeddot
 
 if TYPE_CHECKING:
     from hwgen.units.fixeddot import FixedDotUnit
@@ -220,8 +222,8 @@ class FixedDot(DotProduct):
         return narrow or self.lanes == 1 or bool(self.tuned_for)
 
     @property
-    def sum_levels(self) -> int:
-        return self.plan.levels if self.in_fixed_point else super().sum_levels
+    def _steps(self) -> Steps:
+        return fixeddot.steps(self)
 
     @property
     def product_lsb_exponent(self) -> int:

@@ -6,11 +6,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hwgen.arithmetic.rounder import require_rounding
+from hwgen.arithmetic.rounding_plan import (
+    placing_bias,
+)
 from hwgen.errors import InputError
 from hwgen.fields import check_fields
 from hwgen.formats import Minifloat, Scalar, parse
 from hwgen.formats.rounding import NEAREST_EVEN
 from hwgen.formats.scalar import SATURATE
+from hwgen.plan.step import Steps
 from hwgen.spec.base import (
     Port,
     Spec,
@@ -20,11 +24,11 @@ from hwgen.spec.base import (
     require_int,
     require_scalar,
 )
+from hwgen.spec.steps import lmul
 
 if TYPE_CHECKING:
     from hwgen.units.lmul import LMulUnit
 
-MAX_STAGES = 4
 MAX_OFFSET_EXPONENT = 32
 #: Default of fields that follow from the operands: a spec keeps what they come to.
 _DERIVED: Any = None
@@ -96,12 +100,45 @@ class LMul(Spec):
             object.__setattr__(self, "offset", offset_exponent(self.mantissa_bits))
         require_int("offset", self.offset, 0, MAX_OFFSET_EXPONENT)
         require_rounding(self.output, self.rounding, self.overflow)
-        self.require_stages(1, MAX_STAGES)
+        self.require_stages()
 
     @property
     def mantissa_bits(self) -> int:
         """Bits of the wider mantissa."""
         return max(self.a.mantissa_bits, self.b.mantissa_bits)
+
+    @property
+    def fraction_bits(self) -> int:
+        """Of the sum of both logarithms, and the offset."""
+        return max(self.mantissa_bits, self.offset)
+
+    @property
+    def exponent_bits(self) -> int:
+        """Of that sum: the offset's carry is that of the one adder, or of another."""
+        bits = max(self.a.exponent_bits, self.b.exponent_bits)
+        return bits + (1 if self.offset == self.fraction_bits else 2)
+
+    @property
+    def rebias(self) -> int:
+        """What is added to the exponent, with both biases, for the field of an output that has
+        one."""
+        return placing_bias(self.output) - self.a.bias - self.b.bias
+
+    @property
+    def lowest_field(self) -> int:
+        """The smallest field: normal numbers begin at the exponent field 1, or at 0 where none are
+        subnormal."""
+        normal = sum(int(f.subnormals) for f in (self.a, self.b))
+        return self.rebias + normal + (self.offset == 0)
+
+    @property
+    def has_field(self) -> bool:
+        """The output has an exponent."""
+        return self.output.exponent_bits > 0
+
+    @property
+    def _steps(self) -> Steps:
+        return lmul.steps(self)
 
     @property
     def inputs(self) -> tuple[Port, ...]:

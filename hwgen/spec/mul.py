@@ -9,12 +9,12 @@ from hwgen.arithmetic.decode import require_decodable
 from hwgen.fields import check_fields
 from hwgen.formats import Scalar, parse
 from hwgen.formats.widths import product_range, signed_width
+from hwgen.plan.step import Steps
 from hwgen.spec.base import Port, Spec, code_port, require_mapping, require_scalar
+from hwgen.spec.steps import mul
 
 if TYPE_CHECKING:
     from hwgen.units.mul import MultiplyUnit
-
-MAX_STAGES = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,7 @@ class Multiply(Spec):
             found = require_scalar(name, parse(getattr(self, name)))
             require_decodable(name, found)
             object.__setattr__(self, name, found)
-        self.require_stages(1, MAX_STAGES)
+        self.require_stages()
         require_mapping(self.mapping)
 
     @property
@@ -95,6 +95,10 @@ class Multiply(Spec):
     @property
     def latency(self) -> int:
         return self.stages
+
+    @property
+    def _steps(self) -> Steps:
+        return mul.steps(self)
 
     @property
     def facts(self) -> dict[str, int]:

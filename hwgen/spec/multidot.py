@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from hwgen.accumulator import Exact
 from hwgen.arithmetic.decode import require_decodable
+from hwgen.arithmetic.packed_product import Packed, RowPlan
 from hwgen.arithmetic.rounder import require_rounding
 from hwgen.arithmetic.zero_sign import products_have_sign
 from hwgen.errors import InputError
@@ -15,6 +16,7 @@ from hwgen.fields import check_fields, shown
 from hwgen.formats import Scalar, parse, parse_scalar
 from hwgen.formats.rounding import NEAREST_EVEN, STOCHASTIC
 from hwgen.formats.widths import product_range, signed_width
+from hwgen.plan.step import Steps
 from hwgen.spec.base import (
     Port,
     Spec,
@@ -26,6 +28,7 @@ from hwgen.spec.base import (
     require_scalar,
 )
 from hwgen.spec.dot import MAX_LANES, MAX_PRODUCTS
+from hwgen.spec.steps import multidot
 
 if TYPE_CHECKING:
     from hwgen.units.multidot import MultiDotUnit
@@ -200,8 +203,7 @@ class MultiDot(Spec):
         self._require_output()
         if self.stages == 0:
             object.__setattr__(self, "stages", self.usual_stages)
-        least = 1 if self.output is None else 2
-        self.require_stages(least, self._most_stages)
+        self.require_stages()
 
     def _require_output(self) -> None:
         if self.output is None:
@@ -247,10 +249,34 @@ class MultiDot(Spec):
         return 5 + 2 * (self.output is not None)
 
     @property
-    def _most_stages(self) -> int:
-        """Operands, products, levels of the sum, bringing it to the common unit, the accumulator,
-        outputs."""
-        return 5 + (self.lanes - 1).bit_length() + 2 * (self.output is not None)
+    def _steps(self) -> Steps:
+        return multidot.steps(self)
+
+    def lanes_width(self, lanes: int) -> int:
+        """Bits of a signed sum of the products of so many lanes, each mode's in its own unit."""
+        widths = []
+        for mode, (pair, count) in enumerate(zip(self.pairs, self.products, strict=True)):
+            low, high = (v * count * lanes << self.weight(mode) for v in pair.product_range)
+            widths.append(signed_width(low, high))
+        return max(widths)
+
+    def weight(self, mode: int) -> int:
+        """Products of a mode come out times 2 to this."""
+        return self.row_plan.modes[mode].weight if self.formats.are_integers else 0
+
+    @cached_property
+    def row_plan(self) -> RowPlan:
+        """Rows for the bits of the operand with the narrower lanes."""
+        modes = []
+        for pair, count in zip(self.pairs, self.products, strict=True):
+            wide, narrow = (pair.a, pair.b) if self.a_is_wide else (pair.b, pair.a)
+            modes.append(Packed(wide, narrow, count))
+        return RowPlan(tuple(modes))
+
+    @property
+    def a_is_wide(self) -> bool:
+        """The rows are those of ``b``."""
+        return self.a_bits >= self.b_bits
 
     @cached_property
     def lsb_exponent(self) -> int:

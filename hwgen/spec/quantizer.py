@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from hwgen.arithmetic.align import Alignment, alignment
 from hwgen.arithmetic.decode import require_decodable
 from hwgen.arithmetic.fine_scale import (
     FineScale,
@@ -13,13 +15,14 @@ from hwgen.arithmetic.fine_scale import (
     quotients,
     require_fine_scale,
 )
-from hwgen.arithmetic.power_scale import require_power_scale
+from hwgen.arithmetic.power_scale import PowerScale, power_scale, require_power_scale
 from hwgen.arithmetic.rounder import require_rounding
 from hwgen.errors import InputError
 from hwgen.fields import check_fields
 from hwgen.formats import BlockFormat, Scalar, parse
 from hwgen.formats.block_encode import IN_ELEMENT, IN_SCALE, NONFINITE
-from hwgen.formats.scalar import SATURATE
+from hwgen.formats.scalar import PROPAGATE, SATURATE
+from hwgen.plan.step import Steps
 from hwgen.spec.base import (
     RANDOM_LFSR,
     RANDOM_PORT,
@@ -33,6 +36,7 @@ from hwgen.spec.base import (
     require_block,
     require_scalar,
 )
+from hwgen.spec.steps import quantizer
 
 if TYPE_CHECKING:
     from hwgen.units.quantizer import QuantizerUnit
@@ -159,7 +163,7 @@ class Quantizer(Spec):
         else:
             require_power_scale(self.scale_rule, b.element, b.scale)
         why = f" for a block of {b.block_size}"
-        self.require_stages(1, self.most_stages, why)
+        self.require_stages(why)
 
     def _require_tensor_scale(self) -> None:
         if self.b.tensor_scale is None:
@@ -190,16 +194,35 @@ class Quantizer(Spec):
         power = scale.exponent_bits > 0 and scale.mantissa_bits == 0
         return not power or self._second is not None
 
-    @property
+    @cached_property
     def fine_scale(self) -> FineScale:
         """How the scale is made, of a spec that ``is_fine``."""
         b = self.b
         return fine_scale(self.a, b.element, b.scale, self._second, self.scale_rule)
 
-    @property
+    @cached_property
     def quotients(self) -> Quotients:
         """How numbers are divided by it."""
         return quotients(self.fine_scale, self.b.element, self.rounding)
+
+    @cached_property
+    def power_scale(self) -> PowerScale:
+        """How the scale is made, of one that is not."""
+        b, furthest = self.b, (1 << self.b.micro_bits) - 1
+        return power_scale(self.a, b.element, b.scale, self.scale_rule, furthest)
+
+    @cached_property
+    def alignment(self) -> Alignment:
+        """Where numbers stand beside the elements' steps."""
+        if self.is_fine:
+            return self.quotients.where
+        return alignment(self.power_scale, self.b.element, self.rounding)
+
+    @property
+    def element_overflow(self) -> str:
+        """What becomes of numbers beyond the largest element."""
+        element = self.b.element
+        return PROPAGATE if element.has_nan or element.has_infinity else SATURATE
 
     def _require_formats(self) -> None:
         b = self.b
@@ -208,15 +231,8 @@ class Quantizer(Spec):
             raise InputError(f"b={b}: the hardware takes blocks of at most {MAX_BLOCK} numbers")
 
     @property
-    def most_stages(self) -> int:
-        """Register stages that the unit can use."""
-        # Beside the tree's levels: decode, place, round; and before them.
-        b = self.b
-        sizes = [b.micro_block, b.micro_exponents] if b.micro_bits else [b.block_size]
-        common = 4 + sum((size - 1).bit_length() for size in sizes)
-        if not self.is_fine:
-            return common + 3  # scale, distance, align
-        return common + self.fine_scale.steps + self.quotients.steps
+    def _steps(self) -> Steps:
+        return quantizer.steps(self)
 
     @property
     def inputs(self) -> tuple[Port, ...]:

@@ -11,6 +11,7 @@ from hwgen.errors import InputError
 from hwgen.fields import check_fields
 from hwgen.formats import Scalar, parse
 from hwgen.formats.rounding import NEAREST_EVEN
+from hwgen.plan.step import Steps
 from hwgen.spec.base import (
     Port,
     Spec,
@@ -21,6 +22,7 @@ from hwgen.spec.base import (
     require_mapping,
     require_scalar,
 )
+from hwgen.spec.steps import requantize
 
 if TYPE_CHECKING:
     from hwgen.units.requantize import RequantizeUnit
@@ -78,7 +80,7 @@ class Requantize(Spec):
         if not self.overflow:
             object.__setattr__(self, "overflow", target.usual_overflow)
         require_rounding(target, self.rounding, self.overflow)
-        self.require_stages(1, self._most_stages)
+        self.require_stages()
         require_mapping(self.mapping)
 
     def _require_scale(self) -> None:
@@ -89,8 +91,8 @@ class Requantize(Spec):
         object.__setattr__(self, "scale", found)
 
     @property
-    def _most_stages(self) -> int:
-        return 5
+    def _steps(self) -> Steps:
+        return requantize.steps(self)
 
     @property
     def inputs(self) -> tuple[Port, ...]:
@@ -143,7 +145,3 @@ class AccumulatorToFloat(Requantize):
     def _require_scale(self) -> None:
         if self.scale is not None:
             raise InputError(f"scale={self.scale}: {self.unit} has none; use requantize")
-
-    @property
-    def _most_stages(self) -> int:
-        return 3

@@ -12,8 +12,10 @@ from hwgen.fields import check_fields
 from hwgen.formats import Scalar, parse
 from hwgen.formats.rounding import DOWN, NEAREST_EVEN
 from hwgen.formats.widths import value_range
+from hwgen.plan.step import Steps
 from hwgen.spec.base import Port
 from hwgen.spec.dot import DotProduct
+from hwgen.spec.steps import sumsquares
 
 if TYPE_CHECKING:
     from hwgen.units.sumsquares import SumSquaresUnit
@@ -63,6 +65,10 @@ class SumSquares(DotProduct):
     @property
     def _operand_ports(self) -> tuple[Port, ...]:
         return tuple(port for port in super()._operand_ports if port.name != "b")
+
+    @property
+    def _steps(self) -> Steps:
+        return sumsquares.steps(self)
 
     @cached_property
     def product_range(self) -> tuple[int, int]:

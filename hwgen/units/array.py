@@ -2,44 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 
 from hwgen.accumulator import Float
-from hwgen.arithmetic import path, zero_sign
-from hwgen.arithmetic.adder_tree import tree_level, tree_levels
+from hwgen.arithmetic import zero_sign
+from hwgen.arithmetic.adder_tree import tree_level
 from hwgen.arithmetic.decode import decode
-from hwgen.arithmetic.float_add import Scaled, normalised
+from hwgen.arithmetic.float_add import below, normalised
 from hwgen.arithmetic.grid_packing import GridPlan, product_of
 from hwgen.arithmetic.parts import Parts, beside, last
-from hwgen.formats import Scalar
+from hwgen.plan.step import Step
 from hwgen.spec.accumulating import FLAGS
-from hwgen.spec.array import SYSTOLIC, Array
-from hwgen.units.accumulating import (
-    STATE,
-    AccumulatingSteps,
-    Live,
-    adder_delay,
-)
+from hwgen.spec.array import Array
+from hwgen.spec.steps import array
+from hwgen.spec.steps.array import COLUMN, SYSTOLIC
+from hwgen.units.accumulating import Accumulating
 from hwgen.units.blockdot import BlockDotSteps
-from hwgen.units.dot import Build, DotProductSteps, any_special, decode_delay, raised
-from hwgen.units.unit import (
-    Step,
-    Unit,
-    cuts_of,
-    delays,
-    finer,
-    in_parts,
-    pipeline,
-    registered,
-    scratch,
-)
+from hwgen.units.dot import DotProductSteps, any_special
+from hwgen.units.unit import Live, Pipeline, Unit, registered
 
-WEIGHTS, COLUMN = "weights", "column"
 #: What the accumulating steps call the ports that they start from.
 _STARTS = {"partial": "accumulator", **{f"partial_{flag}": flag for flag in FLAGS}}
 
@@ -62,7 +48,7 @@ class Line:
         return self._values[registers]
 
 
-class ArrayUnit(Unit):
+class ArrayUnit(Accumulating, Unit):
     """Hardware of a :class:`hwgen.Array` spec; initiation interval 1.
 
     Operands are decoded once a row and once a column; elements multiply and add as a ``dot`` or
@@ -94,126 +80,31 @@ class ArrayUnit(Unit):
 
     spec: Array
 
-    def steps(self) -> Sequence[Step]:
-        """What is between the ports of one element, with its column."""
-        own = {} if self.spec.is_weight_stationary else AccumulatingSteps(self.spec).registers()
-        return [step for steps in self._groups(own) for step in steps]
+    def __init__(self, spec: Array) -> None:
+        Unit.__init__(self, spec)
+        Accumulating.__init__(self, spec)
 
-    def _groups(self, state: Mapping[str, Signal]) -> list[list[Step]]:
-        """The same apart: of the operands, an element, a column, and a sum; ``state``: the
-        accumulator's own registers."""
-        return [
-            self._operand_steps(),
-            list(self._element_steps()),
-            self._column_steps(),
-            self._sum_steps(state),
-        ]
-
-    @property
-    def held(self) -> int | None:
-        """Weights, which stay where they are, or the accumulator."""
-        names = [step.name for step in self.places()]
-        return names.index(WEIGHTS if self.spec.is_weight_stationary else STATE)
-
-    def sampled(self) -> Iterator[tuple[Step, Mapping[str, Any]]]:
-        """Of one element, with its column."""
-        spec, m = self.spec, scratch()
-        live: dict[str, Any] = {
-            port.name: Signal(port.width, name=port.name) for port in spec.inputs
-        }
-        words = {
-            _STARTS.get(port.name, port.name): _words(live[port.name], port.count, port.signed)[0]
-            for port in spec.inputs
-        }
-        given = self._operand_names("ab")
-        controls = {name: word for name, word in words.items() if name not in given}
-        own = {} if spec.is_weight_stationary else AccumulatingSteps(spec).registers()
-        operands, element, column, sums = self._groups(own)
-        for step in operands:
-            yield step, live
-        found = self._operands(m, live)
-        live = {name: found[name][0] for name in given}
-        live, seen = _through(m, element, live)
-        yield from seen
-        if live.get("special") is None:
-            live.pop("special", None)
-        if column:
-            live = self._merged(m, [live] * spec.rows)
-            if spec.movement == SYSTOLIC:
-                width = spec.width_of_sum(spec.rows * spec.lanes)
-                live["terms"] = [Signal(signed(width))]
-            live, seen = _through(m, column, live)
-            yield from seen
-        live, seen = _through(m, sums, {**live, **controls})
-        yield from seen
-
-    def _operand_steps(self) -> list[Step]:
-        spec = self.spec
-        longest = path.longer(*(path.decoder(f) for f in spec.numbers))
-        levels = max(decode_delay(f.element) for f in (spec.a, spec.b))
-        found = [Step("operands", levels, self._operands, path=longest)]
-        if spec.is_weight_stationary:
-            found.append(Step(WEIGHTS, 0.0, lambda m, live: dict(live), path=path.Path()))
-        return found
-
-    def _element_steps(self) -> Sequence[Step]:
-        """From decoded operands to their exact sum: those of the units of that name, but for
-        their decoding."""
+    @cached_property
+    def _element_builder(self) -> DotProductSteps | BlockDotSteps:
         spec = self.spec
         if spec.has_blocks:
-            blocks = BlockDotSteps(spec.block_element, spec.zero_rounding)
-            return blocks.sum_steps(together=spec.aligns_blocks)[1:]
-        return DotProductSteps(spec.scalar_element, spec.zero_rounding).sum_steps()[1:]
-
-    def _column_steps(self) -> list[Step]:
-        """The sum of the rows, where one is made."""
-        spec = self.spec
-        if spec.summed_rows == 1:
-            return []
-        width = spec.width_of_sum(spec.rows * spec.lanes)
-        delay, longest = adder_delay(width), path.adder(width)
-        if spec.movement == SYSTOLIC:  # In each row one addition.
-            return [Step(COLUMN, delay, lambda m, live: dict(live), path=longest)]
-        return [
-            Step(f"{COLUMN}{level}", delay, partial(self._add, level), path=longest)
-            for level in range(1, tree_levels(spec.rows) + 1)
-        ]
-
-    def _sum_steps(self, state: Mapping[str, Signal]) -> list[Step]:
-        """From an exact sum to the result; ``state``: the accumulator's own registers."""
-        spec = self.spec
-        sum_width = spec.width_of_sum(spec.summed_rows * spec.lanes)
-        found = []
-        for step in AccumulatingSteps(spec).steps(sum_width, state):
-            if step.name == "normalised" and spec.has_blocks and not spec.aligns_blocks:
-                step = in_parts(step.name, step.delay, self._normalise_scaled)
-            if step.name == STATE and spec.is_weight_stationary:
-                if isinstance(spec.accumulator, Float):
-                    step = in_parts(step.name, step.delay, self._round_to_partial)
-                else:
-                    step = replace(step, build=partial(self._add_to_partial, step.build))
-            found.append(step)
-        return found
+            return BlockDotSteps(spec.block_element, spec.zero_rounding)
+        return DotProductSteps(spec.scalar_element, spec.zero_rounding)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         spec = self.spec
-        steps = self.places()
-        names = [step.name for step in steps]
-        places = cuts_of(delays(spec, steps), spec.stages, self.held)
-        self._cuts = {names[place] for place in places}
-        if spec.tuned_for:
-            own = [step.name for step in self.steps()]
-            self._parts = dict(zip(own, self.outline(), strict=True))
+        self._cuts = {spec.steps[place].name for place in spec.register_boundaries}
         self._valid = Line(m, self.valid_in, "valid", self.enable, kept=True)
 
         inputs = {port.name: getattr(self, port.name) for port in spec.inputs}
         operands = {name: inputs[name] for name in self._operand_names("ab")}
-        live, position = self._run(m, self._operand_steps()[:1], operands, 0)
+        live, position = self._run(m, self, array.operand_steps(spec)[:1], operands, 0)
         # Registers in front of weights or products are those of a whole row or column.
-        if names[1] in self._cuts:
-            live, position = registered(m, live, names[1], self.enable), position + 1
-            self._cuts.remove(names[1])
+        second = spec.steps[1].name
+        if second in self._cuts:
+            live, position = registered(m, live, second, self.enable), position + 1
+            self._cuts.remove(second)
         controls = {
             port.name: [
                 Line(m, word, f"{port.name}_{i}", self.enable)
@@ -243,11 +134,16 @@ class ArrayUnit(Unit):
         return [f"{operand}{end}" for operand in operands for end in ends]
 
     def _run(
-        self, m: Module, steps: Sequence[Step], live: Live, position: int
+        self,
+        m: Module,
+        builder: Any,
+        steps: Sequence[Step],
+        live: Live,
+        position: int,
+        state: Mapping[str, Signal] | None = None,
     ) -> tuple[dict[str, Any], int]:
-        """The steps, with their registers; ``position``: registers passed since the ports."""
-        if self.spec.tuned_for:
-            steps = finer(steps, [self._parts[step.name] for step in steps])
+        """The steps, with their registers; ``position``: registers passed since the ports;
+        ``state``: registers of what they hold."""
         cuts = [index for index, step in enumerate(steps) if step.name in self._cuts]
 
         def next_valid(valid: Value, name: str) -> Value:
@@ -256,10 +152,11 @@ class ArrayUnit(Unit):
             return self._valid.after(position)
 
         valid = self._valid.after(position)
-        found, _ = pipeline(m, steps, cuts, live, valid, self.enable, next_valid)
+        line = Pipeline(builder, self.enable, next_valid, state or {})
+        found, _ = line.run(m, steps, cuts, live, valid)
         return found, position
 
-    def _operands(self, m: Module, live: Live) -> dict[str, Any]:
+    def operands(self, m: Module, live: Live) -> dict[str, Any]:
         """Decoded operands, by row and by column."""
         spec = self.spec
         found: dict[str, Any] = {}
@@ -269,7 +166,7 @@ class ArrayUnit(Unit):
                 kinds[f"{name}_scale"] = (f.scale, spec.blocks)
             for kind, (number_format, each) in kinds.items():
                 words = _words(live[kind], count * each)
-                raises = not spec.has_blocks and raised(spec.scalar_element)
+                raises = not spec.has_blocks and spec.scalar_element.raises_shifts
                 decoded = [
                     decode(
                         m,
@@ -313,7 +210,7 @@ class ArrayUnit(Unit):
                     b = registered(inner, b, "weight", self._loads(load, row, here), kept=True)
                     here += 1
                 found.append(
-                    (inner, *self._element(inner, self._element_steps(), {**a, **b}, here))
+                    (inner, *self._element(inner, array.element_steps(spec), {**a, **b}, here))
                 )
         return found
 
@@ -324,7 +221,7 @@ class ArrayUnit(Unit):
     def _element(
         self, inner: Module, steps: Sequence[Step], live: Live, position: int
     ) -> tuple[dict[str, Any], int]:
-        made, position = self._run(inner, steps, live, position)
+        made, position = self._run(inner, self._element_builder, steps, live, position)
         if made.get("special") is None:
             made.pop("special", None)
         return made, position
@@ -341,8 +238,8 @@ class ArrayUnit(Unit):
         """As ``_elements``: those that share multipliers take their operands together, when the
         last of them would."""
         spec = self.spec
-        products, *rest = self._element_steps()
-        packed = replace(products, build=partial(self._packed_products, packing))
+        products, *rest = array.element_steps(spec)
+        packed = replace(products, build="multiply_packed")
         found = {}
         for first_row in range(0, spec.rows, packing.rows):
             for first_column in range(0, spec.columns, packing.columns):
@@ -361,7 +258,7 @@ class ArrayUnit(Unit):
                     loads = self._loads(load, first_row, here)
                     live = {"a": a, "b": registered(inner, live["b"], "weight", loads, kept=True)}
                     here += 1
-                made, here = self._run(inner, [packed], live, here)
+                made, here = self._run(inner, self, [packed], live, here)
                 for i, row in enumerate(these_rows):
                     for j, column in enumerate(these_columns):
                         element = Module()
@@ -370,10 +267,10 @@ class ArrayUnit(Unit):
                         found[row, column] = (element, *sums)
         return [found[place] for place in sorted(found)]
 
-    def _packed_products(self, packing: GridPlan, m: Module, live: Live) -> dict[str, Any]:
+    def multiply_packed(self, m: Module, live: Live) -> dict[str, Any]:
         """The values behind the step of the products, for each element by row and column."""
-        spec = self.spec.scalar_element
-        steps = DotProductSteps(spec, self.spec.zero_rounding)
+        spec, packing, builder = self.spec.scalar_element, self.spec.packing, self._element_builder
+        assert packing is not None and isinstance(builder, DotProductSteps)
         a, b = live["a"], live["b"]
         significands = [
             packing.multiply(m, [x[i] for x in a], [y[i] for y in b], f"lane_{i}")
@@ -396,7 +293,7 @@ class ArrayUnit(Unit):
             ]
             lanes = list(zip(a[row], b[column], strict=True))
             signs = zero_sign.product_signs(lanes, spec.a, spec.b)
-            return steps.behind_products(m, {}, products, signs)
+            return builder.behind_products(m, {}, products, signs)
 
         return {
             "elements": [
@@ -421,7 +318,7 @@ class ArrayUnit(Unit):
             else:
                 position = members[0][2]
                 live = self._merged(inner, [made for _, made, _ in members])
-                live, position = self._run(inner, self._column_steps(), live, position)
+                live, position = self._run(inner, self, array.column_steps(spec), live, position)
             found.append((inner, live, position))
         return found
 
@@ -472,71 +369,47 @@ class ArrayUnit(Unit):
             _STARTS.get(name, name): lines[index if len(lines) > 1 else 0].after(position)
             for name, lines in controls.items()
         }
-        state = {} if spec.is_weight_stationary else AccumulatingSteps(spec).registers()
-        steps = self._sum_steps(state)
-        made, position = self._run(inner, steps, {**live, **beside}, position)
+        state = {} if spec.is_weight_stationary else self.registers()
+        live = {**live, **beside}
+        made, position = self._run(inner, self, array.sum_steps(spec), live, position, state)
         names = [port.name for port in spec.outputs]
         found = {name: made[name] for name in names}
-        if not steps[-1].state:
+        if not spec.steps[-1].holds:
             gate = self.enable & self._valid.after(position)
             found, position = registered(inner, found, "out", gate, kept=True), position + 1
         in_step = Line(m, found, f"in_step_{index}", self.enable, kept=True)
         return dict(in_step.after(self.latency - position))
 
-    def _add(self, level: int, m: Module, live: Live) -> dict[str, Any]:
+    def add_rows_of_column(self, m: Module, live: Live, level: int) -> dict[str, Any]:
         return {**live, "terms": tree_level(m, live["terms"], f"{COLUMN}_level{level}")}
 
-    def _normalise_scaled(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
+    def normalise_scaled(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
         """A block's sum and the shift of its scales, as a floating-point number."""
         (term,), (shift,) = live["terms"], live["shifts"]
         done = ("terms", "shifts", "zero_sign")
         rest: Any = {name: value for name, value in live.items() if name not in done}
-        fine = bool(self.spec.tuned_for)
-        sign = AccumulatingSteps(self.spec).sign_of_sum(live)
+        fine, sign = self.spec.is_tuned, self.sign_of_sum(live)
         parts = normalised(m, term, sign, self.spec.lsb_exponent, "sum", fine=fine)
         total, (shift, rest) = yield from beside(parts, [shift, rest])
         # Zero keeps the lowest exponent, so that no other number is shifted for its sake.
         exponent = Mux(total.significand[-1], total.exponent + shift, 0)
         found = {**rest, "sum": replace(total, exponent=exponent)}
-        return (yield from last("scaled", path.adder(len(exponent)) + path.Path(luts=1), found))
+        return (yield from last("scaled", found))
 
-    def _add_to_partial(self, add: Build, m: Module, live: Live) -> dict[str, Any]:
+    def add_to_partial(self, m: Module, live: Live) -> dict[str, Any]:
         """As the accumulator does in a step, from ``partial`` instead of its register."""
-        made = add(m, live)
+        made = self.accumulate_fixed(m, live)
         kept = Signal(signed(self.spec.accumulator_width), name="sum_with_partial")
         m.d.comb += kept.eq(made["accumulator"])
         return {**made, "accumulator": kept}
 
-    def _round_to_partial(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
+    def round_to_partial(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
         """The same, of a float accumulator."""
         accumulator = self.spec.accumulator
         assert isinstance(accumulator, Float)
-        below = {**live, "sum": _below(live["sum"], accumulator.format)}
-        return (yield from AccumulatingSteps(self.spec).accumulate_float(m, below))
-
-
-def _below(total: Scaled, number_format: Scalar) -> Scaled:
-    """``total`` with an exponent that for zero is below those of the format's numbers.
-
-    A running sum is a multiple of the unit of what is added to it; ``partial`` may be anything,
-    and a number below that unit would be shifted out in favour of a zero.
-    """
-    place = number_format.lsb_exponent + number_format.precision
-    lower = max(0, total.lsb_exponent + len(total.significand) - place)
-    exponent = Mux(total.significand[-1], total.exponent + lower, 0)
-    return replace(total, exponent=exponent, lsb_exponent=total.lsb_exponent - lower)
-
-
-def _through(
-    m: Module, steps: Sequence[Step], live: dict[str, Any]
-) -> tuple[dict[str, Any], list[tuple[Step, Mapping[str, Any]]]]:
-    """What is behind the steps, and what each of them sees."""
-    seen: list[tuple[Step, Mapping[str, Any]]] = []
-    for step in steps:
-        live = {**live, **step.state}
-        seen.append((step, live))
-        live = {**step.build(m, live), **step.state}
-    return live, seen
+        # ``partial`` may be anything, also below the unit of what is added to it.
+        total = below(live["sum"], accumulator.format)
+        return (yield from self.accumulate_float(m, {**live, "sum": total}))
 
 
 def _words(port: Value, count: int, is_signed: bool = False) -> list[Value]:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from amaranth.hdl import Module
 
-from hwgen.arithmetic import path
+from hwgen.arithmetic.coding import to_code
 from hwgen.arithmetic.decode import Operand, decode
 from hwgen.arithmetic.parts import Part, Parts, beside
-from hwgen.arithmetic.rounder import FixedPoint, Shifted, normalise, to_code
+from hwgen.arithmetic.rounder import FixedPoint, Shifted, normalise
 from hwgen.formats import Scalar
 from hwgen.spec.convert import Convert
-from hwgen.units.unit import Step, Unit, in_parts
+from hwgen.units.unit import Live, Unit
 
 
 def magnitude_of(m: Module, operand: Operand, source: Scalar, name: str) -> FixedPoint | Shifted:
@@ -34,25 +33,17 @@ class ConvertUnit(Unit):
 
     spec: Convert
 
-    def steps(self) -> Sequence[Step]:
+    def place(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
+        spec, fine = self.spec, self.spec.is_tuned
+        number = magnitude_of(m, decode(m, live["a"], spec.a, "a"), spec.a, "a")
+        others = {k: v for k, v in live.items() if k != "a"}
+        number, others = yield Part("magnitude", [number, others])
+        placing = normalise(m, number, spec.b, spec.rounding, "placed", fine=fine)
+        placed, others = yield from beside(placing, others)
+        return {**others, "number": placed}
+
+    def rounded(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
         spec = self.spec
-
-        fine = bool(spec.tuned_for)
-
-        def place(m: Module, live: Mapping[str, Any]) -> Parts[dict[str, Any]]:
-            number = magnitude_of(m, decode(m, live["a"], spec.a, "a"), spec.a, "a")
-            way = path.decoder(spec.a)
-            if spec.a.is_integer and spec.a.signed:
-                way += path.magnitude(spec.a.bits)
-            others = {k: v for k, v in live.items() if k != "a"}
-            number, others = yield Part("magnitude", way, [number, others])
-            placing = normalise(m, number, spec.b, spec.rounding, "placed", fine=fine)
-            placed, others = yield from beside(placing, others)
-            return {**others, "number": placed}
-
-        def rounded(m: Module, live: Mapping[str, Any]) -> Parts[dict[str, Any]]:
-            args = (spec.rounding, spec.overflow, "result", live.get("random_bits"))
-            code = yield from to_code(m, live["number"], spec.b, *args, fine=fine)
-            return {"result": code}
-
-        return [in_parts("place", 4, place), in_parts("round", 3, rounded)]
+        args = (spec.rounding, spec.overflow, "result", live.get("random_bits"))
+        code = yield from to_code(m, live["number"], spec.b, *args, fine=spec.is_tuned)
+        return {"result": code}

@@ -1,4 +1,5 @@
-"""The steps of a product of which each is short: for units that are tuned for a target.
+"""The steps of a product of which each is short: for units that are tuned for a target (see
+``hwgen.plan.product``).
 
 Beside them ``multiply`` and ``align`` of ``hwgen.arithmetic.product`` are two steps, as long as
 the factors are wide.
@@ -6,17 +7,17 @@ the factors are wide.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal, Value, signed
 
-from hwgen.arithmetic import path, product_parts
+from hwgen.arithmetic import product_parts
 from hwgen.arithmetic.decode import Operand
 from hwgen.arithmetic.product import Product
 from hwgen.formats import Scalar
-from hwgen.units.unit import Step
+from hwgen.units.unit import Live
 
 Change = Callable[[Module, Product, str], Product]
 
@@ -24,64 +25,26 @@ Change = Callable[[Module, Product, str], Product]
 def factored(
     m: Module, x: Operand, y: Operand, a_format: Scalar, b_format: Scalar, name: str
 ) -> Product:
-    """A product whose significand is what ``steps`` multiply: in place of ``multiply``."""
+    """A product whose significand is what ``FineProducts`` multiplies: in place of ``multiply``."""
     found = product_parts.factors(m, x, y, a_format, b_format, name)
     bare: Any = replace(found, shift=None, special=None)
     return Product(bare, found.shift, found.special)
 
 
-def factors_path(a: Scalar, b: Scalar, terms: int) -> path.Path:
-    """The way through ``factored``, and to the flags of so many products."""
-    signs = [f.precision for f in (a, b) if f.sign_apart]
-    found = path.negation(min(signs)) if signs else path.Path()
-    if any(f.has_nan or f.has_infinity for f in (a, b)):
-        found = path.longer(found, path.Path(luts=3) + path.any_of(terms))
-    return found
+class FineProducts:
+    """The builders of ``hwgen.plan.product.fine_steps``: ``key`` is the value with the products,
+    ``name`` that of the step."""
 
+    def multiply_rows(self, m: Module, live: Live, key: str, name: str) -> dict[str, Any]:
+        return {**live, key: _each(m, live[key], _rows, name)}
 
-def steps(a: Scalar, b: Scalar, width: int, key: str = "products") -> list[Step]:
-    """From factors in the value ``key`` (a product, a list of them, or of lists of them) to
-    products in their place, in at most ``width`` bits."""
-    return steps_of(*factor_bits(a, b), _shift_bits(a, b), width, key)
+    def add_rows(self, m: Module, live: Live, key: str, name: str) -> dict[str, Any]:
+        return {**live, key: _each(m, live[key], _add, name)}
 
-
-def steps_of(
-    wide: int, narrow: int, shift_bits: int, width: int, key: str = "products"
-) -> list[Step]:
-    """The same for factors of so many bits, and shifts."""
-    found = [_step("rows", product_parts.rows_path(wide, narrow), _rows, key)]
-    if wide + narrow > product_parts.SMALL:
-        for level in range(1, product_parts.levels(narrow) + 1):
-            # Low bits of the lower part are below the sum.
-            bits = min(wide + (1 << level), wide + narrow)
-            found.append(_step(f"row_sums{level}", path.adder(bits), _add, key))
-    for bit in range(shift_bits):
-        found.append(_step(f"shift{bit}", path.shifter(1), _shift_by(width), key))
-    return found
-
-
-def factor_bits(a: Scalar, b: Scalar) -> tuple[int, int]:
-    """Bits of the wider and of the narrower factor."""
-    if a.sign_apart and b.sign_apart:
-        # The narrower significand takes the sign of the product.
-        narrow, wide = sorted((a.precision, b.precision))
-        bits = [wide, narrow + 1]
-    else:
-        bits = [f.factor_bits + int(f.sign_apart) for f in (a, b)]
-    return max(bits), min(bits)
-
-
-def _shift_bits(a: Scalar, b: Scalar) -> int:
-    """Bits of the sum of the operands' shifts."""
-    bits = [f.exponent_bits for f in (a, b) if f.exponent_bits > int(f.subnormals)]
-    return max(bits) + len(bits) - 1 if bits else 0
-
-
-def _step(name: str, longest: path.Path, change: Change, key: str) -> Step:
-    def build(m: Module, live: Mapping[str, Any]) -> dict[str, Any]:
-        return {**live, key: _each(m, live[key], change, name)}
-
-    return Step(name, longest.luts + 1.5 * longest.chains, build, path=longest)
+    def shift_products(
+        self, m: Module, live: Live, key: str, name: str, width: int
+    ) -> dict[str, Any]:
+        return {**live, key: _each(m, live[key], _shift_by(width), name)}
 
 
 def _each(m: Module, products: Any, change: Change, name: str) -> Any:

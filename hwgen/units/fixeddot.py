@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
+from functools import cached_property
 from typing import Any
 
 from amaranth.hdl import Const, Module, Mux, Signal, signed
 
-from hwgen.arithmetic import path
 from hwgen.arithmetic.constant_sum import Number, add_level
 from hwgen.arithmetic.decode import Operand, decode
-from hwgen.arithmetic.path import Path
 from hwgen.arithmetic.product import special_of
 from hwgen.formats import Scalar
 from hwgen.formats.widths import value_range
 from hwgen.spec.fixeddot import FixedDot
-from hwgen.units.accumulating import BESIDE_SUM, Live, adder_delay, passed
-from hwgen.units.dot import (
-    DotProductSteps,
-    addend_paths,
-    decode_delay,
-    one_shift_delay,
-    raised,
-    sum_outline,
-)
-from hwgen.units.unit import Step, Unit
+from hwgen.units.accumulating import BESIDE_SUM
+from hwgen.units.dot import DotProductSteps
+from hwgen.units.unit import Live, Unit, passed
 
 
 class FixedDotUnit(Unit):
@@ -36,66 +26,48 @@ class FixedDotUnit(Unit):
 
     spec: FixedDot
 
-    def steps(self) -> Sequence[Step]:
-        return FixedDotSteps(self.spec).steps()
+    @cached_property
+    def builder(self) -> FixedDotSteps:
+        return FixedDotSteps(self.spec)
+
+    def state(self) -> dict[str, Signal]:
+        return self.builder.registers()
 
 
 class FixedDotSteps(DotProductSteps):
-    """The steps of a dot product in which the lanes' sum is made as ``spec.plan`` says."""
+    """The builders of a dot product in which the lanes' sum is made as ``spec.plan`` says."""
 
     spec: FixedDot
 
-    def sum_steps(self) -> list[Step]:
-        """Up to the exact sum of a cycle."""
-        spec, plan = self.spec, self.spec.plan
-        total = Step("sum", 0.0, self._sum, path=Path())
-        if not spec.in_fixed_point:
-            found = super().sum_steps()
-            found.insert(len(found) - len(addend_paths(spec)), total)
-            return found
-        shift = path.shifter(spec.a.exponent_bits)
-        if plan.last_input is not None and spec.a.sign_apart:
-            shift += path.negation(magnitude_bits(spec.a))
-        found = [
-            Step("operands", decode_delay(spec.a), self._operands, path=path.decoder(spec.a)),
-            Step("numbers", one_shift_delay(spec.a), self._numbers, path=shift),
-        ]
-        for level in range(1, plan.levels + 1):
-            width, build = plan.width_at(level), partial(self._add_numbers, level)
-            found.append(Step(f"level{level}", adder_delay(width), build, path=path.adder(width)))
-        found.append(total)
-        delays = sum_outline(spec)
-        for name, way in addend_paths(spec).items():
-            found.append(Step(name, delays[name][0], self._addend_builds[name], path=way))
-        return found
-
-    def _operands(self, m: Module, live: Live) -> dict[str, Any]:
+    def operands(self, m: Module, live: Live) -> dict[str, Any]:
         spec = self.spec
         found = passed(live, "clear", "random_bits")
         if spec.addend is not None:
             found["c"] = decode(m, live["c"], spec.addend, "c", special_is_zero=False)
         # Nothing reads those of weights that are zero, unless they have flags.
         codes = [live["a"].word_select(lane, spec.a.bits) for lane in range(spec.lanes)]
-        up = not spec.in_fixed_point and raised(spec)
+        up = not spec.in_fixed_point and spec.raises_shifts
         found["a"] = [
             decode(m, code, spec.a, f"lane_{i}_a", raised=up, special_is_zero=False)
             for i, code in enumerate(codes)
         ]
         return found
 
-    def _products(self, m: Module, live: Live) -> dict[str, Any]:
+    def multiply(self, m: Module, live: Live) -> dict[str, Any]:
         """With constants in the place of b, behind any registers."""
-        return super()._products(m, {**live, "b": self._constants(m)})
+        return super().multiply(m, {**live, "b": self._constants(m)})
 
     def _constants(self, m: Module) -> list[Operand]:
         """The weights, decoded."""
         spec = self.spec
         return [
-            decode(m, Const(int(code), spec.b.bits), spec.b, f"lane_{i}_b", raised=raised(spec))
+            decode(
+                m, Const(int(code), spec.b.bits), spec.b, f"lane_{i}_b", raised=spec.raises_shifts
+            )
             for i, code in enumerate(spec.b.encode(spec.weights.values))
         ]
 
-    def _numbers(self, m: Module, live: Live) -> dict[str, Any]:
+    def place_numbers(self, m: Module, live: Live) -> dict[str, Any]:
         """The operands in fixed point, and flags of their products."""
         spec = self.spec
         found: dict[int, Number] = {}
@@ -123,10 +95,10 @@ class FixedDotSteps(DotProductSteps):
         m.d.comb += number.eq(Mux(x.sign, -magnitude, magnitude))
         return Number(number)
 
-    def _add_numbers(self, level: int, m: Module, live: Live) -> dict[str, Any]:
+    def add_numbers(self, m: Module, live: Live, level: int) -> dict[str, Any]:
         return {**live, "numbers": add_level(m, self.spec.plan, live["numbers"], level)}
 
-    def _sum(self, m: Module, live: Live) -> dict[str, Any]:
+    def place_sum(self, m: Module, live: Live) -> dict[str, Any]:
         spec = self.spec
         total = Signal(signed(spec.width_of_sum(spec.lanes)), name="lane_sum")
         if not spec.in_fixed_point:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_, xor
@@ -10,13 +10,13 @@ from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 
-from hwgen.arithmetic import path
+from hwgen.arithmetic.coding import to_code
 from hwgen.arithmetic.decode import special_flags
 from hwgen.arithmetic.parts import Parts, beside
-from hwgen.arithmetic.rounder import Normal, Shifted, normalise, place_normal, placing_bias, to_code
+from hwgen.arithmetic.rounder import Normal, Shifted, normalise, place_normal
 from hwgen.formats import Scalar
 from hwgen.spec.lmul import LMul
-from hwgen.units.unit import Step, Unit, in_parts
+from hwgen.units.unit import Live, Unit
 
 
 @dataclass(frozen=True)
@@ -67,51 +67,33 @@ class LMulUnit(Unit):
 
     spec: LMul
 
-    def steps(self) -> Sequence[Step]:
+    def added(self, m: Module, live: Live) -> dict[str, Any]:
+        x = _fields(m, live["a"], self.spec.a, "a")
+        y = _fields(m, live["b"], self.spec.b, "b")
+        number = self._normal(m, x, y) if self.spec.has_field else self._shifted(m, x, y)
+        return {**_random(live), "number": number}
+
+    def placed(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
+        number, target, rounding = live["number"], self.spec.output, self.spec.rounding
+        fine = self.spec.is_tuned
+        if isinstance(number, Normal):
+            placing = place_normal(m, number, target, rounding, "placed", fine=fine)
+        else:
+            placing = normalise(m, number, target, rounding, "placed", fine=fine)
+        number, rest = yield from beside(placing, _random(live))
+        return {**rest, "number": number}
+
+    def rounded(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
         spec = self.spec
-        target = spec.output
-        has_field = target.exponent_bits > 0
-
-        fine = bool(spec.tuned_for)
-
-        def added(m: Module, live: Mapping[str, Any]) -> dict[str, Any]:
-            x = _fields(m, live["a"], spec.a, "a")
-            y = _fields(m, live["b"], spec.b, "b")
-            number = self._normal(m, x, y) if has_field else self._shifted(m, x, y)
-            return {**_random(live), "number": number}
-
-        def placed(m: Module, live: Mapping[str, Any]) -> Parts[dict[str, Any]]:
-            number = live["number"]
-            if isinstance(number, Normal):
-                placing = place_normal(m, number, target, spec.rounding, "placed", fine=fine)
-            else:
-                placing = normalise(m, number, target, spec.rounding, "placed", fine=fine)
-            number, rest = yield from beside(placing, _random(live))
-            return {**rest, "number": number}
-
-        def rounded(m: Module, live: Mapping[str, Any]) -> Parts[dict[str, Any]]:
-            args = (spec.rounding, spec.overflow, "result", live.get("random_bits"))
-            code = yield from to_code(m, live["number"], target, *args, fine=fine)
-            return {"result": code}
-
-        bits = max(spec.a.exponent_bits, spec.b.exponent_bits)
-        fraction_bits = max(spec.mantissa_bits, spec.offset)
-        add = path.decoder(spec.a) + path.adder(bits + fraction_bits + 2)
-        if spec.offset != fraction_bits:
-            add += path.adder(bits + spec.offset + 2)
-        if has_field:
-            add += path.adder(bits + 2)
-        return [
-            Step("add", 4, added, path=add),
-            in_parts("place", 4, placed),
-            in_parts("round", 3, rounded),
-        ]
+        args = (spec.rounding, spec.overflow, "result", live.get("random_bits"))
+        code = yield from to_code(m, live["number"], spec.output, *args, fine=spec.is_tuned)
+        return {"result": code}
 
     def _sum(self, m: Module, x: _Fields, y: _Fields) -> tuple[Signal, int]:
         """Both logarithms and the offset, added, and the number of fraction bits; the exponent
         above them has both biases."""
         spec = self.spec
-        fraction_bits = max(spec.mantissa_bits, spec.offset)
+        fraction_bits = spec.fraction_bits
         aligned = [
             Cat(Const(0, fraction_bits - f.mantissa_bits), operand.logarithm)
             for operand, f in ((x, spec.a), (y, spec.b))
@@ -140,14 +122,11 @@ class LMulUnit(Unit):
         """With what the exponent field of the output would be."""
         spec = self.spec
         total, fraction_bits = self._sum(m, x, y)
-        rebias = placing_bias(spec.output) - spec.a.bias - spec.b.bias
-        biased = total[fraction_bits:]
+        biased, rebias = total[fraction_bits:], spec.rebias
         field = Signal(range(rebias, (1 << len(biased)) + rebias), name="field")
         m.d.comb += field.eq(biased + Const(rebias))
-        # Normal numbers begin at the exponent field 1, or at 0 where none are subnormal.
-        lowest = rebias + sum(int(f.subnormals) for f in (spec.a, spec.b)) + (spec.offset == 0)
         significand = self._significand(total, fraction_bits, x, y)
-        return Normal(significand, field, lowest, **_specials(x, y))
+        return Normal(significand, field, spec.lowest_field, **_specials(x, y))
 
     def _shifted(self, m: Module, x: _Fields, y: _Fields) -> Shifted:
         spec = self.spec
@@ -157,5 +136,5 @@ class LMulUnit(Unit):
         return Shifted(significand, total[fraction_bits:], lsb_exponent, **_specials(x, y))
 
 
-def _random(live: Mapping[str, Any]) -> dict[str, Any]:
+def _random(live: Live) -> dict[str, Any]:
     return {name: v for name, v in live.items() if name == "random_bits"}

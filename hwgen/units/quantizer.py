@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
-from hwgen.arithmetic import divide, path
+from hwgen.arithmetic import divide
 from hwgen.arithmetic.align import (
     Distant,
     aligned,
-    alignment,
     distant,
     into_window,
     prepared,
 )
+from hwgen.arithmetic.coding import to_code
 from hwgen.arithmetic.decode import decode
 from hwgen.arithmetic.divide import Division
 from hwgen.arithmetic.fine_scale import Leading, leading, leading_significand
@@ -27,16 +26,14 @@ from hwgen.arithmetic.power_scale import (
     larger_of_pairs,
     magnitude_key,
     micro_exponent,
-    power_scale,
     scale_code,
 )
-from hwgen.arithmetic.rounder import FixedPoint, Normalised, Shifted, normalise, to_code
+from hwgen.arithmetic.rounder import FixedPoint, Normalised, Shifted, normalise
 from hwgen.formats.block_encode import IN_ELEMENT
 from hwgen.formats.rounding import RANDOM_BITS
-from hwgen.formats.scalar import PROPAGATE, SATURATE
 from hwgen.spec.quantizer import Quantizer
 from hwgen.units.convert import magnitude_of
-from hwgen.units.unit import Step, Unit, in_parts
+from hwgen.units.unit import Live, Unit
 
 T = TypeVar("T")
 
@@ -46,54 +43,20 @@ class QuantizerUnit(Unit):
 
     spec: Quantizer
 
-    def steps(self) -> Sequence[Step]:
-        # Searching the leading one: among few bits, among many, or not at all.
-        place = 2 if self._in_window else 4
-        if self.spec.b.element.is_integer:
-            place = 0
-        return [
-            Step("decode", 1.5, self._decode, path=self._decoding),
-            *self._tree(),
-            *self._over_scale(),
-            in_parts("place", place, self._place),
-            in_parts("round", 3, self._round),
-        ]
-
     @property
     def _fine(self) -> bool:
-        return bool(self.spec.tuned_for)
+        return self.spec.is_tuned
 
-    @property
-    def _decoding(self) -> path.Path:
-        """The longest way to magnitudes and keys."""
-        f = self.spec.a
-        found = path.decoder(f) + path.Path(luts=1)
-        if f.is_integer and f.signed:
-            found = found + path.magnitude(f.bits)
-        if self.spec.nonfinite != IN_ELEMENT:
-            found = found + path.any_of(self.spec.lanes)
-        return found
-
-    def _tree(self) -> list[Step]:
-        """The largest key of each part that has an exponent of its own, then of the block."""
-        f, steps = self.spec.b, []
-        sizes = [f.micro_block, f.micro_exponents] if f.micro_bits else [f.block_size]
-        for name, size in zip(("largest_of_parts", "largest")[-len(sizes) :], sizes, strict=True):
-            while size > 1:
-                last = name == "largest_of_parts" and size <= 2
-                label = f"{name}_{(size - 1).bit_length()}"
-                steps.append(in_parts(label, 2.5, _larger(label, size, last)))
-                size = (size + 1) // 2
-        return steps
-
-    @property
-    @abstractmethod
-    def _in_window(self) -> bool:
-        """Numbers over their scale come in fixed point."""
-
-    @abstractmethod
-    def _over_scale(self) -> Sequence[Step]:
-        """From the largest key to ``scale``, its code, and to the numbers over it."""
+    def larger(
+        self, m: Module, live: Live, name: str, size: int, keep: bool
+    ) -> Parts[dict[str, Any]]:
+        """One level of the tree in each group of ``size`` keys; ``keep`` what comes of it."""
+        keys: list[Value] = []
+        for first in range(0, len(live["keys"]), size):
+            group = live["keys"][first : first + size]
+            keys += larger_of_pairs(m, group, f"{name}_{first}" if first else name)
+        found = {**live, "keys": keys, **({"parts": keys} if keep else {})}
+        return (yield from last("larger", found))
 
     @abstractmethod
     def _key(self, code: Value, magnitude: Value, counts: Value) -> Value:
@@ -103,7 +66,7 @@ class QuantizerUnit(Unit):
     def _prepared(self, number: FixedPoint | Shifted) -> FixedPoint | Shifted:
         """A number without what will not matter."""
 
-    def _decode(self, m: Module, live: Mapping[str, Any]) -> dict[str, Any]:
+    def decoded(self, m: Module, live: Live) -> dict[str, Any]:
         """Signs and magnitudes, and what to compare."""
         spec, f = self.spec, self.spec.a
         numbers, keys = [], []
@@ -133,7 +96,7 @@ class QuantizerUnit(Unit):
             found["parts"] = keys
         return {**found, "numbers": numbers, "keys": keys}
 
-    def _place(self, m: Module, live: Mapping[str, Any]) -> Parts[dict[str, Any]]:
+    def place(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
         element, rounding = self.spec.b.element, self.spec.rounding
         rest: Any = {**live, "numbers": None}
         placing = abreast(
@@ -144,9 +107,9 @@ class QuantizerUnit(Unit):
             fine=self._fine,
         )
         numbers, rest = yield from beside(placing, rest)
-        return (yield from last("in_place", path.Path(), {**rest, "numbers": numbers}))
+        return (yield from last("in_place", {**rest, "numbers": numbers}))
 
-    def _round(self, m: Module, live: Mapping[str, Any]) -> Parts[dict[str, Any]]:
+    def rounded(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
         rest: Any = {k: v for k, v in live.items() if k not in ("numbers", "random_bits")}
         codes = [
             self._element(m, number, live.get("random_bits"), lane)
@@ -163,64 +126,46 @@ class QuantizerUnit(Unit):
             if not_finite is not None:
                 micro = micro & ~not_finite.replicate(len(micro))
             results["micro_exponents"] = micro
-        return (yield from last("codes", path.Path(luts=int(not_finite is not None)), results))
+        return (yield from last("codes", results))
 
     def _element(
         self, m: Module, number: Normalised, random_bits: Value | None, lane: int
     ) -> Parts[Value]:
         """The code of a number that is in its place."""
         spec, element = self.spec, self.spec.b.element
-        overflow = PROPAGATE if element.has_nan or element.has_infinity else SATURATE
         drawn = None
         if random_bits is not None:
             drawn = random_bits.word_select(lane, RANDOM_BITS)
-        args = (spec.rounding, overflow, f"element_{lane}", drawn)
+        args = (spec.rounding, spec.element_overflow, f"element_{lane}", drawn)
         code: Value = yield from to_code(m, number, element, *args, fine=self._fine)
         if element.is_integer and element.signed and spec.symmetric:
             # The code above the most negative one is minus the largest.
             lowest = code[-1] & ~code[:-1].any()
-            way = path.any_of(element.bits) + path.Path(luts=1)
-            code = yield Part("symmetric", way, code | lowest)
+            code = yield Part("symmetric", code | lowest)
         return code
 
 
 class PowerQuantizerUnit(QuantizerUnit):
     """Scales are powers of two: numbers over their scale are only shifted."""
 
-    def __init__(self, spec: Quantizer) -> None:
-        super().__init__(spec)
-        b = spec.b
-        furthest = (1 << b.micro_bits) - 1
-        self._scale = power_scale(spec.a, b.element, b.scale, spec.scale_rule, furthest)
-        self._alignment = alignment(self._scale, b.element, spec.rounding)
-
-    @property
-    def _in_window(self) -> bool:
-        return self._alignment.fixed
-
     def _key(self, code: Value, magnitude: Value, counts: Value) -> Value:
-        return key(code, magnitude, counts, self._scale)
+        return key(code, magnitude, counts, self.spec.power_scale)
 
     def _prepared(self, number: FixedPoint | Shifted) -> FixedPoint | Shifted:
-        return prepared(number, self._alignment)
+        return prepared(number, self.spec.alignment)
 
-    def _over_scale(self) -> Sequence[Step]:
-        return [
-            in_parts("scale", 2.5 if self._scale.by_exponent else 5, self._make_scale),
-            in_parts("distance", 2.5, self._distance),
-            in_parts("align", 2 if self._alignment.fixed else 0.5, self._align),
-        ]
-
-    def _make_scale(self, m: Module, live: Mapping[str, Any]) -> Parts[dict[str, Any]]:
+    def make_scale(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
         (largest,) = live["keys"]
         rest: Any = {k: v for k, v in live.items() if k != "keys"}
-        making = scale_code(m, largest, self._scale, "scale", fine=self._fine)
+        making = scale_code(m, largest, self.spec.power_scale, "scale", fine=self._fine)
         scale, rest = yield from beside(making, rest)
         parts = rest.pop("parts", None)
         if self.spec.b.micro_bits:
             micros = abreast(
                 [
-                    micro_exponent(m, part, scale, self._scale, f"part_{index}", fine=self._fine)
+                    micro_exponent(
+                        m, part, scale, self.spec.power_scale, f"part_{index}", fine=self._fine
+                    )
                     for index, part in enumerate(parts)
                 ],
                 fine=self._fine,
@@ -229,13 +174,13 @@ class PowerQuantizerUnit(QuantizerUnit):
             rest = {**rest, "micro_exponents": micro}
         return {**rest, "scale": scale}
 
-    def _distance(self, m: Module, live: Mapping[str, Any]) -> Parts[dict[str, Any]]:
+    def measure(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
         """How far each number is below the largest element."""
-        where = self._alignment
+        where = self.spec.alignment
         total = live["scale"] + where.base
         base: Value = Signal(total.shape(), name="base")
         m.d.comb += base.eq(total)
-        base, found = yield Part("base", path.adder(len(base)), [base, dict(live)])
+        base, found = yield Part("base", [base, dict(live)])
         bases = [base] * len(found["numbers"])
         if "micro_exponents" in found:
             parts: list[Value] = []
@@ -244,8 +189,7 @@ class PowerQuantizerUnit(QuantizerUnit):
                 part = Signal(own.shape(), name=f"part_{index}_base")
                 m.d.comb += part.eq(own)
                 parts.append(part)
-            way = path.adder(max(map(len, parts)))
-            parts, found = yield Part("part_bases", way, [parts, found])
+            parts, found = yield Part("part_bases", [parts, found])
             each = self.spec.b.micro_block
             bases = [part for part in parts for _ in range(each)]
         numbers, found["numbers"] = found["numbers"], None
@@ -259,11 +203,11 @@ class PowerQuantizerUnit(QuantizerUnit):
         numbers, found = yield from beside(measuring, found)
         return {**found, "numbers": numbers}
 
-    def _align(self, m: Module, live: Mapping[str, Any]) -> Parts[dict[str, Any]]:
+    def align(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
         rest: Any = {**live, "numbers": None}
         aligning = abreast(
             [
-                aligned(m, number, self._alignment, f"lane_{lane}")
+                aligned(m, number, self.spec.alignment, f"lane_{lane}")
                 for lane, number in enumerate(live["numbers"])
             ],
             fine=self._fine,
@@ -278,40 +222,14 @@ class FineQuantizerUnit(QuantizerUnit):
     def __init__(self, spec: Quantizer) -> None:
         super().__init__(spec)
         self._scale, self._quotients = spec.fine_scale, spec.quotients
-        self._alignment = self._quotients.where
-
-    @property
-    def _in_window(self) -> bool:
-        return self._alignment.fixed
 
     def _key(self, code: Value, magnitude: Value, counts: Value) -> Value:
         return magnitude_key(code, magnitude, counts, self.spec.a)
 
     def _prepared(self, number: FixedPoint | Shifted) -> FixedPoint | Shifted:
-        return number if self._quotients.leading_ones else prepared(number, self._alignment)
+        return number if self._quotients.leading_ones else prepared(number, self.spec.alignment)
 
-    def _over_scale(self) -> Sequence[Step]:
-        def divisions(name: str, count: int, width: int, build: Any) -> list[Step]:
-            delay = 1.5 + width / 8
-            # A subtraction, whose carry chooses.
-            longest = path.adder(width + 1) + path.Path(luts=1)
-            names = [f"{name}_{i}" for i in range(count)]
-            return [Step(each, delay, build(each), path=longest) for each in names]
-
-        scale, found = self._scale, self._quotients
-        return [
-            in_parts("divisor", 5 if scale.second is None else 7, self._begin_scale),
-            *divisions("scale_bit", scale.divisions, scale.divisor_bits[0], _scale_bit),
-            in_parts("place_scale", 5, self._place_scale),
-            in_parts("round_scale", 3, self._round_scale),
-            in_parts("scales", 2 if scale.second is None else 6, self._multiply_scales),
-            in_parts("leading_ones", 4 if found.leading_ones else 0, self._leading_ones),
-            in_parts("distance", 2.5, self._distance),
-            in_parts("align", 2, self._align),
-            *divisions("bit", found.divisions, found.divisor_bits, _element_bit),
-        ]
-
-    def _begin_scale(self, m: Module, live: Mapping[str, Any]) -> Parts[dict[str, Any]]:
+    def begin_scale(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
         (largest,) = live["keys"]
         second: Leading | None = None
         code = live.get("tensor_scale")
@@ -333,28 +251,40 @@ class FineQuantizerUnit(QuantizerUnit):
             "exponent": exponent,
         }
 
-    def _place_scale(self, m: Module, live: Mapping[str, Any]) -> Parts[dict[str, Any]]:
+    def divide_scale(self, m: Module, live: Live, name: str) -> dict[str, Any]:
+        """A bit of the scale."""
+        return {**live, "division": divide.step(m, live["division"], live["divisor"], name)}
+
+    def divide(self, m: Module, live: Live, name: str) -> dict[str, Any]:
+        """A bit of each element."""
+        numbers = []
+        for lane, number in enumerate(live["numbers"]):
+            division = divide.step(m, number.division, live["divisor"], f"{name}_{lane}")
+            numbers.append(replace(number, division=division))
+        return {**live, "numbers": numbers}
+
+    def place_scale(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
         gone = ("division", "divisor", "exponent")
         rest: Any = {k: v for k, v in live.items() if k not in gone}
         placing = self._scale.placed(m, live["division"], live["exponent"], fine=self._fine)
         placed, rest = yield from beside(placing, rest)
         return {**rest, "placed": placed}
 
-    def _round_scale(self, m: Module, live: Mapping[str, Any]) -> Parts[dict[str, Any]]:
+    def round_scale(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
         rest: Any = {k: v for k, v in live.items() if k != "placed"}
         code, rest = yield from beside(self._scale.code(m, live["placed"], fine=self._fine), rest)
         return {**rest, "scale": code}
 
-    def _multiply_scales(self, m: Module, live: Mapping[str, Any]) -> Parts[dict[str, Any]]:
+    def multiply_scales(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
         second = live["second"]
         rest: Any = {k: v for k, v in live.items() if k != "second"}
         multiplying = self._scale.element_divisor(m, rest["scale"], second, fine=self._fine)
         divisor, rest = yield from beside(multiplying, rest)
         return {**rest, "divisor": divisor}
 
-    def _leading_ones(self, m: Module, live: Mapping[str, Any]) -> Parts[dict[str, Any]]:
+    def leading_ones(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
         if not self._quotients.leading_ones:
-            return (yield from last("none", path.Path(), dict(live)))
+            return (yield from last("none", dict(live)))
         rest: Any = {**live, "numbers": None}
         finding = abreast(
             [self._leading_one(m, number, lane) for lane, number in enumerate(live["numbers"])],
@@ -372,18 +302,18 @@ class FineQuantizerUnit(QuantizerUnit):
         finding = leading_significand(m, _magnitude(number), shift, name, fine=self._fine)
         found, flags = yield from beside(finding, flags)
         whole = Shifted(found.significand, found.exponent, number.lsb_exponent, *flags)
-        return prepared(whole, self._alignment)
+        return prepared(whole, self.spec.alignment)
 
-    def _distance(self, m: Module, live: Mapping[str, Any]) -> Parts[dict[str, Any]]:
+    def measure(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
         rest: Any = dict(live)
-        total = rest["divisor"].exponent + self._alignment.base
+        total = rest["divisor"].exponent + self.spec.alignment.base
         base: Value = Signal(total.shape(), name="base")
         m.d.comb += base.eq(total)
-        base, rest = yield Part("base", path.adder(len(base)), [base, rest])
+        base, rest = yield Part("base", [base, rest])
         numbers, rest["numbers"] = rest["numbers"], None
         measuring = abreast(
             [
-                distant(m, number, base, self._alignment, f"lane_{lane}")
+                distant(m, number, base, self.spec.alignment, f"lane_{lane}")
                 for lane, number in enumerate(numbers)
             ],
             fine=self._fine,
@@ -391,7 +321,7 @@ class FineQuantizerUnit(QuantizerUnit):
         numbers, rest = yield from beside(measuring, rest)
         return {**rest, "numbers": numbers, "divisor": rest["divisor"].significand}
 
-    def _align(self, m: Module, live: Mapping[str, Any]) -> Parts[dict[str, Any]]:
+    def align(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
         """Dividends of the lanes."""
         rest: Any = {**live, "numbers": None}
         aligning = abreast(
@@ -402,7 +332,7 @@ class FineQuantizerUnit(QuantizerUnit):
         return {**rest, "numbers": numbers}
 
     def _dividend(self, m: Module, number: Distant, lane: int) -> Parts[_Lane]:
-        where, name = self._alignment, f"lane_{lane}"
+        where, name = self.spec.alignment, f"lane_{lane}"
         lost: Value = Const(0)
         shift: Value = Const(0)
         flags: Any = [number.sign, number.nan, number.infinity]
@@ -413,7 +343,7 @@ class FineQuantizerUnit(QuantizerUnit):
             shift = Signal(range(where.furthest + 1), name=f"{name}_shift")
             m.d.comb += shift.eq(where.furthest - number.distance)
             values = [number.significand, shift, flags]
-            window, shift, flags = yield Part("shift", path.adder(len(shift)), values)
+            window, shift, flags = yield Part("shift", values)
         sign, nan, infinity = flags
         return _Lane(
             division=self._quotients.begun(window),
@@ -424,21 +354,20 @@ class FineQuantizerUnit(QuantizerUnit):
             infinity=infinity,
         )
 
-    def _place(self, m: Module, live: Mapping[str, Any]) -> Parts[dict[str, Any]]:
+    def place(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
         lsb_exponent = self._quotients.lsb_exponent
         numbers: list[FixedPoint | Shifted] = []
         for lane, number in enumerate(live["numbers"]):
             quotient = Signal(len(number.division.quotient) + 1, name=f"lane_{lane}_quotient")
             m.d.comb += quotient.eq(number.division.with_rest | number.lost)
             flags = (number.sign, number.nan, number.infinity)
-            if self._alignment.fixed:
+            if self.spec.alignment.fixed:
                 numbers.append(FixedPoint(quotient, lsb_exponent, *flags))
             else:
                 numbers.append(Shifted(quotient, number.shift, lsb_exponent, *flags))
         kept: Any = {k: v for k, v in live.items() if k != "divisor"}
-        way = path.any_of(self._quotients.divisor_bits) + path.Path(luts=1)
-        kept = yield Part("quotient", way, {**kept, "numbers": numbers})
-        return (yield from super()._place(m, kept))
+        kept = yield Part("quotient", {**kept, "numbers": numbers})
+        return (yield from super().place(m, kept))
 
 
 @dataclass(frozen=True)
@@ -451,42 +380,6 @@ class _Lane:
     sign: Value | None = None
     nan: Value | None = None
     infinity: Value | None = None
-
-
-def _scale_bit(name: str) -> Any:
-    def build(m: Module, live: Mapping[str, Any]) -> dict[str, Any]:
-        division = divide.step(m, live["division"], live["divisor"], name)
-        return {**live, "division": division}
-
-    return build
-
-
-def _element_bit(name: str) -> Any:
-    def build(m: Module, live: Mapping[str, Any]) -> dict[str, Any]:
-        found = [
-            replace(
-                number,
-                division=divide.step(m, number.division, live["divisor"], f"{name}_{lane}"),
-            )
-            for lane, number in enumerate(live["numbers"])
-        ]
-        return {**live, "numbers": found}
-
-    return build
-
-
-def _larger(name: str, size: int, keep: bool) -> Any:
-    """One level of the tree in each group of ``size`` keys; ``keep`` what comes of it."""
-
-    def build(m: Module, live: Mapping[str, Any]) -> Parts[dict[str, Any]]:
-        keys: list[Value] = []
-        for first in range(0, len(live["keys"]), size):
-            group = live["keys"][first : first + size]
-            keys += larger_of_pairs(m, group, f"{name}_{first}" if first else name)
-        found = {**live, "keys": keys, **({"parts": keys} if keep else {})}
-        return (yield from last("larger", path.adder(len(keys[0])) + path.Path(luts=1), found))
-
-    return build
 
 
 def _named(name: str, parts: Parts[T]) -> Parts[T]:

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from amaranth.hdl import Const, Module, Signal, Value, signed
 
-from hwgen.arithmetic import path
+from hwgen.arithmetic import product_parts, rounder
+from hwgen.arithmetic.coding import to_code
 from hwgen.arithmetic.decode import decode
-from hwgen.arithmetic.magnitude import magnitude, magnitude_path
+from hwgen.arithmetic.magnitude import magnitude
 from hwgen.arithmetic.parts import Part, Parts, beside
-from hwgen.arithmetic.product_parts import multiplied
-from hwgen.arithmetic.rounder import FixedPoint, Shifted, normalise, to_code
+from hwgen.arithmetic.rounder import FixedPoint, Shifted
 from hwgen.spec.requantize import Requantize
-from hwgen.units.accumulating import adder_delay, passed
-from hwgen.units.dot import decode_delay
-from hwgen.units.unit import Step, Unit, in_parts
-
-Live = Mapping[str, Any]
+from hwgen.units.unit import Live, Unit, passed
 
 
 class RequantizeUnit(Unit):
@@ -26,27 +21,7 @@ class RequantizeUnit(Unit):
 
     spec: Requantize
 
-    def steps(self) -> Sequence[Step]:
-        spec = self.spec
-        ends = [
-            in_parts("normalise", 2 + spec.bits.bit_length(), self._normalise),
-            in_parts("round", adder_delay(spec.b.bits) + 2, self._round),
-        ]
-        if spec.scale is None:
-            return ends
-        rows = min(spec.scale.precision, spec.bits)
-        return [
-            Step(
-                "operands",
-                decode_delay(spec.scale),
-                self._operands,
-                path=path.decoder(spec.scale),
-            ),
-            in_parts("product", 1 + 1.5 * (rows - 1).bit_length(), self._multiply),
-            *ends,
-        ]
-
-    def _operands(self, m: Module, live: Live) -> dict[str, Any]:
+    def operands(self, m: Module, live: Live) -> dict[str, Any]:
         scale = self.spec.scale
         assert scale is not None
         return {
@@ -54,10 +29,12 @@ class RequantizeUnit(Unit):
             "scale": decode(m, live["scale"], scale, "scale"),
         }
 
-    def _multiply(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
+    def multiplied(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
         """Sum times significand, and the sign; an infinite scale times a sum of zero is NaN."""
         total, scale, random_bits = live["sum"], live["scale"], passed(live, "random_bits")
-        multiplying = multiplied(m, total, scale.significand, "product", fine=self._fine)
+        multiplying = product_parts.multiplied(
+            m, total, scale.significand, "product", fine=self._fine
+        )
         product, (total, scale, random_bits) = yield from beside(
             multiplying, [total, scale, random_bits]
         )
@@ -87,9 +64,9 @@ class RequantizeUnit(Unit):
 
     @property
     def _fine(self) -> bool:
-        return bool(self.spec.tuned_for)
+        return self.spec.is_tuned
 
-    def _normalise(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
+    def normalise(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
         spec, total = self.spec, live["sum"]
         found = magnitude(m, total, "magnitude", fine=self._fine)
         sign: Value = live.get("sign", total[-1])
@@ -100,14 +77,12 @@ class RequantizeUnit(Unit):
             if shift is None
             else Shifted(found, shift, lsb_exponent, sign, nan, infinity)
         )
-        # Not shorter than in the units that the delay model's samples are of.
-        way = path.longer(magnitude_path(len(total)), path.any_of(len(total)) + path.Path(luts=2))
-        number, rest = yield Part("magnitude", way, [number, passed(live, "random_bits")])
-        placing = normalise(m, number, spec.b, spec.rounding, "placed", fine=self._fine)
+        number, rest = yield Part("magnitude", [number, passed(live, "random_bits")])
+        placing = rounder.normalise(m, number, spec.b, spec.rounding, "placed", fine=self._fine)
         placed, rest = yield from beside(placing, rest)
         return {**rest, "placed": placed}
 
-    def _round(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
+    def rounded(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
         spec = self.spec
         random_bits = live.get("random_bits")
         args = (spec.b, spec.rounding, spec.overflow, "rounded", random_bits)

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module
+from amaranth.hdl import Cat, Const, Module, Signal
 
-from hwgen.arithmetic import path
 from hwgen.arithmetic.decode import Operand
 from hwgen.arithmetic.product import Product, special_of
 from hwgen.arithmetic.square import square
 from hwgen.formats import Scalar
 from hwgen.spec.sumsquares import SumSquares
-from hwgen.units.accumulating import Live
 from hwgen.units.dot import DotProductSteps
-from hwgen.units.unit import Step, Unit
+from hwgen.units.unit import Live, Unit
 
 
 class SumSquaresUnit(Unit):
@@ -27,35 +24,23 @@ class SumSquaresUnit(Unit):
 
     spec: SumSquares
 
-    def steps(self) -> Sequence[Step]:
-        return SumSquaresSteps(self.spec).steps()
+    @cached_property
+    def builder(self) -> SumSquaresSteps:
+        return SumSquaresSteps(self.spec)
+
+    def state(self) -> dict[str, Signal]:
+        return self.builder.registers()
 
 
 class SumSquaresSteps(DotProductSteps):
-    """The steps of a dot product in which each lane has one operand."""
+    """The builders of a dot product in which each lane has one operand."""
 
     spec: SumSquares
-
-    def sum_steps(self) -> list[Step]:
-        """Up to the exact sum of a cycle."""
-        a = self.spec.a
-        bits, shifts = a.factor_bits, a.exponent_bits
-        ways = {
-            "products": path.multiplier(bits, max(bits // 2, 1)),
-            "aligned": path.shifter(shifts) if shifts else path.Path(),
-        }
-        return [
-            dataclasses.replace(step, path=ways.get(step.name, step.path))
-            for step in super().sum_steps()
-        ]
 
     def _operand_formats(self) -> dict[str, Scalar]:
         return {"a": self.spec.a}
 
-    def _fine_products(self) -> list[Step]:
-        return []
-
-    def _products(self, m: Module, live: Live) -> dict[str, Any]:
+    def multiply(self, m: Module, live: Live) -> dict[str, Any]:
         products = [self._square(m, x, f"lane_{lane}") for lane, x in enumerate(live["a"])]
         return self.behind_products(m, live, products, [])  # Squares of zeros are positive.
 

@@ -14,8 +14,8 @@ import tomllib
 from dataclasses import dataclass
 from importlib import resources
 
-from hwgen.arithmetic.path import Path
 from hwgen.errors import InputError
+from hwgen.plan.logic import Path
 
 FILE = "delays.toml"
 
@@ -75,7 +75,7 @@ def features(path: Path, input_bits: int) -> tuple[float, ...]:
 @functools.cache
 def models() -> dict[str, DelayModel]:
     """The models that ship, by target."""
-    text = resources.files("hwgen.units").joinpath(FILE).read_text("utf-8")
+    text = resources.files("hwgen.plan").joinpath(FILE).read_text("utf-8")
     return {name: DelayModel(**fields) for name, fields in tomllib.loads(text).items()}
 
 

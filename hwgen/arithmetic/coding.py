@@ -1,0 +1,267 @@
+"""From a magnitude in its place to the code that it rounds to, in hardware.
+
+Rounding first, then the rules for overflow, NaN and what has no sign. ``rounding_plan.coding`` says
+what the parts are made of.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
+
+from hwgen.arithmetic.parts import Part, Parts, last
+from hwgen.arithmetic.rounder import Normalised
+from hwgen.arithmetic.rounding_plan import GROUP, actual_rounding, fits_integer
+from hwgen.formats import Scalar
+from hwgen.formats.rounding import (
+    DOWN,
+    NEAREST_AWAY,
+    NEAREST_EVEN,
+    RANDOM_BITS,
+    STOCHASTIC,
+    TOWARD_ZERO,
+    UP,
+)
+from hwgen.formats.scalar import SATURATE, SPECIAL
+
+
+def to_code(
+    m: Module,
+    number: Normalised,
+    target: Scalar,
+    rounding: str,
+    overflow: str,
+    name: str,
+    random_bits: Value | None = None,
+    *,
+    fine: bool,
+) -> Parts[Signal]:
+    """The code that ``number`` rounds to: first rounding, then the rules for overflow.
+
+    A negative number in a format without sign becomes zero or, with ``special`` and unless
+    rounding goes up or toward zero, NaN. NaN in a format without it becomes zero. Where there is
+    no zero its place is code 0, and zero counts as a negative number.
+    """
+    rounded = Signal(len(number.whole) + 1, name=f"{name}_rounded")
+    rounding_up = _increment(number, actual_rounding(target, rounding), random_bits, fine)
+    increment, (number, random_bits) = yield from rounding_up
+    m.d.comb += rounded.eq(number.whole + increment)
+    values: list[Any] = [rounded, number, random_bits]
+    rounded, number, random_bits = yield Part("rounded", values)
+    sign = _sign(number)
+    if target.is_integer:
+        code = yield from _integer_code(m, rounded, sign, number, target, name)
+        return code
+    if not target.subnormals:
+        above = _without_subnormals(m, rounded, sign, number, target, rounding, name, random_bits)
+        rounded, number = yield Part("above", [above, number])
+        sign = _sign(number)
+    code = yield from _minifloat_code(m, rounded, sign, number, target, rounding, overflow, name)
+    return code
+
+
+def _sign(number: Normalised) -> Value:
+    return number.sign if number.sign is not None else Const(0)
+
+
+def _increment(
+    number: Normalised, rounding: str, random_bits: Value | None, fine: bool
+) -> Parts[tuple[Value, Any]]:
+    """Whether the magnitude is rounded up; beside it the number and the random bits."""
+    fraction = number.fraction
+    if len(fraction) == 0 or rounding == TOWARD_ZERO:
+        return Const(0), [number, random_bits]
+    if rounding == STOCHASTIC:
+        assert random_bits is not None
+        found = _carry(fraction, random_bits)
+    else:
+        # Of one bit there is no rest.
+        below = fraction if rounding in (UP, DOWN) else fraction[:-1]
+        if fine and rounding != NEAREST_AWAY and len(below) > GROUP:
+            groups = [below[i : i + GROUP].any() for i in range(0, len(below), GROUP)]
+            values: list[Any] = [Cat(groups), number, random_bits]
+            below, number, random_bits = yield Part("groups", values)
+        rest = below.any()
+        if rounding != NEAREST_AWAY:
+            values = [rest, number, random_bits]
+            rest, number, random_bits = yield Part("rest", values)
+        odd = number.whole[0] if len(number.whole) else Const(0)
+        sign = _sign(number)
+        half = number.fraction[-1]
+        if rounding == NEAREST_EVEN:
+            found = half & (rest | odd)
+        elif rounding == NEAREST_AWAY:
+            found = half
+        else:
+            found = rest & (sign if rounding == DOWN else ~sign)
+    values = [found, number, random_bits]
+    found, *others = yield Part("increment", values)
+    return found, others
+
+
+def _carry(fraction: Value, random_bits: Value) -> Value:
+    """Whether the fraction, cut to as many bits as are random, carries with them."""
+    kept = fraction[-RANDOM_BITS:] if len(fraction) > RANDOM_BITS else fraction
+    kept = Cat(Const(0, RANDOM_BITS - len(kept)), kept)
+    return (kept + random_bits)[RANDOM_BITS]
+
+
+def _integer_code(
+    m: Module, rounded: Value, sign: Value, number: Normalised, target: Scalar, name: str
+) -> Parts[Signal]:
+    code = Signal(target.bits, name=f"{name}_code")
+    largest = (1 << (target.bits - int(target.signed))) - 1
+    lowest = Mux(sign, largest + 1 if target.signed else 0, largest)
+    beyond: Value = Signal(name=f"{name}_beyond")
+    fits = fits_integer(len(rounded), target, has_sign=number.sign is not None)
+    m.d.comb += beyond.eq(Const(0) if fits else rounded > lowest)
+    if number.infinity is not None:
+        beyond = beyond | number.infinity
+    beyond, rounded, sign, nan = yield Part("beyond", [beyond, rounded, sign, number.nan])
+    lowest = Mux(sign, largest + 1 if target.signed else 0, largest)
+    magnitude: Value = Signal(target.bits, name=f"{name}_magnitude")
+    m.d.comb += magnitude.eq(Mux(beyond, lowest, rounded))
+    magnitude, sign, nan = yield Part("limited", [magnitude, sign, nan])
+    result = Mux(sign, -magnitude, magnitude)[: target.bits] if target.signed else magnitude
+    if nan is not None:
+        result = Mux(nan, 0, result)
+    m.d.comb += code.eq(result)
+    return (yield from last("code", code))
+
+
+def _without_subnormals(
+    m: Module,
+    rounded: Value,
+    sign: Value,
+    number: Normalised,
+    target: Scalar,
+    rounding: str,
+    name: str,
+    random_bits: Value | None,
+) -> Signal:
+    """The magnitude's code, from that in the format that has subnormals too.
+
+    With u their step, the lowest binade begins at 2^M·u. Its first code is the smallest number
+    or, where there is a zero, zero: then nothing lies between that and (2^M + 1)·u.
+    """
+    hidden = 1 << target.mantissa_bits
+    code = Signal(len(rounded), name=f"{name}_above")
+    if not target.zero:
+        m.d.comb += code.eq(Mux(rounded < hidden, 0, rounded - hidden))
+        return code
+    whole, fraction = number.whole, number.fraction
+    half, rest = (fraction[-1], fraction[:-1].any()) if len(fraction) else (Const(0), Const(0))
+    anything = whole.any() | half | rest
+    # The middle is 2^(M−1) steps and a half: without mantissa bits there are subnormals.
+    at, above = whole == hidden // 2, whole > hidden // 2
+    if rounding == STOCHASTIC:
+        assert random_bits is not None
+        # place/smallest + random/2^32 ≥ 1, times the smallest's 2^M + 1 steps and 2^32.
+        missing = (1 << RANDOM_BITS) - random_bits
+        padding = Const(0, max(0, RANDOM_BITS - len(fraction)))
+        place = Cat(padding, fraction[max(0, len(fraction) - RANDOM_BITS) :], whole)
+        up: Value = place >= (missing << target.mantissa_bits) + missing
+    else:
+        up = {
+            NEAREST_EVEN: above | (at & half & rest),
+            NEAREST_AWAY: above | (at & half),
+            TOWARD_ZERO: Const(0),
+            UP: anything & ~sign,
+            DOWN: anything & sign,
+        }[rounding]
+    m.d.comb += code.eq(Mux(whole <= hidden, up, rounded - hidden))
+    return code
+
+
+def _minifloat_code(
+    m: Module,
+    rounded: Value,
+    sign: Value,
+    number: Normalised,
+    target: Scalar,
+    rounding: str,
+    overflow: str,
+    name: str,
+) -> Parts[Signal]:
+    f, code = target, Signal(target.bits, name=f"{name}_code")
+    infinity = number.infinity if number.infinity is not None else Const(0)
+    beyond: Value = Signal(name=f"{name}_beyond")
+    # A comparison that the widths decide is one that linters warn of.
+    compares = f.largest_code < (1 << len(rounded)) - 1
+    passes = rounded > f.largest_code if compares else Const(0)
+    values = [passes, rounded, sign, number]
+    passes, rounded, sign, number = yield Part("passes", values)
+    infinity = number.infinity if number.infinity is not None else Const(0)
+    m.d.comb += beyond.eq(passes | infinity)
+    values = [beyond, rounded, sign, number]
+    beyond, rounded, sign, number = yield Part("beyond", values)
+    infinity = number.infinity if number.infinity is not None else Const(0)
+    kept = Mux(beyond, f.largest_code, rounded)
+    nan = number.nan if number.nan is not None else Const(0)
+    nan_code = f.nan_code if f.has_nan else 0
+    if overflow != SATURATE and not f.saturates:
+        lost = infinity
+        if overflow == SPECIAL:
+            # Rounding toward zero stops at the largest value; an infinity stays one.
+            stops = {TOWARD_ZERO: Const(1), UP: sign, DOWN: ~sign}.get(rounding, Const(0))
+            lost = infinity | (beyond & ~stops)
+        if not f.signed:
+            lost = lost & ~sign  # Below zero is not beyond the largest.
+        if f.has_infinity:
+            kept = Mux(lost, f.largest_code + 1, kept)
+        else:
+            nan = nan | lost
+    if f.signed:
+        keep_sign = sign
+        if f.nan_at_minus_zero:  # There is one zero.
+            keep_sign = sign & (beyond | rounded.any())
+        result = Cat((kept | Const(0, f.bits - 1))[: f.bits - 1], keep_sign)
+    else:
+        negative = sign & (beyond | rounded.any())
+        if not f.zero:
+            negative = sign | ~(infinity | number.whole.any() | number.fraction.any())
+        # Rounding toward zero or up stops at the least number.
+        stops = rounding in (TOWARD_ZERO, UP)
+        if overflow == SPECIAL and f.has_nan and not (stops or f.saturates):
+            nan = nan | negative
+        result = Mux(negative, 0, kept)
+    m.d.comb += code.eq(Mux(nan, nan_code, result))
+    return (yield from last("code", code))
+
+
+def rounded_integer(
+    m: Module,
+    number: Value,
+    lsb_exponent: int,
+    unit_exponent: int,
+    rounding: str,
+    name: str,
+    random_bits: Value | None = None,
+) -> Signal:
+    """A two's-complement ``number``, in units of 2^lsb_exponent, in units of 2^unit_exponent."""
+    dropped = unit_exponent - lsb_exponent
+    if dropped <= 0:
+        exact = Signal(signed(len(number) - dropped), name=name)
+        m.d.comb += exact.eq(number << -dropped)
+        return exact
+    wide = Signal(signed(max(len(number), dropped + 1)), name=f"{name}_wide")
+    m.d.comb += wide.eq(number)
+    sign, whole, fraction = wide[-1], wide[dropped:].as_signed(), wide[:dropped]
+    half, rest = fraction[-1], fraction[:-1].any()
+    if rounding == STOCHASTIC:
+        assert random_bits is not None
+        away = _carry(abs(wide)[:dropped], random_bits)
+        # The magnitude of a negative number goes up where the number stays at its floor.
+        up: Value = Mux(sign, fraction.any() & ~away, away)
+    else:
+        up = {
+            NEAREST_EVEN: half & (rest | whole[0]),
+            NEAREST_AWAY: half & (rest | ~sign),
+            TOWARD_ZERO: sign & fraction.any(),
+            UP: fraction.any(),
+            DOWN: Const(0),
+        }[rounding]
+    rounded = Signal(signed(len(whole) + 1), name=name)
+    m.d.comb += rounded.eq(whole + up)
+    return rounded

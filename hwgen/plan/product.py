@@ -1,0 +1,110 @@
+"""The steps of products of decoded codes, and what they take.
+
+Two steps multiply and shift, as long as the factors are wide; of a unit that is tuned for a target
+there are more, of which each is short (``hwgen.units.fine_product``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from hwgen.formats import Scalar
+from hwgen.plan.logic import (
+    Adder,
+    AnyBit,
+    Decoder,
+    FactorRows,
+    Gates,
+    Logic,
+    Multiplexer,
+    Multiplier,
+    Negation,
+    Series,
+    Shifter,
+    parallel,
+)
+from hwgen.plan.step import Step, Steps
+
+
+def decoders(formats: Iterable[Scalar], count: int) -> Series:
+    """Of so many codes of each format."""
+    return parallel(*((Decoder(f, count=count),) for f in formats))
+
+
+def factors(a: Scalar, b: Scalar, lanes: int) -> Series:
+    """From decoded codes to what is multiplied, and to the flags of so many products."""
+    signs = [f.precision for f in (a, b) if f.sign_apart]
+    found: Series = (Negation(min(signs), count=lanes),) if signs else ()
+    if any(f.has_nan or f.has_infinity for f in (a, b)):
+        found = parallel(found, (Gates(levels=3, count=lanes), AnyBit(lanes)))
+    return found
+
+
+def multiplication(a: Scalar, b: Scalar, lanes: int) -> Series:
+    """The products of significands, in one step."""
+    return (*factors(a, b, lanes), Multiplier(*factor_bits(a, b), count=lanes))
+
+
+def shift(a: Scalar, b: Scalar, width: int, lanes: int) -> Series:
+    """Products to their places in so many bits, in one step."""
+    return (Shifter(width, shift_bits(a, b), count=lanes),)
+
+
+def fine_steps(a: Scalar, b: Scalar, width: int, lanes: int, key: str = "products") -> Steps:
+    """From factors in the value ``key`` (a product, a list of them, or of lists of them) to
+    products in their place, in at most ``width`` bits."""
+    return fine_steps_of(*factor_bits(a, b), shift_bits(a, b), width, lanes, key)
+
+
+def fine_steps_of(
+    wide: int, narrow: int, shift_bits: int, width: int, lanes: int, key: str = "products"
+) -> Steps:
+    """The same for factors of so many bits, and shifts."""
+
+    def step(name: str, build: str, logic: Logic, *arguments: int) -> Step:
+        return Step(name, build, (logic.times(lanes),), arguments=(key, name, *arguments))
+
+    return (
+        step("rows", "multiply_rows", FactorRows(wide, narrow)),
+        *(
+            step(f"row_sums{level}", "add_rows", adder)
+            for level, adder in enumerate(row_sums(wide, narrow), 1)
+        ),
+        *(
+            step(f"shift{bit}", "shift_products", Multiplexer(width), width)
+            for bit in range(shift_bits)
+        ),
+    )
+
+
+def row_sums(wide: int, narrow: int) -> list[Adder]:
+    """The longest adder of each level that adds the rows of factors of so many bits in pairs,
+    behind ``FactorRows``."""
+    if wide + narrow <= FactorRows.SMALL:
+        return []
+    levels = ((narrow + 1) // 2 - 1).bit_length()
+    # Low bits of the lower part are below the sum.
+    return [Adder(min(wide + (1 << level), wide + narrow)) for level in range(1, levels + 1)]
+
+
+def factor_bits(a: Scalar, b: Scalar) -> tuple[int, int]:
+    """Bits of the wider and of the narrower factor."""
+    if a.sign_apart and b.sign_apart:
+        # The narrower significand takes the sign of the product.
+        narrow, wide = sorted((a.precision, b.precision))
+        bits = [wide, narrow + 1]
+    else:
+        bits = [f.factor_bits + int(f.sign_apart) for f in (a, b)]
+    return max(bits), min(bits)
+
+
+def shift_bits(*operands: Scalar) -> int:
+    """Bits of the sum of the operands' shifts."""
+    bits = [f.exponent_bits for f in operands if f.exponent_bits > int(f.subnormals)]
+    return max(bits) + len(bits) - 1 if bits else 0
+
+
+def decoded_bits(number_format: Scalar) -> int:
+    """Sign, significand and shift of a decoded code."""
+    f = number_format
+    return int(f.sign_apart) + f.factor_bits + shift_bits(f)

@@ -1,0 +1,103 @@
+"""The rows of a step plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from hwgen.plan.logic import Logic, Path, Series, path_of, times
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Logic of a step up to a place where a register may stand inside it: see
+    ``hwgen.arithmetic.parts``."""
+
+    name: str
+    logic: Series = ()
+
+    @property
+    def path(self) -> Path:
+        """The longest way through it."""
+        return path_of(self.logic)
+
+
+Segments = tuple[Segment, ...]
+
+
+@dataclass(frozen=True)
+class Step:
+    """Logic between two places where a register may stand.
+
+    ``logic``: primitives one behind the other. ``build``: the name of the unit's method that makes
+    it, with its ``arguments``. ``levels``: about how many levels of LUTs it takes, by which
+    registers are placed that are tuned for no target. ``bits``: what a register in front of it
+    holds, beside controls; None where that has not been worked out. ``holds``: it has a state,
+    which a valid input sets, and which is what comes after it. ``segment``: its place among those
+    that the method makes, one a step, of which these are the names.
+    """
+
+    name: str
+    build: str
+    logic: Series
+    levels: float = 0.0
+    arguments: tuple[Any, ...] = ()
+    bits: int | None = None
+    holds: bool = False
+    segment: int = 0
+    segments: tuple[str, ...] = ()
+
+    @cached_property
+    def path(self) -> Path:
+        """The longest way through it, which the delay model of a target prices."""
+        return path_of(self.logic)
+
+    @property
+    def primitives(self) -> tuple[Logic, ...]:
+        """All that it is made of."""
+        return tuple(one for logic in self.logic for one in logic.primitives())
+
+
+Steps = tuple[Step, ...]
+
+
+def in_segments(
+    name: str,
+    build: str,
+    segments: Sequence[Segment],
+    levels: float,
+    *,
+    apart: bool,
+    arguments: tuple[Any, ...] = (),
+    bits: int | None = None,
+    holds: bool = False,
+) -> Steps:
+    """A step whose logic has places for registers inside: each of its segments a step of its own
+    where they are wanted ``apart`` and there are any; a loop stays whole."""
+    if not apart or holds or not segments:
+        logic = tuple(one for segment in segments for one in segment.logic)
+        return (Step(name, build, logic, levels, arguments, bits, holds),)
+    names = tuple(segment.name for segment in segments)
+    assert len(set(names)) == len(names), f"two segments of {name} have one name"
+    steps = [
+        Step(f"{name}_{s.name}", build, s.logic, 0.0, arguments, segment=i, segments=names)
+        for i, s in enumerate(segments)
+    ]
+    return (replace(steps[0], bits=bits), *steps[1:])
+
+
+def abreast(segments: Iterable[Segment], count: int) -> Segments:
+    """So many of the same side by side."""
+    return tuple(replace(s, logic=times(s.logic, count)) for s in segments)
+
+
+def named(name: str, segments: Iterable[Segment]) -> Segments:
+    """The same, with names of their own beside others."""
+    return tuple(replace(s, name=f"{name}_{s.name}") for s in segments)
+
+
+def holding(steps: Sequence[Step]) -> int | None:
+    """Which step has a state, if any."""
+    return next((index for index, step in enumerate(steps) if step.holds), None)

@@ -1,0 +1,89 @@
+"""The steps of what units with an accumulator have in common, from a cycle's sum on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from hwgen.accumulator import WRAP, Fixed, Float
+from hwgen.arithmetic.decode import shift_shape, significand_bits
+from hwgen.arithmetic.float_add import ScaledShape, float_sum_segments, normalised_segments
+from hwgen.arithmetic.rounding_plan import NumberShape, coding, normalising
+from hwgen.formats.rounding import RANDOM_BITS, STOCHASTIC
+from hwgen.plan import levels
+from hwgen.plan.logic import Adder, AnyBit, Decoder, Gates, Magnitude, Multiplexer, Series
+from hwgen.plan.shape import ZERO
+from hwgen.plan.step import Segment, Step, Steps, in_segments
+
+if TYPE_CHECKING:
+    from hwgen.spec.accumulating import AccumulatingSpec
+
+#: The step that holds the running sum.
+STATE = "accumulate"
+
+
+def steps(spec: AccumulatingSpec, sum_width: int, made_width: int | None = None) -> Steps:
+    """The steps of ``hwgen.units.accumulating.Accumulating``, from a cycle's sum of so many bits
+    on; ``made_width``: with those that adders make without need."""
+    width, accumulator, apart = spec.accumulator_width, spec.accumulator, spec.is_tuned
+    if isinstance(accumulator, Float):
+        normalising_, total = normalised_segments(made_width or sum_width, spec.lsb_exponent)
+        searching = (sum_width - 1).bit_length()
+        return (
+            *in_segments(
+                "normalised", "normalise_sum", normalising_, searching, apart=apart, bits=sum_width
+            ),
+            *float_steps(accumulator, total, apart=apart, bits=sum_width),
+        )
+    found = []
+    if isinstance(accumulator, Fixed):
+        rounding = (AnyBit(sum_width), Adder(width))
+        found.append(Step("term", "round_term", rounding, levels.adder(width), bits=sum_width))
+    # The clear, and the flags that hold a term back, are in front of the chain; limits behind.
+    saturates = isinstance(accumulator, Fixed) and accumulator.overflow != WRAP
+    limits: Series = (AnyBit(width), Multiplexer(width)) if saturates else ()
+    logic = (Gates(width), Adder(width), *limits)
+    accumulate = Step(STATE, "accumulate_fixed", logic, levels.adder(width), bits=sum_width)
+    found.append(replace(accumulate, holds=True))
+    if spec.output is None:
+        return tuple(found)
+    number = NumberShape(width, spec.accumulator_lsb_exponent, nan=spec.has_special)
+    placing, placed = normalising(number, spec.output, spec.rounding)
+    magnitude = Segment("magnitude", (Magnitude(width),))
+    searching_ = width.bit_length() + levels.adder(width)
+    codes = coding(placed, spec.output, spec.rounding, spec.overflow)
+    round_ = levels.adder(spec.output.bits) + 2
+    return (
+        *found,
+        *in_segments(
+            "normalise",
+            "normalise_output",
+            (magnitude, *placing),
+            searching_,
+            apart=apart,
+            bits=width,
+        ),
+        *in_segments("round", "round_output", codes, round_, apart=apart, bits=width + 2),
+    )
+
+
+def float_steps(
+    accumulator: Float,
+    total: ScaledShape,
+    *,
+    apart: bool,
+    bits: int | None = None,
+    build: str = "accumulate_float",
+    holds: bool = True,
+) -> Steps:
+    """The step of a float accumulator that adds ``total``: a loop, unless it ``holds`` nothing."""
+    f, rounding = accumulator.format, accumulator.rounding
+    kept = ScaledShape(significand_bits(f), shift_shape(f) or ZERO, f.lsb_exponent)
+    # Bits below these are no more than a bit that tells of them: none that rounding adds to.
+    drawn = RANDOM_BITS if rounding == STOCHASTIC else 0
+    adding, number = float_sum_segments(kept, total, f.precision + drawn)
+    placing, placed = normalising(replace(number, nan=True), f, rounding)
+    codes = coding(placed, f, rounding, accumulator.overflow)
+    decoded = Segment("decoded", (Decoder(f), Multiplexer(f.bits)))
+    segments = (decoded, *adding, *placing, *codes)
+    return in_segments(STATE, build, segments, 16.0, apart=apart, bits=bits, holds=holds)

@@ -1,0 +1,23 @@
+"""The steps of a sum of squares."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hwgen.plan.logic import Series, Shifter, Square
+from hwgen.plan.step import Steps
+from hwgen.spec.steps import accumulating, dot
+
+if TYPE_CHECKING:
+    from hwgen.spec.sumsquares import SumSquares
+
+
+def steps(spec: SumSquares) -> Steps:
+    """Those of a dot product whose lanes have one operand each."""
+    a, lanes = spec.a, spec.lanes
+    align: Series = ()
+    if a.exponent_bits:
+        align = (Shifter(spec.product_width, a.exponent_bits, count=lanes),)
+    products = dot.product_steps(spec, (a,), (Square(a.factor_bits, count=lanes),), align)
+    after = accumulating.steps(spec, spec.sum_width, dot.made_width(spec))
+    return (*products, *dot.level_steps(spec), *dot.addend_steps(spec), *after)
