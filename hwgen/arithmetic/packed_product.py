@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
@@ -74,7 +75,7 @@ class RowPlan:
 
     modes: tuple[Packed, ...]
 
-    @property
+    @cached_property
     def segments(self) -> tuple[tuple[int, int], ...]:
         """Rows between neighbouring ends of codes, of all modes."""
         ends = sorted(
@@ -82,7 +83,7 @@ class RowPlan:
         )
         return tuple(pairwise(ends))
 
-    @property
+    @cached_property
     def rows(self) -> tuple[Rows, ...]:
         """The segments, with a highest row apart where its sign changes with the mode."""
         found = []

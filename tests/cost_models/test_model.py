@@ -14,7 +14,6 @@ from cost_models.sweep import shipped_set
 from hwgen import DotProduct, InputError
 from hwgen.cli import main
 from hwgen.spec import Multiply, SumSquares, from_dict
-from hwgen.units.dot import plan_of
 
 
 def dot(a="int4", b="int4", lanes=8, **others):
@@ -32,7 +31,7 @@ def test_adders_add_up():
 def test_minifloats_that_lie_far_apart_are_summed_in_bins():
     narrow, wide = (features.area(dot(f, f, 8)) for f in ("e2m1", "e4m3"))
     assert narrow["gates"] == narrow["bin_sum_bits"] == 0
-    bins = plan_of(dot("e4m3", "e4m3")).bins
+    bins = dot("e4m3", "e4m3").lane_sum.bins
     assert wide["gates"] == 8 * len(bins) > 8 and wide["tree_adders"] == 7 * len(bins)
 
 

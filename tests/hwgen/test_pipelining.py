@@ -26,25 +26,17 @@ from hwgen import (
     pipelined,
 )
 from hwgen.cli import main
-from hwgen.pipelining import modelled
+from hwgen.pipelining import STATE, modelled, ways
+from hwgen.plan import delay
+from hwgen.plan.registers import register_places
 from hwgen.spec import AccumulatorToFloat, MultiplyAccumulate, from_dict
-from hwgen.units import delay
-from hwgen.units.unit import (
-    STATE,
-    component_steps,
-    held_step,
-    most_stages,
-    register_places,
-    ways,
-)
-from hwgen.units.unit import delays as delays_of
 from sim.together import verify_together
 
 DOT = DotProduct(a="int8", b="int8", lanes=6)
 
 
 def test_the_shipped_model_is_the_fit_of_the_shipped_samples():
-    text = resources.files("hwgen.units").joinpath(delay.FILE).read_text("utf-8")
+    text = resources.files("hwgen.plan").joinpath(delay.FILE).read_text("utf-8")
     assert delays.report(delays.shipped()) == text
 
 
@@ -228,18 +220,18 @@ def test_a_running_sum_bounds_the_clock(spec):
 def test_weights_stay_in_registers_of_their_own():
     spec = Array(a="int4", b="int4", rows=2, columns=2, lanes=2, **WEIGHTS)
     found = pipelined(spec, fmax_mhz=150, target="ecp5")
-    assert held_step(found) == [step.name for step in component_steps(found)].index("weights")
+    assert found.held_step == [step.name for step in found.steps].index("weights")
     assert {way.end for way in ways(found)} >= {"accumulate"} or found.stages == 2
 
 
 def test_a_block_dot_product_has_places_in_its_rounding():
     """Of a unit that is not tuned, these are two steps."""
     spec = BlockDot(a="mxfp4", b="mxfp4", output="fp32")
-    assert [step.name for step in component_steps(spec)][-2:] == ["normalise", "round"]
+    assert [step.name for step in spec.steps][-2:] == ["normalise", "round"]
     slow = modelled(dataclasses.replace(spec, tuned_for="ecp5", stages=3)).fmax_mhz
     fast = pipelined(spec, fmax_mhz=200, target="ecp5")
     assert modelled(fast).fmax_mhz >= 200 > 3 * slow
-    names = [step.name for step in component_steps(fast)]
+    names = [step.name for step in fast.steps]
     assert sum(name.startswith("normalise_") for name in names) > 8
     assert sum(name.startswith("round_") for name in names) > 3
 
@@ -262,11 +254,11 @@ def test_generate_says_what_it_chose(capsys, tmp_path):
 def test_all_stages_that_a_tuned_unit_can_have():
     for spec in SPECS:
         tuned = dataclasses.replace(spec, tuned_for="ecp5", stages=3)
-        most = most_stages(tuned)
+        most = tuned.most_stages
         full = dataclasses.replace(tuned, stages=most)
-        places = len(component_steps(full))
+        places = len(full.steps)
         # Registers that hold something have no place in front of what follows.
-        assert len(ways(full)) == places if held_step(full) is None else places + 1
+        assert len(ways(full)) == places if full.held_step is None else places + 1
         with pytest.raises(InputError, match=f"from . to {most}"):
             dataclasses.replace(tuned, stages=most + 1)
 
@@ -279,7 +271,7 @@ def test_tuned_units_are_right():
     for a, b in pairs:
         product, dot = Multiply(a=a, b=b), DotProduct(a=a, b=b, lanes=2)
         for unit, full in ((product, True), (dot, False)):
-            most = most_stages(dataclasses.replace(unit, tuned_for="ecp5"))
+            most = dataclasses.replace(unit, tuned_for="ecp5").most_stages
             stages = most if full else int(rng.integers(2, most))
             specs.append(dataclasses.replace(unit, tuned_for="ecp5", stages=stages))
     outcome = verify_together(specs, vectors=300)
@@ -319,7 +311,7 @@ def test_units_in_parts_are_right(specs):
     rng = np.random.default_rng(3)
     tuned = []
     for index, spec in enumerate(specs):
-        most = most_stages(dataclasses.replace(spec, tuned_for="ecp5", stages=3))
+        most = dataclasses.replace(spec, tuned_for="ecp5", stages=3).most_stages
         stages = most if index % 2 else int(rng.integers(3, most))
         tuned.append(dataclasses.replace(spec, tuned_for="ecp5", stages=stages))
     outcome = verify_together(tuned, vectors=300)
@@ -351,7 +343,7 @@ def test_arrivals_need_a_placer():
 
 
 def most_stages_of_int4():
-    return most_stages(DotProduct(a="int4", b="int4", lanes=4, stages=2, tuned_for="ecp5"))
+    return DotProduct(a="int4", b="int4", lanes=4, stages=2, tuned_for="ecp5").most_stages
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
@@ -359,7 +351,7 @@ def test_what_steps_take_is_counted_in_whole_numbers(spec):
     """Sums of floats differ with their order, and since Python 3.12 from those of ``sum``."""
     for tuned_for in ("", "ecp5"):
         unit = dataclasses.replace(spec, tuned_for=tuned_for, stages=3)
-        assert {type(taken) for taken in delays_of(unit, component_steps(unit))} == {int}
+        assert {type(taken) for taken in unit.step_delays} == {int}
 
 
 def test_registers_stand_where_the_longest_way_is_shortest():

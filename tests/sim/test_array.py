@@ -89,10 +89,10 @@ def test_movements_differ_in_latency_alone():
 
 def test_as_many_stages_as_there_are_steps():
     for fields in [*MATRIX[::2], *BLOCKS[::2]]:
-        most = Array(max_products=24, **{**fields, "stages": 0}).step_count + 1
+        most = Array(max_products=24, **{**fields, "stages": 0}).most_stages
         unit = Array(max_products=24, **{**fields, "stages": most}).component()
         Fragment.get(unit, None)
-        assert len(unit.steps()) == most - 1
+        assert len(unit.spec.steps) == most - 1
         with pytest.raises(InputError, match="stages="):
             Array(max_products=24, **{**fields, "stages": most + 1})
 

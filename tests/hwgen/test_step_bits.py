@@ -1,4 +1,4 @@
-"""What ``outline`` says of a dot product's registers is what the hardware has."""
+"""What a dot product's plan says of its registers is what the hardware has."""
 
 import re
 
@@ -6,7 +6,6 @@ import pytest
 
 from hwgen import emit
 from hwgen.spec import DotProduct
-from hwgen.units.dot import cuts, outline
 
 SPECS = [
     {"a": "int8", "b": "int8", "lanes": 5, "stages": 7},
@@ -30,11 +29,11 @@ def test_bits_in_front_of_each_step(fields):
         name: int(width or 1)
         for width, name in re.findall(r"wire(?: width (\d+))?(?: signed)? \\([^\s$]+)\n", text)
     }
-    assert cuts(spec)
-    for step in cuts(spec):
+    assert spec.register_boundaries
+    for step in (spec.steps[index] for index in spec.register_boundaries):
         bits = [
             width
             for name, width in widths.items()
-            if name.startswith(f"{step}_") and name != f"{step}_clear"
+            if name.startswith(f"{step.name}_") and name != f"{step.name}_clear"
         ]
-        assert sum(bits) == outline(spec)[step][1], step
+        assert sum(bits) == step.bits, step.name
