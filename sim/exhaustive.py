@@ -21,7 +21,7 @@ from amaranth.hdl import Cat, Const, Module, Signal, Value
 from hwgen import emit, processes
 from hwgen.errors import InputError
 from hwgen.spec import Port, Spec
-from hwgen.units.unit import Unit
+from hwgen.units.unit import Unit, build
 from sim import models, tools
 from sim.models import Patterns
 
@@ -176,9 +176,10 @@ def _logic(m: Module, case: Case, inputs: Value) -> Mapping[str, Value]:
         else:
             live = {**live, port.name: inputs[first : first + port.width]}
             first += port.width
-    for step in unit.steps():
-        made = step.build(m, {**live, **step.state})
-        for name, register in step.state.items():
+    state = unit.state()
+    for step in case.spec.steps:
+        made = build(unit.builder, step, m, {**live, **state} if step.holds else live)
+        for name, register in state.items() if step.holds else ():
             # What the register would hold; nothing drives the register itself, which is zero.
             next_state = Signal(register.shape(), name=f"next_{name}")
             m.d.comb += next_state.eq(made[name])

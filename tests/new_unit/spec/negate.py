@@ -8,6 +8,8 @@ from typing import ClassVar
 from hwgen.errors import InputError
 from hwgen.fields import check_fields, require_choice
 from hwgen.formats import Integer, Scalar, parse
+from hwgen.plan.logic import Adder, Gates
+from hwgen.plan.step import Step, Steps
 from hwgen.spec.base import Port, Spec, code_port, option
 
 LOWEST = ("saturate", "wrap")
@@ -32,7 +34,12 @@ class Negate(Spec):
         if not isinstance(self.a, Integer) or not self.a.signed:
             raise InputError(f"a={self.a}: no hardware negates it; use a signed integer")
         require_choice("lowest", self.lowest, LOWEST)
-        self.require_stages(1, 2)
+        self.require_stages()
+
+    @property
+    def _steps(self) -> Steps:
+        bits = self.a.bits
+        return (Step("negate", "negated", (Gates(bits), Adder(bits)), levels=2),)
 
     @property
     def inputs(self) -> tuple[Port, ...]:
