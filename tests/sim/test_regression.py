@@ -21,7 +21,7 @@ from hwgen.spec import UNITS, Convert, Multiply, Port
 from hwgen.spec.multidot import Modes
 from sim import case_list, compiled, regression, report
 from sim.case_list import Case, operands
-from sim.compiled import Outcome, Run
+from sim.compiled import Outcome, Run, rows
 from sim.operands import MIXED, NAMED
 from sim.verification import pack
 from sim.words import to_integer, to_words
@@ -83,7 +83,7 @@ def simulators():
 @pytest.mark.parametrize("simulator", simulators())
 def test_every_unit_has_its_own_outcome(simulator, monkeypatch):
     """In several segments, each from reset; the result of the fault appears in the last only."""
-    monkeypatch.setattr(compiled, "SEGMENT", 100)
+    monkeypatch.setattr(rows, "SEGMENT", 100)
     dot, wide = SPECS[2], Multiply(a="fp32", b="e4m3fn")
     text = dot.verilog()
     assert FAULT in text
