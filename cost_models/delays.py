@@ -22,7 +22,7 @@ import numpy.typing as npt
 from scipy.optimize import nnls
 
 import yosys_scripts
-from hwgen import emit, records
+from hwgen import emit, records, store
 from hwgen.arguments import Parser, mode, parsed, run_module
 from hwgen.errors import InputError
 from hwgen.files import write_text
@@ -45,7 +45,6 @@ from hwgen.spec import (
 )
 from hwgen.spec.base import require_scalar
 
-SAMPLES = "delays.jsonl"
 #: Ways that take at least this part of the slowest way of their unit are fitted.
 NEARLY = 0.75
 #: Part of the held-out units that the stated error holds, and the margin.
@@ -153,18 +152,23 @@ def by_way(spec: Spec, arrivals_ns: dict[str, float]) -> list[tuple[list[str], f
     ]
 
 
-def _file() -> Path:
-    return Path(str(resources.files("cost_models").joinpath(SAMPLES)))
+def _sample(row: store.Row) -> Sample:
+    records.require(row, {"target": str, "seed": int, "period_ns": (int, float), "tools": dict})
+    return Sample(**{**row, "spec": from_dict(row["spec"])})
+
+
+def _key(row: store.Row) -> str:
+    """Of what was placed, and not of its hardware: what was measured between two registers stays
+    true of the steps between them."""
+    return store.digest(from_dict(row["spec"]).to_dict(), row["target"], row["seed"])
+
+
+KIND = store.Kind("delay sample", _sample, key=_key, ships="cost_models/delays.jsonl")
 
 
 def shipped() -> list[Sample]:
     """The samples that come with the package."""
-    return records.read(_file(), _sample)
-
-
-def _sample(row: dict[str, Any]) -> Sample:
-    records.require(row, {"target": str, "seed": int, "period_ns": (int, float), "tools": dict})
-    return Sample(**{**row, "spec": from_dict(row["spec"])})
+    return list(KIND.shipped.values())
 
 
 def fit(samples: Sequence[Sample], target: str) -> DelayModel:
@@ -258,17 +262,17 @@ def report(samples: Sequence[Sample]) -> str:
 def extend(target: str) -> None:
     """Place what the samples of a target lack, and write each as it ends; those for which its
     devices are too small are left out."""
-    known = {(s.spec, s.seed) for s in shipped() if s.target == target}
+    samples = store.Lines(KIND, Path(str(resources.files("cost_models").joinpath("delays.jsonl"))))
     for spec, seed in sampled():
-        if (spec, seed) in known:
+        wanted = {"spec": spec.to_dict(), "target": target, "seed": seed}
+        if samples.find(_key(wanted)) is not None:
             continue
         try:
             sample = measure(spec, target, seed)
         except yosys_scripts.TooLarge as reason:
             print(f"{spec.name}: {reason}", file=sys.stderr, flush=True)
             continue
-        row = {**asdict(sample), "spec": spec.to_dict()}
-        records.append(_file(), dict(sorted(row.items())))
+        samples.add(dict(sorted({**asdict(sample), **wanted}.items())))
         print(f"{spec.name}: {1000 / sample.period_ns:.1f} MHz", file=sys.stderr, flush=True)
 
 

@@ -17,9 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from cost_models import measurement, store
+from cost_models import measurement
 from hwgen.arguments import Parser, parsed, run_module
-from hwgen.files import write_text
 from hwgen.formats import NAMES
 from hwgen.spec import DotProduct
 
@@ -71,23 +70,22 @@ def drawn(name: str) -> Iterator[tuple[DotProduct, str]]:
 
 
 @functools.cache
-def shipped(name: str) -> tuple[store.Measurement, ...]:
+def shipped(name: str) -> tuple[measurement.Measurement, ...]:
     """The measurements of a set, which come with the package."""
-    return store.read(f"{name}.jsonl")
+    return tuple(measurement.KIND.read(f"cost_models/{name}.jsonl").values())
 
 
 def main(arguments: Sequence[str]) -> None:
     """Measures what the store lacks, and writes the files; it has no options."""
     parsed(Parser(prog="python -m cost_models.holdout", description=main.__doc__), arguments)
     for name in SETS:
-        lines = []
+        measured = []
         for spec, target in drawn(name):
             found, _ = measurement.measure(spec, target, place=False)
-            result = {k: v for k, v in found.result.items() if k != "cells"}
-            lines.append(store.to_line(dataclasses.replace(found, result=result)))
-            print(f"{target} {spec.name}: {result['lut']} LUT", file=sys.stderr, flush=True)
+            measured.append(found)
+            print(f"{target} {spec.name}: {found.result['lut']} LUT", file=sys.stderr, flush=True)
         file = resources.files("cost_models").joinpath(f"{name}.jsonl")
-        write_text(Path(str(file)), "".join(lines))
+        measurement.export(Path(str(file)), measured)
 
 
 if __name__ == "__main__":

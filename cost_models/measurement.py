@@ -1,13 +1,14 @@
-"""Measuring a unit: through the store if it is known, else with the tools."""
+"""Measuring a unit: from the store if it is known, else with the tools."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import yosys_scripts
-from cost_models import store
-from hwgen import emit
+from hwgen import emit, records, store
 from hwgen.errors import InputError
 from hwgen.spec import Spec
 
@@ -15,6 +16,64 @@ SYNTHESIS = "synthesis"
 TIME_LIMIT_S = 900.0
 #: Of a synthesis: what a measurement has elsewhere, and what goes without saying.
 _BESIDE, _FITS = ("tools", "target", "mapping"), ("too_large", None)
+#: Figures, where a result has them, are of these types and not negative.
+_FIGURES: dict[str, records.FieldType] = {
+    **dict.fromkeys(("lut", "carry", "ff", "dsp", "cycles"), int),
+    **dict.fromkeys(("toggles_per_cycle", "seconds"), (int, float)),
+    "fmax_mhz": (int, float, type(None)),
+}
+#: Those that a kind of measurement has.
+_NEEDED = {
+    "synthesis": ("lut", "carry", "ff", "dsp", "fmax_mhz"),
+    "activity": ("toggles_per_cycle",),
+}
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One result of the tools.
+
+    ``kind`` is what was measured (``synthesis``, ``activity``); ``result`` its figures;
+    ``tools`` the versions that gave it; ``created`` the date, UTC.
+    """
+
+    key: str
+    kind: str
+    spec: dict[str, Any]
+    target: str
+    result: dict[str, Any]
+    tools: dict[str, str]
+    created: str
+
+
+def checked(row: store.Row) -> Measurement:
+    """The measurement that a row describes. ValueError, TypeError, KeyError if it is not what a
+    tool could have measured."""
+    texts = dict.fromkeys(("key", "kind", "target", "created"), str)
+    records.require(row, {**texts, "spec": dict, "result": dict, "tools": dict})
+    result = row["result"]
+    records.require(result, {name: kind for name, kind in _FIGURES.items() if name in result})
+    records.require(result, {name: _FIGURES[name] for name in _NEEDED.get(row["kind"], ())})
+    if result.get("fmax_mhz") == 0:
+        raise ValueError("its fmax_mhz is 0")
+    return Measurement(**row)
+
+
+KIND = store.Kind("measurement", checked, ships="cost_models/measurements.jsonl")
+STORE = store.Store(KIND)
+
+
+def shipped() -> Iterable[Measurement]:
+    """The measurements that come with the package (``hwgen sweep`` made them)."""
+    return KIND.shipped.values()
+
+
+def export(file: Path, found: Iterable[Measurement]) -> None:
+    """Writes measurements as those that ship, without the raw cells, which no model reads."""
+    rows = [asdict(measurement) for measurement in found]
+    for row in rows:
+        row["result"].pop("cells", None)
+    store.export(file, rows)
 
 
 def synthesis_key(mapping: str, target: str, rtlil: str, place: bool, kind: str = SYNTHESIS) -> str:
@@ -32,7 +91,7 @@ def synthesis_key(mapping: str, target: str, rtlil: str, place: bool, kind: str 
     )
 
 
-def stored(spec: Spec, target: str) -> store.Measurement | None:
+def stored(spec: Spec, target: str) -> Measurement | None:
     """What is known of ``spec``: its placed measurement, or one that was only mapped.
 
     InputError for an unknown target or a mapping that the target lacks.
@@ -57,15 +116,15 @@ def known(spec: Spec) -> list[dict[str, Any]]:
 
 def _find(
     mapping: str, target: str, rtlil: str, places: tuple[bool, ...], kind: str = SYNTHESIS
-) -> store.Measurement | None:
+) -> Measurement | None:
     """The first stored measurement, in the order of ``places``: placed or only mapped."""
-    found = (store.find(synthesis_key(mapping, target, rtlil, place, kind)) for place in places)
+    found = (STORE.find(synthesis_key(mapping, target, rtlil, place, kind)) for place in places)
     return next((m for m in found if m is not None), None)
 
 
 def measure(
     spec: Spec, target: str, *, place: bool = True, time_limit_s: float = TIME_LIMIT_S
-) -> tuple[store.Measurement, bool]:
+) -> tuple[Measurement, bool]:
     """The measurement of ``spec``, and whether it was in the store already.
 
     With ``place``, targets that have a placer are placed and routed for Fmax. A new result
@@ -92,7 +151,7 @@ def measure_design(
     mapping: str | None = None,
     place: bool = True,
     time_limit_s: float = TIME_LIMIT_S,
-) -> tuple[store.Measurement, bool]:
+) -> tuple[Measurement, bool]:
     """As ``measure``, of a design of its own ``kind`` that stands beside the unit of ``spec``; by
     default it is mapped as that is."""
     mapping = mapping or spec.mapping
@@ -100,13 +159,10 @@ def measure_design(
     found = _find(mapping, target, rtlil, (True,) if placed else (True, False), kind)
     if found is not None:
         return found, True
-    store.require_writable()
     key = synthesis_key(mapping, target, rtlil, place, kind)
-    with store.measuring(key):
-        # Another process may have measured it while this one waited.
-        if (found := store.find(key)) is not None:
-            return found, True
-        found_now = asdict(
+
+    def made() -> store.Row:
+        figures = asdict(
             yosys_scripts.synthesise(
                 rtlil,
                 top,
@@ -116,17 +172,16 @@ def measure_design(
                 time_limit_s=time_limit_s,
             )
         )
-        measurement = store.Measurement(
-            key=key,
-            kind=kind,
-            spec=spec.to_dict(),
-            target=target,
-            result={k: v for k, v in found_now.items() if k not in _BESIDE and (k, v) != _FITS},
-            tools=found_now["tools"],
-            created=store.now(),
-        )
-        store.add(measurement)
-    return measurement, False
+        return {
+            "kind": kind,
+            "spec": spec.to_dict(),
+            "target": target,
+            "result": {k: v for k, v in figures.items() if k not in _BESIDE and (k, v) != _FITS},
+            "tools": figures["tools"],
+            "created": store.today(),
+        }
+
+    return STORE.once(key, made)
 
 
 def synthesise(spec: Spec, target: str) -> dict[str, Any]:

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from scipy.optimize import nnls
 
 import yosys_scripts
-from cost_models import features, holdout, store
+from cost_models import features, holdout, measurement
 from cost_models.measurement import SYNTHESIS
 from hwgen.errors import InputError
 from hwgen.spec import DotProduct, from_dict
@@ -269,7 +269,7 @@ def require_measurements(target: str, mapping: str, resource: str) -> None:
 
 def _samples(target: str, mapping: str, resource: str) -> list[Sample]:
     samples: list[Sample] = []
-    for m in store.shipped():
+    for m in measurement.shipped():
         if m.kind != SYNTHESIS or m.target != target or m.spec["mapping"] != mapping:
             continue
         if resource == PERIOD:
@@ -281,8 +281,8 @@ def _samples(target: str, mapping: str, resource: str) -> list[Sample]:
     return samples
 
 
-def _spec(measurement: store.Measurement) -> DotProduct:
-    spec = from_dict(measurement.spec)
+def _spec(found: measurement.Measurement) -> DotProduct:
+    spec = from_dict(found.spec)
     assert isinstance(spec, DotProduct)  # Of other units none ship.
     return spec
 

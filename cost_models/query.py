@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import yosys_scripts
-from cost_models import features, measurement, model, store
+from cost_models import features, measurement, model
 from hwgen.errors import InputError
 from hwgen.fields import require_kind
 from hwgen.spec import DotProduct, Spec
@@ -92,7 +92,7 @@ def measure(spec: Spec, target: str, *, place: bool = True) -> Cost:
     return from_measurement(measurement.measure(spec, target, place=place)[0])
 
 
-def from_measurement(found: store.Measurement) -> Cost:
+def from_measurement(found: measurement.Measurement) -> Cost:
     """A measurement as a cost. Its Fmax is None if it was not placed."""
     values = {name: found.result[name] for name in RESOURCES}
     quantities = {name: Quantity(v, v, v, MEASURED) for name, v in values.items()}

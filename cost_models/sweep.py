@@ -6,7 +6,6 @@ was, and a second run measures nothing again.
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import os
 from collections.abc import Callable, Iterator
@@ -14,9 +13,8 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
-from cost_models import measurement, store
+from cost_models import measurement
 from hwgen.errors import ToolError
-from hwgen.files import write_text
 from hwgen.formats import NAMES
 from hwgen.progress import Pace
 from hwgen.spec import DotProduct
@@ -96,15 +94,8 @@ def run(progress: Callable[[str], None], workers: int | None = None) -> None:
 
 
 def export(file: Path) -> int:
-    """Writes the shipped points that the store has to ``file``; returns how many.
-
-    Without the raw cells, which no model reads: the file stays small.
-    """
-    lines = []
-    for point in shipped_set():
-        found = measurement.stored(point.spec, point.target)
-        if found is not None:
-            result = {k: v for k, v in found.result.items() if k != "cells"}
-            lines.append(store.to_line(dataclasses.replace(found, result=result)))
-    write_text(file, "".join(dict.fromkeys(lines)))
-    return len(lines)
+    """Writes the shipped points that the store has to ``file``; returns how many."""
+    known = [measurement.stored(point.spec, point.target) for point in shipped_set()]
+    found = [m for m in known if m is not None]
+    measurement.export(file, found)
+    return len(found)

@@ -19,8 +19,8 @@ from importlib.metadata import version
 from typing import Any
 
 import yosys_scripts
-from cost_models import measurement, store
-from hwgen import emit
+from cost_models import measurement
+from hwgen import emit, store
 from hwgen.errors import InputError, ToolError
 from hwgen.processes import temporary_folder
 from hwgen.spec import Spec
@@ -136,30 +136,20 @@ def activity(spec: Spec, target: str, cycles: Stimulus) -> float:
     }
     flow = yosys_scripts.flow_digest(target)
     key = store.digest(ACTIVITY, rtlil, spec.mapping, target, flow, tools, drive.hexdigest())
-    found = store.find(key)
-    if found is None:
-        store.require_writable()
-        with store.measuring(key):
-            # Another process may have measured it while this one waited.
-            found = store.find(key) or _measured(key, spec, target, rtlil, cycles, tools)
+
+    def measured() -> store.Row:
+        toggles = _simulated_toggles(spec, target, rtlil, cycles)
+        return {
+            "kind": ACTIVITY,
+            "spec": spec.to_dict(),
+            "target": target,
+            "result": {"toggles_per_cycle": toggles, "cycles": len(cycles)},
+            "tools": tools,
+            "created": store.today(),
+        }
+
+    found, _ = measurement.STORE.once(key, measured)
     return float(found.result["toggles_per_cycle"])
-
-
-def _measured(
-    key: str, spec: Spec, target: str, rtlil: str, cycles: Stimulus, tools: dict[str, str]
-) -> store.Measurement:
-    toggles = _simulated_toggles(spec, target, rtlil, cycles)
-    found = store.Measurement(
-        key=key,
-        kind=ACTIVITY,
-        spec=spec.to_dict(),
-        target=target,
-        result={"toggles_per_cycle": toggles, "cycles": len(cycles)},
-        tools=tools,
-        created=store.now(),
-    )
-    store.add(found)
-    return found
 
 
 def _simulated_toggles(spec: Spec, target: str, rtlil: str, cycles: Stimulus) -> float:

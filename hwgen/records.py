@@ -32,30 +32,35 @@ def pass_over(place: str, reason: object) -> None:
     warnings.warn(f"{place} is passed over: {reason}", PassedOver, stacklevel=2)
 
 
-def rows(text: str, name: str, made: Callable[[dict[str, Any]], T]) -> Iterator[T]:
-    """What ``made`` makes of each line of the file ``name``, but of those that hold no object or
-    of which it raises ValueError, TypeError or KeyError."""
+def row(text: str, place: str, made: Callable[[dict[str, Any]], T | None]) -> T | None:
+    """What ``made`` makes of the JSON object in ``text``; None, and a warning that names the
+    ``place``, if there is none or ``made`` raises ValueError, TypeError or KeyError."""
+    try:
+        found = json.loads(text)
+        if not isinstance(found, dict):
+            raise ValueError(f"it is no JSON object but {text[:40]!r}")
+        return made(found)
+    except KeyError as error:
+        pass_over(place, f"it has no {error}")
+    except (ValueError, TypeError, RecursionError) as error:
+        pass_over(place, str(error) or type(error).__name__)
+    return None
+
+
+def rows(text: str, name: str, made: Callable[[dict[str, Any]], T | None]) -> Iterator[T]:
+    """``row`` of each line of the file ``name``, but of those of which it makes None."""
     *whole, half = text.split("\n")
     with contextlib.suppress(ValueError):
         json.loads(half)
         whole.append(half)
     for number, line in enumerate(whole, 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-            if not isinstance(row, dict):
-                raise ValueError(f"it is no JSON object but {line[:40]!r}")
-            found = made(row)
-        except KeyError as error:
-            pass_over(f"{name}, line {number}", f"it has no {error}")
-        except (ValueError, TypeError, RecursionError) as error:
-            pass_over(f"{name}, line {number}", str(error) or type(error).__name__)
-        else:
-            yield found
+        if line.strip():
+            found = row(line, f"{name}, line {number}", made)
+            if found is not None:
+                yield found
 
 
-def read(path: Path, made: Callable[[dict[str, Any]], T]) -> list[T]:
+def read(path: Path, made: Callable[[dict[str, Any]], T | None]) -> list[T]:
     """``rows`` of a file, none if it is not there. InputError if it cannot be read."""
     try:
         text = path.read_text("utf-8", errors="replace") if path.exists() else ""
@@ -64,9 +69,9 @@ def read(path: Path, made: Callable[[dict[str, Any]], T]) -> list[T]:
     return list(rows(text, str(path), made))
 
 
-def append(path: Path, row: Mapping[str, Any]) -> None:
+def append(path: Path, fields: Mapping[str, Any]) -> None:
     """Adds one line, whole or not at all. InputError if it cannot be written."""
-    line = json.dumps(row) + "\n"
+    line = json.dumps(fields) + "\n"
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab+", buffering=0) as file:
@@ -110,17 +115,17 @@ def _end_of_lines(file: Any, end: int) -> int:
 
 
 #: A type that a field has, or several.
-Kind: TypeAlias = type | tuple[type, ...]
+FieldType: TypeAlias = type | tuple[type, ...]
 
 
-def require(row: Mapping[str, Any], kinds: Mapping[str, Kind]) -> None:
+def require(row: Mapping[str, Any], types: Mapping[str, FieldType]) -> None:
     """ValueError unless each of the named fields is there, of its type; numbers are not negative
     and not beyond what a program counts in, and True is none."""
-    for name, kind in kinds.items():
+    for name, wanted in types.items():
         if name not in row:
             raise ValueError(f"it has no {name}")
         value = row[name]
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        right = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+        right = isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool))
         if not right or (number and not 0 <= value < _BEYOND):
             raise ValueError(f"its {name} is {json.dumps(value)[:60]}")

@@ -13,7 +13,8 @@ import numpy as np
 import cost_models
 import sim
 import yosys_scripts
-from cost_models import Cost, store
+from cost_models import Cost
+from hwgen import store
 from hwgen.errors import ToolError
 from hwgen.fields import require_path
 from hwgen.files import require_writable

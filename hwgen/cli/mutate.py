@@ -59,23 +59,23 @@ def add(commands: Commands) -> None:
         "--store",
         type=kept_file,
         metavar="FILE",
-        help="with --all: where scores are kept, a JSON object a line",
+        help="with --all: keep scores here, a JSON object a line, and not in the store",
     )
     json_option(sub)
 
 
 def run(options: argparse.Namespace) -> int:
-    from sim import case_list, formal, mutation
+    from hwgen import store
+    from sim import case_list, mutation
 
     if options.unit is None and not options.all:
         raise InputError("give either a unit or --all (see 'hwgen mutate --help')")
     specs = case_list.level_specs()[::3] if options.all else [spec_of(options)]
-    file = (options.store or mutation.default_store()) if options.all else None
-    store = formal.Store(file, mutation.checked)
+    kept = store.at(mutation.SCORE, options.store) if options.all else None
     rows = []
     for row in mutation.mutate_all(
         specs,
-        store,
+        kept,
         mutants=options.mutants,
         vectors=options.vectors,
         seed=options.seed,

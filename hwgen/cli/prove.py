@@ -61,7 +61,7 @@ def add(commands: Commands) -> None:
         "--store",
         type=kept_file,
         metavar="FILE",
-        help="with --all: where answers are kept, a JSON object a line",
+        help="with --all: keep answers here, a JSON object a line, and not in the store",
     )
     sub.add_argument(
         "--page",
@@ -73,6 +73,7 @@ def add(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    from hwgen import store
     from sim import formal
 
     if options.unit is None and not options.all:
@@ -83,11 +84,11 @@ def run(options: argparse.Namespace) -> int:
         tasks = formal.chosen(formal.task_list.tasks(), options.property, options.target)
     else:
         tasks = formal.tasks_of(spec_of(options), options.property, options.target)
-    store = formal.Store((options.store or formal.default_store()) if options.all else None)
+    kept = store.at(formal.PROOF, options.store) if options.all else None
     quiet = options.json
     rows, pace = [], Pace(len(tasks))
     with doing("proving", detail=pace.__str__):
-        for row in formal.prove_all(tasks, store, timeout_s=options.timeout, pace=pace):
+        for row in formal.prove_all(tasks, kept, timeout_s=options.timeout, pace=pace):
             rows.append(row)
             if quiet:
                 continue

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
-import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
-
-import platformdirs
 
 from hwgen import emit, records
 from hwgen.errors import InputError, ToolError
 from hwgen.progress import Pace
 from hwgen.spec import Spec
+from hwgen.store import Kind, Row, Store, digest
 from sim.formal.circuit import Circuit, from_rtlil
 from sim.formal.properties import OF_A_TARGET, PROPERTIES, Subject
 from sim.formal.references import NotApplicable
@@ -189,16 +185,13 @@ class Task:
 
 
 def key_of(task: Task) -> str:
-    """SHA-256 of everything that the answer depends on."""
+    """Identifies the answer by everything that it depends on."""
     spec, target = task.spec, task.target
-    digest = hashlib.sha256(f"{task.property} {target} {versions()}\n".encode())
     # The text has the spec's name, which tells all of it.
     is_stream = task.property == "stream"
     text = emit.verilog(spec, stream=True) if is_stream else emit.rtlil(spec)
-    digest.update(text.encode())
-    if target is not None:
-        digest.update(flow.flow_digest(target).encode())
-    return digest.hexdigest()
+    how = None if target is None else flow.flow_digest(target)
+    return digest("proof", task.property, target, versions(), text, how)
 
 
 def tasks_of(spec: Spec, property: str | None, target: str | None) -> list[Task]:
@@ -245,15 +238,9 @@ def _require_names(property: str | None, target: str | None) -> None:
         raise InputError(f"property {property} is of no target: leave out --target {target}")
 
 
-def default_store() -> Path:
-    """Beside the store of measurements: $HWGEN_PROOFS, or in the user's data folder."""
-    given = os.environ.get("HWGEN_PROOFS")
-    return Path(given) if given else platformdirs.user_data_path("hwgen") / "proofs.jsonl"
-
-
-def checked(row: dict[str, Any]) -> dict[str, Any]:
+def checked(row: Row) -> Row:
     """A stored proof, as ``Proof.to_dict`` made it. ValueError, KeyError if it is none."""
-    kinds: dict[str, records.Kind] = {"claims": int, "seconds": (int, float), "engines": list}
+    kinds: dict[str, records.FieldType] = {"claims": int, "seconds": (int, float), "engines": list}
     records.require(row, dict.fromkeys(("key", "name", "property", "reason"), str))
     records.require(row, {**kinds, "versions": dict})
     if row["result"] not in RESULTS:
@@ -262,55 +249,37 @@ def checked(row: dict[str, Any]) -> dict[str, Any]:
         raise ValueError(f"its property is {row['property']!r}, its target {row['target']!r}")
     if (row["counterexample"] is None) == (row["result"] == DISPROVED):
         raise ValueError("only what is disproved has a counterexample")
-    return row
+    return {name: value for name, value in row.items() if name != "key"}
 
 
-class Store:
-    """Rows by key, in a file with a JSON object a line; later lines replace earlier ones, and
-    those that ``checked`` refuses are named and passed over. Without a ``path`` nothing is kept."""
-
-    def __init__(
-        self,
-        path: Path | None,
-        checked: Callable[[dict[str, Any]], dict[str, Any]] = checked,
-    ) -> None:
-        self.path = path
-        found = records.read(path, checked) if path is not None else []
-        self.rows = {row["key"]: {k: v for k, v in row.items() if k != "key"} for row in found}
-
-    def get(self, key: str) -> Mapping[str, Any] | None:
-        """What was decided; a proof that was not finished is none."""
-        row = self.rows.get(key)
-        return row if row is not None and row.get("result") != NOT_PROVED else None
-
-    def put(self, key: str, row: Mapping[str, Any]) -> None:
-        self.rows[key] = dict(row)
-        if self.path is not None:
-            records.append(self.path, {"key": key, **row})
+#: One that was not finished answers nothing.
+PROOF = Kind(
+    *("proof", checked, lambda row: row["result"] != NOT_PROVED),
+    ships="sim/results/proofs.jsonl",
+)
 
 
 def prove_all(
     tasks: Sequence[Task],
-    store: Store,
+    store: Store[Row] | None,
     *,
     timeout_s: float = DEFAULT_TIMEOUT_S,
     pace: Pace | None = None,
 ) -> Iterator[Mapping[str, Any]]:
-    """The answer to each task, from the store if it is known. A tool that fails is an answer
-    ``not proved``, with its reason, and the rest goes on. ``pace`` is told of each."""
+    """The answer to each task, from the store, if one is given and it is known. A tool that fails
+    is an answer ``not proved``, with its reason, and the rest goes on. ``pace`` is told of each."""
     abc_command()
     pace = pace or Pace(len(tasks))
     for at in range(0, len(tasks), READ_TOGETHER):
-        batch = [(task, key_of(task)) for task in tasks[at : at + READ_TOGETHER]]
-        read = _read(
-            task.spec for task, key in batch if task.property != "stream" and store.get(key) is None
-        )
+        batch = [(task, key_of(task) if store else "") for task in tasks[at : at + READ_TOGETHER]]
+        new = [task for task, key in batch if store is None or store.find(key) is None]
+        read = _read(task.spec for task in new if task.property != "stream")
         for task, key in batch:
-            row = store.get(key)
-            known = row is not None
-            if row is None:
-                row = _prove_task(task, timeout_s, read.get(task.spec.name)).to_dict()
-                store.put(key, row)
+
+            def made(task: Task = task, read: dict[str, Circuit] = read) -> Row:
+                return _prove_task(task, timeout_s, read.get(task.spec.name)).to_dict()
+
+            row, known = (made(), False) if store is None else store.once(key, made)
             pace.one(known=known)
             yield row
 

@@ -9,9 +9,9 @@ import pytest
 from scipy.stats import binom
 
 import cost_models
-from cost_models import features, holdout, measurement, model, store
+from cost_models import features, holdout, measurement, model
 from cost_models.sweep import shipped_set
-from hwgen import DotProduct, InputError
+from hwgen import DotProduct, InputError, store
 from hwgen.cli import main
 from hwgen.spec import Multiply, SumSquares, from_dict
 
@@ -119,9 +119,9 @@ def test_wrong_measurements_are_noticed(monkeypatch):
     rng = np.random.default_rng(5)
     wrong = tuple(
         dataclasses.replace(m, result={**m.result, "lut": m.result["lut"] * rng.uniform(0.6, 1.4)})
-        for m in store.shipped()
+        for m in measurement.shipped()
     )
-    monkeypatch.setattr(store, "shipped", lambda: wrong)
+    monkeypatch.setattr(measurement, "shipped", lambda: wrong)
     model.shipped.cache_clear()
     try:
         assert median_error() > TYPICAL_ERROR
@@ -133,10 +133,10 @@ def test_wrong_measurements_are_noticed(monkeypatch):
 
 def test_shipped_counts_are_measured_again(monkeypatch, tmp_path):
     """A few of them, other ones each time, in a store that is empty."""
-    rows = [*store.shipped(), *holdout.shipped("holdout"), *holdout.shipped("calibration")]
+    rows = [*measurement.shipped(), *holdout.shipped("holdout"), *holdout.shipped("calibration")]
     small = [m for m in rows if m.spec["lanes"] <= 4]
     monkeypatch.setenv(store.ENVIRONMENT, str(tmp_path / "store.sqlite"))
-    monkeypatch.setattr(store, "_shipped_by_key", dict)
+    monkeypatch.setitem(vars(measurement.KIND), "shipped", {})
     for index in np.random.default_rng().choice(len(small), 3, replace=False):
         found, known = measurement.measure(
             from_dict(small[index].spec), small[index].target, place=False
@@ -147,7 +147,7 @@ def test_shipped_counts_are_measured_again(monkeypatch, tmp_path):
 
 
 def test_what_was_drawn_was_not_fitted():
-    fitted = {(from_dict(m.spec), m.target) for m in store.shipped()}
+    fitted = {(from_dict(m.spec), m.target) for m in measurement.shipped()}
     sets = {
         name: [(from_dict(m.spec), m.target) for m in holdout.shipped(name)]
         for name in holdout.SETS
@@ -210,7 +210,7 @@ def test_predictions_name_their_source():
 def test_shipped_measurements_are_of_this_hardware_and_flow():
     """None is stale: each is found by the key that the present generator and flow give."""
     points = {(p.spec, p.target): p for p in shipped_set()}
-    by_spec = {(from_dict(m.spec), m.target): m for m in store.shipped()}
+    by_spec = {(from_dict(m.spec), m.target): m for m in measurement.shipped()}
     assert set(by_spec) == set(points)
     rng = np.random.default_rng()
     for index in rng.choice(len(points), 25, replace=False):

@@ -10,6 +10,7 @@ import pytest
 
 from hwgen import InputError, Multiply, records
 from hwgen.records import PassedOver
+from hwgen.store import Lines
 from sim import formal, mutation, regression
 from sim.case_list import Case
 
@@ -40,12 +41,12 @@ def result(**changes):
 #: A file's reader, a good row, and changes that make it a bad one.
 KINDS = {
     "proofs": (
-        lambda path: formal.Store(path).rows,
+        lambda path: Lines(formal.PROOF, path).results,
         PROOF,
         [{"result": "yes"}, {"claims": -1}, {"counterexample": {}}, {"property": "refrence"}],
     ),
     "mutants": (
-        lambda path: formal.Store(path, mutation.checked).rows,
+        lambda path: Lines(mutation.SCORE, path).results,
         SCORE,
         [{"killed": "many"}, {"killed": 3}, {"passed": None}, {"equal": True}],
     ),

@@ -16,6 +16,7 @@ from hwgen.cli import main
 from hwgen.errors import ToolError
 from hwgen.formats.rounding import NEAREST_AWAY, NEAREST_EVEN, TOWARD_ZERO, UP
 from hwgen.spec import UNITS, AccumulatorToFloat, Convert, FixedDot, LMul, Multiply, SumSquares
+from hwgen.store import Lines
 from sim import formal, golden, stimulus, verification
 from sim.formal import page, references, task_list
 from sim.formal.aig import FALSE, Aig, every_pattern
@@ -359,13 +360,13 @@ def test_a_state_that_is_never_reached_disproves_nothing():
 def test_what_was_proved_is_kept(tmp_path, monkeypatch):
     path = tmp_path / "proofs.jsonl"
     tasks = formal.tasks_of(MUL, "reference", None) + formal.tasks_of(MUL, "accumulator", None)
-    first = list(formal.prove_all(tasks, formal.Store(path)))
+    first = list(formal.prove_all(tasks, Lines(formal.PROOF, path)))
     assert [row["result"] for row in first] == ["proved", "not applicable"]
     lines = path.read_text().splitlines()
     path.write_text("\n".join([*lines, lines[0][:40]]))  # killed in the middle of a line
     calls = []
     monkeypatch.setattr("sim.formal.proofs.prove", lambda *a, **k: calls.append(a))
-    assert list(formal.prove_all(tasks, formal.Store(path))) == first
+    assert list(formal.prove_all(tasks, Lines(formal.PROOF, path))) == first
     assert not calls
 
 

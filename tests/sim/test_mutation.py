@@ -7,9 +7,9 @@ import pytest
 
 from hwgen import Convert, DotProduct, InputError
 from hwgen.cli import main
+from hwgen.store import Lines
 from sim import mutation
 from sim import stimulus as stimuli
-from sim.formal import Store
 from sim.mutation import mutate
 
 SPEC = Convert(a="e4m3fn", b="e2m1")
@@ -44,9 +44,9 @@ def test_command_line_and_store(capsys, tmp_path):
     assert main(["mutate", *options, "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)["scores"]
     assert row["killed"] + row["equal"] == row["mutants"] == 5 and row["passed"]
-    store = Store(tmp_path / "mutants.jsonl", mutation.checked)
+    store = Lines(mutation.SCORE, tmp_path / "mutants.jsonl")
     (first,) = mutation.mutate_all([SPEC], store, mutants=3, vectors=20)
-    again = Store(tmp_path / "mutants.jsonl", mutation.checked)
+    again = Lines(mutation.SCORE, tmp_path / "mutants.jsonl")
     (second,) = mutation.mutate_all([SPEC], again, mutants=3, vectors=20)
     assert json.dumps(first) == json.dumps(second)
     other = dataclasses.replace(SPEC, stages=1)

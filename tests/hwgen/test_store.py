@@ -1,5 +1,6 @@
 """The store keeps every finished result and never a stale one."""
 
+import dataclasses
 import json
 import multiprocessing
 import os
@@ -12,15 +13,19 @@ import pytest
 
 import yosys_scripts
 from cost_models import measurement as measurement_of
-from cost_models import store
-from hwgen import DotProduct, InputError, ToolError
+from cost_models.measurement import STORE, Measurement
+from hwgen import DotProduct, InputError, ToolError, store
 from hwgen.records import PassedOver
 
 
-def measurement(number: int) -> store.Measurement:
-    return store.Measurement(
+def measurement(number: int) -> Measurement:
+    return Measurement(
         f"key{number}", "test", {"unit": "dot"}, "ecp5", {"lut": number}, {"yosys": "0"}, "today"
     )
+
+
+def add(number: int) -> None:
+    STORE.add(dataclasses.asdict(measurement(number)))
 
 
 @pytest.fixture
@@ -31,20 +36,20 @@ def path(tmp_path, monkeypatch):
 
 
 def test_round_trip(path):
-    assert store.find("key1") is None
-    store.add(measurement(1))
-    assert store.find("key1") == measurement(1)
-    assert store.find("key2") is None
+    assert STORE.find("key1") is None
+    add(1)
+    assert STORE.find("key1") == measurement(1)
+    assert STORE.find("key2") is None
 
 
 def test_reading_makes_no_file(path):
-    store.find("key1")
+    STORE.find("key1")
     assert not path.exists()
 
 
 def fill(count: int) -> None:
     for number in range(count):
-        store.add(measurement(number))
+        add(number)
 
 
 def test_two_writers_lose_nothing(path):
@@ -55,21 +60,21 @@ def test_two_writers_lose_nothing(path):
     for writer in writers:
         writer.join()
         assert writer.exitcode == 0
-    assert all(store.find(f"key{number}") for number in range(40))
+    assert all(STORE.find(f"key{number}") for number in range(40))
 
 
 def test_a_kill_loses_no_finished_result(path):
     writer = multiprocessing.get_context("spawn").Process(target=fill, args=(100_000,))
     writer.start()
     deadline = time.monotonic() + 30
-    while store.find("key20") is None:
+    while STORE.find("key20") is None:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     os.kill(writer.pid, signal.SIGKILL)
     writer.join()
-    assert all(store.find(f"key{number}") for number in range(21))
-    store.add(measurement(100_001))
-    assert store.find("key100001") == measurement(100_001)
+    assert all(STORE.find(f"key{number}") for number in range(21))
+    add(100_001)
+    assert STORE.find("key100001") == measurement(100_001)
 
 
 def test_unusable_store_is_an_input_error(tmp_path, monkeypatch):
@@ -77,7 +82,7 @@ def test_unusable_store_is_an_input_error(tmp_path, monkeypatch):
     damaged.write_bytes(b"not a database" * 1000)
     for file in (damaged, tmp_path, damaged / "below"):
         monkeypatch.setenv(store.ENVIRONMENT, str(file))
-        for use in (store.require_writable, lambda: store.add(measurement(1))):
+        for use in (store.require_writable, lambda: add(1)):
             with pytest.raises((InputError, ToolError), match=store.ENVIRONMENT):
                 use()
 
@@ -94,19 +99,16 @@ def test_digest_depends_on_every_part():
     assert store.digest({"b": 1, "a": 2}) == store.digest({"a": 2, "b": 1})
 
 
-def tables(path, schema: str) -> None:
+def tables(path, schema: str, name: str = "results") -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with sqlite3.connect(path) as connection:
-        connection.execute(f"CREATE TABLE measurements ({schema})")
+        connection.execute(f"CREATE TABLE {name} ({schema})")
     connection.close()
 
 
 OTHER_SCHEMAS = {
     "fewer columns": "key TEXT PRIMARY KEY, result TEXT",
-    "another needed column": (
-        "key TEXT PRIMARY KEY, kind TEXT, spec TEXT, target TEXT, result TEXT, tools TEXT,"
-        " created TEXT, owner TEXT NOT NULL"
-    ),
+    "another needed column": "key TEXT PRIMARY KEY, kind TEXT, row TEXT, owner TEXT NOT NULL",
 }
 
 
@@ -127,9 +129,9 @@ def test_a_result_that_cannot_be_stored_is_kept_beside(path, how):
         path.write_bytes(b"no database" * 1000)
     beside = path.with_name(path.name + ".kept.jsonl")
     with pytest.raises(ToolError, match=f"the result is kept in {beside}"):
-        store.add(measurement(7))
+        add(7)
     path.unlink()
-    assert store.find("key7") == measurement(7)
+    assert STORE.find("key7") == measurement(7)
 
 
 def test_a_result_is_kept_where_nothing_can_stand_beside(tmp_path, monkeypatch):
@@ -138,7 +140,7 @@ def test_a_result_is_kept_where_nothing_can_stand_beside(tmp_path, monkeypatch):
     monkeypatch.setenv(store.ENVIRONMENT, str(blocked / "store.sqlite"))
     monkeypatch.setattr(store.tempfile, "tempdir", str(tmp_path))
     with pytest.raises(ToolError, match=r"hwgen-key8\.kept\.jsonl"):
-        store.add(measurement(8))
+        add(8)
     assert json.loads((tmp_path / "hwgen-key8.kept.jsonl").read_text())["result"] == {"lut": 8}
 
 
@@ -159,23 +161,61 @@ BAD_RESULTS = {
 }
 
 
-@pytest.mark.parametrize("text", BAD_RESULTS.values(), ids=BAD_RESULTS)
-def test_a_bad_row_is_named_and_passed_over(path, text):
-    store.require_writable()
+#: Of the files that earlier versions made.
+BEFORE = (
+    "key TEXT PRIMARY KEY, kind TEXT NOT NULL, spec TEXT NOT NULL, target TEXT NOT NULL,"
+    " result TEXT NOT NULL, tools TEXT NOT NULL, created TEXT NOT NULL"
+)
+
+
+def stored_before(path, text: str) -> None:
+    tables(path, BEFORE, "measurements")
     with sqlite3.connect(path) as connection:
         connection.execute(
             "INSERT INTO measurements VALUES ('k', 'synthesis', '{}', 'ecp5', ?, '{}', 'today')",
             (text,),
         )
     connection.close()
+
+
+def stored(path, text: str) -> None:
+    store.require_writable()
+    row = f"""{{"key": "k", "kind": "synthesis", "spec": {{}}, "target": "ecp5", "result": {text},
+        "tools": {{}}, "created": "today"}}"""
+    with sqlite3.connect(path) as connection:
+        connection.execute("INSERT INTO results VALUES ('k', 'measurement', ?)", (row,))
+    connection.close()
+
+
+@pytest.mark.parametrize("put", [stored, stored_before])
+@pytest.mark.parametrize("text", BAD_RESULTS.values(), ids=BAD_RESULTS)
+def test_a_bad_row_is_named_and_passed_over(path, text, put):
+    put(path, text)
     with pytest.warns(PassedOver, match=f"measurement k of {path} is passed over"):
-        assert store.find("k") is None
+        assert STORE.find("k") is None
 
 
-def test_a_good_row_is_believed(path):
-    whole = store.Measurement("k", "synthesis", {}, "ecp5", GOOD, {}, "today")
-    store.add(whole)
-    assert store.find("k") == whole
+@pytest.mark.parametrize("put", [stored, stored_before])
+def test_a_good_row_is_believed(path, put):
+    put(path, json.dumps(GOOD))
+    assert STORE.find("k") == Measurement("k", "synthesis", {}, "ecp5", GOOD, {}, "today")
+
+
+def test_what_earlier_versions_stored_may_be_of_another_schema(path):
+    tables(path, OTHER_SCHEMAS["fewer columns"], "measurements")
+    with pytest.raises(InputError, match=rf"{path} cannot be used.*{store.ENVIRONMENT}"):
+        STORE.find("k")
+
+
+def test_one_store_for_all_kinds(path, tmp_path):
+    """A result that is not final is made again; lines of a file are kept apart from the store."""
+    kind = store.Kind("test", lambda row: row["n"], final=lambda n: n > 1)
+    for kept in (store.at(kind, None), store.at(kind, tmp_path / "lines")):
+        assert kept.once("a", lambda: {"n": 1}) == (1, False)
+        assert kept.once("a", lambda: {"n": 2}) == (2, False)
+        assert kept.once("a", lambda: {"n": 3}) == (2, True)
+    assert store.Lines(kind, tmp_path / "lines").results == {"a": 2}
+    assert store.Store(kind).find("a") == 2 and store.Store(kind).find("b") is None
 
 
 def measure_once(folder: str) -> None:
@@ -214,7 +254,7 @@ def test_two_threads_measure_one_after_the_other(path):
     at_work = []
 
     def work():
-        with store.measuring("k"):
+        with store.making("k"):
             at_work.append(1)
             time.sleep(0.3)
             assert len(at_work) == 1
@@ -226,7 +266,7 @@ def test_two_threads_measure_one_after_the_other(path):
 
 
 def hold(key: str, file: str) -> None:
-    with store.measuring(key), open(file, "w"):
+    with store.making(key), open(file, "w"):
         time.sleep(600)
 
 
@@ -238,9 +278,9 @@ def test_a_killed_process_holds_no_lock(path, tmp_path):
     holder.start()
     while not (tmp_path / "held").exists():
         time.sleep(0.05)
-    with store.measuring("another"):
+    with store.making("another"):
         pass
     os.kill(holder.pid, signal.SIGKILL)
     holder.join()
-    with store.measuring("k"):
+    with store.making("k"):
         pass

@@ -1,0 +1,302 @@
+"""The store of results: one SQLite file of the user's, and the lines that ship with each room.
+
+A result is a row, a JSON object, of a kind: a measurement, a proof, a score of mutants, the
+verdict on a case of the regression. Its key is a digest of everything that it depends on
+(hardware, flow, tools, options), so that a stale one is never found. Each finished one is
+committed at once: a kill loses none. A row that is not what its kind says is named in a warning,
+and passed over.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import sqlite3
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from importlib import resources
+from operator import itemgetter
+from pathlib import Path
+from typing import Any, Generic, TypeAlias, TypeVar
+
+import platformdirs
+
+from hwgen import records
+from hwgen.errors import InputError, ToolError
+from hwgen.files import write_text
+
+T = TypeVar("T")
+#: A result as it is kept: plain JSON types by field.
+Row: TypeAlias = dict[str, Any]
+
+ENVIRONMENT = "HWGEN_STORE"
+#: A process that waits for another's result looks for it so often.
+_LOOK_AGAIN_S = 0.1
+_TABLE = """
+CREATE TABLE IF NOT EXISTS results (
+    key TEXT PRIMARY KEY, kind TEXT NOT NULL, row TEXT NOT NULL
+)
+"""
+#: Files that earlier versions made hold measurements alone, of which three columns are JSON.
+_BEFORE = "measurements"
+_COPY = f"""
+INSERT OR IGNORE INTO results SELECT key, 'measurement', '{{"key": "' || key || '", "kind": "'
+    || kind || '", "spec": ' || spec || ', "target": "' || target || '", "result": ' || result
+    || ', "tools": ' || tools || ', "created": "' || created || '"}}' FROM {_BEFORE}
+"""
+
+
+def digest(*inputs: Any) -> str:
+    """A key from everything that a result depends on (JSON types): 32 hexadecimal digits of the
+    SHA-256 of their JSON."""
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def today() -> str:
+    """The date, UTC, as a result states it."""
+    return datetime.now(UTC).strftime("%Y-%m-%d")
+
+
+def path() -> Path:
+    """The user's store: ``$HWGEN_STORE``, or a file in the user's data folder."""
+    given = os.environ.get(ENVIRONMENT)
+    return Path(given) if given else platformdirs.user_data_path("hwgen") / "measurements.sqlite"
+
+
+@dataclass(frozen=True)
+class Kind(Generic[T]):
+    """What the results of a kind are.
+
+    ``made``: the result that a row describes; ValueError, TypeError or KeyError if it is none.
+    ``final``: whether a result answers what was asked; one that does not is made again.
+    ``ships``: the file of the results that come with the package, in the folder of a room.
+    """
+
+    name: str
+    made: Callable[[Row], T]
+    final: Callable[[T], bool] = lambda result: True
+    key: Callable[[Row], str] = itemgetter("key")
+    ships: str = ""
+
+    @cached_property
+    def shipped(self) -> dict[str, T]:
+        """The results that come with the package, by key."""
+        return self.read(self.ships) if self.ships else {}
+
+    def read(self, name: str) -> dict[str, T]:
+        """The results by key of a file in the folder of a room; none if it is not there."""
+        room, _, file = name.partition("/")
+        place = resources.files(room).joinpath(file)
+        text = place.read_text("utf-8") if place.is_file() else ""
+        return dict(records.rows(text, file, self.keyed))
+
+    def keyed(self, row: Row) -> tuple[str, T]:
+        """A row's key and result, for a dictionary in which later lines replace earlier ones."""
+        return self.key(row), self.made(row)
+
+
+class Store(Generic[T]):
+    """The results of a kind in the user's store, and those that ship."""
+
+    def __init__(self, kind: Kind[T]) -> None:
+        self.kind = kind
+
+    def find(self, key: str) -> T | None:
+        """The final result with this key, or None."""
+        return next(filter(self.kind.final, self._known(key)), None)
+
+    def add(self, row: Row) -> None:
+        """Commits a result.
+
+        ToolError if that fails: it is then in the file that the message names, where ``find``
+        sees it if it stands beside the store.
+        """
+        try:
+            with _open() as connection:
+                _insert(connection, self.kind.key(row), self.kind.name, json.dumps(row))
+        except InputError as error:
+            raise ToolError(f"{error}; the result is kept in {_keep(row)}") from error
+
+    def once(self, key: str, make: Callable[[], Row]) -> tuple[T, bool]:
+        """The final result with this key, and whether it was known: if not, what ``make`` returns
+        is added to it. Another process or thread that wants it meanwhile waits, and takes it."""
+        if (found := self.find(key)) is not None:
+            return found, True
+        with self._alone(key):
+            if (found := self.find(key)) is not None:
+                return found, True
+            row = json.loads(json.dumps({"key": key, **make()}))
+            self.add(row)
+        return self.kind.made(row), False
+
+    def _known(self, key: str) -> Iterator[T]:
+        if (text := _text(key)) is not None:
+            found = records.row(text, f"the {self.kind.name} {key} of {path()}", self.kind.made)
+            if found is not None:
+                yield found
+        # What could not be stored when it was made.
+        yield from records.read(
+            _beside(), lambda row: self.kind.made(row) if row.get("key") == key else None
+        )
+        if key in self.kind.shipped:
+            yield self.kind.shipped[key]
+
+    def _alone(self, key: str) -> AbstractContextManager[None]:
+        require_writable()
+        return making(key)
+
+
+class Lines(Store[T]):
+    """The results of a kind in a file of their own, a line each, which one command at a time adds
+    to; a later one of the same key replaces it. InputError if the file cannot be read."""
+
+    def __init__(self, kind: Kind[T], path: Path) -> None:
+        super().__init__(kind)
+        self.path = path
+        #: By key.
+        self.results = dict(records.read(path, kind.keyed))
+
+    def add(self, row: Row) -> None:
+        records.append(self.path, row)
+        self.results |= [self.kind.keyed(row)]
+
+    def _known(self, key: str) -> Iterator[T]:
+        if key in self.results:
+            yield self.results[key]
+
+    def _alone(self, key: str) -> AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
+
+def at(kind: Kind[T], file: Path | None) -> Store[T]:
+    """The store of a kind: a file of lines, or, where none is given, the user's."""
+    return Store(kind) if file is None else Lines(kind, file)
+
+
+def export(file: Path, rows: Iterable[Row]) -> None:
+    """Writes rows as those that ship: a line each, whole or not at all, none twice."""
+    lines = [json.dumps(row, sort_keys=True) + "\n" for row in rows]
+    write_text(file, "".join(dict.fromkeys(lines)))
+
+
+def require_writable() -> None:
+    """InputError if ``Store.add`` would fail: to be asked before long work."""
+    with _open() as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        _insert(connection, "", "", "")
+        connection.rollback()
+
+
+@contextmanager
+def making(key: str) -> Iterator[None]:
+    """While one process, or thread, makes what has this key, others that want to wait here.
+
+    The lock is the system's, on a file beside the store: it goes with its process, however that
+    ends. ``require_writable`` comes first.
+    """
+    folder = path().with_name(path().name + ".locks")
+    file = folder / key
+    try:
+        folder.mkdir(exist_ok=True)
+        descriptor = _locked(file)
+    except OSError as error:
+        raise _unusable(path(), error) from error
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            file.unlink()
+        os.close(descriptor)
+
+
+def _locked(file: Path) -> int:
+    while True:
+        descriptor = os.open(file, os.O_CREAT | os.O_RDWR, 0o666)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Whoever had it before may have removed it meanwhile.
+            if file.exists() and os.path.samestat(os.fstat(descriptor), file.stat()):
+                return descriptor
+        except BlockingIOError:
+            time.sleep(_LOOK_AGAIN_S)
+        except FileNotFoundError:
+            pass
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def _beside() -> Path:
+    return path().with_name(path().name + ".kept.jsonl")
+
+
+def _keep(row: Row) -> Path:
+    """Writes a result that the store does not take to a file: beside it, or else where temporary
+    files go."""
+    for file in (_beside(), Path(tempfile.gettempdir()) / f"hwgen-{row['key']}.kept.jsonl"):
+        try:
+            records.append(file, row)
+        except InputError:
+            continue
+        return file
+    raise ToolError(f"no file can be written for the result: {json.dumps(row)}")
+
+
+def _insert(connection: sqlite3.Connection, key: str, kind: str, row: str) -> None:
+    connection.execute(
+        "INSERT OR REPLACE INTO results (key, kind, row) VALUES (?, ?, ?)", (key, kind, row)
+    )
+
+
+def _text(key: str) -> str | None:
+    """The row with this key in the user's store, which is not made for that."""
+    if not path().exists():
+        return None
+    with _open() as connection:
+        found = connection.execute("SELECT row FROM results WHERE key = ?", (key,)).fetchone()
+    return found and str(found[0])
+
+
+@contextmanager
+def _open() -> Iterator[sqlite3.Connection]:
+    file = path()
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        # Several processes may add at once; they wait for each other's commits.
+        connection = sqlite3.connect(file, timeout=60)
+    except (OSError, sqlite3.Error) as error:
+        raise _unusable(file, error) from error
+    try:
+        with connection:
+            _require_table(connection)
+            yield connection
+    except sqlite3.Error as error:
+        raise _unusable(file, error) from error
+    finally:
+        connection.close()
+
+
+def _require_table(connection: sqlite3.Connection) -> None:
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    if "results" not in tables:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute(_TABLE)
+        if _BEFORE in tables:
+            connection.execute(_COPY)
+        connection.commit()
+
+
+def _unusable(file: Path, error: Exception) -> InputError:
+    return InputError(
+        f"the store of results {file} cannot be used: {error}; "
+        f"set {ENVIRONMENT} to a file in a writable folder, or delete a damaged file"
+    )
