@@ -23,6 +23,7 @@ from sim import case_list, compiled, regression, report
 from sim.case_list import Case, operands
 from sim.compiled import Outcome, Run, rows
 from sim.operands import MIXED, NAMED
+from sim.regression import pool, results
 from sim.verification import pack
 from sim.words import to_integer, to_words
 
@@ -276,7 +277,7 @@ def test_a_crash_is_an_error_of_that_case_only(no_simulator, monkeypatch, tmp_pa
 
 
 def test_a_hang_is_an_error_of_that_case_only(no_simulator, monkeypatch, tmp_path):
-    monkeypatch.setattr(regression, "TIME_LIMIT_S", 1.5)
+    monkeypatch.setattr(pool, "TIME_LIMIT_S", 1.5)
     monkeypatch.setattr(compiled, "check", crashing(lambda: time.sleep(60)))
     found = regression.run(CASES, tmp_path, jobs=2)
     assert statuses(found) == ["passed", "error", "passed"]
@@ -303,7 +304,7 @@ def test_a_killed_run_goes_on_where_it_was(no_simulator, monkeypatch, tmp_path):
         return [Outcome(cycles=9, vectors=9, mismatches=0) for run in runs]
 
     monkeypatch.setattr(compiled, "check", slow)
-    monkeypatch.setitem(regression.BATCH, "bench", 1)
+    monkeypatch.setitem(pool.BATCH, "bench", 1)
     cases = [Case(SPECS[0], vectors=50, seed=seed) for seed in range(1, 9)]
     killed = multiprocessing.get_context("fork").Process(
         target=regression.run, args=(cases, tmp_path), kwargs={"jobs": 1}
@@ -324,7 +325,7 @@ def test_a_killed_run_goes_on_where_it_was(no_simulator, monkeypatch, tmp_path):
 
 
 def test_ctrl_c_ends_in_a_summary(no_simulator, monkeypatch, tmp_path, capsys):
-    monkeypatch.setitem(regression.BATCH, "bench", 1)
+    monkeypatch.setitem(pool.BATCH, "bench", 1)
     genuine = report.progress
 
     def progress(summary):
@@ -354,13 +355,13 @@ def test_what_passed_is_run_again_only_if_something_changed(no_simulator, monkey
     assert not reused()
     assert reused() and not reused(again=True)
     # Other sources that make the same Verilog.
-    monkeypatch.setattr(regression, "_generator_digest", lambda: "other")
+    monkeypatch.setattr(results, "generator_digest", lambda: "other")
     assert reused()
     monkeypatch.setattr(DotProduct, "verilog", lambda spec: f"// {spec.name}, other")
     assert reused()  # by its sources, which are said to be the same
-    monkeypatch.setattr(regression, "_generator_digest", lambda: "third")
+    monkeypatch.setattr(results, "generator_digest", lambda: "third")
     assert not reused()
-    monkeypatch.setattr(regression, "_verdict_digest", lambda simulator, level: "other")
+    monkeypatch.setattr(results, "verdict_digest", lambda simulator, level: "other")
     assert not reused()
 
 
