@@ -24,7 +24,8 @@ RESULTS = "results.jsonl"
 #: These decide no verdict: a change of them makes no result stale.
 _BESIDE = (
     *("regression/", "report.py", "case_list.py", "random_specs.py", "draws.py", "operands.py"),
-    *("mutation.py", "mutation_bench.py", "matmul.py", "formal/"),
+    *("mutation.py", "mutation_bench.py", "quantizer_matrix.py", "matmul.py", "formal/"),
+    *("together.py", "vectors.py"),
 )
 
 

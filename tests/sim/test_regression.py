@@ -379,7 +379,7 @@ def test_the_table_of_a_page(no_simulator, tmp_path, capsys):
     kept = Path(report.__file__).parent / "results"
     proofs, mutants = (
         [json.loads(line) for line in (kept / name).read_text().splitlines()]
-        for name in (report.PROOFS, report.MUTANTS)
+        for name in ("proofs.jsonl", "mutants.jsonl")
     )
     proved = [row["name"] for row in proofs if row["result"] == "proved"]
     (score,) = (row for row in mutants if row["name"].startswith("dot_"))

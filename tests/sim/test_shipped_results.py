@@ -3,18 +3,14 @@
 import numpy as np
 
 from hwgen.spec import UNITS
-from sim import mutation, report
-from sim.formal import task_list
-from sim.formal.proofs import checked, key_of
-
-
-def kept(name, check):
-    return {row["key"]: row for row in report._kept(name, check)}
+from sim import mutation
+from sim.formal import PROOF, task_list
+from sim.formal.proofs import key_of
 
 
 def test_each_proof_of_the_list_is_kept_and_some_are_of_this_hardware():
     """Other ones each time."""
-    rows = kept(report.PROOFS, checked)
+    rows = PROOF.shipped
     tasks = list(task_list.tasks())
     listed = {(task.spec.name, task.property, task.target) for task in tasks}
     assert {(r["name"], r["property"], r["target"]) for r in rows.values()} == listed
@@ -25,7 +21,7 @@ def test_each_proof_of_the_list_is_kept_and_some_are_of_this_hardware():
 
 
 def test_mutants_of_every_unit_are_kept():
-    rows = kept(report.MUTANTS, mutation.checked)
+    rows = mutation.SCORE.shipped
     assert sorted(row["spec"]["unit"] for row in rows.values()) == sorted(UNITS)
     for row in rows.values():
         assert row["passed"] and row["mutants"] == mutation.DEFAULT_MUTANTS
