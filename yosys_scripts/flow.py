@@ -18,7 +18,7 @@ from typing import Any
 from hwgen.errors import InputError, ToolError
 from hwgen.processes import read_json, temporary_folder
 
-from . import harness, isolation
+from . import harness, isolation, passes
 from .targets import PLACE_FACTS, Device, Placer, Target, target
 
 # Raise it when this module or worker.py changes what a design is mapped to; the digest covers the
@@ -27,9 +27,6 @@ FLOW_VERSION = 3
 # Raise it when this module, worker.py or harness.py changes how a mapped design is placed or timed:
 # areas of designs that are not placed stand.
 PLACE_VERSION = 1
-#: The commands of the scripts that Yosys does not have.
-_PASSES = ("absorb.py", "adder_trees.py", "bit_heap.py", "small_functions.py")
-
 # A device is tried when the design takes at most this part of each resource.
 _FILL = 0.9
 
@@ -264,8 +261,8 @@ def flow_digest(target: str) -> str:
     """SHA-256 of all that the mapping of a design depends on: the flow's version and each script,
     pass, techmap and fact."""
     digest = hashlib.sha256(f"flow {FLOW_VERSION}\n".encode())
-    passes = [Path(__file__).parent / name for name in _PASSES]
-    for path in (*_target(target).files(), *passes):
+    written_in = [Path(__file__).parent / name for name in passes.FILES]
+    for path in (*_target(target).files(), *written_in):
         content = path.read_bytes()
         digest.update(f"{path.parent.name}/{path.name} {len(content)}\n".encode())
         digest.update(content)

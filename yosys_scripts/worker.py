@@ -18,21 +18,8 @@ from typing import Any
 
 # Beside this file; behind the installed packages, so that no name here hides one of theirs.
 sys.path.append(str(Path(__file__).resolve().parent))
-absorb = importlib.import_module("absorb")
 harness = importlib.import_module("harness")
-adder_trees = importlib.import_module("adder_trees")
-small_functions = importlib.import_module("small_functions")
-
-#: Commands of the scripts that Yosys does not have. Another is `apply file.py`: the function
-#: ``apply`` of a file of the target.
-PASSES = {
-    "absorb_into_ccu2c": absorb.into_ccu2c,
-    "absorb_into_carry4": absorb.into_carry4,
-    "compress_adder_trees": adder_trees.compress,
-    "tabulate_small_functions": small_functions.tabulate,
-    "pack_into_lut6_2": absorb.pack_lut6_2,
-}
-
+passes = importlib.import_module("passes")
 
 #: What ABC's own check of its result prints where it is wrong, and how often it may try again.
 #: `&mfs` at the end of Yosys' script for abc9 is now and then wrong beside carry chains, and not
@@ -72,8 +59,9 @@ def _run(commands: list[str], top: str) -> None:
     Path(LOG).write_text("")
     design = libyosys.Design()
     for command in commands:
-        if command in PASSES:
-            change_netlist(design, top, PASSES[command])
+        if command in passes.COMMANDS:
+            module, function = passes.COMMANDS[command]
+            change_netlist(design, top, getattr(importlib.import_module(module), function))
         elif command.startswith("apply "):
             change_netlist(design, top, runpy.run_path(command.split()[1])["apply"])
         else:
