@@ -36,6 +36,11 @@ class AccumulatingSpec(Spec):
         """Sums count units of 2**lsb_exponent."""
 
     @property
+    def factors(self) -> tuple[Scalar, ...]:
+        """The formats of what is multiplied; of blocks their elements'."""
+        return self.a.element, self.b.element
+
+    @property
     @abstractmethod
     def has_special(self) -> bool:
         """Some operand can be infinite or NaN."""

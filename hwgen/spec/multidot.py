@@ -284,6 +284,11 @@ class MultiDot(Spec):
         return min(pair.lsb_exponent for pair in self.pairs)
 
     @property
+    def factors(self) -> tuple[Scalar, ...]:
+        """The formats of what is multiplied, in any mode."""
+        return tuple(f for pair in self.pairs for f in (pair.a, pair.b))
+
+    @property
     def zero_rounding(self) -> str | None:
         """The rounding by which a zero sum has a sign; None where it has none."""
         if self.output is None or not self.output.has_minus_zero:

@@ -18,8 +18,7 @@ import numpy as np
 
 from hwgen.formats import Scalar
 from hwgen.formats.rounding import DOWN, NEAREST_AWAY, NEAREST_EVEN, TOWARD_ZERO, UP
-from hwgen.formats.scalar import SATURATE
-from hwgen.spec import AccumulatorToFloat, Spec
+from hwgen.spec import Spec
 from sim import golden
 from sim.formal.aig import FALSE, TRUE, Aig
 from sim.formal.circuit import Circuit, Words
@@ -204,83 +203,5 @@ def _magnitudes(f: Scalar) -> list[Fraction]:
     return [Fraction(v) for v in f.decode(range(1 << (f.bits - 1))).tolist()]
 
 
-#: Modes whose rounding ``is_rounded`` defines.
+#: Modes whose rounding is defined here and in ``sim.models.accumulator_to_float``.
 DEFINED_MODES = (NEAREST_EVEN, NEAREST_AWAY, TOWARD_ZERO, UP, DOWN)
-
-
-def is_rounded(aig: Aig, spec: AccumulatorToFloat, sum_: Sequence[int], code: Sequence[int]) -> int:
-    """Whether ``code`` is what the sum rounds to: of all codes' values, the one that the mode
-    names, by comparison with its neighbours'.
-
-    Magnitudes k count the format's values from zero, as if it went on past its largest.
-    A number's magnitude is at least k where it reaches the border below k: the middle between
-    k − 1 and k (itself only if the mode says so), or one of the two. The right k is the one
-    that is reached while k + 1 is not; the largest, or infinity, also stand for all above.
-    """
-    f, mode = spec.b, spec.rounding
-    number = Word.signed(aig, sum_)
-    negative = number.sign
-    if f.is_integer:
-        result = Word.signed(aig, code) if f.signed else Word.unsigned(aig, code)
-        k, sign_right = abs(result), aig.or_(aig.xor(result.sign, negative) ^ 1, result.equals(0))
-        mantissa_bits, infinite = 0, FALSE
-        largest: Word = Word.constant(aig, (1 << (f.bits - int(f.signed))) - 1)
-        if f.signed:
-            largest = select(negative, largest + 1, largest)
-    else:
-        k = Word.unsigned(aig, code[: f.bits - 1])
-        sign_right = aig.xor(code[-1], negative) ^ 1
-        mantissa_bits = f.mantissa_bits
-        largest = Word.constant(aig, f.largest_code)
-        infinite = k.equals(f.largest_code + 1) if f.has_infinity else FALSE
-
-    # Everything in units of half the smaller of the two steps.
-    unit = min(spec.lsb_exponent, f.lsb_exponent) - 1
-    magnitude = abs(number) << (spec.lsb_exponent - unit)
-
-    def of(code: Word) -> Word:
-        plain = code if f.is_integer else minifloat_magnitude(code, mantissa_bits)
-        return plain << (f.lsb_exponent - unit)
-
-    def reaches(k: Word) -> int:
-        """Whether the number rounds to k or beyond, for k of 1 or more."""
-        below, above = of(k - 1), of(k)
-        away = {UP: negative ^ 1, DOWN: negative}.get(mode)
-        middle = below + above
-        beyond_middle = middle < magnitude + magnitude
-        at_middle = middle.equals(magnitude + magnitude)
-        if mode == NEAREST_EVEN:
-            return aig.or_(beyond_middle, aig.and_(at_middle, k.bits[0] ^ 1))
-        if mode == NEAREST_AWAY:
-            return aig.or_(beyond_middle, at_middle)
-        reached = (magnitude < above) ^ 1
-        if away is None:  # toward zero
-            return reached
-        return aig.mux(away, below < magnitude, reached)
-
-    is_zero = k.equals(0)
-    is_largest = k.equals(largest)
-    low = aig.or_(is_zero, reaches(k))
-    high = reaches(k + 1) ^ 1
-    if spec.overflow == SATURATE:
-        high = aig.or_(high, is_largest)
-        in_range = (largest < k) ^ 1
-    else:
-        # Infinity is one code beyond the largest, and stands for all that is beyond.
-        high = aig.or_(high, infinite)
-        in_range = aig.or_((largest < k) ^ 1, infinite)
-    return aig.all([sign_right, in_range, low, high])
-
-
-def leading_one_cases(sum_: Sequence[int]) -> list[dict[int, int]]:
-    """For a signed word of inputs: all its values, by sign and by the first bit from the top
-    that is not the sign. One case applies to each value."""
-    *rest, top = (literal >> 1 for literal in sum_)
-    cases = []
-    for sign in (0, 1):
-        same = {top: sign}
-        for node in reversed(rest):
-            cases.append({**same, node: 1 - sign})
-            same = {**same, node: sign}
-        cases.append(same)
-    return cases

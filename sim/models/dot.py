@@ -103,11 +103,8 @@ def shown(
 def sums_integers(spec: AccumulatingSpec | MultiDot) -> bool:
     """All that is multiplied and added is an integer."""
     formats = [port.format for port in spec.inputs if port.format is not None]
-    if isinstance(spec, MultiDot):
-        formats += [f for pair in spec.pairs for f in (pair.a, pair.b)]
-    else:
-        formats.append(spec.b.element)  # Of fixed weights there is no port.
-    return all(f.is_integer for f in formats)
+    # Not all that is multiplied has a port, or one whose codes are of one format.
+    return all(f.is_integer for f in (*formats, *spec.factors))
 
 
 def reach(spec: DotProduct) -> Reach:

@@ -24,6 +24,7 @@ from sim.formal.circuit import Circuit, Register
 from sim.formal.run import Start
 from sim.formal.solve import Claim, abc, holds, solve
 from sim.formal.words import Word, select, total
+from sim.models import accumulator_to_float
 from yosys_scripts import flow
 
 MUL = Multiply(a="uint4", b="uint3")
@@ -150,7 +151,7 @@ def test_one_code_alone_is_the_rounded_one(b, overflow, lsb_exponent):
         codes = golden.expected(spec, {"sum": sums[:, None]})["result"][:, 0]
         aig = Aig()
         s, code = aig.inputs("sum", spec.bits), aig.inputs("code", spec.b.bits)
-        right = references.is_rounded(aig, spec, s, code)
+        right = accumulator_to_float.is_rounded(aig, spec, s, code)
         nodes = [literal >> 1 for literal in (*s, *code)]
         (words,) = aig.evaluated([right], every_pattern(nodes))
         found = np.unpackbits(words.view(np.uint8), bitorder="little").reshape(-1, 2**spec.bits)
@@ -161,7 +162,7 @@ def test_one_code_alone_is_the_rounded_one(b, overflow, lsb_exponent):
 def test_the_cases_by_leading_one_are_all():
     aig = Aig()
     s = aig.inputs("sum", 5)
-    cases = references.leading_one_cases(s)
+    cases = accumulator_to_float.leading_one_cases(s)
     for values in product((0, 1), repeat=5):
         given = dict(zip((literal >> 1 for literal in s), values, strict=True))
         assert sum(all(given[node] == bit for node, bit in c.items()) for c in cases) == 1
