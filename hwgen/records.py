@@ -27,11 +27,6 @@ class PassedOver(UserWarning):
     """A stored result that is not what it should be, and is treated as if it were not there."""
 
 
-def pass_over(place: str, reason: object) -> None:
-    """Warns that what is stored there is not used."""
-    warnings.warn(f"{place} is passed over: {reason}", PassedOver, stacklevel=2)
-
-
 def row(text: str, place: str, made: Callable[[dict[str, Any]], T | None]) -> T | None:
     """What ``made`` makes of the JSON object in ``text``; None, and a warning that names the
     ``place``, if there is none or ``made`` raises ValueError, TypeError or KeyError."""
@@ -41,9 +36,10 @@ def row(text: str, place: str, made: Callable[[dict[str, Any]], T | None]) -> T 
             raise ValueError(f"it is no JSON object but {text[:40]!r}")
         return made(found)
     except KeyError as error:
-        pass_over(place, f"it has no {error}")
+        reason = f"it has no {error}"
     except (ValueError, TypeError, RecursionError) as error:
-        pass_over(place, str(error) or type(error).__name__)
+        reason = str(error) or type(error).__name__
+    warnings.warn(f"{place} is passed over: {reason}", PassedOver, stacklevel=2)
     return None
 
 
