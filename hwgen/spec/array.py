@@ -32,9 +32,6 @@ from hwgen.spec.dot import MAX_LANES, MAX_PRODUCTS, DotProduct
 from hwgen.spec.steps import array
 from hwgen.spec.steps.array import BROADCAST, SYSTOLIC
 
-if TYPE_CHECKING:
-    from hwgen.units.array import ArrayUnit
-
 OUTPUT_STATIONARY, WEIGHT_STATIONARY = "output_stationary", "weight_stationary"
 DATAFLOWS = (OUTPUT_STATIONARY, WEIGHT_STATIONARY)
 MOVEMENTS = (BROADCAST, SYSTOLIC)
@@ -451,9 +448,3 @@ class Array(AccumulatingSpec):
             )
         size = " x ".join(map(str, self.packing.operand_bits))
         return f"{self.mapping}: {self.packing.products} elements in a multiplier of {size} bits"
-
-    def component(self) -> ArrayUnit:
-        """The Amaranth component that computes this spec."""
-        from hwgen.units.array import ArrayUnit
-
-        return ArrayUnit(self)

@@ -193,9 +193,12 @@ class Spec(ABC):
     def description(self) -> tuple[str, ...]:
         """What the unit computes, in lines for people."""
 
-    @abstractmethod
     def component(self) -> Component:
         """The Amaranth component that computes this spec."""
+        # Late: hardware is made of specs, and not every use of a spec makes some.
+        from hwgen.units import component
+
+        return component(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types; ``from_dict`` reads them back."""
@@ -208,6 +211,7 @@ class Spec(ABC):
 
     def verilog(self, command: str | None = None) -> str:
         """The unit as Verilog; ``command`` is what the header says made it."""
+        # Late, as above.
         from hwgen.emit import verilog
 
         return verilog(self, command)

@@ -32,9 +32,6 @@ from hwgen.spec.base import (
 from hwgen.spec.steps import blockdot
 from hwgen.spec.steps.blockdot import ALIGNED, ALONE, FIXED_POINT, SHORTENED
 
-if TYPE_CHECKING:
-    from hwgen.units.blockdot import BlockDotUnit
-
 MAX_BLOCKS = 16
 MAX_LANES = 256
 
@@ -320,11 +317,6 @@ class BlockDot(Spec):
             f"2^({unit} + the largest shift of a block",
             f"            by its scales' exponents), summed in {self.accumulator.bits} bits,",
         )
-
-    def component(self) -> BlockDotUnit:
-        from hwgen.units.blockdot import BlockDotUnit
-
-        return BlockDotUnit(self)
 
 
 def _require_block(name: str, number_format: Format) -> BlockFormat:

@@ -25,9 +25,6 @@ from hwgen.spec.base import (
 )
 from hwgen.spec.steps import convert
 
-if TYPE_CHECKING:
-    from hwgen.units.convert import ConvertUnit
-
 
 @dataclass(frozen=True, kw_only=True)
 class Convert(Spec):
@@ -112,8 +109,3 @@ class Convert(Spec):
         return (
             f"Converts {self.a} to {self.b}: rounding {self.rounding}, overflow {self.overflow}.",
         )
-
-    def component(self) -> ConvertUnit:
-        from hwgen.units.convert import ConvertUnit
-
-        return ConvertUnit(self)

@@ -30,9 +30,6 @@ from hwgen.spec.base import (
 )
 from hwgen.spec.steps import dot
 
-if TYPE_CHECKING:
-    from hwgen.units.dot import DotProductUnit
-
 MAX_LANES = 256
 MAX_PRODUCTS = 2**20
 #: Bits of a cycle's sum with an addend. All named formats stay below; formats of very different
@@ -333,12 +330,6 @@ class DotProduct(AccumulatingSpec):
     def _lanes_name(self) -> list[str]:
         """What the unit's name says of the lanes."""
         return [f"lanes{self.lanes}"]
-
-    def component(self) -> DotProductUnit:
-        """The Amaranth component that computes this spec."""
-        from hwgen.units.dot import DotProductUnit
-
-        return DotProductUnit(self)
 
 
 def _range_description(name: str, f: Scalar) -> str:

@@ -28,9 +28,6 @@ from hwgen.spec.base import Port, option, require_scalar
 from hwgen.spec.dot import MAX_LANES, DotProduct
 from hwgen.spec.steps import fixeddot
 
-if TYPE_CHECKING:
-    from hwgen.units.fixeddot import FixedDotUnit
-
 #: Bits of a's magnitudes in fixed point up to which that is taken to be smaller than bins. Of 16
 #: lanes on ECP5 and 7-series it was, by 13% and 16% with 41 bits (fp16), and larger by 18% and 22%
 #: with 66 (e6m3).
@@ -269,8 +266,3 @@ class FixedDot(DotProduct):
     def _lanes_name(self) -> list[str]:
         digest = hashlib.sha256(str(self.weights).encode()).hexdigest()
         return [*super()._lanes_name, f"weights{digest[:DIGEST_DIGITS]}"]
-
-    def component(self) -> FixedDotUnit:
-        from hwgen.units.fixeddot import FixedDotUnit
-
-        return FixedDotUnit(self)

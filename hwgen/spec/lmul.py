@@ -26,9 +26,6 @@ from hwgen.spec.base import (
 )
 from hwgen.spec.steps import lmul
 
-if TYPE_CHECKING:
-    from hwgen.units.lmul import LMulUnit
-
 MAX_OFFSET_EXPONENT = 32
 #: Default of fields that follow from the operands: a spec keeps what they come to.
 _DERIVED: Any = None
@@ -169,8 +166,3 @@ class LMul(Spec):
             "  zero and subnormal operands count as zero",
             f"  rounding {self.rounding}, overflow {self.overflow}",
         )
-
-    def component(self) -> LMulUnit:
-        from hwgen.units.lmul import LMulUnit
-
-        return LMulUnit(self)

@@ -13,9 +13,6 @@ from hwgen.plan.step import Steps
 from hwgen.spec.base import Port, Spec, code_port, require_mapping, require_scalar
 from hwgen.spec.steps import mul
 
-if TYPE_CHECKING:
-    from hwgen.units.mul import MultiplyUnit
-
 
 @dataclass(frozen=True, kw_only=True)
 class Multiply(Spec):
@@ -120,8 +117,3 @@ class Multiply(Spec):
         if self.has_specials:
             lines.append("  special  product is 0 where nan or an infinity is set")
         return tuple(lines)
-
-    def component(self) -> MultiplyUnit:
-        from hwgen.units.mul import MultiplyUnit
-
-        return MultiplyUnit(self)

@@ -30,9 +30,6 @@ from hwgen.spec.base import (
 from hwgen.spec.dot import MAX_LANES, MAX_PRODUCTS
 from hwgen.spec.steps import multidot
 
-if TYPE_CHECKING:
-    from hwgen.units.multidot import MultiDotUnit
-
 MAX_MODES = 8
 
 
@@ -392,8 +389,3 @@ class MultiDot(Spec):
         if self.stages != self.usual_stages or self.tuned_for:
             parts.append(self.stages_name)
         return "_".join(parts)
-
-    def component(self) -> MultiDotUnit:
-        from hwgen.units.multidot import MultiDotUnit
-
-        return MultiDotUnit(self)

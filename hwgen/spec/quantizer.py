@@ -38,9 +38,6 @@ from hwgen.spec.base import (
 )
 from hwgen.spec.steps import quantizer
 
-if TYPE_CHECKING:
-    from hwgen.units.quantizer import QuantizerUnit
-
 MAX_BLOCK = 128
 #: Where the scale of the tensor comes from: a port, or it is one (and folded in elsewhere).
 PORT, ONE = "port", "one"
@@ -303,8 +300,3 @@ class Quantizer(Spec):
         nan = "NaN" if element.has_nan else "zero"
         infinity = "infinity" if element.has_infinity else "NaN" if element.has_nan else "largest"
         return f"do not count for the scale; elements become {nan} and {infinity}"
-
-    def component(self) -> QuantizerUnit:
-        from hwgen.units.quantizer import FineQuantizerUnit, PowerQuantizerUnit
-
-        return FineQuantizerUnit(self) if self.is_fine else PowerQuantizerUnit(self)

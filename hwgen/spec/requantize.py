@@ -24,9 +24,6 @@ from hwgen.spec.base import (
 )
 from hwgen.spec.steps import requantize
 
-if TYPE_CHECKING:
-    from hwgen.units.requantize import RequantizeUnit
-
 MAX_BITS = 1024
 MAX_EXPONENT = 1024
 
@@ -127,11 +124,6 @@ class Requantize(Spec):
             f"A sum of {self.bits} bits in units of 2^{self.lsb_exponent}{scaled} rounded once to "
             f"{self.b}: rounding {self.rounding}, overflow {self.overflow}.",
         )
-
-    def component(self) -> RequantizeUnit:
-        from hwgen.units.requantize import RequantizeUnit
-
-        return RequantizeUnit(self)
 
 
 @dataclass(frozen=True, kw_only=True)

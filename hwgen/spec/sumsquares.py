@@ -17,9 +17,6 @@ from hwgen.spec.base import Port
 from hwgen.spec.dot import DotProduct
 from hwgen.spec.steps import sumsquares
 
-if TYPE_CHECKING:
-    from hwgen.units.sumsquares import SumSquaresUnit
-
 
 @dataclass(frozen=True, kw_only=True)
 class SumSquares(DotProduct):
@@ -90,9 +87,3 @@ class SumSquares(DotProduct):
     @property
     def _mapping_description(self) -> tuple[str, ...]:
         return ()
-
-    def component(self) -> SumSquaresUnit:
-        """The Amaranth component that computes this spec."""
-        from hwgen.units.sumsquares import SumSquaresUnit
-
-        return SumSquaresUnit(self)

@@ -417,3 +417,6 @@ def _words(port: Value, count: int, is_signed: bool = False) -> list[Value]:
     width = len(port) // count
     words = [port[i * width : (i + 1) * width] for i in range(count)]
     return [word.as_signed() for word in words] if is_signed else words
+
+
+component = ArrayUnit

@@ -350,3 +350,6 @@ def _block_special(
         return None if scale is None else Special(nan, Const(0), Const(0))
     infinite = found.positive_infinity | found.negative_infinity
     return dataclasses.replace(found, nan=found.nan | nan | (infinite & ~significand.any()))
+
+
+component = BlockDotUnit

@@ -47,3 +47,6 @@ class ConvertUnit(Unit):
         args = (spec.rounding, spec.overflow, "result", live.get("random_bits"))
         code = yield from to_code(m, live["number"], spec.b, *args, fine=spec.is_tuned)
         return {"result": code}
+
+
+component = ConvertUnit

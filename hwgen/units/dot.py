@@ -223,3 +223,6 @@ def any_special(terms: Sequence[Special]) -> Special | None:
         Cat(s.positive_infinity for s in terms).any(),
         Cat(s.negative_infinity for s in terms).any(),
     )
+
+
+component = DotProductUnit

@@ -116,3 +116,6 @@ class FixedDotSteps(DotProductSteps):
 def magnitude_bits(a: Scalar) -> int:
     """Bits of the largest number, in its format's steps."""
     return value_range(a)[1].bit_length()
+
+
+component = FixedDotUnit

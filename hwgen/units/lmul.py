@@ -138,3 +138,6 @@ class LMulUnit(Unit):
 
 def _random(live: Live) -> dict[str, Any]:
     return {name: v for name, v in live.items() if name == "random_bits"}
+
+
+component = LMulUnit

@@ -32,3 +32,6 @@ class MultiplyUnit(FineProducts, Unit):
         special = live["found"].special
         flags = {f.name: getattr(special, f.name) for f in fields(special)} if special else {}
         return {"product": align(m, live["found"], self.spec.product_width, "placed"), **flags}
+
+
+component = MultiplyUnit

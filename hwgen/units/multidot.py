@@ -161,3 +161,6 @@ def _merged(m: Module, operands: Sequence[Operand], chosen: Sequence[Value], nam
     significand = one("significand")
     assert significand is not None
     return Operand(significand, *(one(f) for f in ("sign", "shift", "nan", "infinity")))
+
+
+component = MultiDotUnit

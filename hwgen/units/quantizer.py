@@ -404,3 +404,8 @@ def _unless(number: FixedPoint | Shifted, negative: Value) -> FixedPoint | Shift
     if isinstance(number, FixedPoint):
         return replace(number, magnitude=kept, infinity=infinity)
     return replace(number, significand=kept, infinity=infinity)
+
+
+def component(spec: Quantizer) -> QuantizerUnit:
+    """Of a scale that is a power of two, or one that is not."""
+    return FineQuantizerUnit(spec) if spec.is_fine else PowerQuantizerUnit(spec)

@@ -88,3 +88,6 @@ class RequantizeUnit(Unit):
         args = (spec.b, spec.rounding, spec.overflow, "rounded", random_bits)
         code = yield from to_code(m, live["placed"], *args, fine=self._fine)
         return {"result": code}
+
+
+component = RequantizeUnit

@@ -49,3 +49,6 @@ class SumSquaresSteps(DotProductSteps):
         shift = None if x.shift is None else Cat(Const(0, 1), x.shift)
         special = special_of(m, (x, self.spec.a), (x, self.spec.a), name)
         return Product(square(m, x.significand, name), shift, special)
+
+
+component = SumSquaresUnit

@@ -7,10 +7,10 @@ from typing import ClassVar
 
 from hwgen.errors import InputError
 from hwgen.fields import check_fields, require_choice
-from hwgen.formats import Integer, Scalar, parse
+from hwgen.formats import Scalar, parse
 from hwgen.plan.logic import Adder, Gates
 from hwgen.plan.step import Step, Steps
-from hwgen.spec.base import Port, Spec, code_port, option
+from hwgen.spec.base import Port, Spec, code_port, option, require_scalar
 
 LOWEST = ("saturate", "wrap")
 
@@ -30,8 +30,8 @@ class Negate(Spec):
 
     def __post_init__(self) -> None:
         check_fields(self)
-        object.__setattr__(self, "a", parse(self.a))
-        if not isinstance(self.a, Integer) or not self.a.signed:
+        object.__setattr__(self, "a", require_scalar("a", parse(self.a)))
+        if not (self.a.is_integer and self.a.signed):
             raise InputError(f"a={self.a}: no hardware negates it; use a signed integer")
         require_choice("lowest", self.lowest, LOWEST)
         self.require_stages()
@@ -60,8 +60,3 @@ class Negate(Spec):
     @property
     def description(self) -> tuple[str, ...]:
         return (f"The negative of {self.a}; of the lowest number: {self.lowest}.",)
-
-    def component(self):
-        from hwgen.units.negate import NegateUnit
-
-        return NegateUnit(self)

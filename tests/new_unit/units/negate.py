@@ -16,3 +16,6 @@ class NegateUnit(Unit):
         lowest = a == -(1 << (bits - 1))
         saturates = self.spec.lowest == "saturate"
         return {"result": Mux(lowest & saturates, (1 << (bits - 1)) - 1, -a)[:bits]}
+
+
+component = NegateUnit
