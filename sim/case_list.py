@@ -39,7 +39,7 @@ LEVEL_TARGETS = ("ecp5", "xc7", "ice40")
 #: Operands of the three specs of each unit there, by type.
 LEVEL_FORMATS: dict[str, tuple[str, ...]] = {
     "Scalar": ("int4", "e2m1", "e4m3fn"),
-    "Minifloat": ("e2m1", "e3m2", "e4m3fn"),
+    "FloatingPoint": ("e2m1", "e3m2", "e4m3fn"),
     "Modes": ("int8,int4,int2", "e4m3fn,e2m1", "e4m3fn:e2m1,e5m2ieee"),
     "BlockFormat": ("e2m1_b4_ue4m3", "int4_b4_e8m0", "e4m3fn_b2_e8m0"),
 }

@@ -78,7 +78,7 @@ FIELDS: dict[str, Draw] = {
 #: And by type, as the field is annotated.
 TYPES: dict[str, Draw] = {
     "Scalar": format_name,
-    "Minifloat": format_name,
+    "FloatingPoint": format_name,
     "BlockFormat": block_name,
     "Format": lambda rng: (block_name if rng.integers(2) else format_name)(rng),
     "bool": lambda rng: bool(rng.integers(2)),

@@ -29,7 +29,7 @@ def _has_fields(name: str) -> bool:
 #: Those that a field can be, by its type.
 NAMED: dict[str, tuple[str, ...]] = {
     "Scalar": SCALARS,
-    "Minifloat": tuple(filter(_has_fields, SCALARS)),
+    "FloatingPoint": tuple(filter(_has_fields, SCALARS)),
     "BlockFormat": BLOCKS,
     "Modes": tuple(map(_two_modes, SCALARS)),
     "Format": (*SCALARS, *BLOCKS),
@@ -76,7 +76,7 @@ MIXED_SCALAR_BLOCK = (
 #: By the types of a unit's operands.
 MIXED: dict[tuple[str, ...], tuple[tuple[str, str], ...]] = {
     ("Scalar", "Scalar"): MIXED_SCALARS,
-    ("Minifloat", "Minifloat"): MIXED_MINIFLOATS,
+    ("FloatingPoint", "FloatingPoint"): MIXED_MINIFLOATS,
     ("BlockFormat", "BlockFormat"): MIXED_BLOCKS,
     ("Scalar", "BlockFormat"): MIXED_SCALAR_BLOCK,
     ("Format", "Format"): (*MIXED_SCALARS[::2], *MIXED_BLOCKS[::2]),

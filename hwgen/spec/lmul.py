@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from hwgen.arithmetic.rounder import require_rounding
 from hwgen.arithmetic.rounding_plan import (
@@ -11,7 +11,7 @@ from hwgen.arithmetic.rounding_plan import (
 )
 from hwgen.errors import InputError
 from hwgen.fields import check_fields
-from hwgen.formats import Minifloat, Scalar, parse
+from hwgen.formats import Scalar, parse
 from hwgen.formats.rounding import NEAREST_EVEN
 from hwgen.formats.scalar import SATURATE
 from hwgen.plan.step import Steps
@@ -29,6 +29,8 @@ from hwgen.spec.steps import lmul
 MAX_OFFSET_EXPONENT = 32
 #: Default of fields that follow from the operands: a spec keeps what they come to.
 _DERIVED: Any = None
+#: One whose codes have an exponent and a mantissa to add: see ``require_operand``.
+FloatingPoint: TypeAlias = Scalar
 
 
 def offset_exponent(mantissa_bits: int) -> int:
@@ -36,9 +38,9 @@ def offset_exponent(mantissa_bits: int) -> int:
     return mantissa_bits if mantissa_bits <= 3 else 3 if mantissa_bits == 4 else 4
 
 
-def require_operand(number_format: Scalar) -> Minifloat:
+def require_operand(number_format: Scalar) -> FloatingPoint:
     """InputError unless the format's codes have an exponent and a mantissa to add."""
-    if not isinstance(number_format, Minifloat) or number_format.smallest_normal is None:
+    if not number_format.has_hardware or number_format.smallest_normal is None:
         raise InputError(
             f"{number_format}: L-Mul adds exponents and mantissas; use a minifloat such as e4m3"
         )
@@ -62,8 +64,8 @@ class LMul(Spec):
 
     unit: ClassVar[str] = "lmul"
 
-    a: Minifloat
-    b: Minifloat
+    a: FloatingPoint
+    b: FloatingPoint
     output: Scalar = _DERIVED
     offset: int = field(default=_DERIVED, metadata=option("L", "L-Mul adds 2^-L to the mantissas"))
     rounding: str = NEAREST_EVEN

@@ -1,8 +1,10 @@
 """A kind of format that no room knows: used where its facts are enough, refused elsewhere."""
 
 import bisect
+import re
 from dataclasses import dataclass, field
 from fractions import Fraction
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -224,3 +226,13 @@ def test_hardware_of_a_kind_that_says_its_fields(kinds):
         Case(DotProduct(a="sm4", b="sm4", lanes=2, accumulator="fp16"), {"clear": 1}),
     ]
     assert exhaustive.check(cases) == [[] for _ in cases]
+
+
+def test_no_room_asks_for_the_class_of_a_format():
+    root = Path(__file__).parents[3]
+    rooms = ("hwgen", "sim", "cost_models", "optimizer", "yosys_scripts")
+    files = [file for room in rooms for file in (root / room).rglob("*.py")]
+    asked = re.compile(r"isinstance\([^)]*\b(Integer|Minifloat|Logarithmic)\b")
+    found = [file for file in files if asked.search(file.read_text("utf-8"))]
+    assert len(files) > 200
+    assert {file.parent for file in found} == {root / "hwgen" / "formats"}
