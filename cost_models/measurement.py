@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,7 @@ def checked(row: store.Row) -> Measurement:
     result = row["result"]
     records.require(result, {name: kind for name, kind in _FIGURES.items() if name in result})
     records.require(result, {name: _FIGURES[name] for name in _NEEDED.get(row["kind"], ())})
+    date.fromisoformat(row["created"])
     if result.get("fmax_mhz") == 0:
         raise ValueError("its fmax_mhz is 0")
     return Measurement(**row)

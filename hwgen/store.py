@@ -32,6 +32,7 @@ import platformdirs
 from hwgen import records
 from hwgen.errors import InputError, ToolError
 from hwgen.files import write_text
+from hwgen.progress import doing
 
 T = TypeVar("T")
 #: A result as it is kept: plain JSON types by field.
@@ -206,7 +207,8 @@ def making(key: str) -> Iterator[None]:
     file = folder / key
     try:
         folder.mkdir(exist_ok=True)
-        descriptor = _locked(file)
+        with doing("waiting for another process, which makes the same result"):
+            descriptor = _locked(file)
     except OSError as error:
         raise _unusable(path(), error) from error
     try:
@@ -259,7 +261,7 @@ def _insert(connection: sqlite3.Connection, key: str, kind: str, row: str) -> No
 
 def _text(key: str) -> str | None:
     """The row with this key in the user's store, which is not made for that."""
-    if not path().exists():
+    if not os.path.exists(path()):  # Which, other than Path's, takes names that no system has.
         return None
     with _open() as connection:
         found = connection.execute("SELECT row FROM results WHERE key = ?", (key,)).fetchone()
@@ -276,7 +278,7 @@ def _open() -> Iterator[sqlite3.Connection]:
     except (OSError, sqlite3.Error) as error:
         raise _unusable(file, error) from error
     try:
-        with connection:
+        with connection, doing(f"using the store {file}"):
             _require_table(connection)
             yield connection
     except sqlite3.Error as error:

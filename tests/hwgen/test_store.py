@@ -20,7 +20,13 @@ from hwgen.records import PassedOver
 
 def measurement(number: int) -> Measurement:
     return Measurement(
-        f"key{number}", "test", {"unit": "dot"}, "ecp5", {"lut": number}, {"yosys": "0"}, "today"
+        f"key{number}",
+        "test",
+        {"unit": "dot"},
+        "ecp5",
+        {"lut": number},
+        {"yosys": "0"},
+        "2026-11-27",
     )
 
 
@@ -157,6 +163,7 @@ BAD_RESULTS = {
     "infinite": json.dumps({**GOOD, "fmax_mhz": float("inf")}),
     "not a number": json.dumps({**GOOD, "fmax_mhz": float("nan")}),
     "no clock": json.dumps({**GOOD, "fmax_mhz": 0}),
+    "beyond any count": json.dumps({**GOOD, "lut": 10**400}),
     "nothing": "{}",
 }
 
@@ -172,8 +179,8 @@ def stored_before(path, text: str) -> None:
     tables(path, BEFORE, "measurements")
     with sqlite3.connect(path) as connection:
         connection.execute(
-            "INSERT INTO measurements VALUES ('k', 'synthesis', '{}', 'ecp5', ?, '{}', 'today')",
-            (text,),
+            "INSERT INTO measurements VALUES ('k', 'synthesis', '{}', 'ecp5', ?, '{}', ?)",
+            (text, "2026-11-27"),
         )
     connection.close()
 
@@ -181,7 +188,7 @@ def stored_before(path, text: str) -> None:
 def stored(path, text: str) -> None:
     store.require_writable()
     row = f"""{{"key": "k", "kind": "synthesis", "spec": {{}}, "target": "ecp5", "result": {text},
-        "tools": {{}}, "created": "today"}}"""
+        "tools": {{}}, "created": "2026-11-27"}}"""
     with sqlite3.connect(path) as connection:
         connection.execute("INSERT INTO results VALUES ('k', 'measurement', ?)", (row,))
     connection.close()
@@ -198,7 +205,32 @@ def test_a_bad_row_is_named_and_passed_over(path, text, put):
 @pytest.mark.parametrize("put", [stored, stored_before])
 def test_a_good_row_is_believed(path, put):
     put(path, json.dumps(GOOD))
-    assert STORE.find("k") == Measurement("k", "synthesis", {}, "ecp5", GOOD, {}, "today")
+    assert STORE.find("k") == Measurement("k", "synthesis", {}, "ecp5", GOOD, {}, "2026-11-27")
+
+
+def test_a_row_says_what_it_lacks_and_when_it_was_made(path):
+    row = {"key": "k", "kind": "synthesis", "spec": {}, "target": "ecp5", "tools": {}}
+    for result, created, why in (
+        ({k: v for k, v in GOOD.items() if k != "lut"}, "2026-11-27", "it has no lut"),
+        (GOOD, "yesterday", "isoformat string: 'yesterday'"),
+    ):
+        store.require_writable()
+        with sqlite3.connect(path) as connection:
+            text = json.dumps({**row, "result": result, "created": created})
+            connection.execute(
+                "INSERT OR REPLACE INTO results VALUES ('k', 'measurement', ?)", (text,)
+            )
+        connection.close()
+        with pytest.warns(PassedOver, match=why):
+            assert STORE.find("k") is None
+
+
+def test_names_that_no_system_has(monkeypatch, tmp_path):
+    monkeypatch.setenv(store.ENVIRONMENT, str(tmp_path / ("x" * 300)))
+    with pytest.raises(InputError, match="File name too long"):
+        STORE.find("k")
+    with pytest.raises(InputError, match="cannot be used"):
+        store.require_writable()
 
 
 def test_what_earlier_versions_stored_may_be_of_another_schema(path):
