@@ -7,6 +7,7 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+import hwgen
 from hwgen import emit
 from hwgen.spec import Convert, DotProduct
 
@@ -32,8 +33,8 @@ class DotToE4M3(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.dot = dot = DOT.component()
-        m.submodules.convert = convert = CONVERT.component()
+        m.submodules.dot = dot = hwgen.component(DOT)
+        m.submodules.convert = convert = hwgen.component(CONVERT)
         m.d.comb += [
             dot.enable.eq(1),
             dot.valid_in.eq(self.valid_in),

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hwgen.emit import verilog
     from hwgen.errors import InputError, ToolError
     from hwgen.formats import Integer, Logarithmic, Minifloat, Scalar, parse
     from hwgen.pipelining import pipelined
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
         Spec,
         SumSquares,
     )
+    from hwgen.units import component
 
 __all__ = [
     "AccumulatorToFloat",
@@ -51,8 +53,10 @@ __all__ = [
     "Spec",
     "SumSquares",
     "ToolError",
+    "component",
     "parse",
     "pipelined",
+    "verilog",
 ]
 
 
@@ -60,7 +64,7 @@ def __getattr__(name: str) -> Any:
     """A public name, imported when it is first used: the command line starts in a moment, and can
     be interrupted from the first."""
     if name in __all__:
-        for module in ("errors", "formats", "pipelining", "spec"):
+        for module in ("errors", "formats", "spec", "pipelining", "units", "emit"):
             found = getattr(import_module(f"hwgen.{module}"), name, None)
             if found is not None:
                 globals()[name] = found

@@ -14,6 +14,7 @@ from amaranth.back.verilog import YosysError
 from amaranth.back.verilog import _convert_rtlil_text as _verilog_of
 from amaranth.hdl import Elaboratable
 
+from hwgen import units
 from hwgen.errors import ToolError
 from hwgen.pins import module_name, pins
 from hwgen.processes import around_others, shortage
@@ -39,7 +40,7 @@ def rtlil(spec: Spec, *, stream: bool = False) -> str:
     for the unit ``spec.name``. The same spec gives the same text, so that it identifies the
     hardware."""
     with _collector_paused(), doing(f"making the hardware of {spec.name}"):
-        unit = AxiStreamUnit(spec) if stream else spec.component()
+        unit = AxiStreamUnit(spec) if stream else units.component(spec)
         return str(amaranth_rtlil.convert(unit, name=module_name(spec, stream=stream), **_CLEAN))
 
 

@@ -14,7 +14,7 @@ import cost_models
 import sim
 import yosys_scripts
 from cost_models import Cost
-from hwgen import store
+from hwgen import emit, store
 from hwgen.errors import ToolError
 from hwgen.fields import require_path
 from hwgen.files import require_writable
@@ -71,7 +71,7 @@ def run(
     more_data = _more_data(data, test_data)
     more_images = None if more_data is None else _images(network, more_data)
     found = explore.explore(network, images, asked, progress=progress)
-    verilog = {f"{spec.name}.v": spec.verilog() for spec in found.chosen.specs}
+    verilog = {f"{spec.name}.v": emit.verilog(spec) for spec in found.chosen.specs}
     report.write(found, out, command, verilog)
     seconds = dict(found.seconds)
 

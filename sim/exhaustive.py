@@ -18,7 +18,7 @@ import numpy.typing as npt
 from amaranth.back import rtlil
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 
-from hwgen import emit, processes
+from hwgen import emit, processes, units
 from hwgen.errors import InputError
 from hwgen.spec import Port, Spec
 from hwgen.units.unit import Unit, build
@@ -165,7 +165,7 @@ def _verilog(cases: Sequence[Case]) -> str:
 
 def _logic(m: Module, case: Case, inputs: Value) -> Mapping[str, Value]:
     """The unit's outputs by name, with no register between its steps."""
-    unit = case.spec.component()
+    unit = units.component(case.spec)
     assert isinstance(unit, Unit)
     unit._MustUse__used = True  # Amaranth's: no warning that it stands in no design.
     live: Mapping[str, Any] = {}

@@ -21,7 +21,7 @@ from typing import Any
 from amaranth.back import rtlil as amaranth_rtlil
 
 import hwgen
-from hwgen import emit, records
+from hwgen import emit, records, units
 from hwgen.errors import InputError, ToolError
 from hwgen.processes import temporary_folder
 from hwgen.spec import Spec
@@ -175,7 +175,7 @@ def mutate(
 
 def _insert(spec: Spec, count: int, seed: int, folder: Path) -> list[Mutant]:
     """Leaves in ``folder`` the unit with all mutants, mutated.v, and without, prepared.il."""
-    text = amaranth_rtlil.convert(spec.component(), name=spec.name)
+    text = amaranth_rtlil.convert(units.component(spec), name=spec.name)
     (folder / "design.il").write_text(str(text))
     # The clock is not a net that the unit's makers could get wrong.
     commands = [

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy.typing as npt
 
+from hwgen import emit
 from hwgen.errors import InputError
 from hwgen.pins import pins
 from hwgen.spec import Spec
@@ -68,7 +69,7 @@ def run_together(cases: Sequence[tuple[Spec, Stimulus]]) -> Together:
     # A unit that is done stands still, and nobody looks at it.
     still = {name: v + [0] * (longest - len(v)) for name, v in inputs.items()}
     unseen = {name: [*v, *[None] * (longest - len(v))] for name, v in outputs.items()}
-    verilog = "\n".join([spec.verilog() for spec in specs] + [_top(specs)])
+    verilog = "\n".join([emit.verilog(spec) for spec in specs] + [_top(specs)])
     result = simulate(verilog, TOP, still, unseen)
     return Together(lengths, result["mismatches"], tuple(_shown(specs, result["kept"], unseen)))
 

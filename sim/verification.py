@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hwgen import processes
+from hwgen import emit, processes
 from hwgen.errors import InputError, ToolError
 from hwgen.fields import require_kind
 from hwgen.processes import temporary_folder
@@ -142,7 +142,7 @@ def run(
     started = time.monotonic()
     inputs, outputs = driven(spec, stimulus)
     result = simulate(
-        verilog if verilog is not None else spec.verilog(),
+        verilog if verilog is not None else emit.verilog(spec),
         spec.name,
         inputs,
         outputs,

@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
     extras = _wanted_extras(options)
     folder = require_writable(options.out)
     module = module_name(spec, stream=stream)
-    texts = {"verilog": (".v", verilog(spec, stream=True) if stream else spec.verilog())}
+    texts = {"verilog": (".v", verilog(spec, stream=stream))}
     for extra in extras:
         texts |= _extra_files(spec, extra, stream)
     if options.primitives is not None:

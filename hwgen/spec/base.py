@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from amaranth.lib.wiring import Component
-
 from hwgen.arithmetic.dsp_multiplier import SIZED
 from hwgen.arithmetic.lfsr import PERIOD, USUAL_SEED
 from hwgen.errors import InputError
@@ -193,13 +191,6 @@ class Spec(ABC):
     def description(self) -> tuple[str, ...]:
         """What the unit computes, in lines for people."""
 
-    def component(self) -> Component:
-        """The Amaranth component that computes this spec."""
-        # Late: hardware is made of specs, and not every use of a spec makes some.
-        from hwgen.units import component
-
-        return component(self)
-
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types; ``from_dict`` reads them back."""
         plain = {
@@ -208,13 +199,6 @@ class Spec(ABC):
             for value in [getattr(self, f.name)]
         }
         return {"unit": self.unit, **plain}
-
-    def verilog(self, command: str | None = None) -> str:
-        """The unit as Verilog; ``command`` is what the header says made it."""
-        # Late, as above.
-        from hwgen.emit import verilog
-
-        return verilog(self, command)
 
 
 def option(metavar: str, summary: str) -> dict[str, tuple[str, str]]:

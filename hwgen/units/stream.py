@@ -18,6 +18,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.data import StructLayout
 from amaranth.lib.wiring import In, Out
 
+from hwgen import units
 from hwgen.spec.base import Port, Spec
 
 BYTE = 8
@@ -67,7 +68,7 @@ class StreamUnit(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         spec, inputs, results = self.spec, self.inputs, self.results
-        m.submodules.unit = unit = spec.component()
+        m.submodules.unit = unit = units.component(spec)
 
         # ``held`` has a beat that the receiver has not taken; the unit waits for that.
         full = Signal()

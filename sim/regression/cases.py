@@ -71,7 +71,7 @@ def examine(
             if missing:
                 yield Result(case, NOT_RUN, detail=missing)
                 continue
-            text = case.spec.verilog()
+            text = emit.verilog(case.spec)
             content = content_digest(case, text)
             known = (contents or {}).get(content)
             if known is not None:

@@ -14,6 +14,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import hwgen
+
 LANES = (32, 64, 128, 256)
 TIMES = 3
 PICTURE = Path(__file__).parents[2] / "docs" / "elaboration.png"
@@ -43,14 +45,14 @@ def _kinds() -> dict[str, Callable[[int], object]]:
 def measure(kind: str, lanes: int) -> None:
     """Prints processor seconds, seconds, and peak memory of the processes in MB."""
     spec = _kinds()[kind](lanes)
-    _kinds()["dot e2m1"](1).verilog()  # type: ignore[attr-defined]  # imports
+    hwgen.verilog(_kinds()["dot e2m1"](1))  # Imports.
     whose = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
 
     def processor() -> float:
         return sum(sum(resource.getrusage(w)[:2]) for w in whose)
 
     before, started = processor(), time.perf_counter()
-    spec.verilog()  # type: ignore[attr-defined]
+    hwgen.verilog(spec)
     used, seconds = processor() - before, time.perf_counter() - started
     # Both are there at once while Yosys runs.
     peak = sum(resource.getrusage(w).ru_maxrss for w in whose) / 1024

@@ -272,7 +272,7 @@ def use(made: Any, elaborate: bool) -> None:
         assert made.name.isidentifier() and made.latency >= 0 and made.description
         bits = sum(port.width for port in (*made.inputs, *made.outputs))
         if elaborate and bits < 300:
-            rtlil.convert(made.component())
+            rtlil.convert(hwgen.component(made))
 
 
 def call(rng: random.Random, target: Target) -> tuple[str, bool, Callable[[], Any]]:

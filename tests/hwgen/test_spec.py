@@ -2,6 +2,7 @@
 
 import pytest
 
+import hwgen
 from hwgen import DotProduct, InputError, MultiplyAccumulate
 from hwgen.formats import parse_scalar
 from hwgen.formats.widths import accumulator_width, signed_width
@@ -152,6 +153,6 @@ def test_unknown_unit_and_field():
     ],
 )
 def test_header_says_in_which_steps_a_format_counts(name, steps):
-    text = DotProduct(a=name, b="int4", lanes=2).verilog()
+    text = hwgen.verilog(DotProduct(a=name, b="int4", lanes=2))
     (line,) = [line for line in text.splitlines() if " in steps of " in line and " a " in line]
     assert line.endswith(steps)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from amaranth.hdl import Fragment, Signal
 
+import hwgen
 from hwgen import DotProduct, InputError
 from hwgen.plan.logic import Logic, path_of
 from hwgen.spec import UNITS, from_dict
@@ -78,7 +79,7 @@ def test_a_plan_takes_well_under_a_millisecond_or_a_few(unit):
 @pytest.mark.parametrize("unit", KINDS)
 def test_steps_name_what_builds_them_and_what_they_are_made_of(unit):
     for spec in [*drawn(unit, 4, 5, tuned_for=""), *drawn(unit, 4, 5, tuned_for="ecp5")]:
-        component = spec.component()
+        component = hwgen.component(spec)
         component._MustUse__silence = True
         builders = [component.builder]
         if isinstance(component, ArrayUnit):
@@ -94,4 +95,4 @@ def test_steps_name_what_builds_them_and_what_they_are_made_of(unit):
 def test_hardware_with_registers_at_every_place_has_the_segments_of_the_plan(unit):
     """Which building asserts: a segment that the plan has not, or that has another name."""
     for spec in drawn(unit, 2, 6, tuned_for="ecp5"):
-        Fragment.get(with_stages(spec, spec.most_stages).component(), None)
+        Fragment.get(hwgen.component(with_stages(spec, spec.most_stages)), None)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from amaranth.hdl import Fragment
 
+import hwgen
 from hwgen import Array, InputError, parse
 from hwgen.cli import main
 from hwgen.spec import from_dict
@@ -73,8 +74,8 @@ def test_unit_equals_golden_model(group):
 )
 def test_a_fault_is_found(fields, old, new):
     spec = Array(**{"a": "int4", "b": "int4", "rows": 1, "columns": 1, **fields})
-    faulty = spec.verilog().replace(old, new)
-    assert faulty != spec.verilog()
+    faulty = hwgen.verilog(spec).replace(old, new)
+    assert faulty != hwgen.verilog(spec)
     stimulus = stimuli.concatenate(stimuli.random(spec, 200, 1), stimuli.flush(spec))
     assert not verification.run(spec, stimulus, verilog=faulty).passed
 
@@ -90,7 +91,7 @@ def test_movements_differ_in_latency_alone():
 def test_as_many_stages_as_there_are_steps():
     for fields in [*MATRIX[::2], *BLOCKS[::2]]:
         most = Array(max_products=24, **{**fields, "stages": 0}).most_stages
-        unit = Array(max_products=24, **{**fields, "stages": most}).component()
+        unit = hwgen.component(Array(max_products=24, **{**fields, "stages": most}))
         Fragment.get(unit, None)
         assert len(unit.spec.steps) == most - 1
         with pytest.raises(InputError, match="stages="):

@@ -11,6 +11,7 @@ from amaranth.hdl import Const, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
+import hwgen
 import yosys_scripts
 from hwgen import DotProduct, FixedDot, InputError, emit
 from hwgen.arithmetic import constant_sum
@@ -57,7 +58,7 @@ def test_every_input_of_one_and_two_lanes():
 @pytest.mark.parametrize("a", ["int1", "uint1"])
 def test_no_signal_has_no_bits(a, weight, accumulator):
     spec = FixedDot(a=a, b="bf16", weights=[weight], max_products=22, accumulator=accumulator)
-    assert "[-1:0]" not in spec.verilog()
+    assert "[-1:0]" not in hwgen.verilog(spec)
 
 
 #: Many lanes, stages, accumulators, addends, outputs.
@@ -137,7 +138,7 @@ def test_it_is_proved(a, b, weights, name):
 
 def test_another_weight_is_disproved():
     spec, other = (FixedDot(a="int8", b="int8", weights=[3, w, -5]) for w in (77, 73))
-    verilog = other.verilog().replace(other.name, spec.name)
+    verilog = hwgen.verilog(other).replace(other.name, spec.name)
     proof = formal.prove(spec, "reference", verilog=verilog)
     assert proof.result == "disproved" and "lane 1" in proof.reason
 
@@ -159,7 +160,7 @@ class Tied(wiring.Component):
     """A dot product with constants at its port b."""
 
     def __init__(self, spec, weights):
-        self.unit, self.weights = spec.component(), weights
+        self.unit, self.weights = hwgen.component(spec), weights
         members = self.unit.signature.members
         super().__init__({name: flow for name, flow in members.items() if name != "b"})
 
@@ -213,7 +214,7 @@ def test_widths_and_names():
 
 def test_the_header_lists_the_weights_and_makes_the_unit_again(tmp_path, capsys):
     spec = FixedDot(a="int8", b="int8", weights=[-77] + [3, -128] * 20)
-    text = spec.verilog()
+    text = hwgen.verilog(spec)
     comment = text[: text.index("\nmodule")].replace("\n//", "")
     assert "".join(comment.split()).count("3,-128") == 40  # In the list, and in the command.
     (command,) = [line for line in text.splitlines() if "Made by: hwgen " in line]

@@ -5,6 +5,7 @@ import pytest
 from amaranth.hdl import ResetInserter, Signal
 from amaranth.sim import Simulator
 
+import hwgen
 from hwgen import Convert, InputError
 from hwgen.arithmetic import lfsr as hardware
 from sim import golden, lfsr, verify_stream
@@ -49,7 +50,7 @@ def test_bits_are_even_and_lanes_independent():
 
 
 def test_it_moves_with_valid_inputs_only_and_reset_brings_back_the_seed():
-    unit = SPEC.component()
+    unit = hwgen.component(SPEC)
     rng = np.random.default_rng(1)
     codes = SPEC.a.encode(rng.uniform(-6, 6, 60)).tolist()
     valid = rng.random(60) < 0.6

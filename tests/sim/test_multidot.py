@@ -6,6 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+import hwgen
 import yosys_scripts
 from hwgen import DotProduct, InputError, MultiDot, emit, parse
 from hwgen.arithmetic.packed_product import Packed
@@ -149,7 +150,7 @@ def test_a_wrong_weight_is_found_in_the_modes_that_have_it(monkeypatch):
 
 def test_a_mode_that_does_not_travel_is_found():
     spec = MultiDot(formats="int4,int2", lanes=2, max_products=16, stages=3)
-    verilog = spec.verilog()
+    verilog = hwgen.verilog(spec)
     faulty = verilog.replace(" = placed_mode;", " = signed_mode;")
     assert faulty != verilog
     outcome = verification.run(spec, verification.whole_stimulus(spec, 100, 1), verilog=faulty)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import hwgen
 import hwgen.spec
 import hwgen.units
 import sim.models
@@ -42,7 +43,7 @@ def negate(monkeypatch):
 
 def test_it_is_simulated_and_a_fault_is_found(negate):
     assert verify(negate(a="fixed6_2", lowest="wrap", stages=2), vectors=300).passed
-    faulty = negate(a="int5", lowest="wrap").verilog().replace("_wrap_", "_saturate_")
+    faulty = hwgen.verilog(negate(a="int5", lowest="wrap")).replace("_wrap_", "_saturate_")
     proof = formal.prove(negate(a="int5"), "reference", verilog=faulty)
     assert (proof.result, proof.reason) == ("disproved", "results")
 

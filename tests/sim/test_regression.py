@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+import hwgen
 from hwgen import DotProduct, InputError, ToolError
 from hwgen.cli import main
 from hwgen.formats import parse
@@ -86,15 +87,15 @@ def test_every_unit_has_its_own_outcome(simulator, monkeypatch):
     """In several segments, each from reset; the result of the fault appears in the last only."""
     monkeypatch.setattr(rows, "SEGMENT", 100)
     dot, wide = SPECS[2], Multiply(a="fp32", b="e4m3fn")
-    text = dot.verilog()
+    text = hwgen.verilog(dot)
     assert FAULT in text
     counter = "reg [3:0] resets = 0; always @(posedge clk) resets <= resets + rst;"
     late = text.replace("  assign", f"  {counter}\n  assign", 1)
     late = late.replace(FAULT, FAULT + "(resets > 2) + ")
     renamed = DotProduct(a="int3", b="int3", lanes=3, max_products=9)
     runs = [
-        Run(renamed, renamed.verilog(), 250),
-        Run(wide, wide.verilog(), 130),
+        Run(renamed, hwgen.verilog(renamed), 250),
+        Run(wide, hwgen.verilog(wide), 130),
         Run(dot, late, 250),
     ]
     good, other, bad = compiled.check(runs, simulator=simulator)

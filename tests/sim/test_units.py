@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+import hwgen
 from hwgen import Convert, DotProduct, InputError, MultiplyAccumulate
 from hwgen.spec import (
     AccumulatorToFloat,
@@ -187,7 +188,7 @@ def test_stochastic_rounding_of_a_running_sum_sees_every_bit():
 
 def test_a_pipeline_that_does_not_stall_is_found():
     spec = LMul(a="e2m1", b="e2m1", stages=3)
-    verilog = spec.verilog()
+    verilog = hwgen.verilog(spec)
     faulty = verilog.replace("if (enable)", "if (1'b1)")
     assert faulty != verilog
     stimulus = stimuli.concatenate(stimuli.random(spec, 200, 1), stimuli.flush(spec))

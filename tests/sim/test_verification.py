@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import hwgen
 import yosys_scripts
 from hwgen import DotProduct, InputError, ToolError, emit
 from sim import golden, tools, verification, verify, verify_inputs
@@ -72,7 +73,7 @@ def test_directed_vectors_reach_the_accumulators_ends():
 )
 def test_a_fault_in_the_hardware_is_found(old, new):
     spec = DotProduct(a="e2m1", b="int4", lanes=2)
-    verilog = spec.verilog()
+    verilog = hwgen.verilog(spec)
     faulty = verilog.replace(old, new)
     assert faulty != verilog
     stimulus = stimuli.concatenate(stimuli.random(spec, 200, 1), stimuli.flush(spec))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from fractions_oracle import minifloat_value, zero_is_negative
 
+import hwgen
 from hwgen import parse
 from hwgen.formats import Integer
 from hwgen.formats.rounding import MODES
@@ -328,7 +329,7 @@ def test_stimulus_and_coverage_have_both_zeros():
 
 
 def test_hardware():
-    runs = [compiled.Run(spec, spec.verilog(), 300) for spec in UNITS]
+    runs = [compiled.Run(spec, hwgen.verilog(spec), 300) for spec in UNITS]
     for spec, outcome in zip(UNITS, compiled.check(runs), strict=True):
         assert outcome.mismatches == 0, (spec.name, outcome.shown)
 
