@@ -24,7 +24,7 @@ from hwgen import emit, store
 from hwgen.errors import InputError, ToolError
 from hwgen.processes import temporary_folder
 from hwgen.spec import Spec
-from sim import models, saif, verification
+from sim import saif, unit_model, verification
 from sim import stimulus as stimuli
 from sim.stimulus import Stimulus
 
@@ -84,7 +84,7 @@ def energy(spec: Spec, target: str, operands: Stimulus | None = None) -> Energy:
     InputError and ToolError as for a synthesis and a simulation; ToolError too if the netlist
     does not compute what the golden model does.
     """
-    if not models.sums_products(spec):
+    if not unit_model.sums_products(spec):
         raise InputError(f"energy of unit {spec.unit} is not known yet: use dot")
     cycles = operands or stimuli.uniform(spec, CYCLES, seed=1)
     toggles = activity(spec, target, cycles)

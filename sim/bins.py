@@ -17,7 +17,7 @@ from hwgen.formats.widths import signed_width
 from hwgen.spec import Array, DotProduct, Port
 from sim import rounding
 from sim.extremes import word_extremes
-from sim.models import Counts, Patterns, Reach
+from sim.unit_model import Counts, Patterns, Reach
 
 Booleans = npt.NDArray[np.bool_]
 

@@ -21,7 +21,7 @@ from hwgen.errors import InputError
 from hwgen.formats import parse
 from hwgen.spec import UNITS, Spec, from_dict
 from hwgen.spec.base import spec_fields
-from sim import models
+from sim import unit_model
 from sim.compiled import SIMULATORS
 from sim.exhaustive import MAX_INPUT_BITS
 from sim.operands import BLOCK_PARTNERS, ELEMENT_PARTNERS, MIXED, NAMED, SCALAR_PARTNERS
@@ -150,7 +150,7 @@ def _first_legal(kind: type[Spec], given: Mapping[str, Any], index: int) -> Spec
     """A spec with the fields ``given`` and the unit's settings and partners, beginning with those
     of the number ``index``; or why the last was refused."""
     reason = ""
-    for setting in _turned(models.of(kind).settings, index):
+    for setting in _turned(unit_model.of(kind).settings, index):
         fields = {**setting, **given}
         missing = {n: t for n, t in operands(kind).items() if n not in fields}
         partners = [_partners(kind_of_format, given, index) for kind_of_format in missing.values()]
@@ -215,7 +215,7 @@ def level_specs() -> list[Spec]:
     """Three of each unit."""
     specs = []
     for kind in UNITS.values():
-        model = models.of(kind)
+        model = unit_model.of(kind)
         rows = model.typical or tuple(
             {
                 **model.settings[0],
@@ -231,7 +231,7 @@ def exhaustive(seed: int, vectors: int) -> Matrix:
     """Every input of the specs that the units' models name, of those with up to 16 bits of it."""
     found = []
     for kind in UNITS.values():
-        for fields in models.of(kind).every_input():
+        for fields in unit_model.of(kind).every_input():
             try:
                 spec = kind(**fields)
             except InputError:
@@ -243,7 +243,7 @@ def exhaustive(seed: int, vectors: int) -> Matrix:
 
 def long(seed: int, vectors: int) -> Matrix:
     """Specs that are simulated for millions of vectors."""
-    specs = [kind(**fields) for kind in UNITS.values() for fields in models.of(kind).long]
+    specs = [kind(**fields) for kind in UNITS.values() for fields in unit_model.of(kind).long]
     return Matrix(tuple(Case(spec, vectors=LONG_VECTORS, seed=seed) for spec in specs))
 
 

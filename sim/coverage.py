@@ -22,10 +22,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from hwgen.spec import Spec
-from sim import golden, models, rounding
+from sim import golden, rounding, unit_model
 from sim.bins import bit_bins, place_of, places_of, port_bins, rounding_bins, zero_bins
-from sim.models import Counts
 from sim.stimulus import Stimulus, candidates, concatenate, given
+from sim.unit_model import Counts
 
 #: How the names of bins of roundings begin.
 ROUNDING = "to "
@@ -65,7 +65,7 @@ def filled(spec: Spec, stimulus: Stimulus, seed: int = 1, lone_tries: int = 1) -
         return stimulus
     wanted = {name for name in found.missed if name.startswith(ROUNDING)}
     lone: Counts = {}
-    rng, reach = np.random.default_rng([seed, 2]), models.of(spec).reach(spec)
+    rng, reach = np.random.default_rng([seed, 2]), unit_model.of(spec).reach(spec)
     parts = [stimulus]
     for tried in range(TRIES):
         if tried >= lone_tries and not wanted:
@@ -109,7 +109,7 @@ def collect(spec: Spec, stimulus: Stimulus) -> Coverage:
     inputs = {name: patterns[counted] for name, patterns in stimulus.inputs.items()}
     with rounding.watched() as seen:
         results = golden.expected(spec, inputs)
-    model = models.of(spec)
+    model = unit_model.of(spec)
     bins = _named("control", control_bins(stimulus))
     for port in spec.inputs:
         bins |= _named(port.name, port_bins(port, inputs[port.name]))

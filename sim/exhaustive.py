@@ -22,8 +22,8 @@ from hwgen import emit, processes, units
 from hwgen.errors import InputError
 from hwgen.spec import Port, Spec
 from hwgen.units.unit import Unit, build
-from sim import models, tools
-from sim.models import Patterns
+from sim import tools, unit_model
+from sim.unit_model import Patterns
 
 MAX_INPUT_BITS = 16
 #: Bits of the parts that the harness writes results in.
@@ -93,7 +93,7 @@ def check(cases: Sequence[Case]) -> list[list[Wrong]]:
     for (case, port), got in zip(outputs, columns, strict=True):
         if case is not last:
             last, patterns = case, _patterns(case)
-            expected = models.of(case.spec).expected(case.spec, patterns)
+            expected = unit_model.of(case.spec).expected(case.spec, patterns)
         got = got[: 1 << case.input_bits]
         wanted = _words(expected[port.name], port)
         for row in np.flatnonzero((got != wanted).any(axis=1)):

@@ -12,10 +12,10 @@ import numpy.typing as npt
 from hwgen.errors import InputError
 from hwgen.formats import Scalar
 from hwgen.spec import Spec
-from sim import lfsr, models
+from sim import lfsr, unit_model
 from sim.exact import EXACT_FLOAT64, Integers, fixed_point, largest_steps
-from sim.models import Patterns
 from sim.stimulus import Stimulus
+from sim.unit_model import Patterns
 
 #: Integers up to this magnitude are exact in float32, where matrix products are fast.
 EXACT_FLOAT32 = 2**24
@@ -29,7 +29,7 @@ def expected(spec: Spec, inputs: Patterns) -> Patterns:
         count = len(next(iter(inputs.values())))
         drawn = lfsr.words(made_inside.seed, count, made_inside.count)
         inputs = {**inputs, "random_bits": drawn}
-    return models.of(spec).expected(spec, inputs)
+    return unit_model.of(spec).expected(spec, inputs)
 
 
 def trace(spec: Spec, stimulus: Stimulus) -> tuple[npt.NDArray[np.bool_], Patterns]:

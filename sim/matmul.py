@@ -19,7 +19,7 @@ from hwgen.formats import Format, Scalar
 from hwgen.spec import Array, Spec
 from hwgen.spec.accumulating import FLAGS
 from sim import golden
-from sim.models import Patterns
+from sim.unit_model import Patterns
 
 #: What a unit answers to consecutive valid inputs after a reset; as ``golden.expected``.
 Answers = Callable[[Spec, Patterns], Patterns]

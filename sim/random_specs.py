@@ -16,7 +16,7 @@ import numpy as np
 from hwgen.errors import InputError
 from hwgen.spec import UNITS, Spec
 from hwgen.spec.base import spec_fields
-from sim import models
+from sim import unit_model
 from sim.draws import FIELDS, TYPES
 
 #: Draws after which a unit is taken to have no legal spec among them.
@@ -45,7 +45,7 @@ def legal_spec(
 
     InputError if it is not known how a field without default is drawn, or no draw is legal.
     """
-    fixed, own = given or {}, models.of(kind).draws
+    fixed, own = given or {}, unit_model.of(kind).draws
     draws = {}
     for field in spec_fields(kind):
         required = field.default is dataclasses.MISSING

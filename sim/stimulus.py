@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwgen.spec import DotProduct, Port, Spec
-from sim import models
+from sim import unit_model
 from sim.extremes import extreme_codes, word_extremes
 
 #: Parts of the random cycles, and of their elements, that are extremes.
@@ -44,7 +44,7 @@ class Stimulus:
 def directed(spec: Spec) -> Stimulus:
     """The cases that the unit's model names, a valid cycle each; and of sums that become a float
     zeros of either sign."""
-    model = models.of(spec)
+    model = unit_model.of(spec)
     found = model.directed(spec)
     named = given({port.name: found[port.name] for port in spec.inputs})
     return concatenate(named, signed_zeros(spec)) if model.signs_zeros(spec) else named
@@ -56,7 +56,7 @@ def signed_zeros(spec: Spec) -> Stimulus:
     rng = np.random.default_rng(13)
     cycles = ZERO_RUNS * ZERO_RUN
     found = {port.name: _drawn(rng, port, cycles) for port in spec.inputs}
-    models.of(spec).restrict(spec, found, np.arange(cycles), rng)
+    unit_model.of(spec).restrict(spec, found, np.arange(cycles), rng)
     all_zero = rng.random(ZERO_RUNS) < 0.6
     second = (np.arange(cycles) % 2 == 1)[:, None]
     for port in spec.inputs:
@@ -86,7 +86,7 @@ def random(spec: Spec, cycles: int, seed: int) -> Stimulus:
     first = min(cycles, len(_BEGINNING[0]))
     valid[:first], enable[:first] = (row[:first] for row in _BEGINNING)
     inputs = {port.name: _drawn(rng, port, cycles) for port in spec.inputs}
-    models.of(spec).restrict(spec, inputs, np.flatnonzero(valid & enable), rng)
+    unit_model.of(spec).restrict(spec, inputs, np.flatnonzero(valid & enable), rng)
     return Stimulus(inputs, valid, enable)
 
 
@@ -104,7 +104,7 @@ def beats(spec: Spec, count: int, seed: int) -> Inputs:
     """The directed inputs and ``count`` random ones from ``seed``, all of them valid."""
     rng = np.random.default_rng(seed)
     drawn = {port.name: _drawn(rng, port, count) for port in spec.inputs}
-    models.of(spec).restrict(spec, drawn, np.arange(count), rng)
+    unit_model.of(spec).restrict(spec, drawn, np.arange(count), rng)
     return concatenate(directed(spec), given(drawn)).inputs
 
 
@@ -112,7 +112,7 @@ def candidates(spec: Spec, count: int, rng: np.random.Generator) -> Inputs:
     """Random inputs, each for itself (sums restart), with many or few elements that are not
     zero, or not the largest."""
     found = {port.name: _drawn(rng, port, count) for port in spec.inputs}
-    models.of(spec).restrict(spec, found, np.arange(count), rng)
+    unit_model.of(spec).restrict(spec, found, np.arange(count), rng)
     density, full = rng.random((count, 1)) ** 2, rng.random((count, 1)) < 0.1
     for port in spec.inputs:
         if port.name == "clear":

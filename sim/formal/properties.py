@@ -16,7 +16,7 @@ from hwgen import emit
 from hwgen.errors import InputError
 from hwgen.pins import module_name
 from hwgen.spec import Spec
-from sim import models
+from sim import unit_model
 from sim.formal import sums
 from sim.formal.circuit import Circuit, from_netlist, from_rtlil, from_verilog
 from sim.formal.references import by_truth_table
@@ -121,7 +121,7 @@ def reference(start: Start, subject: Subject) -> Iterable[Claim]:
     """Results are those of the plain definition: the model's claims, or a truth table."""
     spec = subject.spec
     yield from control(start, spec, subject.unit)
-    claims = models.of(spec).reference or by_truth_table
+    claims = unit_model.of(spec).reference or by_truth_table
     yield from claims(start, spec, subject.unit)
 
 

@@ -23,7 +23,7 @@ from sim.formal.references import (
 )
 from sim.formal.run import RUNNING, Start, compared, result, run
 from sim.formal.solve import TABLE_INPUTS, Claim
-from sim.models import LaneProducts
+from sim.unit_model import LaneProducts
 
 
 def are_small(spec: DotProduct) -> bool:

@@ -10,7 +10,7 @@ from hwgen.accumulator import Exact
 from hwgen.formats import Scalar
 from hwgen.spec import DotProduct, Spec
 from hwgen.spec.accumulating import FLAGS
-from sim import models
+from sim import unit_model
 from sim.formal import rounded_sums
 from sim.formal.aig import FALSE, TRUE
 from sim.formal.circuit import Circuit, Words
@@ -18,7 +18,7 @@ from sim.formal.references import TOLD_BITS, NotApplicable, has_plain_numbers, m
 from sim.formal.run import Result, Start, compared, result
 from sim.formal.solve import Claim
 from sim.formal.words import Word
-from sim.models import LaneProducts
+from sim.unit_model import LaneProducts
 
 #: Some lanes of a dot product, rising.
 Lanes = tuple[int, ...]
@@ -34,7 +34,7 @@ def reference(start: Start, spec: DotProduct, unit: Circuit) -> Iterable[Claim]:
 
 def why_not_plain(spec: Spec) -> str | None:
     """Why sums of the spec's products have no plain definition here; None if they have."""
-    if not models.sums_products(spec):
+    if not unit_model.sums_products(spec):
         return f"unit {spec.unit} has no accumulator"
     if not isinstance(spec.accumulator, Exact) or spec.output is not None:
         return "only of an exact accumulator that is an output itself"
@@ -61,7 +61,7 @@ def _operands(spec: DotProduct) -> dict[str, Scalar]:
 
 def lanes_of(spec: Spec) -> LaneProducts:
     """What the unit's lanes multiply."""
-    lanes = models.of(spec).lanes
+    lanes = unit_model.of(spec).lanes
     assert lanes is not None
     return lanes
 

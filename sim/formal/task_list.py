@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from hwgen.spec import UNITS, Spec
-from sim import models
+from sim import unit_model
 from sim.formal.proofs import Task
 from sim.formal.properties import OF_A_TARGET
 from yosys_scripts import TARGETS
@@ -14,7 +14,7 @@ from yosys_scripts import TARGETS
 
 def examples() -> tuple[Spec, ...]:
     """One of every unit, with its usual stages."""
-    return tuple(kind(**models.of(kind).example) for kind in UNITS.values())
+    return tuple(kind(**unit_model.of(kind).example) for kind in UNITS.values())
 
 
 def groups() -> dict[str, list[Task]]:
@@ -24,7 +24,7 @@ def groups() -> dict[str, list[Task]]:
         "pipelines": [Task(spec, "pipeline") for spec in examples()],
     }
     for kind in UNITS.values():
-        for group, rows in models.of(kind).proofs.items():
+        for group, rows in unit_model.of(kind).proofs.items():
             for fields, properties in rows:
                 found.setdefault(group, []).extend(_tasks(kind(**fields), properties))
     return found

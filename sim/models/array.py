@@ -17,11 +17,12 @@ from sim.blocks import Blocks, block_dot
 from sim.draws import one_of, up_to
 from sim.exact import ExactArray
 from sim.extremes import extreme_codes
-from sim.models import Patterns, Reach, UnitModel, blockdot, dot
+from sim.models import blockdot, dot
+from sim.unit_model import Patterns, Reach, UnitModel
 
 
 def expected(spec: Array, inputs: Patterns) -> Patterns:
-    """See ``sim.models.UnitModel``; past ``max_products`` an exact accumulator wraps."""
+    """See ``sim.unit_model.UnitModel``; past ``max_products`` an exact accumulator wraps."""
     a = _by_member(inputs, "a", spec.rows)
     b = _by_member(inputs, "b", spec.columns)
     clear = inputs["clear"][:, 0].astype(np.bool_)

@@ -16,12 +16,13 @@ from hwgen.spec import Array, BlockDot
 from sim.blocks import Blocks, aligned_block_dot, block_dot
 from sim.extremes import extreme_codes
 from sim.formal.references import DEFINED_MODES
-from sim.models import Patterns, Reach, UnitModel, dot
+from sim.models import dot
 from sim.rounding import round_to
+from sim.unit_model import Patterns, Reach, UnitModel
 
 
 def expected(spec: BlockDot, inputs: Patterns) -> Patterns:
-    """See ``sim.models.UnitModel``."""
+    """See ``sim.unit_model.UnitModel``."""
     a, b = (_blocks(spec, f, name, inputs) for name, f in (("a", spec.a), ("b", spec.b)))
     random = inputs["random_bits"][:, 0] if spec.rounding == STOCHASTIC else None
     nan = None if spec.output.has_nan else 0.0

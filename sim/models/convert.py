@@ -13,8 +13,8 @@ from hwgen.formats.rounding import RANDOM_BITS, STOCHASTIC
 from hwgen.spec import Convert
 from sim import rounding
 from sim.extremes import extreme_codes
-from sim.models import Fields, Patterns, Reach, UnitModel
 from sim.operands import scalars
+from sim.unit_model import Fields, Patterns, Reach, UnitModel
 
 #: Formats of up to this many bits have all their codes among the directed cases.
 EXHAUSTIVE_BITS = 10
@@ -35,7 +35,7 @@ def rounded(
 
 
 def expected(spec: Convert, inputs: Patterns) -> Patterns:
-    """See ``sim.models.UnitModel``."""
+    """See ``sim.unit_model.UnitModel``."""
     values = spec.a.decode(inputs["a"])
     rounding.note(spec.b, values, spec.a.lsb_exponent)
     random = inputs["random_bits"] if spec.rounding == STOCHASTIC else None

@@ -19,8 +19,8 @@ from sim.bins import carry_bins
 from sim.extremes import extreme_codes
 from sim.formal import sums
 from sim.formal.references import least, most
-from sim.models import Code, Fields, LaneProducts, Patterns, ProofRow, Reach, UnitModel
 from sim.rounding import round_to
+from sim.unit_model import Code, Fields, LaneProducts, Patterns, ProofRow, Reach, UnitModel
 
 #: Cycles spent on driving the accumulator to one end of its range.
 MAX_BOUND_CYCLES = 4096
@@ -28,7 +28,7 @@ FLOAT_CYCLES = 64
 
 
 def expected(spec: DotProduct, inputs: Patterns) -> Patterns:
-    """See ``sim.models.UnitModel``; past ``max_products`` an exact accumulator wraps."""
+    """See ``sim.unit_model.UnitModel``; past ``max_products`` an exact accumulator wraps."""
     sums = exact.dot(spec.a, spec.b, inputs["a"], inputs["b"])
     if spec.addend is not None:
         sums = exact.add(sums, exact.decode(spec.addend, inputs["c"][:, 0]))

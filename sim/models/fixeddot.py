@@ -16,12 +16,13 @@ from sim import exact
 from sim.draws import up_to
 from sim.extremes import extreme_codes
 from sim.formal.references import least, most
-from sim.models import Code, LaneProducts, Patterns, ProofRow, Reach, dot
+from sim.models import dot
 from sim.models.dot import DirectedCycles, accumulated, longest_run
+from sim.unit_model import Code, LaneProducts, Patterns, ProofRow, Reach
 
 
 def expected(spec: FixedDot, inputs: Patterns) -> Patterns:
-    """See ``sim.models.UnitModel``; past ``max_products`` an exact accumulator wraps."""
+    """See ``sim.unit_model.UnitModel``; past ``max_products`` an exact accumulator wraps."""
     weights = spec.b.encode(spec.weights.values)
     sums = exact.dot(spec.a, spec.b, inputs["a"], weights[None, :])
     # Weights are multiples of more than b's step, and the accumulator counts that.

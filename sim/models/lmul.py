@@ -10,13 +10,14 @@ from hwgen.formats.rounding import RANDOM_BITS, STOCHASTIC
 from hwgen.spec import LMul
 from sim import lmul, rounding
 from sim.draws import up_to
-from sim.models import Patterns, Reach, UnitModel, dot
+from sim.models import dot
 from sim.models.mul import extreme_pairs
 from sim.operands import MIXED_SCALARS
+from sim.unit_model import Patterns, Reach, UnitModel
 
 
 def expected(spec: LMul, inputs: Patterns) -> Patterns:
-    """See ``sim.models.UnitModel``."""
+    """See ``sim.unit_model.UnitModel``."""
     result = rounding.round_to(
         lmul.lmul(spec.a, spec.b, inputs["a"], inputs["b"], spec.offset),
         spec.output,

@@ -6,7 +6,8 @@ import dataclasses
 
 from hwgen.formats.rounding import DOWN, NEAREST_EVEN
 from sim.formal.references import DEFINED_MODES
-from sim.models import ProofRow, dot
+from sim.models import dot
+from sim.unit_model import ProofRow
 
 
 def _zero_signs() -> list[ProofRow]:

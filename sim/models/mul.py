@@ -15,12 +15,12 @@ from sim.formal.circuit import Circuit
 from sim.formal.references import by_truth_table, has_plain_value, value
 from sim.formal.run import Start, compared, result
 from sim.formal.solve import Claim
-from sim.models import Fields, Patterns, ProofRow, UnitModel
 from sim.operands import scalars
+from sim.unit_model import Fields, Patterns, ProofRow, UnitModel
 
 
 def expected(spec: Multiply, inputs: Patterns) -> Patterns:
-    """See ``sim.models.UnitModel``."""
+    """See ``sim.unit_model.UnitModel``."""
     product = exact.product(spec.a, spec.b, inputs["a"], inputs["b"])
     found = {"product": product.integers}
     if spec.has_specials:

@@ -10,14 +10,14 @@ from hwgen.spec import MultiDot
 from sim import exact
 from sim.draws import one_of
 from sim.extremes import extreme_codes
-from sim.models import Patterns, UnitModel
 from sim.models.dot import MAX_BOUND_CYCLES, accumulated
+from sim.unit_model import Patterns, UnitModel
 
 Codes = npt.NDArray[np.integer]
 
 
 def expected(spec: MultiDot, inputs: Patterns) -> Patterns:
-    """See ``sim.models.UnitModel``; past ``max_products`` the accumulator wraps."""
+    """See ``sim.unit_model.UnitModel``; past ``max_products`` the accumulator wraps."""
     modes = mode_of(spec, inputs)
     integers = np.zeros(len(modes), dtype=object)
     special = np.zeros(len(modes))

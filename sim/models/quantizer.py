@@ -16,8 +16,8 @@ from hwgen.spec import Quantizer
 from sim import exact
 from sim.draws import one_of
 from sim.extremes import extreme_codes
-from sim.models import Patterns, UnitModel
 from sim.rounding import round_to
+from sim.unit_model import Patterns, UnitModel
 
 #: Rules that divide by the element's largest value.
 BY_LARGEST = ("nearest", "ceil")
@@ -32,7 +32,7 @@ Floats = npt.NDArray[np.float64]
 
 
 def expected(spec: Quantizer, inputs: Patterns) -> Patterns:
-    """See ``sim.models.UnitModel``; of what elements cannot be, see the spec."""
+    """See ``sim.unit_model.UnitModel``; of what elements cannot be, see the spec."""
     element = spec.b.element
     given = spec.a.decode(inputs["a"])
     values, lost = given, np.zeros(given.shape, np.bool_)

@@ -12,15 +12,16 @@ from hwgen.spec import Requantize
 from sim.draws import format_name
 from sim.exact import ExactArray, decode, integer_zeros, multiply
 from sim.extremes import extreme_codes, word_extremes
-from sim.models import Patterns, Reach, UnitModel, dot
+from sim.models import dot
 from sim.rounding import round_to
+from sim.unit_model import Patterns, Reach, UnitModel
 
 #: Values of the format about which sums are tried.
 TIES = 2**9
 
 
 def expected(spec: Requantize, inputs: Patterns) -> Patterns:
-    """See ``sim.models.UnitModel``."""
+    """See ``sim.unit_model.UnitModel``."""
     half = 1 << (spec.bits - 1)
     sums = (inputs["sum"].astype(object) + half) % (2 * half) - half
     numbers = ExactArray(sums, spec.lsb_exponent, np.zeros(sums.shape))

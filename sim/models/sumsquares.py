@@ -12,12 +12,13 @@ from hwgen.spec import SumSquares
 from sim import exact
 from sim.extremes import extreme_codes
 from sim.formal.references import least, most
-from sim.models import Code, LaneProducts, Patterns, dot
+from sim.models import dot
 from sim.models.dot import DirectedCycles, accumulated, longest_run
+from sim.unit_model import Code, LaneProducts, Patterns
 
 
 def expected(spec: SumSquares, inputs: Patterns) -> Patterns:
-    """See ``sim.models.UnitModel``; past ``max_products`` an exact accumulator wraps."""
+    """See ``sim.unit_model.UnitModel``; past ``max_products`` an exact accumulator wraps."""
     sums = exact.dot(spec.a, spec.a, inputs["a"], inputs["a"])
     if spec.addend is not None:
         sums = exact.add(sums, exact.decode(spec.addend, inputs["c"][:, 0]))

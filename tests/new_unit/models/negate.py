@@ -6,11 +6,11 @@ import numpy as np
 
 from sim.draws import one_of
 from sim.extremes import extreme_codes
-from sim.models import UnitModel
+from sim.unit_model import UnitModel
 
 
 def expected(spec, inputs):
-    """See ``sim.models.UnitModel``."""
+    """See ``sim.unit_model.UnitModel``."""
     numbers = -spec.a.decode(inputs["a"])
     if spec.lowest == "wrap":
         numbers = np.where(numbers > spec.a.max, spec.a.min, numbers)
