@@ -263,7 +263,7 @@ def require_measurements(target: str, mapping: str, resource: str) -> None:
     if not ships(target, mapping, resource):
         raise InputError(
             f"no measurements ship for target {target} with mapping {mapping}, so that nothing "
-            f"can be predicted: measure the unit with 'hwgen synth --target {target}'"
+            f"can be predicted: 'hwgen synth UNIT … --target {target}' measures one"
         )
 
 

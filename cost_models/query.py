@@ -109,7 +109,7 @@ def require_predictable(spec: Spec, target: str) -> DotProduct:
     if not features.covers(spec):
         raise InputError(
             f"the cost model has no measurements like {spec.name}: {features.uncovered(spec)}; "
-            f"measure this one with 'hwgen synth {spec.unit} … --target {target}'"
+            f"what one unit takes, 'hwgen synth {spec.unit} … --target {target}' measures"
         )
     model.require_measurements(target, spec.mapping, "lut")
     return spec

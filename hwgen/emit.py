@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import re
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,17 +16,20 @@ from amaranth.back.verilog import _convert_rtlil_text as _verilog_of
 from amaranth.hdl import Elaboratable
 
 from hwgen import units
-from hwgen.errors import ToolError
+from hwgen.errors import InputError, ToolError
 from hwgen.pins import module_name, pins
 from hwgen.processes import around_others, shortage
-from hwgen.progress import doing
-from hwgen.spec import Spec
+from hwgen.progress import doing, printing
+from hwgen.spec import Spec, from_dict
 from hwgen.true_widths import with_true_widths
 from hwgen.units.stream import AxiStreamUnit
 from hwgen.waivers import VERILATOR
 
 #: No names of source files: they differ between machines and say nothing of the hardware.
 _CLEAN = {"emit_src": False}
+#: Units of so many lanes can take a while: that of the hardware is estimated, from one of this part
+#: of the lanes.
+MANY_LANES, SOME = 96, 16
 #: Yosys writes x == 0 as !x, which of many bits linters take for a slip; ~|x is the same.
 _LOGICAL_NOT = re.compile(r"(?<== )! (?=[\\\w$]+ ?(?:\[\d+:\d+\])?;)")
 #: A register with its value at power-up. A declaration that assigns is one more place where the
@@ -39,9 +43,25 @@ def rtlil(spec: Spec, *, stream: bool = False) -> str:
     """The unit, or its AXI4-Stream form, as RTLIL text; its top module is ``pins.module_name``,
     for the unit ``spec.name``. The same spec gives the same text, so that it identifies the
     hardware."""
-    with _collector_paused(), doing(f"making the hardware of {spec.name}"):
+    about_s = _about_s(spec, stream) if printing() else None
+    with _collector_paused(), doing(f"making the hardware of {spec.name}", about_s=about_s):
         unit = AxiStreamUnit(spec) if stream else units.component(spec)
         return str(amaranth_rtlil.convert(unit, name=module_name(spec, stream=stream), **_CLEAN))
+
+
+def _about_s(spec: Spec, stream: bool) -> float | None:
+    """How long a unit of many lanes takes, from one of few: the time grows as the lanes do. None
+    for other units."""
+    lanes = getattr(spec, "lanes", 0)
+    if lanes < MANY_LANES:
+        return None
+    try:
+        few = from_dict({**spec.to_dict(), "lanes": lanes // SOME})
+    except InputError:  # Where a format or weights say how many there are.
+        return None
+    started = time.perf_counter()
+    rtlil(few, stream=stream)
+    return SOME * (time.perf_counter() - started)
 
 
 @contextmanager

@@ -22,12 +22,15 @@ QUIET_S, EVERY_S = 5.0, 30.0
 class _Task:
     text: str
     limit_s: float | None
+    about_s: float | None
     detail: Callable[[], str]
     started: float
 
     def __str__(self) -> str:
         beside = [self.detail()] if self.detail is not _nothing else []
         seconds = time.monotonic() - self.started
+        if self.about_s is not None:
+            beside.append(f"of about {max(self.about_s, seconds):.0f} s")
         if self.limit_s is not None:
             beside.append(f"{max(self.limit_s - seconds, 0):.0f} s more at most")
         beside = [text for text in beside if text]
@@ -64,6 +67,8 @@ def left(seconds: float, made: int, more: int) -> str:
     return f", {rest // 60:.0f}:{rest % 60:02.0f} left"
 
 
+_printing = False
+
 #: What is being done, by thread; within a thread the innermost last.
 _tasks: dict[int, list[_Task]] = {}
 
@@ -74,13 +79,18 @@ def _nothing() -> str:
 
 @contextlib.contextmanager
 def doing(
-    text: str, *, limit_s: float | None = None, detail: Callable[[], str] = _nothing
+    text: str,
+    *,
+    limit_s: float | None = None,
+    about_s: float | None = None,
+    detail: Callable[[], str] = _nothing,
 ) -> Iterator[None]:
     """In the block ``text`` is what this thread does: "mapping mul_int4_int4 to ecp5", say.
-    ``limit_s``: how long it may take, in seconds, before it is ended; ``detail``: called for how
+    ``limit_s``: how long it may take, in seconds, before it is ended; ``about_s``: how long it will
+    take, by an estimate; ``detail``: called for how
     far it is."""
     mine = _tasks.setdefault(threading.get_ident(), [])
-    mine.append(_Task(text, limit_s, detail, time.monotonic()))
+    mine.append(_Task(text, limit_s, about_s, detail, time.monotonic()))
     try:
         yield
     finally:
@@ -103,14 +113,22 @@ def now() -> str:
 @contextlib.contextmanager
 def shown() -> Iterator[None]:
     """While the block runs for long, what is done in it is printed on standard error."""
+    global _printing
     over = threading.Event()
+    _printing = True
     printer = threading.Thread(target=_show, args=(over,), daemon=True)
     printer.start()
     try:
         yield
     finally:
+        _printing = False
         over.set()
         printer.join(1)
+
+
+def printing() -> bool:
+    """Whether somebody reads what is being done: an estimate is worth some time then."""
+    return _printing
 
 
 def _show(over: threading.Event) -> None:

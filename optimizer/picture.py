@@ -137,7 +137,10 @@ def _draw_points(
         if not low:
             axes.plot(plan.lut.value, percent(plan), marker, ms=8, color=ORANGE, zorder=4)
         handles.append(handle)
-    beaten = [p for p in e.points if all(p is not q for q in (*e.front, *e.references.values()))]
+    shown = (*e.front, *e.references.values())
+    beaten = [
+        p for p in e.points if percent(p) >= bottom and all(p is not other for other in shown)
+    ]
     if beaten:
         handles += axes.plot(
             [p.lut.value for p in beaten], [percent(p) for p in beaten], "o", ms=4, color=GREY,

@@ -113,7 +113,10 @@ def _run(arguments: Sequence[str] | None) -> int:
         how = (
             "interrupted" if number == signal.SIGINT else f"ended by {signal.Signals(number).name}"
         )
-        print(f"hwgen: {how}; finished measurements are kept", file=sys.stderr)
+        print(f"hwgen: {how}; results that were finished are kept", file=sys.stderr)
+        # Half-made hardware goes without Amaranth's word on each part of it.
+        if (unused := sys.modules.get("amaranth._unused")) is not None:
+            unused.MustUse._MustUse__silence = True
         return 128 + number
     except BrokenPipeError:
         _leave_standard_output()  # The reader has gone (``hwgen … | head``).

@@ -85,9 +85,10 @@ def run(options: argparse.Namespace) -> int:
         print(f"{files['verilog']}: module {module}, latency {spec.latency} cycles{more}")
         if clock is not None:
             print(
-                f"{spec.stages} stages, tuned for {spec.tuned_for}: {clock.fmax_mhz:.0f} MHz by "
-                f"its delay model, {clock.low_mhz:.0f} to {clock.high_mhz:.0f} for 90% of placed "
-                f"units; {' + '.join(clock.bounded_by)} bounds it"
+                f"{spec.stages} stage{'s' * (spec.stages > 1)}, tuned for {spec.tuned_for}: "
+                f"{clock.fmax_mhz:.0f} MHz by its delay model, {clock.low_mhz:.0f} to "
+                f"{clock.high_mhz:.0f} for 90% of placed units; "
+                f"{' + '.join(clock.bounded_by)} bounds it"
             )
         for kind, file in files.items():
             if kind != "verilog":

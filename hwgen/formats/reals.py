@@ -51,6 +51,8 @@ class Reals:
 def real_numbers(values: npt.ArrayLike) -> Reals:
     """``values`` (any shape): whole numbers and floats of any width, bools, Fractions, Decimals,
     mixed as they like. InputError for what is not a real number."""
+    if np.ma.is_masked(values):
+        raise InputError("values are masked: give a number in place of each, such as filled() does")
     try:
         given = np.asarray(values)
         if isinstance(values, list | tuple) and given.dtype.kind == "f":

@@ -278,6 +278,8 @@ def _in_pieces(size: int, work: Callable[[slice], None]) -> None:
 
 def _whole_codes(codes: npt.ArrayLike, number_format: Scalar) -> npt.NDArray[np.integer]:
     """``codes`` as an integer array; InputError if one is not a code of the format."""
+    if np.ma.is_masked(codes):
+        raise InputError("codes are masked: give one in place of each, such as filled() does")
     try:
         given = np.asarray(codes)
     except (ValueError, TypeError):  # Lists of different lengths, odd classes.

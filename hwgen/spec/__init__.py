@@ -8,6 +8,7 @@ says all that its verification asks.
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from hwgen.errors import InputError
@@ -53,11 +54,17 @@ def from_dict(fields: dict[str, Any]) -> Spec:
         )
     unit, arguments = fields.get("unit"), {k: v for k, v in fields.items() if k != "unit"}
     if not isinstance(unit, str) or unit not in UNITS:
-        raise InputError(f"unknown unit {shown(unit)}: use one of {', '.join(UNITS)}")
-    try:
-        return UNITS[unit](**arguments)
-    except TypeError as error:
-        raise InputError(f"{unit}: {error}") from error
+        given = "there is no 'unit'" if "unit" not in fields else f"unknown unit {shown(unit)}"
+        raise InputError(f"{given}: use one of {', '.join(UNITS)}")
+    known = {field.name: field for field in dataclasses.fields(UNITS[unit]) if field.init}
+    unknown = [shown(name) for name in arguments if name not in known]
+    needed = [n for n, f in known.items() if f.default is f.default_factory is dataclasses.MISSING]
+    missing = [name for name in needed if name not in arguments]
+    if unknown or missing:
+        problems = [f"it needs {', '.join(missing)}"] * bool(missing)
+        problems += [f"it has no {', '.join(unknown)}"] * bool(unknown)
+        raise InputError(f"{unit}: {', and '.join(problems)}; its fields are {', '.join(known)}")
+    return UNITS[unit](**arguments)
 
 
 __all__ = [

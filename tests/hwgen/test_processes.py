@@ -166,7 +166,7 @@ def test_ctrl_c_and_a_closed_terminal_do_the_same(start, number):
     os.killpg(command.process.pid, number)
     assert command.ends_clean() == 128 + number
     *progress, last = command.said().splitlines()
-    assert "finished measurements are kept" in last
+    assert "results that were finished are kept" in last
     assert all(re.match(r"hwgen: \d+ s: ", line) for line in progress)
 
 

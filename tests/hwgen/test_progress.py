@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from hwgen import progress
+import hwgen
+from hwgen import emit, progress
 from hwgen.cli import main
 
 
@@ -75,3 +76,18 @@ def test_the_pace_of_counted_work_tells_its_end(monkeypatch):
     for _ in range(6):
         pace.one()
     assert str(pace) == "10/10"
+
+
+def test_many_lanes_are_estimated_from_few(monkeypatch):
+    """Only where somebody reads it, and for units whose lanes can be chosen."""
+    made = []
+    genuine = emit.units.component
+    monkeypatch.setattr(emit.units, "component", lambda s: made.append(s.lanes) or genuine(s))
+    spec = hwgen.DotProduct(a="int2", b="int2", lanes=96)
+    assert emit.rtlil(spec) and made == [96]
+    with progress.shown():
+        text = emit.rtlil(spec)
+        assert 0 < emit._about_s(spec, False) < 60
+    assert made == [96, 6, 96, 6] and text == emit.rtlil(spec)
+    assert emit._about_s(hwgen.FixedDot(a="int2", b="int2", weights=[1] * 96), False) is None
+    assert emit._about_s(hwgen.DotProduct(a="int2", b="int2", lanes=95), False) is None
