@@ -95,7 +95,7 @@ def test_a_spec_reads_back():
         ({"mapping": "dsp"}, "mapping='dsp': squares are made in LUTs"),
         ({"lanes": 0}, "lanes=0: use a whole number from 1 to 256"),
         ({"a": "mxfp4"}, "a=mxfp4"),
-        ({"b": "int8"}, "sumsquares: it has no 'b'; its fields are a, lanes"),
+        ({"b": "int8"}, "sumsquares: it has no 'b'; its fields are .*lanes"),
     ],
 )
 def test_what_is_refused(fields, message):
