@@ -19,12 +19,15 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value
 
 from hwgen.arithmetic.decode import Operand
 from hwgen.arithmetic.dsp_multiplier import (
+    PACKED_FOR,
     Multiplier,
     is_gate,
     joined,
+    require_multiplier,
     signed_number,
 )
 from hwgen.arithmetic.product import Product, special_of, sum_of_shifts
+from hwgen.errors import InputError
 from hwgen.formats import Scalar
 from hwgen.formats.widths import signed_width, value_range
 
@@ -108,11 +111,22 @@ def grid_plan(
     return min(fitting, key=lambda plan: (multipliers(plan), plan.operand_bits), default=None)
 
 
-def smallest_grid(a: Scalar, b: Scalar, rows: int, columns: int) -> GridPlan | None:
-    """Two products in the smallest operands; None in an array of one element."""
+def no_grid(mapping: str, a: Scalar, b: Scalar, rows: int, columns: int, side: str) -> InputError:
+    """Why the multiplier of ``mapping`` takes no two products of an array; ``side``: what has no
+    other to share it with, where it is that. InputError where products need none."""
+    require_multiplier(mapping, a, b)
+    advice = "use mapping='dsp', one product in each"
     shapes = [(r, c) for r, c in ((2, 1), (1, 2)) if r <= rows and c <= columns]
-    plans = [_plan(a, b, r, c, True) for r, c in shapes]
-    return min(plans, key=lambda plan: plan.operand_bits, default=None)
+    if not shapes:
+        return InputError(
+            f"mapping={mapping!r}: no two products of {side} have a factor in common: {advice}"
+        )
+    narrow, wide = sorted(min(_plan(a, b, r, c, True).operand_bits for r, c in shapes))
+    return InputError(
+        f"mapping={mapping!r}: two products of {a} and {b} with a factor in common are exact in a "
+        f"multiplier of {wide} x {narrow} bits, and this has {PACKED_FOR[mapping]}: {advice}, or "
+        "narrower formats"
+    )
 
 
 def product_of(

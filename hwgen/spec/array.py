@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, ClassVar
 from hwgen.accumulator import Accumulator, Exact, Float
 from hwgen.arithmetic import zero_sign
 from hwgen.arithmetic.decode import require_decodable
-from hwgen.arithmetic.dsp_multiplier import PACKED_FOR, SIZED, require_multiplier
-from hwgen.arithmetic.grid_packing import GridPlan, grid_plan, smallest_grid
+from hwgen.arithmetic.dsp_multiplier import PACKED_FOR, SIZED
+from hwgen.arithmetic.grid_packing import GridPlan, grid_plan, no_grid
 from hwgen.errors import InputError
 from hwgen.fields import check_fields
 from hwgen.formats import Format, Scalar, parse
@@ -204,27 +204,14 @@ class Array(AccumulatingSpec):
     def _require_packing(self) -> None:
         if self.mapping not in SIZED or self.packing is not None:
             return
-        advice = "use mapping='dsp', one product in each"
         if self.has_blocks:
             raise InputError(
                 f"mapping={self.mapping!r}: products of block formats have a multiplier each: "
                 "use mapping='dsp'"
             )
+        side = "one column" if self.is_weight_stationary else "one element"
         a, b = self.a.element, self.b.element
-        require_multiplier(self.mapping, a, b)
-        smallest = smallest_grid(a, b, self._packed_rows, self.columns)
-        if smallest is None:
-            side = "one column" if self.is_weight_stationary else "one element"
-            raise InputError(
-                f"mapping={self.mapping!r}: no two products of {side} have a factor in common: "
-                + advice
-            )
-        x_bits, y_bits = smallest.operand_bits
-        raise InputError(
-            f"mapping={self.mapping!r}: two products of {self.a} and {self.b} with a factor in "
-            f"common are exact in a multiplier of {max(x_bits, y_bits)} x {min(x_bits, y_bits)} "
-            f"bits, and this has {PACKED_FOR[self.mapping]}: {advice}, or narrower formats"
-        )
+        raise no_grid(self.mapping, a, b, self._packed_rows, self.columns, side)
 
     @cached_property
     def packing(self) -> GridPlan | None:
@@ -339,7 +326,7 @@ class Array(AccumulatingSpec):
     def usual_stages(self) -> int:
         """As of ``DotProduct``: weights stand in front of the products."""
         extra = int(isinstance(self.accumulator, Float)) + 2 * (self.output is not None)
-        return min(4 + extra, self.most_stages)
+        return 4 + extra
 
     @property
     def _steps(self) -> Steps:

@@ -125,7 +125,7 @@ class DotProduct(AccumulatingSpec):
         """In front of the products, behind them, behind their sum, and the accumulator; one more
         for a float accumulator or an addend, and two for an output."""
         extra = int(isinstance(self.accumulator, Float)) + 2 * (self.output is not None)
-        return min(4 + extra + (self.addend is not None), self.most_stages)
+        return 4 + extra + (self.addend is not None)
 
     @property
     def _steps(self) -> Steps:
