@@ -12,6 +12,11 @@ def tree_levels(terms: int) -> int:
     return (terms - 1).bit_length()
 
 
+def tree_adders(terms: int, level: int) -> int:
+    """Adders of a level, the first of which is 1, of the sum of so many terms."""
+    return -(-terms // (1 << (level - 1))) // 2
+
+
 def tree_level(m: Module, terms: Sequence[Value], name: str) -> list[Value]:
     """The terms in pairs, each added, wide enough for any values of them.
 

@@ -230,6 +230,11 @@ def _minifloat_code(
     return (yield from last("code", code))
 
 
+def rounded_width(width: int, dropped: int) -> int:
+    """Bits of a ``rounded_integer`` of so many, of which the lowest are ``dropped``."""
+    return width - dropped if dropped <= 0 else max(width, dropped + 1) - dropped + 1
+
+
 def rounded_integer(
     m: Module,
     number: Value,

@@ -38,6 +38,11 @@ class ScaledShape:
     exponent: Shape
     lsb_exponent: int
 
+    @property
+    def bits(self) -> int:
+        """With the sign."""
+        return 1 + self.significand + self.exponent.width
+
     def below(self, f: Scalar) -> ScaledShape:
         """Of ``below`` that format."""
         lower = lower_than(f, self.lsb_exponent, self.significand)

@@ -13,6 +13,8 @@ the first adder's LUTs do. The sums of the bins are added at their places.
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -105,6 +107,7 @@ class LaneSum:
         return sum(_group_width(group, self.lanes) for group in groups)
 
 
+@functools.cache
 def lane_sum(a: Scalar, b: Scalar, lanes: int, *, whole: bool = False) -> LaneSum:
     """The plan with the number of bins that makes a lane smallest, in LUTs of four inputs.
 
@@ -113,9 +116,16 @@ def lane_sum(a: Scalar, b: Scalar, lanes: int, *, whole: bool = False) -> LaneSu
     most = sum(_largest_shift(f) for f in (a, b))
     if whole:
         return replace(_plan(a, b, lanes, most.bit_length()), has_sign=False, whole=True)
-    plans = [_plan(a, b, lanes, fine_bits) for fine_bits in range(most.bit_length() + 1)]
     product_bits = signed_width(*_significand_range(a, b)) - 1
-    return min(plans, key=lambda plan: _lane_luts(plan, product_bits))
+    best, least = _plan(a, b, lanes, most.bit_length()), math.inf
+    for fine_bits in reversed(range(most.bit_length() + 1)):
+        if 4 * (most >> fine_bits) > least:  # A lane's LUTs in each bin's tree, and no less.
+            break
+        plan = _plan(a, b, lanes, fine_bits)
+        luts = _lane_luts(plan, product_bits)
+        if luts <= least:
+            best, least = plan, luts
+    return best
 
 
 def _plan(a: Scalar, b: Scalar, lanes: int, fine_bits: int) -> LaneSum:

@@ -71,6 +71,11 @@ class PlacedShape:
     sign: bool = True
     nan: bool = False
 
+    @property
+    def bits(self) -> int:
+        """Of all of it, with flags of infinity and NaN where there are such."""
+        return self.whole + self.fraction + int(self.sign) + 2 * int(self.nan)
+
 
 def placing_bias(target: Scalar) -> int:
     """The bias of a format with subnormals that has its lowest full binade where ``target`` has

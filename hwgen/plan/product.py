@@ -102,9 +102,3 @@ def shift_bits(*operands: Scalar) -> int:
     """Bits of the sum of the operands' shifts."""
     bits = [f.exponent_bits for f in operands if f.exponent_bits > int(f.subnormals)]
     return max(bits) + len(bits) - 1 if bits else 0
-
-
-def decoded_bits(number_format: Scalar) -> int:
-    """Sign, significand and shift of a decoded code."""
-    f = number_format
-    return int(f.sign_apart) + f.factor_bits + shift_bits(f)

@@ -34,9 +34,10 @@ class Step:
     ``logic``: primitives one behind the other. ``build``: the name of the unit's method that makes
     it, with its ``arguments``. ``levels``: about how many levels of LUTs it takes, by which
     registers are placed that are tuned for no target. ``bits``: what a register in front of it
-    holds, beside controls; None where that has not been worked out. ``holds``: it has a state,
-    which a valid input sets, and which is what comes after it. ``segment``: its place among those
-    that the method makes, one a step, of which these are the names.
+    holds, beside controls and flags of special numbers; None where that has not been worked out.
+    ``holds``: it has a state, which a valid input sets, and which is what comes after it.
+    ``segment``: its place among those that the method makes, one a step, of which these are the
+    names.
     """
 
     name: str

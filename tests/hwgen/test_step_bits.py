@@ -1,11 +1,18 @@
 """What a dot product's plan says of its registers is what the hardware has."""
 
+import dataclasses
 import re
+from collections.abc import Mapping
 
+import numpy as np
 import pytest
+from amaranth.hdl import Fragment, Value
 
 from hwgen import emit
-from hwgen.spec import DotProduct
+from hwgen.spec import UNITS, DotProduct, from_dict
+from hwgen.units import component as unit_of
+from hwgen.units import unit
+from sim.random_specs import legal_spec
 
 SPECS = [
     {"a": "int8", "b": "int8", "lanes": 5, "stages": 7},
@@ -37,3 +44,52 @@ def test_bits_in_front_of_each_step(fields):
             if name.startswith(f"{step.name}_") and name != f"{step.name}_clear"
         ]
         assert sum(bits) == step.bits, step.name
+
+
+#: What is no data of a step: controls, and what travels beside a sum.
+BESIDE = {"clear", "mode", "random_bits", "special", "zero_sign"}
+
+
+def _bits(value):
+    """Of the registers of values that stand between steps."""
+    if isinstance(value, Value):
+        return len(value)
+    if isinstance(value, Mapping):
+        return sum(_bits(item) for name, item in value.items() if name not in BESIDE)
+    if dataclasses.is_dataclass(value):
+        value = [getattr(value, f.name) for f in dataclasses.fields(value)]
+    return sum(map(_bits, value)) if isinstance(value, list) else 0
+
+
+def _has_odd_lanes(spec):
+    """Some lanes' terms are narrower than the plan has them: one without an equal to be added to,
+    and the first one, if an integer's sign meets another."""
+    mixed = spec.a.signed and spec.b.signed and spec.a.is_integer != spec.b.is_integer
+    return mixed or spec.lanes & (spec.lanes - 1) > 0
+
+
+@pytest.mark.parametrize("kind", ["dot", "mac", "sumsquares", "fixeddot", "multidot"])
+def test_bits_of_random_specs(kind, monkeypatch):
+    """Where the plan says how many there are."""
+    made = {}
+    registered = unit.registered
+
+    def noted(m, value, name, enable, **options):
+        if isinstance(value, Mapping):
+            made[name] = _bits(value)
+        return registered(m, value, name, enable, **options)
+
+    monkeypatch.setattr(unit, "registered", noted)
+    rng, compared = np.random.default_rng([3, *kind.encode()]), 0
+    for _ in range(12):
+        spec = legal_spec(UNITS[kind], rng, {"tuned_for": ""})
+        spec = from_dict({**spec.to_dict(), "stages": spec.most_stages})
+        made.clear()
+        Fragment.get(unit_of(spec), None)
+        for step in spec.steps:
+            if step.bits is None or step.name not in made:
+                continue
+            if not (step.name.startswith("level") and _has_odd_lanes(spec)):
+                assert step.bits == made[step.name], (spec, step.name)
+                compared += 1
+    assert compared > 20

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hwgen.accumulator import WRAP, Fixed, Float
+from hwgen.arithmetic.coding import rounded_width
 from hwgen.arithmetic.decode import shift_shape, significand_bits
 from hwgen.arithmetic.float_add import ScaledShape, float_sum_segments, normalised_segments
 from hwgen.arithmetic.rounding_plan import NumberShape, coding, normalising
@@ -22,28 +23,30 @@ if TYPE_CHECKING:
 STATE = "accumulate"
 
 
-def steps(spec: AccumulatingSpec, sum_width: int, made_width: int | None = None) -> Steps:
+def steps(spec: AccumulatingSpec, sum_width: int, made_width: int) -> Steps:
     """The steps of ``hwgen.units.accumulating.Accumulating``, from a cycle's sum of so many bits
     on; ``made_width``: with those that adders make without need."""
     width, accumulator, apart = spec.accumulator_width, spec.accumulator, spec.is_tuned
     if isinstance(accumulator, Float):
-        normalising_, total = normalised_segments(made_width or sum_width, spec.lsb_exponent)
+        normalising_, total = normalised_segments(made_width, spec.lsb_exponent)
         searching = (sum_width - 1).bit_length()
         return (
             *in_segments(
-                "normalised", "normalise_sum", normalising_, searching, apart=apart, bits=sum_width
+                "normalised", "normalise_sum", normalising_, searching, apart=apart, bits=made_width
             ),
-            *float_steps(accumulator, total, apart=apart, bits=sum_width),
+            *float_steps(accumulator, total, apart=apart),
         )
     found = []
     if isinstance(accumulator, Fixed):
         rounding = (AnyBit(sum_width), Adder(width))
-        found.append(Step("term", "round_term", rounding, levels.adder(width), bits=sum_width))
+        found.append(Step("term", "round_term", rounding, levels.adder(width), bits=made_width))
+        dropped = -accumulator.fraction_bits - spec.lsb_exponent
+        made_width = rounded_width(made_width, dropped)
     # The clear, and the flags that hold a term back, are in front of the chain; limits behind.
     saturates = isinstance(accumulator, Fixed) and accumulator.overflow != WRAP
     limits: Series = (AnyBit(width), Multiplexer(width)) if saturates else ()
     logic = (Gates(width), Adder(width), *limits)
-    accumulate = Step(STATE, "accumulate_fixed", logic, levels.adder(width), bits=sum_width)
+    accumulate = Step(STATE, "accumulate_fixed", logic, levels.adder(width), bits=made_width)
     found.append(replace(accumulate, holds=True))
     if spec.output is None:
         return tuple(found)
@@ -61,9 +64,8 @@ def steps(spec: AccumulatingSpec, sum_width: int, made_width: int | None = None)
             (magnitude, *placing),
             searching_,
             apart=apart,
-            bits=width,
         ),
-        *in_segments("round", "round_output", codes, round_, apart=apart, bits=width + 2),
+        *in_segments("round", "round_output", codes, round_, apart=apart, bits=placed.bits),
     )
 
 
@@ -72,7 +74,6 @@ def float_steps(
     total: ScaledShape,
     *,
     apart: bool,
-    bits: int | None = None,
     build: str = "accumulate_float",
     holds: bool = True,
 ) -> Steps:
@@ -85,5 +86,5 @@ def float_steps(
     placing, placed = normalising(replace(number, nan=True), f, rounding)
     codes = coding(placed, f, rounding, accumulator.overflow)
     decoded = Segment("decoded", (Decoder(f), Multiplexer(f.bits)))
-    segments = (decoded, *adding, *placing, *codes)
+    segments, bits = (decoded, *adding, *placing, *codes), total.bits
     return in_segments(STATE, build, segments, 16.0, apart=apart, bits=bits, holds=holds)

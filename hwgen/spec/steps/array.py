@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hwgen.accumulator import Float
-from hwgen.arithmetic.adder_tree import tree_levels
+from hwgen.arithmetic.adder_tree import tree_adders, tree_levels
 from hwgen.arithmetic.float_add import normalised_segments
 from hwgen.plan import levels, product
 from hwgen.plan.logic import Adder, Gates
@@ -57,7 +57,13 @@ def column_steps(spec: Array) -> Steps:
     if spec.movement == SYSTOLIC:  # In each row one addition.
         return (Step(COLUMN, "", (adder,), taken),)
     return tuple(
-        Step(f"{COLUMN}{n}", "add_rows_of_column", (adder.times(spec.rows >> n),), taken, (n,))
+        Step(
+            f"{COLUMN}{n}",
+            "add_rows_of_column",
+            (adder.times(tree_adders(spec.rows, n)),),
+            taken,
+            (n,),
+        )
         for n in range(1, tree_levels(spec.rows) + 1)
     )
 
@@ -67,7 +73,7 @@ def sum_steps(spec: Array) -> Steps:
     sum_width = spec.width_of_sum(spec.summed_rows * spec.lanes)
     if isinstance(spec.accumulator, Float):
         return _float_steps(spec, spec.accumulator, sum_width)
-    found = accumulating.steps(spec, sum_width)
+    found = accumulating.steps(spec, sum_width, _made_width(spec))
     if not spec.is_weight_stationary:
         return found
     return tuple(

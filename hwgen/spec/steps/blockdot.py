@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hwgen.accumulator import Aligned
-from hwgen.arithmetic.adder_tree import tree_levels
+from hwgen.arithmetic.adder_tree import tree_adders, tree_levels
 from hwgen.arithmetic.decode import significand_bits
 from hwgen.arithmetic.product_parts import multiplied_segments
 from hwgen.arithmetic.rounding_plan import (
@@ -110,7 +110,7 @@ def _level_steps(spec: BlockDot) -> Steps:
         found.append(micro)
     for level in range(1, tree_levels(size) + 1):
         bits = spec.width_of_sum(min(1 << level, size))
-        adders = Adder(bits, count=spec.blocks * (size >> level))
+        adders = Adder(bits, count=spec.blocks * tree_adders(size, level))
         found.append(Step(f"level{level}", "add", (adders,), levels.adder(bits)))
         if group == 1 << level:
             found.append(micro)
@@ -150,7 +150,9 @@ def _together_steps(spec: BlockDot) -> Steps:
     moved = in_segments(
         "together", "bring_together", abreast(moving, blocks), 6, apart=spec.is_tuned
     )
-    adders = [Adder(width + n, count=blocks >> n) for n in range(1, tree_levels(blocks) + 1)]
+    adders = [
+        Adder(width + n, count=tree_adders(blocks, n)) for n in range(1, tree_levels(blocks) + 1)
+    ]
     return (
         *moved,
         *(

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 def steps(spec: FixedDot) -> Steps:
     """The lanes' sum by additions of numbers, or as of a dot product; then as there."""
-    after = accumulating.steps(spec, spec.sum_width)
-    return (*lane_steps(spec), *dot.addend_steps(spec), *after)
+    after = accumulating.steps(spec, spec.sum_width, spec.sum_width)
+    addend = dot.addend_steps(spec, spec.width_of_sum(spec.lanes))
+    return (*lane_steps(spec), *addend, *after)
 
 
 def lane_steps(spec: FixedDot) -> Steps:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from hwgen.arithmetic.adder_tree import tree_levels
+from hwgen.arithmetic.adder_tree import tree_adders, tree_levels
 from hwgen.arithmetic.decode import shift_shape, significand_bits
 from hwgen.formats import Scalar
 from hwgen.plan import levels, product
@@ -24,9 +24,10 @@ def steps(spec: MultiDot) -> Steps:
     added = []
     for level in range(1, tree_levels(lanes) + 1):
         bits = spec.lanes_width(min(1 << level, lanes))
-        adders = Adder(bits, count=lanes >> level)
+        adders = Adder(bits, count=tree_adders(lanes, level))
         added.append(Step(f"level{level}", "add_lanes", (adders,), levels.adder(bits), (level,)))
     integers, selected = spec.formats.are_integers, Selection(width, modes)
+    term = spec.width_of_sum(lanes * max(spec.products))
     products = _integer_products(spec) if integers else _float_products(spec)
     of_rows: Steps = ()
     if integers:
@@ -46,7 +47,7 @@ def steps(spec: MultiDot) -> Steps:
         *of_rows,
         Step("placed", "place", (selected,), 1.0),
         # The spec has what these steps read.
-        *accumulating.steps(spec, width),  # type: ignore[arg-type]
+        *accumulating.steps(spec, width, term),  # type: ignore[arg-type]
     )
 
 

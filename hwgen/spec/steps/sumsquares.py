@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hwgen.plan.logic import Series, Shifter, Square
@@ -20,4 +21,6 @@ def steps(spec: SumSquares) -> Steps:
         align = (Shifter(spec.product_width, a.exponent_bits, count=lanes),)
     products = dot.product_steps(spec, (a,), (Square(a.factor_bits, count=lanes),), align)
     after = accumulating.steps(spec, spec.sum_width, dot.made_width(spec))
-    return (*products, *dot.level_steps(spec), *dot.addend_steps(spec), *after)
+    sums = (*products[2:], *dot.level_steps(spec))  # Of other bits than products.
+    own = (*products[:2], *(replace(step, bits=None) for step in sums))
+    return (*own, *dot.addend_steps(spec, dot.lanes_width(spec)), *after)
