@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -169,9 +170,16 @@ def float_sum(
         aligned.eq(Cat(moved[: width + 2].any(), moved[width + 2 :])),
     ]
     aligned, rest = yield Part("lost", [aligned, rest])
-    larger, big_, large_sign, other_sign = rest
-    total: Value = Signal(width + 4, name=f"{name}_total")
-    wide = Cat(Const(0, 1), big_)
+    return (yield from _signed_total(m, aligned, rest, base - (width + 3), rounding, name))
+
+
+def _signed_total(
+    m: Module, aligned: Value, rest: Sequence[Value], lsb_exponent: int, rounding: str, name: str
+) -> Parts[Shifted]:
+    """The sum of magnitudes in line; ``rest``: the exponent, the larger one, and both signs."""
+    larger, big, large_sign, other_sign = rest
+    total: Value = Signal(len(aligned) + 1, name=f"{name}_total")
+    wide = Cat(Const(0, 1), big)
     differ = large_sign ^ other_sign
     negative: Value = Signal(name=f"{name}_negative")
     m.d.comb += [
@@ -187,5 +195,5 @@ def float_sum(
     else:
         decided = (large_sign ^ negative) & (total.any() | other_sign)
     m.d.comb += sign.eq(decided)
-    found = Shifted(total, larger, base - (width + 3), sign)
+    found = Shifted(total, larger, lsb_exponent, sign)
     return (yield from last("sign", found))
