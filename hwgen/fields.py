@@ -23,6 +23,8 @@ from hwgen.errors import InputError
 #: No size, count, bias or seed is beyond this, and no name longer.
 _MOST = 2**64
 _LONGEST = 80
+#: Paths are shown whole, but for those that are no paths.
+LONGEST_PATH = 300
 _WORDS = {
     "int": "a whole number",
     "bool": "True or False",
@@ -35,13 +37,13 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def shown(value: object) -> str:
+def shown(value: object, longest: int = _LONGEST) -> str:
     """``repr``, cut to what a line of text can take."""
     try:
         text = repr(value)
     except Exception:  # Whole numbers of thousands of digits; whatever a class may do.
         text = f"a {type(value).__name__} that cannot be printed"
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
 
 def plain(value: Any, kinds: Collection[str]) -> Any:

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwgen.errors import InputError
-from hwgen.fields import checked, require_path, shown
+from hwgen.fields import LONGEST_PATH, checked, require_path, shown
 from optimizer import memory, npz
 from optimizer.npz import Header, first_line
 
@@ -128,7 +128,7 @@ def load(
     if not os.path.isfile(source):
         missing = "is no file" if os.path.exists(source) else "does not exist"
         raise InputError(
-            f"data {shown(str(source))} {missing}; give "
+            f"data {shown(str(source), LONGEST_PATH)} {missing}; give "
             f"an .npz file or a folder with the IDX files {', '.join(IDX_FILES)} (or the same "
             "with .gz)"
         )

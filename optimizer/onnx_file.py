@@ -14,7 +14,7 @@ from typing import Any
 import onnx
 
 from hwgen.errors import InputError
-from hwgen.fields import shown
+from hwgen.fields import LONGEST_PATH, shown
 
 #: The two names of ONNX's own operator set.
 STANDARD = ("", "ai.onnx")
@@ -34,7 +34,9 @@ def read(path: Path) -> onnx.ModelProto:
     external weights are, or if it holds what the package does not take.
     """
     if not os.path.isfile(path):  # Which, other than Path's, takes names that no system has.
-        raise InputError(f"network {shown(str(path))} is not a file: give the path of an ONNX file")
+        raise InputError(
+            f"network {shown(str(path), LONGEST_PATH)} is not a file: give the path of an ONNX file"
+        )
     try:
         model = onnx.load(str(path), load_external_data=False)
     except OSError as error:

@@ -69,9 +69,9 @@ def test_a_plan_takes_well_under_a_millisecond_or_a_few(unit):
     taken = []
     for spec in [*drawn(unit, 8, 4, tuned_for=""), *drawn(unit, 8, 4, tuned_for="ecp5")]:
         spec = from_dict(spec.to_dict())
-        start = time.perf_counter()
+        start = time.process_time()
         assert spec._steps == spec.steps
-        taken.append(1000 * (time.perf_counter() - start))
+        taken.append(1000 * (time.process_time() - start))
     print(f"{unit}: {statistics.median(taken):.2f} ms, at most {max(taken):.2f} ms")
     assert statistics.median(taken) < 10
 

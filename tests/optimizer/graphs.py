@@ -91,7 +91,7 @@ def crude_cost(spec: DotProduct) -> Cost:
     """Partial products of the significands, alignment, and the accumulator: only plausible."""
 
     def significand(f):
-        return f.bits if not hasattr(f, "mantissa_bits") else f.mantissa_bits + 1
+        return f.bits if f.is_integer else f.mantissa_bits + 1
 
     product = 1.1 * significand(spec.a) * significand(spec.b) + 0.6 * spec.product_width
     lut = spec.lanes * (product + spec.product_width) + 1.5 * spec.accumulator_width
