@@ -37,12 +37,13 @@ _TO_GATES = (
 @dataclass(frozen=True)
 class Register:
     """One bit that is kept: the node that stands for it, what it is next, and at power-up
-    (None: unknown)."""
+    (None: unknown). ``names``: all that it is called in the design, ``name`` among them."""
 
     name: str
     node: int
     next: int
     initial: int | None
+    names: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -138,6 +139,10 @@ def _from_json(module: dict[str, Any], top: str) -> Circuit:
         if facts["direction"] == "input":
             inputs[port] = aig.inputs(port, len(facts["bits"]))
             place |= dict(zip(facts["bits"], inputs[port], strict=True))
+
+    def name_of(net: int) -> str:
+        return names[net][-1] if net in names else f"n{net}"
+
     gates: dict[int, tuple[Any, ...]] = {}
     flops: list[tuple[int, Any]] = []
     for cell in module["cells"].values():
@@ -147,7 +152,7 @@ def _from_json(module: dict[str, Any], top: str) -> Circuit:
         elif cell["type"] == "$_NOT_":
             gates[pins["Y"]] = (pins["A"],)
         elif cell["type"] == "$_DFF_P_":
-            place[pins["Q"]] = aig.input(names.get(pins["Q"], f"n{pins['Q']}"))
+            place[pins["Q"]] = aig.input(name_of(pins["Q"]))
             flops.append((pins["Q"], pins["D"]))
         elif not cell["type"].startswith(_NO_LOGIC):
             raise ToolError(f"{top} has a cell {cell['type']}, which is neither logic nor register")
@@ -186,23 +191,25 @@ def _from_json(module: dict[str, Any], top: str) -> Circuit:
         if facts["direction"] == "output"
     }
     registers = [
-        Register(names.get(q, f"n{q}"), place[q] >> 1, literal(d), initial.get(q)) for q, d in flops
+        Register(name_of(q), place[q] >> 1, literal(d), initial.get(q), frozenset(names.get(q, ())))
+        for q, d in flops
     ]
     inputs.pop("clk", None)
     return Circuit(top, aig, inputs, outputs, registers, free)
 
 
-def _names(module: dict[str, Any]) -> tuple[dict[int, str], dict[int, int]]:
-    """A name for each net, and initial values."""
-    names: dict[int, str] = {}
+def _names(module: dict[str, Any]) -> tuple[dict[int, list[str]], dict[int, int]]:
+    """The names of each net, the last of them one that is not generated if there is one, and
+    initial values."""
+    names: dict[int, list[str]] = {}
     initial: dict[int, int] = {}
     for net, facts in module["netnames"].items():
         values = str(facts["attributes"].get("init", ""))[::-1]
         for place, bit in enumerate(facts["bits"]):
             if isinstance(bit, str):
                 continue
-            if not facts["hide_name"] or bit not in names:
-                names[bit] = f"{net}[{place}]"
+            known = names.setdefault(bit, [])
+            known.insert(0 if facts["hide_name"] and known else len(known), f"{net}[{place}]")
             if place < len(values) and values[place] in "01":
                 initial[bit] = int(values[place])
     return names, initial
