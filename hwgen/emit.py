@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import gc
-import re
-import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 
 from amaranth.back import rtlil as amaranth_rtlil
-from amaranth.back.verilog import YosysError
-from amaranth.back.verilog import _convert_rtlil_text as _verilog_of
 from amaranth.hdl import Elaboratable
 
 from hwgen import units
-from hwgen.errors import InputError, ToolError
+from hwgen.errors import InputError
 from hwgen.pins import module_name, pins
-from hwgen.processes import around_others, shortage
 from hwgen.progress import doing, printing
 from hwgen.spec import Spec, from_dict
-from hwgen.true_widths import with_true_widths
 from hwgen.units.stream import AxiStreamUnit
+from hwgen.verilog_text import modules
 from hwgen.waivers import VERILATOR
 
 #: No names of source files: they differ between machines and say nothing of the hardware.
@@ -30,13 +24,6 @@ _CLEAN = {"emit_src": False}
 #: Units of so many lanes can take a while: that of the hardware is estimated, from one of this part
 #: of the lanes.
 MANY_LANES, SOME = 96, 16
-#: Yosys writes x == 0 as !x, which of many bits linters take for a slip; ~|x is the same.
-_LOGICAL_NOT = re.compile(r"(?<== )! (?=[\\\w$]+ ?(?:\[\d+:\d+\])?;)")
-#: A register with its value at power-up. A declaration that assigns is one more place where the
-#: register is driven, for linters; a statement of its own says the same.
-_POWER_UP = re.compile(r"^  reg (\[\d+:0\] )?([\w$]+|\\\S+ ) ?= (\d+'[hd][\da-f]+);$", re.MULTILINE)
-#: A bit that is written out for each place that it fills.
-_REPEATED = re.compile(r"(?<=[ {])((?:[\w$]+|\\\S+ )\[\d+\])(?:, \1){2,}")
 
 
 def rtlil(spec: Spec, *, stream: bool = False) -> str:
@@ -108,16 +95,15 @@ def verilog(spec: Spec, command: str | None = None, *, stream: bool = False) -> 
 
 def component(design: Elaboratable, name: str) -> str:
     """An Amaranth component with a signature, such as one that has units inside, as Verilog with
-    the top module ``name``."""
+    the top module ``name``. ToolError of what ``body`` does not write."""
     return silenced(body(str(amaranth_rtlil.convert(design, name=name, **_CLEAN))))
 
 
 def body(rtlil: str) -> str:
-    """The modules of RTLIL text as Verilog, without a header."""
-    text = plain_verilog(with_true_widths(rtlil))
-    text = _LOGICAL_NOT.sub("~| ", text)
-    text = _POWER_UP.sub(r"  reg \1\2;\n  initial \2 = \3;", text)
-    return _REPEATED.sub(lambda bits: f"{{{bits[0].count(', ') + 1}{{{bits[1]}}}}}", text)
+    """The modules of Amaranth's RTLIL text as Verilog, without a header. ToolError where there is
+    more than operators and registers of one clock's rising edge, such as a memory."""
+    with _collector_paused():
+        return modules(rtlil)
 
 
 def silenced(body: str, waivers: Mapping[str, str] = VERILATOR) -> str:
@@ -127,17 +113,6 @@ def silenced(body: str, waivers: Mapping[str, str] = VERILATOR) -> str:
         for name, reason in waivers.items()
     )
     return f"/* verilator lint_save */\n{waived}{body}/* verilator lint_restore */\n"
-
-
-def plain_verilog(rtlil: str) -> str:
-    """RTLIL text as Amaranth's Yosys writes it. ToolError if that fails."""
-    with around_others():
-        try:
-            return str(_verilog_of(rtlil, strip_internal_attrs=True))
-        except YosysError as error:
-            text = str(error).strip() or "no message"
-            reason = shortage(text, Path(tempfile.gettempdir())) or text.splitlines()[-1]
-            raise ToolError(f"Amaranth's Yosys failed: {reason[:500]}") from error
 
 
 def header(spec: Spec, command: str) -> str:

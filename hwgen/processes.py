@@ -20,7 +20,7 @@ import tempfile
 import threading
 import uuid
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -70,8 +70,6 @@ class _Own:
         #: Its writing end; none before there is a watcher.
         self.pipe: int | None = None
         self.groups: set[int] = set()
-        #: How many blocks of ``around_others`` are entered, and what is left with the last one.
-        self.around, self.around_all = 0, contextlib.ExitStack()
         #: The number of the signal by which this process was asked to end, if it was.
         self.ended_by: int | None = None
 
@@ -193,38 +191,6 @@ def _variables(folder: Path) -> dict[str, str]:
         )
         found["XDG_CACHE_HOME"] = str(folder.absolute() / "cache")
     return found
-
-
-@contextlib.contextmanager
-def around_others() -> Iterator[None]:
-    """Programs that other packages start meanwhile are known as this process's own, as those of
-    ``program``: they and their temporary files end with it."""
-    with _own.lock:
-        if _own.around == 0:
-            folder = _own.around_all.enter_context(temporary_folder())
-            _own.around_all.enter_context(_environment(_variables(folder)))
-        _own.around += 1
-    try:
-        yield
-    finally:
-        with _own.lock:
-            _own.around -= 1
-            if _own.around == 0:
-                _own.around_all.close()
-
-
-@contextlib.contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    saved = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in saved.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def shortage(text: str, folder: Path) -> str | None:

@@ -1,7 +1,6 @@
 """Warnings of linters that do not count for the emitted Verilog, each with its reason.
 
-The Verilog is written by Yosys from Amaranth's netlist. Everything that is not listed here is a
-fault, truncation and undriven signals above all.
+Everything that is not listed here is a fault, truncation and undriven signals above all.
 """
 
 from __future__ import annotations
@@ -22,5 +21,6 @@ NETLIST: dict[str, str] = {
 #: Of slang, by the names of its diagnostics.
 SLANG: dict[str, str] = {
     "ArithOpMismatch": "factors have their own widths: that of a product is both together",
+    "BitwiseOpMismatch": "operands are of one width; whether they are signed makes no difference",
     "SignConversion": "the bits stay; only how they are read from there on changes",
 }

@@ -160,7 +160,7 @@ def _verilog(cases: Sequence[Case]) -> str:
     results = Signal(max(sum(map(len, fields)), 3 * WORD_BITS))
     m.d.comb += results.eq(Cat(*fields))
     text = rtlil.convert(m, name="exhaustive", ports=[inputs, results], emit_src=False)
-    return emit.plain_verilog(str(text))
+    return emit.body(str(text))
 
 
 def _logic(m: Module, case: Case, inputs: Value) -> Mapping[str, Value]:

@@ -10,6 +10,7 @@ same under every supported Python.
     python tests/digests.py                 make all again, and name each difference
     python tests/digests.py --group drawn   of one group
     python tests/digests.py --count 60      of 60 lines spread over the file
+    python tests/digests.py --update        check all RTLIL, and write the Verilog's new digests
     python tests/digests.py --record        draw the specs again, and write the file
 
 A difference in RTLIL makes the measurements and proofs of that spec stale; one in Verilog alone
@@ -19,6 +20,7 @@ does not. Exit code 1 if there is one.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import hashlib
 import json
 import multiprocessing
@@ -172,14 +174,20 @@ def all_made(rows: Sequence[Row], jobs: int, *, quiet: bool = False) -> Iterable
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--record", action="store_true", help="write the file")
+    parser.add_argument("--update", action="store_true", help="write the digests of Verilog anew")
     parser.add_argument("--group", choices=GROUPS, help="check rows of this group alone")
     parser.add_argument("--count", type=int, help="check so many rows, spread over the file")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes (%(default)s)")
     options = parser.parse_args(arguments)
-    if options.record:
+    if options.record or options.update:
         if options.group or options.count is not None:
-            parser.error("--record makes the whole file: leave out --group and --count")
-        found = all_made(list(rows()), options.jobs)
+            parser.error("the whole file is made: leave out --group and --count")
+        old = list(rows()) if options.record else recorded()
+        found = list(all_made(old, options.jobs))
+        if options.update:
+            of_rtlil = [dataclasses.replace(row, verilog="") for row in (*old, *found)]
+            if report(of_rtlil[: len(old)], of_rtlil[len(old) :]):
+                return 1
         lines = [json.dumps(vars(row), sort_keys=True) + "\n" for row in found]
         FILE.write_text("".join(lines), "utf-8")
         print(f"{len(lines)} rows in {FILE}")

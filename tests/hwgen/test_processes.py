@@ -232,13 +232,6 @@ def test_a_program_ends_with_its_block(tmp_path):
         processes.run(["nosuchtool"], tmp_path, 1)
 
 
-def test_programs_that_others_start_are_not_known_as_ours(tmp_path):
-    """A caller's own programs must not end with the process: they have no mark."""
-    with processes.around_others(), processes.around_others():
-        assert processes.ENVIRONMENT in os.environ
-    assert processes.ENVIRONMENT not in os.environ
-
-
 def test_temporary_folders_have_no_space(tmp_path, monkeypatch):
     spaced = tmp_path / "my disk"
     spaced.mkdir()

@@ -52,7 +52,7 @@ def test_commands_say_what_they_are_at(monkeypatch, capsys, tmp_path):
     unit = ["dot", "--a", "e4m3", "--b", "e4m3", "--lanes", "6"]
     assert main(["generate", *unit, "--out", str(tmp_path)]) == 0
     said = capsys.readouterr()
-    assert "making the Verilog of dot_e4m3_e4m3_lanes6" in said.err
+    assert "making the hardware of dot_e4m3_e4m3_lanes6" in said.err
     assert said.out.count("\n") == 1
     assert main(["synth", *unit, "--target", "xc7"]) == 0
     said = capsys.readouterr()

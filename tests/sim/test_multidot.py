@@ -151,7 +151,7 @@ def test_a_wrong_weight_is_found_in_the_modes_that_have_it(monkeypatch):
 def test_a_mode_that_does_not_travel_is_found():
     spec = MultiDot(formats="int4,int2", lanes=2, max_products=16, stages=3)
     verilog = hwgen.verilog(spec)
-    faulty = verilog.replace(" = placed_mode;", " = signed_mode;")
+    faulty = verilog.replace("~placed_mode ?", "~signed_mode ?")
     assert faulty != verilog
     outcome = verification.run(spec, verification.whole_stimulus(spec, 100, 1), verilog=faulty)
     assert not outcome.passed

@@ -66,7 +66,7 @@ def test_directed_vectors_reach_the_accumulators_ends():
     ("old", "new"),
     [
         ("accumulate_terms_0 <= ", "accumulate_terms_0 <= 1 + "),  # off by one
-        ("valid_out <= ", "valid_out <= !"),
+        ("valid_out <= valid_", "valid_out <= !valid_"),
         ("products_clear <= ", "products_clear <= 1'b0 & "),
         ("if (enable)", "if (1'b1)"),
     ],
