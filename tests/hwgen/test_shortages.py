@@ -75,8 +75,8 @@ def test_a_full_standard_output(tmp_path, arguments):
 @pytest.mark.parametrize(
     ("arguments", "named", "limit"),
     [
-        (["generate", *MUL, "--out", "out"], "out/mul_int4_int4", 2000),
-        (["generate", *MUL, "--all", "--out", "out"], "out/mul_int4_int4", 2000),
+        (["generate", *MUL, "--out", "out"], "out/mul_int4_int4", 1000),
+        (["generate", *MUL, "--all", "--out", "out"], "out/mul_int4_int4", 1000),
         (["formats", "--picture", "out/x.png"], "out/x.png", 2000),
         (["formats", "--picture", "out/x.svg"], "out/x.svg", 9000),
     ],
