@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -72,6 +73,14 @@ def directed(spec: Requantize) -> Patterns:
             same = np.full((len(scales), 1), sum_, sums.dtype)
             found["sum"] = np.concatenate([found["sum"], same])
             found["scale"] = np.concatenate([found["scale"], scales[:, None]])
+        # Ties but for one bit, at every distance below the middle.
+        for upper, lower in _near_ties(spec.bits):
+            tie = spec.scale.encode(
+                2.0 ** (spec.b.lsb_exponent - 1 - spec.lsb_exponent - float(upper))
+            )
+            for sum_ in ((1 << upper) + (1 << lower), -(1 << upper) - (1 << lower)):
+                found["sum"] = np.append(found["sum"], [[sum_ & mask]], axis=0).astype(sums.dtype)
+                found["scale"] = np.append(found["scale"], [[tie]], axis=0)
         # One bit alone, wherever a scale can put it.
         largest = max(spec.scale.max, -spec.scale.min)
         low, high = (int(np.floor(np.log2(v))) for v in (spec.scale.smallest, largest))
@@ -86,6 +95,13 @@ def directed(spec: Requantize) -> Patterns:
             0, 2**RANDOM_BITS, shape, np.uint64
         )
     return found
+
+
+def _near_ties(bits: int) -> Iterator[tuple[int, int]]:
+    """Places of two bits of a sum: at each distance, as low and as high as they can stand."""
+    for distance in range(1, bits - 1):
+        yield distance, 0
+        yield bits - 2, bits - 2 - distance
 
 
 def _around(spec: Requantize) -> set[int]:
