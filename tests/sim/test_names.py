@@ -9,6 +9,7 @@ import numpy as np
 from hwgen import InputError
 from hwgen.spec import UNITS, AccumulatorToFloat, from_dict
 from hwgen.spec.base import spec_fields
+from sim import unit_model
 from sim.random_specs import FIELDS, TYPES, legal_spec
 
 #: Fields that never change alone, each with the reason.
@@ -30,7 +31,8 @@ def _neighbours(spec, rng):
     """Legal specs that differ in one field, by its name, as far as a few draws find them."""
     fields = {f.name: getattr(spec, f.name) for f in spec_fields(type(spec))}
     for field in spec_fields(type(spec)):
-        draw = FIELDS.get(field.name) or TYPES.get(str(field.type).partition(" ")[0])
+        own = unit_model.of(spec).draws.get(field.name)
+        draw = own or FIELDS.get(field.name) or TYPES.get(str(field.type).partition(" ")[0])
         if draw is None:
             continue
         # Tuned units are slow to make: only the step from an untuned one is taken.
