@@ -139,7 +139,7 @@ def test_a_home_that_cannot_be_written(tmp_path):
     """The tools work; what they would keep for later runs they make anew, and a line says so."""
     (tmp_path / "file").write_text("")
     home = tmp_path / "file" / "home"
-    done = run(tmp_path, "generate", *MUL, "--out", "out", HOME=home, XDG_CACHE_HOME=home / "cache")
+    done = run(tmp_path, "synth", *MUL, HOME=home, XDG_CACHE_HOME=home / "cache")
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("hwgen: warning") == 1 and "set XDG_CACHE_HOME" in done.stderr
 
