@@ -20,9 +20,14 @@ def pytest_collection_modifyitems(config, items):
     lines = [line for line in SLOW.read_text("utf-8").splitlines() if line[:1] not in ("#", "")]
     slow = tuple(line for line in lines if line[0] != "!")
     kept = tuple(line[1:] for line in lines if line[0] == "!")
+    place = {}
     for item in items:
-        if item.nodeid.startswith(slow) and not item.nodeid.startswith(kept):
+        if not item.nodeid.startswith(kept):
+            place[item] = next((i for i, s in enumerate(slow) if item.nodeid.startswith(s)), None)
+        if place.get(item) is not None:
             item.add_marker("slow")
+    # The longest first: none is left running alone at the end.
+    items.sort(key=lambda item: len(slow) if place.get(item) is None else place[item])
     if config.args == config.getini("testpaths"):  # The whole suite was collected.
         names = [item.nodeid for item in items]
         unknown = [line for line in (*slow, *kept) if not any(n.startswith(line) for n in names)]

@@ -17,7 +17,7 @@ from hwgen.spec import (
     from_dict,
 )
 from sim import stimulus as stimuli
-from sim import verification, verify
+from sim import verification
 from sim.together import verify_together
 
 #: Accumulators, outputs, stages, special codes, signs: each at least twice, in other company.
@@ -88,18 +88,22 @@ SUMS = [
 ]
 
 
-@pytest.mark.parametrize("fields", DOTS, ids=str)
-def test_dot(fields):
-    outcome = verify(DotProduct(**fields), vectors=400)
+def right_together(specs, vectors=400):
+    """In one simulation: building it takes most of the time of a short one."""
+    for spec in specs:
+        assert from_dict(spec.to_dict()) == spec and spec.name.replace("_", "").isalnum()
+    outcome = verify_together(specs, vectors=vectors)
     assert outcome.passed, outcome.shown
+
+
+def test_dot():
+    right_together([DotProduct(**fields) for fields in DOTS])
 
 
 def test_addends():
     specs = [DotProduct(**fields) for fields in ADDENDS]
     mac = MultiplyAccumulate(a="e4m3fn", b="e4m3fn", addend="fp16", accumulator="fp16", stages=8)
     specs += [mac, dataclasses.replace(specs[0], max_products=6, stages=1)]
-    for spec in specs:
-        assert from_dict(spec.to_dict()) == spec and spec.name.replace("_", "").isalnum()
     # 6 products of −56 to 64 and 2 addends of −2^15 to 2^15 − 1 need 17 bits and a bit.
     assert specs[-1].accumulator_width == 18 and specs[-1].sum_width == 17
     outcome = verify_together(specs, vectors=300)
@@ -120,30 +124,17 @@ def test_addends_that_no_unit_takes(change, message):
         DotProduct(**{"a": "int4", "b": "int4", "lanes": 2, **change})
 
 
-@pytest.mark.parametrize("fields", MACS, ids=str)
-def test_mac(fields):
-    outcome = verify(MultiplyAccumulate(**fields), vectors=400)
-    assert outcome.passed, outcome.shown
+def test_mac_and_convert():
+    macs = [MultiplyAccumulate(**fields) for fields in MACS]
+    right_together([*macs, *(Convert(**fields) for fields in CONVERSIONS)])
 
 
-@pytest.mark.parametrize("fields", CONVERSIONS, ids=str)
-def test_convert(fields):
-    outcome = verify(Convert(**fields), vectors=400)
-    assert outcome.passed, outcome.shown
+def test_blockdot():
+    right_together([BlockDot(**fields) for fields in BLOCK_DOTS])
 
 
-@pytest.mark.parametrize("fields", BLOCK_DOTS, ids=str)
-def test_blockdot(fields):
-    spec = BlockDot(**fields)
-    assert from_dict(spec.to_dict()) == spec and spec.name.replace("_", "").isalnum()
-    outcome = verify(spec, vectors=400)
-    assert outcome.passed, outcome.shown
-
-
-@pytest.mark.parametrize("spec", PRODUCTS, ids=lambda spec: spec.name)
-def test_products(spec):
-    outcome = verify(spec, vectors=300)
-    assert outcome.passed, outcome.shown
+def test_products():
+    right_together(PRODUCTS, 300)
 
 
 def test_results_of_formats_without_subnormals_or_zero():
@@ -196,11 +187,8 @@ def test_a_pipeline_that_does_not_stall_is_found():
     assert not outcome.passed and set(outcome.shown[0].inputs) == {"a", "b"}
 
 
-@pytest.mark.parametrize("spec", SUMS, ids=lambda spec: spec.name)
-def test_sums_to_formats(spec):
-    assert from_dict(spec.to_dict()) == spec and spec.name.replace("_", "").isalnum()
-    outcome = verify(spec, vectors=400)
-    assert outcome.passed, outcome.shown
+def test_sums_to_formats():
+    right_together(SUMS)
 
 
 @pytest.mark.parametrize(
