@@ -12,7 +12,7 @@ from sim import case_list, regression, report
 from sim.random_specs import examples, legal_spec, legal_specs
 from sim.together import verify_together
 
-COUNT = 60
+COUNT = 30
 #: That share a build.
 TOGETHER = 15
 
