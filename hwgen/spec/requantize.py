@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from hwgen.arithmetic.decode import require_decodable
 from hwgen.arithmetic.rounder import require_rounding
 from hwgen.errors import InputError
-from hwgen.fields import check_fields
+from hwgen.fields import check_fields, shown
 from hwgen.formats import Scalar, parse
 from hwgen.formats.rounding import NEAREST_EVEN
 from hwgen.plan.step import Steps
@@ -136,4 +136,4 @@ class AccumulatorToFloat(Requantize):
 
     def _require_scale(self) -> None:
         if self.scale is not None:
-            raise InputError(f"scale={self.scale}: {self.unit} has none; use requantize")
+            raise InputError(f"scale={shown(self.scale)}: {self.unit} has none; use requantize")
