@@ -250,7 +250,8 @@ class _Writer:
         if kind == "$sshr":
             texts[0] = self._read_signed(operands[0])
         if len(texts) == 1:
-            return operator + texts[0]
+            # Of a NOT: two operators in a row are no expression, or, as ^~, another operator.
+            return operator + (f"({texts[0]})" if texts[0][0] == "~" else texts[0])
         if kind == "$mux":
             return f"{texts[0]} ? {texts[1]} : {texts[2]}"
         return f"{texts[0]} {operator} {texts[1]}"
