@@ -9,6 +9,7 @@ to both when this process is killed and can do nothing itself any more.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -51,6 +52,16 @@ _SHORTAGES = {
 }
 #: A disk with fewer free bytes is full: a tool's file that is cut short was cut by that.
 _LITTLE_SPACE = 2**20
+_SPACE = "free some space, or use a folder on another disk (for temporary files: TMPDIR)"
+_RIGHTS = "use a place that you may write to"
+#: What is the machine's state, and no fault of this package, and what to do.
+_OUTSIDE = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), _SPACE),
+    **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), _RIGHTS),
+    **dict.fromkeys((errno.ENOMEM, errno.EAGAIN), "free some memory, or raise the limits (ulimit)"),
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE), "raise the limit of open files ('ulimit -n')"),
+    errno.EIO: "look at the disk",
+}
 #: What make and shells take apart in a path.
 _PLAIN = re.compile(r"[\w./+,@=~-]+")
 _FURTHER_FOLDERS = ("/tmp", "/var/tmp")
@@ -200,6 +211,23 @@ def shortage(text: str, folder: Path) -> str | None:
         if re.search(words, text):
             return f"{reason.format(folder=folder)}: {remedy}"
     return None
+
+
+def outside(error: BaseException) -> str | None:
+    """What is to be done about an error that is the machine's state (a full disk, too little
+    memory, missing rights), and no fault of this package; None for others."""
+    if isinstance(error, MemoryError):
+        return (
+            "there is not enough memory: free some, raise the limit that is set ('ulimit -v'), or "
+            "ask for less"
+        )
+    if isinstance(error, OSError):
+        if error.errno not in _OUTSIDE:
+            return None
+        where = f"'{error.filename}'" if error.filename else "a file, or standard output,"
+        return f"{where} cannot be used ({error.strerror}): {_OUTSIDE[error.errno]}"
+    # A library that cannot be loaded, say, for want of memory.
+    return shortage(f"{type(error).__name__}: {error}", Path(tempfile.gettempdir()))
 
 
 def read_json(file: Path) -> Any:

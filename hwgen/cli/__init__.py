@@ -6,7 +6,6 @@ A command imports what it needs when it runs, and nothing before.
 from __future__ import annotations
 
 import contextlib
-import errno
 import io
 import os
 import signal
@@ -14,8 +13,6 @@ import sys
 import warnings
 from collections.abc import Sequence
 from importlib.metadata import version
-from pathlib import Path
-from tempfile import gettempdir
 
 from hwgen import processes, progress
 from hwgen.arguments import Parser, complete, one_line, require_text
@@ -34,18 +31,9 @@ from hwgen.cli import (
 )
 from hwgen.errors import FAULT, InputError, ToolError, fault
 from hwgen.installed import HiddenPackage, require_own_packages
+from hwgen.processes import outside
 from hwgen.records import PassedOver
 
-_SPACE = "free some space, or use a folder on another disk (for temporary files: TMPDIR)"
-_RIGHTS = "use a place that you may write to"
-#: What is the machine's state, and no fault of this package, and what to do.
-OUTSIDE = {
-    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), _SPACE),
-    **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), _RIGHTS),
-    **dict.fromkeys((errno.ENOMEM, errno.EAGAIN), "free some memory, or raise the limits (ulimit)"),
-    **dict.fromkeys((errno.EMFILE, errno.ENFILE), "raise the limit of open files ('ulimit -n')"),
-    errno.EIO: "look at the disk",
-}
 #: In the order in which the help lists them.
 COMMANDS = (
     *(formats, units, generate, verify, regress, mutate, prove),
@@ -121,31 +109,14 @@ def _run(arguments: Sequence[str] | None) -> int:
     except BrokenPipeError:
         _leave_standard_output()  # The reader has gone (``hwgen … | head``).
         return 141
-    except MemoryError:
-        print(
-            "hwgen: error: there is not enough memory: free some, raise the limit that is set "
-            "('ulimit -v'), or ask for less",
-            file=sys.stderr,
-        )
-        return 2
-    except OSError as error:
-        if error.errno not in OUTSIDE:
-            print(f"hwgen: error: {fault(error)}", file=sys.stderr)
-            return FAULT
-        where = f"'{error.filename}'" if error.filename else "a file, or standard output,"
-        print(
-            f"hwgen: error: {where} cannot be used ({error.strerror}): {OUTSIDE[error.errno]}",
-            file=sys.stderr,
-        )
-        with contextlib.suppress(OSError, ValueError):
-            sys.stdout.flush()
-        _leave_standard_output()
-        return 2
     except Exception as error:
-        # A library that cannot be loaded, say, for want of memory.
-        outside = processes.shortage(f"{type(error).__name__}: {error}", Path(gettempdir()))
-        print(f"hwgen: error: {outside or fault(error)}", file=sys.stderr)
-        return 2 if outside else FAULT
+        what = outside(error)
+        print(f"hwgen: error: {what or fault(error)}", file=sys.stderr)
+        if what and isinstance(error, OSError):
+            with contextlib.suppress(OSError, ValueError):
+                sys.stdout.flush()
+            _leave_standard_output()
+        return 2 if what else FAULT
 
 
 def command_line_parser() -> Parser:

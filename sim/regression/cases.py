@@ -226,6 +226,6 @@ def _exhaustive(group: Sequence[_Made]) -> Iterator[Result]:
 def _failed(case: Case, error: Exception, seconds: float, content: str = "") -> Result:
     if isinstance(error, InputError | ToolError):
         detail = str(error)
-    else:
+    elif (detail := processes.outside(error) or "") == "":
         detail = "".join(traceback.format_exception(error)[-4:])
     return Result(case, ERROR, detail=detail, seconds=round(seconds, 3), content=content)

@@ -1,5 +1,6 @@
 """The regression runner: what it makes of its matrices, of faults, crashes, kills and repeats."""
 
+import errno
 import json
 import multiprocessing
 import os
@@ -255,11 +256,16 @@ def is_wrong():
     raise ZeroDivisionError
 
 
+def disk_is_full():
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/x")
+
+
 @pytest.mark.parametrize(
     ("how", "message"),
     [
         (fails, "ended by signal 11"),
         (is_wrong, "ZeroDivisionError"),
+        (disk_is_full, "'/x' cannot be used (No space left on device): free some space"),
         (lambda: os.kill(os.getpid(), signal.SIGKILL), "ended its process with exit code -9"),
     ],
 )
@@ -268,6 +274,7 @@ def test_a_crash_is_an_error_of_that_case_only(no_simulator, monkeypatch, tmp_pa
     found = regression.run(CASES, tmp_path, jobs=1)
     assert statuses(found) == ["passed", "error", "passed"] and not found.passed
     assert message in found.results[1].detail
+    assert ("  File " in found.results[1].detail) == (how is is_wrong)
     root = ElementTree.fromstring(report.junit(found))
     assert [suite.get("errors") for suite in root] == ["1"]
     # It is tried again, and the others are not.
