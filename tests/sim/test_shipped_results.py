@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hwgen.spec import UNITS
+from hwgen.spec import UNITS, from_dict
 from sim import mutation
 from sim.formal import PROOF, task_list
 from sim.formal.proofs import key_of
@@ -25,3 +25,7 @@ def test_mutants_of_every_unit_are_kept():
     assert sorted(row["spec"]["unit"] for row in rows.values()) == sorted(UNITS)
     for row in rows.values():
         assert row["passed"] and row["mutants"] == mutation.DEFAULT_MUTANTS
+    for key in np.random.default_rng().choice(list(rows), 3, replace=False):
+        spec, seed = from_dict(rows[key]["spec"]), rows[key]["seed"]
+        now = mutation.key_of(spec, mutation.DEFAULT_MUTANTS, mutation.DEFAULT_VECTORS, seed)
+        assert now == key, f"{spec.name} is stale: run 'hwgen mutate --all' again"
