@@ -3,8 +3,8 @@
 ``python -m cost_models.delays --target T`` places every unit of ``sampled`` that ``delays.jsonl``
 lacks for a target, a line each as it ends, and then fits. ``--fit`` fits what is there, for all
 targets; ``--check`` and ``--named`` place units for clocks that are asked of them. A sample is a
-placed unit: between which registers how much time passed. Ways that nearly set the clock count in
-the fit; others nobody made short. Of the first samples the ways from the ports were not timed.
+placed unit: between which registers how much time passed. Paths that nearly set the clock count in
+the fit; others nobody made short. Of the first samples the paths from the ports were not timed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from hwgen.arguments import Parser, mode, parsed, run_module
 from hwgen.errors import InputError
 from hwgen.files import write_text
 from hwgen.formats import parse
-from hwgen.pipelining import STATE, modelled, pipelined, ways
+from hwgen.pipelining import STATE, modelled, pipelined, timing_paths
 from hwgen.plan import delay, logic
 from hwgen.plan.delay import DelayModel
 from hwgen.spec import (
@@ -45,11 +45,11 @@ from hwgen.spec import (
 )
 from hwgen.spec.base import require_scalar
 
-#: Ways that take at least this part of the slowest way of their unit are fitted.
+#: Paths that take at least this part of the slowest path of their unit are fitted.
 NEARLY = 0.75
 #: Part of the held-out units that the stated error holds, and the margin.
 COVERAGE, MARGIN_SHARE = 0.9, 0.8
-#: Rounds after which the ways that set the clocks of samples without times of ways stay the same.
+#: Rounds after which the paths that set the clocks of samples without times of paths stay the same.
 ROUNDS = 5
 
 #: The target by whose delays the registers of the samples stand, and that the clocks of ``checked``
@@ -63,16 +63,16 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Sample:
-    """A placed unit: its period, in ns, and for each way between registers the steps on it and
+    """A placed unit: its period, in ns, and for each path between registers the steps on it and
     the slowest arrival at its end. (Which steps are together depended on the model of that day.)
-    No ``ways``: only the period is known, which one of its ways sets. ``ports_timed``: whether
-    ways from the ports were among those that set the period, and are among ``ways``."""
+    No ``timing_paths``: only the period is known, which one of its paths sets. ``ports_timed``:
+    whether paths from the ports were among those that set the period, and are among them."""
 
     spec: Spec
     target: str
     seed: int
     period_ns: float
-    ways: list[tuple[list[str], float]]
+    timing_paths: list[tuple[list[str], float]]
     tools: dict[str, str]
     ports_timed: bool = False
 
@@ -88,7 +88,7 @@ def sampled() -> Iterator[tuple[Spec, int]]:
         *[("int4", "int4", 32, 8), ("e4m3", "e4m3", 32, 10)],
     ]
     for seed, (a, b, lanes, stages) in enumerate(dots, 1):
-        yield DotProduct(a=a, b=b, lanes=lanes, stages=stages, tuned_for=REFERENCE), seed
+        yield DotProduct(a=a, b=b, lanes=lanes, stages=stages, pipeline_target=REFERENCE), seed
     e4m3: dict[str, Any] = {"a": "e4m3", "b": "e4m3", "lanes": 4}
     few: dict[str, Any] = {"a": "e2m1_b8_e8m0", "b": "e2m1_b8_e8m0"}
     others: list[tuple[Spec, int]] = [
@@ -111,12 +111,12 @@ def sampled() -> Iterator[tuple[Spec, int]]:
         (Quantizer(a="bf16", b="int4_b8_e8m0"), 10),
     ]
     for seed, (spec, stages) in enumerate(others, 1):
-        fields = {**spec.to_dict(), "stages": stages, "tuned_for": REFERENCE}
+        fields = {**spec.to_dict(), "stages": stages, "pipeline_target": REFERENCE}
         yield from_dict(fields), seed
 
 
 def measure(spec: Spec, target: str, seed: int) -> Sample:
-    """Place a unit and sort its registers by the way that they end.
+    """Place a unit and sort its registers by the path that they end.
 
     InputError, ToolError as ``yosys_scripts.timing``.
     """
@@ -126,17 +126,17 @@ def measure(spec: Spec, target: str, seed: int) -> Sample:
         target=target,
         seed=seed,
         period_ns=round(1000 / found.fmax_mhz, 3),
-        ways=by_way(spec, found.arrivals_ns),
+        timing_paths=by_path(spec, found.arrivals_ns),
         tools=found.tools,
         ports_timed=True,
     )
 
 
-def by_way(spec: Spec, arrivals_ns: dict[str, float]) -> list[tuple[list[str], float]]:
-    """The names of the steps of each way to a register, and the slowest arrival at its end, which
+def by_path(spec: Spec, arrivals_ns: dict[str, float]) -> list[tuple[list[str], float]]:
+    """The names of the steps of each path to a register, and the slowest arrival at its end, which
     the names of registers tell."""
-    all_ways = ways(spec)
-    ends = [way.end for way in all_ways]
+    all_paths = timing_paths(spec)
+    ends = [path.end for path in all_paths]
     last = ends[-1]
     found: dict[str, float] = {}
     for register, ns in arrivals_ns.items():
@@ -148,7 +148,9 @@ def by_way(spec: Spec, arrivals_ns: dict[str, float]) -> list[tuple[list[str], f
             end = STATE
         found[end] = round(max(found.get(end, 0.0), ns), 3)
     return [
-        ([step.name for step in way.steps], found[way.end]) for way in all_ways if way.end in found
+        ([step.name for step in path.steps], found[path.end])
+        for path in all_paths
+        if path.end in found
     ]
 
 
@@ -198,32 +200,34 @@ def fit(samples: Sequence[Sample], target: str) -> DelayModel:
 
 @dataclass(frozen=True)
 class _Unit:
-    """A placed unit as the fit sees it: a row of features for each way, its time where it was
+    """A placed unit as the fit sees it: a row of features for each path, its time where it was
     measured, and the period of the whole."""
 
     rows: Array
-    ways_ns: Array | None
+    paths_ns: Array | None
     period_ns: float
 
     @staticmethod
     def of(sample: Sample) -> _Unit:
-        if not sample.ways:
-            timed = [way.path for way in ways(sample.spec) if way.start or sample.ports_timed]
+        if not sample.timing_paths:
+            timed = [
+                path.path for path in timing_paths(sample.spec) if path.start or sample.ports_timed
+            ]
             return _Unit(_rows(sample.spec, timed), None, sample.period_ns)
         steps = {step.name: step.path for step in sample.spec.steps}
-        paths = [logic.in_turn([steps[name] for name in names]) for names, _ in sample.ways]
-        ways_ns = np.array([ns for _, ns in sample.ways])
-        return _Unit(_rows(sample.spec, paths), ways_ns, sample.period_ns)
+        paths = [logic.in_turn([steps[name] for name in names]) for names, _ in sample.timing_paths]
+        paths_ns = np.array([ns for _, ns in sample.timing_paths])
+        return _Unit(_rows(sample.spec, paths), paths_ns, sample.period_ns)
 
     def predicted(self, weights: Array) -> float:
         return float(np.max(self.rows @ weights))
 
     def to_fit(self, weights: Array | None) -> tuple[Array, Array]:
-        """Rows and times that count: measured ways that nearly set the clock, or the way that
+        """Rows and times that count: measured paths that nearly set the clock, or the path that
         does by the ``weights`` of before."""
-        if self.ways_ns is not None:
-            near = self.ways_ns >= NEARLY * self.ways_ns.max()
-            return self.rows[near], self.ways_ns[near]
+        if self.paths_ns is not None:
+            near = self.paths_ns >= NEARLY * self.paths_ns.max()
+            return self.rows[near], self.paths_ns[near]
         if weights is None:
             return self.rows[:0], np.array([])
         slowest = [int(np.argmax(self.rows @ weights))]
@@ -313,9 +317,9 @@ def _called(spec: Spec) -> str:
 def scale(target: str) -> float:
     """How fast a target is beside ``REFERENCE``, by a carry chain of 24 bits, an accumulator's,
     in a unit of 64 input bits."""
-    way = logic.Path(chains=1, chain_bits=24)
+    path = logic.Path(chains=1, chain_bits=24)
     theirs, ours = (
-        m.register_ns + m.price_fs(way, 64) / 1e6 for m in map(delay.model, (REFERENCE, target))
+        m.register_ns + m.price_fs(path, 64) / 1e6 for m in map(delay.model, (REFERENCE, target))
     )
     return theirs / ours
 

@@ -34,8 +34,10 @@ def uncovered(spec: Spec) -> str | None:
     if spec.output is not None or spec.addend is not None:
         extra = "output" if spec.output is not None else "addend"
         return f"it knows units without {extra}, not with {extra} {getattr(spec, extra)}"
-    if spec.stages != spec.usual_stages or spec.tuned_for:
-        own = f"{spec.stages} stages" + (f" placed for {spec.tuned_for}" * bool(spec.tuned_for))
+    if spec.stages != spec.usual_stages or spec.pipeline_target:
+        own = f"{spec.stages} stages"
+        if spec.pipeline_target:
+            own += f" placed for {spec.pipeline_target}"
         return f"it knows this unit in its usual {spec.usual_stages} stages, not in {own}"
     return None
 
@@ -66,13 +68,13 @@ def _register_bits(spec: DotProduct) -> dict[str, float]:
     }
 
 
-def _longest_way(spec: DotProduct) -> float:
+def _longest_path(spec: DotProduct) -> float:
     """Between two registers, in levels of LUTs as the generator counts them."""
     registered = spec.register_boundaries
-    longest = way = 0.0
+    longest = path = 0.0
     for index, step in enumerate(spec.steps):
-        way = step.levels if index in registered else way + step.levels
-        longest = max(longest, way)
+        path = step.levels if index in registered else path + step.levels
+        longest = max(longest, path)
     return longest
 
 
@@ -101,10 +103,10 @@ def area(spec: DotProduct) -> dict[str, float]:
 
 
 def delay(spec: DotProduct) -> dict[str, float]:
-    """Levels and carry lengths on the longest way between registers."""
+    """Levels and carry lengths on the longest path between registers."""
     x, y = spec.a.factor_bits, spec.b.factor_bits
     return {
-        "way": _longest_way(spec),
+        "path": _longest_path(spec),
         "product_bits": x + y,
         "shift_stages": shift_stages(spec),
         "sum_bits": spec.sum_width,

@@ -16,9 +16,9 @@ from hwgen.netlist import (
     Cell,
     Instance,
     Module,
-    Part,
     Register,
     Signal,
+    Slice,
     Statement,
     Switch,
     assigns,
@@ -81,7 +81,7 @@ def simplified(module: Module) -> dict[Signal, str]:
         """Without wires that are only wiring."""
         if all(part[0] not in wiring for part in signal):
             return signal
-        parts: list[Part] = []
+        parts: list[Slice] = []
         for wire, low, width in signal:
             inner = wiring.get(wire) if wire else None
             parts += [(wire, low, width)] if inner is None else plain(cut(inner, low, width))
@@ -245,7 +245,7 @@ class Flow:
         self.stages = self._in_stages(levels)
         self.early = self._early(levels)
         for stage in self.stages:
-            stage.statements = together(register.statements for register in stage.registers)
+            stage.statements = merged(register.statements for register in stage.registers)
         self._read_all(names)
 
     def _find_needs(self) -> None:
@@ -417,7 +417,7 @@ def _read_by(statements: Iterable[Statement]) -> Iterator[tuple[str, Signal]]:
         yield from inner
 
 
-def together(several: Iterable[Sequence[Statement]]) -> list[Statement]:
+def merged(several: Iterable[Sequence[Statement]]) -> list[Statement]:
     """Statements of several registers as one list, with those of one condition together."""
     found: list[Statement] = []
     groups: list[tuple[tuple[Signal, tuple[tuple[str, ...], ...]], list[Switch]]] = []
@@ -436,6 +436,6 @@ def together(several: Iterable[Sequence[Statement]]) -> list[Statement]:
             groups[at][1].append(statement)
             at += 1
     for (on, cases), switches in groups:
-        inner = [together(switch.cases[i][1] for switch in switches) for i in range(len(cases))]
+        inner = [merged(switch.cases[i][1] for switch in switches) for i in range(len(cases))]
         found.append(Switch(on, list(zip(cases, inner, strict=True))))
     return found

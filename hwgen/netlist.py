@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 
 from hwgen.errors import ToolError
 
-Part = tuple[str | None, int, int]
-Signal = tuple[Part, ...]
+Slice = tuple[str | None, int, int]
+Signal = tuple[Slice, ...]
 
 _PART = re.compile(r"(\d+)'([01]*)|([\\$]\S+)(?: \[(\d+)(?::(\d+))?\])?")
 _MODULE = re.compile(r"^module (\S+)\n(.*?)^end$", re.MULTILINE | re.DOTALL)
@@ -109,7 +109,7 @@ def width_of(signal: Signal) -> int:
 
 def cut(signal: Signal, low: int, width: int) -> Signal:
     """So many bits of it, from ``low`` on."""
-    found: list[Part] = []
+    found: list[Slice] = []
     for wire, start, size in reversed(signal):
         first, last = max(low, 0), min(low + width, size)
         if first < last:
@@ -119,9 +119,9 @@ def cut(signal: Signal, low: int, width: int) -> Signal:
     return tuple(found[::-1])
 
 
-def joined(parts: Iterable[Part]) -> Signal:
+def joined(parts: Iterable[Slice]) -> Signal:
     """The signal with neighbours of one wire, and constants, as one part."""
-    found: list[Part] = []
+    found: list[Slice] = []
     for wire, low, width in parts:
         if width and found and found[-1][0] == wire:
             _, above, size = found[-1]
@@ -199,7 +199,7 @@ class _Reader:
             found = self._signals[text] = tuple(part for part in parts if part[2])
         return found
 
-    def _part(self, match: re.Match[str]) -> Part:
+    def _part(self, match: re.Match[str]) -> Slice:
         width, bits, name, high, low = match.groups()
         if width is not None:
             return None, int(bits or "0", 2), int(width)

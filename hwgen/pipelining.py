@@ -10,7 +10,7 @@ from hwgen.errors import InputError
 from hwgen.fields import require_kind, shown
 from hwgen.plan.delay import DelayModel, model
 from hwgen.plan.logic import Path, in_turn
-from hwgen.plan.registers import cuts_of
+from hwgen.plan.registers import boundaries_of
 from hwgen.plan.step import Step
 from hwgen.spec import Spec, from_dict
 from hwgen.spec.base import require_spec
@@ -23,7 +23,7 @@ STATE, OUTPUTS = "state", "outputs"
 
 
 @dataclass(frozen=True)
-class Way:
+class TimingPath:
     """What lies between two registers: the steps on it, and the name of the registers at its end
     (the step behind them, ``STATE`` or ``OUTPUTS``).
     ``start``: a register is in front, not an input port."""
@@ -34,27 +34,27 @@ class Way:
 
     @property
     def path(self) -> Path:
-        """Its longest way, if the longest ways of its steps meet."""
+        """Its longest path, if the longest paths of its steps meet."""
         return in_turn(step.path for step in self.steps)
 
 
-def ways(spec: Spec) -> list[Way]:
-    """The ways between the registers of the unit of ``spec``, in their order."""
-    cuts, found = spec.register_boundaries, []
+def timing_paths(spec: Spec) -> list[TimingPath]:
+    """The paths between the registers of the unit of ``spec``, in their order."""
+    boundaries, found = spec.register_boundaries, []
     run: list[Step] = []
     start = False
     for index, step in enumerate(spec.steps):
-        if index in cuts:
-            found.append(Way(step.name, tuple(run), start))
+        if index in boundaries:
+            found.append(TimingPath(step.name, tuple(run), start))
             run, start = [], True
         run.append(step)
-        if index == spec.held_step:
-            found.append(Way(STATE, tuple(run), start))
+        if index == spec.state_step:
+            found.append(TimingPath(STATE, tuple(run), start))
             run, start = [], True
     if run:
-        found.append(Way(OUTPUTS, tuple(run), start))
+        found.append(TimingPath(OUTPUTS, tuple(run), start))
     # In front of the first step there is no logic between the ports and a register.
-    return [way for way in found if way.steps]
+    return [path for path in found if path.steps]
 
 
 @dataclass(frozen=True)
@@ -69,13 +69,15 @@ class Clock:
 
 
 def modelled(spec: Spec) -> Clock:
-    """The clock of a unit that is tuned for a target, from its slowest way between registers
+    """The clock of a unit that is tuned for a target, from its slowest path between registers
     (or from a port to the first of them). InputError for one that is not."""
-    if not spec.tuned_for:
+    if not spec.pipeline_target:
         raise InputError(f"{spec.name} is not tuned for a target: see hwgen.pipelined")
-    times, bits = model(spec.tuned_for), spec.input_bits
-    prices = [sum(times.price_fs(step.path, bits) for step in way.steps) for way in ways(spec)]
-    slowest = ways(spec)[prices.index(max(prices))]
+    times, bits = model(spec.pipeline_target), spec.input_bits
+    prices = [
+        sum(times.price_fs(step.path, bits) for step in path.steps) for path in timing_paths(spec)
+    ]
+    slowest = timing_paths(spec)[prices.index(max(prices))]
     period = times.register_ns + max(prices) / 1e6
     return Clock(
         fmax_mhz=1000 / period,
@@ -106,7 +108,7 @@ def pipelined(spec: AnySpec, *, fmax_mhz: float, target: str) -> AnySpec:
         )
     times = model(target)
     least = _with_stages(spec, 0, target)
-    prices, state = least.step_delays, least.held_step
+    prices, state = least.step_delays, least.state_step
     allowed_fs = 1e6 * (1000 / fmax_mhz / (1 + times.margin) - times.register_ns)
     for stages in range(least.least_stages, least.most_stages + 1):
         if _longest(prices, stages, state) <= allowed_fs:
@@ -132,19 +134,19 @@ def _modelled(times: DelayModel) -> str:
 
 
 def _longest(prices: list[int], stages: int, state: int | None) -> int:
-    """The slowest way of the best places for so many stages, in fs."""
-    cuts = cuts_of(prices, stages, state)
-    longest = way = 0
+    """The slowest path of the best places for so many stages, in fs."""
+    boundaries = boundaries_of(prices, stages, state)
+    longest = path = 0
     for index, price in enumerate(prices):
         after_state = state is not None and index == state + 1
-        way = price if index in cuts or after_state else way + price
-        longest = max(longest, way)
+        path = price if index in boundaries or after_state else path + price
+        longest = max(longest, path)
     return longest
 
 
 def _with_stages(spec: AnySpec, stages: int, target: str) -> AnySpec:
     """``spec`` tuned for ``target``, with so many stages; 0 for any number that it can have."""
-    fields: dict[str, Any] = {**spec.to_dict(), "tuned_for": target}
+    fields: dict[str, Any] = {**spec.to_dict(), "pipeline_target": target}
     fields["stages"] = stages or 2
     found = from_dict(fields)
     assert isinstance(found, type(spec))

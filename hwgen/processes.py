@@ -137,24 +137,24 @@ def forget_group(leader: int) -> None:
 
 
 @contextlib.contextmanager
-def temporary_folder(beside: Path | None = None) -> Iterator[Path]:
+def temporary_folder(next_to: Path | None = None) -> Iterator[Path]:
     """A new folder, which is removed with all that is in it when the block is left or this
     process ends in any way.
 
-    It is where temporary files go (``TMPDIR``), or next to the file or folder ``beside``, hidden;
+    It is where temporary files go (``TMPDIR``), or next to the file or folder ``next_to``, hidden;
     its path has no space. ToolError if it cannot be made, beside something OSError.
     """
-    if beside is None:
+    if next_to is None:
         name = Path(_temporary_root()) / f"hwgen-{uuid.uuid4().hex[:12]}"
     else:
-        name = beside.absolute().parent / f".{beside.name[:100]}-{uuid.uuid4().hex[:12]}"
+        name = next_to.absolute().parent / f".{next_to.name[:100]}-{uuid.uuid4().hex[:12]}"
     told = json.dumps(str(name))
     _own.tell(f"+folder {told}")
     try:
         try:
             name.mkdir(mode=0o700)
         except OSError as error:
-            if beside is not None:
+            if next_to is not None:
                 raise
             raise ToolError(
                 f"no temporary folder can be made in '{name.parent}' ({error.strerror}): "

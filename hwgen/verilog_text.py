@@ -15,9 +15,9 @@ from hwgen.netlist import (
     Cell,
     Instance,
     Module,
-    Part,
     Register,
     Signal,
+    Slice,
     Statement,
     Switch,
     read,
@@ -297,7 +297,7 @@ class _Writer:
             return texts[0]
         return f"{{{', '.join(texts)}}}"
 
-    def _part(self, part: Part) -> str:
+    def _part(self, part: Slice) -> str:
         wire, low, width = part
         if wire is None:
             return _constant(low, width)

@@ -39,7 +39,7 @@ def write(
     target = Path(folder)
     target.parent.mkdir(parents=True, exist_ok=True)
     existed = target.exists()
-    with writing(target), temporary_folder(beside=target) as draft:
+    with writing(target), temporary_folder(next_to=target) as draft:
         picture.write(exploration, draft / PICTURE)
         text = json.dumps(exploration.to_dict(), indent=2, allow_nan=False) + "\n"
         (draft / PLAN).write_text(text, encoding="utf-8")

@@ -24,8 +24,8 @@ from hwgen.spec.base import spec_fields
 from sim import unit_model
 from sim.compiled import SIMULATORS
 from sim.exhaustive import MAX_INPUT_BITS
-from sim.operands import BLOCK_PARTNERS, ELEMENT_PARTNERS, MIXED, NAMED, SCALAR_PARTNERS
 from sim.random_specs import legal_spec, legal_specs
+from sim.tried_formats import BLOCK_PARTNERS, ELEMENT_PARTNERS, MIXED, NAMED, SCALAR_PARTNERS
 from sim.verification import require_counts
 from yosys_scripts import TARGETS
 

@@ -68,7 +68,7 @@ FIELDS: dict[str, Draw] = {
     "max_products": up_to(MAX_PRODUCTS),
     "stages": up_to(8),
     # Most units are tuned for no target.
-    "tuned_for": one_of((*[""] * 5, "ecp5")),
+    "pipeline_target": one_of((*[""] * 5, "ecp5")),
     "rounding": one_of(MODES),
     "overflow": one_of(OVERFLOWS),
     "random": one_of(RANDOM_SOURCES),

@@ -178,8 +178,8 @@ def _logic(m: Module, case: Case, inputs: Value) -> Mapping[str, Value]:
             first += port.width
     state = unit.state()
     for step in case.spec.steps:
-        made = build(unit.builder, step, m, {**live, **state} if step.holds else live)
-        for name, register in state.items() if step.holds else ():
+        made = build(unit.builder, step, m, {**live, **state} if step.has_state else live)
+        for name, register in state.items() if step.has_state else ():
             # What the register would hold; nothing drives the register itself, which is zero.
             next_state = Signal(register.shape(), name=f"next_{name}")
             m.d.comb += next_state.eq(made[name])

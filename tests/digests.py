@@ -81,7 +81,7 @@ def _drawn() -> Iterator[Spec]:
 def _tuned() -> Iterator[Spec]:
     for kind, rng in _units():
         for _ in range(OF_EACH_UNIT):
-            yield legal_spec(kind, rng, {"tuned_for": TARGET})
+            yield legal_spec(kind, rng, {"pipeline_target": TARGET})
 
 
 def _pipelined() -> Iterator[Spec]:
@@ -90,7 +90,7 @@ def _pipelined() -> Iterator[Spec]:
     for kind, rng in _units():
         left = OF_EACH_UNIT
         while left:
-            spec = legal_spec(kind, rng, {"tuned_for": ""})
+            spec = legal_spec(kind, rng, {"pipeline_target": ""})
             fmax_mhz = float(rng.uniform(60, 300))
             while spec.mapping == "lut" and fmax_mhz > 20:
                 try:

@@ -10,9 +10,9 @@ from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 
-from hwgen.arithmetic.parts import Part, Parts, last
 from hwgen.arithmetic.rounder import Normalised
 from hwgen.arithmetic.rounding_plan import GROUP, actual_rounding, fits_integer
+from hwgen.arithmetic.segmented import Boundary, Segmented, last
 from hwgen.formats import Scalar
 from hwgen.formats.rounding import (
     DOWN,
@@ -35,8 +35,8 @@ def to_code(
     name: str,
     random_bits: Value | None = None,
     *,
-    fine: bool,
-) -> Parts[Signal]:
+    split: bool,
+) -> Segmented[Signal]:
     """The code that ``number`` rounds to: first rounding, then the rules for overflow.
 
     A negative number in a format without sign becomes zero or, with ``special`` and unless
@@ -44,18 +44,18 @@ def to_code(
     no zero its place is code 0, and zero counts as a negative number.
     """
     rounded = Signal(len(number.whole) + 1, name=f"{name}_rounded")
-    rounding_up = _increment(number, actual_rounding(target, rounding), random_bits, fine)
+    rounding_up = _increment(number, actual_rounding(target, rounding), random_bits, split)
     increment, (number, random_bits) = yield from rounding_up
     m.d.comb += rounded.eq(number.whole + increment)
     values: list[Any] = [rounded, number, random_bits]
-    rounded, number, random_bits = yield Part("rounded", values)
+    rounded, number, random_bits = yield Boundary("rounded", values)
     sign = _sign(number)
     if target.is_integer:
         code = yield from _integer_code(m, rounded, sign, number, target, name)
         return code
     if not target.subnormals:
         above = _without_subnormals(m, rounded, sign, number, target, rounding, name, random_bits)
-        rounded, number = yield Part("above", [above, number])
+        rounded, number = yield Boundary("above", [above, number])
         sign = _sign(number)
     code = yield from _minifloat_code(m, rounded, sign, number, target, rounding, overflow, name)
     return code
@@ -66,8 +66,8 @@ def _sign(number: Normalised) -> Value:
 
 
 def _increment(
-    number: Normalised, rounding: str, random_bits: Value | None, fine: bool
-) -> Parts[tuple[Value, Any]]:
+    number: Normalised, rounding: str, random_bits: Value | None, split: bool
+) -> Segmented[tuple[Value, Any]]:
     """Whether the magnitude is rounded up; beside it the number and the random bits."""
     fraction = number.fraction
     if len(fraction) == 0 or rounding == TOWARD_ZERO:
@@ -78,14 +78,14 @@ def _increment(
     else:
         # Of one bit there is no rest.
         below = fraction if rounding in (UP, DOWN) else fraction[:-1]
-        if fine and rounding != NEAREST_AWAY and len(below) > GROUP:
+        if split and rounding != NEAREST_AWAY and len(below) > GROUP:
             groups = [below[i : i + GROUP].any() for i in range(0, len(below), GROUP)]
             values: list[Any] = [Cat(groups), number, random_bits]
-            below, number, random_bits = yield Part("groups", values)
+            below, number, random_bits = yield Boundary("groups", values)
         rest = below.any()
         if rounding != NEAREST_AWAY:
             values = [rest, number, random_bits]
-            rest, number, random_bits = yield Part("rest", values)
+            rest, number, random_bits = yield Boundary("rest", values)
         odd = number.whole[0] if len(number.whole) else Const(0)
         sign = _sign(number)
         half = number.fraction[-1]
@@ -96,7 +96,7 @@ def _increment(
         else:
             found = rest & (sign if rounding == DOWN else ~sign)
     values = [found, number, random_bits]
-    found, *others = yield Part("increment", values)
+    found, *others = yield Boundary("increment", values)
     return found, others
 
 
@@ -109,7 +109,7 @@ def _carry(fraction: Value, random_bits: Value) -> Value:
 
 def _integer_code(
     m: Module, rounded: Value, sign: Value, number: Normalised, target: Scalar, name: str
-) -> Parts[Signal]:
+) -> Segmented[Signal]:
     code = Signal(target.bits, name=f"{name}_code")
     largest = (1 << (target.bits - int(target.signed))) - 1
     lowest = Mux(sign, largest + 1 if target.signed else 0, largest)
@@ -118,11 +118,11 @@ def _integer_code(
     m.d.comb += beyond.eq(Const(0) if fits else rounded > lowest)
     if number.infinity is not None:
         beyond = beyond | number.infinity
-    beyond, rounded, sign, nan = yield Part("beyond", [beyond, rounded, sign, number.nan])
+    beyond, rounded, sign, nan = yield Boundary("beyond", [beyond, rounded, sign, number.nan])
     lowest = Mux(sign, largest + 1 if target.signed else 0, largest)
     magnitude: Value = Signal(target.bits, name=f"{name}_magnitude")
     m.d.comb += magnitude.eq(Mux(beyond, lowest, rounded))
-    magnitude, sign, nan = yield Part("limited", [magnitude, sign, nan])
+    magnitude, sign, nan = yield Boundary("limited", [magnitude, sign, nan])
     result = Mux(sign, -magnitude, magnitude)[: target.bits] if target.signed else magnitude
     if nan is not None:
         result = Mux(nan, 0, result)
@@ -183,7 +183,7 @@ def _minifloat_code(
     rounding: str,
     overflow: str,
     name: str,
-) -> Parts[Signal]:
+) -> Segmented[Signal]:
     f, code = target, Signal(target.bits, name=f"{name}_code")
     infinity = number.infinity if number.infinity is not None else Const(0)
     beyond: Value = Signal(name=f"{name}_beyond")
@@ -191,11 +191,11 @@ def _minifloat_code(
     compares = f.largest_code < (1 << len(rounded)) - 1
     passes = rounded > f.largest_code if compares else Const(0)
     values = [passes, rounded, sign, number]
-    passes, rounded, sign, number = yield Part("passes", values)
+    passes, rounded, sign, number = yield Boundary("passes", values)
     infinity = number.infinity if number.infinity is not None else Const(0)
     m.d.comb += beyond.eq(passes | infinity)
     values = [beyond, rounded, sign, number]
-    beyond, rounded, sign, number = yield Part("beyond", values)
+    beyond, rounded, sign, number = yield Boundary("beyond", values)
     infinity = number.infinity if number.infinity is not None else Const(0)
     kept = Mux(beyond, f.largest_code, rounded)
     nan = number.nan if number.nan is not None else Const(0)

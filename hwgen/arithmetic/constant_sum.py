@@ -199,13 +199,13 @@ def odd_part(number: int) -> tuple[int, int]:
 
 
 #: What an odd number is made of: f = Σ factor · part · 2^shift.
-Parts = tuple[tuple[int, int, int], ...]
+Segmented = tuple[tuple[int, int, int], ...]
 
 
-def made_of(numbers: Iterable[int]) -> dict[int, Parts]:
+def made_of(numbers: Iterable[int]) -> dict[int, Segmented]:
     """Each odd number above 1 as a sum of two of those before it, or of 1; and others that are
     needed in between, where no two of them make a number."""
-    made: dict[int, Parts] = {}
+    made: dict[int, Segmented] = {}
     depths = {1: 0}
     left = sorted(set(numbers) - {1}, key=lambda f: (len(signed_digits(f)), f))
     while left:
@@ -236,9 +236,9 @@ def _simpler(number: int) -> set[int]:
     return found - {1, number}
 
 
-def _parts(number: int, depths: Mapping[int, int]) -> tuple[int, Parts] | None:
+def _parts(number: int, depths: Mapping[int, int]) -> tuple[int, Segmented] | None:
     """The parts of a number whose depth is least, and its own depth."""
-    best: tuple[tuple[int, int], Parts] | None = None
+    best: tuple[tuple[int, int], Segmented] | None = None
     for u, depth in depths.items():
         shift = 1
         while u << shift <= 2 * number:

@@ -11,9 +11,9 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from hwgen.arithmetic import shift
 from hwgen.arithmetic.leading_one import leading_one_first, leading_one_segments
 from hwgen.arithmetic.magnitude import magnitude
-from hwgen.arithmetic.parts import Part, Parts, beside, last
 from hwgen.arithmetic.rounder import Shifted
 from hwgen.arithmetic.rounding_plan import NumberShape
+from hwgen.arithmetic.segmented import Boundary, Segmented, carry_along, last
 from hwgen.formats import Scalar
 from hwgen.formats.rounding import DOWN
 from hwgen.plan.logic import Adder, AnyBit, Comparator, Gates, Magnitude, Multiplexer
@@ -100,15 +100,15 @@ def float_sum_segments(
 
 
 def normalised(
-    m: Module, number: Value, sign: Value, lsb_exponent: int, name: str, *, fine: bool
-) -> Parts[Scaled]:
+    m: Module, number: Value, sign: Value, lsb_exponent: int, name: str, *, split: bool
+) -> Segmented[Scaled]:
     """A two's-complement ``number``, in units of 2^lsb_exponent, with its leading one at the top;
     zero has the lowest exponent. ``sign``: that of the number, zero's too."""
     width = len(number)
-    found: Value = magnitude(m, number, f"{name}_magnitude", fine=fine)
-    found, sign = yield Part("magnitude", [found, sign])
-    search = leading_one_first(m, found, name, fine=fine)
-    (significand, zeros), sign = yield from beside(search, sign)
+    found: Value = magnitude(m, number, f"{name}_magnitude", split=split)
+    found, sign = yield Boundary("magnitude", [found, sign])
+    search = leading_one_first(m, found, name, split=split)
+    (significand, zeros), sign = yield from carry_along(search, sign)
     exponent = Signal(range(max(width, 2)), name=f"{name}_exponent")  # One bit at least.
     m.d.comb += exponent.eq(Mux(significand[-1], width - 1 - zeros, 0))
     scaled = Scaled(sign, significand, exponent, lsb_exponent - (width - 1))
@@ -116,8 +116,8 @@ def normalised(
 
 
 def float_sum(
-    m: Module, x: Scaled, y: Scaled, precision: int, rounding: str, name: str, *, fine: bool
-) -> Parts[Shifted]:
+    m: Module, x: Scaled, y: Scaled, precision: int, rounding: str, name: str, *, split: bool
+) -> Segmented[Shifted]:
     """x + y, to be rounded to ``precision`` significant bits; zeros with their sign.
 
     The smaller is shifted to the larger's place, with room for two bits more than either has;
@@ -144,7 +144,7 @@ def float_sum(
     big, small = (Signal(width + 2, name=f"{name}_{k}") for k in ("larger", "smaller"))
     big_sign, small_sign = (Signal(name=f"{name}_{k}_sign") for k in ("larger", "smaller"))
     values: list[Any] = [x_larger, first, second, x, y]
-    x_larger, first, second, x, y = yield Part("order", values)
+    x_larger, first, second, x, y = yield Boundary("order", values)
     m.d.comb += [
         larger.eq(Mux(x_larger, first, second)),
         distance.eq(Mux(x_larger, first - second, second - first)),
@@ -154,28 +154,28 @@ def float_sum(
         small_sign.eq(Mux(x_larger, y.sign, x.sign)),
     ]
     rest: list[Any] = [larger, big, big_sign, small_sign]
-    distance, small_, rest = yield Part("distance", [distance, small, rest])
+    distance, small_, rest = yield Boundary("distance", [distance, small, rest])
     most = width + 2
     aligned: Value = Signal(width + 3, name=f"{name}_aligned")
     near: Value = Signal(range(most + 1), name=f"{name}_shift")
     # Twice as wide, so that what leaves can be seen.
     moved: Value = Signal(2 * (width + 2), name=f"{name}_moved")
     m.d.comb += near.eq(Mux(distance > most, most, distance))
-    near, small_, rest = yield Part("near", [near, small_, rest])
+    near, small_, rest = yield Boundary("near", [near, small_, rest])
     start = Cat(Const(0, width + 2), small_)
-    shifting = shift.right(m, start, near, "aligned", fine=fine)
-    shifted, rest = yield from beside(shifting, rest)
+    shifting = shift.right(m, start, near, "aligned", split=split)
+    shifted, rest = yield from carry_along(shifting, rest)
     m.d.comb += [
         moved.eq(shifted),
         aligned.eq(Cat(moved[: width + 2].any(), moved[width + 2 :])),
     ]
-    aligned, rest = yield Part("lost", [aligned, rest])
+    aligned, rest = yield Boundary("lost", [aligned, rest])
     return (yield from _signed_total(m, aligned, rest, base - (width + 3), rounding, name))
 
 
 def _signed_total(
     m: Module, aligned: Value, rest: Sequence[Value], lsb_exponent: int, rounding: str, name: str
-) -> Parts[Shifted]:
+) -> Segmented[Shifted]:
     """The sum of magnitudes in line; ``rest``: the exponent, the larger one, and both signs."""
     larger, big, large_sign, other_sign = rest
     total: Value = Signal(len(aligned) + 1, name=f"{name}_total")
@@ -187,7 +187,7 @@ def _signed_total(
         total.eq(Mux(differ, Mux(wide < aligned, aligned - wide, wide - aligned), wide + aligned)),
     ]
     values = [total, negative, large_sign, other_sign, larger]
-    total, negative, large_sign, other_sign, larger = yield Part("sum", values)
+    total, negative, large_sign, other_sign, larger = yield Boundary("sum", values)
     sign = Signal(name=f"{name}_sign")
     # Of a zero that is the sign of both; where they differ, it is negative if rounding down.
     if rounding == DOWN:

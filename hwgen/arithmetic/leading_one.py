@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
-from hwgen.arithmetic.parts import Part, Parts
+from hwgen.arithmetic.segmented import Boundary, Segmented
 from hwgen.plan.logic import AnyBit, Multiplexer, Series
 from hwgen.plan.step import Segment, Segments
 
@@ -26,10 +26,10 @@ def leading_one_segments(width: int) -> Segments:
 
 
 def leading_one_first(
-    m: Module, magnitude: Value, name: str, *, fine: bool
-) -> Parts[tuple[Value, Value]]:
+    m: Module, magnitude: Value, name: str, *, split: bool
+) -> Segmented[tuple[Value, Value]]:
     """``magnitude`` shifted left until its top bit is one (zero stays), and by how much."""
-    shift: Value = Const(0, 0) if fine else Const(0)
+    shift: Value = Const(0, 0) if split else Const(0)
     for level in reversed(range((len(magnitude) - 1).bit_length())):
         step = 1 << level
         empty: Value = Signal(name=f"{name}_empty_{level}")
@@ -37,9 +37,9 @@ def leading_one_first(
         m.d.comb += empty.eq(~magnitude[-step:].any())
         if step > FEW:
             values = [magnitude, shift, empty]
-            magnitude, shift, empty = yield Part(f"empty_{level}", values)
+            magnitude, shift, empty = yield Boundary(f"empty_{level}", values)
         m.d.comb += moved.eq(Mux(empty, magnitude << step, magnitude))
-        by = Cat(empty, shift) if fine else shift + (empty << level)
+        by = Cat(empty, shift) if split else shift + (empty << level)
         values = [moved, by]
-        magnitude, shift = yield Part(f"leading_{level}", values)
+        magnitude, shift = yield Boundary(f"leading_{level}", values)
     return magnitude, shift

@@ -5,11 +5,11 @@ from __future__ import annotations
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 
 
-def magnitude(m: Module, number: Value, name: str, *, fine: bool) -> Signal:
-    """|``number``|, as wide as it is. ``fine``: the inverter is in front of the one chain, which
+def magnitude(m: Module, number: Value, name: str, *, split: bool) -> Signal:
+    """|``number``|, as wide as it is. ``split``: the inverter is in front of the one chain, which
     can take it in, instead of a multiplexer behind it."""
     found = Signal(len(number), name=name)
-    if not fine:
+    if not split:
         m.d.comb += found.eq(abs(number))
         return found
     sign = number[-1]

@@ -22,8 +22,8 @@ from itertools import pairwise
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 
 from hwgen.arithmetic import product_parts
-from hwgen.arithmetic.parts import Part, Parts, last
 from hwgen.arithmetic.product_parts import Term
+from hwgen.arithmetic.segmented import Boundary, Segmented, last
 from hwgen.formats import Scalar
 from hwgen.plan.logic import Adder, FactorRows, Selection
 from hwgen.plan.shape import ZERO, Shape
@@ -114,18 +114,18 @@ class RowPlan:
         chosen: Sequence[Value],
         name: str,
         *,
-        fine: bool,
-    ) -> Parts[list[Value]]:
+        split: bool,
+    ) -> Segmented[list[Value]]:
         """Each rows' product in a lane, in units of 2**low; the sign of a highest row is yet to
         be applied where it changes. ``chosen``: a bit a mode."""
         codes: list[Value] = self._wide_codes(m, wide, chosen, f"{name}_wide")
-        met, narrow = yield Part("codes", [codes, narrow])
+        met, narrow = yield Boundary("codes", [codes, narrow])
         factors: list[tuple[Value, Value]] = []
         for rows in self.rows:
             bits = narrow[rows.low : rows.high]
             signed_top = not rows.changes and any(rows.negative)
             factors.append((met[rows.segment], bits.as_signed() if signed_top else bits))
-        if fine:
+        if split:
             products = yield from _in_rows(m, factors, name)
         else:
             products = [
@@ -234,7 +234,7 @@ def _gated(code: Value, bit: Value) -> Value:
     return (code.as_unsigned() & bit.replicate(len(code))).as_signed()
 
 
-def _in_rows(m: Module, pairs: Sequence[tuple[Value, Value]], name: str) -> Parts[list[Value]]:
+def _in_rows(m: Module, pairs: Sequence[tuple[Value, Value]], name: str) -> Segmented[list[Value]]:
     """The products of the pairs, in parts."""
     terms: list[list[Term]] = [
         [Term(_gated(*pair), 0)]
@@ -242,7 +242,7 @@ def _in_rows(m: Module, pairs: Sequence[tuple[Value, Value]], name: str) -> Part
         else product_parts.parts(m, product_parts.Factors(*pair), f"{name}_product{index}")
         for index, pair in enumerate(pairs)
     ]
-    terms = yield Part("rows", terms)
+    terms = yield Boundary("rows", terms)
     level = 0
     while max(map(len, terms)) > 1:
         level += 1
@@ -250,7 +250,7 @@ def _in_rows(m: Module, pairs: Sequence[tuple[Value, Value]], name: str) -> Part
             product_parts.added_parts(m, each, f"{name}_product{index}_sums{level}")
             for index, each in enumerate(terms)
         ]
-        terms = yield Part(f"sums{level}", terms)
+        terms = yield Boundary(f"sums{level}", terms)
     return [each[0].value for each in terms]
 
 

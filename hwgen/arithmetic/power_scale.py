@@ -17,7 +17,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 
 from hwgen.arithmetic.decode import Operand, decode, shift_shape, significand_bits
 from hwgen.arithmetic.leading_one import leading_one_first, leading_one_segments
-from hwgen.arithmetic.parts import Part, Parts, beside, last
+from hwgen.arithmetic.segmented import Boundary, Segmented, carry_along, last
 from hwgen.errors import InputError
 from hwgen.formats import Scalar, block_scale
 from hwgen.formats.block_scale import ScaleRule, nearest_power, rule_called
@@ -252,10 +252,10 @@ def _wanting(scale: PowerScale) -> tuple[Segments, Shape]:
 
 
 def scale_code(
-    m: Module, largest: Value, scale: PowerScale, name: str, *, fine: bool
-) -> Parts[Signal]:
+    m: Module, largest: Value, scale: PowerScale, name: str, *, split: bool
+) -> Segmented[Signal]:
     """The scale's code, from the largest of the blocks' keys."""
-    exact, zero = yield from _wanted_code(m, largest, scale, name, fine)
+    exact, zero = yield from _wanted_code(m, largest, scale, name, split)
     code = Signal(range(scale.highest_code + 1), name=f"{name}_code")
     below = (exact < scale.lowest_code) | zero
     above = exact > scale.highest_code
@@ -266,15 +266,15 @@ def scale_code(
 
 
 def micro_exponent(
-    m: Module, largest: Value, code: Value, scale: PowerScale, name: str, *, fine: bool
-) -> Parts[Signal]:
+    m: Module, largest: Value, code: Value, scale: PowerScale, name: str, *, split: bool
+) -> Segmented[Signal]:
     """How far below the block's scale, of that ``code``, the scale of a part is, from the largest
     of the part's keys: as far as it may where the part is zero."""
-    (exact, zero), code = yield from beside(_wanted_code(m, largest, scale, name, fine), code)
+    (exact, zero), code = yield from carry_along(_wanted_code(m, largest, scale, name, split), code)
     below: Value = Signal(signed(max(len(exact), len(code)) + 2), name=f"{name}_below")
     micro = Signal(range(scale.furthest + 1), name=f"{name}_micro")
     m.d.comb += below.eq(code - exact)
-    below, zero = yield Part("below", [below, zero])
+    below, zero = yield Boundary("below", [below, zero])
     m.d.comb += micro.eq(
         Mux(zero | (below > scale.furthest), scale.furthest, Mux(below < 0, 0, below)),
     )
@@ -282,8 +282,8 @@ def micro_exponent(
 
 
 def _wanted_code(
-    m: Module, largest: Value, scale: PowerScale, name: str, fine: bool
-) -> Parts[tuple[Signal, Value]]:
+    m: Module, largest: Value, scale: PowerScale, name: str, split: bool
+) -> Segmented[tuple[Signal, Value]]:
     """The scale's code if there were all, and whether it does not count: the block is zero, or
     as small as that."""
     f = scale.source
@@ -293,9 +293,9 @@ def _wanted_code(
             reaches = Const(0)
         # The threshold is for significands with a leading one.
         reaches, zero = reaches & exponent.any(), ~exponent.any()
-        exponent, reaches, zero = yield Part("reaches", [exponent, reaches, zero])
+        exponent, reaches, zero = yield Boundary("reaches", [exponent, reaches, zero])
         wanted = exponent + reaches
-        part = Part("exponent", [wanted, zero])
+        part = Boundary("exponent", [wanted, zero])
         wanted, zero = yield part
         wanted = wanted + (scale.offset - f.bias + scale.bias)
     else:
@@ -304,18 +304,18 @@ def _wanted_code(
             operand = decode_key(m, largest, f, name)
             magnitude, shift = operand.significand, operand.shift
             values = [magnitude, shift]
-            magnitude, shift = yield Part("decoded", values)
-        search = leading_one_first(m, magnitude, name, fine=fine)
-        (normalised, leading), shift = yield from beside(search, shift)
+            magnitude, shift = yield Boundary("decoded", values)
+        search = leading_one_first(m, magnitude, name, split=split)
+        (normalised, leading), shift = yield from carry_along(search, shift)
         reaches, zero = normalised >= scale.threshold, ~normalised[-1]
         top = len(magnitude) - 1 + lsb_exponent
         wanted = (shift if shift is not None else Const(0)) - leading
         values = [wanted, reaches, zero]
-        wanted, reaches, zero = yield Part("compared", values)
+        wanted, reaches, zero = yield Boundary("compared", values)
         wanted = wanted + reaches
-        wanted, zero = yield Part("exponent", [wanted, zero])
+        wanted, zero = yield Boundary("exponent", [wanted, zero])
         wanted = wanted + (top + scale.offset + scale.bias)
     exact: Value = Signal(wanted.shape(), name=f"{name}_wanted")
     m.d.comb += exact.eq(wanted)
-    exact, zero = yield Part("wanted", [exact, zero])
+    exact, zero = yield Boundary("wanted", [exact, zero])
     return exact, zero

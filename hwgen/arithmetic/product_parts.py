@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
 
 from hwgen.arithmetic.decode import Operand
-from hwgen.arithmetic.parts import Part, Parts, last
 from hwgen.arithmetic.product import Special, signed_factors, special_of, sum_of_shifts
+from hwgen.arithmetic.segmented import Boundary, Segmented, last
 from hwgen.formats import Scalar
 from hwgen.plan.logic import FactorRows
 from hwgen.plan.product import row_sums
@@ -91,18 +91,18 @@ def added_parts(m: Module, terms: Sequence[Term], name: str) -> list[Term]:
     return [*found, *terms[len(found) * 2 :]]
 
 
-def multiplied(m: Module, x: Value, y: Value, name: str, *, fine: bool) -> Parts[Value]:
-    """x · y: one expression, or, ``fine``, in the parts above."""
+def multiplied(m: Module, x: Value, y: Value, name: str, *, split: bool) -> Segmented[Value]:
+    """x · y: one expression, or, ``split``, in the parts above."""
     wide, narrow = (x, y) if len(x) >= len(y) else (y, x)
-    if not fine:
+    if not split:
         return (yield from last(name, x * y))
     terms = parts(m, Factors(wide, narrow), f"{name}_rows")
-    terms = yield Part(f"{name}_rows", terms)
+    terms = yield Boundary(f"{name}_rows", terms)
     level = 0
     while len(terms) > 1:
         level += 1
         terms = added_parts(m, terms, f"{name}_sums{level}")
-        terms = yield Part(f"{name}_sums{level}", terms)
+        terms = yield Boundary(f"{name}_sums{level}", terms)
     return terms[0].value
 
 

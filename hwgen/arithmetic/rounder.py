@@ -1,10 +1,10 @@
 """Rounding exact numbers to a format, in hardware: once, correctly.
 
 A number comes with a sign and a magnitude, fixed-point (``FixedPoint``) or a significand to be
-shifted (``Shifted``), and flags where it may be infinite or NaN. Two functions, in parts
-(``hwgen.arithmetic.parts``), make a code of it: ``normalise`` moves the leading one to its place,
-``hwgen.arithmetic.coding.to_code`` rounds and deals with what does not fit. ``fine``: shifts are in
-parts too. ``rounding_plan.normalising`` says what the parts are made of.
+shifted (``Shifted``), and flags where it may be infinite or NaN. Two functions, in segments
+(``hwgen.arithmetic.segmented``), make a code of it: ``normalise`` moves the leading one to its
+place, ``hwgen.arithmetic.coding.to_code`` rounds and deals with what does not fit. ``split``:
+shifts are in segments too. ``rounding_plan.normalising`` says what the segments are made of.
 
 Numbers are placed as if every minifloat had subnormals. In a format without them the codes'
 lowest binade then begins at 2^M of those, and what lies below is dealt with by ``to_code``.
@@ -20,8 +20,8 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
 from hwgen.arithmetic import shift
 from hwgen.arithmetic.leading_one import FEW, leading_one_first
-from hwgen.arithmetic.parts import Part, Parts, beside, last
 from hwgen.arithmetic.rounding_plan import placing_bias
+from hwgen.arithmetic.segmented import Boundary, Segmented, carry_along, last
 from hwgen.errors import InputError
 from hwgen.formats import Scalar
 from hwgen.formats.rounding import (
@@ -114,16 +114,16 @@ def normalise(
     rounding: str,
     name: str,
     *,
-    fine: bool,
-) -> Parts[Normalised]:
+    split: bool,
+) -> Segmented[Normalised]:
     """``number`` with its rounding point where ``target`` has it."""
     if isinstance(number, Shifted):
         if target.exponent_bits:
-            found = yield from _place_significand(m, number, target, rounding, name, fine)
+            found = yield from _place_significand(m, number, target, rounding, name, split)
             return found
-        number = yield from _shift_out(m, number, name, fine)
+        number = yield from _shift_out(m, number, name, split)
     if target.exponent_bits:
-        found = yield from _place_leading_one(m, number, target, name, fine)
+        found = yield from _place_leading_one(m, number, target, name, split)
         return found
     # All steps are alike: the rounding point stands still.
     dropped = target.lsb_exponent - number.lsb_exponent
@@ -137,8 +137,8 @@ def normalise(
 
 
 def _place_leading_one(
-    m: Module, number: FixedPoint, target: Scalar, name: str, fine: bool
-) -> Parts[Normalised]:
+    m: Module, number: FixedPoint, target: Scalar, name: str, split: bool
+) -> Segmented[Normalised]:
     """Left shift until the leading one, or the place of the lowest binade's, is the top bit."""
     magnitude, lsb_exponent = number.magnitude, number.lsb_exponent
     significand_bits = target.mantissa_bits + 1
@@ -164,7 +164,7 @@ def _place_leading_one(
         m.d.comb += empty.eq(~search[-step:].any())
         if step > FEW:
             values = [empty, magnitude, search, gone, place, flags]
-            part = Part(f"empty_{level}", values)
+            part = Boundary(f"empty_{level}", values)
             empty, magnitude, search, gone, place, flags = yield part
         m.d.comb += shifted.eq(Mux(empty, magnitude << step, magnitude))
         moved = Mux(empty, search << step, search)[: len(search)]
@@ -172,16 +172,16 @@ def _place_leading_one(
         m.d.comb += searched.eq(moved)
         # The rest of the shift is below ``step``: no more bits can matter.
         search = searched[-step:]
-        if fine:
+        if split:
             gone = gone | (empty << level)
         else:
             place = place - (empty << level)
         values = [shifted, search, gone, place, flags]
-        part = Part(f"leading_{level}", values)
+        part = Boundary(f"leading_{level}", values)
         magnitude, search, gone, place, flags = yield part
-    if fine:
+    if split:
         values = [above - gone, magnitude, flags]
-        place, magnitude, flags = yield Part("place", values)
+        place, magnitude, flags = yield Boundary("place", values)
     codes = Signal((above + 1).bit_length() + target.mantissa_bits + 1, name=f"{name}_whole")
     field = place[: above.bit_length()] if above else Const(0)
     if above > most:
@@ -192,42 +192,42 @@ def _place_leading_one(
     return (yield from last("placed", placed))
 
 
-def _shift_out(m: Module, number: Shifted, name: str, fine: bool) -> Parts[FixedPoint]:
+def _shift_out(m: Module, number: Shifted, name: str, split: bool) -> Segmented[FixedPoint]:
     """The shift done, to fixed point."""
     width = len(number.significand) + (1 << len(number.shift)) - 1
     magnitude = Signal(width, name=f"{name}_fixed")
     flags = [number.sign, number.nan, number.infinity]
-    shifting = shift.left(m, number.significand, number.shift, width, "out", fine=fine)
-    shifted, flags = yield from beside(shifting, flags)
+    shifting = shift.left(m, number.significand, number.shift, width, "out", split=split)
+    shifted, flags = yield from carry_along(shifting, flags)
     m.d.comb += magnitude.eq(shifted)
     return FixedPoint(magnitude, number.lsb_exponent, *flags)
 
 
 def _place_significand(
-    m: Module, number: Shifted, target: Scalar, rounding: str, name: str, fine: bool
-) -> Parts[Normalised]:
+    m: Module, number: Shifted, target: Scalar, rounding: str, name: str, split: bool
+) -> Segmented[Normalised]:
     """Left shift of the significand until its leading one is the top bit, and right shift
     where the result is below the target's lowest binade."""
-    search = leading_one_first(m, number.significand, name, fine=fine)
+    search = leading_one_first(m, number.significand, name, split=split)
     rest: list[Any] = [number.shift, number.sign, number.nan, number.infinity]
-    (significand, leading), (moved_by, *flags) = yield from beside(search, rest)
+    (significand, leading), (moved_by, *flags) = yield from carry_along(search, rest)
     # What the target's exponent field is, unless the result is subnormal.
     highest = len(significand) - 1 + number.lsb_exponent + placing_bias(target)
     exponent = moved_by - leading
     values = [significand, exponent, flags]
-    part = Part("exponent", values)
+    part = Boundary("exponent", values)
     significand, exponent, flags = yield part
     field = exponent + highest
     values = [significand, field, flags]
-    significand, field, flags = yield Part("field", values)
+    significand, field, flags = yield Boundary("field", values)
     lowest = highest - (len(significand) - 1)
     normal = Normal(significand, field, lowest, *flags)
-    return (yield from place_normal(m, normal, target, rounding, name, fine=fine))
+    return (yield from place_normal(m, normal, target, rounding, name, split=split))
 
 
 def place_normal(
-    m: Module, number: Normal, target: Scalar, rounding: str, name: str, *, fine: bool
-) -> Parts[Normalised]:
+    m: Module, number: Normal, target: Scalar, rounding: str, name: str, *, split: bool
+) -> Segmented[Normalised]:
     """Right shift of the significand where the result is subnormal in ``target``, a minifloat
     with exponent bits. The field is used as it is: nothing is added but by rounding."""
     significand_bits = target.mantissa_bits + 1
@@ -245,18 +245,18 @@ def place_normal(
         moved = Signal(len(significand) + most, name=f"{name}_moved")
         m.d.comb += [subnormal.eq(number.field < 1), distance.eq(needed)]
         values = [number, subnormal, distance]
-        number, subnormal, distance = yield Part("subnormal", values)
+        number, subnormal, distance = yield Boundary("subnormal", values)
         beyond = distance > most
         values = [number, subnormal, distance, beyond]
-        number, subnormal, distance, beyond = yield Part("too_small", values)
+        number, subnormal, distance, beyond = yield Boundary("too_small", values)
         m.d.comb += down.eq(Mux(subnormal, Mux(beyond, most, distance), 0))
         values = [number, subnormal, down]
-        number, subnormal, down = yield Part("down", values)
+        number, subnormal, down = yield Boundary("down", values)
         significand = Cat(zeros, number.significand)
         keeps_field = significand[-1] & ~subnormal
         start = Cat(Const(0, most), significand)
-        shifting = shift.right(m, start, down, "moved", fine=fine)
-        shifted, (number, keeps_field) = yield from beside(shifting, [number, keeps_field])
+        shifting = shift.right(m, start, down, "moved", split=split)
+        shifted, (number, keeps_field) = yield from carry_along(shifting, [number, keeps_field])
         m.d.comb += moved.eq(shifted)
         significand = moved
     # The leading one is what the field says.

@@ -155,11 +155,11 @@ def _placing_leading_one(number: NumberShape, target: Scalar) -> tuple[Segments,
         step = 1 << level
         if search <= step:
             continue
-        way: Series = (AnyBit(step),)
+        path: Series = (AnyBit(step),)
         if step > FEW:
-            found.append(Segment(f"empty_{level}", way))
-            way = ()
-        found.append(Segment(f"leading_{level}", (*way, Multiplexer(width + search))))
+            found.append(Segment(f"empty_{level}", path))
+            path = ()
+        found.append(Segment(f"leading_{level}", (*path, Multiplexer(width + search))))
         search, gone = step, max(gone, (Shape(1) << level).width)
     found.append(Segment("place", (Adder(gone + 1),)))
     whole = (above + 1).bit_length() + significand_bits
@@ -231,10 +231,10 @@ def fits_integer(rounded: int, target: Scalar, *, has_sign: bool) -> bool:
 def _coding_minifloat(
     placed: PlacedShape, rounded: int, target: Scalar, rounding: str, overflow: str
 ) -> Segments:
-    f, way = target, Gates(target.bits)
+    f, path = target, Gates(target.bits)
     # A comparison that the widths decide is one that linters warn of.
     compares = f.largest_code < (1 << rounded) - 1
-    code: Series = (way,)
+    code: Series = (path,)
     if overflow == SPECIAL != SATURATE and not f.saturates and rounding in (UP, DOWN):
         code = (*code, Gates(f.bits))
     if f.signed:

@@ -1,11 +1,11 @@
-"""Shifts by an amount that is known only when the circuit runs: one expression, or, ``fine``, a
+"""Shifts by an amount that is known only when the circuit runs: one expression, or, ``split``, a
 multiplexer for each bit of the amount, between which registers may stand."""
 
 from __future__ import annotations
 
 from amaranth.hdl import Module, Mux, Signal, Value, signed
 
-from hwgen.arithmetic.parts import Part, Parts
+from hwgen.arithmetic.segmented import Boundary, Segmented
 from hwgen.plan.logic import Multiplexer
 from hwgen.plan.step import Segment, Segments
 
@@ -15,28 +15,28 @@ def shift_segments(name: str, width: int, levels: int) -> Segments:
     return tuple(Segment(f"{name}_{level}", (Multiplexer(width),)) for level in range(levels))
 
 
-def right(m: Module, value: Value, amount: Value, name: str, *, fine: bool) -> Parts[Value]:
+def right(m: Module, value: Value, amount: Value, name: str, *, split: bool) -> Segmented[Value]:
     """``value`` >> ``amount``."""
-    if not fine:
+    if not split:
         return value >> amount
     for level in range(len(amount)):
         moved = Signal(value.shape(), name=f"{name}_{level}")
         m.d.comb += moved.eq(Mux(amount[0], value >> (1 << level), value))
         rest = amount[1:] if len(amount) > 1 else None
-        value, amount = yield Part(f"{name}_{level}", [moved, rest])
+        value, amount = yield Boundary(f"{name}_{level}", [moved, rest])
     return value
 
 
 def left(
-    m: Module, value: Value, amount: Value, width: int, name: str, *, fine: bool
-) -> Parts[Value]:
+    m: Module, value: Value, amount: Value, width: int, name: str, *, split: bool
+) -> Segmented[Value]:
     """``value`` << ``amount``, of which ``width`` bits count."""
-    if not fine:
+    if not split:
         return value << amount
     for level in range(len(amount)):
         bits = min(len(value) + (1 << level), width)
         moved = Signal(signed(bits) if value.shape().signed else bits, name=f"{name}_{level}")
         m.d.comb += moved.eq(Mux(amount[0], value << (1 << level), value))
         rest = amount[1:] if len(amount) > 1 else None
-        value, amount = yield Part(f"{name}_{level}", [moved, rest])
+        value, amount = yield Boundary(f"{name}_{level}", [moved, rest])
     return value

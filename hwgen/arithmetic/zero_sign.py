@@ -51,7 +51,7 @@ def product_signs(operands: Sequence[tuple[Operand, Operand]], a: Scalar, b: Sca
     return [sign_of(x, a) ^ sign_of(y, b) for x, y in operands]
 
 
-def together(m: Module, signs: Sequence[Value], rounding: str, name: str) -> Signal:
+def sign_of_zeros(m: Module, signs: Sequence[Value], rounding: str, name: str) -> Signal:
     """The sign of the sum of zeros with these signs."""
     found = Signal(name=name)
     bits = Cat(signs)
@@ -60,8 +60,8 @@ def together(m: Module, signs: Sequence[Value], rounding: str, name: str) -> Sig
 
 
 def of_sum(total: Value, zero: Value | None, rounding: str) -> Value:
-    """The sign of ``total``, in two's complement; ``zero``: that of its terms, ``together``, or
-    None where a zero is positive."""
+    """The sign of ``total``, in two's complement; ``zero``: that of its terms (``sign_of_zeros``),
+    or None where a zero is positive."""
     if zero is None:
         return total[-1]
     if rounding == DOWN:
@@ -70,5 +70,5 @@ def of_sum(total: Value, zero: Value | None, rounding: str) -> Value:
 
 
 def restarted(kept: Value, clear: Value, rounding: str) -> Value:
-    """The ``kept`` sign or, with ``clear``, the one that no other sign shows in ``together``."""
+    """The ``kept`` sign or, with ``clear``, the one that ``sign_of_zeros`` has of no other sign."""
     return kept & ~clear if rounding == DOWN else kept | clear

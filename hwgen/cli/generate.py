@@ -67,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
         for kind, (end, text) in texts.items()
     }
     facts = spec.facts
-    clock = modelled(spec) if spec.tuned_for else None
+    clock = modelled(spec) if spec.pipeline_target else None
     if options.json:
         print_json(
             {
@@ -85,7 +85,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"{files['verilog']}: module {module}, latency {spec.latency} cycles{more}")
         if clock is not None:
             print(
-                f"{spec.stages} stage{'s' * (spec.stages > 1)}, tuned for {spec.tuned_for}: "
+                f"{spec.stages} stage{'s' * (spec.stages > 1)}, tuned for {spec.pipeline_target}: "
                 f"{clock.fmax_mhz:.0f} MHz by its delay model, {clock.low_mhz:.0f} to "
                 f"{clock.high_mhz:.0f} for 90% of placed units; "
                 f"{' + '.join(clock.bounded_by)} bounds it"

@@ -78,7 +78,7 @@ def add(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     try:
-        from optimizer import main_job, report
+        from optimizer import optimize, report
         from optimizer.workloads import fashion_mnist
     except ImportError as error:
         missing = (error.name or str(error)).partition(".")[0]
@@ -91,7 +91,7 @@ def run(options: argparse.Namespace) -> int:
             "a network and its images belong together: give both --model and --data, or neither "
             "for the shipped ResNet-8 on Fashion-MNIST"
         )
-    found = main_job.run(
+    found = optimize.run(
         options.model or fashion_mnist.MODEL,
         options.data or fashion_mnist.DATA,
         options.out,

@@ -33,7 +33,7 @@ SHARED: dict[str, tuple[str, str]] = {
     "rounding": ("MODE", "how results round, such as nearest_even"),
     "overflow": ("RULE", "saturate, special or propagate"),
     "stages": ("N", "register stages"),
-    "tuned_for": ("TARGET", "place the registers by this target's delay model"),
+    "pipeline_target": ("TARGET", "place the registers by this target's delay model"),
     "random": ("port|lfsr", "where stochastic rounding has its random bits from"),
     "random_seed": ("N", "what a shift register inside the unit begins with"),
     "mapping": ("|".join((*MAPPINGS, *SIZED)), "where multiplications go"),
@@ -81,10 +81,10 @@ def spec_of(options: argparse.Namespace) -> Spec:
         if options.command in TIMED_ONLY and options.target is not None:
             raise InputError(
                 f"--target {options.target}: the hardware is the same for every target, unless "
-                "--fmax-mhz says how fast it has to be there, or --tuned-for"
+                "--fmax-mhz says how fast it has to be there, or --pipeline-target"
             )
         return kind(**given)
-    for name in ("stages", "tuned_for"):
+    for name in ("stages", "pipeline_target"):
         if name in given:
             raise InputError(
                 f"--fmax-mhz chooses the stages and places them: leave out {flags[name]}, or give "

@@ -80,7 +80,7 @@ def _latency(spec: Spec, stream: bool) -> str:
     if stream:
         return (
             f"A beat out for each beat in, {spec.latency} cycles later where nothing waits; a new "
-            "beat every cycle. No combinational way leads from one side to the other."
+            "beat every cycle. No combinational path leads from one side to the other."
         )
     return (
         f"The result comes {spec.latency} enabled cycles after its input; a new input every "

@@ -1,6 +1,6 @@
-"""What the ways between registers cost in a target: the model behind ``fmax_mhz``.
+"""What the paths between registers cost in a target: the model behind ``fmax_mhz``.
 
-A step of a unit says what its longest way passes (``Path``): LUTs, carry chains, and bits along
+A step of a unit says what its longest path passes (``Path``): LUTs, carry chains, and bits along
 them. ``delays.toml`` has for each target what those take, fitted to placed units by
 ``python -m cost_models.delays``, and how far the model was from placements that it was not
 fitted to.
@@ -24,7 +24,7 @@ FILE = "delays.toml"
 class DelayModel:
     """Times of a target, in ns.
 
-    ``register_ns``: a way of no logic, out of one register and into the next; ``lut_ns`` and
+    ``register_ns``: a path of no logic, out of one register and into the next; ``lut_ns`` and
     ``chain_ns``: a LUT, and getting on and off a carry chain, each with its routing;
     ``lut_size_ns``, ``chain_size_ns``: what is added to those for each doubling of the unit's
     input bits, since nets of larger units are longer; ``chain_bit_ns``: a bit of a carry chain.
@@ -48,7 +48,7 @@ class DelayModel:
 
     def price_fs(self, path: Path, input_bits: int) -> int:
         """The time of a path's logic in a unit of so many input bits, in whole fs, so that the
-        order in which they are added makes no difference; the register that ends the way is
+        order in which they are added makes no difference; the register that ends the path is
         not in it."""
         weights = (
             *(self.lut_ns, self.chain_ns, self.chain_bit_ns),
@@ -62,7 +62,7 @@ class DelayModel:
 
 
 def millionths(amount: float) -> int:
-    """Of a ns or a level of LUTs: what ways are measured and compared in."""
+    """Of a ns or a level of LUTs: what paths are measured and compared in."""
     return round(1_000_000 * amount)
 
 

@@ -1,6 +1,6 @@
-"""The logic of a step: primitives with their widths, and what the longest way through them passes.
+"""The logic of a step: primitives with their widths, and what the longest path through them passes.
 
-A way's measure is what the delay models of targets price: LUTs of four inputs and carry chains, as
+A path's measure is what the delay models of targets price: LUTs of four inputs and carry chains, as
 the targets' flows map the primitives.
 """
 
@@ -16,7 +16,7 @@ from hwgen.formats import Scalar
 
 @dataclass(frozen=True)
 class Path:
-    """The longest way through logic: how many LUTs it passes, how many carry chains it gets on
+    """The longest path through logic: how many LUTs it passes, how many carry chains it gets on
     and off, and how many bits it goes along them."""
 
     luts: float = 0.0
@@ -43,7 +43,7 @@ def longer(*paths: Path) -> Path:
 
 @dataclass(frozen=True)
 class Logic:
-    """A primitive, ``count`` times side by side. Of each kind ``path`` is the way through one."""
+    """A primitive, ``count`` times side by side. Of each kind ``path`` is the path through one."""
 
     count: int = field(default=1, kw_only=True)
 
@@ -66,27 +66,27 @@ Series = tuple[Logic, ...]
 
 @dataclass(frozen=True)
 class Parallel(Logic):
-    """Ways side by side, each a series; the longest one is its path."""
+    """Paths side by side, each a series; the longest one is its path."""
 
-    ways: tuple[Series, ...]
+    branches: tuple[Series, ...]
 
     @cached_property
     def path(self) -> Path:
-        return longer(*(path_of(way) for way in self.ways))
+        return longer(*(path_of(path) for path in self.branches))
 
     def primitives(self) -> Iterator[Logic]:
-        for way in self.ways:
-            for logic in way:
+        for path in self.branches:
+            for logic in path:
                 yield from logic.times(self.count).primitives()
 
 
-def parallel(*ways: Series) -> Series:
-    """Ways side by side, as one piece of logic."""
-    return ways[0] if len(ways) == 1 else (Parallel(ways),)
+def parallel(*branches: Series) -> Series:
+    """Paths side by side, as one piece of logic."""
+    return branches[0] if len(branches) == 1 else (Parallel(branches),)
 
 
 def path_of(series: Series) -> Path:
-    """The longest way through logic one behind the other, if the longest ways of each meet."""
+    """The longest path through logic one behind the other, if the longest paths of each meet."""
     return in_turn(logic.path for logic in series)
 
 
@@ -120,14 +120,14 @@ class Multiplexer(Logic):
 
 @dataclass(frozen=True)
 class Selection(Logic):
-    """One of ``ways`` numbers of ``width`` bits, by a bit each."""
+    """One of ``branches`` numbers of ``width`` bits, by a bit each."""
 
     width: int
-    ways: int
+    branches: int
 
     @property
     def path(self) -> Path:
-        return any_bit(2 * self.ways)
+        return any_bit(2 * self.branches)
 
 
 @dataclass(frozen=True)

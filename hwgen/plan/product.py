@@ -1,7 +1,7 @@
 """The steps of products of decoded codes, and what they take.
 
 Two steps multiply and shift, as long as the factors are wide; of a unit that is tuned for a target
-there are more, of which each is short (``hwgen.units.fine_product``).
+there are more, of which each is short (``hwgen.units.split_product``).
 """
 
 from __future__ import annotations
@@ -50,13 +50,13 @@ def shift(a: Scalar, b: Scalar, width: int, lanes: int) -> Series:
     return (Shifter(width, shift_bits(a, b), count=lanes),)
 
 
-def fine_steps(a: Scalar, b: Scalar, width: int, lanes: int, key: str = "products") -> Steps:
+def split_steps(a: Scalar, b: Scalar, width: int, lanes: int, key: str = "products") -> Steps:
     """From factors in the value ``key`` (a product, a list of them, or of lists of them) to
     products in their place, in at most ``width`` bits."""
-    return fine_steps_of(*factor_bits(a, b), shift_bits(a, b), width, lanes, key)
+    return split_steps_of(*factor_bits(a, b), shift_bits(a, b), width, lanes, key)
 
 
-def fine_steps_of(
+def split_steps_of(
     wide: int, narrow: int, shift_bits: int, width: int, lanes: int, key: str = "products"
 ) -> Steps:
     """The same for factors of so many bits, and shifts."""

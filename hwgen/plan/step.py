@@ -13,14 +13,14 @@ from hwgen.plan.logic import Logic, Path, Series, path_of, times
 @dataclass(frozen=True)
 class Segment:
     """Logic of a step up to a place where a register may stand inside it: see
-    ``hwgen.arithmetic.parts``."""
+    ``hwgen.arithmetic.segmented``."""
 
     name: str
     logic: Series = ()
 
     @property
     def path(self) -> Path:
-        """The longest way through it."""
+        """The longest path through it."""
         return path_of(self.logic)
 
 
@@ -35,7 +35,7 @@ class Step:
     it, with its ``arguments``. ``levels``: about how many levels of LUTs it takes, by which
     registers are placed that are tuned for no target. ``bits``: what a register in front of it
     holds, beside controls and flags of special numbers; None where that has not been worked out.
-    ``holds``: it has a state, which a valid input sets, and which is what comes after it.
+    ``has_state``: it has a state, which a valid input sets, and which is what comes after it.
     ``segment``: its place among those that the method makes, one a step, of which these are the
     names.
     """
@@ -46,13 +46,13 @@ class Step:
     levels: float = 0.0
     arguments: tuple[Any, ...] = ()
     bits: int | None = None
-    holds: bool = False
+    has_state: bool = False
     segment: int = 0
     segments: tuple[str, ...] = ()
 
     @cached_property
     def path(self) -> Path:
-        """The longest way through it, which the delay model of a target prices."""
+        """The longest path through it, which the delay model of a target prices."""
         return path_of(self.logic)
 
     @property
@@ -73,13 +73,13 @@ def in_segments(
     apart: bool,
     arguments: tuple[Any, ...] = (),
     bits: int | None = None,
-    holds: bool = False,
+    has_state: bool = False,
 ) -> Steps:
     """A step whose logic has places for registers inside: each of its segments a step of its own
     where they are wanted ``apart`` and there are any; a loop stays whole."""
-    if not apart or holds or not segments:
+    if not apart or has_state or not segments:
         logic = tuple(one for segment in segments for one in segment.logic)
-        return (Step(name, build, logic, levels, arguments, bits, holds),)
+        return (Step(name, build, logic, levels, arguments, bits, has_state),)
     names = tuple(segment.name for segment in segments)
     assert len(set(names)) == len(names), f"two segments of {name} have one name"
     steps = [
@@ -89,7 +89,7 @@ def in_segments(
     return (replace(steps[0], bits=bits), *steps[1:])
 
 
-def abreast(segments: Iterable[Segment], count: int) -> Segments:
+def lockstep(segments: Iterable[Segment], count: int) -> Segments:
     """So many of the same side by side."""
     return tuple(replace(s, logic=times(s.logic, count)) for s in segments)
 
@@ -99,6 +99,6 @@ def named(name: str, segments: Iterable[Segment]) -> Segments:
     return tuple(replace(s, name=f"{name}_{s.name}") for s in segments)
 
 
-def holding(steps: Sequence[Step]) -> int | None:
+def state_step(steps: Sequence[Step]) -> int | None:
     """Which step has a state, if any."""
-    return next((index for index, step in enumerate(steps) if step.holds), None)
+    return next((index for index, step in enumerate(steps) if step.has_state), None)

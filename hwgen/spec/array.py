@@ -118,7 +118,7 @@ class Array(AccumulatingSpec):
             rounding: str = NEAREST_EVEN,
             overflow: str = "",
             stages: int = 0,
-            tuned_for: str = "",
+            pipeline_target: str = "",
         ) -> None: ...
 
     def __post_init__(self) -> None:
@@ -255,7 +255,7 @@ class Array(AccumulatingSpec):
             b=self.b.element,
             lanes=self.lanes,
             max_products=self.lanes,
-            tuned_for=self.tuned_for,
+            pipeline_target=self.pipeline_target,
         )
 
     @cached_property
@@ -267,7 +267,7 @@ class Array(AccumulatingSpec):
             b=parse_block(self.b),
             blocks=self.blocks,
             output="int8",
-            tuned_for=self.tuned_for,
+            pipeline_target=self.pipeline_target,
         )
 
     @property
@@ -387,7 +387,7 @@ class Array(AccumulatingSpec):
         parts.append(f"blocks{self.blocks}" if self.has_blocks else f"lanes{self.lanes}")
         parts += [self.dataflow, self.movement, f"products{self.max_products}", self.mapping]
         parts += self._accumulation_name
-        if self.stages != self.usual_stages or self.tuned_for:
+        if self.stages != self.usual_stages or self.pipeline_target:
             parts.append(self.stages_name)
         return "_".join(parts)
 

@@ -15,8 +15,8 @@ from hwgen.fields import shown
 from hwgen.formats import BlockFormat, Format, Scalar
 from hwgen.formats.rounding import RANDOM_BITS, STOCHASTIC
 from hwgen.plan.delay import model
-from hwgen.plan.registers import cuts_of, delays
-from hwgen.plan.step import Steps, holding
+from hwgen.plan.registers import boundaries_of, delays
+from hwgen.plan.step import Steps, state_step
 
 MAPPINGS = ("lut", "dsp", "auto")
 #: Where random bits come from: a port, or linear-feedback shift registers inside the unit.
@@ -80,7 +80,7 @@ class Spec(ABC):
 
     #: The target whose delay model places the registers, between finer steps than the usual
     #: ones; none: they stand by an estimate that is the same for all targets.
-    tuned_for: str = ""
+    pipeline_target: str = ""
 
     @property
     @abstractmethod
@@ -115,12 +115,12 @@ class Spec(ABC):
     @property
     def stages_name(self) -> str:
         """What a module's name says of the register stages."""
-        return f"stages{self.stages}" + (f"_{self.tuned_for}" if self.tuned_for else "")
+        return f"stages{self.stages}" + (f"_{self.pipeline_target}" if self.pipeline_target else "")
 
     @property
     def is_tuned(self) -> bool:
         """Registers have places inside steps too."""
-        return bool(self.tuned_for)
+        return bool(self.pipeline_target)
 
     @property
     @abstractmethod
@@ -134,14 +134,14 @@ class Spec(ABC):
         return self._steps
 
     @property
-    def held_step(self) -> int | None:
+    def state_step(self) -> int | None:
         """Which of them holds something from one input to the next, if any."""
-        return holding(self.steps)
+        return state_step(self.steps)
 
     @property
     def least_stages(self) -> int:
         """A register for what is held, and one for results that are not that."""
-        return 1 if self.held_step in (None, len(self.steps) - 1) else 2
+        return 1 if self.state_step in (None, len(self.steps) - 1) else 2
 
     @property
     def most_stages(self) -> int:
@@ -157,22 +157,22 @@ class Spec(ABC):
     @property
     def step_delays(self) -> list[int]:
         """What each step takes: see ``hwgen.plan.registers.delays``."""
-        return delays(self.steps, self.tuned_for, self.input_bits)
+        return delays(self.steps, self.pipeline_target, self.input_bits)
 
     @property
     def register_boundaries(self) -> frozenset[int]:
         """In front of which steps registers stand, beside those of what is held and of outputs."""
-        return cuts_of(self.step_delays, self.stages, self.held_step)
+        return boundaries_of(self.step_delays, self.stages, self.state_step)
 
     def require_stages(self, why: str = "") -> None:
         """InputError unless registers have places for all stages, and those that hold something
         are among them."""
-        if self.tuned_for:
-            model(self.tuned_for)
+        if self.pipeline_target:
+            model(self.pipeline_target)
             if self.mapping != "lut":
                 raise InputError(
-                    f"mapping={self.mapping!r}, tuned_for={self.tuned_for!r}: the delay model has "
-                    "no DSP blocks; use mapping='lut', or give stages alone"
+                    f"mapping={self.mapping!r}, pipeline_target={self.pipeline_target!r}: the "
+                    "delay model has no DSP blocks; use mapping='lut', or give stages alone"
                 )
         require_int("stages", self.stages, self.least_stages, self.most_stages, why)
 

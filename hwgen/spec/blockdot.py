@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from hwgen.accumulator import Aligned, Exact, parse_alignment
 from hwgen.arithmetic.decode import require_decodable
 from hwgen.arithmetic.rounder import require_rounding
-from hwgen.arithmetic.together import shortest_gap
+from hwgen.arithmetic.term_alignment import shortest_gap
 from hwgen.arithmetic.zero_sign import blocks_have_sign
 from hwgen.errors import InputError
 from hwgen.fields import check_fields
@@ -78,7 +78,7 @@ class BlockDot(Spec):
             overflow: str = "",
             stages: int = 0,
             mapping: str = "lut",
-            tuned_for: str = "",
+            pipeline_target: str = "",
         ) -> None: ...
 
     def __post_init__(self) -> None:

@@ -59,7 +59,7 @@ class Convert(Spec):
             random: str | None = None,
             random_seed: int | None = None,
             stages: int = 2,
-            tuned_for: str = "",
+            pipeline_target: str = "",
         ) -> None: ...
 
     def __post_init__(self) -> None:

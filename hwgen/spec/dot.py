@@ -95,7 +95,7 @@ class DotProduct(AccumulatingSpec):
             rounding: str = NEAREST_EVEN,
             overflow: str = "",
             stages: int = 0,
-            tuned_for: str = "",
+            pipeline_target: str = "",
         ) -> None: ...
 
     def __post_init__(self) -> None:
@@ -318,7 +318,7 @@ class DotProduct(AccumulatingSpec):
             parts.append(f"plus_{self.addend}")
         parts += [f"products{self.max_products}", self.mapping]
         parts += self._accumulation_name
-        if self.stages != self.usual_stages or self.tuned_for:
+        if self.stages != self.usual_stages or self.pipeline_target:
             parts.append(self.stages_name)
         return "_".join(parts)
 
@@ -363,7 +363,7 @@ class MultiplyAccumulate(DotProduct):
             rounding: str = NEAREST_EVEN,
             overflow: str = "",
             stages: int = 0,
-            tuned_for: str = "",
+            pipeline_target: str = "",
         ) -> None: ...
 
     def __post_init__(self) -> None:

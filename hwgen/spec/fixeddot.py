@@ -156,7 +156,7 @@ class FixedDot(DotProduct):
             rounding: str = NEAREST_EVEN,
             overflow: str = "",
             stages: int = 0,
-            tuned_for: str = "",
+            pipeline_target: str = "",
         ) -> None: ...
 
     def __post_init__(self) -> None:
@@ -216,7 +216,7 @@ class FixedDot(DotProduct):
         """The lanes' numbers are brought to fixed point, and then summed by ``plan``. Where that is
         very wide, products are summed in bins as those of a ``dot``."""
         narrow = value_range(self.a)[1].bit_length() <= WIDEST
-        return narrow or self.lanes == 1 or bool(self.tuned_for)
+        return narrow or self.lanes == 1 or bool(self.pipeline_target)
 
     @property
     def _steps(self) -> Steps:

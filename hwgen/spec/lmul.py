@@ -84,7 +84,7 @@ class LMul(Spec):
             rounding: str = NEAREST_EVEN,
             overflow: str = SATURATE,
             stages: int = 2,
-            tuned_for: str = "",
+            pipeline_target: str = "",
         ) -> None: ...
 
     def __post_init__(self) -> None:

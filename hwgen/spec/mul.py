@@ -40,7 +40,7 @@ class Multiply(Spec):
             b: str | Scalar,
             stages: int = 2,
             mapping: str = "lut",
-            tuned_for: str = "",
+            pipeline_target: str = "",
         ) -> None: ...
 
     def __post_init__(self) -> None:

@@ -181,7 +181,7 @@ class MultiDot(Spec):
             rounding: str = NEAREST_EVEN,
             overflow: str = "",
             stages: int = 0,
-            tuned_for: str = "",
+            pipeline_target: str = "",
         ) -> None: ...
 
     def __post_init__(self) -> None:
@@ -386,6 +386,6 @@ class MultiDot(Spec):
         parts += [f"lanes{self.lanes}", f"products{self.max_products}", self.mapping]
         if self.output is not None:
             parts += [f"to_{self.output}", self.rounding, self.overflow]
-        if self.stages != self.usual_stages or self.tuned_for:
+        if self.stages != self.usual_stages or self.pipeline_target:
             parts.append(self.stages_name)
         return "_".join(parts)

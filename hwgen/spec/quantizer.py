@@ -6,16 +6,16 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from hwgen.arithmetic.align import Alignment, alignment
 from hwgen.arithmetic.decode import require_decodable
-from hwgen.arithmetic.fine_scale import (
-    FineScale,
+from hwgen.arithmetic.float_scale import (
+    FloatScale,
     Quotients,
-    fine_scale,
+    float_scale,
     quotients,
-    require_fine_scale,
+    require_float_scale,
 )
 from hwgen.arithmetic.power_scale import PowerScale, power_scale, require_power_scale
+from hwgen.arithmetic.quantizer_alignment import Alignment, alignment
 from hwgen.arithmetic.rounder import require_rounding
 from hwgen.errors import InputError
 from hwgen.fields import check_fields
@@ -110,7 +110,7 @@ class Quantizer(Spec):
             random: str | None = None,
             random_seed: int | None = None,
             stages: int = 4,
-            tuned_for: str = "",
+            pipeline_target: str = "",
         ) -> None: ...
 
     def __post_init__(self) -> None:
@@ -150,13 +150,13 @@ class Quantizer(Spec):
         object.__setattr__(self, "random", random)
         object.__setattr__(self, "random_seed", seed)
         self._require_tensor_scale()
-        if self.is_fine and b.micro_bits:
+        if self.has_float_scale and b.micro_bits:
             raise InputError(
                 f"b={b}: hardware makes shared micro-exponents beside scales that are powers of "
                 "two, such as mx9's, and no others"
             )
-        if self.is_fine:
-            require_fine_scale(self.scale_rule, b.element, b.scale, self._second)
+        if self.has_float_scale:
+            require_float_scale(self.scale_rule, b.element, b.scale, self._second)
         else:
             require_power_scale(self.scale_rule, b.element, b.scale)
         why = f" for a block of {b.block_size}"
@@ -185,22 +185,22 @@ class Quantizer(Spec):
         return self._second is not None
 
     @property
-    def is_fine(self) -> bool:
+    def has_float_scale(self) -> bool:
         """Numbers are divided by their scale; else they are shifted, by a power of two."""
         scale = self.b.scale
         power = scale.exponent_bits > 0 and scale.mantissa_bits == 0
         return not power or self._second is not None
 
     @cached_property
-    def fine_scale(self) -> FineScale:
-        """How the scale is made, of a spec that ``is_fine``."""
+    def float_scale(self) -> FloatScale:
+        """How the scale is made, of a spec that ``has_float_scale``."""
         b = self.b
-        return fine_scale(self.a, b.element, b.scale, self._second, self.scale_rule)
+        return float_scale(self.a, b.element, b.scale, self._second, self.scale_rule)
 
     @cached_property
     def quotients(self) -> Quotients:
         """How numbers are divided by it."""
-        return quotients(self.fine_scale, self.b.element, self.rounding)
+        return quotients(self.float_scale, self.b.element, self.rounding)
 
     @cached_property
     def power_scale(self) -> PowerScale:
@@ -211,7 +211,7 @@ class Quantizer(Spec):
     @cached_property
     def alignment(self) -> Alignment:
         """Where numbers stand beside the elements' steps."""
-        if self.is_fine:
+        if self.has_float_scale:
             return self.quotients.where
         return alignment(self.power_scale, self.b.element, self.rounding)
 
@@ -286,7 +286,7 @@ class Quantizer(Spec):
         )
 
     def _what_is_divided(self) -> tuple[str, ...]:
-        if not self.is_fine:
+        if not self.has_float_scale:
             return ()
         by = "" if self._second is None else " times tensor_scale (positive, finite)"
         return (f"  elements     exact quotients by the scale{by}, rounded once",)

@@ -64,7 +64,7 @@ class Requantize(Spec):
             overflow: str = "",
             stages: int = 3,
             mapping: str = "lut",
-            tuned_for: str = "",
+            pipeline_target: str = "",
         ) -> None: ...
 
     def __post_init__(self) -> None:

@@ -46,7 +46,7 @@ class SumSquares(DotProduct):
             rounding: str = NEAREST_EVEN,
             overflow: str = "",
             stages: int = 0,
-            tuned_for: str = "",
+            pipeline_target: str = "",
         ) -> None: ...
 
     def __post_init__(self) -> None:

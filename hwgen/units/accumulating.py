@@ -13,12 +13,12 @@ from hwgen.arithmetic.coding import rounded_integer, to_code
 from hwgen.arithmetic.decode import decode
 from hwgen.arithmetic.float_add import Scaled, float_sum, normalised
 from hwgen.arithmetic.magnitude import magnitude
-from hwgen.arithmetic.parts import Part, Parts, beside
 from hwgen.arithmetic.product import Special
 from hwgen.arithmetic.rounder import FixedPoint, normalise
+from hwgen.arithmetic.segmented import Boundary, Segmented, carry_along
 from hwgen.formats.rounding import DOWN, RANDOM_BITS, STOCHASTIC
 from hwgen.spec.accumulating import FLAGS, AccumulatingSpec
-from hwgen.units.unit import Live, passed
+from hwgen.units.unit import Signals, passed
 
 #: What passes the exact sum by: controls, flags, and the sign of a zero sum's terms together.
 BESIDE_SUM = ("clear", "random_bits", "special", "zero_sign")
@@ -35,7 +35,7 @@ class Accumulating:
         self._accumulating = spec
 
     @property
-    def _fine(self) -> bool:
+    def _split(self) -> bool:
         return self._accumulating.is_tuned
 
     def registers(self) -> dict[str, Signal]:
@@ -51,42 +51,42 @@ class Accumulating:
             **{name: Signal(name=f"running_{name}") for name in (*flags, *signs)},
         }
 
-    def round_term(self, m: Module, live: Live) -> dict[str, Any]:
+    def round_term(self, m: Module, signals: Signals) -> dict[str, Any]:
         accumulator = self._accumulating.accumulator
         assert isinstance(accumulator, Fixed)
         term = rounded_integer(
             m,
-            live["terms"][0],
+            signals["terms"][0],
             self._accumulating.lsb_exponent,
             -accumulator.fraction_bits,
             accumulator.rounding,
             "term",
-            live.get("random_bits"),
+            signals.get("random_bits"),
         )
-        return {**live, "terms": [term]}
+        return {**signals, "terms": [term]}
 
-    def accumulate_fixed(self, m: Module, live: Live) -> dict[str, Any]:
-        spec, register = self._accumulating, live["accumulator"]
-        clear, (term,) = live["clear"], live["terms"]
+    def accumulate_fixed(self, m: Module, signals: Signals) -> dict[str, Any]:
+        spec, register = self._accumulating, signals["accumulator"]
+        clear, (term,) = signals["clear"], signals["terms"]
         if spec.has_special:
             # A cycle with an infinity or NaN adds nothing beside its flag.
-            new: Special = live["special"]
+            new: Special = signals["special"]
             term = Mux(new.nan | new.positive_infinity | new.negative_infinity, 0, term)
         total = Mux(clear, 0, register) + term
         accumulator = spec.accumulator
         if isinstance(accumulator, Fixed) and accumulator.overflow != WRAP:
             total = _saturated(m, total, spec.accumulator_width)
-        found = {**passed(live, "random_bits"), "accumulator": total}
+        found = {**passed(signals, "random_bits"), "accumulator": total}
         if spec.zero_rounding is not None:
             # A partial sum that comes in is an integer, and its zero positive.
-            before = live.get("kept_zero_sign", register[-1])
+            before = signals.get("kept_zero_sign", register[-1])
             before = zero_sign.restarted(before, clear, spec.zero_rounding)
-            signs = (before, live["zero_sign"])
-            found["kept_zero_sign"] = zero_sign.together(
+            signs = (before, signals["zero_sign"])
+            found["kept_zero_sign"] = zero_sign.sign_of_zeros(
                 m, signs, spec.zero_rounding, "next_zero_sign"
             )
         if spec.has_special:
-            kept = {flag: live[flag] & ~clear for flag in FLAGS}
+            kept = {flag: signals[flag] & ~clear for flag in FLAGS}
             plus = kept["positive_infinity"] | new.positive_infinity
             minus = kept["negative_infinity"] | new.negative_infinity
             nan = Signal(name="next_nan")
@@ -94,27 +94,27 @@ class Accumulating:
             found |= dict(zip(FLAGS, (nan, plus & ~nan, minus & ~nan), strict=True))
         return found
 
-    def normalise_sum(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
-        rest: Any = {k: v for k, v in live.items() if k not in ("terms", "zero_sign")}
-        lsb_exponent, (term,) = self._accumulating.lsb_exponent, live["terms"]
-        sign = self.sign_of_sum(live)
-        parts = normalised(m, term, sign, lsb_exponent, "sum", fine=self._fine)
-        total, rest = yield from beside(parts, rest)
+    def normalise_sum(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
+        rest: Any = {k: v for k, v in signals.items() if k not in ("terms", "zero_sign")}
+        lsb_exponent, (term,) = self._accumulating.lsb_exponent, signals["terms"]
+        sign = self.sign_of_sum(signals)
+        parts = normalised(m, term, sign, lsb_exponent, "sum", split=self._split)
+        total, rest = yield from carry_along(parts, rest)
         return {**rest, "sum": total}
 
-    def sign_of_sum(self, live: Live) -> Value:
+    def sign_of_sum(self, signals: Signals) -> Value:
         """Of a cycle's sum, which becomes a float; of a zero too."""
-        (term,), rounding = live["terms"], self._accumulating.zero_rounding
+        (term,), rounding = signals["terms"], self._accumulating.zero_rounding
         if rounding is None:
             return zero_sign.of_sum(term, None, "")
-        return zero_sign.of_sum(term, live["zero_sign"], rounding)
+        return zero_sign.of_sum(term, signals["zero_sign"], rounding)
 
-    def accumulate_float(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
+    def accumulate_float(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
         """``sum`` and what was kept, rounded: the code to keep."""
         accumulator = self._accumulating.accumulator
         assert isinstance(accumulator, Float)
-        f, clear = accumulator.format, live["clear"]
-        kept = decode(m, live["accumulator"], f, "running")
+        f, clear = accumulator.format, signals["clear"]
+        kept = decode(m, signals["accumulator"], f, "running")
         assert kept.sign is not None
         rounding = accumulator.rounding
         value = Scaled(
@@ -124,11 +124,11 @@ class Accumulating:
             f.lsb_exponent,
         )
         flags = {"clear": clear, "kept": [kept.nan, kept.infinity, kept.sign]}
-        decoded = [value, live["sum"], {**flags, **passed(live, "special", "random_bits")}]
-        value, term, rest = yield Part("decoded", decoded)
+        decoded = [value, signals["sum"], {**flags, **passed(signals, "special", "random_bits")}]
+        value, term, rest = yield Boundary("decoded", decoded)
         drawn = RANDOM_BITS if accumulator.rounding == STOCHASTIC else 0
-        adding = float_sum(m, value, term, f.precision + drawn, rounding, "step", fine=self._fine)
-        total, rest = yield from beside(adding, rest)
+        adding = float_sum(m, value, term, f.precision + drawn, rounding, "step", split=self._split)
+        total, rest = yield from carry_along(adding, rest)
         clear = rest["clear"]
         kept_nan, kept_infinity, kept_sign = rest["kept"]
         nan, plus, minus = (Const(0), Const(0), Const(0))
@@ -148,10 +148,10 @@ class Accumulating:
             infinity=infinity,
         )
         random_bits = rest.get("random_bits")
-        placing = normalise(m, number, f, rounding, "placed", fine=self._fine)
-        placed, random_bits = yield from beside(placing, random_bits)
+        placing = normalise(m, number, f, rounding, "placed", split=self._split)
+        placed, random_bits = yield from carry_along(placing, random_bits)
         args = (rounding, accumulator.overflow, "next", random_bits)
-        code = yield from to_code(m, placed, f, *args, fine=self._fine)
+        code = yield from to_code(m, placed, f, *args, split=self._split)
         return {"accumulator": code}
 
     def _kept_sign(self, sign: Value, clear: Value, accumulator: Float) -> Value:
@@ -161,30 +161,30 @@ class Accumulating:
             return sign  # New sums' zeros are positive, and so are those of all, or have no sign.
         return zero_sign.restarted(sign, clear, accumulator.rounding)
 
-    def normalise_output(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
-        spec, total = self._accumulating, live["accumulator"]
+    def normalise_output(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
+        spec, total = self._accumulating, signals["accumulator"]
         assert spec.output is not None
         nan = infinity = None
         sign = total[-1]
         if spec.zero_rounding is not None:
-            sign = sign | (live["kept_zero_sign"] & ~total.any())
+            sign = sign | (signals["kept_zero_sign"] & ~total.any())
         if spec.has_special:
-            nan = live["nan"]
-            infinity = live["positive_infinity"] | live["negative_infinity"]
-            sign = Mux(infinity, live["negative_infinity"], sign)
-        found = magnitude(m, total, "magnitude", fine=self._fine)
+            nan = signals["nan"]
+            infinity = signals["positive_infinity"] | signals["negative_infinity"]
+            sign = Mux(infinity, signals["negative_infinity"], sign)
+        found = magnitude(m, total, "magnitude", split=self._split)
         number = FixedPoint(found, spec.accumulator_lsb_exponent, sign, nan, infinity)
-        values = [number, passed(live, "random_bits")]
-        number, rest = yield Part("magnitude", values)
-        placing = normalise(m, number, spec.output, spec.rounding, "placed", fine=self._fine)
-        placed, rest = yield from beside(placing, rest)
+        values = [number, passed(signals, "random_bits")]
+        number, rest = yield Boundary("magnitude", values)
+        placing = normalise(m, number, spec.output, spec.rounding, "placed", split=self._split)
+        placed, rest = yield from carry_along(placing, rest)
         return {**rest, "placed": placed}
 
-    def round_output(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
+    def round_output(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
         spec = self._accumulating
         assert spec.output is not None
-        args = (spec.rounding, spec.overflow, "rounded", live.get("random_bits"))
-        code = yield from to_code(m, live["placed"], spec.output, *args, fine=self._fine)
+        args = (spec.rounding, spec.overflow, "rounded", signals.get("random_bits"))
+        code = yield from to_code(m, signals["placed"], spec.output, *args, split=self._split)
         return {"result": code}
 
 

@@ -15,7 +15,7 @@ from hwgen.arithmetic.adder_tree import tree_level
 from hwgen.arithmetic.decode import decode
 from hwgen.arithmetic.float_add import below, normalised
 from hwgen.arithmetic.grid_packing import GridPlan, product_of
-from hwgen.arithmetic.parts import Parts, beside, last
+from hwgen.arithmetic.segmented import Segmented, carry_along, last
 from hwgen.plan.step import Step
 from hwgen.spec.accumulating import FLAGS
 from hwgen.spec.array import Array
@@ -24,7 +24,7 @@ from hwgen.spec.steps.array import COLUMN, SYSTOLIC
 from hwgen.units.accumulating import Accumulating
 from hwgen.units.blockdot import BlockDotSteps
 from hwgen.units.dot import DotProductSteps, any_special
-from hwgen.units.unit import Live, Pipeline, Unit, registered
+from hwgen.units.unit import Pipeline, Signals, Unit, registered
 
 #: What the accumulating steps call the ports that they start from.
 _STARTS = {"partial": "accumulator", **{f"partial_{flag}": flag for flag in FLAGS}}
@@ -99,11 +99,11 @@ class ArrayUnit(Accumulating, Unit):
 
         inputs = {port.name: getattr(self, port.name) for port in spec.inputs}
         operands = {name: inputs[name] for name in self._operand_names("ab")}
-        live, position = self._run(m, self, array.operand_steps(spec)[:1], operands, 0)
+        signals, position = self._run(m, self, array.operand_steps(spec)[:1], operands, 0)
         # Registers in front of weights or products are those of a whole row or column.
         second = spec.steps[1].name
         if second in self._cuts:
-            live, position = registered(m, live, second, self.enable), position + 1
+            signals, position = registered(m, signals, second, self.enable), position + 1
             self._cuts.remove(second)
         controls = {
             port.name: [
@@ -113,7 +113,7 @@ class ArrayUnit(Accumulating, Unit):
             for port in spec.inputs
             if port.name not in operands
         }
-        sums = self._elements(m, live, position, controls.pop("load", None))
+        sums = self._elements(m, signals, position, controls.pop("load", None))
         if spec.is_weight_stationary:
             sums = self._columns(m, sums)
         results = [
@@ -138,13 +138,13 @@ class ArrayUnit(Accumulating, Unit):
         m: Module,
         builder: Any,
         steps: Sequence[Step],
-        live: Live,
+        signals: Signals,
         position: int,
         state: Mapping[str, Signal] | None = None,
     ) -> tuple[dict[str, Any], int]:
         """The steps, with their registers; ``position``: registers passed since the ports;
         ``state``: registers of what they hold."""
-        cuts = [index for index, step in enumerate(steps) if step.name in self._cuts]
+        boundaries = [index for index, step in enumerate(steps) if step.name in self._cuts]
 
         def next_valid(valid: Value, name: str) -> Value:
             nonlocal position
@@ -153,10 +153,10 @@ class ArrayUnit(Accumulating, Unit):
 
         valid = self._valid.after(position)
         line = Pipeline(builder, self.enable, next_valid, state or {})
-        found, _ = line.run(m, steps, cuts, live, valid)
+        found, _ = line.run(m, steps, boundaries, signals, valid)
         return found, position
 
-    def operands(self, m: Module, live: Live) -> dict[str, Any]:
+    def operands(self, m: Module, signals: Signals) -> dict[str, Any]:
         """Decoded operands, by row and by column."""
         spec = self.spec
         found: dict[str, Any] = {}
@@ -165,7 +165,7 @@ class ArrayUnit(Accumulating, Unit):
             if f.scale is not None:
                 kinds[f"{name}_scale"] = (f.scale, spec.blocks)
             for kind, (number_format, each) in kinds.items():
-                words = _words(live[kind], count * each)
+                words = _words(signals[kind], count * each)
                 raises = not spec.has_blocks and spec.scalar_element.raises_shifts
                 decoded = [
                     decode(
@@ -182,7 +182,7 @@ class ArrayUnit(Accumulating, Unit):
         return found
 
     def _elements(
-        self, m: Module, live: Live, position: int, load: list[Line] | None
+        self, m: Module, signals: Signals, position: int, load: list[Line] | None
     ) -> list[tuple[Module, dict[str, Any], int]]:
         """The module of each element, its exact sum, and where that is in the pipeline."""
         spec = self.spec
@@ -190,7 +190,7 @@ class ArrayUnit(Accumulating, Unit):
 
         def lines(names: list[str], count: int) -> list[Line]:
             return [
-                Line(m, {name: live[name][i] for name in names}, f"moved_{i}", self.enable)
+                Line(m, {name: signals[name][i] for name in names}, f"moved_{i}", self.enable)
                 for i in range(count)
             ]
 
@@ -219,9 +219,9 @@ class ArrayUnit(Accumulating, Unit):
         return self.enable & self._valid.after(position) & load[row].after(position)
 
     def _element(
-        self, inner: Module, steps: Sequence[Step], live: Live, position: int
+        self, inner: Module, steps: Sequence[Step], signals: Signals, position: int
     ) -> tuple[dict[str, Any], int]:
-        made, position = self._run(inner, self._element_builder, steps, live, position)
+        made, position = self._run(inner, self._element_builder, steps, signals, position)
         if made.get("special") is None:
             made.pop("special", None)
         return made, position
@@ -248,17 +248,20 @@ class ArrayUnit(Accumulating, Unit):
                 inner = Module()
                 m.submodules[f"elements_{first_row}_{first_column}"] = inner
                 delay = self._delay(these_rows[-1], these_columns[-1])
-                live: dict[str, Any] = {
+                signals: dict[str, Any] = {
                     "a": [rows[row].after(delay)["a"] for row in these_rows],
                     "b": [columns[column].after(delay)["b"] for column in these_columns],
                 }
                 here = position + delay
                 if load is not None:
-                    a = registered(inner, live["a"], "beside_weights", self.enable)
+                    a = registered(inner, signals["a"], "beside_weights", self.enable)
                     loads = self._loads(load, first_row, here)
-                    live = {"a": a, "b": registered(inner, live["b"], "weight", loads, kept=True)}
+                    signals = {
+                        "a": a,
+                        "b": registered(inner, signals["b"], "weight", loads, kept=True),
+                    }
                     here += 1
-                made, here = self._run(inner, self, [packed], live, here)
+                made, here = self._run(inner, self, [packed], signals, here)
                 for i, row in enumerate(these_rows):
                     for j, column in enumerate(these_columns):
                         element = Module()
@@ -267,11 +270,11 @@ class ArrayUnit(Accumulating, Unit):
                         found[row, column] = (element, *sums)
         return [found[place] for place in sorted(found)]
 
-    def multiply_packed(self, m: Module, live: Live) -> dict[str, Any]:
+    def multiply_packed(self, m: Module, signals: Signals) -> dict[str, Any]:
         """The values behind the step of the products, for each element by row and column."""
         spec, packing, builder = self.spec.scalar_element, self.spec.packing, self._element_builder
         assert packing is not None and isinstance(builder, DotProductSteps)
-        a, b = live["a"], live["b"]
+        a, b = signals["a"], signals["b"]
         significands = [
             packing.multiply(m, [x[i] for x in a], [y[i] for y in b], f"lane_{i}")
             for i in range(spec.lanes)
@@ -312,14 +315,16 @@ class ArrayUnit(Accumulating, Unit):
             m.submodules[f"column_{column}"] = inner
             members = elements[column :: spec.columns]
             if spec.summed_rows == 1:
-                _, live, position = members[0]
+                _, signals, position = members[0]
             elif spec.movement == SYSTOLIC:
-                live, position = self._sum_going_down(m, members, column)
+                signals, position = self._sum_going_down(m, members, column)
             else:
                 position = members[0][2]
-                live = self._merged(inner, [made for _, made, _ in members])
-                live, position = self._run(inner, self, array.column_steps(spec), live, position)
-            found.append((inner, live, position))
+                signals = self._merged(inner, [made for _, made, _ in members])
+                signals, position = self._run(
+                    inner, self, array.column_steps(spec), signals, position
+                )
+            found.append((inner, signals, position))
         return found
 
     def _sum_going_down(
@@ -328,21 +333,21 @@ class ArrayUnit(Accumulating, Unit):
         """Each row adds its own to what the row above has handed on."""
         spec = self.spec
         above: dict[str, Any] = {}
-        for row, (inner, live, position) in enumerate(members):
+        for row, (inner, signals, position) in enumerate(members):
             if COLUMN in self._cuts:
-                live, position = registered(inner, live, COLUMN, self.enable), position + 1
+                signals, position = registered(inner, signals, COLUMN, self.enable), position + 1
             if above:
-                live = self._merged(inner, [above, live])
+                signals = self._merged(inner, [above, signals])
                 # As wide as such sums are, not as any numbers of the parts' widths.
                 width = spec.width_of_sum((row + 1) * spec.lanes)
                 total = Signal(signed(width), name="column_sum")
-                inner.d.comb += total.eq(live["terms"][0] + live["terms"][1])
-                live = {**live, "terms": [total]}
+                inner.d.comb += total.eq(signals["terms"][0] + signals["terms"][1])
+                signals = {**signals, "terms": [total]}
             if row < spec.rows - 1:
-                above = registered(m, live, f"column_{column}_row_{row}", self.enable)
-        return live, position
+                above = registered(m, signals, f"column_{column}_row_{row}", self.enable)
+        return signals, position
 
-    def _merged(self, m: Module, parts: Sequence[Live]) -> dict[str, Any]:
+    def _merged(self, m: Module, parts: Sequence[Signals]) -> dict[str, Any]:
         """Several sums as the terms of one."""
         found: dict[str, Any] = {"terms": [term for part in parts for term in part["terms"]]}
         special = any_special([part["special"] for part in parts if "special" in part])
@@ -351,7 +356,7 @@ class ArrayUnit(Accumulating, Unit):
         rounding = self.spec.zero_rounding
         if rounding is not None:
             signs = [part["zero_sign"] for part in parts]
-            found["zero_sign"] = zero_sign.together(m, signs, rounding, "column_signs")
+            found["zero_sign"] = zero_sign.sign_of_zeros(m, signs, rounding, "column_signs")
         return found
 
     def _result(
@@ -359,57 +364,57 @@ class ArrayUnit(Accumulating, Unit):
         m: Module,
         inner: Module,
         index: int,
-        live: dict[str, Any],
+        signals: dict[str, Any],
         position: int,
         controls: Mapping[str, list[Line]],
     ) -> dict[str, Value]:
         """The output ports' values of one sum, in step with those of the others."""
         spec = self.spec
-        beside = {
+        carry_along = {
             _STARTS.get(name, name): lines[index if len(lines) > 1 else 0].after(position)
             for name, lines in controls.items()
         }
         state = {} if spec.is_weight_stationary else self.registers()
-        live = {**live, **beside}
-        made, position = self._run(inner, self, array.sum_steps(spec), live, position, state)
+        signals = {**signals, **carry_along}
+        made, position = self._run(inner, self, array.sum_steps(spec), signals, position, state)
         names = [port.name for port in spec.outputs]
         found = {name: made[name] for name in names}
-        if not spec.steps[-1].holds:
+        if not spec.steps[-1].has_state:
             gate = self.enable & self._valid.after(position)
             found, position = registered(inner, found, "out", gate, kept=True), position + 1
         in_step = Line(m, found, f"in_step_{index}", self.enable, kept=True)
         return dict(in_step.after(self.latency - position))
 
-    def add_rows_of_column(self, m: Module, live: Live, level: int) -> dict[str, Any]:
-        return {**live, "terms": tree_level(m, live["terms"], f"{COLUMN}_level{level}")}
+    def add_rows_of_column(self, m: Module, signals: Signals, level: int) -> dict[str, Any]:
+        return {**signals, "terms": tree_level(m, signals["terms"], f"{COLUMN}_level{level}")}
 
-    def normalise_scaled(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
+    def normalise_scaled(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
         """A block's sum and the shift of its scales, as a floating-point number."""
-        (term,), (shift,) = live["terms"], live["shifts"]
+        (term,), (shift,) = signals["terms"], signals["shifts"]
         done = ("terms", "shifts", "zero_sign")
-        rest: Any = {name: value for name, value in live.items() if name not in done}
-        fine, sign = self.spec.is_tuned, self.sign_of_sum(live)
-        parts = normalised(m, term, sign, self.spec.lsb_exponent, "sum", fine=fine)
-        total, (shift, rest) = yield from beside(parts, [shift, rest])
+        rest: Any = {name: value for name, value in signals.items() if name not in done}
+        split, sign = self.spec.is_tuned, self.sign_of_sum(signals)
+        parts = normalised(m, term, sign, self.spec.lsb_exponent, "sum", split=split)
+        total, (shift, rest) = yield from carry_along(parts, [shift, rest])
         # Zero keeps the lowest exponent, so that no other number is shifted for its sake.
         exponent = Mux(total.significand[-1], total.exponent + shift, 0)
         found = {**rest, "sum": replace(total, exponent=exponent)}
         return (yield from last("scaled", found))
 
-    def add_to_partial(self, m: Module, live: Live) -> dict[str, Any]:
+    def add_to_partial(self, m: Module, signals: Signals) -> dict[str, Any]:
         """As the accumulator does in a step, from ``partial`` instead of its register."""
-        made = self.accumulate_fixed(m, live)
+        made = self.accumulate_fixed(m, signals)
         kept = Signal(signed(self.spec.accumulator_width), name="sum_with_partial")
         m.d.comb += kept.eq(made["accumulator"])
         return {**made, "accumulator": kept}
 
-    def round_to_partial(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
+    def round_to_partial(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
         """The same, of a float accumulator."""
         accumulator = self.spec.accumulator
         assert isinstance(accumulator, Float)
         # ``partial`` may be anything, also below the unit of what is added to it.
-        total = below(live["sum"], accumulator.format)
-        return (yield from self.accumulate_float(m, {**live, "sum": total}))
+        total = below(signals["sum"], accumulator.format)
+        return (yield from self.accumulate_float(m, {**signals, "sum": total}))
 
 
 def _words(port: Value, count: int, is_signed: bool = False) -> list[Value]:

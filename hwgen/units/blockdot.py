@@ -14,7 +14,6 @@ from hwgen.arithmetic.adder_tree import tree_level
 from hwgen.arithmetic.coding import to_code
 from hwgen.arithmetic.decode import decode
 from hwgen.arithmetic.magnitude import magnitude
-from hwgen.arithmetic.parts import Part, Parts, abreast, beside, last
 from hwgen.arithmetic.product import Special
 from hwgen.arithmetic.product_parts import multiplied
 from hwgen.arithmetic.rounder import (
@@ -25,7 +24,8 @@ from hwgen.arithmetic.rounder import (
     place_normal,
 )
 from hwgen.arithmetic.rounding_plan import placing_bias
-from hwgen.arithmetic.together import (
+from hwgen.arithmetic.segmented import Boundary, Segmented, carry_along, last, lockstep
+from hwgen.arithmetic.term_alignment import (
     Placed,
     largest_of,
     leading_bits,
@@ -38,8 +38,8 @@ from hwgen.formats.widths import signed_width
 from hwgen.spec.blockdot import BlockDot
 from hwgen.spec.steps.blockdot import ALIGNED, ALONE, SHORTENED
 from hwgen.units.dot import any_special
-from hwgen.units.fine_product import FineProducts, factored
-from hwgen.units.unit import Live, Unit, passed
+from hwgen.units.split_product import SplitProducts, factored
+from hwgen.units.unit import Signals, Unit, passed
 
 MICRO = ("a_micro", "b_micro")
 
@@ -68,7 +68,7 @@ class BlockDotUnit(Unit):
         return BlockDotSteps(self.spec)
 
 
-class BlockDotSteps(FineProducts):
+class BlockDotSteps(SplitProducts):
     """The builders of a block-scaled dot product's steps, for units that have such among others."""
 
     def __init__(self, spec: BlockDot, zero_rounding: str | None = None) -> None:
@@ -77,17 +77,17 @@ class BlockDotSteps(FineProducts):
         self._zero_rounding = zero_rounding or spec.zero_rounding
 
     @property
-    def _fine(self) -> bool:
+    def _split(self) -> bool:
         return self.spec.is_tuned
 
-    def operands(self, m: Module, live: Live) -> dict[str, Any]:
+    def operands(self, m: Module, signals: Signals) -> dict[str, Any]:
         spec = self.spec
-        found: dict[str, Any] = passed(live, "random_bits", *MICRO)
+        found: dict[str, Any] = passed(signals, "random_bits", *MICRO)
         for name, f in (("a", spec.a), ("b", spec.b)):
             found[name] = [
                 decode(
                     m,
-                    live[name].word_select(i, f.element.bits),
+                    signals[name].word_select(i, f.element.bits),
                     f.element,
                     f"{name}_{i}",
                     special_is_zero=False,
@@ -96,19 +96,19 @@ class BlockDotSteps(FineProducts):
             ]
             scale = f"{name}_scale"
             found[scale] = [
-                decode(m, live[scale].word_select(i, f.scale.bits), f.scale, f"{scale}_{i}")
+                decode(m, signals[scale].word_select(i, f.scale.bits), f.scale, f"{scale}_{i}")
                 for i in range(spec.blocks)
             ]
         return found
 
-    def multiply(self, m: Module, live: Live) -> dict[str, Any]:
+    def multiply(self, m: Module, signals: Signals) -> dict[str, Any]:
         """Products of elements; of scales too, by block."""
         spec = self.spec
         elements, scales = (spec.a.element, spec.b.element), (spec.a.scale, spec.b.scale)
-        pairs = zip(live["a"], live["b"], strict=True)
-        multiplied = factored if spec.tuned_for else product.multiply
+        pairs = zip(signals["a"], signals["b"], strict=True)
+        multiplied = factored if spec.pipeline_target else product.multiply
         products = [multiplied(m, *xy, *elements, f"lane_{i}") for i, xy in enumerate(pairs)]
-        pairs = zip(live["a_scale"], live["b_scale"], strict=True)
+        pairs = zip(signals["a_scale"], signals["b_scale"], strict=True)
         of_scales = [product.multiply(m, *xy, *scales, f"scale_{i}") for i, xy in enumerate(pairs)]
         size = spec.a.block_size
         blocks = [products[i : i + size] for i in range(0, spec.lanes, size)]
@@ -118,65 +118,68 @@ class BlockDotSteps(FineProducts):
         ]
         signs: dict[str, Any] = {}
         if self._zero_rounding is not None and zero_sign.products_have_sign(*elements):
-            each = zero_sign.product_signs(list(zip(live["a"], live["b"], strict=True)), *elements)
+            each = zero_sign.product_signs(
+                list(zip(signals["a"], signals["b"], strict=True)), *elements
+            )
             signs["block_signs"] = [
-                zero_sign.together(m, each[i : i + size], self._zero_rounding, f"signs_{i}")
+                zero_sign.sign_of_zeros(m, each[i : i + size], self._zero_rounding, f"signs_{i}")
                 for i in range(0, spec.lanes, size)
             ]
         return {
-            **passed(live, "random_bits", *MICRO),
+            **passed(signals, "random_bits", *MICRO),
             **signs,
             "products": [[dataclasses.replace(p, special=None) for p in b] for b in blocks],
             "scales": [dataclasses.replace(p, special=None) for p in of_scales],
             "special": any_special([s for s in special if s is not None]),
         }
 
-    def align(self, m: Module, live: Live) -> dict[str, Any]:
+    def align(self, m: Module, signals: Signals) -> dict[str, Any]:
         """Products of elements in fixed point; the order of the scales' shifts beside it."""
         width = self.spec.width_of_sum(1)
         terms = [
             [product.align(m, p, width, f"block_{j}_lane_{i}") for i, p in enumerate(block)]
-            for j, block in enumerate(live["products"])
+            for j, block in enumerate(signals["products"])
         ]
-        scales = live["scales"]
+        scales = signals["scales"]
         shifts = [scale.shift if scale.shift is not None else Const(0) for scale in scales]
         found = {
-            **passed(live, "random_bits", "special", "block_signs", *MICRO),
+            **passed(signals, "random_bits", "special", "block_signs", *MICRO),
             "terms": terms,
             "significands": [scale.significand for scale in scales],
             "shifts": shifts,
         }
         return found
 
-    def align_and_order(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
+    def align_and_order(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
         """The same, and which shift is the largest, or the order of all, beside it."""
-        found: Any = self.align(m, live)
+        found: Any = self.align(m, signals)
         shifts = found["shifts"]
         if self.spec.alignment == SHORTENED:
-            order, found = yield from beside(ranked(m, shifts, "order"), found)
+            order, found = yield from carry_along(ranked(m, shifts, "order"), found)
             return {**found, "order": order}
-        largest, found = yield from beside(largest_of(m, shifts, "largest"), found)
+        largest, found = yield from carry_along(largest_of(m, shifts, "largest"), found)
         return {**found, "largest": largest}
 
-    def add(self, m: Module, live: Live) -> dict[str, Any]:
-        count = len(live["terms"][0])
+    def add(self, m: Module, signals: Signals) -> dict[str, Any]:
+        count = len(signals["terms"][0])
         terms = [
-            tree_level(m, block, f"block_{j}_of_{count}") for j, block in enumerate(live["terms"])
+            tree_level(m, block, f"block_{j}_of_{count}")
+            for j, block in enumerate(signals["terms"])
         ]
-        return {**live, "terms": terms}
+        return {**signals, "terms": terms}
 
-    def shift_by_micro(self, m: Module, live: Live) -> dict[str, Any]:
+    def shift_by_micro(self, m: Module, signals: Signals) -> dict[str, Any]:
         """Sums of neighbours, shifted left by what their micro-exponents leave of the largest."""
         spec = self.spec
         terms: list[list[Value]] = []
-        for j, block in enumerate(live["terms"]):
+        for j, block in enumerate(signals["terms"]):
             terms.append([])
             for i, term in enumerate(block):
                 lane = j * spec.a.block_size + i * spec.micro_group
                 left: Value = Const(0)
                 for name, f in (("a", spec.a), ("b", spec.b)):
                     if f.micro_bits:
-                        micro = live[f"{name}_micro"].word_select(
+                        micro = signals[f"{name}_micro"].word_select(
                             lane // f.micro_block, f.micro_bits
                         )
                         left = left + ~micro
@@ -184,30 +187,30 @@ class BlockDotSteps(FineProducts):
                 shifted = Signal(signed(width), name=f"block_{j}_micro_{i}")
                 m.d.comb += shifted.eq(term << left)
                 terms[-1].append(shifted)
-        rest = {name: value for name, value in live.items() if name not in MICRO}
+        rest = {name: value for name, value in signals.items() if name not in MICRO}
         return {**rest, "terms": terms}
 
-    def scale_blocks(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
+    def scale_blocks(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
         """Each block's sum times the significands of its scales; where it goes, beside it."""
         spec = self.spec
-        found: Any = passed(live, "random_bits", "special", "shifts", "largest", "order")
-        totals: list[Value] = [total for (total,) in live["terms"]]
+        found: Any = passed(signals, "random_bits", "special", "shifts", "largest", "order")
+        totals: list[Value] = [total for (total,) in signals["terms"]]
         if self._zero_rounding is not None:
-            zeros = live.get("block_signs", [None] * spec.blocks)
+            zeros = signals.get("block_signs", [None] * spec.blocks)
             rounding = self._zero_rounding
             signs = [
                 zero_sign.of_sum(*block, rounding) for block in zip(totals, zeros, strict=True)
             ]
-            found["zero_sign"] = zero_sign.together(m, signs, rounding, "zero_sign")
+            found["zero_sign"] = zero_sign.sign_of_zeros(m, signs, rounding, "zero_sign")
         # A power of two is all in its shift; only NaN has another significand.
         if not spec.scales_are_powers:
             multiplying = [
-                multiplied(m, total, significand, f"product_{index}", fine=self._fine)
+                multiplied(m, total, significand, f"product_{index}", split=self._split)
                 for index, (total, significand) in enumerate(
-                    zip(totals, live["significands"], strict=True)
+                    zip(totals, signals["significands"], strict=True)
                 )
             ]
-            totals, found = yield from beside(abreast(multiplying, fine=self._fine), found)
+            totals, found = yield from carry_along(lockstep(multiplying, split=self._split), found)
         terms: list[Value] = []
         width = signed_width(*spec.block_range)
         for index, total in enumerate(totals):
@@ -217,125 +220,129 @@ class BlockDotSteps(FineProducts):
         found = {**found, "terms": terms}
         if spec.alignment == SHORTENED:
             order = found.pop("order")
-            where, found = yield from beside(placed(m, order, spec.gap, "place"), found)
+            where, found = yield from carry_along(placed(m, order, spec.gap, "place"), found)
             found = {**found, "placed": where}
         scaled_: dict[str, Any] = yield from last("scaled", found)
         return scaled_
 
-    def bring_together(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
+    def bring_together(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
         """Each block's sum at its place among the others."""
-        spec, fine = self.spec, self._fine
+        spec, split = self.spec, self._split
         accumulator = spec.accumulator
         if isinstance(accumulator, Aligned):
-            return (yield from self._move_to_window(m, live, accumulator))
-        kept: Any = passed(live, "random_bits", "special", "zero_sign", "placed")
-        places = live["shifts"]
+            return (yield from self._move_to_window(m, signals, accumulator))
+        kept: Any = passed(signals, "random_bits", "special", "zero_sign", "placed")
+        places = signals["shifts"]
         if spec.alignment == SHORTENED:
-            places = live["placed"].places
+            places = signals["placed"].places
         width = self.spec.together_bits
         shifting = []
-        for index, (term, place) in enumerate(zip(live["terms"], places, strict=True)):
+        for index, (term, place) in enumerate(zip(signals["terms"], places, strict=True)):
             shifting.append(self._moved_to(m, term, place, width, f"together_{index}"))
-        terms, kept = yield from beside(abreast(shifting, fine=fine), kept)
+        terms, kept = yield from carry_along(lockstep(shifting, split=split), kept)
         return {**kept, "terms": terms}
 
     def _moved_to(
         self, m: Module, term: Value, place: Value, width: int, name: str
-    ) -> Parts[Signal]:
-        found = yield from shift.left(m, term, place, width, "moved", fine=self._fine)
+    ) -> Segmented[Signal]:
+        found = yield from shift.left(m, term, place, width, "moved", split=self._split)
         shifted = Signal(signed(width), name=name)
         m.d.comb += shifted.eq(found)
         return (yield from last("together", shifted))
 
-    def _move_to_window(self, m: Module, live: Live, accumulator: Aligned) -> Parts[dict[str, Any]]:
-        kept: Any = passed(live, "random_bits", "special", "largest")
+    def _move_to_window(
+        self, m: Module, signals: Signals, accumulator: Aligned
+    ) -> Segmented[dict[str, Any]]:
+        kept: Any = passed(signals, "random_bits", "special", "largest")
         moving = []
-        for index, (term, shift_) in enumerate(zip(live["terms"], live["shifts"], strict=True)):
-            moving.append(self._to_window(m, term, live["largest"], shift_, accumulator, index))
-        terms, kept = yield from beside(abreast(moving, fine=self._fine), kept)
+        for index, (term, shift_) in enumerate(
+            zip(signals["terms"], signals["shifts"], strict=True)
+        ):
+            moving.append(self._to_window(m, term, signals["largest"], shift_, accumulator, index))
+        terms, kept = yield from carry_along(lockstep(moving, split=self._split), kept)
         return {**kept, "terms": terms}
 
     def _to_window(
         self, m: Module, term: Value, largest: Value, by: Value, accumulator: Aligned, index: int
-    ) -> Parts[Signal]:
+    ) -> Segmented[Signal]:
         spec = self.spec
         distance: Value = Signal(len(largest), name=f"distance_{index}")
         m.d.comb += distance.eq(largest - by)
-        term, distance = yield Part("distance", [term, distance])
+        term, distance = yield Boundary("distance", [term, distance])
         drop, width, name = spec.window_drop, spec.window_term_width, f"together_{index}"
         rounding = accumulator.rounding
         return (yield from moved_right(m, term, distance, drop, width, rounding, name))
 
-    def add_blocks(self, m: Module, live: Live) -> dict[str, Any]:
-        terms = tree_level(m, live["terms"], f"sum_of_{len(live['terms'])}")
-        return {**live, "terms": terms}
+    def add_blocks(self, m: Module, signals: Signals) -> dict[str, Any]:
+        terms = tree_level(m, signals["terms"], f"sum_of_{len(signals['terms'])}")
+        return {**signals, "terms": terms}
 
-    def normalise(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
+    def normalise(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
         spec = self.spec
-        (total,) = live["terms"]
+        (total,) = signals["terms"]
         if isinstance(spec.accumulator, Aligned):
             # Its unit is chosen so that the sum of the blocks fits.
             total = total[: spec.accumulator.bits].as_signed()
-        found_magnitude: Value = magnitude(m, total, "magnitude", fine=self._fine)
+        found_magnitude: Value = magnitude(m, total, "magnitude", split=self._split)
         sign = total[-1]
         if self._zero_rounding is not None:
-            sign = zero_sign.of_sum(total, live["zero_sign"], self._zero_rounding)
+            sign = zero_sign.of_sum(total, signals["zero_sign"], self._zero_rounding)
         nan = infinity = None
-        if live["special"] is not None:
-            special: Special = live["special"]
+        if signals["special"] is not None:
+            special: Special = signals["special"]
             both = special.positive_infinity & special.negative_infinity
             nan = special.nan | both
             infinity = special.positive_infinity | special.negative_infinity
             sign = Mux(infinity, special.negative_infinity, sign)
-        rest: Any = passed(live, "random_bits", "shifts", "largest", "placed")
+        rest: Any = passed(signals, "random_bits", "shifts", "largest", "placed")
         values = [found_magnitude, [sign, nan, infinity], rest]
-        number, flags, rest = yield Part("magnitude", values)
+        number, flags, rest = yield Boundary("magnitude", values)
         lsb_exponent = spec.lsb_exponent + spec.scale_lsb_exponent
         output, modes = spec.output, (spec.rounding, "placed")
         random_bits: Any = passed(rest, "random_bits")
-        placing: Parts[Normalised]
+        placing: Segmented[Normalised]
         if spec.alignment == ALIGNED:
             lsb_exponent += spec.window_drop
             found = Shifted(number, rest["largest"], lsb_exponent, *flags)
-            placing = rounder.normalise(m, found, output, *modes, fine=self._fine)
+            placing = rounder.normalise(m, found, output, *modes, split=self._split)
         elif spec.alignment == ALONE:
             found = Shifted(number, rest["shifts"][0], lsb_exponent, *flags)
-            placing = rounder.normalise(m, found, output, *modes, fine=self._fine)
+            placing = rounder.normalise(m, found, output, *modes, split=self._split)
         elif spec.rounds_to_float:
             finding = self._leading(m, number, rest.get("placed"))
-            leading, (flags, random_bits) = yield from beside(finding, [flags, random_bits])
+            leading, (flags, random_bits) = yield from carry_along(finding, [flags, random_bits])
             sign, nan, infinity = flags
             leading = dataclasses.replace(leading, sign=sign, nan=nan, infinity=infinity)
-            placing = place_normal(m, leading, output, *modes, fine=self._fine)
+            placing = place_normal(m, leading, output, *modes, split=self._split)
         else:
             fixed = FixedPoint(number, lsb_exponent, *flags)
-            placing = rounder.normalise(m, fixed, output, *modes, fine=self._fine)
-        placed_sum, random_bits = yield from beside(placing, random_bits)
+            placing = rounder.normalise(m, fixed, output, *modes, split=self._split)
+        placed_sum, random_bits = yield from carry_along(placing, random_bits)
         return {**random_bits, "placed": placed_sum}
 
-    def _leading(self, m: Module, magnitude: Value, where: Placed | None) -> Parts[Normal]:
+    def _leading(self, m: Module, magnitude: Value, where: Placed | None) -> Segmented[Normal]:
         """The bits of a sum of several blocks that its rounding needs."""
         spec, output = self.spec, self.spec.output
         width = len(magnitude)
         searching = leading_bits(m, magnitude, spec.kept_bits, "leading")
-        (significand, zeros), where = yield from beside(searching, where)
+        (significand, zeros), where = yield from carry_along(searching, where)
         place: Value = Signal(signed((width - 1).bit_length() + 1), name="leading_place")
         m.d.comb += place.eq(width - 1 - zeros)
         values = [significand, place, where]
-        significand, place, where = yield Part("place", values)
+        significand, place, where = yield Boundary("place", values)
         lowest = spec.lsb_exponent + spec.scale_lsb_exponent + placing_bias(output)
         field = place + lowest
         if spec.alignment == SHORTENED:
             assert where is not None
             finding = offset_of(m, place, where, "leading_offset")
-            offset, (significand, field) = yield from beside(finding, [significand, field])
+            offset, (significand, field) = yield from carry_along(finding, [significand, field])
             field = field + offset
         return (yield from last("field", Normal(significand, field, lowest)))
 
-    def rounded(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
+    def rounded(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
         spec = self.spec
-        args = (spec.rounding, spec.overflow, "rounded", live.get("random_bits"))
-        code = yield from to_code(m, live["placed"], spec.output, *args, fine=self._fine)
+        args = (spec.rounding, spec.overflow, "rounded", signals.get("random_bits"))
+        code = yield from to_code(m, signals["placed"], spec.output, *args, split=self._split)
         return {"result": code}
 
 

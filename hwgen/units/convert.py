@@ -8,11 +8,11 @@ from amaranth.hdl import Module
 
 from hwgen.arithmetic.coding import to_code
 from hwgen.arithmetic.decode import Operand, decode
-from hwgen.arithmetic.parts import Part, Parts, beside
 from hwgen.arithmetic.rounder import FixedPoint, Shifted, normalise
+from hwgen.arithmetic.segmented import Boundary, Segmented, carry_along
 from hwgen.formats import Scalar
 from hwgen.spec.convert import Convert
-from hwgen.units.unit import Live, Unit
+from hwgen.units.unit import Signals, Unit
 
 
 def magnitude_of(m: Module, operand: Operand, source: Scalar, name: str) -> FixedPoint | Shifted:
@@ -33,19 +33,19 @@ class ConvertUnit(Unit):
 
     spec: Convert
 
-    def place(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
-        spec, fine = self.spec, self.spec.is_tuned
-        number = magnitude_of(m, decode(m, live["a"], spec.a, "a"), spec.a, "a")
-        others = {k: v for k, v in live.items() if k != "a"}
-        number, others = yield Part("magnitude", [number, others])
-        placing = normalise(m, number, spec.b, spec.rounding, "placed", fine=fine)
-        placed, others = yield from beside(placing, others)
+    def place(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
+        spec, split = self.spec, self.spec.is_tuned
+        number = magnitude_of(m, decode(m, signals["a"], spec.a, "a"), spec.a, "a")
+        others = {k: v for k, v in signals.items() if k != "a"}
+        number, others = yield Boundary("magnitude", [number, others])
+        placing = normalise(m, number, spec.b, spec.rounding, "placed", split=split)
+        placed, others = yield from carry_along(placing, others)
         return {**others, "number": placed}
 
-    def rounded(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
+    def rounded(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
         spec = self.spec
-        args = (spec.rounding, spec.overflow, "result", live.get("random_bits"))
-        code = yield from to_code(m, live["number"], spec.b, *args, fine=spec.is_tuned)
+        args = (spec.rounding, spec.overflow, "result", signals.get("random_bits"))
+        code = yield from to_code(m, signals["number"], spec.b, *args, split=spec.is_tuned)
         return {"result": code}
 
 

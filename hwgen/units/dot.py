@@ -18,8 +18,8 @@ from hwgen.formats import Integer, Scalar
 from hwgen.formats.widths import signed_width, value_range
 from hwgen.spec.dot import DotProduct
 from hwgen.units.accumulating import BESIDE_SUM, Accumulating
-from hwgen.units.fine_product import FineProducts, factored
-from hwgen.units.unit import Live, Unit, passed
+from hwgen.units.split_product import SplitProducts, factored
+from hwgen.units.unit import Signals, Unit, passed
 
 
 class DotProductUnit(Unit):
@@ -54,7 +54,7 @@ class DotProductUnit(Unit):
         return self.builder.registers()
 
 
-class DotProductSteps(FineProducts, Accumulating):
+class DotProductSteps(SplitProducts, Accumulating):
     """The builders of a dot product's steps, for units that have such among others."""
 
     def __init__(self, spec: DotProduct, zero_rounding: str | None = None) -> None:
@@ -67,13 +67,13 @@ class DotProductSteps(FineProducts, Accumulating):
         """Of what comes in for each lane, by its port."""
         return {"a": self.spec.a, "b": self.spec.b}
 
-    def operands(self, m: Module, live: Live) -> dict[str, Any]:
+    def operands(self, m: Module, signals: Signals) -> dict[str, Any]:
         spec = self.spec
         addend = {}
         if spec.addend is not None:
-            addend = {"c": decode(m, live["c"], spec.addend, "c", special_is_zero=False)}
+            addend = {"c": decode(m, signals["c"], spec.addend, "c", special_is_zero=False)}
         return {
-            **passed(live, "clear", "random_bits"),
+            **passed(signals, "clear", "random_bits"),
             **addend,
             **{
                 name: [
@@ -86,42 +86,42 @@ class DotProductSteps(FineProducts, Accumulating):
                         special_is_zero=False,
                     )
                     for lane in range(spec.lanes)
-                    for code in [live[name].word_select(lane, f.bits)]
+                    for code in [signals[name].word_select(lane, f.bits)]
                 ]
                 for name, f in self._operand_formats().items()
             },
         }
 
-    def multiply(self, m: Module, live: Live) -> dict[str, Any]:
+    def multiply(self, m: Module, signals: Signals) -> dict[str, Any]:
         spec = self.spec
         if spec.packing is not None:
-            return self._packed_products(m, live, spec.packing)
+            return self._packed_products(m, signals, spec.packing)
         products = [
             product.multiply(m, x, y, spec.a, spec.b, f"lane_{lane}", sign_apart=lane > 0)
-            if not spec.tuned_for
+            if not spec.pipeline_target
             else factored(m, x, y, spec.a, spec.b, f"lane_{lane}")
-            for lane, (x, y) in enumerate(zip(live["a"], live["b"], strict=True))
+            for lane, (x, y) in enumerate(zip(signals["a"], signals["b"], strict=True))
         ]
-        return self.behind_products(m, live, products, self._signs(live))
+        return self.behind_products(m, signals, products, self._signs(signals))
 
     def behind_products(
-        self, m: Module, live: Live, products: list[Product], signs: Sequence[Value]
+        self, m: Module, signals: Signals, products: list[Product], signs: Sequence[Value]
     ) -> dict[str, Any]:
         """The values behind the step of the products, of which there is one for each lane.
         ``signs``: of those that can be −0."""
         specials = [p.special for p in products]
         bare = [dataclasses.replace(p, special=None) for p in products]
-        return {**self._beside_products(m, live, specials, signs), "products": bare}
+        return {**self._beside_products(m, signals, specials, signs), "products": bare}
 
-    def _signs(self, live: Live) -> list[Value]:
+    def _signs(self, signals: Signals) -> list[Value]:
         """The sign of each lane's product, where products have −0."""
-        lanes = list(zip(live["a"], live["b"], strict=True))
+        lanes = list(zip(signals["a"], signals["b"], strict=True))
         return zero_sign.product_signs(lanes, self.spec.a, self.spec.b)
 
-    def _packed_products(self, m: Module, live: Live, packing: PairPlan) -> dict[str, Any]:
+    def _packed_products(self, m: Module, signals: Signals, packing: PairPlan) -> dict[str, Any]:
         """Sums of two lanes, that of an odd one its product."""
         a, b = self.spec.a, self.spec.b
-        lanes = list(zip(live["a"], live["b"], strict=True))
+        lanes = list(zip(signals["a"], signals["b"], strict=True))
         products: list[PairSum | Signal] = [
             packing.multiply(m, lanes[i], lanes[i + 1], f"lanes_{i}")
             for i in range(0, len(lanes) - 1, 2)
@@ -129,37 +129,42 @@ class DotProductSteps(FineProducts, Accumulating):
         if len(lanes) % 2:
             products.append(fixed_product(m, *lanes[-1], a, b, f"lane_{len(lanes) - 1}"))
         specials = [special_of(m, (x, a), (y, b), f"lane_{i}") for i, (x, y) in enumerate(lanes)]
-        return {**self._beside_products(m, live, specials, self._signs(live)), "products": products}
+        return {
+            **self._beside_products(m, signals, specials, self._signs(signals)),
+            "products": products,
+        }
 
     def _beside_products(
         self,
         m: Module,
-        live: Live,
+        signals: Signals,
         specials: Sequence[Special | None],
         signs: Sequence[Value],
     ) -> dict[str, Any]:
         spec = self.spec
-        found: dict[str, Any] = passed(live, "clear", "random_bits")
+        found: dict[str, Any] = passed(signals, "clear", "random_bits")
         flags = [special for special in specials if special is not None]
         if spec.addend is not None:
             # An addend is its product with one.
             addend = product.multiply(
-                m, live["c"], Operand(Const(1, 1)), spec.addend, Integer(1, False), "c"
+                m, signals["c"], Operand(Const(1, 1)), spec.addend, Integer(1, False), "c"
             )
             flags += [addend.special] if addend.special is not None else []
             found["addend"] = dataclasses.replace(addend, special=None)
-            signs = [*signs, sign_of(live["c"], spec.addend)]
+            signs = [*signs, sign_of(signals["c"], spec.addend)]
         if self._zero_rounding is not None:
-            found["zero_sign"] = zero_sign.together(m, signs, self._zero_rounding, "signs_together")
+            found["zero_sign"] = zero_sign.sign_of_zeros(
+                m, signs, self._zero_rounding, "signs_together"
+            )
         special = any_special(flags)
         if special is not None:
             found["special"] = special
         return found
 
-    def align(self, m: Module, live: Live) -> dict[str, Any]:
+    def align(self, m: Module, signals: Signals) -> dict[str, Any]:
         plan = self.spec.lane_sum
-        products = live["products"]
-        kept = passed(live, *BESIDE_SUM, "addend")
+        products = signals["products"]
+        kept = passed(signals, *BESIDE_SUM, "addend")
         packing = self.spec.packing
         if packing is not None:
             terms = [
@@ -167,51 +172,53 @@ class DotProductSteps(FineProducts, Accumulating):
                 for i, p in enumerate(products)
             ]
             return {**kept, "terms": terms}
-        if self.spec.tuned_for or len(products) == 1:
+        if self.spec.pipeline_target or len(products) == 1:
             width = self.spec.product_width
             terms = [product.align(m, p, width, f"lane_{i}") for i, p in enumerate(products)]
             return {**kept, "terms": terms}
         lanes = [lane_sum.place(m, p, plan, f"lane_{i}") for i, p in enumerate(products)]
         return {**kept, "lanes": lanes}
 
-    def align_addend(self, m: Module, live: Live) -> dict[str, Any]:
+    def align_addend(self, m: Module, signals: Signals) -> dict[str, Any]:
         spec = self.spec
         assert spec.addend is not None
-        steps = product.align(m, live["addend"], signed_width(*value_range(spec.addend)), "addend")
-        return {**live, "addend": steps}
+        steps = product.align(
+            m, signals["addend"], signed_width(*value_range(spec.addend)), "addend"
+        )
+        return {**signals, "addend": steps}
 
-    def add_addend(self, m: Module, live: Live) -> dict[str, Any]:
+    def add_addend(self, m: Module, signals: Signals) -> dict[str, Any]:
         """The finer of the two steps is the sum's."""
         spec = self.spec
         assert spec.addend is not None
         total = Signal(signed(spec.sum_width), name="sum_with_addend")
-        products = live["terms"][0] << (spec.product_lsb_exponent - spec.lsb_exponent)
-        addend = live["addend"] << (spec.addend.lsb_exponent - spec.lsb_exponent)
+        products = signals["terms"][0] << (spec.product_lsb_exponent - spec.lsb_exponent)
+        addend = signals["addend"] << (spec.addend.lsb_exponent - spec.lsb_exponent)
         m.d.comb += total.eq(products + addend)
-        found = {**passed(live, *BESIDE_SUM), "terms": [total]}
-        if "zero_sign" in live and not zero_sign.products_have_sign(spec.a, spec.b):
+        found = {**passed(signals, *BESIDE_SUM), "terms": [total]}
+        if "zero_sign" in signals and not zero_sign.products_have_sign(spec.a, spec.b):
             # The lanes' sum, an integer, is one term; only rounding down tells its sign.
-            found["zero_sign"] = live["zero_sign"] | live["terms"][0][-1]
+            found["zero_sign"] = signals["zero_sign"] | signals["terms"][0][-1]
         return found
 
-    def add(self, m: Module, live: Live, level: int) -> dict[str, Any]:
+    def add(self, m: Module, signals: Signals, level: int) -> dict[str, Any]:
         plan = self.spec.lane_sum
         if plan.whole:
-            terms = tree_level(m, live["terms"], f"sum_level{level}")
+            terms = tree_level(m, signals["terms"], f"sum_level{level}")
             if self.spec.packing is not None and len(terms) == 1:
                 # As wide as such sums are: terms of two lanes and of one meet.
                 terms = [terms[0][: self.spec.width_of_sum(self.spec.lanes)].as_signed()]
-            return {**live, "terms": terms}
-        before = lane_sum.terms(m, live["lanes"], plan) if level == 1 else live["trees"]
+            return {**signals, "terms": terms}
+        before = lane_sum.terms(m, signals["lanes"], plan) if level == 1 else signals["trees"]
         trees = lane_sum.add_level(m, before, plan, level)
-        kept = passed(live, *BESIDE_SUM, "addend")
+        kept = passed(signals, *BESIDE_SUM, "addend")
         if len(trees[0]) > 1:
             return {**kept, "trees": trees}
         return {**kept, "terms": [tree[0].value for tree in trees]}
 
-    def merge(self, m: Module, live: Live, level: int) -> dict[str, Any]:
-        terms = lane_sum.merge_level(m, live["terms"], self.spec.lane_sum, level)
-        return {**live, "terms": terms}
+    def merge(self, m: Module, signals: Signals, level: int) -> dict[str, Any]:
+        terms = lane_sum.merge_level(m, signals["terms"], self.spec.lane_sum, level)
+        return {**signals, "terms": terms}
 
 
 def any_special(terms: Sequence[Special]) -> Special | None:

@@ -15,7 +15,7 @@ from hwgen.formats.widths import value_range
 from hwgen.spec.fixeddot import FixedDot
 from hwgen.units.accumulating import BESIDE_SUM
 from hwgen.units.dot import DotProductSteps
-from hwgen.units.unit import Live, Unit, passed
+from hwgen.units.unit import Signals, Unit, passed
 
 
 class FixedDotUnit(Unit):
@@ -39,13 +39,13 @@ class FixedDotSteps(DotProductSteps):
 
     spec: FixedDot
 
-    def operands(self, m: Module, live: Live) -> dict[str, Any]:
+    def operands(self, m: Module, signals: Signals) -> dict[str, Any]:
         spec = self.spec
-        found = passed(live, "clear", "random_bits")
+        found = passed(signals, "clear", "random_bits")
         if spec.addend is not None:
-            found["c"] = decode(m, live["c"], spec.addend, "c", special_is_zero=False)
+            found["c"] = decode(m, signals["c"], spec.addend, "c", special_is_zero=False)
         # Nothing reads those of weights that are zero, unless they have flags.
-        codes = [live["a"].word_select(lane, spec.a.bits) for lane in range(spec.lanes)]
+        codes = [signals["a"].word_select(lane, spec.a.bits) for lane in range(spec.lanes)]
         up = not spec.in_fixed_point and spec.raises_shifts
         found["a"] = [
             decode(m, code, spec.a, f"lane_{i}_a", raised=up, special_is_zero=False)
@@ -53,9 +53,9 @@ class FixedDotSteps(DotProductSteps):
         ]
         return found
 
-    def multiply(self, m: Module, live: Live) -> dict[str, Any]:
+    def multiply(self, m: Module, signals: Signals) -> dict[str, Any]:
         """With constants in the place of b, behind any registers."""
-        return super().multiply(m, {**live, "b": self._constants(m)})
+        return super().multiply(m, {**signals, "b": self._constants(m)})
 
     def _constants(self, m: Module) -> list[Operand]:
         """The weights, decoded."""
@@ -67,20 +67,20 @@ class FixedDotSteps(DotProductSteps):
             for i, code in enumerate(spec.b.encode(spec.weights.values))
         ]
 
-    def place_numbers(self, m: Module, live: Live) -> dict[str, Any]:
+    def place_numbers(self, m: Module, signals: Signals) -> dict[str, Any]:
         """The operands in fixed point, and flags of their products."""
         spec = self.spec
         found: dict[int, Number] = {}
         specials = []
-        for lane, (x, weight) in enumerate(zip(live["a"], spec.whole_weights, strict=True)):
+        for lane, (x, weight) in enumerate(zip(signals["a"], spec.whole_weights, strict=True)):
             constant = Operand(Const(int(weight != 0), 1), Const(int(weight < 0), 1))
             specials.append(special_of(m, (x, spec.a), (constant, spec.b), f"lane_{lane}"))
             if weight:
                 found[lane] = self._number(m, x, lane)
         signs = []
         if self._zero_rounding is not None:
-            signs = self._signs({"a": live["a"], "b": self._constants(m)})
-        return {**self._beside_products(m, live, specials, signs), "numbers": found}
+            signs = self._signs({"a": signals["a"], "b": self._constants(m)})
+        return {**self._beside_products(m, signals, specials, signs), "numbers": found}
 
     def _number(self, m: Module, x: Operand, lane: int) -> Number:
         if self.spec.a.is_integer:
@@ -95,21 +95,21 @@ class FixedDotSteps(DotProductSteps):
         m.d.comb += number.eq(Mux(x.sign, -magnitude, magnitude))
         return Number(number)
 
-    def add_numbers(self, m: Module, live: Live, level: int) -> dict[str, Any]:
-        return {**live, "numbers": add_level(m, self.spec.plan, live["numbers"], level)}
+    def add_numbers(self, m: Module, signals: Signals, level: int) -> dict[str, Any]:
+        return {**signals, "numbers": add_level(m, self.spec.plan, signals["numbers"], level)}
 
-    def place_sum(self, m: Module, live: Live) -> dict[str, Any]:
+    def place_sum(self, m: Module, signals: Signals) -> dict[str, Any]:
         spec = self.spec
         total = Signal(signed(spec.width_of_sum(spec.lanes)), name="lane_sum")
         if not spec.in_fixed_point:
             # Below are zeros: the units of the weights are larger than b's step.
             below = spec.weight_lsb_exponent - spec.b.lsb_exponent
-            m.d.comb += total.eq(live["terms"][0] >> below)
+            m.d.comb += total.eq(signals["terms"][0] >> below)
         elif spec.plan.total is not None:
-            number = live["numbers"][spec.plan.total]
+            number = signals["numbers"][spec.plan.total]
             assert number.carry is None
             m.d.comb += total.eq(number.value)
-        kept = passed(live, *BESIDE_SUM, "addend")
+        kept = passed(signals, *BESIDE_SUM, "addend")
         return {**kept, "terms": [total]}
 
 

@@ -12,11 +12,11 @@ from amaranth.hdl import Cat, Const, Module, Signal, Value
 
 from hwgen.arithmetic.coding import to_code
 from hwgen.arithmetic.decode import special_flags
-from hwgen.arithmetic.parts import Parts, beside
 from hwgen.arithmetic.rounder import Normal, Shifted, normalise, place_normal
+from hwgen.arithmetic.segmented import Segmented, carry_along
 from hwgen.formats import Scalar
 from hwgen.spec.lmul import LMul
-from hwgen.units.unit import Live, Unit
+from hwgen.units.unit import Signals, Unit
 
 
 @dataclass(frozen=True)
@@ -67,26 +67,26 @@ class LMulUnit(Unit):
 
     spec: LMul
 
-    def added(self, m: Module, live: Live) -> dict[str, Any]:
-        x = _fields(m, live["a"], self.spec.a, "a")
-        y = _fields(m, live["b"], self.spec.b, "b")
+    def added(self, m: Module, signals: Signals) -> dict[str, Any]:
+        x = _fields(m, signals["a"], self.spec.a, "a")
+        y = _fields(m, signals["b"], self.spec.b, "b")
         number = self._normal(m, x, y) if self.spec.has_field else self._shifted(m, x, y)
-        return {**_random(live), "number": number}
+        return {**_random(signals), "number": number}
 
-    def placed(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
-        number, target, rounding = live["number"], self.spec.output, self.spec.rounding
-        fine = self.spec.is_tuned
+    def placed(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
+        number, target, rounding = signals["number"], self.spec.output, self.spec.rounding
+        split = self.spec.is_tuned
         if isinstance(number, Normal):
-            placing = place_normal(m, number, target, rounding, "placed", fine=fine)
+            placing = place_normal(m, number, target, rounding, "placed", split=split)
         else:
-            placing = normalise(m, number, target, rounding, "placed", fine=fine)
-        number, rest = yield from beside(placing, _random(live))
+            placing = normalise(m, number, target, rounding, "placed", split=split)
+        number, rest = yield from carry_along(placing, _random(signals))
         return {**rest, "number": number}
 
-    def rounded(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
+    def rounded(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
         spec = self.spec
-        args = (spec.rounding, spec.overflow, "result", live.get("random_bits"))
-        code = yield from to_code(m, live["number"], spec.output, *args, fine=spec.is_tuned)
+        args = (spec.rounding, spec.overflow, "result", signals.get("random_bits"))
+        code = yield from to_code(m, signals["number"], spec.output, *args, split=spec.is_tuned)
         return {"result": code}
 
     def _sum(self, m: Module, x: _Fields, y: _Fields) -> tuple[Signal, int]:
@@ -136,8 +136,8 @@ class LMulUnit(Unit):
         return Shifted(significand, total[fraction_bits:], lsb_exponent, **_specials(x, y))
 
 
-def _random(live: Live) -> dict[str, Any]:
-    return {name: v for name, v in live.items() if name == "random_bits"}
+def _random(signals: Signals) -> dict[str, Any]:
+    return {name: v for name, v in signals.items() if name == "random_bits"}
 
 
 component = LMulUnit

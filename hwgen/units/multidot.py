@@ -16,16 +16,16 @@ from hwgen.arithmetic.packed_product import (
     add_weighted,
     select,
 )
-from hwgen.arithmetic.parts import Parts, abreast, beside
 from hwgen.arithmetic.product import sign_of
+from hwgen.arithmetic.segmented import Segmented, carry_along, lockstep
 from hwgen.spec.multidot import MultiDot
 from hwgen.units.accumulating import BESIDE_SUM, Accumulating
 from hwgen.units.dot import any_special
-from hwgen.units.fine_product import FineProducts, factored
-from hwgen.units.unit import Live, Unit, passed
+from hwgen.units.split_product import SplitProducts, factored
+from hwgen.units.unit import Signals, Unit, passed
 
 
-class MultiDotUnit(FineProducts, Accumulating, Unit):
+class MultiDotUnit(SplitProducts, Accumulating, Unit):
     """Hardware of a :class:`hwgen.MultiDot` spec; initiation interval 1.
 
     Integers: the rows of one multiplier a lane (see ``hwgen.arithmetic.packed_product``).
@@ -50,34 +50,34 @@ class MultiDotUnit(FineProducts, Accumulating, Unit):
     def state(self) -> dict[str, Signal]:
         return self.registers()
 
-    def _chosen(self, live: Live) -> list[Value]:
+    def _chosen(self, signals: Signals) -> list[Value]:
         """A bit a mode."""
-        mode = live["mode"]
+        mode = signals["mode"]
         # Zero is not compared: Yosys would write that as a logical operator on many bits.
         return [~mode.any(), *(mode == other for other in range(1, len(self.spec.pairs)))]
 
-    def multiply_packed(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
+    def multiply_packed(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
         """Terms of each rows' sum, by lane."""
-        spec, plan, chosen = self.spec, self.spec.row_plan, self._chosen(live)
-        rest: Any = passed(live, "clear", "mode", "random_bits")
+        spec, plan, chosen = self.spec, self.spec.row_plan, self._chosen(signals)
+        rest: Any = passed(signals, "clear", "mode", "random_bits")
         products = []
         for lane in range(spec.lanes):
-            a = live["a"].word_select(lane, spec.a_bits)
-            b = live["b"].word_select(lane, spec.b_bits)
+            a = signals["a"].word_select(lane, spec.a_bits)
+            b = signals["b"].word_select(lane, spec.b_bits)
             wide, narrow = (a, b) if spec.a_is_wide else (b, a)
-            fine, name = bool(spec.tuned_for), f"lane_{lane}"
-            products.append(plan.products(m, wide, narrow, chosen, name, fine=fine))
-        together = abreast(products, fine=bool(spec.tuned_for))
-        lanes, rest = yield from beside(together, rest)
+            split, name = bool(spec.pipeline_target), f"lane_{lane}"
+            products.append(plan.products(m, wide, narrow, chosen, name, split=split))
+        together = lockstep(products, split=bool(spec.pipeline_target))
+        lanes, rest = yield from carry_along(together, rest)
         return {**rest, "terms": [list(terms) for terms in zip(*lanes, strict=True)]}
 
-    def decode_modes(self, m: Module, live: Live) -> dict[str, Any]:
-        spec, chosen = self.spec, self._chosen(live)
-        found: dict[str, Any] = passed(live, "clear", "mode", "random_bits")
+    def decode_modes(self, m: Module, signals: Signals) -> dict[str, Any]:
+        spec, chosen = self.spec, self._chosen(signals)
+        found: dict[str, Any] = passed(signals, "clear", "mode", "random_bits")
         for name, bits in (("a", spec.a_bits), ("b", spec.b_bits)):
             found[name] = []
             for lane in range(spec.lanes):
-                code = live[name].word_select(lane, bits)
+                code = signals[name].word_select(lane, bits)
                 operands = [
                     decode(
                         m,
@@ -91,50 +91,53 @@ class MultiDotUnit(FineProducts, Accumulating, Unit):
                 found[name].append(_merged(m, operands, chosen, f"lane_{lane}_{name}"))
         return found
 
-    def multiply(self, m: Module, live: Live) -> dict[str, Any]:
+    def multiply(self, m: Module, signals: Signals) -> dict[str, Any]:
         spec = self.spec
         pair = spec.pairs[0]  # Only the kind of the formats matters, which is the same.
-        multiplied = factored if spec.tuned_for else product.multiply
+        multiplied = factored if spec.pipeline_target else product.multiply
         products = [
             multiplied(m, x, y, pair.a, pair.b, f"lane_{lane}")
-            for lane, (x, y) in enumerate(zip(live["a"], live["b"], strict=True))
+            for lane, (x, y) in enumerate(zip(signals["a"], signals["b"], strict=True))
         ]
         signs: dict[str, Any] = {}
         if spec.zero_rounding is not None:
-            lanes = zip(live["a"], live["b"], strict=True)
+            lanes = zip(signals["a"], signals["b"], strict=True)
             each = [sign_of(x, pair.a) ^ sign_of(y, pair.b) for x, y in lanes]
-            signs["zero_sign"] = zero_sign.together(m, each, spec.zero_rounding, "signs_together")
+            signs["zero_sign"] = zero_sign.sign_of_zeros(
+                m, each, spec.zero_rounding, "signs_together"
+            )
         return {
-            **passed(live, "clear", "mode", "random_bits"),
+            **passed(signals, "clear", "mode", "random_bits"),
             **signs,
             "special": any_special([p.special for p in products if p.special is not None]),
             "products": [dataclasses.replace(p, special=None) for p in products],
         }
 
-    def align(self, m: Module, live: Live) -> dict[str, Any]:
+    def align(self, m: Module, signals: Signals) -> dict[str, Any]:
         width = self.spec.lanes_width(1)
-        terms = [product.align(m, p, width, f"lane_{i}") for i, p in enumerate(live["products"])]
-        rest = passed(live, "clear", "mode", *BESIDE_SUM[1:])
+        terms = [product.align(m, p, width, f"lane_{i}") for i, p in enumerate(signals["products"])]
+        rest = passed(signals, "clear", "mode", *BESIDE_SUM[1:])
         return {**rest, "terms": [terms]}
 
-    def add_lanes(self, m: Module, live: Live, level: int) -> dict[str, Any]:
+    def add_lanes(self, m: Module, signals: Signals, level: int) -> dict[str, Any]:
         terms = [
-            tree_level(m, terms, f"sum_level{level}_{i}") for i, terms in enumerate(live["terms"])
+            tree_level(m, terms, f"sum_level{level}_{i}")
+            for i, terms in enumerate(signals["terms"])
         ]
-        return {**live, "terms": terms}
+        return {**signals, "terms": terms}
 
-    def apply_signs(self, m: Module, live: Live) -> dict[str, Any]:
-        sums = [total for (total,) in live["terms"]]
-        return {**live, "terms": self.spec.row_plan.signed_sums(m, sums, self._chosen(live))}
+    def apply_signs(self, m: Module, signals: Signals) -> dict[str, Any]:
+        sums = [total for (total,) in signals["terms"]]
+        return {**signals, "terms": self.spec.row_plan.signed_sums(m, sums, self._chosen(signals))}
 
-    def combine(self, m: Module, live: Live, level: int) -> dict[str, Any]:
+    def combine(self, m: Module, signals: Signals, level: int) -> dict[str, Any]:
         """The sum of all lanes from those of the rows."""
-        return {**live, "terms": add_weighted(m, live["terms"], f"combined{level}")}
+        return {**signals, "terms": add_weighted(m, signals["terms"], f"combined{level}")}
 
-    def place(self, m: Module, live: Live) -> dict[str, Any]:
+    def place(self, m: Module, signals: Signals) -> dict[str, Any]:
         """The sum in units of the accumulator."""
         spec = self.spec
-        (found,) = live["terms"]
+        (found,) = signals["terms"]
         total = found.term if isinstance(found, Weighted) else found[0]
         whole = Signal(signed(self.spec.lanes_width(spec.lanes)), name="sum_of_lanes")
         placed = []
@@ -142,8 +145,8 @@ class MultiDotUnit(FineProducts, Accumulating, Unit):
             up = pair.lsb_exponent - spec.lsb_exponent - self.spec.weight(mode)
             placed.append(whole << up if up >= 0 else whole >> -up)
         term = Signal(signed(spec.width_of_sum(spec.lanes * max(spec.products))), name="term")
-        m.d.comb += [whole.eq(total), term.eq(select(self._chosen(live), placed))]
-        return {**passed(live, *BESIDE_SUM), "terms": [term]}
+        m.d.comb += [whole.eq(total), term.eq(select(self._chosen(signals), placed))]
+        return {**passed(signals, *BESIDE_SUM), "terms": [term]}
 
 
 def _merged(m: Module, operands: Sequence[Operand], chosen: Sequence[Value], name: str) -> Operand:

@@ -10,10 +10,10 @@ from hwgen.arithmetic import product_parts, rounder
 from hwgen.arithmetic.coding import to_code
 from hwgen.arithmetic.decode import decode
 from hwgen.arithmetic.magnitude import magnitude
-from hwgen.arithmetic.parts import Part, Parts, beside
 from hwgen.arithmetic.rounder import FixedPoint, Shifted
+from hwgen.arithmetic.segmented import Boundary, Segmented, carry_along
 from hwgen.spec.requantize import Requantize
-from hwgen.units.unit import Live, Unit, passed
+from hwgen.units.unit import Signals, Unit, passed
 
 
 class RequantizeUnit(Unit):
@@ -21,21 +21,21 @@ class RequantizeUnit(Unit):
 
     spec: Requantize
 
-    def operands(self, m: Module, live: Live) -> dict[str, Any]:
+    def operands(self, m: Module, signals: Signals) -> dict[str, Any]:
         scale = self.spec.scale
         assert scale is not None
         return {
-            **passed(live, "sum", "random_bits"),
-            "scale": decode(m, live["scale"], scale, "scale"),
+            **passed(signals, "sum", "random_bits"),
+            "scale": decode(m, signals["scale"], scale, "scale"),
         }
 
-    def multiplied(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
+    def multiplied(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
         """Sum times significand, and the sign; an infinite scale times a sum of zero is NaN."""
-        total, scale, random_bits = live["sum"], live["scale"], passed(live, "random_bits")
+        total, scale, random_bits = signals["sum"], signals["scale"], passed(signals, "random_bits")
         multiplying = product_parts.multiplied(
-            m, total, scale.significand, "product", fine=self._fine
+            m, total, scale.significand, "product", split=self._split
         )
-        product, (total, scale, random_bits) = yield from beside(
+        product, (total, scale, random_bits) = yield from carry_along(
             multiplying, [total, scale, random_bits]
         )
         scaled = Signal(signed(len(product)), name="scaled")
@@ -63,30 +63,30 @@ class RequantizeUnit(Unit):
         return self.spec.b.has_minus_zero and scale.zero
 
     @property
-    def _fine(self) -> bool:
+    def _split(self) -> bool:
         return self.spec.is_tuned
 
-    def normalise(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
-        spec, total = self.spec, live["sum"]
-        found = magnitude(m, total, "magnitude", fine=self._fine)
-        sign: Value = live.get("sign", total[-1])
+    def normalise(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
+        spec, total = self.spec, signals["sum"]
+        found = magnitude(m, total, "magnitude", split=self._split)
+        sign: Value = signals.get("sign", total[-1])
         lsb_exponent = spec.lsb_exponent + (0 if spec.scale is None else spec.scale.lsb_exponent)
-        nan, infinity, shift = (live.get(name) for name in ("nan", "infinity", "shift"))
+        nan, infinity, shift = (signals.get(name) for name in ("nan", "infinity", "shift"))
         number: FixedPoint | Shifted = (
             FixedPoint(found, lsb_exponent, sign, nan, infinity)
             if shift is None
             else Shifted(found, shift, lsb_exponent, sign, nan, infinity)
         )
-        number, rest = yield Part("magnitude", [number, passed(live, "random_bits")])
-        placing = rounder.normalise(m, number, spec.b, spec.rounding, "placed", fine=self._fine)
-        placed, rest = yield from beside(placing, rest)
+        number, rest = yield Boundary("magnitude", [number, passed(signals, "random_bits")])
+        placing = rounder.normalise(m, number, spec.b, spec.rounding, "placed", split=self._split)
+        placed, rest = yield from carry_along(placing, rest)
         return {**rest, "placed": placed}
 
-    def rounded(self, m: Module, live: Live) -> Parts[dict[str, Any]]:
+    def rounded(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
         spec = self.spec
-        random_bits = live.get("random_bits")
+        random_bits = signals.get("random_bits")
         args = (spec.b, spec.rounding, spec.overflow, "rounded", random_bits)
-        code = yield from to_code(m, live["placed"], *args, fine=self._fine)
+        code = yield from to_code(m, signals["placed"], *args, split=self._split)
         return {"result": code}
 
 

@@ -5,7 +5,7 @@ AXI4-Stream ports (Arm IHI 0051) and goes into Verilog.
 
 Back-pressure stops the unit by its clock enable. The enable is a register, not the receiver's
 ``ready``: a beat that leaves the unit while the receiver is not ready is held in a spare
-register, and the unit stands still from the next cycle on. So no combinational way leads from
+register, and the unit stands still from the next cycle on. So no combinational path leads from
 one side to the other, the enable has a register's full cycle to reach the whole pipeline, and
 a result moves in every cycle in which the receiver is ready. The price is one register and one
 multiplexer of the results' width, which of most units is narrower than their inputs.

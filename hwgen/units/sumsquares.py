@@ -13,7 +13,7 @@ from hwgen.arithmetic.square import square
 from hwgen.formats import Scalar
 from hwgen.spec.sumsquares import SumSquares
 from hwgen.units.dot import DotProductSteps
-from hwgen.units.unit import Live, Unit
+from hwgen.units.unit import Signals, Unit
 
 
 class SumSquaresUnit(Unit):
@@ -40,9 +40,9 @@ class SumSquaresSteps(DotProductSteps):
     def _operand_formats(self) -> dict[str, Scalar]:
         return {"a": self.spec.a}
 
-    def multiply(self, m: Module, live: Live) -> dict[str, Any]:
-        products = [self._square(m, x, f"lane_{lane}") for lane, x in enumerate(live["a"])]
-        return self.behind_products(m, live, products, [])  # Squares of zeros are positive.
+    def multiply(self, m: Module, signals: Signals) -> dict[str, Any]:
+        products = [self._square(m, x, f"lane_{lane}") for lane, x in enumerate(signals["a"])]
+        return self.behind_products(m, signals, products, [])  # Squares of zeros are positive.
 
     def _square(self, m: Module, x: Operand, name: str) -> Product:
         """The sign does not count, and the shift counts twice."""

@@ -12,25 +12,25 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hwgen.arithmetic.lfsr import random_words
-from hwgen.arithmetic.parts import Parts, whole
-from hwgen.plan.step import Step, holding
+from hwgen.arithmetic.segmented import Segmented, whole
+from hwgen.plan.step import Step, state_step
 from hwgen.spec.base import Port, Spec
 
 #: Values between steps, by name: signals, or dataclasses and lists of them.
-Live = Mapping[str, Any]
+Signals = Mapping[str, Any]
 
 
-def passed(live: Live, *names: str) -> dict[str, Any]:
+def passed(signals: Signals, *names: str) -> dict[str, Any]:
     """Those of the values that there are."""
-    return {name: live[name] for name in names if name in live}
+    return {name: signals[name] for name in names if name in signals}
 
 
 class Unit(wiring.Component):
     """Hardware of a spec: a pipeline of ``spec.steps`` with ``spec.latency`` registers.
 
     A step's ``build`` names a method that makes the values after it from those before, of
-    ``builder``: in parts (``hwgen.arithmetic.parts``) where registers may stand inside. The first
-    step takes the values of the input ports, the last one makes those of the output ports.
+    ``builder``: in segments (``hwgen.arithmetic.segmented``) where registers may stand inside. The
+    first step takes the values of the input ports, the last one makes those of the output ports.
 
     Ports: those of the spec, and ``enable`` (the whole pipeline stands still while it is 0),
     ``valid_in`` (the inputs of this cycle count), ``valid_out`` (the outputs are the result of
@@ -66,23 +66,23 @@ class Unit(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         steps = self.spec.steps
-        live: dict[str, Any] = {port.name: getattr(self, port.name) for port in self.spec.inputs}
+        signals: dict[str, Any] = {port.name: getattr(self, port.name) for port in self.spec.inputs}
         made_inside = self.spec.random_words
         if made_inside is not None:
             advance = self.enable & self.valid_in
-            live["random_bits"] = random_words(m, made_inside.seed, made_inside.count, advance)
+            signals["random_bits"] = random_words(m, made_inside.seed, made_inside.count, advance)
         line = Pipeline(self.builder, self.enable, partial(self._next_valid, m), self.state())
-        live, valid = line.run(m, steps, self.spec.register_boundaries, live, self.valid_in)
-        if holding(steps) == len(steps) - 1:
+        signals, valid = line.run(m, steps, self.spec.register_boundaries, signals, self.valid_in)
+        if state_step(steps) == len(steps) - 1:
             m.d.comb += self.valid_out.eq(valid)
             for port in self.spec.outputs:
-                m.d.comb += getattr(self, port.name).eq(live[port.name])
+                m.d.comb += getattr(self, port.name).eq(signals[port.name])
             return m
         with m.If(self.enable):
             m.d.sync += self.valid_out.eq(valid)
         with m.If(self.enable & valid if self.spec.keeps_outputs else self.enable):
             for port in self.spec.outputs:
-                m.d.sync += getattr(self, port.name).eq(live[port.name])
+                m.d.sync += getattr(self, port.name).eq(signals[port.name])
         return m
 
     def _next_valid(self, m: Module, valid: Value, name: str) -> Value:
@@ -92,18 +92,21 @@ class Unit(wiring.Component):
         return register
 
 
-#: Where parts keep their function, and its values, among those between steps.
+#: Where segments keep their generator, and its values, among those between steps.
 _GOING, _VALUES = "going", "values"
 
 
-def build(builder: Any, step: Step, m: Module, live: Live) -> dict[str, Any]:
+def build(builder: Any, step: Step, m: Module, signals: Signals) -> dict[str, Any]:
     """The values behind a step, made by the method of ``builder`` that it names."""
-    method, (going, values) = getattr(builder, step.build), (live.get(_GOING), live.get(_VALUES))
+    method, (going, values) = (
+        getattr(builder, step.build),
+        (signals.get(_GOING), signals.get(_VALUES)),
+    )
     if not step.segments:
-        made: dict[str, Any] | Parts[dict[str, Any]] = method(m, live, *step.arguments)
+        made: dict[str, Any] | Segmented[dict[str, Any]] = method(m, signals, *step.arguments)
         return whole(made) if isinstance(made, Generator) else made
     if step.segment == 0:
-        going, values = method(m, live, *step.arguments), None
+        going, values = method(m, signals, *step.arguments), None
     assert going is not None
     part, expected = going.send(values), step.segments[step.segment]
     assert part.name == expected, f"{step.build} has {part.name} in place of {expected}"
@@ -131,16 +134,21 @@ class Pipeline:
     state: Mapping[str, Signal] = dataclasses.field(default_factory=dict)
 
     def run(
-        self, m: Module, steps: Sequence[Step], cuts: Collection[int], live: Live, valid: Value
+        self,
+        m: Module,
+        steps: Sequence[Step],
+        boundaries: Collection[int],
+        signals: Signals,
+        valid: Value,
     ) -> tuple[dict[str, Any], Value]:
-        """The values behind the steps, with registers in front of those that ``cuts`` counts, and
-        their valid bit."""
-        now = dict(live)
+        """The values behind the steps, with registers in front of those that ``boundaries`` counts,
+        and their valid bit."""
+        now = dict(signals)
         for index, step in enumerate(steps):
-            if index in cuts:
+            if index in boundaries:
                 now = registered(m, now, step.name, self.enable)
                 valid = self.next_valid(valid, step.name)
-            if not step.holds:
+            if not step.has_state:
                 now = build(self.builder, step, m, now)
                 continue
             made = build(self.builder, step, m, {**now, **self.state})

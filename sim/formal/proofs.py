@@ -19,7 +19,16 @@ from sim.formal.circuit import Circuit, from_rtlil
 from sim.formal.properties import OF_A_TARGET, PROPERTIES, Subject
 from sim.formal.references import NotApplicable
 from sim.formal.run import Start
-from sim.formal.solve import DISPROVED, NOT_PROVED, PROVED, Answer, Claim, abc_command, holds, solve
+from sim.formal.solve import (
+    DISPROVED,
+    NOT_PROVED,
+    PROVED,
+    Answer,
+    Claim,
+    abc_command,
+    holds,
+    solve,
+)
 from yosys_scripts import TARGETS, flow
 
 NOT_APPLICABLE = "not applicable"

@@ -13,7 +13,7 @@ from hwgen.formats.rounding import RANDOM_BITS, STOCHASTIC
 from hwgen.spec import Convert
 from sim import rounding
 from sim.extremes import extreme_codes
-from sim.operands import scalars
+from sim.tried_formats import scalars
 from sim.unit_model import Fields, Patterns, Reach, UnitModel
 
 #: Formats of up to this many bits have all their codes among the directed cases.

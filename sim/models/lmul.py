@@ -12,7 +12,7 @@ from sim import lmul, rounding
 from sim.draws import up_to
 from sim.models import dot
 from sim.models.mul import extreme_pairs
-from sim.operands import MIXED_SCALARS
+from sim.tried_formats import MIXED_SCALARS
 from sim.unit_model import Patterns, Reach, UnitModel
 
 

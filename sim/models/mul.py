@@ -15,7 +15,7 @@ from sim.formal.circuit import Circuit
 from sim.formal.references import by_truth_table, has_plain_value, value
 from sim.formal.run import Start, compared, result
 from sim.formal.solve import Claim
-from sim.operands import scalars
+from sim.tried_formats import scalars
 from sim.unit_model import Fields, Patterns, ProofRow, UnitModel
 
 

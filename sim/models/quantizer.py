@@ -39,7 +39,7 @@ def expected(spec: Quantizer, inputs: Patterns) -> Patterns:
     if spec.nonfinite == IN_ELEMENT and not element.has_nan:
         lost = np.isnan(given) if element.has_infinity else ~np.isfinite(given)
         values = np.where(lost, 0.0, given)
-    if spec.is_fine:
+    if spec.has_float_scale:
         return _divided(spec, inputs, given)
     codes = spec.b.encode(
         values,
@@ -170,7 +170,7 @@ def directed(spec: Quantizer) -> Patterns:
         add(np.where(lane == index % spec.lanes, code, rows[-1 - index]))
     patterns = np.array(rows).astype(f.code_dtype)
     seconds = np.resize(_tensor_scales(spec), len(patterns))
-    if spec.is_fine:
+    if spec.has_float_scale:
         more, more_seconds = _at_ties_of_fine_scales(spec)
         patterns, seconds = np.concatenate([patterns, more]), np.append(seconds, more_seconds)
     found: Patterns = {"a": patterns}

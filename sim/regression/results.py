@@ -22,10 +22,10 @@ from sim.case_list import RTL, Case, Refused, case_of
 PASSED, FAILED, ERROR, NOT_RUN = "passed", "failed", "error", "not run"
 RESULTS = "results.jsonl"
 #: These decide no verdict: a change of them makes no result stale.
-_BESIDE = (
-    *("regression/", "report.py", "case_list.py", "random_specs.py", "draws.py", "operands.py"),
+_NO_VERDICT = (
+    *("regression/", "report.py", "case_list.py", "random_specs.py", "draws.py", "tried_formats.py"),
     *("mutation.py", "mutation_bench.py", "quantizer_matrix.py", "matmul.py", "formal/"),
-    *("together.py", "vectors.py"),
+    *("batch.py", "vectors.py"),
 )
 
 
@@ -134,7 +134,7 @@ def verdict_digest(simulator: str, level: str) -> str:
     flow = "" if level == RTL else yosys_scripts.flow_digest(level)
     formats = Path(hwgen.__file__).parent / "formats"
     texts = [f.read_text() for f in sorted(formats.glob("*.py"))]
-    return digest(_text(sim, _BESIDE), texts, tools, flow)
+    return digest(_text(sim, _NO_VERDICT), texts, tools, flow)
 
 
 def inputs_digest(case: Case) -> str:

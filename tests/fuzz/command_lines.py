@@ -558,7 +558,7 @@ def run(name: str, tried: list[list[str]], tell: Callable[[str], None]) -> int:
     import cost_models  # noqa: F401
     import sim.case_list
     import sim.formal  # noqa: F401
-    from optimizer import main_job  # noqa: F401
+    from optimizer import optimize  # noqa: F401
 
     wrong, codes, started = 0, dict.fromkeys((0, 2, WORKED), 0), time.monotonic()
     with tempfile.TemporaryDirectory(prefix="hwgen-fuzz-") as folder:

@@ -45,7 +45,7 @@ VALUES = {
     **{"rows": "1", "columns": "1", "dataflow": "output_stationary", "movement": "systolic"},
     **{"max_products": "64", "bits": "20", "lsb_exponent": "-2", "scale": "e8m0"},
     **{"addend": "int4", "accumulator": "exact", "output": "fp16", "offset": "1"},
-    **{"rounding": "up", "overflow": "saturate", "stages": "1", "tuned_for": "ecp5"},
+    **{"rounding": "up", "overflow": "saturate", "stages": "1", "pipeline_target": "ecp5"},
     **{"scale_rule": "floor", "symmetric": "True", "nonfinite": "element", "random": "port"},
     **{"random_seed": "1", "tensor_scale": "one", "mapping": "lut", "fmax_mhz": "100"},
     **{"target": "ecp5", "out": "new", "extras": "core", "primitives": "ecp5", "vectors": "9"},
@@ -152,7 +152,7 @@ def test_what_a_use_declares_is_read(folder, monkeypatch, capsys, command, use):
     """``run`` itself, without the long work, which has then had all that it was given."""
     import sim
     from cost_models import sweep
-    from optimizer import main_job
+    from optimizer import optimize
     from sim import case_list, formal, mutation, regression, report
 
     monkeypatch.setattr(formal, "prove_all", lambda *given, **named: iter([]))
@@ -164,7 +164,7 @@ def test_what_a_use_declares_is_read(folder, monkeypatch, capsys, command, use):
     monkeypatch.setattr(regression, "examine", lambda *given, **named: iter([passed]))
     monkeypatch.setattr(case_list, "chosen", lambda *given, **named: case_list.Matrix(()))
     monkeypatch.setattr(report, "update_page", lambda *given: 1)
-    monkeypatch.setattr(main_job, "run", worked)
+    monkeypatch.setattr(optimize, "run", worked)
     monkeypatch.setattr(sweep, "run", lambda **named: None)
     monkeypatch.setattr(sweep, "export", lambda file: 1)
     for name in ("verify", "verify_stream"):
@@ -250,10 +250,10 @@ def test_a_waveform_goes_to_a_folder_that_is_made(folder, capsys):
 @pytest.mark.parametrize(
     ("module", "line", "words"),
     [
-        ("area", ["widths"], "unknown table 'widths'"),
-        ("area", ["lanes", "lanes"], "table 'lanes' is given twice"),
-        ("area", ["lanes"], "docs/area.md: no page to put a table in"),
-        ("area", ["--fit"], "unrecognized arguments: --fit"),
+        ("area_page", ["widths"], "unknown table 'widths'"),
+        ("area_page", ["lanes", "lanes"], "table 'lanes' is given twice"),
+        ("area_page", ["lanes"], "docs/area.md: no page to put a table in"),
+        ("area_page", ["--fit"], "unrecognized arguments: --fit"),
         ("delays", ["--fit", "--target", "ice40"], "--target does nothing for --fit"),
         ("delays", ["--check", "--named"], "--named does nothing for --check"),
         ("delays", ["--target", "ecp6"], "'ecp6'"),

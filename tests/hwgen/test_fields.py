@@ -50,7 +50,7 @@ def multiply(**fields):
         (multiply, {"mapping": {}}, "mapping={}: use text"),
         (multiply, {"mapping": np.array(["lut"])}, "mapping="),
         (multiply, {"stages": np.array([2])}, "stages="),
-        (multiply, {"tuned_for": 5}, "tuned_for=5: use text"),
+        (multiply, {"pipeline_target": 5}, "pipeline_target=5: use text"),
         (multiply, {"a": np.array([1])}, "unknown format"),
         (hwgen.pipelined, {"spec": "mul", "fmax_mhz": 1, "target": "ecp5"}, "spec='mul': give"),
         (hwgen.pipelined, {"spec": multiply(), "fmax_mhz": 1, "target": ["ecp5"]}, "target="),

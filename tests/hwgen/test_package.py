@@ -140,6 +140,6 @@ def test_units_lists_all(capsys):
     assert options["dot"].items() >= {"--lanes": None, "--mapping": "lut"}.items()
     # Its own first, in their order, and then what every unit has.
     assert list(options["convert"])[:4] == ["--a", "--b", "--rounding", "--overflow"]
-    assert list(options["convert"])[-2:] == ["--stages", "--tuned-for"]
+    assert list(options["convert"])[-2:] == ["--stages", "--pipeline-target"]
     code, out, _ = run(capsys, "units")
     assert code == 0 and all(f"{unit}: " in out for unit in UNITS)

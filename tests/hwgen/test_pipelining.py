@@ -26,11 +26,11 @@ from hwgen import (
     pipelined,
 )
 from hwgen.cli import main
-from hwgen.pipelining import STATE, modelled, ways
+from hwgen.pipelining import STATE, modelled, timing_paths
 from hwgen.plan import delay
 from hwgen.plan.registers import register_places
 from hwgen.spec import AccumulatorToFloat, MultiplyAccumulate, from_dict
-from sim.together import verify_together
+from sim.batch import verify_batch
 
 DOT = DotProduct(a="int8", b="int8", lanes=6)
 
@@ -44,10 +44,12 @@ def test_the_fit_finds_an_exact_law():
     """Samples made of known weights give these weights, and no error."""
     truth = np.array([1.5, 0.7, 1.4, 0.03, 0.02, 0.01])
     samples = []
-    for sample in (s for s in delays.shipped() if s.ways):
+    for sample in (s for s in delays.shipped() if s.timing_paths):
         rows = delays._Unit.of(sample).rows @ truth
-        made = [(names, ns) for (names, _), ns in zip(sample.ways, rows, strict=True)]
-        samples.append(dataclasses.replace(sample, ways=made, period_ns=max(rows), target="none"))
+        made = [(names, ns) for (names, _), ns in zip(sample.timing_paths, rows, strict=True)]
+        samples.append(
+            dataclasses.replace(sample, timing_paths=made, period_ns=max(rows), target="none")
+        )
     found = delays.fit(samples, "none")
     weights = (found.register_ns, found.lut_ns, found.chain_ns, found.chain_bit_ns)
     assert weights == pytest.approx(truth[:4], abs=2e-3)
@@ -61,8 +63,10 @@ def test_samples_that_are_wrong_are_noticed():
     wrong = []
     for sample in delays.shipped():
         factor = rng.uniform(0.6, 1.4)
-        times = [(names, ns * factor) for names, ns in sample.ways]
-        wrong.append(dataclasses.replace(sample, ways=times, period_ns=sample.period_ns * factor))
+        times = [(names, ns * factor) for names, ns in sample.timing_paths]
+        wrong.append(
+            dataclasses.replace(sample, timing_paths=times, period_ns=sample.period_ns * factor)
+        )
     for target, model in delay.models().items():
         assert 0.05 < model.error < 0.25 < 0.4 < delays.fit(wrong, target).error
         assert 0 <= model.margin < model.error
@@ -88,7 +92,7 @@ def test_units_that_are_no_samples_reach_what_is_modelled(spec, fmax_mhz, target
 
 
 def test_units_that_are_tuned_for_no_target_do_not_know_the_models(monkeypatch):
-    tuned = dataclasses.replace(DOT, stages=5, tuned_for="ecp5")
+    tuned = dataclasses.replace(DOT, stages=5, pipeline_target="ecp5")
     before = [emit.rtlil(spec) for spec in (DOT, tuned)]
     odd = dataclasses.replace(delay.model("ecp5"), lut_ns=5.0, chain_ns=0.1, chain_bit_ns=0.0)
     monkeypatch.setattr(delay, "models", lambda: {"ecp5": odd})
@@ -134,7 +138,7 @@ def test_a_faster_clock_never_takes_fewer_stages(spec):
         except InputError as error:
             assert "the most is" in str(error) and "bounds" in str(error)
             break
-        assert found.stages >= before and found.tuned_for == "ecp5"
+        assert found.stages >= before and found.pipeline_target == "ecp5"
         assert modelled(found).fmax_mhz >= fmax_mhz * (1 + margin) - 1e-6
         if before and found.stages > before:
             # One less would not do.
@@ -172,7 +176,7 @@ def test_bad_clocks(fmax_mhz, target, words):
 
 
 def test_no_model_of_dsp_blocks():
-    with pytest.raises(InputError, match="mapping='dsp', tuned_for='ecp5'"):
+    with pytest.raises(InputError, match="mapping='dsp', pipeline_target='ecp5'"):
         pipelined(dataclasses.replace(DOT, mapping="dsp"), fmax_mhz=50, target="ecp5")
 
 
@@ -180,13 +184,16 @@ def test_no_model_of_dsp_blocks():
     ("options", "words"),
     [
         (["--fmax-mhz", "100", "--stages", "0"], "leave out --stages"),
-        (["--fmax-mhz", "100", "--tuned-for", "ecp5"], "leave out --tuned-for"),
+        (["--fmax-mhz", "100", "--pipeline-target", "ecp5"], "leave out --pipeline-target"),
         (["--fmax-mhz", "100", "--target", "xcup"], "no delay model for target 'xcup'"),
         (["--fmax-mhz", "900"], "no number of stages of this dot reaches it on ecp5"),
         (["--fmax-mhz", "x"], "'x': use a number above 0"),
         (["--target", "ecp5"], "unless --fmax-mhz"),
-        (["--tuned-for", "ecp5", "--stages", "99"], "stages=99: use a whole number from 1 to"),
-        (["--tuned-for", "xc7"], "no delay model for target 'xc7'"),
+        (
+            ["--pipeline-target", "ecp5", "--stages", "99"],
+            "stages=99: use a whole number from 1 to",
+        ),
+        (["--pipeline-target", "xc7"], "no delay model for target 'xc7'"),
     ],
 )
 def test_bad_options_are_one_line(capsys, monkeypatch, tmp_path, options, words):
@@ -213,22 +220,22 @@ def test_a_running_sum_bounds_the_clock(spec):
     found = pipelined(spec, fmax_mhz=most, target="ecp5")
     assert modelled(found).fmax_mhz >= most
     assert "accumulate" in [
-        step.name for way in ways(found) if way.end == STATE for step in way.steps
+        step.name for way in timing_paths(found) if way.end == STATE for step in way.steps
     ]
 
 
 def test_weights_stay_in_registers_of_their_own():
     spec = Array(a="int4", b="int4", rows=2, columns=2, lanes=2, **WEIGHTS)
     found = pipelined(spec, fmax_mhz=150, target="ecp5")
-    assert found.held_step == [step.name for step in found.steps].index("weights")
-    assert {way.end for way in ways(found)} >= {"accumulate"} or found.stages == 2
+    assert found.state_step == [step.name for step in found.steps].index("weights")
+    assert {way.end for way in timing_paths(found)} >= {"accumulate"} or found.stages == 2
 
 
 def test_a_block_dot_product_has_places_in_its_rounding():
     """Of a unit that is not tuned, these are two steps."""
     spec = BlockDot(a="mxfp4", b="mxfp4", output="fp32")
     assert [step.name for step in spec.steps][-2:] == ["normalise", "round"]
-    slow = modelled(dataclasses.replace(spec, tuned_for="ecp5", stages=3)).fmax_mhz
+    slow = modelled(dataclasses.replace(spec, pipeline_target="ecp5", stages=3)).fmax_mhz
     fast = pipelined(spec, fmax_mhz=200, target="ecp5")
     assert modelled(fast).fmax_mhz >= 200 > 3 * slow
     names = [step.name for step in fast.steps]
@@ -253,12 +260,12 @@ def test_generate_says_what_it_chose(capsys, tmp_path):
 
 def test_all_stages_that_a_tuned_unit_can_have():
     for spec in SPECS:
-        tuned = dataclasses.replace(spec, tuned_for="ecp5", stages=3)
+        tuned = dataclasses.replace(spec, pipeline_target="ecp5", stages=3)
         most = tuned.most_stages
         full = dataclasses.replace(tuned, stages=most)
         places = len(full.steps)
         # Registers that hold something have no place in front of what follows.
-        assert len(ways(full)) == places if full.held_step is None else places + 1
+        assert len(timing_paths(full)) == places if full.state_step is None else places + 1
         with pytest.raises(InputError, match=f"from . to {most}"):
             dataclasses.replace(tuned, stages=most + 1)
 
@@ -271,10 +278,10 @@ def test_tuned_units_are_right():
     for a, b in pairs:
         product, dot = Multiply(a=a, b=b), DotProduct(a=a, b=b, lanes=2)
         for unit, full in ((product, True), (dot, False)):
-            most = dataclasses.replace(unit, tuned_for="ecp5").most_stages
+            most = dataclasses.replace(unit, pipeline_target="ecp5").most_stages
             stages = most if full else int(rng.integers(2, most))
-            specs.append(dataclasses.replace(unit, tuned_for="ecp5", stages=stages))
-    outcome = verify_together(specs, vectors=300)
+            specs.append(dataclasses.replace(unit, pipeline_target="ecp5", stages=stages))
+    outcome = verify_batch(specs, vectors=300)
     assert outcome.passed, outcome.shown
 
 
@@ -311,10 +318,10 @@ def test_units_in_parts_are_right(specs):
     rng = np.random.default_rng(3)
     tuned = []
     for index, spec in enumerate(specs):
-        most = dataclasses.replace(spec, tuned_for="ecp5", stages=3).most_stages
+        most = dataclasses.replace(spec, pipeline_target="ecp5", stages=3).most_stages
         stages = most if index % 2 else int(rng.integers(3, most))
-        tuned.append(dataclasses.replace(spec, tuned_for="ecp5", stages=stages))
-    outcome = verify_together(tuned, vectors=300)
+        tuned.append(dataclasses.replace(spec, pipeline_target="ecp5", stages=stages))
+    outcome = verify_batch(tuned, vectors=300)
     assert outcome.passed, outcome.shown
 
 
@@ -323,9 +330,11 @@ def test_units_in_parts_are_right(specs):
 )
 def test_arrivals_are_sorted_by_the_ways_that_end_there(target, clock_way_ns):
     """The slowest is the period, but for the clock's own way: none on ECP5, which has no pins."""
-    spec = DotProduct(a="int4", b="int4", lanes=4, stages=most_stages_of_int4(), tuned_for="ecp5")
+    spec = DotProduct(
+        a="int4", b="int4", lanes=4, stages=most_stages_of_int4(), pipeline_target="ecp5"
+    )
     found = yosys_scripts.timing(emit.rtlil(spec), spec.name, target=target)
-    sample = dict((names[-1], ns) for names, ns in delays.by_way(spec, found.arrivals_ns))
+    sample = dict((names[-1], ns) for names, ns in delays.by_path(spec, found.arrivals_ns))
     period = pytest.approx(1000 / found.fmax_mhz, abs=0.001)
     least, most = clock_way_ns
     assert least - 0.002 < found.clock_way_ns < most + 0.002
@@ -333,7 +342,7 @@ def test_arrivals_are_sorted_by_the_ways_that_end_there(target, clock_way_ns):
     assert {"rows", "row_sums1", "level1", "level2", "accumulate"} <= set(sample)
     assert max(sample.values()) == period
     assert sample["accumulate"] > sample["level1"] > sample["operands"]
-    assert [way.end for way in ways(spec)][-1] == STATE
+    assert [way.end for way in timing_paths(spec)][-1] == STATE
 
 
 def test_arrivals_need_a_placer():
@@ -343,14 +352,14 @@ def test_arrivals_need_a_placer():
 
 
 def most_stages_of_int4():
-    return DotProduct(a="int4", b="int4", lanes=4, stages=2, tuned_for="ecp5").most_stages
+    return DotProduct(a="int4", b="int4", lanes=4, stages=2, pipeline_target="ecp5").most_stages
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
 def test_what_steps_take_is_counted_in_whole_numbers(spec):
     """Sums of floats differ with their order, and since Python 3.12 from those of ``sum``."""
-    for tuned_for in ("", "ecp5"):
-        unit = dataclasses.replace(spec, tuned_for=tuned_for, stages=3)
+    for pipeline_target in ("", "ecp5"):
+        unit = dataclasses.replace(spec, pipeline_target=pipeline_target, stages=3)
         assert {type(taken) for taken in unit.step_delays} == {int}
 
 
@@ -364,8 +373,8 @@ def test_registers_stand_where_the_longest_way_is_shortest():
         count = int(rng.integers(0, 7))
         given = tuple(rng.permutation(range(1, 7))[: int(rng.integers(0, 2))].tolist())
 
-        def longest(cuts, tenths=tenths, given=given):
-            ends = sorted({0, len(tenths), *cuts, *given})
+        def longest(boundaries, tenths=tenths, given=given):
+            ends = sorted({0, len(tenths), *boundaries, *given})
             return max(sum(tenths[i:j]) for i, j in itertools.pairwise(ends))
 
         free = [place for place in range(7) if place not in given]

@@ -27,7 +27,7 @@ def restrict():
 if "TEST_LATE" in os.environ:  # When the first result is about to be written.
     from hwgen import files
     usual = files.temporary_folder
-    files.temporary_folder = lambda beside: restrict() or usual(beside)
+    files.temporary_folder = lambda next_to: restrict() or usual(next_to)
 else:
     restrict()
 from hwgen.cli import main
@@ -55,8 +55,8 @@ def run(folder, *arguments, limits=None, stdout=subprocess.PIPE, **variables):
 
 
 def one_line(done, *words):
-    beside = re.compile(r"hwgen: (warning|\d+ s): ")  # What a slow machine has told by then.
-    lines = [line for line in done.stderr.splitlines() if not beside.match(line)]
+    next_to = re.compile(r"hwgen: (warning|\d+ s): ")  # What a slow machine has told by then.
+    lines = [line for line in done.stderr.splitlines() if not next_to.match(line)]
     assert done.returncode == 2 and len(lines) == 1, (done.returncode, done.stdout, done.stderr)
     assert lines[0].startswith("hwgen: error: ")
     for word in words:

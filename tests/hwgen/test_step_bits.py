@@ -82,7 +82,7 @@ def test_bits_of_random_specs(kind, monkeypatch):
     monkeypatch.setattr(unit, "registered", noted)
     rng, compared = np.random.default_rng([3, *kind.encode()]), 0
     for _ in range(12):
-        spec = legal_spec(UNITS[kind], rng, {"tuned_for": ""})
+        spec = legal_spec(UNITS[kind], rng, {"pipeline_target": ""})
         spec = from_dict({**spec.to_dict(), "stages": spec.most_stages})
         made.clear()
         Fragment.get(unit_of(spec), None)

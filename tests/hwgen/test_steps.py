@@ -29,10 +29,10 @@ def with_stages(spec, stages):
 @pytest.mark.parametrize("unit", KINDS)
 def test_the_limits_of_stages_are_the_places_of_the_plan(unit):
     """A register in front of each step, and those of the outputs; as many as are asked for."""
-    specs = [*drawn(unit, 12, 1, tuned_for=""), *drawn(unit, 12, 2, tuned_for="ecp5")]
+    specs = [*drawn(unit, 12, 1, pipeline_target=""), *drawn(unit, 12, 2, pipeline_target="ecp5")]
     for spec in specs:
-        places, held = len(spec.steps), spec.held_step
-        behind = int(held is not None and held < places - 1)
+        places, state = len(spec.steps), spec.state_step
+        behind = int(state is not None and state < places - 1)
         for stages in {1 + behind, places + 1, (2 + behind + places) // 2}:
             found = with_stages(spec, stages)
             assert found.steps == spec.steps  # Whatever the stages.
@@ -53,7 +53,7 @@ def test_a_stage_for_each_level_of_the_bins():
 
 @pytest.mark.parametrize("unit", KINDS)
 def test_a_plan_makes_no_hardware(unit, monkeypatch):
-    specs = [*drawn(unit, 5, 3, tuned_for=""), *drawn(unit, 5, 3, tuned_for="ecp5")]
+    specs = [*drawn(unit, 5, 3, pipeline_target=""), *drawn(unit, 5, 3, pipeline_target="ecp5")]
 
     def refused(*_, **__):
         raise AssertionError("a signal is made")
@@ -67,7 +67,10 @@ def test_a_plan_makes_no_hardware(unit, monkeypatch):
 def test_a_plan_takes_well_under_a_millisecond_or_a_few(unit):
     """With a bound that a busy machine keeps: the median of some specs, in ms."""
     taken = []
-    for spec in [*drawn(unit, 8, 4, tuned_for=""), *drawn(unit, 8, 4, tuned_for="ecp5")]:
+    for spec in [
+        *drawn(unit, 8, 4, pipeline_target=""),
+        *drawn(unit, 8, 4, pipeline_target="ecp5"),
+    ]:
         spec = from_dict(spec.to_dict())
         start = time.process_time()
         assert spec._steps == spec.steps
@@ -78,7 +81,10 @@ def test_a_plan_takes_well_under_a_millisecond_or_a_few(unit):
 
 @pytest.mark.parametrize("unit", KINDS)
 def test_steps_name_what_builds_them_and_what_they_are_made_of(unit):
-    for spec in [*drawn(unit, 4, 5, tuned_for=""), *drawn(unit, 4, 5, tuned_for="ecp5")]:
+    for spec in [
+        *drawn(unit, 4, 5, pipeline_target=""),
+        *drawn(unit, 4, 5, pipeline_target="ecp5"),
+    ]:
         component = hwgen.component(spec)
         component._MustUse__silence = True
         builders = [component.builder]
@@ -94,5 +100,5 @@ def test_steps_name_what_builds_them_and_what_they_are_made_of(unit):
 @pytest.mark.parametrize("unit", KINDS)
 def test_hardware_with_registers_at_every_place_has_the_segments_of_the_plan(unit):
     """Which building asserts: a segment that the plan has not, or that has another name."""
-    for spec in drawn(unit, 2, 6, tuned_for="ecp5"):
+    for spec in drawn(unit, 2, 6, pipeline_target="ecp5"):
         Fragment.get(hwgen.component(with_stages(spec, spec.most_stages)), None)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hwgen import InputError, parse
-from optimizer import data, main_job, onnx_import
+from optimizer import data, onnx_import, optimize
 from optimizer.data import ImageData
 from optimizer.explore import Settings, explore, settings
 
@@ -74,7 +74,7 @@ def test_paths_are_paths(path, tmp_path):
     for call in (
         lambda: onnx_import.load(path),
         lambda: data.load(path),
-        lambda: main_job.run(path, path, tmp_path / "out", target="ecp5", fps=10),
+        lambda: optimize.run(path, path, tmp_path / "out", target="ecp5", fps=10),
     ):
         with pytest.raises(InputError) as caught:
             call()

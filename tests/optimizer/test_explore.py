@@ -20,8 +20,8 @@ from optimizer import inference, report, sensitivity, sizing
 from optimizer.data import ImageData
 from optimizer.evaluation import choose
 from optimizer.explore import Exploration, explore, settings
+from optimizer.layer_vectors import layer_vectors
 from optimizer.onnx_import import load
-from optimizer.operands import layer_operands
 from optimizer.plan import Accuracy
 from sim import golden
 
@@ -155,7 +155,7 @@ def test_the_choice_by_hand(drop, place, reason):
 def test_operands_give_the_sums_of_the_inference(setting, exploration, layer):
     e, images = exploration, setting[1].test_images[:6]
     plan = e.chosen
-    operands = layer_operands(e.network, e.calibration, plan, layer, images, outputs=20)
+    operands = layer_vectors(e.network, e.calibration, plan, layer, images, outputs=20)
     chosen = next(p for p in plan.layers if p.layer.name == layer)
     spec = chosen.spec
     assert operands.a_codes.shape == operands.b_codes.shape == (len(operands.clear), spec.lanes)
@@ -178,12 +178,12 @@ def test_operands_give_the_sums_of_the_inference(setting, exploration, layer):
 
 def test_number_of_outputs_is_checked(setting, exploration):
     with pytest.raises(InputError, match="outputs=1000"):
-        layer_operands(
+        layer_vectors(
             exploration.network, exploration.calibration, exploration.chosen, "dense",
             setting[1].test_images[:1], outputs=1000,
         )  # fmt: skip
     with pytest.raises(InputError, match="no layer 'none'"):
-        layer_operands(
+        layer_vectors(
             exploration.network, exploration.calibration, exploration.chosen, "none",
             setting[1].test_images[:1],
         )  # fmt: skip

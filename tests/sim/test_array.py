@@ -12,7 +12,7 @@ from hwgen.cli import main
 from hwgen.spec import from_dict
 from sim import golden, matmul, verification
 from sim import stimulus as stimuli
-from sim.together import run_together, verify_together
+from sim.batch import run_batch, verify_batch
 
 RNG = np.random.default_rng(5)
 WEIGHTS = {"dataflow": "weight_stationary"}
@@ -54,7 +54,7 @@ def test_unit_equals_golden_model(group):
     specs = [Array(max_products=24, **fields) for fields in group]
     for spec in specs:
         assert from_dict(spec.to_dict()) == spec and spec.name.replace("_", "").isalnum()
-    outcome = verify_together(specs, vectors=150)
+    outcome = verify_batch(specs, vectors=150)
     assert outcome.passed, outcome.shown
 
 
@@ -162,7 +162,7 @@ def test_matrix_products_of_the_simulated_array():
                 assert len(parts) > 1  # Sums over tiles come in again.
             specs.append(spec)
             driven.append(stimuli.concatenate(*parts, stimuli.flush(spec)))
-    outcome = run_together(list(zip(specs, driven, strict=True)))
+    outcome = run_batch(list(zip(specs, driven, strict=True)))
     assert outcome.passed, outcome.shown
 
 

@@ -15,8 +15,8 @@ from hwgen.accumulator import Aligned
 from hwgen.spec import BlockDot, from_dict
 from hwgen.spec.blockdot import ALIGNED, ALONE, FIXED_POINT, SHORTENED
 from sim import exhaustive, golden
+from sim.batch import verify_batch, verify_inputs_batch
 from sim.exhaustive import Case
-from sim.together import verify_inputs_together, verify_together
 
 #: Every way of bringing blocks together, with micro-exponents, subnormal scales, other outputs.
 SPECS = {
@@ -55,7 +55,7 @@ def test_every_way_of_summing_blocks():
         specs += found
     for spec in specs:
         assert from_dict(spec.to_dict()) == spec and spec.name.replace("_", "").isalnum()
-    outcome = verify_together(specs, vectors=200)
+    outcome = verify_batch(specs, vectors=200)
     assert outcome.passed, outcome.shown
 
 
@@ -225,7 +225,7 @@ def test_extremes_of_scales_and_results():
     ]
     for (spec, inputs), codes in zip(cases, wanted, strict=True):
         assert golden.expected(spec, inputs)["result"][:, 0].tolist() == codes, spec
-    outcome = verify_inputs_together(cases)
+    outcome = verify_inputs_batch(cases)
     assert outcome.passed, outcome.shown
 
 

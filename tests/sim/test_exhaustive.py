@@ -183,8 +183,8 @@ def test_a_single_wrong_result_is_found(monkeypatch):
 def test_a_wrong_rounding_is_found(monkeypatch):
     genuine = hwgen.units.convert.to_code
 
-    def faulty(m, number, target, rounding, *rest, fine):
-        return genuine(m, number, target, NEAREST_AWAY, *rest, fine=fine)
+    def faulty(m, number, target, rounding, *rest, split):
+        return genuine(m, number, target, NEAREST_AWAY, *rest, split=split)
 
     monkeypatch.setattr(hwgen.units.convert, "to_code", faulty)
     (wrong,) = exhaustive.check([Case(Convert(a="e4m3fn", b="e5m2", rounding=NEAREST_EVEN))])

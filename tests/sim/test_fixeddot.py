@@ -18,8 +18,8 @@ from hwgen.arithmetic import constant_sum
 from hwgen.cli import main
 from hwgen.spec import from_dict
 from sim import exhaustive, formal, golden, stimulus, verification
+from sim.batch import verify_batch
 from sim.exhaustive import Case
-from sim.together import verify_together
 
 #: Odd weights, zeros, the largest and the least, powers of two, equal ones, none above zero.
 KINDS = (
@@ -77,8 +77,14 @@ UNITS = [
     {"a": "fp16", "b": "int4", "weights": [3, -8, 7], "max_products": 64, "output": "fp16"},
     {"a": "e6m3", "b": "int4", "weights": [4, -8, 0, 2, 6]},
     {"a": "bf16", "b": "e2m1", "weights": [1.5, -6], "addend": "int8", "output": "bf16"},
-    {"a": "int8", "b": "int8", "weights": [3, -77, 0, 64, 127], "stages": 6, "tuned_for": "ecp5"},
-    {"a": "e3m2", "b": "int4", "weights": [-8, -1, -5, 6], "stages": 8, "tuned_for": "ecp5"},
+    {
+        "a": "int8",
+        "b": "int8",
+        "weights": [3, -77, 0, 64, 127],
+        "stages": 6,
+        "pipeline_target": "ecp5",
+    },
+    {"a": "e3m2", "b": "int4", "weights": [-8, -1, -5, 6], "stages": 8, "pipeline_target": "ecp5"},
 ]
 
 
@@ -87,7 +93,7 @@ def test_units_against_the_golden_model():
     for spec in specs:
         assert from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
         assert spec.name.replace("_", "").isalnum() and spec.name[0].isalpha()
-    outcome = verify_together(specs, vectors=300)
+    outcome = verify_batch(specs, vectors=300)
     assert outcome.passed, outcome.shown
 
 

@@ -21,7 +21,9 @@ SPECS = [
     DotProduct(a="int2", b="e5m2", lanes=1),
     Convert(a="uint2", b="uint3", rounding="up"),  # Nothing can be beyond the largest.
     # A NOT of a NOT that stands in its place.
-    DotProduct(a="int8", b="int4", lanes=8, accumulator="bf16:down", stages=5, tuned_for="ecp5"),
+    DotProduct(
+        a="int8", b="int4", lanes=8, accumulator="bf16:down", stages=5, pipeline_target="ecp5"
+    ),
 ]
 
 

@@ -12,9 +12,9 @@ from hwgen import DotProduct, InputError, MultiDot, emit, parse
 from hwgen.arithmetic.packed_product import Packed
 from hwgen.spec import from_dict
 from sim import exhaustive, golden, stimulus, verification
+from sim.batch import verify_batch
 from sim.exhaustive import Case
 from sim.models import multidot
-from sim.together import verify_together
 
 INTEGERS = MultiDot(formats="int8,int4,int2", lanes=1)
 MINIFLOATS = MultiDot(formats="e4m3fn,e3m2,e2m1", lanes=1)
@@ -62,7 +62,7 @@ def test_units_that_switch_in_mid_stream():
     specs = [MultiDot(**{"max_products": 64, **fields}) for fields in UNITS]
     for spec in specs:
         assert from_dict(spec.to_dict()) == spec and spec.name.replace("_", "").isalnum()
-    outcome = verify_together(specs, vectors=300)
+    outcome = verify_batch(specs, vectors=300)
     assert outcome.passed, outcome.shown
     switched = stimulus.random(specs[0], 300, 1)
     modes, clear = switched.inputs["mode"][:, 0], switched.inputs["clear"][:, 0]

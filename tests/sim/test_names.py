@@ -36,7 +36,7 @@ def _neighbours(spec, rng):
         if draw is None:
             continue
         # Tuned units are slow to make: only the step from an untuned one is taken.
-        for _ in range(1 if field.name == "tuned_for" and rng.random() < 0.95 else 3):
+        for _ in range(1 if field.name == "pipeline_target" and rng.random() < 0.95 else 3):
             try:
                 found = type(spec)(**{**fields, field.name: draw(rng)})
             except InputError:
@@ -54,7 +54,7 @@ def test_no_two_specs_have_one_name():
         count = 0
         while count < SPECS / len(UNITS):
             given = GIVEN.get(kind.unit, {}) if rng.integers(8) == 0 else {}
-            spec = legal_spec(kind, rng, {"tuned_for": "", **given})
+            spec = legal_spec(kind, rng, {"pipeline_target": "", **given})
             for field, found in [("", spec), *_neighbours(spec, rng)]:
                 other = names.setdefault(found.name, found)
                 assert other == found, f"{found.name}: {other.to_dict()} and {found.to_dict()}"

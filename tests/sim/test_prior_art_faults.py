@@ -15,7 +15,7 @@ import pytest
 from hwgen import DotProduct, parse
 from hwgen.spec import BlockDot, Quantizer
 from sim import golden
-from sim.together import verify_inputs_together
+from sim.batch import verify_inputs_batch
 
 FP32 = parse("fp32")
 INT16 = {"a": "int16_b2_e8m0", "b": "int16_b2_e8m0", "output": "fp32"}
@@ -193,5 +193,5 @@ def test_the_golden_model_has_the_right_numbers(fault):
 def test_the_hardware_has_them():
     """All in one simulation, against the golden model."""
     cases = [(spec, inputs) for fault in FAULTS for spec, inputs, _ in fault()]
-    outcome = verify_inputs_together(cases)
+    outcome = verify_inputs_batch(cases)
     assert outcome.passed, outcome.shown

@@ -15,8 +15,8 @@ from hwgen.formats.block import NAMED
 from hwgen.spec import Quantizer, from_dict
 from sim import golden, verify_inputs
 from sim import stimulus as stimuli
+from sim.batch import verify_batch
 from sim.quantizer_matrix import SOURCES, full_matrix, short_matrix
-from sim.together import verify_together
 
 ROOT = Path(__file__).parents[2]
 VECTORS = ROOT / "tests" / "hwgen" / "formats" / "vectors" / "mx.npz"
@@ -75,7 +75,7 @@ MORE = [
 def test_units_equal_golden_model(fields):
     specs = [Quantizer(**f) for f in fields]
     assert all(from_dict(spec.to_dict()) == spec for spec in specs)
-    outcome = verify_together(specs, vectors=200)
+    outcome = verify_batch(specs, vectors=200)
     assert outcome.passed, outcome.shown
     assert min(outcome.vectors.values()) > 400
 
@@ -85,7 +85,7 @@ def test_every_named_format():
     specs = short_matrix(4)
     assert {spec.a for spec in specs} == {parse(name) for name in SOURCES}
     assert {spec.scale_rule for spec in specs} == set(RULES)
-    outcome = verify_together(specs, vectors=100)
+    outcome = verify_batch(specs, vectors=100)
     assert outcome.passed, outcome.shown
 
 
@@ -96,7 +96,7 @@ def test_the_full_matrix_has_all_of_it():
 
 
 def test_nvfp4_in_full():
-    outcome = verify_together([Quantizer(a="bf16", b="nvfp4", stages=12)], vectors=100)
+    outcome = verify_batch([Quantizer(a="bf16", b="nvfp4", stages=12)], vectors=100)
     assert outcome.passed, outcome.shown
 
 
@@ -185,7 +185,7 @@ def test_a_wrong_division_is_found(monkeypatch):
         return replace(done, quotient=done.quotient & ~(done.remainder == 0))
 
     monkeypatch.setattr(divide, "step", faulty)
-    outcome = verify_together([Quantizer(a="bf16", b="e2m1_b2_ue4m3")], vectors=50)
+    outcome = verify_batch([Quantizer(a="bf16", b="e2m1_b2_ue4m3")], vectors=50)
     assert not outcome.passed
 
 

@@ -9,8 +9,8 @@ import pytest
 from hwgen import DotProduct, InputError, emit
 from hwgen.spec import UNITS
 from sim import case_list, regression, report
+from sim.batch import verify_batch
 from sim.random_specs import examples, legal_spec, legal_specs
-from sim.together import verify_together
 
 COUNT = 30
 #: That share a build.
@@ -39,7 +39,7 @@ def test_random_specs_are_right(first):
 
 def test_random_specs_in_cocotb():
     specs = list(islice(legal_specs(seed=1), 6))
-    outcome = verify_together(specs, vectors=200)
+    outcome = verify_batch(specs, vectors=200)
     assert outcome.passed, outcome.shown
     assert all(outcome.vectors[spec.name] > 200 for spec in specs)
 
@@ -53,11 +53,11 @@ def test_a_fault_in_one_of_many_is_found(monkeypatch):
         return genuine(spec).replace(old, old + "1 + ") if spec.lanes == 2 else genuine(spec)
 
     monkeypatch.setattr(emit, "verilog", faulty)
-    outcome = verify_together(specs, vectors=50)
+    outcome = verify_batch(specs, vectors=50)
     assert not outcome.passed and outcome.shown
     assert all(shown.startswith(specs[1].name) for shown in outcome.shown)
     with pytest.raises(InputError, match="each spec once"):
-        verify_together(specs[:1] * 2)
+        verify_batch(specs[:1] * 2)
 
 
 def test_same_seed_same_specs():

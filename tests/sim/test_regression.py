@@ -24,8 +24,8 @@ from hwgen.spec.multidot import Modes
 from sim import case_list, compiled, regression, report
 from sim.case_list import Case, operands
 from sim.compiled import Outcome, Run, rows
-from sim.operands import MIXED, NAMED
 from sim.regression import pool, results
+from sim.tried_formats import MIXED, NAMED
 from sim.verification import pack
 from sim.words import to_integer, to_words
 

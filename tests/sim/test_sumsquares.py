@@ -10,7 +10,7 @@ from hwgen.arithmetic.square import square, square_bits
 from hwgen.cli import main
 from hwgen.spec import from_dict
 from sim import compiled, exhaustive
-from sim.together import verify_together
+from sim.batch import verify_batch
 
 SPECS = [
     SumSquares(a="int8", lanes=4),
@@ -49,7 +49,7 @@ def test_every_square(bits, signed):
 
 
 def test_units_are_right():
-    outcome = verify_together(SPECS, vectors=300)
+    outcome = verify_batch(SPECS, vectors=300)
     assert outcome.passed, outcome.shown
 
 

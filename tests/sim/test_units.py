@@ -18,7 +18,7 @@ from hwgen.spec import (
 )
 from sim import stimulus as stimuli
 from sim import verification
-from sim.together import verify_together
+from sim.batch import verify_batch
 
 #: Accumulators, outputs, stages, special codes, signs: each at least twice, in other company.
 DOTS = [
@@ -92,7 +92,7 @@ def right_together(specs, vectors=400):
     """In one simulation: building it takes most of the time of a short one."""
     for spec in specs:
         assert from_dict(spec.to_dict()) == spec and spec.name.replace("_", "").isalnum()
-    outcome = verify_together(specs, vectors=vectors)
+    outcome = verify_batch(specs, vectors=vectors)
     assert outcome.passed, outcome.shown
 
 
@@ -106,7 +106,7 @@ def test_addends():
     specs += [mac, dataclasses.replace(specs[0], max_products=6, stages=1)]
     # 6 products of −56 to 64 and 2 addends of −2^15 to 2^15 − 1 need 17 bits and a bit.
     assert specs[-1].accumulator_width == 18 and specs[-1].sum_width == 17
-    outcome = verify_together(specs, vectors=300)
+    outcome = verify_batch(specs, vectors=300)
     assert outcome.passed, outcome.shown
 
 
@@ -152,7 +152,7 @@ def test_results_of_formats_without_subnormals_or_zero():
         LMul(a="e4m3fnns", b="e5m2", output="ue3m2ieeenz"),
         Quantizer(a="e8m0", b="e5m2ieeens_b2_ue4m3"),
     ]
-    outcome = verify_together(specs, vectors=300)
+    outcome = verify_batch(specs, vectors=300)
     assert outcome.passed, outcome.shown
 
 
@@ -173,7 +173,7 @@ def test_stochastic_rounding_of_a_running_sum_sees_every_bit():
         DotProduct(a="e2m1", b="int4", lanes=3, accumulator="fp16:stochastic", addend="bf16"),
         MultiplyAccumulate(a="int3", b="int3", accumulator="e5m2:stochastic"),
     ]
-    outcome = verify_together(specs, vectors=4000)
+    outcome = verify_batch(specs, vectors=4000)
     assert outcome.passed, outcome.shown
 
 

@@ -288,7 +288,7 @@ UNITS = [
     MultiplyAccumulate(a="int4", b="int4", addend="e3m2", accumulator="e3m2:down"),
     DotProduct(a="e2m1", b="e2m1", lanes=3, addend="e3m2", output="fp16"),
     DotProduct(a="e2m1", b="e2m1", lanes=4, output="e3m2", rounding="down", mapping="dsp"),
-    DotProduct(a="e4m3fn", b="e2m1", lanes=5, output="bf16", tuned_for="ecp5", stages=9),
+    DotProduct(a="e4m3fn", b="e2m1", lanes=5, output="bf16", pipeline_target="ecp5", stages=9),
     FixedDot(a="e2m1", b="e2m1", weights="1,0,-0.5", output="fp16"),
     SumSquares(a="e2m1", lanes=2, addend="e3m2", accumulator="fp16:down"),
     MultiDot(formats="e2m1,e3m2", lanes=2, output="bf16"),

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import yosys_scripts
-from cost_models import plain
+from cost_models import baseline
 from hwgen.spec import DotProduct
 
 PAGE = Path(__file__).parents[2] / "docs" / "area.md"
@@ -18,7 +18,7 @@ def test_a_sum_is_as_small_as_the_page_says(name, target):
     """LUTs without DSP blocks. Where one is smaller, the page is to say so."""
     row = rf"^\| {name} \| 32 \| {target} \|.*\*\*([\d,]+)\*\*"
     (said,) = re.findall(row, PAGE.read_text(), re.MULTILINE)
-    text = plain.unit_rtlil(DotProduct(a=name, b=name, lanes=32))
-    result = yosys_scripts.synthesise(text, plain.TOP, target=target, place=False)
+    text = baseline.unit_rtlil(DotProduct(a=name, b=name, lanes=32))
+    result = yosys_scripts.synthesise(text, baseline.TOP, target=target, place=False)
     assert result.lut == pytest.approx(int(said.replace(",", "")), rel=0.01)
     assert result.dsp == 0

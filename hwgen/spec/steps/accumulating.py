@@ -47,7 +47,7 @@ def steps(spec: AccumulatingSpec, sum_width: int, made_width: int) -> Steps:
     limits: Series = (AnyBit(width), Multiplexer(width)) if saturates else ()
     logic = (Gates(width), Adder(width), *limits)
     accumulate = Step(STATE, "accumulate_fixed", logic, levels.adder(width), bits=made_width)
-    found.append(replace(accumulate, holds=True))
+    found.append(replace(accumulate, has_state=True))
     if spec.output is None:
         return tuple(found)
     number = NumberShape(width, spec.accumulator_lsb_exponent, nan=spec.has_special)
@@ -75,9 +75,9 @@ def float_steps(
     *,
     apart: bool,
     build: str = "accumulate_float",
-    holds: bool = True,
+    has_state: bool = True,
 ) -> Steps:
-    """The step of a float accumulator that adds ``total``: a loop, unless it ``holds`` nothing."""
+    """The step of a float accumulator that adds ``total``: a loop, unless it has no state."""
     f, rounding = accumulator.format, accumulator.rounding
     kept = ScaledShape(significand_bits(f), shift_shape(f) or ZERO, f.lsb_exponent)
     # Bits below these are no more than a bit that tells of them: none that rounding adds to.
@@ -87,4 +87,4 @@ def float_steps(
     codes = coding(placed, f, rounding, accumulator.overflow)
     decoded = Segment("decoded", (Decoder(f), Multiplexer(f.bits)))
     segments, bits = (decoded, *adding, *placing, *codes), total.bits
-    return in_segments(STATE, build, segments, 16.0, apart=apart, bits=bits, holds=holds)
+    return in_segments(STATE, build, segments, 16.0, apart=apart, bits=bits, has_state=has_state)

@@ -36,7 +36,7 @@ def operand_steps(spec: Array) -> Steps:
     decoding = product.decoders(numbers, (spec.rows + spec.columns) * spec.lanes)
     operands = Step("operands", "operands", decoding, levels.decoder(*numbers[:2]))
     # Weights stay in registers of their own, behind no logic.
-    weights = (Step(WEIGHTS, "", (), holds=True),) if spec.is_weight_stationary else ()
+    weights = (Step(WEIGHTS, "", (), has_state=True),) if spec.is_weight_stationary else ()
     return (operands, *weights)
 
 
@@ -77,7 +77,7 @@ def sum_steps(spec: Array) -> Steps:
     if not spec.is_weight_stationary:
         return found
     return tuple(
-        replace(s, build="add_to_partial", holds=False) if s.name == STATE else s for s in found
+        replace(s, build="add_to_partial", has_state=False) if s.name == STATE else s for s in found
     )
 
 
@@ -94,7 +94,9 @@ def _float_steps(spec: Array, accumulator: Float, sum_width: int) -> Steps:
         return (*found, *accumulating.float_steps(accumulator, total, apart=apart))
     below = total.below(accumulator.format)
     build = "round_to_partial"
-    adding_ = accumulating.float_steps(accumulator, below, apart=apart, build=build, holds=False)
+    adding_ = accumulating.float_steps(
+        accumulator, below, apart=apart, build=build, has_state=False
+    )
     return (*found, *adding_)
 
 

@@ -18,7 +18,7 @@ from hwgen.arithmetic.rounding_plan import (
     placing_normal,
 )
 from hwgen.arithmetic.shift import shift_segments
-from hwgen.arithmetic.together import (
+from hwgen.arithmetic.term_alignment import (
     largest_segments,
     leading_bits_segments,
     moved_right_segments,
@@ -30,7 +30,7 @@ from hwgen.formats.widths import signed_width
 from hwgen.plan import levels, product
 from hwgen.plan.logic import Adder, Magnitude, Multiplier, Series, Shifter, parallel
 from hwgen.plan.shape import Shape
-from hwgen.plan.step import Segment, Segments, Step, Steps, abreast, in_segments
+from hwgen.plan.step import Segment, Segments, Step, Steps, in_segments, lockstep
 
 if TYPE_CHECKING:
     from hwgen.spec.blockdot import BlockDot
@@ -69,7 +69,7 @@ def sum_steps(spec: BlockDot, *, together: bool) -> Steps:
     return (
         Step("operands", "operands", decoding, levels.decoder(*elements)),
         Step("products", "multiply", multiply, levels.product(*elements)),
-        *(product.fine_steps(*elements, width, spec.lanes) if apart else ()),
+        *(product.split_steps(*elements, width, spec.lanes) if apart else ()),
         *aligned,
         *_level_steps(spec),
         *in_segments("scaled", "scale_blocks", _scaling(spec), of_block + 2, apart=apart),
@@ -84,14 +84,14 @@ def _product_logic(spec: BlockDot) -> tuple[Series, Series]:
         align = product.shift(*elements, spec.width_of_sum(1), lanes)
         return product.multiplication(*elements, lanes), align
     # Beside those of the elements: significands of the scales, and their shifts.
-    ways: list[Series] = [
+    timing_paths: list[Series] = [
         product.factors(*elements, lanes),
         (Adder(max(f.bits for f in spec.scales) + 1, count=spec.blocks),),
     ]
     if max(f.precision for f in spec.scales) > 1:
         multiplier = Multiplier(*product.factor_bits(*spec.scales), count=spec.blocks)
-        ways.append((multiplier,))
-    return parallel(*ways), ()
+        timing_paths.append((multiplier,))
+    return parallel(*timing_paths), ()
 
 
 def _ordering(spec: BlockDot) -> Segments:
@@ -123,7 +123,7 @@ def _scaling(spec: BlockDot) -> Segments:
         grown = tree_levels(spec.a.block_size) + spec.largest_micro_shift
         significands = sum(map(significand_bits, spec.scales))
         multiplying = multiplied_segments("product_0", spec.width_of_sum(1) + grown, significands)
-        found = abreast(multiplying, spec.blocks)
+        found = lockstep(multiplying, spec.blocks)
     if spec.alignment == SHORTENED:
         found = (*found, *placed_segments(spec.blocks, spec.shift_bits, spec.gap))
     return (*found, Segment("scaled"))
@@ -148,7 +148,7 @@ def _together_steps(spec: BlockDot) -> Steps:
             amount = ((blocks - 1) * spec.gap).bit_length()
         moving = (*shift_segments("moved", width, amount), Segment("together"))
     moved = in_segments(
-        "together", "bring_together", abreast(moving, blocks), 6, apart=spec.is_tuned
+        "together", "bring_together", lockstep(moving, blocks), 6, apart=spec.is_tuned
     )
     adders = [
         Adder(width + n, count=tree_adders(blocks, n)) for n in range(1, tree_levels(blocks) + 1)

@@ -28,8 +28,8 @@ def sum_steps(spec: DotProduct) -> Steps:
     """Up to the exact sum of a cycle."""
     a, b, lanes = spec.a, spec.b, spec.lanes
     if spec.is_tuned:  # All is in finer steps between the factors and their product.
-        fine = product.fine_steps(a, b, spec.product_width, lanes)
-        products = product_steps(spec, (a, b), product.factors(a, b, lanes), (), fine)
+        split = product.split_steps(a, b, spec.product_width, lanes)
+        products = product_steps(spec, (a, b), product.factors(a, b, lanes), (), split)
     else:
         align = product.shift(a, b, spec.product_width, lanes)
         products = product_steps(spec, (a, b), product.multiplication(a, b, lanes), align)
@@ -56,7 +56,7 @@ def product_steps(
     formats: tuple[Scalar, ...],
     multiply: Series,
     align: Series,
-    fine: Steps = (),
+    split: Steps = (),
 ) -> Steps:
     """From codes of these formats, one of each a lane, to products in their places."""
     a, b, c, lanes = spec.a, spec.b, spec.addend, spec.lanes
@@ -70,8 +70,8 @@ def product_steps(
     return (
         Step("operands", "operands", decoding, levels.decoder(a, b), bits=codes),
         Step("products", "multiply", multiply, levels.product(a, b), bits=decoded),
-        *fine,
-        Step("aligned", "align", align, to_align, bits=None if fine else _products_bits(spec)),
+        *split,
+        Step("aligned", "align", align, to_align, bits=None if split else _products_bits(spec)),
     )
 
 

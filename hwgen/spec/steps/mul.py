@@ -20,6 +20,6 @@ def steps(spec: Multiply) -> Steps:
     return (
         Step("decode", "decoded", product.decoders((a, b), 1), 1),
         Step("multiply", "products", multiply, 1 + bits.bit_length() * 2),
-        *(product.fine_steps(a, b, width, 1, "found") if tuned else ()),
+        *(product.split_steps(a, b, width, 1, "found") if tuned else ()),
         Step("place", "placed", () if tuned else product.shift(a, b, width, 1), 3),
     )

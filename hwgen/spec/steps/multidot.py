@@ -11,7 +11,7 @@ from hwgen.formats import Scalar
 from hwgen.plan import levels, product
 from hwgen.plan.logic import Adder, Gates, Multiplier, Selection, Series, Shifter, parallel
 from hwgen.plan.shape import Shape
-from hwgen.plan.step import Step, Steps, abreast, in_segments
+from hwgen.plan.step import Step, Steps, in_segments, lockstep
 from hwgen.spec.steps import accumulating
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def _integer_products(spec: MultiDot) -> Steps:
     # both fit one LUT.
     rows = max(rows.high - rows.low for rows in spec.row_plan.rows)
     taken = 1.5 + 1.5 * tree_levels(rows)
-    segments = abreast(spec.row_plan.segments_of_products, spec.lanes)
+    segments = lockstep(spec.row_plan.segments_of_products, spec.lanes)
     return in_segments("products", "multiply_packed", segments, taken, apart=spec.is_tuned)
 
 
@@ -73,12 +73,12 @@ def _float_products(spec: MultiDot) -> Steps:
     if not spec.is_tuned:
         multiply = (*multiply, Multiplier(wide, narrow, count=lanes))
         align = (Shifter(width, shift, count=lanes),)
-    fine = product.fine_steps_of(wide, narrow, shift, width, lanes) if spec.is_tuned else ()
+    split = product.split_steps_of(wide, narrow, shift, width, lanes) if spec.is_tuned else ()
     decoding = (*product.decoders(formats, lanes), chosen)
     return (
         Step("operands", "decode_modes", decoding, 1 + levels.decoder(*formats)),
         Step("products", "multiply", multiply, max(levels.product(*p) for p in pairs)),
-        *fine,
+        *split,
         Step("aligned", "align", align, max(levels.shift(*p) for p in pairs)),
     )
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hwgen.arithmetic.align import (
-    aligned_segments,
-    distant_segments,
-    prepared_bits,
-    window_segments,
-)
-from hwgen.arithmetic.fine_scale import leading_segments, leading_significand_segments
+from hwgen.arithmetic.float_scale import leading_segments, leading_significand_segments
 from hwgen.arithmetic.power_scale import (
     key_bits,
     larger_segment,
     magnitude_key_bits,
     micro_exponent_segments,
     scale_code_segments,
+)
+from hwgen.arithmetic.quantizer_alignment import (
+    aligned_segments,
+    distant_segments,
+    prepared_bits,
+    window_segments,
 )
 from hwgen.arithmetic.rounding_plan import (
     NumberShape,
@@ -29,7 +29,7 @@ from hwgen.arithmetic.rounding_plan import (
 from hwgen.formats.block_encode import IN_ELEMENT
 from hwgen.plan.logic import Adder, AnyBit, Gates, Multiplexer, Series
 from hwgen.plan.shape import ZERO, Shape
-from hwgen.plan.step import Segment, Segments, Step, Steps, abreast, in_segments, named
+from hwgen.plan.step import Segment, Segments, Step, Steps, in_segments, lockstep, named
 
 if TYPE_CHECKING:
     from hwgen.spec.quantizer import Quantizer
@@ -38,11 +38,11 @@ if TYPE_CHECKING:
 def steps(spec: Quantizer) -> Steps:
     """Numbers and keys, the largest key, the scale, the numbers over it, their codes."""
     number = replace(operand_shape(spec.a), nan=spec.a.has_nan and spec.nonfinite == IN_ELEMENT)
-    over_scale, number = _divided(spec, number) if spec.is_fine else _shifted(spec, number)
+    over_scale, number = _divided(spec, number) if spec.has_float_scale else _shifted(spec, number)
     element, lanes, apart = spec.b.element, spec.lanes, spec.is_tuned
     placing, placed = normalising(number, element, spec.rounding)
     quotient: Segments = ()
-    if spec.is_fine:
+    if spec.has_float_scale:
         bits = spec.quotients.divisor_bits
         quotient = (Segment("quotient", (AnyBit(bits, count=lanes), Gates(lanes))),)
     # Searching the leading one: among few bits, among many, or not at all.
@@ -54,8 +54,8 @@ def steps(spec: Quantizer) -> Steps:
     ends: Series = ()
     if spec.nonfinite != IN_ELEMENT:
         ends = (Gates(lanes * element.bits),)
-    place_segments = (*quotient, *abreast(placing, lanes), Segment("in_place"))
-    round_segments = (*abreast(codes, lanes), Segment("codes", ends))
+    place_segments = (*quotient, *lockstep(placing, lanes), Segment("in_place"))
+    round_segments = (*lockstep(codes, lanes), Segment("codes", ends))
     return (
         Step("decode", "decoded", _decoding(spec), 1.5),
         *_tree(spec),
@@ -75,7 +75,7 @@ def _tree(spec: Quantizer) -> Steps:
     """The largest key of each part that has an exponent of its own, then of the block."""
     f = spec.b
     found: list[Step] = []
-    key = magnitude_key_bits(spec.a) if spec.is_fine else key_bits(spec.power_scale)
+    key = magnitude_key_bits(spec.a) if spec.has_float_scale else key_bits(spec.power_scale)
     sizes = [f.micro_block, f.micro_exponents] if f.micro_bits else [f.block_size]
     for name, size in zip(("largest_of_parts", "largest")[-len(sizes) :], sizes, strict=True):
         groups = f.micro_exponents if name == "largest_of_parts" else 1
@@ -103,25 +103,25 @@ def _shifted(spec: Quantizer, number: NumberShape) -> tuple[Steps, NumberShape]:
     making = scale_code_segments(scale)
     distance: Segments = (Segment("base", (Adder(base.width),)),)
     if b.micro_bits:
-        micros = abreast(micro_exponent_segments(scale), b.micro_exponents)
+        micros = lockstep(micro_exponent_segments(scale), b.micro_exponents)
         making = (*making, *named("micro", micros))
         base = base - Shape(scale.furthest.bit_length())
         parts = Segment("part_bases", (Adder(base.width, count=b.micro_exponents),))
         distance = (*distance, parts)
-    distance = (*distance, *abreast(distant_segments(base, number.shift, where), lanes))
+    distance = (*distance, *lockstep(distant_segments(base, number.shift, where), lanes))
     aligning, number = aligned_segments(number, where)
     to_scale, to_align = 2.5 if scale.by_exponent else 5, 2 if where.fixed else 0.5
     found = (
         *in_segments("scale", "make_scale", making, to_scale, apart=apart),
         *in_segments("distance", "measure", distance, 2.5, apart=apart),
-        *in_segments("align", "align", abreast(aligning, lanes), to_align, apart=apart),
+        *in_segments("align", "align", lockstep(aligning, lanes), to_align, apart=apart),
     )
     return found, number
 
 
 def _divided(spec: Quantizer, number: NumberShape) -> tuple[Steps, NumberShape]:
     """From the largest key to numbers over any scale."""
-    lanes, apart, scale, found = spec.lanes, spec.is_tuned, spec.fine_scale, spec.quotients
+    lanes, apart, scale, found = spec.lanes, spec.is_tuned, spec.float_scale, spec.quotients
     where, second = found.where, None
     tensor: Segments = ()
     if scale.second is not None:
@@ -133,10 +133,10 @@ def _divided(spec: Quantizer, number: NumberShape) -> tuple[Steps, NumberShape]:
     leading: Segments = (Segment("none"),)
     if found.leading_ones:
         finding, shift = leading_significand_segments(number.width, number.shift or ZERO)
-        leading, number = abreast(finding, lanes), replace(number, shift=shift)
+        leading, number = lockstep(finding, lanes), replace(number, shift=shift)
     number = replace(number, width=prepared_bits(number.width, where))
     base = divisor + where.base
-    measuring = abreast(distant_segments(base, number.shift, where), lanes)
+    measuring = lockstep(distant_segments(base, number.shift, where), lanes)
     distance = (Segment("base", (Adder(base.width),)), *measuring)
     shift = Shape(where.distance_bits)
     aligning = window_segments(where) if where.fixed else (Segment("shift", (Adder(shift.width),)),)
@@ -153,7 +153,7 @@ def _divided(spec: Quantizer, number: NumberShape) -> tuple[Steps, NumberShape]:
             "leading_ones", "leading_ones", leading, 4 if found.leading_ones else 0, apart=apart
         ),
         *in_segments("distance", "measure", distance, 2.5, apart=apart),
-        *in_segments("align", "align", abreast(aligning, lanes), 2, apart=apart),
+        *in_segments("align", "align", lockstep(aligning, lanes), 2, apart=apart),
         *_divisions("bit", "divide", found.divisions, found.divisor_bits, lanes),
     )
     quotient = NumberShape(

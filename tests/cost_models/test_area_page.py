@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
-from cost_models import area, plain
+from cost_models import area_page, baseline
 from hwgen import DotProduct
 from sim import exact
 from sim.verification import pack
@@ -14,7 +14,7 @@ from sim.verification import pack
 def simulated(monkeypatch, make, spec, codes):
     """The outputs of the design for each row of codes."""
     made = []
-    monkeypatch.setattr(plain, "_convert", lambda m, *ports: made.append((m, ports)))
+    monkeypatch.setattr(baseline, "_convert", lambda m, *ports: made.append((m, ports)))
     make(spec)
     ((m, (a, b, *outputs)),) = made
     got = []
@@ -39,7 +39,7 @@ def test_plain_sums_are_exact(name, monkeypatch):
     codes = [rng.integers(0, 1 << spec.a.bits, (200, 3)).astype(np.uint64) for _ in "ab"]
     sums = exact.dot(spec.a, spec.b, *codes)
     wanted = sums.integers * 2 ** (sums.lsb_exponent - spec.product_lsb_exponent)
-    for make in (plain.plain_rtlil, plain.unit_rtlil):
+    for make in (baseline.baseline_rtlil, baseline.unit_rtlil):
         (got,) = simulated(monkeypatch, make, spec, codes)
         assert got.tolist() == wanted.tolist()
 
@@ -51,7 +51,7 @@ def test_sums_have_their_flags(name, monkeypatch):
     codes = [rng.integers(0, 1 << spec.a.bits, (1000, 3)).astype(np.uint64) for _ in "ab"]
     for c in codes:
         c[rng.random(c.shape) < 0.05] = 2 ** (spec.a.bits - 1) - 1
-    total, nan, plus, minus = simulated(monkeypatch, plain.unit_rtlil, spec, codes)
+    total, nan, plus, minus = simulated(monkeypatch, baseline.unit_rtlil, spec, codes)
     with np.errstate(invalid="ignore"):
         products = spec.a.decode(codes[0]) * spec.b.decode(codes[1])
     assert nan.tolist() == np.isnan(products).any(axis=1).tolist()
@@ -64,12 +64,12 @@ def test_sums_have_their_flags(name, monkeypatch):
 
 
 def test_tables_say_what_was_measured(tmp_path):
-    page = tmp_path / "area.md"
-    marks = [area.BEGIN.format(name) + area.END.format(name) for name in area.TABLES]
+    page = tmp_path / "area_page.md"
+    marks = [area_page.BEGIN.format(name) + area_page.END.format(name) for name in area_page.TABLES]
     page.write_text("\n".join(marks))
     counts = {"lut": 100, "carry": 7, "ff": 5, "dsp": 2, "fmax_mhz": 123.4, "placed": None}
-    for name, (points, _) in area.TABLES.items():
-        area.update(page, name, dict.fromkeys(points(), counts))
+    for name, (points, _) in area_page.TABLES.items():
+        area_page.update(page, name, dict.fromkeys(points(), counts))
     assert (
         "| e4m3fn | 32 | xc7 | 5,593 | 100 | 100 | **100** | 55.93 | 1.00 | 1.00 |"
         in page.read_text()
@@ -77,16 +77,16 @@ def test_tables_say_what_was_measured(tmp_path):
     # Prior RTL counts as ours: 12,521 LUT4 and 526 CCU2C, two each.
     assert "| e4m3fn | 32 | ecp5 | 13,573 | 100 | 100 | **100** | 135.73 |" in page.read_text()
     assert "| mxfp4 | ecp5 | 100 | 7 | 5 | 123 |" in page.read_text()
-    formats = page.read_text().partition(area.END.format("lanes"))[2]
+    formats = page.read_text().partition(area_page.END.format("lanes"))[2]
     tools = formats.partition("Measured with ")[2].partition("\n")[0]
     assert [tool.split()[0] for tool in tools.split(",")] == [
         *("yosys", "nextpnr-ecp5", "nextpnr-ice40", "nextpnr-nexus")
     ]
 
-    found = dict.fromkeys(area.by_lanes(), counts)
-    plain_int8 = next(p for p in found if p.kind == area.PLAIN and str(p.spec.a) == "int8")
+    found = dict.fromkeys(area_page.by_lanes(), counts)
+    plain_int8 = next(p for p in found if p.kind == area_page.PLAIN and str(p.spec.a) == "int8")
     row = f"| int8 | {plain_int8.spec.lanes} | {plain_int8.target} | – | 100"
-    area.update(page, "lanes", found | {plain_int8: {**counts, "lut": 250}})
+    area_page.update(page, "lanes", found | {plain_int8: {**counts, "lut": 250}})
     assert f"{row} | 250 | **100** | – | 1.00 | 2.50 |" in page.read_text()
-    area.update(page, "lanes", found | {plain_int8: "no such thing"})
+    area_page.update(page, "lanes", found | {plain_int8: "no such thing"})
     assert f"{row} | – | **100** | – | 1.00 | – |" in page.read_text()

@@ -11,7 +11,7 @@ from graphs import normal, residual_network
 from hwgen import ToolError, emit
 from hwgen.cli import main
 from hwgen.errors import InputError
-from optimizer import explore, inference, main_job
+from optimizer import explore, inference, optimize
 from optimizer.data import load as load_data
 from optimizer.onnx_import import load as load_network
 from optimizer.workloads import fashion_mnist
@@ -58,7 +58,7 @@ def test_optimize_writes_what_it_promises(files, tmp_path, capsys):
         ]  # fmt: skip
         assert f"module {file.stem}(" in file.read_text()
     assert plan["chosen"]["measured_lut"] == sum(layer["measured_lut"] for layer in layers)
-    assert len(plan["checks"]) == main_job.CHECKED_LAYERS
+    assert len(plan["checks"]) == optimize.CHECKED_LAYERS
     for check in plan["checks"]:
         assert check["cycles"] > 0 and check["outputs"] > 0
         assert check["mismatches"] == 0 and check["wrong_outputs"] == 0
@@ -81,7 +81,7 @@ def test_a_unit_that_computes_wrongly_is_reported(files, tmp_path, monkeypatch):
     )
     settings = {"target": "xc7", "fps": 50_000, "formats": ["int4"], "max_drop": 100.0}
     with pytest.raises(ToolError, match="does not compute the network's own numbers"):
-        main_job.run(model, data, tmp_path / "out", **settings)
+        optimize.run(model, data, tmp_path / "out", **settings)
     assert "wrong" in (tmp_path / "out" / "report.md").read_text()
 
 
@@ -90,9 +90,9 @@ def test_a_tool_that_fails_late_loses_no_plan(files, tmp_path, monkeypatch):
         raise ToolError("yosys failed")
 
     model, data = files
-    monkeypatch.setattr(main_job.cost_models, "measure", broken)
+    monkeypatch.setattr(optimize.cost_models, "measure", broken)
     with pytest.raises(ToolError, match="yosys failed"):
-        main_job.run(model, data, tmp_path / "out", target="xc7", fps=50_000, formats=["int4"])
+        optimize.run(model, data, tmp_path / "out", target="xc7", fps=50_000, formats=["int4"])
     plan = json.loads((tmp_path / "out" / "plan.json").read_text())
     assert plan["chosen"]["measured_lut"] is None and list((tmp_path / "out" / "verilog").iterdir())
 
@@ -102,7 +102,7 @@ def test_missing_tools_are_found_before_the_long_work(files, tmp_path, monkeypat
     monkeypatch.setenv("PATH", "/nonexistent")
     progress = []
     with pytest.raises(ToolError, match="make"):
-        main_job.run(
+        optimize.run(
             model, data, tmp_path / "out", target="xc7", fps=50_000, progress=progress.append
         )
     assert not progress and list(tmp_path.iterdir()) == []
@@ -111,7 +111,7 @@ def test_missing_tools_are_found_before_the_long_work(files, tmp_path, monkeypat
 def test_nothing_is_written_for_bad_input(files, tmp_path):
     model, _ = files
     with pytest.raises(InputError, match=r"28, 28\) and the network takes \(N, 3, 8, 8\)"):
-        main_job.run(model, fashion_mnist.DATA, tmp_path / "out", target="ecp5", fps=100)
+        optimize.run(model, fashion_mnist.DATA, tmp_path / "out", target="ecp5", fps=100)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -158,7 +158,7 @@ def test_settings_are_checked_before_the_work(files, tmp_path, settings, message
     model, data = files
     arguments = {"target": "xc7", "fps": 50_000, **settings}
     with pytest.raises(InputError, match=message) as caught:
-        main_job.run(model, data, tmp_path / "out", **arguments)
+        optimize.run(model, data, tmp_path / "out", **arguments)
     assert "\n" not in str(caught.value) and list(tmp_path.iterdir()) == []
 
 
@@ -184,6 +184,6 @@ def test_data_are_checked_before_the_work(files, tmp_path, change, message, wher
     np.savez(tmp_path / "bad.npz", **arrays)
     given = {"data": data, where: tmp_path / "bad.npz"}
     with pytest.raises(InputError, match=message) as caught:
-        main_job.run(model, given.pop("data"), tmp_path / "out", target="xc7", fps=50_000, **given)
+        optimize.run(model, given.pop("data"), tmp_path / "out", target="xc7", fps=50_000, **given)
     assert "bad.npz" in str(caught.value) and "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()

@@ -17,7 +17,7 @@ from optimizer.plan import Plan
 
 
 @dataclass(frozen=True, eq=False)
-class Operands:
+class LayerVectors:
     """A sequence of cycles of one unit.
 
     ``a_codes`` (activations), ``b_codes`` (weights): uint8, (cycles, lanes), lanes past the
@@ -40,14 +40,14 @@ class Operands:
         return np.arange(1, len(self.expected) + 1) * each - 1
 
 
-def layer_operands(
+def layer_vectors(
     network: Network,
     calibration: Calibration,
     plan: Plan,
     layer: str,
     images: npt.NDArray[Any],
     outputs: int = 64,
-) -> Operands:
+) -> LayerVectors:
     """The cycles of ``outputs`` outputs of ``layer`` for ``images`` (N, C, H, W) or (N, F).
 
     The layers before it are quantised as the plan says. The outputs are spread evenly over all
@@ -83,7 +83,7 @@ def layer_operands(
     at_row, at_channel = (list(index) for index in zip(*positions, strict=True))
     spec = chosen.spec
     steps = np.ldexp(sums[at_row, at_channel], -spec.lsb_exponent)
-    return Operands(
+    return LayerVectors(
         codes(spec.a, operand[at_row]),
         codes(spec.b, quantization[layer].weight[:, at_channel].T),
         np.arange(outputs * cycles) % cycles == 0,

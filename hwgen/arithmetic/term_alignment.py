@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 
 from hwgen.arithmetic.coding import rounded_integer
-from hwgen.arithmetic.parts import Part, Parts, last
+from hwgen.arithmetic.segmented import Boundary, Segmented, last
 from hwgen.formats.rounding import DOWN
 from hwgen.plan.logic import (
     Adder,
@@ -132,7 +132,7 @@ def moved_right_segments(
     return (*found, Segment("rounded", rounded))
 
 
-def ranked(m: Module, shifts: Sequence[Value], name: str) -> Parts[Ranked]:
+def ranked(m: Module, shifts: Sequence[Value], name: str) -> Segmented[Ranked]:
     """The order of the shifts: every two are compared."""
     count = len(shifts)
     pairs = [(j, k) for j in range(count) for k in range(j)]
@@ -141,7 +141,7 @@ def ranked(m: Module, shifts: Sequence[Value], name: str) -> Parts[Ranked]:
         later = Signal(name=f"{name}_{j}_from_{k}")
         m.d.comb += later.eq(shifts[j] >= shifts[k])
         compared.append(later)
-    compared, shifts = yield Part("compared", [compared, list(shifts)])
+    compared, shifts = yield Boundary("compared", [compared, list(shifts)])
     above: dict[tuple[int, int], Value] = {}
     for later, (j, k) in zip(compared, pairs, strict=True):
         above[j, k], above[k, j] = later, ~later
@@ -150,7 +150,7 @@ def ranked(m: Module, shifts: Sequence[Value], name: str) -> Parts[Ranked]:
         rank = Signal(range(count), name=f"{name}_rank_{j}")
         m.d.comb += rank.eq(sum((above[j, k] for k in range(count) if k != j), Const(0)))
         ranks.append(rank)
-    ranks, shifts = yield Part("ranks", [ranks, shifts])
+    ranks, shifts = yield Boundary("ranks", [ranks, shifts])
     rising: list[Value] = []
     for place in range(count):
         shift = Signal(max(map(len, shifts)), name=f"{name}_shift_{place}")
@@ -159,22 +159,22 @@ def ranked(m: Module, shifts: Sequence[Value], name: str) -> Parts[Ranked]:
     return (yield from last("rising", Ranked(ranks, rising)))
 
 
-def placed(m: Module, order: Ranked, gap: int, name: str) -> Parts[Placed]:
+def placed(m: Module, order: Ranked, gap: int, name: str) -> Segmented[Placed]:
     """Places with no gap longer than ``gap``."""
     distances: list[Value] = []
     for index, (below, above) in enumerate(zip(order.shifts, order.shifts[1:], strict=False), 1):
         distance = Signal(len(above), name=f"{name}_distance_{index}")
         m.d.comb += distance.eq(above - below)
         distances.append(distance)
-    distances, order = yield Part("distances", [distances, order])
+    distances, order = yield Boundary("distances", [distances, order])
     gaps: list[Value] = [Mux(distance > gap, gap, distance) for distance in distances]
-    gaps, order = yield Part("gaps", [gaps, order])
+    gaps, order = yield Boundary("gaps", [gaps, order])
     starts: list[Value] = [Const(0)]
     for index in range(1, len(order.shifts)):
         start = Signal(range(index * gap + 1), name=f"{name}_start_{index}")
         m.d.comb += start.eq(starts[-1] + gaps[index - 1])
         values = [[*starts, start], gaps, order]
-        starts, gaps, order = yield Part(f"start_{index}", values)
+        starts, gaps, order = yield Boundary(f"start_{index}", values)
     offsets: list[Value] = []
     for index, (shift, start) in enumerate(zip(order.shifts, starts, strict=True)):
         offset = Signal(len(shift), name=f"{name}_offset_{index}")
@@ -188,10 +188,10 @@ def placed(m: Module, order: Ranked, gap: int, name: str) -> Parts[Placed]:
     return (yield from last("places", Placed(places, starts, offsets)))
 
 
-def offset_of(m: Module, leading: Value, where: Placed, name: str) -> Parts[Signal]:
+def offset_of(m: Module, leading: Value, where: Placed, name: str) -> Segmented[Signal]:
     """What a leading one at bit ``leading`` counts beside its place."""
     reached: list[Value] = [leading + 1 >= start for start in where.starts[1:]]
-    reached, where = yield Part("reached", [reached, where])
+    reached, where = yield Boundary("reached", [reached, where])
     found: Value = where.offsets[0]
     for now, offset in zip(reached, where.offsets[1:], strict=True):
         # Starts rise, and so do offsets: the last that is reached is the one.
@@ -201,7 +201,9 @@ def offset_of(m: Module, leading: Value, where: Placed, name: str) -> Parts[Sign
     return (yield from last("offset", chosen))
 
 
-def leading_bits(m: Module, magnitude: Value, kept: int, name: str) -> Parts[tuple[Value, Value]]:
+def leading_bits(
+    m: Module, magnitude: Value, kept: int, name: str
+) -> Segmented[tuple[Value, Value]]:
     """The highest ``kept`` bits of ``magnitude`` from its leading one on, then one that tells
     whether there is something below; and how many zeros stood above the leading one.
 
@@ -215,18 +217,18 @@ def leading_bits(m: Module, magnitude: Value, kept: int, name: str) -> Parts[tup
         moved = Signal(len(magnitude), name=f"{name}_leading_{level}")
         m.d.comb += empty.eq(~magnitude[-step:].any())
         values = [magnitude, zeros, empty]
-        magnitude, zeros, empty = yield Part(f"empty_{level}", values)
+        magnitude, zeros, empty = yield Boundary(f"empty_{level}", values)
         m.d.comb += moved.eq(Mux(empty, magnitude << step, magnitude))
         values = [moved, zeros + (empty << level)]
-        magnitude, zeros = yield Part(f"leading_{level}", values)
+        magnitude, zeros = yield Boundary(f"leading_{level}", values)
     if len(magnitude) <= kept:
         magnitude = Cat(Const(0, kept + 1 - len(magnitude)), magnitude)
     values = [_shortened(magnitude, kept), zeros]
-    magnitude, zeros = yield Part("kept", values)
+    magnitude, zeros = yield Boundary("kept", values)
     return magnitude, zeros
 
 
-def largest_of(m: Module, shifts: Sequence[Value], name: str) -> Parts[Value]:
+def largest_of(m: Module, shifts: Sequence[Value], name: str) -> Segmented[Value]:
     """The largest shift."""
     level, found = 0, list(shifts)
     while len(found) > 1:
@@ -236,14 +238,14 @@ def largest_of(m: Module, shifts: Sequence[Value], name: str) -> Parts[Value]:
             m.d.comb += larger.eq(Mux(found[i] >= found[i + 1], found[i], found[i + 1]))
             pairs.append(larger)
         found = pairs + found[len(pairs) * 2 :]
-        found = yield Part(f"largest_{level}", found)
+        found = yield Boundary(f"largest_{level}", found)
         level += 1
     return found[0]
 
 
 def moved_right(
     m: Module, term: Value, distance: Value, dropped: int, width: int, rounding: str, name: str
-) -> Parts[Signal]:
+) -> Segmented[Signal]:
     """``term`` over 2^(``distance`` + ``dropped``), rounded to a whole number, ``width`` bits.
 
     ``dropped`` may be negative: then there are as many more bits below.
@@ -264,7 +266,7 @@ def moved_right(
     m.d.comb += near.eq(distance[:levels] | far.replicate(levels))
     number = Signal(signed(len(start)), name=f"{name}_start")
     m.d.comb += number.eq(start)
-    number, near = yield Part("near", [number, near])
+    number, near = yield Boundary("near", [number, near])
     for level in range(levels):
         step, by = min(1 << level, len(start) - 1), near[level]
         right = Signal(signed(len(start)), name=f"{name}_right_{level}")
@@ -272,7 +274,7 @@ def moved_right(
         if below:
             shifted = Cat(shifted[0] | number[:step].any(), shifted[1:])
         m.d.comb += right.eq(Mux(by, shifted, number))
-        number, near = yield Part(f"right_{level}", [right, near])
+        number, near = yield Boundary(f"right_{level}", [right, near])
     found = Signal(signed(width), name=name)
     m.d.comb += found.eq(rounded_integer(m, number, -below, 0, rounding, f"{name}_rounded"))
     return (yield from last("rounded", found))

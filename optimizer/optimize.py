@@ -23,8 +23,8 @@ from optimizer import data as image_data
 from optimizer import explore, onnx_import, report
 from optimizer.data import ImageData
 from optimizer.explore import Exploration
+from optimizer.layer_vectors import layer_vectors
 from optimizer.network import Network
-from optimizer.operands import layer_operands
 from optimizer.parallel import in_parallel
 from optimizer.plan import LayerCheck, LayerPlan, Plan
 from optimizer.text import printable
@@ -153,7 +153,7 @@ def check(found: Exploration, images: ImageData, progress: Progress) -> tuple[La
     def one(plan: LayerPlan) -> LayerCheck:
         layer, spec = plan.layer.name, plan.spec
         outputs = min(CHECKED_OUTPUTS, plan.layer.outputs * len(shown))
-        operands = layer_operands(
+        operands = layer_vectors(
             found.network, found.calibration, found.chosen, layer, shown, outputs
         )
         inputs = {"clear": operands.clear[:, None], "a": operands.a_codes, "b": operands.b_codes}

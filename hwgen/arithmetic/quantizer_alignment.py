@@ -8,10 +8,10 @@ from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
-from hwgen.arithmetic.parts import Part, Parts, beside, last
 from hwgen.arithmetic.power_scale import PowerScale
 from hwgen.arithmetic.rounder import FixedPoint, Shifted
 from hwgen.arithmetic.rounding_plan import NumberShape
+from hwgen.arithmetic.segmented import Boundary, Segmented, carry_along, last
 from hwgen.formats import Scalar
 from hwgen.formats.rounding import (
     NEAREST_AWAY,
@@ -159,7 +159,7 @@ def window_segments(where: Alignment) -> Segments:
 
 def distant(
     m: Module, number: FixedPoint | Shifted, base: Value, where: Alignment, name: str
-) -> Parts[Distant]:
+) -> Segmented[Distant]:
     """A ``prepared`` number and its distance. ``base``: the scale's code + ``where.base``."""
     flags: list[Any] = [number.sign, number.nan, number.infinity]
     if isinstance(number, FixedPoint):
@@ -167,7 +167,7 @@ def distant(
     else:
         significand, exact = number.significand, base - number.shift
         values = [significand, exact, flags]
-        significand, exact, flags = yield Part("exact", values)
+        significand, exact, flags = yield Boundary("exact", values)
     # Negative are only the distances of zeros, and where scales are too small.
     bounded: Value = Mux(exact > where.furthest, where.furthest, exact)
     if where.clamped:
@@ -177,7 +177,9 @@ def distant(
     return (yield from last("distance", Distant(significand, distance, *flags)))
 
 
-def aligned(m: Module, number: Distant, where: Alignment, name: str) -> Parts[FixedPoint | Shifted]:
+def aligned(
+    m: Module, number: Distant, where: Alignment, name: str
+) -> Segmented[FixedPoint | Shifted]:
     """The number over its scale, ready for ``rounder.normalise``."""
     flags: list[Any] = [number.sign, number.nan, number.infinity]
     if not where.fixed:
@@ -187,7 +189,7 @@ def aligned(m: Module, number: Distant, where: Alignment, name: str) -> Parts[Fi
         found = Shifted(number.significand, shift, lowest, *flags)
         return (yield from last("shift", found))
     moving = into_window(m, number.significand, number.distance, where, name)
-    (window, lost), flags = yield from beside(moving, flags)
+    (window, lost), flags = yield from carry_along(moving, flags)
     # Above what an element can be there is nothing but where scales are too small.
     spare = where.top - where.largest_exponent
     if spare:
@@ -202,7 +204,7 @@ def aligned(m: Module, number: Distant, where: Alignment, name: str) -> Parts[Fi
 
 def into_window(
     m: Module, significand: Value, distance: Value, where: Alignment, name: str
-) -> Parts[tuple[Value, Value]]:
+) -> Segmented[tuple[Value, Value]]:
     """``significand`` shifted right, and whether that lost a one."""
     lost: Value = Const(0)
     if len(significand) > where.window:
@@ -218,5 +220,5 @@ def into_window(
             m.d.comb += drop.eq(lost | (by & significand[:step].any()))
             lost = drop
         values = [moved, lost, distance]
-        significand, lost, distance = yield Part(f"right_{level}", values)
+        significand, lost, distance = yield Boundary(f"right_{level}", values)
     return significand, lost

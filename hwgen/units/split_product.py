@@ -17,7 +17,7 @@ from hwgen.arithmetic import product_parts
 from hwgen.arithmetic.decode import Operand
 from hwgen.arithmetic.product import Product
 from hwgen.formats import Scalar
-from hwgen.units.unit import Live
+from hwgen.units.unit import Signals
 
 Change = Callable[[Module, Product, str], Product]
 
@@ -25,26 +25,26 @@ Change = Callable[[Module, Product, str], Product]
 def factored(
     m: Module, x: Operand, y: Operand, a_format: Scalar, b_format: Scalar, name: str
 ) -> Product:
-    """A product whose significand is what ``FineProducts`` multiplies: in place of ``multiply``."""
+    """A product whose significand is what ``SplitProducts`` multiply: for ``multiply``."""
     found = product_parts.factors(m, x, y, a_format, b_format, name)
     bare: Any = replace(found, shift=None, special=None)
     return Product(bare, found.shift, found.special)
 
 
-class FineProducts:
-    """The builders of ``hwgen.plan.product.fine_steps``: ``key`` is the value with the products,
+class SplitProducts:
+    """The builders of ``hwgen.plan.product.split_steps``: ``key`` is the value with the products,
     ``name`` that of the step."""
 
-    def multiply_rows(self, m: Module, live: Live, key: str, name: str) -> dict[str, Any]:
-        return {**live, key: _each(m, live[key], _rows, name)}
+    def multiply_rows(self, m: Module, signals: Signals, key: str, name: str) -> dict[str, Any]:
+        return {**signals, key: _each(m, signals[key], _rows, name)}
 
-    def add_rows(self, m: Module, live: Live, key: str, name: str) -> dict[str, Any]:
-        return {**live, key: _each(m, live[key], _add, name)}
+    def add_rows(self, m: Module, signals: Signals, key: str, name: str) -> dict[str, Any]:
+        return {**signals, key: _each(m, signals[key], _add, name)}
 
     def shift_products(
-        self, m: Module, live: Live, key: str, name: str, width: int
+        self, m: Module, signals: Signals, key: str, name: str, width: int
     ) -> dict[str, Any]:
-        return {**live, key: _each(m, live[key], _shift_by(width), name)}
+        return {**signals, key: _each(m, signals[key], _shift_by(width), name)}
 
 
 def _each(m: Module, products: Any, change: Change, name: str) -> Any:

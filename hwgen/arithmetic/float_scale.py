@@ -17,16 +17,16 @@ import numpy as np
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
 from hwgen.arithmetic import divide
-from hwgen.arithmetic.align import Alignment
 from hwgen.arithmetic.coding import to_code
 from hwgen.arithmetic.decode import Operand, decode, shift_shape, significand_bits
 from hwgen.arithmetic.divide import Division
 from hwgen.arithmetic.leading_one import leading_one_first, leading_one_segments
-from hwgen.arithmetic.parts import Part, Parts, beside, last
 from hwgen.arithmetic.power_scale import decode_key, require_rule
 from hwgen.arithmetic.product_parts import multiplied, multiplied_segments
+from hwgen.arithmetic.quantizer_alignment import Alignment
 from hwgen.arithmetic.rounder import Normalised, Shifted, normalise
 from hwgen.arithmetic.rounding_plan import NumberShape, PlacedShape, coding, normalising
+from hwgen.arithmetic.segmented import Boundary, Segmented, carry_along, last
 from hwgen.errors import InputError
 from hwgen.formats import Scalar
 from hwgen.formats.block_scale import largest_power, rule_called
@@ -82,23 +82,23 @@ def leading_significand_segments(width: int, shift: Shape) -> tuple[Segments, Sh
 
 
 def leading(
-    m: Module, operand: Operand, number_format: Scalar, name: str, *, fine: bool
-) -> Parts[Leading]:
+    m: Module, operand: Operand, number_format: Scalar, name: str, *, split: bool
+) -> Segmented[Leading]:
     """The magnitude of a decoded code, in steps of its format, with its leading one on top."""
     shift: Value = operand.shift if operand.shift is not None else Const(0)
     values = [operand.significand, shift]
-    significand, shift = yield Part("decoded", values)
+    significand, shift = yield Boundary("decoded", values)
     if not _has_leading_zeros(number_format):
         return Leading(significand, shift)
-    return (yield from leading_significand(m, significand, shift, name, fine=fine))
+    return (yield from leading_significand(m, significand, shift, name, split=split))
 
 
 def leading_significand(
-    m: Module, significand: Value, shift: Value, name: str, *, fine: bool
-) -> Parts[Leading]:
+    m: Module, significand: Value, shift: Value, name: str, *, split: bool
+) -> Segmented[Leading]:
     """significand · 2^shift with its leading one on top."""
-    search = leading_one_first(m, significand, name, fine=fine)
-    (moved, by), shift = yield from beside(search, shift)
+    search = leading_one_first(m, significand, name, split=split)
+    (moved, by), shift = yield from carry_along(search, shift)
     total = shift - by
     exponent = Signal(total.shape(), name=f"{name}_exponent")
     m.d.comb += exponent.eq(total)
@@ -115,7 +115,7 @@ def _largest_shift(f: Scalar) -> int:
 
 
 @dataclass(frozen=True)
-class FineScale:
+class FloatScale:
     """How a block's scale is made: M, of ``source``, over ``odd`` · 2^``power`` and over the
     tensor's scale, of ``second``, where there is one; rounded to ``scale`` by ``rounding``.
 
@@ -196,15 +196,15 @@ class FineScale:
         else:
             finding, exponent = leading_segments(self.source)
         total = exponent + (bits - 1)
-        ways: list[Series] = [(Adder(self.kept + 1),) if 0 < self.kept < bits else ()]
+        timing_paths: list[Series] = [(Adder(self.kept + 1),) if 0 < self.kept < bits else ()]
         if second is not None:
             assert self.second is not None
             total = total - second + _largest_shift(self.second)
             if self.odd > 1:
-                ways.append((Multiplier(self.divisor_bits[0], self.odd.bit_length()),))
-            ways.append((Adder(total.width), Adder(total.width)))
-        ways.append((Adder(total.width),))
-        return (*finding, Segment("divisor", parallel(*ways))), Shape(total.width)
+                timing_paths.append((Multiplier(self.divisor_bits[0], self.odd.bit_length()),))
+            timing_paths.append((Adder(total.width), Adder(total.width)))
+        timing_paths.append((Adder(total.width),))
+        return (*finding, Segment("divisor", parallel(*timing_paths))), Shape(total.width)
 
     def placed_segments(self, exponent: Shape) -> tuple[Segments, PlacedShape]:
         """The segments of ``placed``, and what comes of it."""
@@ -232,15 +232,15 @@ class FineScale:
         return (*finding, *multiplying, adding), total
 
     def begun(
-        self, m: Module, key: Value, second: Leading | None, *, fine: bool
-    ) -> Parts[tuple[Division, Value, Value]]:
+        self, m: Module, key: Value, second: Leading | None, *, split: bool
+    ) -> Segmented[tuple[Division, Value, Value]]:
         """The division of M, its divisor, and the exponent that goes with the quotient."""
         f = self.source
         if f.is_integer:
-            search = leading_significand(m, key, Const(0), "largest", fine=fine)
+            search = leading_significand(m, key, Const(0), "largest", split=split)
         else:
-            search = leading(m, decode_key(m, key, f, "largest"), f, "largest", fine=fine)
-        largest, second = yield from beside(search, second)
+            search = leading(m, decode_key(m, key, f, "largest"), f, "largest", split=split)
+        largest, second = yield from carry_along(search, second)
         bits = significand_bits(f)
         significand: Value = largest.significand
         if 0 < self.kept < bits:
@@ -260,43 +260,43 @@ class FineScale:
         exponent: Value = Signal(len(total), name="quotient_exponent")
         m.d.comb += exponent.eq(total)
         values = [significand, divisor, exponent]
-        significand, divisor, exponent = yield Part("divisor", values)
+        significand, divisor, exponent = yield Boundary("divisor", values)
         dividend = Cat(Const(0, self._padding), significand)
         if not self.divides:
             return Division(dividend, Const(0, 0), Const(0, 0)), divisor, exponent
         return divide.begin(dividend, *self.divisor_bits), divisor, exponent
 
     def placed(
-        self, m: Module, done: Division, exponent: Value, *, fine: bool
-    ) -> Parts[Normalised]:
+        self, m: Module, done: Division, exponent: Value, *, split: bool
+    ) -> Segmented[Normalised]:
         """The quotient at its place in the scale's format."""
-        quotient, exponent = yield Part("quotient", [done.with_rest, exponent])
+        quotient, exponent = yield Boundary("quotient", [done.with_rest, exponent])
         number = Shifted(quotient, exponent, self._quotient_lsb_exponent)
-        return (yield from normalise(m, number, self.scale, self.rounding, "scale", fine=fine))
+        return (yield from normalise(m, number, self.scale, self.rounding, "scale", split=split))
 
-    def code(self, m: Module, placed: Normalised, *, fine: bool) -> Parts[Signal]:
+    def code(self, m: Module, placed: Normalised, *, split: bool) -> Segmented[Signal]:
         """The scale's code: never zero's."""
         args = (self.scale, self.rounding, SATURATE, "scale")
-        rounded = yield from to_code(m, placed, *args, fine=fine)
+        rounded = yield from to_code(m, placed, *args, split=split)
         code = Signal(self.scale.bits, name="scale_code_not_zero")
         m.d.comb += code.eq(Mux(rounded.any(), rounded, int(self.scale.zero)))
         return (yield from last("not_zero", code))
 
     def element_divisor(
-        self, m: Module, code: Value, second: Leading | None, *, fine: bool
-    ) -> Parts[Leading]:
+        self, m: Module, code: Value, second: Leading | None, *, split: bool
+    ) -> Segmented[Leading]:
         """Block scale times tensor scale."""
         operand = decode(m, code, self.scale, "scale_value")
-        search = leading(m, operand, self.scale, "scale_value", fine=fine)
-        found, second = yield from beside(search, second)
+        search = leading(m, operand, self.scale, "scale_value", split=split)
+        found, second = yield from carry_along(search, second)
         if second is None:
             return found
         bits = self.element_divisor_bits
         product: Value = Signal(bits, name="scales_product")
         x, y = found.significand, second.significand
         exponents: list[Any] = [found.exponent, second.exponent]
-        multiplying = multiplied(m, x, y, "scales", fine=fine)
-        exact, (first, other) = yield from beside(multiplying, exponents)
+        multiplying = multiplied(m, x, y, "scales", split=split)
+        exact, (first, other) = yield from carry_along(multiplying, exponents)
         m.d.comb += product.eq(exact)
         total = first + other + product[-1]
         divisor = Signal(bits, name="scales")
@@ -308,8 +308,8 @@ class FineScale:
         return (yield from last("scales_exponent", Leading(divisor, exponent)))
 
 
-def require_fine_scale(rule: str, element: Scalar, scale: Scalar, second: Scalar | None) -> None:
-    """InputError unless ``fine_scale`` knows the rule and the formats."""
+def require_float_scale(rule: str, element: Scalar, scale: Scalar, second: Scalar | None) -> None:
+    """InputError unless ``float_scale`` knows the rule and the formats."""
     require_rule(rule)
     for name, found in (("block", scale), ("tensor", second)):
         if found is not None and not (found.has_hardware and found.exponent_bits):
@@ -323,11 +323,11 @@ def require_fine_scale(rule: str, element: Scalar, scale: Scalar, second: Scalar
         raise InputError(f"elements of {element} are never above zero: use a wider format")
 
 
-def fine_scale(
+def float_scale(
     source: Scalar, element: Scalar, scale: Scalar, second: Scalar | None, rule: str
-) -> FineScale:
-    """The rule called ``rule`` for blocks of ``source`` numbers; see ``require_fine_scale``."""
-    require_fine_scale(rule, element, scale, second)
+) -> FloatScale:
+    """The rule called ``rule`` for blocks of ``source`` numbers; see ``require_float_scale``."""
+    require_float_scale(rule, element, scale, second)
     odd, power, kept, found = 1, largest_power(element), 0, rule_called(rule)
     if rule in _BY_LARGEST:
         numerator, denominator = float(element.symmetric_max).as_integer_ratio()
@@ -339,7 +339,7 @@ def fine_scale(
         kept = largest_power(element) - (frexp(step)[1] - 1) + 1
     wanted = found.wanted(np.array([[source.smallest]]), element)
     clipped = np.clip(wanted, scale.smallest, scale.max)
-    return FineScale(
+    return FloatScale(
         source=source,
         scale=scale,
         second=second,
@@ -387,7 +387,7 @@ class Quotients:
         return lowest + self.divisor_bits - 1 - self.padding - 1
 
 
-def quotients(scale: FineScale, element: Scalar, rounding: str) -> Quotients:
+def quotients(scale: FloatScale, element: Scalar, rounding: str) -> Quotients:
     """For ``source`` numbers of ``scale`` that become elements, rounded so."""
     source, bits, divisor_bits = (
         scale.source,

@@ -1,7 +1,8 @@
 """The tables of docs/area.md: what each named format costs, beside plain RTL.
 
-``python -m cost_models.area`` measures what the store lacks, a line each as it ends, and writes
-the tables; a run that was stopped goes on where it was. Given names of ``TABLES``, it does those.
+``python -m cost_models.area_page`` measures what the store lacks, a line each as it ends, and
+writes the tables; a run that was stopped goes on where it was. Given names of ``TABLES``, it does
+those.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import yosys_scripts
-from cost_models import measurement, plain
+from cost_models import baseline, measurement
 from hwgen import emit
 from hwgen.arguments import Parser, parsed, run_module
 from hwgen.errors import InputError, ToolError
@@ -25,7 +26,7 @@ from hwgen.progress import Pace
 from hwgen.spec import BlockDot, DotProduct, Spec
 
 #: Around each table of the page.
-BEGIN, END = "<!-- python -m cost_models.area {} -->", "<!-- end of {} -->"
+BEGIN, END = "<!-- python -m cost_models.area_page {} -->", "<!-- end of {} -->"
 PAGE = Path("docs") / "area.md"
 #: What is measured: the unit, the exact sum alone as the unit makes it, and by plain operators,
 #: which is also mapped by Yosys' own script for the target.
@@ -86,8 +87,8 @@ class Point:
             rtlil, top = emit.rtlil(self.spec), self.spec.name
         else:
             assert isinstance(self.spec, DotProduct)
-            make = plain.unit_rtlil if self.kind == SUM else plain.plain_rtlil
-            rtlil, top = make(self.spec), plain.TOP
+            make = baseline.unit_rtlil if self.kind == SUM else baseline.baseline_rtlil
+            rtlil, top = make(self.spec), baseline.TOP
         return measurement.measure_design(
             self.kind,
             rtlil,
@@ -280,7 +281,7 @@ def update(page: Path, name: str, found: Found) -> None:
 
 def main(arguments: Sequence[str]) -> None:
     """Measures what the tables need, and writes each when it is there."""
-    parser = Parser(prog="python -m cost_models.area", description=main.__doc__)
+    parser = Parser(prog="python -m cost_models.area_page", description=main.__doc__)
     parser.add_argument("tables", nargs="*", default=[], metavar="TABLE", help=", ".join(TABLES))
     names = parsed(parser, arguments).tables or list(TABLES)
     for name in names:

@@ -21,7 +21,7 @@ CLOCK = ("clk", "rst")
 
 
 @dataclass(frozen=True)
-class Together:
+class BatchRun:
     """Outcome of a run: ``vectors``: cycles checked of each unit, by its name; ``mismatches``:
     cycles in which some unit was wrong; ``shown``: the first of them, with the unit's name."""
 
@@ -35,16 +35,16 @@ class Together:
         return self.mismatches == 0 and all(self.vectors.values())
 
 
-def verify_together(
+def verify_batch(
     specs: Sequence[Spec], *, vectors: int = DEFAULT_VECTORS, seed: int = 1
-) -> Together:
+) -> BatchRun:
     """As ``sim.verify``, of units side by side. InputError for two of the same name."""
-    return run_together([(spec, whole_stimulus(spec, vectors, seed)) for spec in specs])
+    return run_batch([(spec, whole_stimulus(spec, vectors, seed)) for spec in specs])
 
 
-def verify_inputs_together(cases: Sequence[tuple[Spec, Mapping[str, npt.ArrayLike]]]) -> Together:
-    """As ``sim.verify_inputs``, of units side by side. InputError as for ``verify_together``."""
-    return run_together(
+def verify_inputs_batch(cases: Sequence[tuple[Spec, Mapping[str, npt.ArrayLike]]]) -> BatchRun:
+    """As ``sim.verify_inputs``, of units side by side. InputError as for ``verify_batch``."""
+    return run_batch(
         [
             (spec, stimuli.concatenate(stimuli.given(inputs), stimuli.flush(spec)))
             for spec, inputs in cases
@@ -52,8 +52,8 @@ def verify_inputs_together(cases: Sequence[tuple[Spec, Mapping[str, npt.ArrayLik
     )
 
 
-def run_together(cases: Sequence[tuple[Spec, Stimulus]]) -> Together:
-    """Of units side by side, each on its stimulus. InputError as for ``verify_together``."""
+def run_batch(cases: Sequence[tuple[Spec, Stimulus]]) -> BatchRun:
+    """Of units side by side, each on its stimulus. InputError as for ``verify_batch``."""
     specs = [spec for spec, _ in cases]
     if len({spec.name for spec in specs}) != len(specs):
         raise InputError("give each spec once: their modules' names must differ")
@@ -71,7 +71,7 @@ def run_together(cases: Sequence[tuple[Spec, Stimulus]]) -> Together:
     unseen = {name: [*v, *[None] * (longest - len(v))] for name, v in outputs.items()}
     verilog = "\n".join([emit.verilog(spec) for spec in specs] + [_top(specs)])
     result = simulate(verilog, TOP, still, unseen)
-    return Together(lengths, result["mismatches"], tuple(_shown(specs, result["kept"], unseen)))
+    return BatchRun(lengths, result["mismatches"], tuple(_shown(specs, result["kept"], unseen)))
 
 
 def _top(specs: Sequence[Spec]) -> str:
