@@ -62,7 +62,8 @@ PLACED = {"ecp5": (MAPPINGS, 16), "ice40": (MAPPINGS, 16), "nexus": (("lut",), 8
 
 def _in_luts() -> tuple[str, ...]:
     """Targets that map differently without DSP blocks: UltraScale+ would repeat the figures of
-    7-series."""
+    7-series.
+    """
     by_script: dict[str, str] = {}
     for name in yosys_scripts.TARGETS:
         by_script.setdefault(yosys_scripts.target(name).script("lut"), name)
@@ -118,7 +119,8 @@ def scalars() -> Iterator[str]:
 
 def by_lanes() -> Iterator[Point]:
     """Exact sums of a few formats, as the unit makes them and plain; ours placed too on ECP5. Of
-    many lanes those formats that others measured."""
+    many lanes those formats that others measured.
+    """
     for target in FEW_TARGETS:
         for name, others in BY_LANES.items():
             for lanes in LANES:
@@ -132,7 +134,8 @@ def by_lanes() -> Iterator[Point]:
 
 def by_format() -> Iterator[Point]:
     """Units of every scalar format in every mapping; without DSP blocks their sums alone beside
-    plain ones."""
+    plain ones.
+    """
     for name in scalars():
         for target in yosys_scripts.TARGETS:
             for mapping in MAPPINGS if target in IN_LUTS else MAPPINGS[1:]:

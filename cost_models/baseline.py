@@ -36,7 +36,8 @@ def unit_rtlil(spec: DotProduct) -> str:
 
 def baseline_rtlil(spec: DotProduct) -> str:
     """RTLIL of the same sum by operators: significands times each other, shifted by the sum of
-    their exponents, negated, and added in pairs. Special codes count as numbers."""
+    their exponents, negated, and added in pairs. Special codes count as numbers.
+    """
     m, a, b, total = _ports(spec)
     terms: list[Value] = []
     for lane in range(spec.lanes):

@@ -66,7 +66,8 @@ class Sample:
     """A placed unit: its period, in ns, and for each path between registers the steps on it and
     the slowest arrival at its end. (Which steps are together depended on the model of that day.)
     No ``timing_paths``: only the period is known, which one of its paths sets. ``ports_timed``:
-    whether paths from the ports were among those that set the period, and are among them."""
+    whether paths from the ports were among those that set the period, and are among them.
+    """
 
     spec: Spec
     target: str
@@ -134,7 +135,8 @@ def measure(spec: Spec, target: str, seed: int) -> Sample:
 
 def by_path(spec: Spec, arrivals_ns: dict[str, float]) -> list[tuple[list[str], float]]:
     """The names of the steps of each path to a register, and the slowest arrival at its end, which
-    the names of registers tell."""
+    the names of registers tell.
+    """
     all_paths = timing_paths(spec)
     ends = [path.end for path in all_paths]
     last = ends[-1]
@@ -161,7 +163,8 @@ def _sample(row: store.Row) -> Sample:
 
 def _key(row: store.Row) -> str:
     """Of what was placed, and not of its hardware: what was measured between two registers stays
-    true of the steps between them."""
+    true of the steps between them.
+    """
     return store.digest(from_dict(row["spec"]).to_dict(), row["target"], row["seed"])
 
 
@@ -201,7 +204,8 @@ def fit(samples: Sequence[Sample], target: str) -> DelayModel:
 @dataclass(frozen=True)
 class _Unit:
     """A placed unit as the fit sees it: a row of features for each path, its time where it was
-    measured, and the period of the whole."""
+    measured, and the period of the whole.
+    """
 
     rows: Array
     paths_ns: Array | None
@@ -224,7 +228,8 @@ class _Unit:
 
     def to_fit(self, weights: Array | None) -> tuple[Array, Array]:
         """Rows and times that count: measured paths that nearly set the clock, or the path that
-        does by the ``weights`` of before."""
+        does by the ``weights`` of before.
+        """
         if self.paths_ns is not None:
             near = self.paths_ns >= NEARLY * self.paths_ns.max()
             return self.rows[near], self.paths_ns[near]
@@ -265,7 +270,8 @@ def report(samples: Sequence[Sample]) -> str:
 
 def extend(target: str) -> None:
     """Place what the samples of a target lack, and write each as it ends; those for which its
-    devices are too small are left out."""
+    devices are too small are left out.
+    """
     samples = store.Lines(KIND, Path(str(resources.files("cost_models").joinpath("delays.jsonl"))))
     for spec, seed in sampled():
         wanted = {"spec": spec.to_dict(), "target": target, "seed": seed}
@@ -316,7 +322,8 @@ def _called(spec: Spec) -> str:
 
 def scale(target: str) -> float:
     """How fast a target is beside ``REFERENCE``, by a carry chain of 24 bits, an accumulator's,
-    in a unit of 64 input bits."""
+    in a unit of 64 input bits.
+    """
     path = logic.Path(chains=1, chain_bits=24)
     theirs, ours = (
         m.register_ns + m.price_fs(path, 64) / 1e6 for m in map(delay.model, (REFERENCE, target))
@@ -328,7 +335,8 @@ def check(
     units: Iterable[tuple[Spec, float]], target: str, seeds: Sequence[int] = (11, 12, 13)
 ) -> Iterator[str]:
     """Rows of Markdown, a unit each: what was asked (the clocks of the ``units``, scaled to a
-    multiple of 1 MHz), chosen, modelled, and placed (the median of the seeds)."""
+    multiple of 1 MHz), chosen, modelled, and placed (the median of the seeds).
+    """
     yield (
         f"| unit | asked MHz | stages | modelled MHz | placed MHz, median of {len(seeds)} seeds | "
         "range | LUT | registers |"
@@ -366,7 +374,8 @@ def check(
 def main(arguments: Sequence[str]) -> None:
     """Places what is lacking, unless told ``--fit``; then fits and writes the models. With
     ``--check`` or ``--named``: places units for clocks that are asked, and prints what they
-    reach."""
+    reach.
+    """
     parser = Parser(prog="python -m cost_models.delays", description=main.__doc__)
     parser.add_argument("--target", default=REFERENCE, metavar="NAME", help="FPGA family")
     for name in ("fit", "check", "named"):

@@ -19,7 +19,8 @@ OPERAND_BITS = (2, 8)
 
 def uncovered(spec: Spec) -> str | None:
     """What keeps ``spec`` from the cost model, in a few words; None if measurements of the like
-    ship: exact sums of signed, finite operands of 2 to 8 bits, in the usual number of stages."""
+    ship: exact sums of signed, finite operands of 2 to 8 bits, in the usual number of stages.
+    """
     if not _is_dot(spec):
         return f"it knows the unit dot, not {spec.unit}"
     for f in (spec.a, spec.b):
@@ -58,7 +59,8 @@ def shift_stages(spec: DotProduct) -> int:
 
 def _register_bits(spec: DotProduct) -> dict[str, float]:
     """Bits of the pipeline's registers, and of products that run into the first adders without
-    one, where both can share LUTs."""
+    one, where both can share LUTs.
+    """
     registered = spec.register_boundaries
     bits = {step.name: step.bits or 0 for step in spec.steps}
     names = {spec.steps[index].name for index in registered}

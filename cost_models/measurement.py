@@ -49,7 +49,8 @@ class Measurement:
 
 def checked(row: store.Row) -> Measurement:
     """The measurement that a row describes. ValueError, TypeError, KeyError if it is not what a
-    tool could have measured."""
+    tool could have measured.
+    """
     texts = dict.fromkeys(("key", "kind", "target", "created"), str)
     records.require(row, {**texts, "spec": dict, "result": dict, "tools": dict})
     result = row["result"]
@@ -80,7 +81,8 @@ def export(file: Path, found: Iterable[Measurement]) -> None:
 
 def synthesis_key(mapping: str, target: str, rtlil: str, place: bool, kind: str = SYNTHESIS) -> str:
     """Key of a synthesis: the hardware itself, how it is mapped, the target's flow, the tools;
-    where it is placed, how that is done too."""
+    where it is placed, how that is done too.
+    """
     placing = yosys_scripts.placing_digest(target) if place else None
     return store.digest(
         kind,
@@ -104,7 +106,8 @@ def stored(spec: Spec, target: str) -> Measurement | None:
 
 def known(spec: Spec) -> list[dict[str, Any]]:
     """What the store has of ``spec``, a row a target: its name, resources, Fmax (None if it
-    was not placed) and the tools. Nothing is measured."""
+    was not placed) and the tools. Nothing is measured.
+    """
     rows = []
     for target in yosys_scripts.TARGETS:
         try:
@@ -155,7 +158,8 @@ def measure_design(
     time_limit_s: float = TIME_LIMIT_S,
 ) -> tuple[Measurement, bool]:
     """As ``measure``, of a design of its own ``kind`` that stands beside the unit of ``spec``; by
-    default it is mapped as that is."""
+    default it is mapped as that is.
+    """
     mapping = mapping or spec.mapping
     placed = place and yosys_scripts.target(target).placer is not None
     found = _find(mapping, target, rtlil, (True,) if placed else (True, False), kind)
@@ -188,7 +192,8 @@ def measure_design(
 
 def synthesise(spec: Spec, target: str) -> dict[str, Any]:
     """One synthesis as the ``synth`` command reports it: counts, Fmax in MHz, tools, seconds,
-    and whether it was ``stored`` before."""
+    and whether it was ``stored`` before.
+    """
     measurement, known = measure(spec, target)
     return {
         **spec.to_dict(),

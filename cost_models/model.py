@@ -121,7 +121,8 @@ class Model:
 
 def lane_class(lanes: int, measured: tuple[int, int]) -> str:
     """What kind of lane count it is, where ``measured``, from and to, were fitted. Of many
-    lanes nothing was checked."""
+    lanes nothing was checked.
+    """
     if lanes == 1:
         return "one lane"
     if lanes < measured[0]:
@@ -144,7 +145,8 @@ def fit(
 ) -> Model:
     """Fits a model on (spec, measured value) and measures its errors on what it did not see:
     each pair left out whole, each measurement left out of its pair, and the ``calibration``, of
-    lane counts that were not fitted."""
+    lane counts that were not fitted.
+    """
     measured = np.array([value for _, value in samples])
     rows = np.array([_row(make_features, spec) for spec, _ in samples])
     counts = [spec.lanes for spec, _ in samples]
@@ -200,7 +202,8 @@ def _without_pair(samples: Sequence[Sample], rows: Array, measured: Array) -> li
 
 def _without_one(samples: Sequence[Sample], rows: Array, measured: Array) -> list[float]:
     """Measured ÷ predicted, of each measurement by a fit without it, from the other lane counts of
-    its pair."""
+    its pair.
+    """
     members: dict[Pair, list[int]] = {}
     for index, (spec, _) in enumerate(samples):
         members.setdefault(pair(spec), []).append(index)
@@ -242,7 +245,8 @@ def shipped(target: str, mapping: str, resource: str) -> Model:
 
 def _calibration(target: str, mapping: str, resource: str) -> list[Sample]:
     """Measurements at other lane counts, which are not fitted; of a target that has none those of
-    one that is mapped by the same commands."""
+    one that is mapped by the same commands.
+    """
     script = yosys_scripts.target(target).script(mapping)
     rows = [m for m in holdout.shipped("calibration") if m.spec["mapping"] == mapping]
     of = {m.target for m in rows if yosys_scripts.target(m.target).script(mapping) == script}
@@ -314,7 +318,8 @@ def _corrections(
 
 def _interpolate(known: tuple[tuple[float, float], ...] | None, lanes: int) -> float:
     """The correction at a lane count; none (1) for a pair without any, or a resource that
-    the pair does not take."""
+    the pair does not take.
+    """
     if known is None:
         return 1.0
     places, factors = zip(*known, strict=True)

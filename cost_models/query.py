@@ -41,7 +41,8 @@ class Quantity:
 @dataclass(frozen=True)
 class Cost:
     """Resources of a unit on a target; ``basis`` says what the figures stand on, and
-    ``does_not_fit`` why the unit has no room on the largest device, if so."""
+    ``does_not_fit`` why the unit has no room on the largest device, if so.
+    """
 
     lut: Quantity
     carry: Quantity
@@ -64,7 +65,8 @@ def estimate(spec: Spec, target: str) -> Cost:
     """The measured cost if the user's store or the shipped measurements have it, else the
     predicted one; of a unit that was measured but not placed, Fmax alone is predicted, unless
     the target's devices are too small for it.
-    InputError for an unknown target or mapping."""
+    InputError for an unknown target or mapping.
+    """
     require_spec(spec)
     require_kind("target", target, ("str",))
     found = measurement.stored(spec, target)
@@ -103,7 +105,8 @@ def from_measurement(found: measurement.Measurement) -> Cost:
 
 def require_predictable(spec: Spec, target: str) -> DotProduct:
     """The spec, if the cost model answers for it; InputError for an unknown target, a mapping
-    without measurements there, or a unit unlike those measured. Quick: nothing is fitted."""
+    without measurements there, or a unit unlike those measured. Quick: nothing is fitted.
+    """
     facts = yosys_scripts.target(target)
     facts.script(spec.mapping)
     if not features.covers(spec):

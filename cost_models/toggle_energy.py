@@ -37,7 +37,8 @@ OPERATION = "one multiply-accumulate of one lane"
 @dataclass(frozen=True)
 class Coefficient:
     """What one measured design gives: energy of one toggle of one net, and energy of one
-    LUT a cycle, as busy as in that design."""
+    LUT a cycle, as busy as in that design.
+    """
 
     target: str
     pj_per_toggle: float

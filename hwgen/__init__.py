@@ -62,7 +62,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """A public name, imported when it is first used: the command line starts in a moment, and can
-    be interrupted from the first."""
+    be interrupted from the first.
+    """
     if name in __all__:
         for module in ("errors", "formats", "spec", "pipelining", "units", "emit"):
             found = getattr(import_module(f"hwgen.{module}"), name, None)

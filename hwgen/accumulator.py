@@ -133,7 +133,8 @@ class Aligned:
 
 def parse_alignment(name: str | Exact | Aligned) -> Exact | Aligned:
     """How several blocks are summed: ``exact``, or ``aligned:W`` with W bits, with a rounding
-    at the end if wanted: ``aligned:24:nearest_even``. InputError for anything else."""
+    at the end if wanted: ``aligned:24:nearest_even``. InputError for anything else.
+    """
     if isinstance(name, Exact | Aligned):
         return name
     usage = (

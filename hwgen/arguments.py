@@ -57,7 +57,8 @@ def require_text(arguments: Sequence[str]) -> None:
 
 class _Once(argparse.Action):
     """Stores a value; an option that comes again is an error, as the first would be ignored.
-    ``usual`` is what the command reads where the option is not given."""
+    ``usual`` is what the command reads where the option is not given.
+    """
 
     def __init__(
         self, option_strings: Sequence[str], dest: str, default: Any = None, **settings: Any
@@ -119,7 +120,8 @@ class HelpFormatter(argparse.HelpFormatter):
 @dataclass(frozen=True)
 class Mode:
     """One way to use a command. ``words`` tell it in a message, ``when`` recognises it by the
-    options that are given, by name; only the options ``reads`` act then."""
+    options that are given, by name; only the options ``reads`` act then.
+    """
 
     words: str
     when: Callable[[Mapping[str, Any]], object]
@@ -154,7 +156,8 @@ def parsed(parser: Parser, arguments: Sequence[str]) -> argparse.Namespace:
 
 def complete(parser: Parser, options: argparse.Namespace) -> None:
     """Refuses each option that the command, used so, would not read; sets those that are not
-    given to what is usual."""
+    given to what is usual.
+    """
     names = option_names(parser)
     given = {name: getattr(options, name) for name in names if hasattr(options, name)}
     used = mode_of(parser, given)
@@ -171,7 +174,8 @@ def complete(parser: Parser, options: argparse.Namespace) -> None:
 
 def run_module(main: Callable[[Sequence[str]], None]) -> int:
     """The exit code of a module that ``python -m`` runs: as of the command line, 2 for bad input,
-    told in one line, and 70 for a fault of the package."""
+    told in one line, and 70 for a fault of the package.
+    """
     try:
         require_text(sys.argv[1:])
         main(sys.argv[1:])

@@ -45,7 +45,8 @@ _PLAIN = re.compile(r"\\[A-Za-z_]\w*")
 @dataclass
 class Stage:
     """Registers and instances of the same depth, and the logic in front of them. ``statements``:
-    what all the registers do, those of one condition together."""
+    what all the registers do, those of one condition together.
+    """
 
     cells: list[Cell] = field(default_factory=list)
     states: list[Register | Instance] = field(default_factory=list)
@@ -63,7 +64,8 @@ class Stage:
 @dataclass(slots=True)
 class Reads:
     """How a wire is read: at how many places; which bits, if the same at all (else ``low`` is
-    -1); up to which bit; and the wire that the first reader is, or is for."""
+    -1); up to which bit; and the wire that the first reader is, or is for.
+    """
 
     count: int
     low: int
@@ -74,7 +76,8 @@ class Reads:
 
 def simplified(module: Module) -> dict[Signal, str]:
     """Shifts by constants and decided comparisons become wiring, and signals that have a name of
-    their own are read by it. Returns those names."""
+    their own are read by it. Returns those names.
+    """
     wiring: dict[str, Signal] = {}
 
     def plain(signal: Signal) -> Signal:
@@ -277,7 +280,8 @@ class Flow:
     def _levels(self) -> dict[str, int]:
         """How many registers or instances are in front of each wire, itself among them; what
         feeds back into itself is of one level. (Tarjan, *Depth-first search and linear graph
-        algorithms*, 1972, without recursion.)"""
+        algorithms*, 1972, without recursion.)
+        """
         needs = {**self._needs, **self._data}
         levels: dict[str, int] = {}
         index: dict[str, int] = {}

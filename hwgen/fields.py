@@ -48,7 +48,8 @@ def shown(value: object, longest: int = _LONGEST) -> str:
 
 def plain(value: Any, kinds: Collection[str]) -> Any:
     """``value`` as an object of Python if it is of one of ``kinds`` (keys of the annotations
-    ``int``, ``bool``, ``str``, ``float``, ``None``). TypeError if it is not."""
+    ``int``, ``bool``, ``str``, ``float``, ``None``). TypeError if it is not.
+    """
     if value is None and "None" in kinds:
         return None
     if isinstance(value, bool | np.bool_):
@@ -86,7 +87,8 @@ def _kinds(annotation: Any) -> frozenset[str]:
 
 def check_fields(made: Any) -> None:
     """InputError unless each plain field of a dataclass is of the type that it is annotated with;
-    numpy's numbers become Python's. To be called first in ``__post_init__``."""
+    numpy's numbers become Python's. To be called first in ``__post_init__``.
+    """
     kind: Any = type(made)
     for name, kinds, default in _plain_fields(kind):
         value = getattr(made, name)

@@ -34,7 +34,8 @@ def require_writable(folder: str | Path) -> Path:
 def whole_file(path: Path) -> Iterator[Path]:
     """A name to write a file to, of the same ending, that becomes ``path`` at the end of the block:
     readers see the old file or the new one. InputError if it cannot be written; then ``path`` is
-    as it was."""
+    as it was.
+    """
     with writing(path), temporary_folder(next_to=path) as draft:
         new = draft / f"new{path.suffix}"
         yield new
@@ -77,7 +78,8 @@ def require_between(path: Path, begin: str, end: str) -> tuple[str, str]:
 
 def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
     """Writes a folder of ``files``, by name, as a whole, in place of what is there.
-    InputError if it cannot be written."""
+    InputError if it cannot be written.
+    """
     with writing(path), temporary_folder(next_to=path) as draft:
         (draft / "new").mkdir()
         for name, content in files.items():

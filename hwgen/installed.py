@@ -19,7 +19,8 @@ class HiddenPackage(ImportError):
 
 def require_own_packages(last: str = PACKAGES[-1]) -> None:
     """HiddenPackage if a package of the same name in another folder comes before one of ours, of
-    ``last`` and those that it imports from."""
+    ``last`` and those that it imports from.
+    """
     ours = HERE.resolve()
     for name in PACKAGES[: PACKAGES.index(last) + 1]:
         try:
@@ -42,7 +43,8 @@ def require_own_packages(last: str = PACKAGES[-1]) -> None:
 
 def pip_install(extra: str) -> str:
     """The command that installs what this package's ``extra`` needs and is not there; by the names
-    that an index has, whatever hwgen itself was installed from."""
+    that an index has, whatever hwgen itself was installed from.
+    """
     wanted = []
     for line in requires("hwgen") or ():
         requirement, _, marker = line.partition(";")

@@ -43,7 +43,8 @@ class Assign:
 class Switch:
     """What stands in the first case with a pattern (of 0, 1 and -) that ``on`` fits is done; a
     case without patterns fits always. In a list of statements they come behind assignments: what
-    is assigned later stands in a switch on nothing."""
+    is assigned later stands in a switch on nothing.
+    """
 
     on: Signal
     cases: list[tuple[tuple[str, ...], list[Statement]]]
@@ -55,7 +56,8 @@ Statement = Assign | Switch
 @dataclass(slots=True)
 class Cell:
     """An operator, by its name in RTLIL, or nothing but a signal: operands in the order of
-    Verilog, and the wire that is the result. ``signed``: it reads its operands as signed."""
+    Verilog, and the wire that is the result. ``signed``: it reads its operands as signed.
+    """
 
     kind: str
     out: str
@@ -97,7 +99,8 @@ class Module:
 
 def read(rtlil: str) -> list[Module]:
     """The modules of the design, the top module first. ToolError where something is in it that is
-    no operator, register of the rising edge of one clock, or module."""
+    no operator, register of the rising edge of one clock, or module.
+    """
     readers = [_Reader(name[1:], text) for name, text in _MODULE.findall(rtlil)]
     ports = {reader.module.name: reader.module.wires for reader in readers}
     return [reader.read(ports) for reader in readers]
@@ -264,7 +267,8 @@ class _Reader:
 
     def _statements(self, lines: list[str]) -> list[Statement]:
         """Up to the end of the block, or the next case; ``lines`` from the last to the first, of
-        which those are taken."""
+        which those are taken.
+        """
         found: list[Statement] = []
         while lines[-1] != "end" and not lines[-1].startswith("case"):
             word, _, rest = lines.pop().partition(" ")

@@ -26,7 +26,8 @@ STATE, OUTPUTS = "state", "outputs"
 class TimingPath:
     """What lies between two registers: the steps on it, and the name of the registers at its end
     (the step behind them, ``STATE`` or ``OUTPUTS``).
-    ``start``: a register is in front, not an input port."""
+    ``start``: a register is in front, not an input port.
+    """
 
     end: str
     steps: tuple[Step, ...]
@@ -60,7 +61,8 @@ def timing_paths(spec: Spec) -> list[TimingPath]:
 @dataclass(frozen=True)
 class Clock:
     """What the delay model says of a unit: its Fmax, the interval that held 90% of placed units
-    that the model had not seen, and the steps between two registers that bound it."""
+    that the model had not seen, and the steps between two registers that bound it.
+    """
 
     fmax_mhz: float
     low_mhz: float
@@ -70,7 +72,8 @@ class Clock:
 
 def modelled(spec: Spec) -> Clock:
     """The clock of a unit that is tuned for a target, from its slowest path between registers
-    (or from a port to the first of them). InputError for one that is not."""
+    (or from a port to the first of them). InputError for one that is not.
+    """
     if not spec.pipeline_target:
         raise InputError(f"{spec.name} is not tuned for a target: see hwgen.pipelined")
     times, bits = model(spec.pipeline_target), spec.input_bits
@@ -95,6 +98,7 @@ def pipelined(spec: AnySpec, *, fmax_mhz: float, target: str) -> AnySpec:
         InputError: a frequency that is not above zero, a target without a delay model (one that
             this flow cannot place), a mapping to DSP blocks, or a clock that no number of
             stages reaches: the best one is named, and the steps that bound it.
+
     """
     require_spec(spec)
     require_kind("target", target, ("str",))

@@ -108,7 +108,8 @@ _own = _Own(os.environ.get(ENVIRONMENT, ""))
 
 def _after_fork() -> None:
     """In the new process: it is watched by a watcher of its own, and keeps no pipe open by whose
-    end its parent's watcher knows the parent's."""
+    end its parent's watcher knows the parent's.
+    """
     global _own
     inherited = _own
     _own = _Own(inherited.marks)
@@ -186,7 +187,8 @@ def _temporary_root() -> str:
 
 def _variables(folder: Path) -> dict[str, str]:
     """For a program: it is known as this process's own, and its temporary files go to ``folder``,
-    as do those that it would keep for its next run where nothing can be kept."""
+    as do those that it would keep for its next run where nothing can be kept.
+    """
     found = {ENVIRONMENT: _own.marks, "TMPDIR": str(folder.absolute())}
     cache = platformdirs.user_cache_path()
     try:  # Rights do not tell: in /proc, say, nobody can make a folder.
@@ -206,7 +208,8 @@ def _variables(folder: Path) -> dict[str, str]:
 
 def shortage(text: str, folder: Path) -> str | None:
     """What the machine had too little of and what to do, if a tool said so whose files are in
-    ``folder``."""
+    ``folder``.
+    """
     for words, (reason, remedy) in _SHORTAGES.items():
         if re.search(words, text):
             return f"{reason.format(folder=folder)}: {remedy}"
@@ -215,7 +218,8 @@ def shortage(text: str, folder: Path) -> str | None:
 
 def outside(error: BaseException) -> str | None:
     """What is to be done about an error that is the machine's state (a full disk, too little
-    memory, missing rights), and no fault of this package; None for others."""
+    memory, missing rights), and no fault of this package; None for others.
+    """
     if isinstance(error, MemoryError):
         return (
             "there is not enough memory: free some, raise the limit that is set ('ulimit -v'), or "
@@ -232,7 +236,8 @@ def outside(error: BaseException) -> str | None:
 
 def read_json(file: Path) -> Any:
     """What a program wrote to a file of its folder as JSON. ToolError if it is cut short, as on a
-    disk that is full."""
+    disk that is full.
+    """
     try:
         return json.loads(file.read_text("utf-8"))
     except (OSError, ValueError) as error:
@@ -310,7 +315,8 @@ def ended_by() -> int | None:
 def ended_by_signals() -> Iterator[None]:
     """Within the block the first of ``SIGNALS`` ends all programs and raises KeyboardInterrupt
     (``Ended``) in the main thread; a second one, or ``GRACE_S`` seconds, end the process, and
-    the watcher what it leaves. Does nothing in another thread than the main one."""
+    the watcher what it leaves. Does nothing in another thread than the main one.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -60,7 +60,8 @@ class Pace:
 
 def left(seconds: float, made: int, more: int) -> str:
     """``, M:SS left``, if ``made`` parts took ``seconds`` and there are ``more`` of them; nothing
-    before the first is made and after the last."""
+    before the first is made and after the last.
+    """
     if not made or not more:
         return ""
     rest = seconds / made * more
@@ -88,7 +89,8 @@ def doing(
     """In the block ``text`` is what this thread does: "mapping mul_int4_int4 to ecp5", say.
     ``limit_s``: how long it may take, in seconds, before it is ended; ``about_s``: how long it will
     take, by an estimate; ``detail``: called for how
-    far it is."""
+    far it is.
+    """
     mine = _tasks.setdefault(threading.get_ident(), [])
     mine.append(_Task(text, limit_s, about_s, detail, time.monotonic()))
     try:
@@ -101,7 +103,8 @@ def doing(
 
 def now() -> str:
     """What all threads do, the longest first, and how far the work is that it is a part of;
-    nothing if nobody said."""
+    nothing if nobody said.
+    """
     doing = [(tasks[-1], tasks[:-1]) for tasks in map(list, list(_tasks.values())) if tasks]
     doing.sort(key=lambda found: found[0].started)
     return "; ".join(

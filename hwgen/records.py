@@ -29,7 +29,8 @@ class PassedOver(UserWarning):
 
 def row(text: str, place: str, made: Callable[[dict[str, Any]], T | None]) -> T | None:
     """What ``made`` makes of the JSON object in ``text``; None, and a warning that names the
-    ``place``, if there is none or ``made`` raises ValueError, TypeError or KeyError."""
+    ``place``, if there is none or ``made`` raises ValueError, TypeError or KeyError.
+    """
     try:
         found = json.loads(text)
         if not isinstance(found, dict):
@@ -116,7 +117,8 @@ FieldType: TypeAlias = type | tuple[type, ...]
 
 def require(row: Mapping[str, Any], types: Mapping[str, FieldType]) -> None:
     """ValueError unless each of the named fields is there, of its type; numbers are not negative
-    and not beyond what a program counts in, and True is none."""
+    and not beyond what a program counts in, and True is none.
+    """
     for name, wanted in types.items():
         if name not in row:
             raise ValueError(f"it has no {name}")

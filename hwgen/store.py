@@ -57,7 +57,8 @@ INSERT OR IGNORE INTO results SELECT key, 'measurement', '{{"key": "' || key || 
 
 def digest(*inputs: Any) -> str:
     """A key from everything that a result depends on (JSON types): 32 hexadecimal digits of the
-    SHA-256 of their JSON."""
+    SHA-256 of their JSON.
+    """
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:32]
 
 
@@ -128,7 +129,8 @@ class Store(Generic[T]):
 
     def once(self, key: str, make: Callable[[], Row]) -> tuple[T, bool]:
         """The final result with this key, and whether it was known: if not, what ``make`` returns
-        is added to it. Another process or thread that wants it meanwhile waits, and takes it."""
+        is added to it. Another process or thread that wants it meanwhile waits, and takes it.
+        """
         if (found := self.find(key)) is not None:
             return found, True
         with self._alone(key):
@@ -157,7 +159,8 @@ class Store(Generic[T]):
 
 class Lines(Store[T]):
     """The results of a kind in a file of their own, a line each, which one command at a time adds
-    to; a later one of the same key replaces it. InputError if the file cannot be read."""
+    to; a later one of the same key replaces it. InputError if the file cannot be read.
+    """
 
     def __init__(self, kind: Kind[T], path: Path) -> None:
         super().__init__(kind)
@@ -243,7 +246,8 @@ def _beside() -> Path:
 
 def _keep(row: Row) -> Path:
     """Writes a result that the store does not take to a file: beside it, or else where temporary
-    files go."""
+    files go.
+    """
     for file in (_beside(), Path(tempfile.gettempdir()) / f"hwgen-{row['key']}.kept.jsonl"):
         try:
             records.append(file, row)

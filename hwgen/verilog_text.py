@@ -93,7 +93,8 @@ _KEYWORDS = frozenset(_WORDS.split())
 
 def modules(rtlil: str) -> str:
     """The modules of a design in RTLIL, the top module first. ToolError where it has more than
-    operators, registers of a rising edge, and modules."""
+    operators, registers of a rising edge, and modules.
+    """
     return "\n".join("".join(f"{line}\n" for line in _Writer(m).lines()) for m in read(rtlil))
 
 

@@ -33,7 +33,8 @@ def end_group(leader: int) -> None:
 
 def end_marked(mark: str) -> None:
     """Kills all processes that were started with the mark, whatever their group; only where
-    there is a /proc."""
+    there is a /proc.
+    """
     wanted = mark.encode()
     for _ in range(10):  # Until none has started another one meanwhile.
         found = False

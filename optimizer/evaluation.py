@@ -20,7 +20,8 @@ def baseline(
     network: Network, data: ImageData, workers: int | None = None
 ) -> tuple[Accuracy, tuple[str, ...]]:
     """Accuracy in FP32 on the test images, and signs that network and data do not belong
-    together."""
+    together.
+    """
     logits = _fp32(network, data.test_images, workers)
     warnings = sanity.warnings(data, logits)
     return Accuracy(inference.correct(logits, data.test_labels), len(logits)), warnings

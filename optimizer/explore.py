@@ -304,7 +304,8 @@ def require_fitting(network: Network, data: ImageData) -> None:
 
 def price(network: Network, settings: Settings, sizer: sizing.Sizer) -> list[Priced]:
     """The cheapest array of each datapath in every pair of candidates, and in both operands of
-    each reference."""
+    each reference.
+    """
     candidates = settings.formats
     pairs = [(a, b) for a in candidates for b in candidates]
     pairs += [(f, f) for f in _references().values()]

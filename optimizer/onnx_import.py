@@ -68,7 +68,8 @@ def load(path: str | Path) -> Network:
 
 def _input_shape(value: onnx.ValueInfoProto, path: Path) -> tuple[int | None, tuple[int, ...]]:
     """The batch, None if it is dynamic, and the shape without it, as in the file: (channels,
-    height, width) or (features,)."""
+    height, width) or (features,).
+    """
     what = f"network {path.name}: input {value.name!r}"
     supported = "(batch, features) or (batch, channels, height, width)"
     if not value.type.HasField("tensor_type"):

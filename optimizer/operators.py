@@ -265,7 +265,8 @@ def _read_add(source: Source) -> Node:
 
 def _aligned(source: Source, constant: Array, position: int, shape: tuple[int, ...]) -> Array:
     """The constant for numpy's broadcasting to images of ``shape``: before opset 7 attributes
-    say how it is done."""
+    say how it is done.
+    """
     if source.opset >= 7:
         return constant
     if not source.flag("broadcast"):

@@ -147,7 +147,6 @@ def measure(plan: Plan, target: str, progress: Progress) -> dict[DotProduct, Cos
 
 def check(found: Exploration, images: ImageData, progress: Progress) -> tuple[LayerCheck, ...]:
     """The Verilog of the first layers' units on the layers' real weights and activations."""
-
     shown = images.test_images[:CHECKED_IMAGES]
 
     def one(plan: LayerPlan) -> LayerCheck:

@@ -76,7 +76,8 @@ def _quiet() -> Iterator[None]:
 
 def _total(points: Sequence[Point]) -> Point:
     """Of a choice. Damages are added exactly and rounded once: ``sum`` does that since Python 3.12
-    only, and the same network is to give the same front under each."""
+    only, and the same network is to give the same front under each.
+    """
     return sum(area for area, _ in points), math.fsum(damage for _, damage in points)
 
 

@@ -53,7 +53,8 @@ class Window:
 
     def values(self, shape: tuple[int, int, int]) -> int:
         """The larger of the padded image and all its windows, in numbers, for an image of
-        ``shape`` (height, width, channels)."""
+        ``shape`` (height, width, channels).
+        """
         windows = math.prod(self.outputs(shape)) * math.prod(self.kernel)
         return max(math.prod(self.padded(shape)), windows) * shape[2]
 
@@ -84,7 +85,8 @@ def same_pads(
 
 def view(x: npt.NDArray[Any], window: Window, fill: float = 0.0) -> npt.NDArray[Any]:
     """The windows of images (batch, height, width, channels), of ``x``'s dtype: (batch, output
-    rows, output columns, kernel rows, kernel columns, channels); padding holds ``fill``."""
+    rows, output columns, kernel rows, kernel columns, channels); padding holds ``fill``.
+    """
     top, left, _, _ = window.pads
     if any(window.pads):
         batch, height, width, channels = x.shape

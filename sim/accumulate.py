@@ -76,7 +76,8 @@ def accumulate_once(
 ) -> Accumulated:
     """What ``accumulator`` holds after a single step from each of ``start``, numbers that it can
     hold, or with ``clear`` from nothing; shapes (steps,). Beside an integer ``start`` may be
-    special: that is its flag."""
+    special: that is its flag.
+    """
     start = ExactArray(
         np.where(clear, 0, start.integers),
         start.lsb_exponent,

@@ -23,7 +23,8 @@ CLOCK = ("clk", "rst")
 @dataclass(frozen=True)
 class BatchRun:
     """Outcome of a run: ``vectors``: cycles checked of each unit, by its name; ``mismatches``:
-    cycles in which some unit was wrong; ``shown``: the first of them, with the unit's name."""
+    cycles in which some unit was wrong; ``shown``: the first of them, with the unit's name.
+    """
 
     vectors: dict[str, int]
     mismatches: int

@@ -1,5 +1,6 @@
 """Bins of what the ports of a unit can show, and of what it rounds: names, and how often each was
-hit. Which there are follows from the formats alone."""
+hit. Which there are follows from the formats alone.
+"""
 
 from __future__ import annotations
 
@@ -87,7 +88,8 @@ def bit_bins(bits: int, patterns: npt.NDArray[Any], signed: bool = False) -> Cou
 def carry_bins(spec: DotProduct | Array, inputs: Patterns, results: Patterns) -> Counts:
     """How far carries go when a cycle's sum is added to the first of the ``results``'
     accumulators, if they are shown, in fixed point: so many bits at least. A sum that crosses zero
-    upward carries along all bits above those of the two numbers."""
+    upward carries along all bits above those of the two numbers.
+    """
     if "accumulator" not in results or isinstance(spec.accumulator, Float):
         return {}
     width = spec.accumulator_width
@@ -138,7 +140,8 @@ def _inside(rounded: rounding.Rounded) -> tuple[npt.NDArray[np.float64], Boolean
 
 def place_of(rounded: rounding.Rounded) -> tuple[npt.NDArray[np.float64], Booleans]:
     """How far each number within the target's range is above the value below its magnitude, in
-    steps of the target there (0 for others), and whether that value is odd."""
+    steps of the target there (0 for others), and whether that value is odd.
+    """
     f = rounded.target
     values, inside = _inside(rounded)
     below = np.abs(f.decode(f.encode(np.where(inside, values, 0.0), TOWARD_ZERO)))
@@ -195,7 +198,8 @@ def places_of(rounded: rounding.Rounded, reach: Reach) -> dict[str, Booleans]:
 
 def _ties(f: Scalar, is_odd: bool, bottom: float, top: float, unit: float, bits: float) -> bool:
     """Whether a middle between neighbours from ``bottom`` to ``top``, of which the lower is odd
-    or even, is a multiple of 2^``unit`` of so many bits. Of wide formats all are taken to be."""
+    or even, is a multiple of 2^``unit`` of so many bits. Of wide formats all are taken to be.
+    """
     if f.bits > TABLE_BITS:
         return True
     values = f.finite_values()

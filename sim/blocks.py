@@ -88,7 +88,8 @@ def aligned_block_dot(a: Blocks, b: Blocks, accumulator: Aligned) -> ExactArray:
 
 def scale_exponents(f: Scalar, codes: npt.ArrayLike) -> npt.NDArray[np.int64]:
     """The exponents of scales' binades; what lies below the lowest one has its exponent. Of NaN
-    it does not matter."""
+    it does not matter.
+    """
     values = np.nan_to_num(f.decode(codes))
     lowest = f.lsb_exponent + f.precision - 1
     # The exponent that frexp has for zero is another.
@@ -98,7 +99,8 @@ def scale_exponents(f: Scalar, codes: npt.ArrayLike) -> npt.NDArray[np.int64]:
 
 def _unit_exponent(a: Blocks, b: Blocks, bits: int) -> int:
     """The exponent of the smallest unit in which ``bits`` bits hold the largest sums of all
-    blocks, each of them rounded away from zero."""
+    blocks, each of them rounded away from zero.
+    """
     blocks, size = np.shape(a.elements)[-2:]
     products = [
         Fraction(x) * Fraction(y)

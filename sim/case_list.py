@@ -49,7 +49,8 @@ LEVEL_FORMATS: dict[str, tuple[str, ...]] = {
 class Case:
     """One thing to check: a spec at a level (``rtl`` or a target, for its netlist), by
     ``vectors`` random cycles from ``seed`` in a simulator, or by every input; ``lint``: also by
-    two linters; ``coverage``: the cycles also have to hit every bin (``sim.coverage``)."""
+    two linters; ``coverage``: the cycles also have to hit every bin (``sim.coverage``).
+    """
 
     spec: Spec
     level: str = RTL
@@ -148,7 +149,8 @@ def formats(seed: int, vectors: int) -> Matrix:
 
 def _first_legal(kind: type[Spec], given: Mapping[str, Any], index: int) -> Spec | str:
     """A spec with the fields ``given`` and the unit's settings and partners, beginning with those
-    of the number ``index``; or why the last was refused."""
+    of the number ``index``; or why the last was refused.
+    """
     reason = ""
     for setting in _turned(unit_model.of(kind).settings, index):
         fields = {**setting, **given}
@@ -286,7 +288,8 @@ def chosen(
     simulators: Sequence[str] = ("verilator",),
 ) -> Matrix:
     """The matrix of that name, of the ``units`` and ``levels`` only, if some are given, in each
-    of the ``simulators``. InputError for an unknown name, a bad count, or no case at all."""
+    of the ``simulators``. InputError for an unknown name, a bad count, or no case at all.
+    """
     if name not in MATRICES:
         raise InputError(f"matrix {name!r}: use one of {', '.join(MATRICES)}")
     for unit in units:

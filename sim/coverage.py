@@ -59,7 +59,8 @@ class Coverage:
 def filled(spec: Spec, stimulus: Stimulus, seed: int = 1, lone_tries: int = 1) -> Stimulus:
     """``stimulus``, and inputs that hit what it misses of the roundings, and such as are one bit
     above a value or a tie, for each such bit: found among random ones by the golden model, where
-    they are not too rare. ``lone_tries``: how often the latter are looked for."""
+    they are not too rare. ``lone_tries``: how often the latter are looked for.
+    """
     found = collect(spec, stimulus)
     if not any(name.startswith(ROUNDING) for name in found.bins):
         return stimulus
@@ -90,7 +91,8 @@ def filled(spec: Spec, stimulus: Stimulus, seed: int = 1, lone_tries: int = 1) -
 
 def _new_lone_bits(rounded: rounding.Rounded, known: Counts) -> list[int]:
     """Rows whose number is a value or a tie of the target, and one bit more: a few for each such
-    bit, and counted in ``known``. Only they tell whether that bit counts."""
+    bit, and counted in ``known``. Only they tell whether that bit counts.
+    """
     place, odd = place_of(rounded)
     rows = []
     for name, above in (("value", place), ("tie", np.where(odd, 0.0, place - 0.5))):

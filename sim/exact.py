@@ -214,7 +214,7 @@ def dot(
 
 
 def add(x: ExactArray, y: ExactArray) -> ExactArray:
-    """x + y, element by element; shapes broadcast. Python ints in an object array."""
+    """X + y, element by element; shapes broadcast. Python ints in an object array."""
     lsb_exponent = min(x.lsb_exponent, y.lsb_exponent)
     left, right = (v.integers.astype(object) << (v.lsb_exponent - lsb_exponent) for v in (x, y))
     zero_sign = _sign_of_sum(np.stack(np.broadcast_arrays(x.sign, y.sign)), axis=0)
@@ -222,7 +222,7 @@ def add(x: ExactArray, y: ExactArray) -> ExactArray:
 
 
 def multiply(x: ExactArray, y: ExactArray) -> ExactArray:
-    """x · y, element by element; shapes broadcast. Python ints in an object array."""
+    """X · y, element by element; shapes broadcast. Python ints in an object array."""
     with np.errstate(invalid="ignore"):
         # The sign of a number decides what its product with an infinity is.
         special = _sign_or_special(x) * _sign_or_special(y)
@@ -232,7 +232,7 @@ def multiply(x: ExactArray, y: ExactArray) -> ExactArray:
 
 
 def scale(x: ExactArray, exponents: npt.ArrayLike) -> ExactArray:
-    """x · 2^``exponents`` (whole numbers; shapes broadcast). Python ints in an object array."""
+    """X · 2^``exponents`` (whole numbers; shapes broadcast). Python ints in an object array."""
     shifts = np.asarray(exponents)
     if not np.issubdtype(shifts.dtype, np.integer):
         raise InputError(f"exponents of type {shifts.dtype}: give whole numbers")
@@ -281,7 +281,8 @@ def _sign_bits(numbers: Floats) -> Signs:
 
 def _sign_of_sum(signs: Signs, axis: int) -> Signs:
     """Of a zero sum along ``axis``: that of all addends, or 0 for those of both signs; with no
-    addends 1. (Addends that are not zero cancel: they are of both signs.)"""
+    addends 1. (Addends that are not zero cancel: they are of both signs.)
+    """
     positive, negative = (signs == 1).all(axis=axis), (signs == -1).all(axis=axis)
     return np.where(positive, 1, np.where(negative, -1, 0)).astype(np.int8)
 
@@ -337,13 +338,15 @@ def _table(number_format: Scalar) -> Floats:
 
 def _steps(number_format: Scalar, codes: npt.ArrayLike) -> Floats:
     """Values of codes in steps of 2^lsb_exponent, infinities and NaN as they are. Exact: scaled
-    by a power of two, far inside float64's range."""
+    by a power of two, far inside float64's range.
+    """
     return np.asarray(np.ldexp(number_format.decode(codes), -number_format.lsb_exponent))
 
 
 def _segment_length(length: int, largest: int) -> int:
     """Terms to sum in one piece: so few that float64 holds every partial sum, if that still
-    is a good many, else as many as fit the cache."""
+    is a good many, else as many as fit the cache.
+    """
     exact_terms = EXACT_FLOAT64 // max(largest, 1)
     return min(length, _SEGMENT, exact_terms if exact_terms >= min(length, 256) else length)
 

@@ -104,7 +104,8 @@ def check(cases: Sequence[Case]) -> list[list[Wrong]]:
 
 def _patterns(case: Case) -> Patterns:
     """All inputs of a case: the patterns of the word that the harness counts through, cut in
-    ports, the first in the lowest bits."""
+    ports, the first in the lowest bits.
+    """
     count = np.arange(1 << case.input_bits, dtype=np.uint64)
     found: Patterns = {}
     for port in case.spec.inputs:

@@ -23,7 +23,8 @@ EXACT_FLOAT32 = 2**24
 
 def expected(spec: Spec, inputs: Patterns) -> Patterns:
     """What the unit answers to consecutive valid inputs, the first after a reset: numbers of each
-    output port, (cycles, count), for patterns of each input port, (cycles, count)."""
+    output port, (cycles, count), for patterns of each input port, (cycles, count).
+    """
     made_inside = spec.random_words
     if made_inside is not None:
         count = len(next(iter(inputs.values())))

@@ -93,7 +93,8 @@ def _fields(
     numbers: Floats, fraction_bits: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """|x| = (1 + fraction/2^fraction_bits)·2^exponent: fraction and exponent; of zeros,
-    infinities and NaN anything."""
+    infinities and NaN anything.
+    """
     finite = np.where(np.isfinite(numbers) & (numbers != 0), np.abs(numbers), 1.0)
     significand, exponent = np.frexp(finite)
     fraction = np.ldexp(significand, fraction_bits + 1).astype(np.int64) - (1 << fraction_bits)

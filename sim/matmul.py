@@ -28,7 +28,8 @@ Answers = Callable[[Spec, Patterns], Patterns]
 @dataclass(frozen=True)
 class _Operand:
     """Codes of a matrix whose second axis is summed over, and of its scales if it has any, in
-    whole tiles: (tiles, rows or columns of a tile, tiles along the sum, codes of one)."""
+    whole tiles: (tiles, rows or columns of a tile, tiles along the sum, codes of one).
+    """
 
     codes: Patterns
     tiles: int

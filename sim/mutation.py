@@ -48,7 +48,8 @@ VERDICTS = (EQUAL, DIFFERENT, NOT_PROVED)
 @dataclass(frozen=True)
 class Mutant:
     """One fault: ``mode`` (inv, const0, const1, cnot0, cnot1: Yosys' names) at a bit of a cell's
-    port; ``wire``: the nearest named wire; ``source``: files and lines that made the cell."""
+    port; ``wire``: the nearest named wire; ``source``: files and lines that made the cell.
+    """
 
     number: int
     mode: str
@@ -70,7 +71,8 @@ class Mutant:
 @dataclass(frozen=True)
 class Survivor:
     """A mutant that the stimulus did not show. ``verdict``: ``equal`` (proved to compute the
-    same), ``different`` (an input exists that shows it) or ``not proved`` either way."""
+    same), ``different`` (an input exists that shows it) or ``not proved`` either way.
+    """
 
     mutant: Mutant
     verdict: str

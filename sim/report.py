@@ -223,7 +223,8 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 def markdown(results: Sequence[Result], beside: Mapping[str, Mapping[str, str]]) -> str:
     """Units × levels with their formats and vectors, from one result of each case; columns
-    ``beside`` by their heads, texts by unit."""
+    ``beside`` by their heads, texts by unit.
+    """
     rows = cells(results)
     head = ["unit", "level", "check", "cases", "formats", "vectors", "wrong", "not run", *beside]
     lines = [_row(head), _row(["---"] * 3 + ["--:"] * 5 + ["---"] * len(beside))]
@@ -263,7 +264,8 @@ def _formats(specs: Iterable[Spec]) -> set[str]:
 
 def update_page(path: Path, folder: Path) -> int:
     """Puts the table of the results in ``folder`` between its marks in the file; returns how many
-    results there were. InputError if there is no place for it, or nothing to put there."""
+    results there were. InputError if there is no place for it, or nothing to put there.
+    """
     # A case that ran again counts once.
     results = list({result.case.command: result for result in load(folder)}.values())
     if not results:

@@ -37,7 +37,8 @@ _ODD_PRECISION = 52 - RANDOM_BITS - 1
 @dataclass(frozen=True, eq=False)
 class Rounded:
     """Numbers that were rounded to a format: float64, those with more bits rounded to odd;
-    multiples of 2^``lsb_exponent``."""
+    multiples of 2^``lsb_exponent``.
+    """
 
     target: Scalar
     values: Floats
@@ -157,7 +158,8 @@ def _rounded_at_random(
 ) -> Floats:
     """``numbers``, whose ``values`` are rounded to odd, stochastically rounded to numbers of
     ``target``, or beyond its largest. Infinities, NaN, and what is below all numbers of a format
-    without zero, stay."""
+    without zero, stay.
+    """
 
     def rounded(integer: int, value: float, drawn: int) -> float:
         magnitude, smallest = abs(integer), 0

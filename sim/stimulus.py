@@ -43,7 +43,8 @@ class Stimulus:
 
 def directed(spec: Spec) -> Stimulus:
     """The cases that the unit's model names, a valid cycle each; and of sums that become a float
-    zeros of either sign."""
+    zeros of either sign.
+    """
     model = unit_model.of(spec)
     found = model.directed(spec)
     named = given({port.name: found[port.name] for port in spec.inputs})
@@ -52,7 +53,8 @@ def directed(spec: Spec) -> Stimulus:
 
 def signed_zeros(spec: Spec) -> Stimulus:
     """Runs of valid cycles whose operands are zeros, all positive, all negative or mixed, some
-    beside other numbers; and numbers that are taken away again in the next cycle."""
+    beside other numbers; and numbers that are taken away again in the next cycle.
+    """
     rng = np.random.default_rng(13)
     cycles = ZERO_RUNS * ZERO_RUN
     found = {port.name: _drawn(rng, port, cycles) for port in spec.inputs}
@@ -92,7 +94,8 @@ def random(spec: Spec, cycles: int, seed: int) -> Stimulus:
 
 def uniform(spec: DotProduct, cycles: int, seed: int) -> Stimulus:
     """Uniform random patterns without extremes, a valid cycle each, in sums that are as long as
-    they may be."""
+    they may be.
+    """
     rng = np.random.default_rng(seed)
     found = {port.name: _uniform(rng, port, cycles) for port in spec.inputs}
     found["clear"][:] = 0
@@ -110,7 +113,8 @@ def beats(spec: Spec, count: int, seed: int) -> Inputs:
 
 def candidates(spec: Spec, count: int, rng: np.random.Generator) -> Inputs:
     """Random inputs, each for itself (sums restart), with many or few elements that are not
-    zero, or not the largest."""
+    zero, or not the largest.
+    """
     found = {port.name: _drawn(rng, port, count) for port in spec.inputs}
     unit_model.of(spec).restrict(spec, found, np.arange(count), rng)
     density, full = rng.random((count, 1)) ** 2, rng.random((count, 1)) < 0.1

@@ -47,7 +47,8 @@ class Fault:
 @dataclass(frozen=True)
 class StreamVerification:
     """Outcome of a run: ``vectors`` beats came out in ``cycles`` clock cycles; ``mismatches``
-    counts wrong results and broken rules."""
+    counts wrong results and broken rules.
+    """
 
     spec: dict[str, Any]
     vectors: int

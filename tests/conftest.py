@@ -1,5 +1,6 @@
 """Every test run has a store of its own, so that nothing of the user's is read or written; and
-tests that ``slow.txt`` names have the mark ``slow``."""
+tests that ``slow.txt`` names have the mark ``slow``.
+"""
 
 from pathlib import Path
 

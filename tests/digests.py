@@ -86,7 +86,8 @@ def _tuned() -> Iterator[Spec]:
 
 def _pipelined() -> Iterator[Spec]:
     """For a clock that is drawn; a lower one where no stages reach it, or another unit where
-    that is no clock."""
+    that is no clock.
+    """
     for kind, rng in _units():
         left = OF_EACH_UNIT
         while left:

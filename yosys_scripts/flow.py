@@ -94,6 +94,7 @@ def synthesise(
     Raises:
         InputError: unknown target or mapping, or no module `top`.
         ToolError: a tool is missing, failed, crashed, or `time_limit_s` seconds were over.
+
     """
     start = time.monotonic()
     facts = _check(rtlil, top, target, mapping)
@@ -253,13 +254,15 @@ def tool_versions(target: str, place: bool) -> dict[str, str]:
 
 def does_not_fit(counts: Mapping[str, float | None], target: str) -> str | None:
     """Why a design of these ``counts`` (lut, carry, ff, dsp) has room on no device of the target;
-    None if it may have on one."""
+    None if it may have on one.
+    """
     return _target(target).does_not_fit(counts)
 
 
 def flow_digest(target: str) -> str:
     """SHA-256 of all that the mapping of a design depends on: the flow's version and each script,
-    pass, techmap and fact."""
+    pass, techmap and fact.
+    """
     digest = hashlib.sha256(f"flow {FLOW_VERSION}\n".encode())
     written_in = [Path(__file__).parent / name for name in passes.FILES]
     for path in (*_target(target).files(), *written_in):
@@ -271,7 +274,8 @@ def flow_digest(target: str) -> str:
 
 def placing_digest(target: str) -> str | None:
     """SHA-256 of what the placing of a mapped design depends on beside ``flow_digest``; None for
-    a target that is not placed."""
+    a target that is not placed.
+    """
     facts = _target(target)
     if facts.placer is None:
         return None
@@ -353,7 +357,8 @@ def _place(
     arrivals: bool = False,
 ) -> tuple[Device, dict[str, Any]]:
     """Place `netlist.json` between registers on the smallest device that holds it, on its harness
-    if the placer needs one; report the arrivals at its registers too, if asked."""
+    if the placer needs one; report the arrivals at its registers too, if asked.
+    """
     netlist = read_json(folder / "netlist.json")
     module = netlist["modules"][top]
     try:

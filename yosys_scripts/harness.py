@@ -97,6 +97,7 @@ def between_registers(module: Json, facts: Json) -> dict[str, int]:
 
     Raises:
         ValueError: several clocks, so that it cannot be told which one a port is of.
+
     """
     readers = Counter(
         bit
@@ -148,7 +149,8 @@ def between_registers(module: Json, facts: Json) -> dict[str, int]:
 
 def on_pins(module: Json, facts: Json) -> dict[str, int]:
     """Put the ports of ``module`` on shift registers; how many bits ``inputs`` and ``outputs``
-    have. ``facts``: as of `_Cells`."""
+    have. ``facts``: as of `_Cells`.
+    """
     cells = _Cells(module, facts, NAME)
     clocks = cells.clocks()
     ports: Json = {}

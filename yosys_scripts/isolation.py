@@ -23,6 +23,7 @@ def run(tool: str, job: dict[str, Any], folder: Path, *, time_limit_s: float) ->
 
     Raises:
         ToolError: the tool failed, crashed or took longer than `time_limit_s` seconds.
+
     """
     time_limit_s = max(time_limit_s, 0)
     log, result = folder / f"{job['kind']}.log", folder / "result.json"
@@ -69,7 +70,8 @@ def _where(log: Path) -> str:
 
 def _reason(log: Path, error: str, folder: Path) -> str:
     """Why a tool failed, in a line: what the machine had too little of, or the log's errors, or
-    what its caller met, or the log's last lines."""
+    what its caller met, or the log's last lines.
+    """
     text = log.read_text(errors="replace")
     lines = [x.strip() for x in text.splitlines() if x.strip()]
     errors = [x for x in lines if x.startswith("ERROR")][-1:]

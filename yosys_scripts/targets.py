@@ -130,7 +130,8 @@ class Target:
 
     def does_not_fit(self, counts: Mapping[str, float | None]) -> str | None:
         """Why a design of these counts (lut, carry, ff, dsp; None: not known) has room on none of
-        the target's `devices`; None if it may have on one."""
+        the target's `devices`; None if it may have on one.
+        """
         reasons = []
         for device in self.devices:
             over = [
@@ -149,6 +150,7 @@ class Target:
 
         Raises:
             InputError: the target has no such mapping, or a smaller multiplier.
+
         """
         if mapping in SIZED and "dsp" in self.mappings:
             needed = PACKED_FOR[mapping]
@@ -178,7 +180,8 @@ class Target:
     @property
     def _with_sizes(self) -> tuple[str, ...]:
         """The mappings that a spec can have, with those that pack for a multiplier that this
-        target has."""
+        target has.
+        """
         sizes = [name for name in SIZED if "dsp" in self.mappings]
         fitting = [
             n for n in sizes if self.multiplier.takes(PACKED_FOR[n].wide, PACKED_FOR[n].narrow)
@@ -212,6 +215,7 @@ def target(name: str) -> Target:
 
     Raises:
         InputError: there is no such target.
+
     """
     if name not in TARGETS:
         raise InputError(f"unknown target {name!r}: use one of {', '.join(TARGETS)}")

@@ -151,7 +151,8 @@ def own_timings(timings: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def arrivals(top: str, timings: list[dict[str, Any]]) -> dict[str, float]:
     """The latest arrival, in ns, at the data inputs of the registers of `netlist.json` from any
-    other register, by the name of the register's output."""
+    other register, by the name of the register's output.
+    """
     module = json.loads(Path("netlist.json").read_text())["modules"][top]
     names: dict[int, str] = {}
     for name, net in module["netnames"].items():

@@ -142,7 +142,8 @@ SHORT = 5
 @functools.lru_cache(maxsize=256)
 def plan(weights: tuple[int, ...], least: int, most: int) -> Plan:
     """The plan of Σ weights[i]·x[i], for numbers x[i] from ``least`` to ``most``, of weights that
-    are not all even."""
+    are not all even.
+    """
     plans = [shared_plan(weights, least, most)]
     if len(weights) <= DIGITS_TRIED:
         plans.append(digits_plan(weights, least, most))
@@ -204,7 +205,8 @@ Segmented = tuple[tuple[int, int, int], ...]
 
 def made_of(numbers: Iterable[int]) -> dict[int, Segmented]:
     """Each odd number above 1 as a sum of two of those before it, or of 1; and others that are
-    needed in between, where no two of them make a number."""
+    needed in between, where no two of them make a number.
+    """
     made: dict[int, Segmented] = {}
     depths = {1: 0}
     left = sorted(set(numbers) - {1}, key=lambda f: (len(signed_digits(f)), f))
@@ -226,7 +228,8 @@ def made_of(numbers: Iterable[int]) -> dict[int, Segmented]:
 
 def _simpler(number: int) -> set[int]:
     """Odd numbers of which one addition makes the number: those with one digit less, and its
-    quotients by 2^i ± 1."""
+    quotients by 2^i ± 1.
+    """
     rests = (abs(number - (digit << place)) for place, digit in signed_digits(number))
     found = {odd_part(rest)[0] for rest in rests}
     for shift in range(1, number.bit_length()):
@@ -276,7 +279,8 @@ class _Planner:
 
     def total(self, terms: Iterable[Term]) -> Term:
         """The sum of terms: those of the fewest levels first, each with the one that makes the
-        shortest adder."""
+        shortest adder.
+        """
         left = sorted(terms, key=self._order)
         while len(left) > 1:
             level = self.nodes[left[1].node].level
@@ -337,7 +341,8 @@ class _Planner:
 
     def _turned(self, number: int, readers: int = 1) -> bool:
         """Makes a node its negative, for all that read it, if a difference in it that nothing else
-        reads can turn."""
+        reads can turn.
+        """
         if number < self.inputs or self.readers[number] > readers:
             return False
         node = self.nodes[number]

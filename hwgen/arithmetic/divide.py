@@ -10,7 +10,8 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 @dataclass(frozen=True)
 class Division:
     """Under way: the quotient of the bits so far, what they leave (below the divisor), and the
-    bits of the dividend that are still to come, the next one on top."""
+    bits of the dividend that are still to come, the next one on top.
+    """
 
     quotient: Value
     remainder: Value
@@ -29,7 +30,8 @@ def steps_of(dividend_bits: int, divisor_least_bits: int) -> int:
 
 def begin(dividend: Value, divisor_bits: int, divisor_least_bits: int) -> Division:
     """Before the first step. The divisor is at least 2^(divisor_least_bits − 1), so that as many
-    bits less one of the dividend's top are a remainder already."""
+    bits less one of the dividend's top are a remainder already.
+    """
     taken = divisor_least_bits - 1
     first = dividend[len(dividend) - taken :] if taken else Const(0, 0)
     remainder = Cat(first, Const(0, divisor_bits - taken))

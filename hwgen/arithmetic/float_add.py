@@ -103,7 +103,8 @@ def normalised(
     m: Module, number: Value, sign: Value, lsb_exponent: int, name: str, *, split: bool
 ) -> Segmented[Scaled]:
     """A two's-complement ``number``, in units of 2^lsb_exponent, with its leading one at the top;
-    zero has the lowest exponent. ``sign``: that of the number, zero's too."""
+    zero has the lowest exponent. ``sign``: that of the number, zero's too.
+    """
     width = len(number)
     found: Value = magnitude(m, number, f"{name}_magnitude", split=split)
     found, sign = yield Boundary("magnitude", [found, sign])
@@ -118,7 +119,7 @@ def normalised(
 def float_sum(
     m: Module, x: Scaled, y: Scaled, precision: int, rounding: str, name: str, *, split: bool
 ) -> Segmented[Shifted]:
-    """x + y, to be rounded to ``precision`` significant bits; zeros with their sign.
+    """X + y, to be rounded to ``precision`` significant bits; zeros with their sign.
 
     The smaller is shifted to the larger's place, with room for two bits more than either has;
     what leaves at the right becomes one bit that only tells that there is something. Where

@@ -96,7 +96,7 @@ def leading(
 def leading_significand(
     m: Module, significand: Value, shift: Value, name: str, *, split: bool
 ) -> Segmented[Leading]:
-    """significand · 2^shift with its leading one on top."""
+    """Significand · 2^shift with its leading one on top."""
     search = leading_one_first(m, significand, name, split=split)
     (moved, by), shift = yield from carry_along(search, shift)
     total = shift - by
@@ -189,7 +189,8 @@ class FloatScale:
 
     def begun_segments(self, second: Shape | None) -> tuple[Segments, Shape]:
         """The segments of ``begun``, and the shape of the exponent; ``second``: of the tensor
-        scale's exponent."""
+        scale's exponent.
+        """
         bits = significand_bits(self.source)
         if self.source.is_integer:
             finding, exponent = leading_significand_segments(bits, ZERO)

@@ -60,7 +60,8 @@ class GridPlan:
         self, m: Module, a: Sequence[Operand], b: Sequence[Operand], name: str
     ) -> list[list[Value]]:
         """The products of significands, without signs that are apart: those of each of ``a`` with
-        each of ``b``, up to as many as the plan has."""
+        each of ``b``, up to as many as the plan has.
+        """
         rows, columns = len(a), len(b)
         steps = (
             (self.bits, rows * self.bits) if self.rows_first else (columns * self.bits, self.bits)
@@ -93,7 +94,8 @@ def grid_plan(
 ) -> GridPlan | None:
     """The plan with the fewest multipliers for an array of ``rows`` and ``columns``, with the
     smallest operands of these; None if no two products share one, and of factors that need no
-    multiplier."""
+    multiplier.
+    """
     if is_gate(a) or is_gate(b):
         return None
 
@@ -113,7 +115,8 @@ def grid_plan(
 
 def no_grid(mapping: str, a: Scalar, b: Scalar, rows: int, columns: int, side: str) -> InputError:
     """Why the multiplier of ``mapping`` takes no two products of an array; ``side``: what has no
-    other to share it with, where it is that. InputError where products need none."""
+    other to share it with, where it is that. InputError where products need none.
+    """
     require_multiplier(mapping, a, b)
     advice = "use mapping='dsp', one product in each"
     shapes = [(r, c) for r, c in ((2, 1), (1, 2)) if r <= rows and c <= columns]

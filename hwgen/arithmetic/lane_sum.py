@@ -235,7 +235,8 @@ def place(m: Module, product: Product, plan: LaneSum, name: str) -> Lane:
 
 def _inverted(value: Value, sign: Value) -> Value:
     """Of ``len(value) + 1`` bits, or as many if it has a sign bit, negative of it less one where
-    ``sign`` is one."""
+    ``sign`` is one.
+    """
     if not value.shape().signed:
         value = Cat(value, Const(0, 1))
     return (Cat(value) ^ sign.replicate(len(value))).as_signed()

@@ -7,7 +7,8 @@ from amaranth.hdl import Cat, Const, Module, Signal, Value
 
 def magnitude(m: Module, number: Value, name: str, *, split: bool) -> Signal:
     """|``number``|, as wide as it is. ``split``: the inverter is in front of the one chain, which
-    can take it in, instead of a multiplexer behind it."""
+    can take it in, instead of a multiplexer behind it.
+    """
     found = Signal(len(number), name=name)
     if not split:
         m.d.comb += found.eq(abs(number))

@@ -33,7 +33,8 @@ from hwgen.plan.step import Segment, Segments
 @dataclass(frozen=True)
 class Packed:
     """One mode: ``count`` products a lane of a ``wide`` and a ``narrow`` code; the lane of the
-    narrow ones has the rows."""
+    narrow ones has the rows.
+    """
 
     wide: Scalar
     narrow: Scalar
@@ -48,7 +49,8 @@ class Packed:
 @dataclass(frozen=True)
 class Rows:
     """Rows ``low`` … ``high`` − 1, which belong to one code in each mode. ``negative``: by mode,
-    whether the highest weighs negatively; None where no code has them, and they are zero."""
+    whether the highest weighs negatively; None where no code has them, and they are zero.
+    """
 
     segment: int
     low: int
@@ -117,7 +119,8 @@ class RowPlan:
         split: bool,
     ) -> Segmented[list[Value]]:
         """Each rows' product in a lane, in units of 2**low; the sign of a highest row is yet to
-        be applied where it changes. ``chosen``: a bit a mode."""
+        be applied where it changes. ``chosen``: a bit a mode.
+        """
         codes: list[Value] = self._wide_codes(m, wide, chosen, f"{name}_wide")
         met, narrow = yield Boundary("codes", [codes, narrow])
         factors: list[tuple[Value, Value]] = []
@@ -206,7 +209,8 @@ class RowPlan:
         self, m: Module, sums: Sequence[Value], chosen: Sequence[Value]
     ) -> list[Weighted]:
         """The rows' sums over the lanes with their signs, in a mode's own unit times
-        2**``Packed.weight``: to be added."""
+        2**``Packed.weight``: to be added.
+        """
         terms: list[Weighted] = []
         ones: dict[int, Value] = {}
         for rows, total in zip(self.rows, sums, strict=True):

@@ -179,7 +179,8 @@ def fixed_product(m: Module, x: Operand, y: Operand, a: Scalar, b: Scalar, name:
 
 def pair_plan(a: Scalar, b: Scalar, multiplier: Multiplier) -> PairPlan | None:
     """The plan with the fewest bits to correct; None if two products do not fit, and of factors
-    that need no multiplier."""
+    that need no multiplier.
+    """
     if is_gate(a) or is_gate(b):
         return None
     plans = [plan for plan in _plans(a, b) if multiplier.takes(*plan.operand_bits)]

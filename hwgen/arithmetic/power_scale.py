@@ -190,7 +190,8 @@ def decode_key(m: Module, found: Value, source: Scalar, name: str) -> Operand:
 
 def _has_mark(f: Scalar) -> bool:
     """Keys have a bit more, that there is a number: without zero, code 0 is one, and where some
-    code is none, a block may have none."""
+    code is none, a block may have none.
+    """
     return not f.zero and (f.has_nan or f.has_infinity)
 
 
@@ -269,7 +270,8 @@ def micro_exponent(
     m: Module, largest: Value, code: Value, scale: PowerScale, name: str, *, split: bool
 ) -> Segmented[Signal]:
     """How far below the block's scale, of that ``code``, the scale of a part is, from the largest
-    of the part's keys: as far as it may where the part is zero."""
+    of the part's keys: as far as it may where the part is zero.
+    """
     (exact, zero), code = yield from carry_along(_wanted_code(m, largest, scale, name, split), code)
     below: Value = Signal(signed(max(len(exact), len(code)) + 2), name=f"{name}_below")
     micro = Signal(range(scale.furthest + 1), name=f"{name}_micro")
@@ -285,7 +287,8 @@ def _wanted_code(
     m: Module, largest: Value, scale: PowerScale, name: str, split: bool
 ) -> Segmented[tuple[Signal, Value]]:
     """The scale's code if there were all, and whether it does not count: the block is zero, or
-    as small as that."""
+    as small as that.
+    """
     f = scale.source
     if scale.by_exponent:
         exponent, reaches = largest[-f.exponent_bits :], largest[: -f.exponent_bits]

@@ -25,7 +25,8 @@ class Product:
     """``significand`` · 2^``shift``, two's complement, in units of the product of the formats'
     steps; zero where ``special`` says that it is infinite or NaN. Where ``sign`` is one the
     product is the negative of that. ``shift`` is None where it is always zero, ``special`` where
-    it cannot be, ``sign`` where the significand has it. ``shift`` counts steps of ``step`` bits."""
+    it cannot be, ``sign`` where the significand has it. ``shift`` counts steps of ``step`` bits.
+    """
 
     significand: Value
     shift: Value | None = None
@@ -102,7 +103,8 @@ def special_of(
 ) -> Special | None:
     """What a product is instead of a number; None where it always is one.
 
-    IEEE 754: a NaN operand and infinity times zero give NaN, other infinities infinity."""
+    IEEE 754: a NaN operand and infinity times zero give NaN, other infinities infinity.
+    """
     if all(x.nan is None and x.infinity is None for x, _ in (a, b)):
         return None
     nan: Value = Const(0)

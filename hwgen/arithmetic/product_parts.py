@@ -92,7 +92,7 @@ def added_parts(m: Module, terms: Sequence[Term], name: str) -> list[Term]:
 
 
 def multiplied(m: Module, x: Value, y: Value, name: str, *, split: bool) -> Segmented[Value]:
-    """x · y: one expression, or, ``split``, in the parts above."""
+    """X · y: one expression, or, ``split``, in the parts above."""
     wide, narrow = (x, y) if len(x) >= len(y) else (y, x)
     if not split:
         return (yield from last(name, x * y))

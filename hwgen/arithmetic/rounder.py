@@ -78,7 +78,8 @@ class Normal:
 class Normalised:
     """A magnitude in place: ``whole`` counts codes of a minifloat (of one with subnormals), or
     steps of an integer, that lie wholly below it; ``fraction`` is the rest, its highest bit one
-    half."""
+    half.
+    """
 
     whole: Value
     fraction: Value
@@ -207,7 +208,8 @@ def _place_significand(
     m: Module, number: Shifted, target: Scalar, rounding: str, name: str, split: bool
 ) -> Segmented[Normalised]:
     """Left shift of the significand until its leading one is the top bit, and right shift
-    where the result is below the target's lowest binade."""
+    where the result is below the target's lowest binade.
+    """
     search = leading_one_first(m, number.significand, name, split=split)
     rest: list[Any] = [number.shift, number.sign, number.nan, number.infinity]
     (significand, leading), (moved_by, *flags) = yield from carry_along(search, rest)
@@ -229,7 +231,8 @@ def place_normal(
     m: Module, number: Normal, target: Scalar, rounding: str, name: str, *, split: bool
 ) -> Segmented[Normalised]:
     """Right shift of the significand where the result is subnormal in ``target``, a minifloat
-    with exponent bits. The field is used as it is: nothing is added but by rounding."""
+    with exponent bits. The field is used as it is: nothing is added but by rounding.
+    """
     significand_bits = target.mantissa_bits + 1
     zeros = Const(0, max(0, significand_bits - len(number.significand)))
     significand: Value = Cat(zeros, number.significand)

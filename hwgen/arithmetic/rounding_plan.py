@@ -39,7 +39,8 @@ GROUP = 16
 @dataclass(frozen=True)
 class NumberShape:
     """Of a number to be rounded: magnitude · 2^lsb_exponent of ``width`` bits or, with a
-    ``shift``, times 2 to that; whether it has a ``sign``, and may be ``nan``."""
+    ``shift``, times 2 to that; whether it has a ``sign``, and may be ``nan``.
+    """
 
     width: int
     lsb_exponent: int = 0
@@ -79,7 +80,8 @@ class PlacedShape:
 
 def placing_bias(target: Scalar) -> int:
     """The bias of a format with subnormals that has its lowest full binade where ``target`` has
-    it: the target's own, or one more where it has no subnormals."""
+    it: the target's own, or one more where it has no subnormals.
+    """
     return 1 - target.mantissa_bits - target.lsb_exponent
 
 
@@ -184,7 +186,8 @@ def coding(placed: PlacedShape, target: Scalar, rounding: str, overflow: str) ->
 
 def actual_rounding(target: Scalar, rounding: str) -> str:
     """Of magnitudes in place: the upper of two codes of powers of two without a zero has the even
-    significand, so that ties go up."""
+    significand, so that ties go up.
+    """
     powers = not target.zero and not target.mantissa_bits
     return NEAREST_AWAY if powers and rounding == NEAREST_EVEN else rounding
 
@@ -223,7 +226,8 @@ def _coding_integer(placed: PlacedShape, rounded: int, target: Scalar) -> Segmen
 
 def fits_integer(rounded: int, target: Scalar, *, has_sign: bool) -> bool:
     """Whether no magnitude of so many bits is beyond ``target``; a negative number is beyond what
-    has no sign, however small."""
+    has no sign, however small.
+    """
     largest = (1 << (target.bits - int(target.signed))) - 1
     return (1 << rounded) - 1 <= largest and (target.signed or not has_sign)
 

@@ -22,7 +22,8 @@ T = TypeVar("T")
 @dataclass(frozen=True)
 class Boundary:
     """A place where registers may stand: the ``values`` (signals, or dataclasses, lists and
-    dictionaries of them) behind the segment of that name."""
+    dictionaries of them) behind the segment of that name.
+    """
 
     name: str
     values: Any
@@ -65,7 +66,8 @@ def carry_along(parts: Segmented[T], others: Any) -> Segmented[tuple[T, Any]]:
 
 def lockstep(each: Sequence[Segmented[T]], *, split: bool) -> Segmented[list[T]]:
     """Functions of the same segments side by side; unless ``split``, each whole, one after the
-    other."""
+    other.
+    """
     if not split:
         return [whole(one) for one in each]
     sent: list[Any] = [None] * len(each)

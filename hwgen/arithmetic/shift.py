@@ -1,5 +1,6 @@
 """Shifts by an amount that is known only when the circuit runs: one expression, or, ``split``, a
-multiplexer for each bit of the amount, between which registers may stand."""
+multiplexer for each bit of the amount, between which registers may stand.
+"""
 
 from __future__ import annotations
 

@@ -41,7 +41,8 @@ from hwgen.plan.step import Segment, Segments
 
 def shortest_gap(terms: int, largest: int, precision: int) -> int:
     """How far apart terms of neighbouring shift must stay, for sums that are rounded to
-    ``precision`` bits. ``largest``: magnitude of a term over its power of two."""
+    ``precision`` bits. ``largest``: magnitude of a term over its power of two.
+    """
     return precision + 1 + ((terms - 1) * largest).bit_length()
 
 
@@ -56,7 +57,8 @@ class Ranked:
 @dataclass(frozen=True)
 class Placed:
     """``places``: of each term, how far left it goes. A leading one at bit x means 2^(x + offset),
-    by the last of the ``offsets`` whose ``starts`` is not above x + 1."""
+    by the last of the ``offsets`` whose ``starts`` is not above x + 1.
+    """
 
     places: list[Value]
     starts: list[Value]

@@ -61,7 +61,8 @@ def sign_of_zeros(m: Module, signs: Sequence[Value], rounding: str, name: str) -
 
 def of_sum(total: Value, zero: Value | None, rounding: str) -> Value:
     """The sign of ``total``, in two's complement; ``zero``: that of its terms (``sign_of_zeros``),
-    or None where a zero is positive."""
+    or None where a zero is positive.
+    """
     if zero is None:
         return total[-1]
     if rounding == DOWN:

@@ -43,7 +43,8 @@ COMMANDS = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit code: 0, 1 for a mismatch, 2 for bad input, 70 for a
-    fault of this package, 128 and its number for a signal that ended it."""
+    fault of this package, 128 and its number for a signal that ended it.
+    """
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115
     if sys.stdout is None:
@@ -121,7 +122,8 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 def command_line_parser() -> Parser:
     """The parser of all commands: what it returns has only the options that are given, until
-    ``hwgen.arguments.complete`` has seen them."""
+    ``hwgen.arguments.complete`` has seen them.
+    """
     parser = Parser(
         prog="hwgen",
         description="Datapaths for FPGAs in any number format: Verilog, proof, cost.",

@@ -34,7 +34,8 @@ def command(
     modes: tuple[Mode, ...] = (),
 ) -> Parser:
     """A command without options yet; ``run`` returns the exit code. ``modes``: its uses, if not
-    every option acts in each."""
+    every option acts in each.
+    """
     sub = commands.add_parser(name, help=summary, description=summary)
     sub.modes = modes
     sub.set_defaults(run=run, parser=sub)

@@ -42,7 +42,8 @@ SHARED: dict[str, tuple[str, str]] = {
 
 def spec_options() -> dict[str, tuple[Callable[[str], Any], str, str]]:
     """The fields of all units' specs as options, by name: how one is read, what stands for its
-    value, help. A unit takes those that its spec has."""
+    value, help. A unit takes those that its spec has.
+    """
     found: dict[str, tuple[Callable[[str], Any], str, str]] = {}
     for field in (field for kind in UNITS.values() for field in spec_fields(kind)):
         if field.name not in found:

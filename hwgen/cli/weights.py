@@ -16,7 +16,8 @@ TEXTS = (".csv", ".txt")
 
 def weights(text: str) -> Weights:
     """The numbers of ``3,-5,7``, or of the file that is named: an array of one dimension (.npy),
-    or text with commas, blanks or lines between numbers."""
+    or text with commas, blanks or lines between numbers.
+    """
     try:
         if Path(text).suffix.lower() not in (ARRAY, *TEXTS):
             return Weights.parse(text)

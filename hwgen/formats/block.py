@@ -58,7 +58,8 @@ Floats = npt.NDArray[np.float64]
 @dataclass(frozen=True)
 class Recipe:
     """How a block format is encoded when the caller does not say: names in ``RULES`` of
-    ``block_scale``, ``MODES`` of ``rounding`` and ``ARITHMETIC``."""
+    ``block_scale``, ``MODES`` of ``rounding`` and ``ARITHMETIC``.
+    """
 
     scale_rule: str
     rounding: str

@@ -131,7 +131,8 @@ class BlockCodes:
 
 def in_blocks(numbers: npt.NDArray[Any], axis: int, block_size: int) -> npt.NDArray[Any]:
     """``numbers`` with ``axis`` last and cut into blocks, the last one filled up with zeros:
-    (…, blocks, block size). A number without dimensions is an array of one."""
+    (…, blocks, block size). A number without dimensions is an array of one.
+    """
     dimensions = max(numbers.ndim, 1)
     if not isinstance(axis, (int, np.integer)) or not -dimensions <= axis < dimensions:
         raise InputError(

@@ -48,7 +48,8 @@ def _to_float32(numbers: Floats) -> Floats:
 @dataclass(frozen=True)
 class Arithmetic:
     """The steps of encoding: ``working`` is what each result is rounded by; ``reciprocal``:
-    values are multiplied by a reciprocal, not divided."""
+    values are multiplied by a reciprocal, not divided.
+    """
 
     working: Callable[[Floats], Floats]
     reciprocal: bool
@@ -235,7 +236,8 @@ class Encoder:
 
     def _micro_exponents(self, blocks: Floats, scales: Floats) -> npt.NDArray[np.uint8]:
         """How far the elements of each part of a block shift: the scale that the rule would give
-        the part alone, as far below the block's as the bits can tell."""
+        the part alone, as far below the block's as the bits can tell.
+        """
         f = self.format
         furthest = (1 << f.micro_bits) - 1
         parts = blocks.reshape(len(blocks), f.micro_exponents, f.micro_block)
@@ -275,7 +277,8 @@ def chosen_tensor_scale(
     working: Callable[[Floats], Floats],
 ) -> float | None:
     """``given`` or else what suits ``numbers``, as a value of the tensor scale's format; None
-    for a format without. InputError if there is none to be given or it is out of range."""
+    for a format without. InputError if there is none to be given or it is out of range.
+    """
     second = f.tensor_scale
     if second is None:
         if given is not None:

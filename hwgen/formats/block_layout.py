@@ -77,7 +77,8 @@ class BlockLayout:
     @property
     def block_bits(self) -> int:
         """Bits of a block: elements, scale and micro-exponents. (UE4M3 has 7 bits; in memory it
-        often takes 8.)"""
+        often takes 8.)
+        """
         elements = self.block_size * self.element.bits
         return elements + self.scale.bits + self.micro_exponents * self.micro_bits
 
@@ -95,7 +96,8 @@ class BlockLayout:
     def extent(self) -> Extent:
         """The bounds of all finite values: products of extremes of elements, scales and
         micro-exponents. Of logarithms, whose values are rounded to start with, only the range
-        counts, not the bits."""
+        counts, not the bits.
+        """
         shifted = Extent(1, 1 - (1 << self.micro_bits), Fraction(1))
         found = _extent(self.element).times(shifted)
         for scale in (self.scale, self.tensor_scale):

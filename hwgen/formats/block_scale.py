@@ -62,7 +62,8 @@ def _over_largest(blocks: Floats, element: Scalar) -> Floats:
 
 def _rounded_over_largest_power(blocks: Floats, element: Scalar) -> Floats:
     """The largest magnitude is first rounded to the bits that the largest element has, ties
-    away from zero."""
+    away from zero.
+    """
     fraction, exponent = np.frexp(largest_magnitude(blocks))
     step = element.max - float(element.quantize(np.nextafter(element.max, 0), DOWN))
     kept = largest_power(element) - int(np.frexp(step)[1]) + 2
@@ -144,7 +145,8 @@ def search_offsets(scale: Scalar) -> list[int]:
 
 def nearest_power(ratios: Floats, rounding: str) -> npt.NDArray[np.int64]:
     """Exponents of the powers of two that positive ``ratios`` round to: ``down``, ``up``, or
-    else to the nearest, ties up as in E8M0."""
+    else to the nearest, ties up as in E8M0.
+    """
     fraction, exponent = np.frexp(ratios)
     # The fraction is from 0.5 on and below 1; from the bound on the power above is taken.
     bound = {DOWN: 1.0, UP: np.nextafter(0.5, 1.0)}.get(rounding, 0.75)

@@ -139,7 +139,8 @@ class Encoding(ABC):
     @property
     def factor_bits(self) -> int:
         """Bits of what hardware multiplies: a significand with the place of its leading one, or
-        the whole of an integer."""
+        the whole of an integer.
+        """
         return self.bits if self.is_integer else self.precision
 
     @property

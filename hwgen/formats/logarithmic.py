@@ -150,7 +150,8 @@ class Logarithmic(Scalar):
 
     def _stand_in(self, number: Fraction, odd: float, rounding: str, drawn: int) -> float:
         """Values and middles have all the bits of a float64, so the neighbour of ``number`` that
-        rounding to odd chose may be the wrong one."""
+        rounding to odd chose may be the wrong one.
+        """
         magnitude, sign = abs(number), math.copysign(1.0, odd)
         if not abs(odd) <= self.max:
             return odd

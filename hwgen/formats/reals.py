@@ -35,7 +35,8 @@ _DECIMAL_EXPONENTS = 2000
 @dataclass(frozen=True, eq=False)
 class Reals:
     """``floats``: float32 or float64, any shape. Where ``inexact`` (of that shape; None: nowhere)
-    the number in ``given`` is no float64, and stands there rounded to odd."""
+    the number in ``given`` is no float64, and stands there rounded to odd.
+    """
 
     floats: npt.NDArray[np.float32] | Floats
     given: npt.NDArray[Any]
@@ -50,7 +51,8 @@ class Reals:
 
 def real_numbers(values: npt.ArrayLike) -> Reals:
     """``values`` (any shape): whole numbers and floats of any width, bools, Fractions, Decimals,
-    mixed as they like. InputError for what is not a real number."""
+    mixed as they like. InputError for what is not a real number.
+    """
     if np.ma.is_masked(values):
         raise InputError("values are masked: give a number in place of each, such as filled() does")
     try:
@@ -150,7 +152,8 @@ def _exact(value: Any) -> Fraction | float:
 
 def to_odd(number: Fraction) -> float:
     """``number`` if it is a float64, else its neighbour toward zero or beyond whose last bit
-    is one; the largest float64 for what is beyond."""
+    is one; the largest float64 for what is beyond.
+    """
     sign, magnitude = -1.0 if number < 0 else 1.0, abs(number)
     try:
         nearest = magnitude.numerator / magnitude.denominator

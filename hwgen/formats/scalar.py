@@ -67,7 +67,8 @@ class Scalar(Encoding):
     @property
     def usual_overflow(self) -> str:
         """What hardware makes of results beyond the largest unless told otherwise: an infinity
-        if the format has one, as in IEEE 754, else the largest."""
+        if the format has one, as in IEEE 754, else the largest.
+        """
         return SPECIAL if self.has_infinity else SATURATE
 
     @abstractmethod
@@ -224,7 +225,8 @@ class Scalar(Encoding):
         self, reals: Reals, rounding: str, drawn: npt.NDArray[np.integer] | None
     ) -> tuple[Floats, npt.NDArray[np.integer] | None]:
         """Flat floats, and random bits, that are rounded as ``reals`` are: where rounding to odd
-        decides too early, the number is rounded here, and its random bits are zero."""
+        decides too early, the number is rounded here, and its random bits are zero.
+        """
         assert reals.inexact is not None
         flat = reals.floats.reshape(-1).astype(np.float64)
         left = None if drawn is None else drawn.copy()
@@ -338,7 +340,8 @@ def _rounding_table(
     number_format: Scalar, rounding: str, overflow: str, key_bits: int, dtype: np.dtype[Any] | None
 ) -> npt.NDArray[Any]:
     """The code for each key or, with ``dtype``, the value; NaN, in formats without it, is not
-    asked for."""
+    asked for.
+    """
     keys = np.arange(1 << key_bits, dtype=np.uint32)
     rest = 33 - key_bits
     # With the last bit set a key stands for all numbers between two that have it clear.

@@ -164,7 +164,8 @@ def uniform_levels(bits: int) -> npt.NDArray[np.float64]:
 @checked
 def best_split(bits: int) -> tuple[int, int]:
     """Exponent and mantissa bits of the best minifloat of ``bits`` bits with sign, by the
-    floating-point scaling law: the whole numbers nearest to its optimum."""
+    floating-point scaling law: the whole numbers nearest to its optimum.
+    """
     if bits < 3:
         raise InputError(f"bits={bits}: a sign, an exponent and a mantissa need at least 3")
     _require_whole("bits", bits, 3, 128)

@@ -167,7 +167,8 @@ def _all_rows(within: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 
 def clip_symmetric(codes: npt.ArrayLike, number_format: Integer) -> npt.NDArray[Any]:
     """Codes of a signed integer format (any shape) with the most negative, −2^(b−1), replaced by
-    the one above, −(2^(b−1) − 1). InputError for codes that the format does not have."""
+    the one above, −(2^(b−1) − 1). InputError for codes that the format does not have.
+    """
     _check_signed(number_format)
     values = np.maximum(number_format.decode(codes), -number_format.max)
     return number_format.encode(values)

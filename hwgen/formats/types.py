@@ -21,7 +21,8 @@ TYPES: tuple[np.dtype[Any], ...] = tuple(
 @dataclass(frozen=True)
 class Extent:
     """Bounds of all finite values of a format: at most ``bits`` significant bits, multiples of
-    2^``lsb_exponent``, no magnitude above ``largest``."""
+    2^``lsb_exponent``, no magnitude above ``largest``.
+    """
 
     bits: int
     lsb_exponent: int
@@ -82,7 +83,8 @@ def checked_type(dtype: npt.DTypeLike, extent: Extent, name: object) -> np.dtype
 
 def as_type(values: npt.NDArray[np.float64], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     """``values`` in a type that holds them; as objects they are Fractions, and infinities and NaN
-    floats."""
+    floats.
+    """
     if dtype.kind != "O":
         return values.astype(dtype)
     found = np.empty(values.size, dtype=object)

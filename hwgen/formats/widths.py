@@ -12,7 +12,8 @@ def signed_width(low: int, high: int) -> int:
 
 def value_range(number_format: Scalar, *, symmetric: bool = False) -> tuple[int, int]:
     """Smallest and largest finite value in units of 2**lsb_exponent; with ``symmetric``, integers
-    without their most negative code."""
+    without their most negative code.
+    """
     f = number_format
     low = f.symmetric_min if symmetric else f.min
     return int(low * 2.0**-f.lsb_exponent), int(f.max * 2.0**-f.lsb_exponent)

@@ -49,7 +49,8 @@ class DelayModel:
     def price_fs(self, path: Path, input_bits: int) -> int:
         """The time of a path's logic in a unit of so many input bits, in whole fs, so that the
         order in which they are added makes no difference; the register that ends the path is
-        not in it."""
+        not in it.
+        """
         weights = (
             *(self.lut_ns, self.chain_ns, self.chain_bit_ns),
             *(self.lut_size_ns, self.chain_size_ns),

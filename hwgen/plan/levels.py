@@ -1,5 +1,6 @@
 """About how many levels of LUTs logic takes, by which registers are placed that are tuned for no
-target: the same for all of them, and rougher than ``Step.path``."""
+target: the same for all of them, and rougher than ``Step.path``.
+"""
 
 from __future__ import annotations
 

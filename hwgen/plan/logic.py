@@ -17,7 +17,8 @@ from hwgen.formats import Scalar
 @dataclass(frozen=True)
 class Path:
     """The longest path through logic: how many LUTs it passes, how many carry chains it gets on
-    and off, and how many bits it goes along them."""
+    and off, and how many bits it goes along them.
+    """
 
     luts: float = 0.0
     chains: float = 0.0
@@ -133,7 +134,8 @@ class Selection(Logic):
 @dataclass(frozen=True)
 class Shifter(Logic):
     """A number of ``width`` bits, moved by an amount of so many bits: a two-to-one multiplexer for
-    each bit of the amount."""
+    each bit of the amount.
+    """
 
     width: int
     levels: int
@@ -202,7 +204,8 @@ class Decoder(Logic):
 @dataclass(frozen=True)
 class Negation(Logic):
     """A number of ``width`` bits with a sign that is apart: short ones are logic, others a
-    chain."""
+    chain.
+    """
 
     width: int
 
@@ -242,7 +245,8 @@ class Multiplier(Logic):
 @dataclass(frozen=True)
 class FactorRows(Logic):
     """The rows of a product of such factors, in pairs; both together up to ``SMALL`` bits: the
-    product, a table."""
+    product, a table.
+    """
 
     wide: int
     narrow: int

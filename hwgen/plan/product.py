@@ -52,7 +52,8 @@ def shift(a: Scalar, b: Scalar, width: int, lanes: int) -> Series:
 
 def split_steps(a: Scalar, b: Scalar, width: int, lanes: int, key: str = "products") -> Steps:
     """From factors in the value ``key`` (a product, a list of them, or of lists of them) to
-    products in their place, in at most ``width`` bits."""
+    products in their place, in at most ``width`` bits.
+    """
     return split_steps_of(*factor_bits(a, b), shift_bits(a, b), width, lanes, key)
 
 
@@ -79,7 +80,8 @@ def split_steps_of(
 
 def row_sums(wide: int, narrow: int) -> list[Adder]:
     """The longest adder of each level that adds the rows of factors of so many bits in pairs,
-    behind ``FactorRows``."""
+    behind ``FactorRows``.
+    """
     if wide + narrow <= FactorRows.SMALL:
         return []
     levels = ((narrow + 1) // 2 - 1).bit_length()

@@ -12,7 +12,8 @@ from hwgen.plan.step import Step
 
 def delays(steps: Sequence[Step], pipeline_target: str, input_bits: int) -> list[int]:
     """What each step takes: in millionths of a level of LUTs, or in fs of the target that it is
-    ``pipeline_target``, in a unit of so many input bits."""
+    ``pipeline_target``, in a unit of so many input bits.
+    """
     if not pipeline_target:
         return [millionths(step.levels) for step in steps]
     times = model(pipeline_target)
@@ -21,7 +22,8 @@ def delays(steps: Sequence[Step], pipeline_target: str, input_bits: int) -> list
 
 def boundaries_of(delays: Sequence[int], latency: int, state: int | None = None) -> frozenset[int]:
     """Before which steps registers stand, beside those of the step with a state, ``state``, and
-    of the outputs; ``delays`` as of the function of that name."""
+    of the outputs; ``delays`` as of the function of that name.
+    """
     if state is None:
         return register_places(delays, latency - 1)
     ends = state == len(delays) - 1

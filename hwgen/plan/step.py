@@ -13,7 +13,8 @@ from hwgen.plan.logic import Logic, Path, Series, path_of, times
 @dataclass(frozen=True)
 class Segment:
     """Logic of a step up to a place where a register may stand inside it: see
-    ``hwgen.arithmetic.segmented``."""
+    ``hwgen.arithmetic.segmented``.
+    """
 
     name: str
     logic: Series = ()
@@ -76,7 +77,8 @@ def in_segments(
     has_state: bool = False,
 ) -> Steps:
     """A step whose logic has places for registers inside: each of its segments a step of its own
-    where they are wanted ``apart`` and there are any; a loop stays whole."""
+    where they are wanted ``apart`` and there are any; a loop stays whole.
+    """
     if not apart or has_state or not segments:
         logic = tuple(one for segment in segments for one in segment.logic)
         return (Step(name, build, logic, levels, arguments, bits, has_state),)

@@ -19,7 +19,8 @@ FLAGS = ("nan", "positive_infinity", "negative_infinity")
 
 class AccumulatingSpec(Spec):
     """A spec with the fields below: exact sums of products go to an ``accumulator``, and from
-    there, if there is an ``output`` format, rounded once to that."""
+    there, if there is an ``output`` format, rounded once to that.
+    """
 
     if TYPE_CHECKING:
         a: Format
@@ -112,7 +113,8 @@ class AccumulatingSpec(Spec):
     def zero_rounding(self) -> str | None:
         """The rounding by which a zero sum has a sign. None where it has none: the format that
         sums are rounded to has no −0, the accumulator is a fixed-point number of a given width, or
-        no term can be −0."""
+        no term can be −0.
+        """
         target: Scalar
         if isinstance(self.accumulator, Float):
             target, rounding = self.accumulator.format, self.accumulator.rounding

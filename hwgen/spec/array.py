@@ -224,7 +224,8 @@ class Array(AccumulatingSpec):
     @property
     def _packed_rows(self) -> int:
         """Rows whose elements can share a multiplier. Of weights that stay each element has its
-        own, and a row only its operand in common."""
+        own, and a row only its operand in common.
+        """
         return 1 if self.is_weight_stationary else self.rows
 
     @property
@@ -261,7 +262,8 @@ class Array(AccumulatingSpec):
     @cached_property
     def block_element(self) -> BlockDot:
         """What an element multiplies and adds, of block formats. Its sum is not yet rounded: an
-        output without exponent keeps several blocks in one fixed point, and says nothing else."""
+        output without exponent keeps several blocks in one fixed point, and says nothing else.
+        """
         return BlockDot(
             a=parse_block(self.a),
             b=parse_block(self.b),
@@ -273,7 +275,8 @@ class Array(AccumulatingSpec):
     @property
     def aligns_blocks(self) -> bool:
         """Sums of blocks become fixed point: all but those that a float accumulator takes one by
-        one."""
+        one.
+        """
         single = self.blocks * self.summed_rows == 1 and isinstance(self.accumulator, Float)
         return self.has_blocks and not single
 

@@ -55,7 +55,8 @@ class Port:
 @dataclass(frozen=True)
 class RandomWords:
     """Random words of 32 bits made inside a unit: ``count`` for each result. After reset the
-    first is ``seed``; each valid input takes new ones. See ``hwgen.arithmetic.lfsr``."""
+    first is ``seed``; each valid input takes new ones. See ``hwgen.arithmetic.lfsr``.
+    """
 
     seed: int
     count: int = 1
@@ -130,7 +131,8 @@ class Spec(ABC):
     @cached_property
     def steps(self) -> Steps:
         """The steps of the unit in their order: what each is made of, and what builds it. Registers
-        may stand in front of each, and behind the last."""
+        may stand in front of each, and behind the last.
+        """
         return self._steps
 
     @property
@@ -151,7 +153,8 @@ class Spec(ABC):
     @property
     def input_bits(self) -> int:
         """Bits of all data that come in with an input: the measure of a unit's size that a delay
-        model knows."""
+        model knows.
+        """
         return sum(port.width for port in self.inputs)
 
     @property
@@ -166,7 +169,8 @@ class Spec(ABC):
 
     def require_stages(self, why: str = "") -> None:
         """InputError unless registers have places for all stages, and those that hold something
-        are among them."""
+        are among them.
+        """
         if self.pipeline_target:
             model(self.pipeline_target)
             if self.mapping != "lut":
@@ -246,7 +250,8 @@ def require_block(name: str, number_format: Format, such_as: str) -> BlockFormat
 
 def require_mapping(value: Any, *, packs: bool = False) -> None:
     """InputError unless ``value`` says where multiplications go; ``packs``: of a unit that packs
-    products into multipliers of a certain size."""
+    products into multipliers of a certain size.
+    """
     if value in SIZED and not packs:
         raise InputError(
             f"mapping={value!r}: only dot and array pack several products into a multiplier: use "
@@ -266,7 +271,8 @@ def random_source(
     rounding: str, random: str | None, seed: int | None
 ) -> tuple[str | None, int | None]:
     """Where a unit that rounds so has random bits from, and the seed, with what is usual in
-    place of None. InputError for a choice without stochastic rounding, and bad seeds."""
+    place of None. InputError for a choice without stochastic rounding, and bad seeds.
+    """
     if rounding != STOCHASTIC:
         for name, value in (("random", random), ("random_seed", seed)):
             if value is not None:

@@ -126,7 +126,8 @@ class BlockDot(Spec):
     @property
     def zero_rounding(self) -> str | None:
         """The rounding by which a zero sum has a sign. None where it has none: the output has no
-        −0, no block can be −0, or blocks are rounded to a window, whose zero has no sign."""
+        −0, no block can be −0, or blocks are rounded to a window, whose zero has no sign.
+        """
         if isinstance(self.accumulator, Aligned) or not self.output.has_minus_zero:
             return None
         elements, scales = (self.a.element, self.b.element), (self.a.scale, self.b.scale)
@@ -140,7 +141,8 @@ class BlockDot(Spec):
     @property
     def usual_stages(self) -> int:
         """Operands, products, their sum, scaling, normalising, rounding; two more for several
-        blocks."""
+        blocks.
+        """
         return 6 if self.alignment == ALONE else 8
 
     @property
@@ -187,7 +189,8 @@ class BlockDot(Spec):
     @property
     def micro_group(self) -> int:
         """Lanes whose products are summed before micro-exponents shift them: neighbours share
-        theirs. 0 without micro-exponents."""
+        theirs. 0 without micro-exponents.
+        """
         shared = gcd(*(f.micro_block for f in (self.a, self.b)))
         return shared & -shared
 
@@ -215,7 +218,8 @@ class BlockDot(Spec):
     @property
     def block_range(self) -> tuple[int, int]:
         """Smallest and largest sum of a block in units of 2**lsb_exponent, times the significands
-        of its scales."""
+        of its scales.
+        """
         factor = (self.a.block_size << self.largest_micro_shift) * largest_significand(self.a.scale)
         low, high = (bound * factor for bound in self.product_range)
         significand = largest_significand(self.b.scale)

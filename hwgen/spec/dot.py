@@ -123,7 +123,8 @@ class DotProduct(AccumulatingSpec):
     @property
     def usual_stages(self) -> int:
         """In front of the products, behind them, behind their sum, and the accumulator; one more
-        for a float accumulator or an addend, and two for an output."""
+        for a float accumulator or an addend, and two for an output.
+        """
         extra = int(isinstance(self.accumulator, Float)) + 2 * (self.output is not None)
         return 4 + extra + (self.addend is not None)
 
@@ -134,7 +135,8 @@ class DotProduct(AccumulatingSpec):
     @cached_property
     def lane_sum(self) -> LaneSum:
         """How the lanes are summed. A unit that is tuned for a target, one of a single lane, and
-        one of packed products move whole products to their places."""
+        one of packed products move whole products to their places.
+        """
         whole = self.is_tuned or self.lanes == 1 or self.packing is not None
         return lane_sum(self.a, self.b, self.lanes, whole=whole)
 
@@ -281,7 +283,8 @@ class DotProduct(AccumulatingSpec):
 
     def _range_of_sum(self, products: int) -> tuple[int, int]:
         """The least and the largest sum of so many products, in units of
-        2**product_lsb_exponent."""
+        2**product_lsb_exponent.
+        """
         low, high = self.product_range
         return low * products, high * products
 
@@ -301,7 +304,8 @@ class DotProduct(AccumulatingSpec):
 
     def _width_with_addends(self, products: int) -> int:
         """Bits of a signed sum of ``products`` products in units of 2**lsb_exponent, with the
-        addends of their cycles."""
+        addends of their cycles.
+        """
         if self.addend is None:
             return self.width_of_sum(products)
         of_sums = 1 << (self.product_lsb_exponent - self.lsb_exponent)

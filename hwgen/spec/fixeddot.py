@@ -63,7 +63,8 @@ class Weights:
     @classmethod
     def parse(cls, given: Any) -> Weights:
         """The weights of text such as ``3,-5,0.5``, or of numbers in a sequence or an array, as
-        float64. InputError for something else."""
+        float64. InputError for something else.
+        """
         if isinstance(given, Weights):
             return given
         if isinstance(given, str):
@@ -214,7 +215,8 @@ class FixedDot(DotProduct):
     @property
     def in_fixed_point(self) -> bool:
         """The lanes' numbers are brought to fixed point, and then summed by ``plan``. Where that is
-        very wide, products are summed in bins as those of a ``dot``."""
+        very wide, products are summed in bins as those of a ``dot``.
+        """
         narrow = value_range(self.a)[1].bit_length() <= WIDEST
         return narrow or self.lanes == 1 or bool(self.pipeline_target)
 

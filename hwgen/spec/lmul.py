@@ -120,13 +120,15 @@ class LMul(Spec):
     @property
     def rebias(self) -> int:
         """What is added to the exponent, with both biases, for the field of an output that has
-        one."""
+        one.
+        """
         return placing_bias(self.output) - self.a.bias - self.b.bias
 
     @property
     def lowest_field(self) -> int:
         """The smallest field: normal numbers begin at the exponent field 1, or at 0 where none are
-        subnormal."""
+        subnormal.
+        """
         normal = sum(int(f.subnormals) for f in (self.a, self.b))
         return self.rebias + normal + (self.offset == 0)
 

@@ -107,7 +107,8 @@ class Modes:
     @classmethod
     def parse(cls, names: Any) -> Modes:
         """The modes of ``names``: text such as ``int8,int4`` or ``int8:int4,int4``, or a sequence
-        of formats and of pairs of them. InputError for something else."""
+        of formats and of pairs of them. InputError for something else.
+        """
         if isinstance(names, Modes):
             return names
         items = names.split(",") if isinstance(names, str) else names

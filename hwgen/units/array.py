@@ -32,7 +32,8 @@ _STARTS = {"partial": "accumulator", **{f"partial_{flag}": flag for flag in FLAG
 
 class Line:
     """A value, and what it was any number of enabled cycles ago: registers made when asked for,
-    one behind the other."""
+    one behind the other.
+    """
 
     def __init__(
         self, m: Module, value: Any, name: str, enable: Value, *, kept: bool = False
@@ -143,7 +144,8 @@ class ArrayUnit(Accumulating, Unit):
         state: Mapping[str, Signal] | None = None,
     ) -> tuple[dict[str, Any], int]:
         """The steps, with their registers; ``position``: registers passed since the ports;
-        ``state``: registers of what they hold."""
+        ``state``: registers of what they hold.
+        """
         boundaries = [index for index, step in enumerate(steps) if step.name in self._cuts]
 
         def next_valid(valid: Value, name: str) -> Value:
@@ -236,7 +238,8 @@ class ArrayUnit(Accumulating, Unit):
         packing: GridPlan,
     ) -> list[tuple[Module, dict[str, Any], int]]:
         """As ``_elements``: those that share multipliers take their operands together, when the
-        last of them would."""
+        last of them would.
+        """
         spec = self.spec
         products, *rest = array.element_steps(spec)
         packed = replace(products, build="multiply_packed")

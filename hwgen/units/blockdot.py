@@ -350,7 +350,8 @@ def _block_special(
     lanes: list[Special | None], scale: Special | None, significand: Value
 ) -> Special | None:
     """What a block's sum times its scales is instead of a number: NaN with a NaN scale, or
-    with an infinite sum and a scale of zero."""
+    with an infinite sum and a scale of zero.
+    """
     found = any_special([special for special in lanes if special is not None])
     nan = scale.nan if scale is not None else Const(0)
     if found is None:

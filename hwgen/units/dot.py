@@ -108,7 +108,8 @@ class DotProductSteps(SplitProducts, Accumulating):
         self, m: Module, signals: Signals, products: list[Product], signs: Sequence[Value]
     ) -> dict[str, Any]:
         """The values behind the step of the products, of which there is one for each lane.
-        ``signs``: of those that can be −0."""
+        ``signs``: of those that can be −0.
+        """
         specials = [p.special for p in products]
         bare = [dataclasses.replace(p, special=None) for p in products]
         return {**self._beside_products(m, signals, specials, signs), "products": bare}

@@ -91,7 +91,8 @@ class LMulUnit(Unit):
 
     def _sum(self, m: Module, x: _Fields, y: _Fields) -> tuple[Signal, int]:
         """Both logarithms and the offset, added, and the number of fraction bits; the exponent
-        above them has both biases."""
+        above them has both biases.
+        """
         spec = self.spec
         fraction_bits = spec.fraction_bits
         aligned = [

@@ -33,7 +33,8 @@ def factored(
 
 class SplitProducts:
     """The builders of ``hwgen.plan.product.split_steps``: ``key`` is the value with the products,
-    ``name`` that of the step."""
+    ``name`` that of the step.
+    """
 
     def multiply_rows(self, m: Module, signals: Signals, key: str, name: str) -> dict[str, Any]:
         return {**signals, key: _each(m, signals[key], _rows, name)}

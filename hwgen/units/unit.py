@@ -142,7 +142,8 @@ class Pipeline:
         valid: Value,
     ) -> tuple[dict[str, Any], Value]:
         """The values behind the steps, with registers in front of those that ``boundaries`` counts,
-        and their valid bit."""
+        and their valid bit.
+        """
         now = dict(signals)
         for index, step in enumerate(steps):
             if index in boundaries:

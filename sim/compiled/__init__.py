@@ -31,7 +31,8 @@ SHOWN = 20
 @dataclass(frozen=True)
 class Outcome:
     """What a run found: ``cycles`` compared, ``vectors`` results among them (valid outputs),
-    ``mismatches`` cycles with a wrong output, ``shown`` the first of them."""
+    ``mismatches`` cycles with a wrong output, ``shown`` the first of them.
+    """
 
     cycles: int
     vectors: int
@@ -44,7 +45,8 @@ class Outcome:
 @dataclass(frozen=True)
 class Simulator:
     """``missing``: what has to be installed, or nothing. ``lines``: those of the harness, for
-    the design's Verilog file in a folder with further sources and flags."""
+    the design's Verilog file in a folder with further sources and flags.
+    """
 
     missing: Callable[[], str]
     version: Callable[[], str]
@@ -127,7 +129,8 @@ def _mismatches(run: Run, segment: int, found: Sequence[Sequence[str]]) -> Itera
 
 def _ports(run: Run, words: Words | Sequence[str]) -> dict[str, int | None]:
     """The output pins' patterns in a row of the unit's words, numbers or hexadecimal digits;
-    None for one with an unknown bit."""
+    None for one with an unknown bit.
+    """
     digits = [word if isinstance(word, str) else f"{int(word):x}" for word in words]
     found: dict[str, int | None] = {}
     first = 0

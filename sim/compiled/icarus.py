@@ -108,7 +108,8 @@ def lines(job: Job) -> list[str]:
 
 def _write_rows(job: Job, tables: list[Words]) -> Iterator[tuple[int, int]]:
     """Writes the file that the bench reads and fills ``tables`` with the rows of each segment; of
-    each line its segment, -1 before a reset, and its row."""
+    each line its segment, -1 before a reset, and its row.
+    """
     in_words, out_words = job.widths()
     with (job.folder / "rows.txt").open("w") as file:
         for segment, (rows, (start, stop)) in enumerate(job.segments()):

@@ -1,5 +1,6 @@
 """What a simulation drives and expects, as rows of words, a row a cycle, and the module with their
-layout."""
+layout.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +31,8 @@ LEAST_WORDS = 3
 @dataclass(frozen=True)
 class Run:
     """A unit, the Verilog that is to be it (a netlist of it, say), and what is driven:
-    directed extremes and ``vectors`` random cycles from ``seed``."""
+    directed extremes and ``vectors`` random cycles from ``seed``.
+    """
 
     spec: Spec
     verilog: str
@@ -68,7 +70,8 @@ class Run:
 
     def rows(self, stimulus: Stimulus) -> tuple[Words, Words, Words]:
         """Words of inputs, of what is expected, and of the bits of that which count, a row a
-        cycle."""
+        cycle.
+        """
         spec = self.spec
         enable, valid_in = (v.astype(np.uint32) for v in (stimulus.enable, stimulus.valid))
         driven: list[Words] = [(enable | valid_in << np.uint32(1))[:, None]]
@@ -116,7 +119,8 @@ class Job:
 
     def segments(self) -> Iterator[tuple[Words, tuple[int, int]]]:
         """The rows of each segment, and which of them go before its reset. A unit that is done
-        stands still, and nobody looks at it."""
+        stands still, and nobody looks at it.
+        """
         in_words, out_words = self.widths()
         self.cycles[:] = self.vectors[:] = [0] * len(self.runs)
         for segment in range(max(run.segments for run in self.runs)):

@@ -80,7 +80,8 @@ def _feed(
     kept_in: Path,
 ) -> list[str]:
     """The lines of the compiled harness, which reads the segments while the next are made; its
-    files are in ``kept_in``."""
+    files are in ``kept_in``.
+    """
     output = folder / "harness.txt"
     with output.open("wb") as out, (folder / "errors.txt").open("w+") as errors:
         with processes.program(

@@ -149,7 +149,8 @@ class Aig:
 
     def aiger(self, literals: Sequence[int]) -> tuple[bytes, list[int]]:
         """The cone of the literals as binary AIGER with an output each, and its inputs' nodes
-        in their order."""
+        in their order.
+        """
         cone = [node for node in self.cone(literals) if node]
         inputs = [node for node in cone if node in self.names]
         ands = [node for node in cone if node not in self.names]

@@ -37,7 +37,8 @@ _TO_GATES = (
 @dataclass(frozen=True)
 class Register:
     """One bit that is kept: the node that stands for it, what it is next, and at power-up
-    (None: unknown). ``names``: all that it is called in the design, ``name`` among them."""
+    (None: unknown). ``names``: all that it is called in the design, ``name`` among them.
+    """
 
     name: str
     node: int
@@ -200,7 +201,8 @@ def _from_json(module: dict[str, Any], top: str) -> Circuit:
 
 def _names(module: dict[str, Any]) -> tuple[dict[int, list[str]], dict[int, int]]:
     """The names of each net, the last of them one that is not generated if there is one, and
-    initial values."""
+    initial values.
+    """
     names: dict[int, list[str]] = {}
     initial: dict[int, int] = {}
     for net, facts in module["netnames"].items():

@@ -15,7 +15,8 @@ BEGIN, END = "<!-- table of proofs: hwgen prove --all --page -->", "<!-- end of 
 
 def table(rows: Iterable[Mapping[str, Any]]) -> str:
     """Markdown: of each group, property and target of ``sim.formal.task_list``, how many of its
-    tasks have a row that says proved, and the longest time that one took."""
+    tasks have a row that says proved, and the longest time that one took.
+    """
     known = {(row["name"], row["property"], row["target"]): row for row in rows}
     lines = [
         "| group | property | target | proved | longest, s |",

@@ -276,7 +276,8 @@ def prove_all(
     pace: Pace | None = None,
 ) -> Iterator[Mapping[str, Any]]:
     """The answer to each task, from the store, if one is given and it is known. A tool that fails
-    is an answer ``not proved``, with its reason, and the rest goes on. ``pace`` is told of each."""
+    is an answer ``not proved``, with its reason, and the rest goes on. ``pace`` is told of each.
+    """
     abc_command()
     pace = pace or Pace(len(tasks))
     for at in range(0, len(tasks), READ_TOGETHER):

@@ -88,7 +88,8 @@ def least_stages(spec: Spec) -> Spec:
 def netlist(start: Start, subject: Subject) -> Iterable[Claim]:
     """Netlist and RTL have the same outputs for the same inputs; the netlist stands still, is
     reset and says what is valid as every unit does. Sums whose claims of ``reference`` define them
-    are compared by these: both have to keep all of them."""
+    are compared by these: both have to keep all of them.
+    """
     spec = subject.spec
     yield from control(start, spec, subject.netlist)
     if sums.why_not_plain(spec) is None:

@@ -47,7 +47,8 @@ def value(aig: Aig, code: Sequence[int], f: Scalar) -> Word:
 
 def minifloat_magnitude(code: Word, mantissa_bits: int) -> Word:
     """(hidden bit . mantissa) · 2^(exponent field − 1), of codes of any width: as if the format
-    went on for ever. The exponent field 0 has no hidden bit and counts as 1."""
+    went on for ever. The exponent field 0 has no hidden bit and counts as 1.
+    """
     aig = code.aig
     mantissa, field = code.bits[:mantissa_bits], Word.unsigned(aig, code.bits[mantissa_bits:-1])
     normal = aig.any(field.bits)
@@ -62,7 +63,8 @@ def has_plain_value(f: Scalar) -> bool:
 
 def has_plain_numbers(f: Scalar) -> bool:
     """All codes that are finite numbers are of those that ``value`` knows, and ``meanings`` tells
-    them from others."""
+    them from others.
+    """
     if f.is_integer:
         return True
     tells = f.bits <= TOLD_BITS or not (f.has_nan or f.has_infinity)

@@ -50,7 +50,8 @@ def _rounding(spec: DotProduct) -> str:
 def claim(start: Start, spec: DotProduct, unit: Circuit, lanes: LaneProducts) -> Claim:
     """Each result, with the sign of zeros. Of a float accumulator: the rounded sum of what it was
     and of the products, or of these alone with ``clear``. Of an exact one, whose signs and sums no
-    port shows: of one cycle with ``clear``, and of one that adds to it if few bits decide."""
+    port shows: of one cycle with ``clear``, and of one that adds to it if few bits decide.
+    """
     f = _result_format(spec)
     assert f is not None
     width = sum(port.width for port in spec.inputs if port.name != "clear")

@@ -19,7 +19,8 @@ RUNNING: Mapping[str, Sequence[int]] = {"enable": [TRUE], "rst": [FALSE]}
 
 class Start:
     """Where runs start: in an arbitrary state, or (``after``) in those that so many cycles of
-    any inputs from power-up lead to. All circuits of one start have had the same inputs."""
+    any inputs from power-up lead to. All circuits of one start have had the same inputs.
+    """
 
     def __init__(self, after: int | None = None) -> None:
         self.aig = Aig()
@@ -92,7 +93,8 @@ def run(
 @dataclass
 class Result:
     """One result: ``first`` are the inputs that it is of, ``outputs`` what comes out, and
-    ``before`` the outputs one cycle earlier. ``cycles`` are all inputs from the start on."""
+    ``before`` the outputs one cycle earlier. ``cycles`` are all inputs from the start on.
+    """
 
     first: Words
     outputs: Words

@@ -44,7 +44,8 @@ class Claim:
 @dataclass(frozen=True)
 class Answer:
     """``result``: PROVED, DISPROVED with the ``inputs`` (nodes) for which a pair differs (those
-    left out do not matter), or NOT_PROVED. ``engines``: what decided."""
+    left out do not matter), or NOT_PROVED. ``engines``: what decided.
+    """
 
     result: str
     engines: tuple[str, ...]
@@ -132,7 +133,8 @@ def abc_command() -> Path:
 def abc(aig: Aig, literals: Sequence[int], deadline: float) -> Answer:
     """Whether the literals are all false, by ABC's combinational equivalence checker (SAT
     sweeping: A. Mishchenko et al., *Improvements to Combinational Equivalence Checking*, 2006),
-    in a process of its own that is killed at the deadline."""
+    in a process of its own that is killed at the deadline.
+    """
     engines = ("abc cec",)
     program = abc_command()
     # One output, true where any is.

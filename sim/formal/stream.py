@@ -70,7 +70,8 @@ def stream_claims(start: Start, spec: Spec, circuit: Circuit) -> Iterable[Claim]
 
 def _cases(aig: Aig, literals: Sequence[int]) -> list[dict[int, int]]:
     """Every value of the inputs that these depend on: where is a beat, and does it move? In each
-    case most beats are the same logic of the same registers on both sides."""
+    case most beats are the same logic of the same registers on both sides.
+    """
     inputs = aig.support(literals)
     if len(inputs) > MOST_SPLIT:
         return [{}]

@@ -146,7 +146,8 @@ def _numbers(start: Start, f: Scalar, codes: Sequence[int]) -> list[int]:
 
 def _specials(start: Start, spec: DotProduct, whole: Result, name: str) -> Claim:
     """With any infinity or NaN among the operands, the accumulator keeps what it had, or zero
-    with ``clear``; and the flags are what IEEE 754 makes of all products since ``clear``."""
+    with ``clear``; and the flags are what IEEE 754 makes of all products since ``clear``.
+    """
     aig, (clear,) = start.aig, whole.first["clear"]
     nans, plus, minus, any_special = [], [], [], []
     for lane in range(spec.lanes):
@@ -225,7 +226,8 @@ def _extremes(spec: DotProduct, lane: int) -> tuple[int, int]:
 
 def _fits(start: Start, spec: DotProduct, width: int, extremes: Sequence[tuple[int, int]]) -> Claim:
     """Plain arithmetic: the last values of the invariant in the port's range. If they are not,
-    the counterexample has the operands whose sum leaves it."""
+    the counterexample has the operands whose sum leaves it.
+    """
     bound = 1 << (width - 1)
     cycles = spec.max_products // spec.lanes
     ends = [sum(ends) for ends in zip(*extremes, strict=True)]

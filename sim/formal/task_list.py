@@ -1,5 +1,6 @@
 """What ``hwgen prove --all`` proves: the properties that the package stands for, as the units'
-models say them."""
+models say them.
+"""
 
 from __future__ import annotations
 

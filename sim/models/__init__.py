@@ -1,2 +1,3 @@
 """What each unit is to its verification: a module of the unit's name, whose ``MODEL`` is a
-``sim.unit_model.UnitModel``."""
+``sim.unit_model.UnitModel``.
+"""

@@ -85,7 +85,8 @@ def _reaches(
     mode: str, negative: int, magnitude: Word, below: Word, above: Word, is_odd: int
 ) -> int:
     """Whether a magnitude between two values, or one of them, rounds to the upper, which is of an
-    odd code or of an even one."""
+    odd code or of an even one.
+    """
     aig = magnitude.aig
     away = {UP: negative ^ 1, DOWN: negative}.get(mode)
     middle = below + above
@@ -103,7 +104,8 @@ def _reaches(
 
 def leading_one_cases(sum_: Sequence[int]) -> list[dict[int, int]]:
     """For a signed word of inputs: all its values, by sign and by the first bit from the top
-    that is not the sign. One case applies to each value."""
+    that is not the sign. One case applies to each value.
+    """
     *rest, top = (literal >> 1 for literal in sum_)
     cases = []
     for sign in (0, 1):

@@ -72,7 +72,8 @@ def _weights(spec: Array, b: Patterns, load: npt.NDArray[np.bool_]) -> Patterns:
 
 def _unless_unloaded(sums: ExactArray, load: npt.NDArray[np.bool_]) -> ExactArray:
     """``sums``, (cycles, columns, rows), times zero where a row has had no weights yet: a format
-    may have no zero that would say so."""
+    may have no zero that would say so.
+    """
     idle = ~np.logical_or.accumulate(load, axis=0)[:, None]
     return ExactArray(
         np.where(idle, 0, sums.integers),
@@ -158,7 +159,8 @@ def reach(spec: Array) -> Reach:
 
 def directed(spec: Array) -> Patterns:
     """Extremes in all lanes, mixed, and in single lanes, from row to row and column to column;
-    then sums driven to both ends of what accumulators are stated to hold."""
+    then sums driven to both ends of what accumulators are stated to hold.
+    """
     rng = np.random.default_rng(11)
     codes = {p.name: extreme_codes(p.format) for p in spec.inputs if p.format is not None}
     for name in ("a_scale", "b_scale"):
@@ -226,7 +228,8 @@ def restrict(
 ) -> None:
     """Sums restart at random, and always before they pass ``max_products``; weights are loaded
     at random, and all of them before their results count. Few of the flags beside a sum are set;
-    half of the scales are near one, and half of a float's sums near the operands' own."""
+    half of the scales are near one, and half of a float's sums near the operands' own.
+    """
     if spec.has_blocks:
         blockdot.scales_near_one(spec, inputs, rng)
     dot.restrict(spec, inputs, counted, rng)

@@ -60,7 +60,8 @@ def reach(spec: BlockDot) -> Reach:
 def directed(spec: BlockDot) -> Patterns:
     """Scales at their ends, in the middle and NaN, equal and different by block; elements at
     their extremes, zero, cancelling; micro-exponents at both ends; results about the output's
-    largest and smallest; several blocks that cancel beside one that is far below."""
+    largest and smallest; several blocks that cancel beside one that is far below.
+    """
     rng = np.random.default_rng(7)
     found: dict[str, list[npt.NDArray[Any]]] = {port.name: [] for port in spec.inputs}
     scales = {
@@ -104,7 +105,8 @@ def restrict(
 ) -> None:
     """All codes are allowed; half of the cycles have scales near one, whose results are not
     all beyond the output's range, a quarter such as make results anywhere in it, and with
-    several blocks a quarter have some that cancel."""
+    several blocks a quarter have some that cancel.
+    """
     kind = scales_near_one(spec, inputs, rng)
     _reach_output(spec, inputs, np.flatnonzero((kind > 0.5) & (kind < 0.75)), rng)
     if spec.blocks > 1:
@@ -115,7 +117,8 @@ def scales_near_one(
     spec: BlockDot | Array, inputs: Patterns, rng: np.random.Generator
 ) -> npt.NDArray[np.float64]:
     """Scales near one in half of the cycles: those where the numbers, (cycles,), from 0 to 1 that
-    it returns are below 0.5."""
+    it returns are below 0.5.
+    """
     kind = rng.random(len(inputs["a"]))
     near = kind < 0.5
     for name, f in (("a", spec.a), ("b", spec.b)):
@@ -133,7 +136,8 @@ def _reach_output(
     spec: BlockDot, inputs: Patterns, rows: npt.NDArray[np.intp], rng: np.random.Generator
 ) -> None:
     """In the chosen ``rows`` scales that make products as large as the output's numbers: any
-    of its exponents alike, and some beyond."""
+    of its exponents alike, and some beyond.
+    """
     shape = (len(rows), spec.blocks)
     low, high = math.log2(spec.output.smallest) - 4, math.log2(_largest(spec.output)) + 2
     wanted = rng.uniform(low, high, (len(rows), 1)) + rng.integers(-2, 3, shape)
@@ -160,7 +164,8 @@ def _spread(
 ) -> None:
     """In the ``chosen`` cycles: few elements that are not zero; one operand's scales at and near
     such distances as decide what is kept of sums; and in some a block that is another's
-    negative."""
+    negative.
+    """
     rows = np.flatnonzero(chosen)
     shape = (len(rows), spec.blocks)
     lanes = (*shape, spec.a.block_size)

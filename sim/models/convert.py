@@ -49,7 +49,8 @@ def reach(spec: Convert) -> Reach:
 
 def directed(spec: Convert) -> Patterns:
     """All codes of a small format; of a larger one its extremes, and the codes at and beside
-    the other's values and ties."""
+    the other's values and ties.
+    """
     codes = interesting_codes(spec.a, spec.b)[:, None]
     found = {"a": codes}
     if spec.rounding == STOCHASTIC:

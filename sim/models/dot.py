@@ -124,7 +124,8 @@ def reach(spec: DotProduct) -> Reach:
 
 def directed(spec: DotProduct) -> Patterns:
     """Extremes in all lanes, in alternating lanes and in single lanes; the accumulator is
-    driven to both ends of its stated range."""
+    driven to both ends of its stated range.
+    """
     a_codes, b_codes = extreme_codes(spec.a), extreme_codes(spec.b)
     pairs = [(x, y) for x in a_codes for y in b_codes]
     zero_a, zero_b = spec.a.encode(0.0), spec.b.encode(0.0)
@@ -179,7 +180,8 @@ def directed(spec: DotProduct) -> Patterns:
 
 class DirectedCycles:
     """Cycles of a unit with one port of codes, as they are added; addends take turns among the
-    extremes of their format."""
+    extremes of their format.
+    """
 
     def __init__(self, spec: DotProduct) -> None:
         self.spec = spec

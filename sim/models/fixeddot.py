@@ -77,7 +77,8 @@ def reach(spec: FixedDot) -> Reach:
 
 def directed(spec: FixedDot) -> Patterns:
     """Extremes in all lanes, alternating with their negatives, and in single lanes; the least and
-    the largest of each lane alone; the accumulator is driven to both ends of its range."""
+    the largest of each lane alone; the accumulator is driven to both ends of its range.
+    """
     a, lane = spec.a, np.arange(spec.lanes)
     zero, lowest, largest = a.encode([0.0, a.min, a.max])
     cycles = DirectedCycles(spec)

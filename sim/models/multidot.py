@@ -55,7 +55,8 @@ def packed(number_format: Scalar, codes: Codes) -> Codes:
 
 def directed(spec: MultiDot) -> Patterns:
     """Of every mode, extremes in all places, some in single ones and beside their negative; the
-    modes in turn on one sum; the accumulator at both ends of its range; ones above the codes."""
+    modes in turn on one sum; the accumulator at both ends of its range; ones above the codes.
+    """
     rows: list[tuple[bool, int, Codes, Codes]] = []
 
     def add(clear: bool, mode: int, a: Codes, b: Codes) -> None:

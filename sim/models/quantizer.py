@@ -1,5 +1,6 @@
 """Quantization to one block: the block format's own encoding of the decoded numbers; where a
-block's numbers are divided by a scale, in whole numbers, so that no quotient is rounded."""
+block's numbers are divided by a scale, in whole numbers, so that no quotient is rounded.
+"""
 
 from __future__ import annotations
 
@@ -107,7 +108,8 @@ def _divided(spec: Quantizer, inputs: Patterns, given: Floats) -> Patterns:
 
 def quotient(values: Floats, *divisors: Floats) -> exact.ExactArray:
     """``values`` over all ``divisors`` (of the same shape, positive), rounded to odd far below
-    every place where a rounding to a format of up to 2^-300 changes its mind."""
+    every place where a rounding to a format of up to 2^-300 changes its mind.
+    """
     numerators = exact.from_values(values)
     denominator, exponent = np.full(values.shape, 1, object), 0
     for divisor in divisors:
@@ -138,7 +140,8 @@ def unreachable(spec: Quantizer) -> tuple[str, ...]:
 
 def directed(spec: Quantizer) -> Patterns:
     """Blocks of zeros, of one number, and with one larger than the rest; largest magnitudes at
-    and beside what changes the scale, over the whole range; elements and ties between them."""
+    and beside what changes the scale, over the whole range; elements and ties between them.
+    """
     f, lane = spec.a, np.arange(spec.lanes)
     peaks, others = _largest_magnitudes(spec), _elements_and_ties(spec)
     extremes = extreme_codes(f).astype(np.int64)
@@ -195,7 +198,8 @@ def _tensor_scales(spec: Quantizer) -> Floats:
 
 def _at_ties_of_fine_scales(spec: Quantizer) -> tuple[npt.NDArray[Any], Floats]:
     """Blocks whose largest number asks for a scale, or for the middle between two, and whose
-    others are elements and middles times that scale; and the codes on both sides of all."""
+    others are elements and middles times that scale; and the codes on both sides of all.
+    """
     f, element, scale = spec.a, spec.b.element, spec.b.scale
     largest = element.symmetric_max
     if spec.scale_rule not in BY_LARGEST:
@@ -223,7 +227,8 @@ def _at_ties_of_fine_scales(spec: Quantizer) -> tuple[npt.NDArray[Any], Floats]:
 
 def _largest_magnitudes(spec: Quantizer) -> list[tuple[int, int]]:
     """Codes of the source that change the scale, and those beside them, with the exponent of a
-    scale near theirs."""
+    scale near theirs.
+    """
     f, element = spec.a, spec.b.element
     emax = int(np.frexp(element.max)[1]) - 1
     fraction = element.max / 2.0**emax
@@ -260,7 +265,8 @@ def restrict(
     spec: Quantizer, inputs: Patterns, counted: npt.NDArray[np.intp], rng: np.random.Generator
 ) -> None:
     """All codes are allowed; of uniform ones of a float one number dwarfs the others, so half
-    the blocks become normally distributed, and a quarter multiples of half a step."""
+    the blocks become normally distributed, and a quarter multiples of half a step.
+    """
     f, element = spec.a, spec.b.element
     rows = np.flatnonzero(rng.random(len(inputs["a"])) < 0.75)
     low, high = (int(np.frexp(v)[1]) for v in (f.smallest, max(f.max, -f.min)))

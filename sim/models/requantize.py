@@ -45,7 +45,8 @@ def reach(spec: Requantize) -> Reach:
 
 def directed(spec: Requantize) -> Patterns:
     """Sums at both ends, every power of two and its neighbours, small numbers; with every
-    extreme scale."""
+    extreme scale.
+    """
     powers = [1 << bit for bit in range(spec.bits)]
     near = {p + d for p in powers for d in (-1, 0, 1)} | {3 * p for p in powers}
     near |= {-v for v in near} | set(range(-40, 41)) | set(word_extremes(spec.bits))

@@ -35,7 +35,8 @@ def unreachable(spec: SumSquares) -> tuple[str, ...]:
 
 def directed(spec: SumSquares) -> Patterns:
     """Extremes in all lanes, beside zeros, and in single lanes; the accumulator is driven to its
-    end."""
+    end.
+    """
     a, lane = spec.a, np.arange(spec.lanes)
     zero = int(a.encode(0.0))
     cycles = DirectedCycles(spec)

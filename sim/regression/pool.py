@@ -105,7 +105,8 @@ def _answers(
     queue: list[Sequence[Case]], jobs: int, start: Callable[[Sequence[Case]], _Worker]
 ) -> Generator[Result | None]:
     """Results of the batches in the ``queue`` as they come, None after each look for them, a
-    second apart at most. All processes end with it."""
+    second apart at most. All processes end with it.
+    """
     workers: list[_Worker] = []
     try:
         while queue or workers:
@@ -188,7 +189,8 @@ def run(
 
 def _batches(cases: Sequence[Case], jobs: int) -> list[Sequence[Case]]:
     """Cases that can share a build, long ones alone and first; small enough for all processes
-    to have some."""
+    to have some.
+    """
     alone: list[Sequence[Case]] = []
     kinds: dict[tuple[str, str, str], list[Case]] = {}
     for case in cases:

@@ -23,7 +23,14 @@ PASSED, FAILED, ERROR, NOT_RUN = "passed", "failed", "error", "not run"
 RESULTS = "results.jsonl"
 #: These decide no verdict: a change of them makes no result stale.
 _NO_VERDICT = (
-    *("regression/", "report.py", "case_list.py", "random_specs.py", "draws.py", "tried_formats.py"),
+    *(
+        "regression/",
+        "report.py",
+        "case_list.py",
+        "random_specs.py",
+        "draws.py",
+        "tried_formats.py",
+    ),
     *("mutation.py", "mutation_bench.py", "quantizer_matrix.py", "matmul.py", "formal/"),
     *("batch.py", "vectors.py"),
 )

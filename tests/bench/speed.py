@@ -121,7 +121,8 @@ def processor_seconds() -> float:
 
 def compiled_bench() -> Iterator[Row]:
     """Cycles of the compiled bench, with random patterns, golden model, bubbles and stalls, and
-    the build; and every pair of codes of a product."""
+    the build; and every pair of codes of a product.
+    """
     for name in ("int8", "e4m3", "e2m1"):
         spec = DotProduct(a=name, b=name, lanes=32)
         run = compiled.Run(spec, hwgen.verilog(spec), 3_000_000)

@@ -1,5 +1,6 @@
 """The designs that the tables of areas compare compute the same sums; the tables say what was
-measured."""
+measured.
+"""
 
 import numpy as np
 import pytest

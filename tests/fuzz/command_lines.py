@@ -392,7 +392,8 @@ MUTATIONS: tuple[Callable[[list[str], random.Random, Options], list[str]], ...] 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
     """What became of a line. ``code``: the exit code, None if it took too long; ``unread``: the
-    options that were given and not read; ``left``: what is in the folder that was not."""
+    options that were given and not read; ``left``: what is in the folder that was not.
+    """
 
     code: int | None
     out: str

@@ -220,7 +220,8 @@ def test_another_circuit_is_found():
 
 def _differences(x, y):
     """The answer to the claim that outputs and next states are alike for all inputs and states;
-    registers are the same that have a name in common."""
+    registers are the same that have a name in common.
+    """
     aig = Aig()
     inputs = {port: aig.inputs(port, len(bits)) for port, bits in x.inputs.items()}
     of_y = {name: register.name for register in y.registers for name in register.names}

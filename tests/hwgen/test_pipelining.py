@@ -58,7 +58,8 @@ def test_the_fit_finds_an_exact_law():
 
 def test_samples_that_are_wrong_are_noticed():
     """Each unit's times times a factor from 0.6 to 1.4, as a fault in the measurement would make
-    them: the stated errors, those of units that were left out of the fit, are no longer small."""
+    them: the stated errors, those of units that were left out of the fit, are no longer small.
+    """
     rng = np.random.default_rng(5)
     wrong = []
     for sample in delays.shipped():

@@ -1,5 +1,6 @@
 """Full disks, places that cannot be written, too little memory and tools that do not work: a line
-that names the file or the tool and what to do, exit code 2, and nothing half-written."""
+that names the file or the tool and what to do, exit code 2, and nothing half-written.
+"""
 
 import json
 import os
@@ -145,7 +146,7 @@ def test_a_home_that_cannot_be_written(tmp_path):
 
 
 def test_programs_keep_their_files_where_they_can(tmp_path, monkeypatch):
-    """nextpnr writes 20 MB to the cache before it starts."""
+    """Nextpnr writes 20 MB to the cache before it starts."""
     script = 'echo "$XDG_CACHE_HOME"'
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "new" / "cache"))
     assert processes.run(["sh", "-c", script], tmp_path, 60)[1] == [str(tmp_path / "new" / "cache")]

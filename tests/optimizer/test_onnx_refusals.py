@@ -654,7 +654,7 @@ def test_arithmetic_of_constants(tmp_path):
     ],
 )
 def test_where_the_evaluator_of_constants_is_wrong(tmp_path, damaged, opset, right):
-    """onnx 1.23's gives other shapes than the standard: refused, until it gives these."""
+    """Onnx 1.23's gives other shapes than the standard: refused, until it gives these."""
     weights = {
         "b": normal(1, 4, 2, 3),
         "before": np.array([-9]),

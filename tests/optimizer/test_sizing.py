@@ -53,7 +53,8 @@ def test_smallest_array_is_found(layers, budget):
 
 def test_cycles_are_those_of_a_schedule():
     """Of ten outputs on four units the last two take a round of their own, of seven products on
-    two lanes the last one a cycle of its own."""
+    two lanes the last one a cycle of its own.
+    """
     assert cycles([Layer("l", "Gemm", 7, 10)], 2, 4) == 3 * 4
     assert cycles([Layer("k", "Conv", 8, 12), Layer("l", "Gemm", 7, 10)], 2, 4) == 3 * 4 + 3 * 4
     assert cycles([Layer("l", "Gemm", 7, 10)], 7, 10) == 1

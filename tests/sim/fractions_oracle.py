@@ -80,7 +80,8 @@ def floor_log2(x):
 
 def minifloat_value(x, number_format, mode="nearest_even", overflow="saturate", drawn=None):
     """The value that a signed minifloat with subnormals rounds the Fraction ``x`` to: a Fraction,
-    infinity or NaN, and the sign."""
+    infinity or NaN, and the sign.
+    """
     negative = x < 0
     largest = Fraction(number_format.max)
     lowest = 1 - number_format.bias

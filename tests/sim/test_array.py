@@ -136,7 +136,8 @@ PRODUCTS = [
 
 def test_matrix_products_of_the_simulated_array():
     """In tiles, from the Verilog: what it answers to the very inputs that ``matmul`` drives is
-    the golden model's, whose tiles make the product of Python's fractions."""
+    the golden model's, whose tiles make the product of Python's fractions.
+    """
     specs, driven = [], []
     for name, shape, (m, k, n) in PRODUCTS:
         a, a_scale, x = _operand(name, (m, k))

@@ -70,7 +70,8 @@ SMALL = (
 
 def small_case(signs, rounding, output, **more):
     """Three blocks of one element, 0 or −1 (1 bit), with scales of 0 and 15 powers of two; the
-    other operand's elements stand still. All patterns of them: 15 bits."""
+    other operand's elements stand still. All patterns of them: 15 bits.
+    """
     fields = {"output": output, "rounding": rounding, "blocks": 3, **more}
     spec = BlockDot(a="int1_b1_ue4m0", b="e1m0_b1_ue1m0", **fields)
     b = parse("e1m0").encode([2.0 * sign for sign in signs])
@@ -127,7 +128,8 @@ def test_all_sums_of_three_blocks():
 
 def test_faults_in_bringing_blocks_together_are_found(monkeypatch):
     """Gaps too short, no word of what lies below, and a negative number that is shifted as if it
-    were none: one in each case."""
+    were none: one in each case.
+    """
     short, restless, logical = cases = [
         small_case(*SMALL[0]),
         small_case(*SMALL[3]),
@@ -167,7 +169,8 @@ def given(spec, rows):
 
 def test_extremes_of_scales_and_results():
     """E8M0 codes 0, 254, 255, UE4M3's zero and largest, zero blocks, results beyond the largest
-    and below the smallest normal number: against constants."""
+    and below the smallest normal number: against constants.
+    """
     one, none = [1.0, 0.0], [0.0, 0.0]
     mx = BlockDot(a="e4m3fn_b2_e8m0", b="e4m3fn_b2_e8m0", output="fp32")
     two = BlockDot(a="e4m3fn_b2_e8m0", b="e4m3fn_b2_e8m0", blocks=2, output="fp32")

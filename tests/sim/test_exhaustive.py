@@ -63,7 +63,8 @@ def test_products_of_every_kind_of_format():
 
 def conversions():
     """All pairs, each with one of the modes and one of the target's rules for overflow: each
-    target meets all of both, together; and stochastic ones."""
+    target meets all of both, together; and stochastic ones.
+    """
     targets = [name for name in CONVERTED if rounds_in_hardware(name)]
     for (row, target), (column, source) in product(enumerate(targets), enumerate(CONVERTED)):
         index = row + column

@@ -1,5 +1,6 @@
 """The dot product with fixed weights: every input of small ones, others by benches, netlists,
-proofs; what it costs beside a dot product with constants at its port; bad weights."""
+proofs; what it costs beside a dot product with constants at its port; bad weights.
+"""
 
 import json
 from fractions import Fraction

@@ -1,5 +1,6 @@
 """Proofs: right units are proved, broken ones found, with counterexamples that simulation
-confirms; what runs out of time is not proved."""
+confirms; what runs out of time is not proved.
+"""
 
 import json
 import re

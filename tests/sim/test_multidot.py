@@ -1,5 +1,6 @@
 """The dot product whose formats are switched at run time: every code of every mode, switches
-in mid-sum, and what it costs."""
+in mid-sum, and what it costs.
+"""
 
 from fractions import Fraction
 

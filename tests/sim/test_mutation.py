@@ -24,7 +24,8 @@ def test_faults_are_found_or_are_none():
 
 def test_a_stimulus_that_looks_at_little_lets_faults_live(monkeypatch):
     """Without NaN and large numbers some faults survive, and the proof tells them from those that
-    are none."""
+    are none.
+    """
 
     def small(spec, vectors, seed):
         one = spec.a.encode([1.0, 0.5, -1.0, 0.0])

@@ -74,7 +74,8 @@ def blocks_of_different_scale():
 
 def what_is_left_out_elsewhere():
     """One block, block sizes and lanes of any number, a block's scale that moves its result up
-    and down, E8M0's NaN, bias and ends."""
+    and down, E8M0's NaN, bias and ends.
+    """
     single = BlockDot(a="int4_b3_e8m0", b="int4_b3_e8m0", output="fp32")
     window = BlockDot(a="int4_b5_e8m0", b="int4_b5_e8m0", output="fp32", accumulator="aligned:10")
     rows = [
@@ -124,7 +125,8 @@ def the_scale_of_fp8_blocks():
 
 def a_reciprocal_is_no_division():
     """NVFP4 codes: by default x·(1/(g·s)) in float32 steps, like torchao; ``float32`` divides.
-    The two differ at ties, and only there. A unit has the sum of either's codes right."""
+    The two differ at ties, and only there. A unit has the sum of either's codes right.
+    """
     nvfp4 = parse("nvfp4")
     tensor_scale = np.float32(0.0123)
     rng = np.random.default_rng(11)

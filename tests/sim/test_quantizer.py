@@ -130,8 +130,9 @@ def test_exact_quotients_are_what_encode_finds(fields):
 
 
 def test_exact_and_float32_arithmetic_of_nvfp4_seldom_differ():
-    """torchao multiplies by a rounded reciprocal, which moves ties; the unit divides. Both are
-    made here without ``encode``, and the page on units has the numbers."""
+    """Torchao multiplies by a rounded reciprocal, which moves ties; the unit divides. Both are
+    made here without ``encode``, and the page on units has the numbers.
+    """
     values = np.random.default_rng(1).standard_normal((32768, 16))
     values = parse("bf16").quantize(values)
     largest = np.abs(values).max(axis=1, keepdims=True)

@@ -223,7 +223,7 @@ def test_logarithms_are_refused():
 
 
 def test_products_and_sums_are_those_of_ieee_hardware():
-    """numpy's float32 products and sums are rounded once; so are ml_dtypes' bfloat16 products."""
+    """Numpy's float32 products and sums are rounded once; so are ml_dtypes' bfloat16 products."""
     fp32, bf16 = parse("fp32"), parse("bf16")
     x, y = (RNG.integers(0, 2**32, 5000, dtype=np.uint32) for _ in range(2))
     with np.errstate(all="ignore"):

@@ -198,7 +198,8 @@ def test_scaled_zeros():
 
 def test_blocks():
     """A block's sum times its scales is one number: sums that are not zero keep their sign under
-    a scale of zero."""
+    a scale of zero.
+    """
     size = 16
     none, one = 0, 56
 

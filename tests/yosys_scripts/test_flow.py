@@ -21,7 +21,7 @@ from yosys_scripts.targets import Device
 
 
 def adder() -> str:
-    """y = a + b, eight bits, registered at both ends."""
+    """Y = a + b, eight bits, registered at both ends."""
     m = Module()
     a, b, y = Signal(8, name="a"), Signal(8, name="b"), Signal(9, name="y")
     registered_a, registered_b = Signal(8), Signal(8)
@@ -92,7 +92,7 @@ def test_adder_on_ice40_is_placed_in_a_harness():
 
 
 def registers_and_gates(width: int) -> str:
-    """y is a, two cycles later, and z is a & b."""
+    """Y is a, two cycles later, and z is a & b."""
     m = Module()
     a, b, y, z, row = (Signal(width, name=name) for name in ("a", "b", "y", "z", "row"))
     m.d.sync += [row.eq(a), y.eq(row)]
@@ -112,7 +112,7 @@ def test_a_harness_is_taken_from_what_is_placed(target):
 
 
 def product(*, before: int, behind: int, width: int = 8) -> str:
-    """y = a * b with so many registers before the product and behind it."""
+    """Y = a * b with so many registers before the product and behind it."""
     m = Module()
     found = []
     for name in "ab":

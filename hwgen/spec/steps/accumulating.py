@@ -25,7 +25,8 @@ STATE = "accumulate"
 
 def steps(spec: AccumulatingSpec, sum_width: int, made_width: int) -> Steps:
     """The steps of ``hwgen.units.accumulating.Accumulating``, from a cycle's sum of so many bits
-    on; ``made_width``: with those that adders make without need."""
+    on; ``made_width``: with those that adders make without need.
+    """
     width, accumulator, apart = spec.accumulator_width, spec.accumulator, spec.is_tuned
     if isinstance(accumulator, Float):
         normalising_, total = normalised_segments(made_width, spec.lsb_exponent)

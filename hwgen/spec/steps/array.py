@@ -1,5 +1,6 @@
 """The steps of an array: what is between the ports of one element, with its column, whose logic is
-counted once."""
+counted once.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +43,8 @@ def operand_steps(spec: Array) -> Steps:
 
 def element_steps(spec: Array) -> Steps:
     """From decoded operands to their exact sum: those of the units of that name, but for
-    their decoding."""
+    their decoding.
+    """
     if spec.has_blocks:
         return blockdot.sum_steps(spec.block_element, together=spec.aligns_blocks)[1:]
     return dot.sum_steps(spec.scalar_element)[1:]

@@ -56,7 +56,8 @@ def steps(spec: BlockDot) -> Steps:
 def sum_steps(spec: BlockDot, *, together: bool) -> Steps:
     """The steps up to the exact sum: ``terms`` and, unless blocks are moved ``together`` to one
     fixed point, the ``shifts`` that the scales make of it; its flags, ``special``; and
-    ``zero_sign``, that of its blocks together, where a zero has one."""
+    ``zero_sign``, that of its blocks together, where a zero has one.
+    """
     elements, scales = spec.elements, spec.scales
     multiply, align = _product_logic(spec)
     width, apart = spec.width_of_sum(1), spec.is_tuned
@@ -188,7 +189,8 @@ def _normalising(spec: BlockDot) -> tuple[Segments, PlacedShape]:
 
 def _leading(spec: BlockDot, width: int) -> tuple[Segments, Shape, int]:
     """To the bits of a sum of several blocks that its rounding needs: with the shape of the
-    exponent's field, and the lowest one."""
+    exponent's field, and the lowest one.
+    """
     place = Shape((width - 1).bit_length() + 1, True)
     lowest = spec.lsb_exponent + spec.scale_lsb_exponent + placing_bias(spec.output)
     field = place + lowest

@@ -63,7 +63,8 @@ def _integer_products(spec: MultiDot) -> Steps:
 
 def _float_products(spec: MultiDot) -> Steps:
     """From codes of minifloats to products in their place: of the widest fields that any mode
-    has."""
+    has.
+    """
     pairs, lanes, width = [(p.a, p.b) for p in spec.pairs], spec.lanes, spec.lanes_width(1)
     formats = [f for pair in pairs for f in pair]
     wide, narrow, shift = _factor_bits(spec)

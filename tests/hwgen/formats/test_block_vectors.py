@@ -223,7 +223,8 @@ def test_nvfp4_by_its_defaults_differs_only_in_small_scales(nvfp4):
 @pytest.mark.parametrize(("column", "others"), [(0, 14), (1, 78)])
 def test_a_reciprocal_is_not_a_division(nvfp4, column, others):
     """With one level as many codes differ as the vectors' own description counts; with two, so
-    many without the rows of tiny numbers."""
+    many without the rows of tiny numbers.
+    """
     scaling = str(nvfp4["scalings"][column])
     found = 0
     for row in nvfp4_rows(nvfp4, column):

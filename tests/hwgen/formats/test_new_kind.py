@@ -26,7 +26,8 @@ from sim.rounding import round_to
 @dataclass(frozen=True)
 class Posit(Scalar):
     """Posit numbers of 8 bits without exponent bits (Gustafson and Yonemoto, *Beating Floating
-    Point at its Own Game*, 2017): a regime of equal bits, then the fraction; two's complement."""
+    Point at its Own Game*, 2017): a regime of equal bits, then the fraction; two's complement.
+    """
 
     bits: int = field(default=8, init=False)
     signed: bool = field(default=True, init=False)

@@ -1,5 +1,6 @@
 """P3109's projection, by its definition: round to precision, saturate (interim report 4.0,
-sections 4.7.4 and 4.7.5), in Fractions."""
+sections 4.7.4 and 4.7.5), in Fractions.
+"""
 
 import math
 from fractions import Fraction

@@ -295,7 +295,8 @@ def test_every_mode_equals_gfloat_at_ties_and_neighbours(name, mode, overflow):
 @pytest.mark.parametrize("mode", GFLOAT_MODES)
 def test_every_mode_equals_gfloat_on_many_numbers(name, mode):
     """On ten million of the usual mode, and a million of the others, which differ in the last step;
-    ties and neighbours have a test of their own."""
+    ties and neighbours have a test of their own.
+    """
     count = 10_000_000 if mode == "nearest_even" else 1_000_000
     x = random_float32(count, parse(name).max)
     assert_equals_gfloat(name, mode, "saturate", x[np.isfinite(x)])
