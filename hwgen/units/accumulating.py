@@ -21,7 +21,7 @@ from hwgen.spec.accumulating import FLAGS, AccumulatingSpec
 from hwgen.units.unit import Signals, passed
 
 #: What passes the exact sum by: controls, flags, and the sign of a zero sum's terms together.
-BESIDE_SUM = ("clear", "random_bits", "special", "zero_sign")
+PAST_SUM = ("clear", "random_bits", "special", "zero_sign")
 
 
 class Accumulating:
@@ -52,6 +52,7 @@ class Accumulating:
         }
 
     def round_term(self, m: Module, signals: Signals) -> dict[str, Any]:
+        """``terms``, the sum rounded to the accumulator's fraction bits."""
         accumulator = self._accumulating.accumulator
         assert isinstance(accumulator, Fixed)
         term = rounded_integer(
@@ -66,6 +67,10 @@ class Accumulating:
         return {**signals, "terms": [term]}
 
     def accumulate_fixed(self, m: Module, signals: Signals) -> dict[str, Any]:
+        """The running sum with this cycle's term, the flags it has, and the sign of its zero.
+
+        A :class:`hwgen.Fixed` accumulator that does not wrap is clamped to its width.
+        """
         spec, register = self._accumulating, signals["accumulator"]
         clear, (term,) = signals["clear"], signals["terms"]
         if spec.has_special:
@@ -76,70 +81,71 @@ class Accumulating:
         accumulator = spec.accumulator
         if isinstance(accumulator, Fixed) and accumulator.overflow != WRAP:
             total = _saturated(m, total, spec.accumulator_width)
-        found = {**passed(signals, "random_bits"), "accumulator": total}
+        values = {**passed(signals, "random_bits"), "accumulator": total}
         if spec.zero_rounding is not None:
             # A partial sum that comes in is an integer, and its zero positive.
             before = signals.get("kept_zero_sign", register[-1])
             before = zero_sign.restarted(before, clear, spec.zero_rounding)
             signs = (before, signals["zero_sign"])
-            found["kept_zero_sign"] = zero_sign.sign_of_zeros(
+            values["kept_zero_sign"] = zero_sign.sign_of_zeros(
                 m, signs, spec.zero_rounding, "next_zero_sign"
             )
         if spec.has_special:
-            kept = {flag: signals[flag] & ~clear for flag in FLAGS}
-            plus = kept["positive_infinity"] | new.positive_infinity
-            minus = kept["negative_infinity"] | new.negative_infinity
+            held = {flag: signals[flag] & ~clear for flag in FLAGS}
+            plus = held["positive_infinity"] | new.positive_infinity
+            minus = held["negative_infinity"] | new.negative_infinity
             nan = Signal(name="next_nan")
-            m.d.comb += nan.eq(kept["nan"] | new.nan | (plus & minus))
-            found |= dict(zip(FLAGS, (nan, plus & ~nan, minus & ~nan), strict=True))
-        return found
+            m.d.comb += nan.eq(held["nan"] | new.nan | (plus & minus))
+            values |= dict(zip(FLAGS, (nan, plus & ~nan, minus & ~nan), strict=True))
+        return values
 
     def normalise_sum(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
-        rest: Any = {k: v for k, v in signals.items() if k not in ("terms", "zero_sign")}
+        """``sum``, the cycle's sum as a float: a significand with a leading one, and its shift."""
+        carried: Any = {k: v for k, v in signals.items() if k not in ("terms", "zero_sign")}
         lsb_exponent, (term,) = self._accumulating.lsb_exponent, signals["terms"]
         sign = self.sign_of_sum(signals)
-        parts = normalised(m, term, sign, lsb_exponent, "sum", split=self._split)
-        total, rest = yield from carry_along(parts, rest)
-        return {**rest, "sum": total}
+        normalising = normalised(m, term, sign, lsb_exponent, "sum", split=self._split)
+        total, carried = yield from carry_along(normalising, carried)
+        return {**carried, "sum": total}
 
     def sign_of_sum(self, signals: Signals) -> Value:
-        """Of a cycle's sum, which becomes a float; of a zero too."""
+        """The sign bit of a cycle's sum, which becomes a float; of a zero too."""
         (term,), rounding = signals["terms"], self._accumulating.zero_rounding
         if rounding is None:
             return zero_sign.of_sum(term, None, "")
         return zero_sign.of_sum(term, signals["zero_sign"], rounding)
 
     def accumulate_float(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
-        """``sum`` and what was kept, rounded: the code to keep."""
+        """The code to keep: of ``sum`` and what was kept, rounded once."""
         accumulator = self._accumulating.accumulator
         assert isinstance(accumulator, Float)
         f, clear = accumulator.format, signals["clear"]
-        kept = decode(m, signals["accumulator"], f, "running")
-        assert kept.sign is not None
+        held = decode(m, signals["accumulator"], f, "running")
+        assert held.sign is not None
         rounding = accumulator.rounding
         value = Scaled(
-            self._kept_sign(kept.sign, clear, accumulator),
-            Mux(clear, 0, kept.significand),
-            Mux(clear, 0, kept.shift) if kept.shift is not None else Const(0),
+            self._kept_sign(held.sign, clear, accumulator),
+            Mux(clear, 0, held.significand),
+            Mux(clear, 0, held.shift) if held.shift is not None else Const(0),
             f.lsb_exponent,
         )
-        flags = {"clear": clear, "kept": [kept.nan, kept.infinity, kept.sign]}
+        flags = {"clear": clear, "kept": [held.nan, held.infinity, held.sign]}
         decoded = [value, signals["sum"], {**flags, **passed(signals, "special", "random_bits")}]
-        value, term, rest = yield Boundary("decoded", decoded)
+        value, term, carried = yield Boundary("decoded", decoded)
         drawn = RANDOM_BITS if accumulator.rounding == STOCHASTIC else 0
         adding = float_sum(m, value, term, f.precision + drawn, rounding, "step", split=self._split)
-        total, rest = yield from carry_along(adding, rest)
-        clear = rest["clear"]
-        kept_nan, kept_infinity, kept_sign = rest["kept"]
+        total, carried = yield from carry_along(adding, carried)
+        clear = carried["clear"]
+        held_nan, held_infinity, held_sign = carried["kept"]
         nan, plus, minus = (Const(0), Const(0), Const(0))
-        if "special" in rest:
-            new: Special = rest["special"]
+        if "special" in carried:
+            new: Special = carried["special"]
             nan, plus, minus = new.nan, new.positive_infinity, new.negative_infinity
-        if kept_nan is not None:
-            nan = nan | (kept_nan & ~clear)
-        if kept_infinity is not None:
-            plus = plus | (kept_infinity & ~clear & ~kept_sign)
-            minus = minus | (kept_infinity & ~clear & kept_sign)
+        if held_nan is not None:
+            nan = nan | (held_nan & ~clear)
+        if held_infinity is not None:
+            plus = plus | (held_infinity & ~clear & ~held_sign)
+            minus = minus | (held_infinity & ~clear & held_sign)
         infinity = plus | minus
         number = dataclasses.replace(
             total,
@@ -147,7 +153,7 @@ class Accumulating:
             nan=nan | (plus & minus),
             infinity=infinity,
         )
-        random_bits = rest.get("random_bits")
+        random_bits = carried.get("random_bits")
         placing = normalise(m, number, f, rounding, "placed", split=self._split)
         placed, random_bits = yield from carry_along(placing, random_bits)
         args = (rounding, accumulator.overflow, "next", random_bits)
@@ -155,13 +161,14 @@ class Accumulating:
         return {"accumulator": code}
 
     def _kept_sign(self, sign: Value, clear: Value, accumulator: Float) -> Value:
-        """Of the accumulator: with ``clear`` it has no say in a zero's sign."""
+        """The accumulator's sign bit: with ``clear`` it has no say in a zero's sign."""
         positive = self._accumulating.zero_rounding is None and accumulator.rounding != DOWN
         if positive or not accumulator.format.has_minus_zero:
             return sign  # New sums' zeros are positive, and so are those of all, or have no sign.
         return zero_sign.restarted(sign, clear, accumulator.rounding)
 
     def normalise_output(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
+        """``placed``, the running sum's leading bits where the output's rounding takes them."""
         spec, total = self._accumulating, signals["accumulator"]
         assert spec.output is not None
         nan = infinity = None
@@ -172,15 +179,16 @@ class Accumulating:
             nan = signals["nan"]
             infinity = signals["positive_infinity"] | signals["negative_infinity"]
             sign = Mux(infinity, signals["negative_infinity"], sign)
-        found = magnitude(m, total, "magnitude", split=self._split)
-        number = FixedPoint(found, spec.accumulator_lsb_exponent, sign, nan, infinity)
+        significand = magnitude(m, total, "magnitude", split=self._split)
+        number = FixedPoint(significand, spec.accumulator_lsb_exponent, sign, nan, infinity)
         values = [number, passed(signals, "random_bits")]
-        number, rest = yield Boundary("magnitude", values)
+        number, carried = yield Boundary("magnitude", values)
         placing = normalise(m, number, spec.output, spec.rounding, "placed", split=self._split)
-        placed, rest = yield from carry_along(placing, rest)
-        return {**rest, "placed": placed}
+        placed, carried = yield from carry_along(placing, carried)
+        return {**carried, "placed": placed}
 
     def round_output(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
+        """``result``, the output's code of the running sum."""
         spec = self._accumulating
         assert spec.output is not None
         args = (spec.rounding, spec.overflow, "rounded", signals.get("random_bits"))
@@ -190,10 +198,10 @@ class Accumulating:
 
 def _saturated(m: Module, total: Value, width: int) -> Signal:
     """``total`` clamped to ``width`` bits of two's complement."""
-    wide = Signal(total.shape(), name="unbounded")
-    found = Signal(signed(width), name="bounded")
-    above = wide[width - 1 :]
+    unbounded = Signal(total.shape(), name="unbounded")
+    bounded = Signal(signed(width), name="bounded")
+    above = unbounded[width - 1 :]
     fits = above.all() | ~above.any()
-    bound = Cat((~wide[-1]).replicate(width - 1), wide[-1])
-    m.d.comb += [wide.eq(total), found.eq(Mux(fits, wide[:width], bound))]
-    return found
+    bound = Cat((~unbounded[-1]).replicate(width - 1), unbounded[-1])
+    m.d.comb += [unbounded.eq(total), bounded.eq(Mux(fits, unbounded[:width], bound))]
+    return bounded

@@ -17,7 +17,7 @@ from hwgen.arithmetic.product import Product, Special, sign_of, special_of
 from hwgen.formats import Integer, Scalar
 from hwgen.formats.widths import signed_width, value_range
 from hwgen.spec.dot import DotProduct
-from hwgen.units.accumulating import BESIDE_SUM, Accumulating
+from hwgen.units.accumulating import PAST_SUM, Accumulating
 from hwgen.units.split_product import SplitProducts, factored
 from hwgen.units.unit import Signals, Unit, passed
 
@@ -48,9 +48,11 @@ class DotProductUnit(Unit):
 
     @cached_property
     def builder(self) -> DotProductSteps:
+        """The builders of the spec's steps."""
         return DotProductSteps(self.spec)
 
     def state(self) -> dict[str, Signal]:
+        """The registers of the accumulator, by name."""
         return self.builder.registers()
 
 
@@ -68,6 +70,7 @@ class DotProductSteps(SplitProducts, Accumulating):
         return {"a": self.spec.a, "b": self.spec.b}
 
     def operands(self, m: Module, signals: Signals) -> dict[str, Any]:
+        """Each lane's decoded operands, a list for each port, and the decoded addend."""
         spec = self.spec
         addend = {}
         if spec.addend is not None:
@@ -93,6 +96,7 @@ class DotProductSteps(SplitProducts, Accumulating):
         }
 
     def multiply(self, m: Module, signals: Signals) -> dict[str, Any]:
+        """``products``, one for each lane or, packed, for each two, and what passes them by."""
         spec = self.spec
         if spec.packing is not None:
             return self._packed_products(m, signals, spec.packing)
@@ -108,11 +112,12 @@ class DotProductSteps(SplitProducts, Accumulating):
         self, m: Module, signals: Signals, products: list[Product], signs: Sequence[Value]
     ) -> dict[str, Any]:
         """The values behind the step of the products, of which there is one for each lane.
+
         ``signs``: of those that can be −0.
         """
         specials = [p.special for p in products]
         bare = [dataclasses.replace(p, special=None) for p in products]
-        return {**self._beside_products(m, signals, specials, signs), "products": bare}
+        return {**self._carried_past_products(m, signals, specials, signs), "products": bare}
 
     def _signs(self, signals: Signals) -> list[Value]:
         """The sign of each lane's product, where products have −0."""
@@ -120,7 +125,7 @@ class DotProductSteps(SplitProducts, Accumulating):
         return zero_sign.product_signs(lanes, self.spec.a, self.spec.b)
 
     def _packed_products(self, m: Module, signals: Signals, packing: PairPlan) -> dict[str, Any]:
-        """Sums of two lanes, that of an odd one its product."""
+        """The products as sums of two lanes, the last of an odd number of lanes alone."""
         a, b = self.spec.a, self.spec.b
         lanes = list(zip(signals["a"], signals["b"], strict=True))
         products: list[PairSum | Signal] = [
@@ -131,11 +136,11 @@ class DotProductSteps(SplitProducts, Accumulating):
             products.append(fixed_product(m, *lanes[-1], a, b, f"lane_{len(lanes) - 1}"))
         specials = [special_of(m, (x, a), (y, b), f"lane_{i}") for i, (x, y) in enumerate(lanes)]
         return {
-            **self._beside_products(m, signals, specials, self._signs(signals)),
+            **self._carried_past_products(m, signals, specials, self._signs(signals)),
             "products": products,
         }
 
-    def _beside_products(
+    def _carried_past_products(
         self,
         m: Module,
         signals: Signals,
@@ -143,7 +148,7 @@ class DotProductSteps(SplitProducts, Accumulating):
         signs: Sequence[Value],
     ) -> dict[str, Any]:
         spec = self.spec
-        found: dict[str, Any] = passed(signals, "clear", "random_bits")
+        carried: dict[str, Any] = passed(signals, "clear", "random_bits")
         flags = [special for special in specials if special is not None]
         if spec.addend is not None:
             # An addend is its product with one.
@@ -151,58 +156,61 @@ class DotProductSteps(SplitProducts, Accumulating):
                 m, signals["c"], Operand(Const(1, 1)), spec.addend, Integer(1, False), "c"
             )
             flags += [addend.special] if addend.special is not None else []
-            found["addend"] = dataclasses.replace(addend, special=None)
+            carried["addend"] = dataclasses.replace(addend, special=None)
             signs = [*signs, sign_of(signals["c"], spec.addend)]
         if self._zero_rounding is not None:
-            found["zero_sign"] = zero_sign.sign_of_zeros(
+            carried["zero_sign"] = zero_sign.sign_of_zeros(
                 m, signs, self._zero_rounding, "signs_together"
             )
         special = any_special(flags)
         if special is not None:
-            found["special"] = special
-        return found
+            carried["special"] = special
+        return carried
 
     def align(self, m: Module, signals: Signals) -> dict[str, Any]:
+        """``terms`` or ``lanes``: products as integers in units of ``product_lsb_exponent``."""
         plan = self.spec.lane_sum
         products = signals["products"]
-        kept = passed(signals, *BESIDE_SUM, "addend")
+        carried = passed(signals, *PAST_SUM, "addend")
         packing = self.spec.packing
         if packing is not None:
             terms = [
                 packing.corrected(m, p, f"lanes_{2 * i}") if isinstance(p, PairSum) else p
                 for i, p in enumerate(products)
             ]
-            return {**kept, "terms": terms}
+            return {**carried, "terms": terms}
         if self.spec.pipeline_target or len(products) == 1:
             width = self.spec.product_width
             terms = [product.align(m, p, width, f"lane_{i}") for i, p in enumerate(products)]
-            return {**kept, "terms": terms}
+            return {**carried, "terms": terms}
         lanes = [lane_sum.place(m, p, plan, f"lane_{i}") for i, p in enumerate(products)]
-        return {**kept, "lanes": lanes}
+        return {**carried, "lanes": lanes}
 
     def align_addend(self, m: Module, signals: Signals) -> dict[str, Any]:
+        """``addend`` as an integer, in units of its format's ``lsb_exponent``."""
         spec = self.spec
         assert spec.addend is not None
-        steps = product.align(
+        aligned = product.align(
             m, signals["addend"], signed_width(*value_range(spec.addend)), "addend"
         )
-        return {**signals, "addend": steps}
+        return {**signals, "addend": aligned}
 
     def add_addend(self, m: Module, signals: Signals) -> dict[str, Any]:
-        """The finer of the two steps is the sum's."""
+        """``terms`` of one sum, the lanes' and the addend's, in the smaller of their two units."""
         spec = self.spec
         assert spec.addend is not None
         total = Signal(signed(spec.sum_width), name="sum_with_addend")
         products = signals["terms"][0] << (spec.product_lsb_exponent - spec.lsb_exponent)
         addend = signals["addend"] << (spec.addend.lsb_exponent - spec.lsb_exponent)
         m.d.comb += total.eq(products + addend)
-        found = {**passed(signals, *BESIDE_SUM), "terms": [total]}
+        values = {**passed(signals, *PAST_SUM), "terms": [total]}
         if "zero_sign" in signals and not zero_sign.products_have_sign(spec.a, spec.b):
             # The lanes' sum, an integer, is one term; only rounding down tells its sign.
-            found["zero_sign"] = signals["zero_sign"] | signals["terms"][0][-1]
-        return found
+            values["zero_sign"] = signals["zero_sign"] | signals["terms"][0][-1]
+        return values
 
     def add(self, m: Module, signals: Signals, level: int) -> dict[str, Any]:
+        """The terms behind that level of the adder trees, counted from 1."""
         plan = self.spec.lane_sum
         if plan.whole:
             terms = tree_level(m, signals["terms"], f"sum_level{level}")
@@ -212,18 +220,19 @@ class DotProductSteps(SplitProducts, Accumulating):
             return {**signals, "terms": terms}
         before = lane_sum.terms(m, signals["lanes"], plan) if level == 1 else signals["trees"]
         trees = lane_sum.add_level(m, before, plan, level)
-        kept = passed(signals, *BESIDE_SUM, "addend")
+        carried = passed(signals, *PAST_SUM, "addend")
         if len(trees[0]) > 1:
-            return {**kept, "trees": trees}
-        return {**kept, "terms": [tree[0].value for tree in trees]}
+            return {**carried, "trees": trees}
+        return {**carried, "terms": [tree[0].value for tree in trees]}
 
     def merge(self, m: Module, signals: Signals, level: int) -> dict[str, Any]:
+        """The terms behind that level of the adders of the trees' sums, counted from 1."""
         terms = lane_sum.merge_level(m, signals["terms"], self.spec.lane_sum, level)
         return {**signals, "terms": terms}
 
 
 def any_special(terms: Sequence[Special]) -> Special | None:
-    """The flags of a sum: those that any of its terms has."""
+    """The flags of a sum: those that any of its terms has; None if there are no terms."""
     if not terms:
         return None
     return Special(

@@ -13,7 +13,7 @@ from hwgen.arithmetic.product import special_of
 from hwgen.formats import Scalar
 from hwgen.formats.widths import value_range
 from hwgen.spec.fixeddot import FixedDot
-from hwgen.units.accumulating import BESIDE_SUM
+from hwgen.units.accumulating import PAST_SUM
 from hwgen.units.dot import DotProductSteps
 from hwgen.units.unit import Signals, Unit, passed
 
@@ -80,7 +80,7 @@ class FixedDotSteps(DotProductSteps):
         signs = []
         if self._zero_rounding is not None:
             signs = self._signs({"a": signals["a"], "b": self._constants(m)})
-        return {**self._beside_products(m, signals, specials, signs), "numbers": found}
+        return {**self._carried_past_products(m, signals, specials, signs), "numbers": found}
 
     def _number(self, m: Module, x: Operand, lane: int) -> Number:
         if self.spec.a.is_integer:
@@ -109,7 +109,7 @@ class FixedDotSteps(DotProductSteps):
             number = signals["numbers"][spec.plan.total]
             assert number.carry is None
             m.d.comb += total.eq(number.value)
-        kept = passed(signals, *BESIDE_SUM, "addend")
+        kept = passed(signals, *PAST_SUM, "addend")
         return {**kept, "terms": [total]}
 
 

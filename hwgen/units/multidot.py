@@ -19,7 +19,7 @@ from hwgen.arithmetic.packed_product import (
 from hwgen.arithmetic.product import sign_of
 from hwgen.arithmetic.segmented import Segmented, carry_along, lockstep
 from hwgen.spec.multidot import MultiDot
-from hwgen.units.accumulating import BESIDE_SUM, Accumulating
+from hwgen.units.accumulating import PAST_SUM, Accumulating
 from hwgen.units.dot import any_special
 from hwgen.units.split_product import SplitProducts, factored
 from hwgen.units.unit import Signals, Unit, passed
@@ -116,7 +116,7 @@ class MultiDotUnit(SplitProducts, Accumulating, Unit):
     def align(self, m: Module, signals: Signals) -> dict[str, Any]:
         width = self.spec.lanes_width(1)
         terms = [product.align(m, p, width, f"lane_{i}") for i, p in enumerate(signals["products"])]
-        rest = passed(signals, "clear", "mode", *BESIDE_SUM[1:])
+        rest = passed(signals, "clear", "mode", *PAST_SUM[1:])
         return {**rest, "terms": [terms]}
 
     def add_lanes(self, m: Module, signals: Signals, level: int) -> dict[str, Any]:
@@ -146,7 +146,7 @@ class MultiDotUnit(SplitProducts, Accumulating, Unit):
             placed.append(whole << up if up >= 0 else whole >> -up)
         term = Signal(signed(spec.width_of_sum(spec.lanes * max(spec.products))), name="term")
         m.d.comb += [whole.eq(total), term.eq(select(self._chosen(signals), placed))]
-        return {**passed(signals, *BESIDE_SUM), "terms": [term]}
+        return {**passed(signals, *PAST_SUM), "terms": [term]}
 
 
 def _merged(m: Module, operands: Sequence[Operand], chosen: Sequence[Value], name: str) -> Operand:

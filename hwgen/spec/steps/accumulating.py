@@ -24,23 +24,31 @@ STATE = "accumulate"
 
 
 def steps(spec: AccumulatingSpec, sum_width: int, made_width: int) -> Steps:
-    """The steps of ``hwgen.units.accumulating.Accumulating``, from a cycle's sum of so many bits
-    on; ``made_width``: with those that adders make without need.
+    """The steps of ``hwgen.units.accumulating.Accumulating``, from a cycle's sum on.
+
+    ``sum_width``: its bits; ``made_width``: with those that adders make without need.
     """
     width, accumulator, apart = spec.accumulator_width, spec.accumulator, spec.is_tuned
     if isinstance(accumulator, Float):
-        normalising_, total = normalised_segments(made_width, spec.lsb_exponent)
-        searching = (sum_width - 1).bit_length()
+        segments, total = normalised_segments(made_width, spec.lsb_exponent)
+        searching = float((sum_width - 1).bit_length())
         return (
             *in_segments(
-                "normalised", "normalise_sum", normalising_, searching, apart=apart, bits=made_width
+                "normalised",
+                "normalise_sum",
+                segments,
+                searching,
+                apart=apart,
+                bits=made_width,
             ),
             *float_steps(accumulator, total, apart=apart),
         )
-    found = []
+    fixed_steps = []
     if isinstance(accumulator, Fixed):
         rounding = (AnyBit(sum_width), Adder(width))
-        found.append(Step("term", "round_term", rounding, levels.adder(width), bits=made_width))
+        fixed_steps.append(
+            Step("term", "round_term", rounding, levels.adder(width), bits=made_width)
+        )
         dropped = -accumulator.fraction_bits - spec.lsb_exponent
         made_width = rounded_width(made_width, dropped)
     # The clear, and the flags that hold a term back, are in front of the chain; limits behind.
@@ -48,22 +56,22 @@ def steps(spec: AccumulatingSpec, sum_width: int, made_width: int) -> Steps:
     limits: Series = (AnyBit(width), Multiplexer(width)) if saturates else ()
     logic = (Gates(width), Adder(width), *limits)
     accumulate = Step(STATE, "accumulate_fixed", logic, levels.adder(width), bits=made_width)
-    found.append(replace(accumulate, has_state=True))
+    fixed_steps.append(replace(accumulate, has_state=True))
     if spec.output is None:
-        return tuple(found)
+        return tuple(fixed_steps)
     number = NumberShape(width, spec.accumulator_lsb_exponent, nan=spec.has_special)
     placing, placed = normalising(number, spec.output, spec.rounding)
     magnitude = Segment("magnitude", (Magnitude(width),))
-    searching_ = width.bit_length() + levels.adder(width)
+    searching = width.bit_length() + levels.adder(width)
     codes = coding(placed, spec.output, spec.rounding, spec.overflow)
     round_ = levels.adder(spec.output.bits) + 2
     return (
-        *found,
+        *fixed_steps,
         *in_segments(
             "normalise",
             "normalise_output",
             (magnitude, *placing),
-            searching_,
+            searching,
             apart=apart,
         ),
         *in_segments("round", "round_output", codes, round_, apart=apart, bits=placed.bits),
@@ -80,10 +88,10 @@ def float_steps(
 ) -> Steps:
     """The step of a float accumulator that adds ``total``: a loop, unless it has no state."""
     f, rounding = accumulator.format, accumulator.rounding
-    kept = ScaledShape(significand_bits(f), shift_shape(f) or ZERO, f.lsb_exponent)
+    held = ScaledShape(significand_bits(f), shift_shape(f) or ZERO, f.lsb_exponent)
     # Bits below these are no more than a bit that tells of them: none that rounding adds to.
     drawn = RANDOM_BITS if rounding == STOCHASTIC else 0
-    adding, number = float_sum_segments(kept, total, f.precision + drawn)
+    adding, number = float_sum_segments(held, total, f.precision + drawn)
     placing, placed = normalising(replace(number, nan=True), f, rounding)
     codes = coding(placed, f, rounding, accumulator.overflow)
     decoded = Segment("decoded", (Decoder(f), Multiplexer(f.bits)))

@@ -27,7 +27,7 @@ def steps(spec: DotProduct) -> Steps:
 def sum_steps(spec: DotProduct) -> Steps:
     """Up to the exact sum of a cycle."""
     a, b, lanes = spec.a, spec.b, spec.lanes
-    if spec.is_tuned:  # All is in finer steps between the factors and their product.
+    if spec.is_tuned:  # Smaller steps make the product of the factors.
         split = product.split_steps(a, b, spec.product_width, lanes)
         products = product_steps(spec, (a, b), product.factors(a, b, lanes), (), split)
     else:
@@ -86,11 +86,11 @@ def _products_bits(spec: DotProduct) -> int:
     """Of all products, before they are in their places, and of the addend."""
     a, b, lanes = spec.a, spec.b, spec.lanes
     if spec.packing is not None:
-        found = lanes // 2 * spec.packing.product_bits + lanes % 2 * spec.product_width
+        bits = lanes // 2 * spec.packing.product_bits + lanes % 2 * spec.product_width
     else:
         factors, has_sign = significand_bits(a) + significand_bits(b), a.sign_apart or b.sign_apart
-        found = lanes * (factors + int(has_sign) + shift_bits(a, b))
-    return found + _addend_bits(spec)
+        bits = lanes * (factors + int(has_sign) + shift_bits(a, b))
+    return bits + _addend_bits(spec)
 
 
 def _addend_bits(spec: DotProduct) -> int:
@@ -101,7 +101,7 @@ def _addend_bits(spec: DotProduct) -> int:
 
 def level_steps(spec: DotProduct) -> Steps:
     """The levels of adders of the lanes, and of their bins."""
-    plan, found, terms = spec.lane_sum, [], [0]
+    plan, steps_of_levels, terms = spec.lane_sum, [], [0]
     if spec.packing is not None:
         lanes = spec.lanes
         terms = lanes // 2 * [spec.packing.bits] + lanes % 2 * [spec.product_width]
@@ -116,13 +116,13 @@ def level_steps(spec: DotProduct) -> Steps:
         else:
             bits = plan.bits_after(level - 1) if level > 1 else spec.lanes * plan.lane_bits
         bits += _addend_bits(spec)
-        found.append(Step(f"level{level}", "add", (adders,), taken, (level,), bits))
+        steps_of_levels.append(Step(f"level{level}", "add", (adders,), taken, (level,), bits))
     width = spec.width_of_sum(spec.lanes)
     for level in range(1, plan.merge_levels + 1):
         adders = Adder(width, count=tree_adders(len(plan.bins), level))
         taken, bits = levels.adder(width), plan.merged_bits(level - 1) + _addend_bits(spec)
-        found.append(Step(f"merged{level}", "merge", (adders,), taken, (level,), bits))
-    return tuple(found)
+        steps_of_levels.append(Step(f"merged{level}", "merge", (adders,), taken, (level,), bits))
+    return tuple(steps_of_levels)
 
 
 def addend_steps(spec: DotProduct, width: int) -> Steps:
