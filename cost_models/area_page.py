@@ -61,8 +61,9 @@ PLACED = {"ecp5": (MAPPINGS, 16), "ice40": (MAPPINGS, 16), "nexus": (("lut",), 8
 
 
 def _in_luts() -> tuple[str, ...]:
-    """Targets that map differently without DSP blocks: UltraScale+ would repeat the figures of
-    7-series.
+    """Targets that map differently without DSP blocks.
+
+    UltraScale+ would repeat the figures of 7-series.
     """
     by_script: dict[str, str] = {}
     for name in yosys_scripts.TARGETS:
@@ -83,7 +84,10 @@ class Point:
     place: bool
 
     def measure(self) -> dict[str, Any]:
-        """Its counts and Fmax. InputError for what there is not, ToolError as a synthesis."""
+        """Its counts and Fmax, as a row of the store has them.
+
+        InputError for a spec or a mapping that the target lacks, ToolError as a synthesis.
+        """
         if self.kind == UNIT:
             rtlil, top = emit.rtlil(self.spec), self.spec.name
         else:
@@ -118,23 +122,26 @@ def scalars() -> Iterator[str]:
 
 
 def by_lanes() -> Iterator[Point]:
-    """Exact sums of a few formats, as the unit makes them and plain; ours placed too on ECP5. Of
-    many lanes those formats that others measured.
+    """Exact sums of a few formats, as the unit makes them and by plain operators.
+
+    Those of the unit are placed too on ECP5. Of ``MANY_LANES`` lanes: the formats of which there
+    are figures of the prior RTL.
     """
     for target in FEW_TARGETS:
-        for name, others in BY_LANES.items():
+        for name, prior_luts in BY_LANES.items():
             for lanes in LANES:
                 spec = DotProduct(a=name, b=name, lanes=lanes)
                 yield Point(SUM, spec, target, lanes == PRIOR_LANES and target == "ecp5")
                 yield Point(PLAIN, spec, target, False)
                 yield Point(VENDOR, spec, target, False)
-            if target in others:
+            if target in prior_luts:
                 yield Point(SUM, DotProduct(a=name, b=name, lanes=MANY_LANES), target, False)
 
 
 def by_format() -> Iterator[Point]:
-    """Units of every scalar format in every mapping; without DSP blocks their sums alone beside
-    plain ones.
+    """Units of every scalar format in every mapping.
+
+    Without DSP blocks their sums alone and those by plain operators too.
     """
     for name in scalars():
         for target in yosys_scripts.TARGETS:
@@ -155,38 +162,43 @@ def by_block() -> Iterator[Point]:
             yield Point(UNIT, spec, target, target == "ecp5")
 
 
+#: The counts of each point, or why there are none.
+Results = dict[Point, dict[str, Any] | str]
+
+
 def run(
     points: Iterable[Point], progress: Callable[[str], None], workers: int | None = None
-) -> dict[Point, dict[str, Any] | str]:
-    """The counts of each point, or why there are none."""
+) -> Results:
+    """Measures the points, on ``workers`` threads (default: one a core).
 
-    def one(point: Point) -> dict[str, Any] | str:
+    ``progress`` gets a line for each point as it ends. A point that cannot be measured has the
+    reason as its result.
+    """
+
+    def measured(point: Point) -> dict[str, Any] | str:
         try:
             return point.measure()
         except (InputError, ToolError) as error:
             return str(error)
 
     wanted = list(dict.fromkeys(points))
-    found: dict[Point, dict[str, Any] | str] = {}
+    results: Results = {}
     pace = Pace(len(wanted))
     with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
         try:
-            for point, result in zip(wanted, pool.map(one, wanted), strict=True):
-                found[point] = result
+            for point, result in zip(wanted, pool.map(measured, wanted), strict=True):
+                results[point] = result
                 counts = result if isinstance(result, str) else f"{result['lut']} LUT"
                 pace.one()
                 progress(f"{pace}: {point.kind} {point.spec.name} on {point.target}: {counts}")
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    return found
+    return results
 
 
-Found = dict[Point, dict[str, Any] | str]
-
-
-def _count(found: Found, point: Point, name: str) -> Any:
-    result = found[point]
+def _count(results: Results, point: Point, name: str) -> Any:
+    result = results[point]
     return None if isinstance(result, str) else result[name]
 
 
@@ -205,24 +217,24 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in (head, rule, *rows))
 
 
-def _lanes_table(found: Found) -> str:
+def _lanes_table(results: Results) -> str:
     rows = []
     for ours in (p for p in by_lanes() if p.kind == SUM):
         spec, target = ours.spec, ours.target
         assert isinstance(spec, DotProduct)
-        lut = _count(found, ours, "lut")
-        other, vendor = (
-            _count(found, beside, "lut") if beside in found else None
-            for beside in (Point(kind, spec, target, False) for kind in (PLAIN, VENDOR))
+        lut = _count(results, ours, "lut")
+        plain, vendor = (
+            _count(results, point, "lut") if point in results else None
+            for point in (Point(kind, spec, target, False) for kind in (PLAIN, VENDOR))
         )
         prior = BY_LANES[str(spec.a)].get(target) if spec.lanes == PRIOR_LANES else None
         placer = yosys_scripts.target(target).placer
-        placed = (_count(found, ours, "placed") or {}) if ours.place else {}
+        placed = (_count(results, ours, "placed") or {}) if ours.place else {}
         rows.append(
             [
                 *(str(spec.a), str(spec.lanes), target),
-                *(_text(prior), _text(vendor), _text(other), f"**{_text(lut)}**"),
-                *(_ratio(prior, lut), _ratio(vendor, lut), _ratio(other, lut)),
+                *(_text(prior), _text(vendor), _text(plain), f"**{_text(lut)}**"),
+                *(_ratio(prior, lut), _ratio(vendor, lut), _ratio(plain, lut)),
                 _text(placed.get(placer.logic) if placer is not None else None),
             ]
         )
@@ -231,31 +243,33 @@ def _lanes_table(found: Found) -> str:
     return _table((*head, "this package", *ratios, "cells placed"), rows)
 
 
-def _format_table(found: Found) -> str:
+def _format_table(results: Results) -> str:
     rows = []
     for unit in (p for p in by_format() if p.kind == UNIT):
         spec, target = unit.spec, unit.target
-        ours, other = (
-            _count(found, beside, "lut") if beside in found else None
-            for beside in (Point(kind, spec, target, False) for kind in (SUM, PLAIN))
+        exact_sum, plain = (
+            _count(results, point, "lut") if point in results else None
+            for point in (Point(kind, spec, target, False) for kind in (SUM, PLAIN))
         )
         fields = spec.to_dict()
-        counts = [_text(_count(found, unit, n)) for n in ("lut", "carry", "ff", "dsp", "fmax_mhz")]
+        counts = [
+            _text(_count(results, unit, n)) for n in ("lut", "carry", "ff", "dsp", "fmax_mhz")
+        ]
         rows.append(
             [
                 *(fields["a"], target, fields["mapping"], *counts),
-                *(_text(ours), _text(other), _ratio(other, ours)),
+                *(_text(exact_sum), _text(plain), _ratio(plain, exact_sum)),
             ]
         )
     head = ("format", "target", "mapping", "LUT", "carry", "FF", "DSP", "Fmax, MHz")
     return _table((*head, "sum alone", "plain", "plain ÷ this"), rows)
 
 
-def _block_table(found: Found) -> str:
+def _block_table(results: Results) -> str:
     rows = [
         [
             *(str(point.spec.to_dict()["a"]), point.target),
-            *(_text(_count(found, point, n)) for n in ("lut", "carry", "ff", "fmax_mhz")),
+            *(_text(_count(results, point, n)) for n in ("lut", "carry", "ff", "fmax_mhz")),
         ]
         for point in by_block()
     ]
@@ -263,22 +277,22 @@ def _block_table(found: Found) -> str:
 
 
 #: What is measured, and its Markdown, by the name of the table.
-TABLES: dict[str, tuple[Callable[[], Iterator[Point]], Callable[[Found], str]]] = {
+TABLES: dict[str, tuple[Callable[[], Iterator[Point]], Callable[[Results], str]]] = {
     "lanes": (by_lanes, _lanes_table),
     "formats": (by_format, _format_table),
     "blocks": (by_block, _block_table),
 }
 
 
-def update(page: Path, name: str, found: Found) -> None:
-    """Puts the table of this name, of what was ``found``, in its place on the page."""
+def update(page: Path, name: str, results: Results) -> None:
+    """Puts the table called ``name``, of ``results``, in its place on the page."""
     versions = {
         tool: version
-        for target, place in dict.fromkeys((p.target, p.place) for p in found)
+        for target, place in dict.fromkeys((p.target, p.place) for p in results)
         for tool, version in yosys_scripts.tool_versions(target, place).items()
     }
     tools = ", ".join(f"{tool} {version}" for tool, version in versions.items())
-    text = f"{TABLES[name][1](found)}\n\nMeasured with {tools}."
+    text = f"{TABLES[name][1](results)}\n\nMeasured with {tools}."
     write_between(page, BEGIN.format(name), END.format(name), text)
 
 
@@ -296,9 +310,9 @@ def main(arguments: Sequence[str]) -> None:
         require_between(PAGE, BEGIN.format(name), END.format(name))
     for name in names:
         points = TABLES[name][0]
-        found = run(points(), lambda line: print(line, file=sys.stderr, flush=True))
-        update(PAGE, name, found)
-        for reason in dict.fromkeys(text for text in found.values() if isinstance(text, str)):
+        results = run(points(), lambda line: print(line, file=sys.stderr, flush=True))
+        update(PAGE, name, results)
+        for reason in dict.fromkeys(text for text in results.values() if isinstance(text, str)):
             print(f"not measured: {reason}", file=sys.stderr)
 
 

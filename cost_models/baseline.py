@@ -35,8 +35,10 @@ def unit_rtlil(spec: DotProduct) -> str:
 
 
 def baseline_rtlil(spec: DotProduct) -> str:
-    """RTLIL of the same sum by operators: significands times each other, shifted by the sum of
-    their exponents, negated, and added in pairs. Special codes count as numbers.
+    """RTLIL of the same sum by plain operators.
+
+    Significands times each other, shifted by the sum of their exponents, negated, and added in
+    pairs. Special codes count as numbers.
     """
     m, a, b, total = _ports(spec)
     terms: list[Value] = []
@@ -51,9 +53,9 @@ def baseline_rtlil(spec: DotProduct) -> str:
     while len(terms) > 1:
         sums: list[Value] = []
         for index in range(0, len(terms) - 1, 2):
-            found = Signal(signed(spec.sum_width), name=f"sum_{level}_{index}")
-            m.d.comb += found.eq(terms[index] + terms[index + 1])
-            sums.append(found)
+            pair_sum = Signal(signed(spec.sum_width), name=f"sum_{level}_{index}")
+            m.d.comb += pair_sum.eq(terms[index] + terms[index + 1])
+            sums.append(pair_sum)
         terms, level = sums + terms[len(terms) & ~1 :], level + 1
     m.d.comb += total.eq(terms[0])
     return _convert(m, a, b, total)

@@ -63,10 +63,12 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Sample:
-    """A placed unit: its period, in ns, and for each path between registers the steps on it and
-    the slowest arrival at its end. (Which steps are together depended on the model of that day.)
-    No ``timing_paths``: only the period is known, which one of its paths sets. ``ports_timed``:
-    whether paths from the ports were among those that set the period, and are among them.
+    """A placed unit: its period, and how long the paths between its registers take.
+
+    ``timing_paths``: for each path the names of the steps on it and the slowest arrival at its
+    end, in ns (which steps are together depended on the model of that day); empty where only the
+    period is known, which one of the paths sets. ``ports_timed``: whether paths from the ports
+    were among those that set the period, and are among ``timing_paths``.
     """
 
     spec: Spec
@@ -121,38 +123,39 @@ def measure(spec: Spec, target: str, seed: int) -> Sample:
 
     InputError, ToolError as ``yosys_scripts.timing``.
     """
-    found = yosys_scripts.timing(emit.rtlil(spec), spec.name, target=target, seed=seed)
+    report = yosys_scripts.timing(emit.rtlil(spec), spec.name, target=target, seed=seed)
     return Sample(
         spec=spec,
         target=target,
         seed=seed,
-        period_ns=round(1000 / found.fmax_mhz, 3),
-        timing_paths=by_path(spec, found.arrivals_ns),
-        tools=found.tools,
+        period_ns=round(1000 / report.fmax_mhz, 3),
+        timing_paths=by_path(spec, report.arrivals_ns),
+        tools=report.tools,
         ports_timed=True,
     )
 
 
 def by_path(spec: Spec, arrivals_ns: dict[str, float]) -> list[tuple[list[str], float]]:
-    """The names of the steps of each path to a register, and the slowest arrival at its end, which
-    the names of registers tell.
+    """The names of the steps of each path to a register, and the slowest arrival at its end, in ns.
+
+    ``arrivals_ns``: by the name of the register, which tells the path that it ends.
     """
     all_paths = timing_paths(spec)
     ends = [path.end for path in all_paths]
     last = ends[-1]
-    found: dict[str, float] = {}
+    slowest: dict[str, float] = {}
     for register, ns in arrivals_ns.items():
         if register.startswith("valid_"):  # Of no step's logic.
             continue
-        of = [end for end in ends if register.startswith(f"{end}_")]
-        end = max(of, key=len, default=last)
+        matching = [end for end in ends if register.startswith(f"{end}_")]
+        end = max(matching, key=len, default=last)
         if STATE in ends and register.startswith(("running", "accumulate_beside")):
             end = STATE
-        found[end] = round(max(found.get(end, 0.0), ns), 3)
+        slowest[end] = round(max(slowest.get(end, 0.0), ns), 3)
     return [
-        ([step.name for step in path.steps], found[path.end])
+        ([step.name for step in path.steps], slowest[path.end])
         for path in all_paths
-        if path.end in found
+        if path.end in slowest
     ]
 
 
@@ -162,8 +165,9 @@ def _sample(row: store.Row) -> Sample:
 
 
 def _key(row: store.Row) -> str:
-    """Of what was placed, and not of its hardware: what was measured between two registers stays
-    true of the steps between them.
+    """Of what was placed, and not of its hardware.
+
+    What was measured between two registers stays true of the steps between them.
     """
     return store.digest(from_dict(row["spec"]).to_dict(), row["target"], row["seed"])
 
@@ -177,7 +181,12 @@ def shipped() -> list[Sample]:
 
 
 def fit(samples: Sequence[Sample], target: str) -> DelayModel:
-    """The model of a target; its errors are those on units that were left out of the fit."""
+    """The model of a target, its errors those on units that were left out of the fit.
+
+    Weights are the non-negative least squares of relative errors, and its errors are those of
+    leave-one-out cross-validation: ``error`` the ``COVERAGE`` quantile of their magnitudes,
+    ``margin`` the ``MARGIN_SHARE`` quantile of how much too short a predicted period was.
+    """
     units = [_Unit.of(s) for s in samples if s.target == target]
     errors = []
     for index, unit in enumerate(units):
@@ -203,8 +212,10 @@ def fit(samples: Sequence[Sample], target: str) -> DelayModel:
 
 @dataclass(frozen=True)
 class _Unit:
-    """A placed unit as the fit sees it: a row of features for each path, its time where it was
-    measured, and the period of the whole.
+    """A placed unit as the fit sees it.
+
+    ``rows``: features, (paths, features); ``paths_ns``: (paths,), where they were measured;
+    ``period_ns``: of the whole unit.
     """
 
     rows: Array
@@ -227,8 +238,10 @@ class _Unit:
         return float(np.max(self.rows @ weights))
 
     def to_fit(self, weights: Array | None) -> tuple[Array, Array]:
-        """Rows and times that count: measured paths that nearly set the clock, or the path that
-        does by the ``weights`` of before.
+        """Rows and times that count in the fit.
+
+        They are the measured paths that nearly set the clock, or the path that does by the
+        ``weights`` of the round before.
         """
         if self.paths_ns is not None:
             near = self.paths_ns >= NEARLY * self.paths_ns.max()
@@ -249,8 +262,8 @@ def _weights(units: Sequence[_Unit]) -> Array:
     weights: Array | None = None
     for _ in range(ROUNDS):
         rows, times = zip(*(unit.to_fit(weights) for unit in units), strict=True)
-        matrix, found = np.concatenate(rows), np.concatenate(times)
-        weights, _ = nnls(matrix / found[:, None], np.ones(len(found)))
+        matrix, times_ns = np.concatenate(rows), np.concatenate(times)
+        weights, _ = nnls(matrix / times_ns[:, None], np.ones(len(times_ns)))
     assert weights is not None
     return weights
 
@@ -269,8 +282,9 @@ def report(samples: Sequence[Sample]) -> str:
 
 
 def extend(target: str) -> None:
-    """Place what the samples of a target lack, and write each as it ends; those for which its
-    devices are too small are left out.
+    """Place what the samples of a target lack, and write each as it ends.
+
+    Those for which its devices are too small are left out.
     """
     samples = store.Lines(KIND, Path(str(resources.files("cost_models").joinpath("delays.jsonl"))))
     for spec, seed in sampled():
@@ -321,21 +335,25 @@ def _called(spec: Spec) -> str:
 
 
 def scale(target: str) -> float:
-    """How fast a target is beside ``REFERENCE``, by a carry chain of 24 bits, an accumulator's,
-    in a unit of 64 input bits.
+    """How fast a target is, as a multiple of ``REFERENCE``.
+
+    By a carry chain of 24 bits, an accumulator's, in a unit of 64 input bits.
     """
     path = logic.Path(chains=1, chain_bits=24)
-    theirs, ours = (
+    reference_ns, target_ns = (
         m.register_ns + m.price_fs(path, 64) / 1e6 for m in map(delay.model, (REFERENCE, target))
     )
-    return theirs / ours
+    return reference_ns / target_ns
 
 
 def check(
     units: Iterable[tuple[Spec, float]], target: str, seeds: Sequence[int] = (11, 12, 13)
 ) -> Iterator[str]:
-    """Rows of Markdown, a unit each: what was asked (the clocks of the ``units``, scaled to a
-    multiple of 1 MHz), chosen, modelled, and placed (the median of the seeds).
+    """Lines of Markdown: a table with a row a unit, and what came of it.
+
+    ``units``: each with the clock that is asked of it on ``REFERENCE``, in MHz, here scaled to
+    the ``target`` and to a multiple of 1 MHz. A row has what was asked, chosen, modelled, and
+    placed (the median of the ``seeds``).
     """
     yield (
         f"| unit | asked MHz | stages | modelled MHz | placed MHz, median of {len(seeds)} seeds | "
@@ -346,20 +364,20 @@ def check(
     for spec, reference_mhz in units:
         fmax_mhz = round(reference_mhz * scale(target))
         try:
-            found = pipelined(spec, fmax_mhz=fmax_mhz, target=target)
-            runs = yosys_scripts.timings(emit.rtlil(found), found.name, target=target, seeds=seeds)
+            unit = pipelined(spec, fmax_mhz=fmax_mhz, target=target)
+            runs = yosys_scripts.timings(emit.rtlil(unit), unit.name, target=target, seeds=seeds)
         except (InputError, yosys_scripts.TooLarge) as reason:
             yield f"| {_called(spec)} | {fmax_mhz:g} |{' – |' * 6}"
             refused.append(f"{_called(spec)}: {reason}.")
             continue
         placed = [run.fmax_mhz for run in runs]
         median = float(np.median(placed))
-        clock = modelled(found).fmax_mhz
+        clock = modelled(unit).fmax_mhz
         reached += median >= fmax_mhz
         ratios.append(abs(clock / median - 1))
         cells = [
             *(_called(spec), f"{fmax_mhz:g}"),
-            *(f"{found.stages}", f"{clock:.0f}", f"{median:.0f}"),
+            *(f"{unit.stages}", f"{clock:.0f}", f"{median:.0f}"),
             *(f"{min(placed):.0f} to {max(placed):.0f}", f"{runs[0].lut}", f"{runs[0].ff}"),
         ]
         yield f"| {' | '.join(cells)} |"
@@ -372,8 +390,9 @@ def check(
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Places what is lacking, unless told ``--fit``; then fits and writes the models. With
-    ``--check`` or ``--named``: places units for clocks that are asked, and prints what they
+    """Places what is lacking, unless told ``--fit``; then fits and writes the models.
+
+    With ``--check`` or ``--named``: places units for clocks that are asked, and prints what they
     reach.
     """
     parser = Parser(prog="python -m cost_models.delays", description=main.__doc__)

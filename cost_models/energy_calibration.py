@@ -49,7 +49,7 @@ def _expected(cycle: int) -> int:
 
 
 def toggles_per_cycle() -> tuple[float, int]:
-    """Toggles a cycle of the reference design's nets, and its logic cells here.
+    """Toggles a cycle of the reference design's nets, and its LUTs here.
 
     ToolError if the mapped design computes wrongly.
     """

@@ -18,15 +18,17 @@ OPERAND_BITS = (2, 8)
 
 
 def uncovered(spec: Spec) -> str | None:
-    """What keeps ``spec`` from the cost model, in a few words; None if measurements of the like
-    ship: exact sums of signed, finite operands of 2 to 8 bits, in the usual number of stages.
+    """What keeps ``spec`` from the cost model, in a few words; None if the model covers it.
+
+    Measurements ship of exact sums of signed, finite operands of 2 to 8 bits, in the usual number
+    of stages.
     """
     if not _is_dot(spec):
         return f"it knows the unit dot, not {spec.unit}"
     for f in (spec.a, spec.b):
-        plain = f.is_integer or f.exponent_bits > 0
+        has_values = f.is_integer or f.exponent_bits > 0
         low, high = OPERAND_BITS
-        if not (plain and f.signed and not f.has_nan and low <= f.bits <= high):
+        if not (has_values and f.signed and not f.has_nan and low <= f.bits <= high):
             return (
                 f"it knows signed integers and finite minifloats of {low} to {high} bits, not {f}"
             )
@@ -36,15 +38,15 @@ def uncovered(spec: Spec) -> str | None:
         extra = "output" if spec.output is not None else "addend"
         return f"it knows units without {extra}, not with {extra} {getattr(spec, extra)}"
     if spec.stages != spec.usual_stages or spec.pipeline_target:
-        own = f"{spec.stages} stages"
+        given = f"{spec.stages} stages"
         if spec.pipeline_target:
-            own += f" placed for {spec.pipeline_target}"
-        return f"it knows this unit in its usual {spec.usual_stages} stages, not in {own}"
+            given += f" placed for {spec.pipeline_target}"
+        return f"it knows this unit in its usual {spec.usual_stages} stages, not in {given}"
     return None
 
 
 def covers(spec: Spec) -> TypeGuard[DotProduct]:
-    """Measurements of the like ship."""
+    """Whether measurements of units like ``spec`` ship."""
     return uncovered(spec) is None
 
 
@@ -58,8 +60,9 @@ def shift_stages(spec: DotProduct) -> int:
 
 
 def _register_bits(spec: DotProduct) -> dict[str, float]:
-    """Bits of the pipeline's registers, and of products that run into the first adders without
-    one, where both can share LUTs.
+    """Bits of the pipeline's registers, and of products that run into the first adders without one.
+
+    Such a product and its adder can share LUTs.
     """
     registered = spec.register_boundaries
     bits = {step.name: step.bits or 0 for step in spec.steps}
@@ -71,7 +74,7 @@ def _register_bits(spec: DotProduct) -> dict[str, float]:
 
 
 def _longest_path(spec: DotProduct) -> float:
-    """Between two registers, in levels of LUTs as the generator counts them."""
+    """The longest path between two registers, in levels of LUTs as the generator counts them."""
     registered = spec.register_boundaries
     longest = path = 0.0
     for index, step in enumerate(spec.steps):

@@ -56,7 +56,10 @@ SETS = {
 
 
 def drawn(name: str) -> Iterator[tuple[DotProduct, str]]:
-    """The designs of a set and their targets; none of another is in the hold-out."""
+    """The designs of a set, a key of ``SETS``, and their targets.
+
+    None of another set is in the hold-out.
+    """
     held_out = set() if name == "holdout" else set(drawn("holdout"))
     rng = np.random.default_rng(SETS[name].seed)
     for target, mapping, classes in SETS[name].designs:
@@ -81,9 +84,9 @@ def main(arguments: Sequence[str]) -> None:
     for name in SETS:
         measured = []
         for spec, target in drawn(name):
-            found, _ = measurement.measure(spec, target, place=False)
-            measured.append(found)
-            print(f"{target} {spec.name}: {found.result['lut']} LUT", file=sys.stderr, flush=True)
+            design, _ = measurement.measure(spec, target, place=False)
+            measured.append(design)
+            print(f"{target} {spec.name}: {design.result['lut']} LUT", file=sys.stderr, flush=True)
         file = resources.files("cost_models").joinpath(f"{name}.jsonl")
         measurement.export(Path(str(file)), measured)
 

@@ -16,7 +16,7 @@ from hwgen.spec import Spec
 SYNTHESIS = "synthesis"
 TIME_LIMIT_S = 900.0
 #: Of a synthesis: what a measurement has elsewhere, and what goes without saying.
-_BESIDE, _FITS = ("tools", "target", "mapping"), ("too_large", None)
+_OUTSIDE_RESULT, _FITS = ("tools", "target", "mapping"), ("too_large", None)
 #: Figures, where a result has them, are of these types and not negative.
 _FIGURES: dict[str, records.FieldType] = {
     **dict.fromkeys(("lut", "carry", "ff", "dsp", "cycles"), int),
@@ -48,8 +48,9 @@ class Measurement:
 
 
 def checked(row: store.Row) -> Measurement:
-    """The measurement that a row describes. ValueError, TypeError, KeyError if it is not what a
-    tool could have measured.
+    """The measurement that a row describes.
+
+    ValueError, TypeError, KeyError if it is not what a tool could have measured.
     """
     texts = dict.fromkeys(("key", "kind", "target", "created"), str)
     records.require(row, {**texts, "spec": dict, "result": dict, "tools": dict})
@@ -71,17 +72,19 @@ def shipped() -> Iterable[Measurement]:
     return KIND.shipped.values()
 
 
-def export(file: Path, found: Iterable[Measurement]) -> None:
+def export(file: Path, measurements: Iterable[Measurement]) -> None:
     """Writes measurements as those that ship, without the raw cells, which no model reads."""
-    rows = [asdict(measurement) for measurement in found]
+    rows = [asdict(measurement) for measurement in measurements]
     for row in rows:
         row["result"].pop("cells", None)
     store.export(file, rows)
 
 
 def synthesis_key(mapping: str, target: str, rtlil: str, place: bool, kind: str = SYNTHESIS) -> str:
-    """Key of a synthesis: the hardware itself, how it is mapped, the target's flow, the tools;
-    where it is placed, how that is done too.
+    """Key of a synthesis in the store, a hexadecimal digest.
+
+    It is of the hardware itself, how it is mapped, the target's flow and the tools; where it is
+    placed, of how that is done too.
     """
     placing = yosys_scripts.placing_digest(target) if place else None
     return store.digest(
@@ -105,17 +108,19 @@ def stored(spec: Spec, target: str) -> Measurement | None:
 
 
 def known(spec: Spec) -> list[dict[str, Any]]:
-    """What the store has of ``spec``, a row a target: its name, resources, Fmax (None if it
-    was not placed) and the tools. Nothing is measured.
+    """What the store has of ``spec``, a row a target; nothing is measured.
+
+    A row has the target's name, the resources, Fmax in MHz (None if it was not placed) and the
+    tools.
     """
     rows = []
     for target in yosys_scripts.TARGETS:
         try:
-            found = stored(spec, target)
+            measurement = stored(spec, target)
         except InputError:  # The target lacks the mapping.
             continue
-        if found is not None:
-            rows.append({"target": target, **found.result, "tools": found.tools})
+        if measurement is not None:
+            rows.append({"target": target, **measurement.result, "tools": measurement.tools})
     return rows
 
 
@@ -123,8 +128,10 @@ def _find(
     mapping: str, target: str, rtlil: str, places: tuple[bool, ...], kind: str = SYNTHESIS
 ) -> Measurement | None:
     """The first stored measurement, in the order of ``places``: placed or only mapped."""
-    found = (STORE.find(synthesis_key(mapping, target, rtlil, place, kind)) for place in places)
-    return next((m for m in found if m is not None), None)
+    candidates = (
+        STORE.find(synthesis_key(mapping, target, rtlil, place, kind)) for place in places
+    )
+    return next((m for m in candidates if m is not None), None)
 
 
 def measure(
@@ -157,17 +164,19 @@ def measure_design(
     place: bool = True,
     time_limit_s: float = TIME_LIMIT_S,
 ) -> tuple[Measurement, bool]:
-    """As ``measure``, of a design of its own ``kind`` that stands beside the unit of ``spec``; by
-    default it is mapped as that is.
+    """As ``measure``, of a design that is another than the unit of ``spec``, such as its sum alone.
+
+    ``kind`` tells the measurement from that of the unit; ``top`` is the module of ``rtlil`` to
+    synthesise; ``mapping`` is by default that of ``spec``.
     """
     mapping = mapping or spec.mapping
     placed = place and yosys_scripts.target(target).placer is not None
-    found = _find(mapping, target, rtlil, (True,) if placed else (True, False), kind)
-    if found is not None:
-        return found, True
+    known = _find(mapping, target, rtlil, (True,) if placed else (True, False), kind)
+    if known is not None:
+        return known, True
     key = synthesis_key(mapping, target, rtlil, place, kind)
 
-    def made() -> store.Row:
+    def synthesised() -> store.Row:
         figures = asdict(
             yosys_scripts.synthesise(
                 rtlil,
@@ -182,17 +191,21 @@ def measure_design(
             "kind": kind,
             "spec": spec.to_dict(),
             "target": target,
-            "result": {k: v for k, v in figures.items() if k not in _BESIDE and (k, v) != _FITS},
+            "result": {
+                k: v for k, v in figures.items() if k not in _OUTSIDE_RESULT and (k, v) != _FITS
+            },
             "tools": figures["tools"],
             "created": store.today(),
         }
 
-    return STORE.once(key, made)
+    return STORE.once(key, synthesised)
 
 
 def synthesise(spec: Spec, target: str) -> dict[str, Any]:
-    """One synthesis as the ``synth`` command reports it: counts, Fmax in MHz, tools, seconds,
-    and whether it was ``stored`` before.
+    """One synthesis as the ``synth`` command reports it.
+
+    The row has the fields of the spec, counts, Fmax in MHz, tools, seconds, and whether it was
+    ``stored`` before. InputError, ToolError as in ``yosys_scripts``.
     """
     measurement, known = measure(spec, target)
     return {

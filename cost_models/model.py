@@ -91,27 +91,29 @@ class Model:
     samples: int
 
     def predict(self, spec: DotProduct) -> Prediction:
-        """The resource that ``spec`` takes."""
+        """The resource that ``spec`` takes: a count, or ns for ``PERIOD``."""
         known = self.corrections.get(pair(spec))
-        like = lane_class(spec.lanes, self.lanes)
-        group = self.groups.get(like)
-        unlike = []
-        if group is None or (known is None and like != MEASURED_LANES):
-            whose = "pairs that were not measured " * (known is None)
-            unlike.append(f"for {whose}at {spec.lanes} lanes")
+        lanes = lane_class(spec.lanes, self.lanes)
+        of_lanes = self.groups.get(lanes)
+        unchecked = []
+        if of_lanes is None or (known is None and lanes != MEASURED_LANES):
+            pairs = "pairs that were not measured " * (known is None)
+            unchecked.append(f"for {pairs}at {spec.lanes} lanes")
         if spec.max_products not in self.products:
-            unlike.append(f"for accumulators of {spec.max_products} products")
-        held = group or self.groups[MEASURED_LANES]
-        error, by = held.error, held
-        if known is None and self.unmeasured.error > error:
-            error, by = self.unmeasured.error, self.unmeasured
-        value = self._uncorrected(spec) * held.factor
+            unchecked.append(f"for accumulators of {spec.max_products} products")
+        group = of_lanes or self.groups[MEASURED_LANES]
+        value = self._uncorrected(spec) * group.factor
+        if known is None and self.unmeasured.error > group.error:
+            group = self.unmeasured
+        error = group.error
         basis = f"within {error:.1%}"
-        if unlike:
-            basis += f" by {by.count} {by.held_out}, but not checked {' and '.join(unlike)}"
+        if unchecked:
+            basis += (
+                f" by {group.count} {group.held_out}, but not checked {' and '.join(unchecked)}"
+            )
         else:
-            basis += f", as {COVERAGE:.0%} of {by.count} {by.held_out}"
-        return Prediction(value, value / (1 + error), value * (1 + error), not unlike, basis)
+            basis += f", as {COVERAGE:.0%} of {group.count} {group.held_out}"
+        return Prediction(value, value / (1 + error), value * (1 + error), not unchecked, basis)
 
     def _uncorrected(self, spec: DotProduct) -> float:
         """By features and the pair's correction alone."""
@@ -120,8 +122,9 @@ class Model:
 
 
 def lane_class(lanes: int, measured: tuple[int, int]) -> str:
-    """What kind of lane count it is, where ``measured``, from and to, were fitted. Of many
-    lanes nothing was checked.
+    """What kind of lane count ``lanes`` is, where ``measured``, from and to, were fitted.
+
+    Of "many lanes" nothing was checked.
     """
     if lanes == 1:
         return "one lane"
@@ -133,7 +136,7 @@ def lane_class(lanes: int, measured: tuple[int, int]) -> str:
 
 
 def pair(spec: DotProduct) -> Pair:
-    """The two formats in a fixed order: a and b cost the same either way round."""
+    """The two formats in a fixed order: exchanging a and b does not change the cost."""
     first, second = sorted((str(spec.a), str(spec.b)))
     return first, second
 
@@ -143,89 +146,101 @@ def fit(
     make_features: Callable[[DotProduct], dict[str, float]],
     calibration: Sequence[Sample] = (),
 ) -> Model:
-    """Fits a model on (spec, measured value) and measures its errors on what it did not see:
-    each pair left out whole, each measurement left out of its pair, and the ``calibration``, of
-    lane counts that were not fitted.
+    """Fits a model on (spec, measured value) and measures its errors on what it did not see.
+
+    That is each pair left out whole, each measurement left out of its pair, and the
+    ``calibration``, of lane counts that were not fitted.
     """
     measured = np.array([value for _, value in samples])
     rows = np.array([_row(make_features, spec) for spec, _ in samples])
     counts = [spec.lanes for spec, _ in samples]
     lanes = (min(counts), max(counts))
-    unseen = _without_pair(samples, rows, measured)
-    alone = _without_one(samples, rows, measured)
+    pair_ratios = _without_pair(samples, rows, measured)
+    sample_ratios = _without_sample(samples, rows, measured)
     range_of = f"from {lanes[0]} to {lanes[1]} lanes" if len(set(counts)) > 1 else f"of {lanes[0]}"
-    unmeasured = _group(unseen, f"measurements {range_of}, left out with their pair of formats")
+    unmeasured = _group(
+        pair_ratios, f"measurements {range_of}, left out with their pair of formats"
+    )
     # With one lane count a pair there is nothing to interpolate from.
-    among = (
-        _group(alone, f"measurements {range_of}, each left out with its lane count of the pair")
-        if alone
+    measured_lanes = (
+        _group(
+            sample_ratios,
+            f"measurements {range_of}, each left out with its lane count of the pair",
+        )
+        if sample_ratios
         else unmeasured
     )
     model = Model(
         features=make_features,
         coefficients=_coefficients(rows, measured),
         corrections={},
-        groups={MEASURED_LANES: among},
+        groups={MEASURED_LANES: measured_lanes},
         unmeasured=unmeasured,
         lanes=lanes,
         products=frozenset(spec.max_products for spec, _ in samples),
         samples=len(samples),
     )
     model = replace(model, corrections=_corrections(samples, rows @ model.coefficients))
+    return replace(model, groups={**_calibrated(model, calibration), **model.groups})
+
+
+def _calibrated(model: Model, calibration: Sequence[Sample]) -> dict[str, Group]:
+    """The groups of ``calibration`` by `lane_class`."""
     ratios: dict[str, list[float]] = {}
-    most: dict[str, set[int]] = {}
+    lanes: dict[str, set[int]] = {}
     for spec, value in calibration:
-        like = lane_class(spec.lanes, lanes)
-        ratios.setdefault(like, []).append(_ratio(value, model._uncorrected(spec)))
-        most.setdefault(like, set()).add(spec.lanes)
-    groups = {
-        like: _group(
-            found,
-            f"measurements of {like} ({min(most[like])} to {max(most[like])}) that were not fitted",
+        name = lane_class(spec.lanes, model.lanes)
+        ratios.setdefault(name, []).append(_ratio(value, model._uncorrected(spec)))
+        lanes.setdefault(name, set()).add(spec.lanes)
+    return {
+        name: _group(
+            ratios[name],
+            f"measurements of {name} ({min(lanes[name])} to {max(lanes[name])}) "
+            "that were not fitted",
         )
-        for like, found in ratios.items()
+        for name in ratios
     }
-    return replace(model, groups={**groups, **model.groups})
 
 
 def _without_pair(samples: Sequence[Sample], rows: Array, measured: Array) -> list[float]:
     """Measured ÷ predicted, of each pair by a fit without it."""
     pairs = [pair(spec) for spec, _ in samples]
-    found: list[float] = []
+    ratios: list[float] = []
     for left_out in dict.fromkeys(pairs):
         inside = np.array([p == left_out for p in pairs])
         if not inside.all():
             guesses = rows[inside] @ _coefficients(rows[~inside], measured[~inside])
-            found += map(_ratio, measured[inside], guesses)
-    return found
+            ratios += map(_ratio, measured[inside], guesses)
+    return ratios
 
 
-def _without_one(samples: Sequence[Sample], rows: Array, measured: Array) -> list[float]:
-    """Measured ÷ predicted, of each measurement by a fit without it, from the other lane counts of
-    its pair.
+def _without_sample(samples: Sequence[Sample], rows: Array, measured: Array) -> list[float]:
+    """Measured ÷ predicted, of each measurement by a fit without it.
+
+    Its correction is from the other lane counts of its pair; without any it is left out.
     """
     members: dict[Pair, list[int]] = {}
     for index, (spec, _) in enumerate(samples):
         members.setdefault(pair(spec), []).append(index)
-    found = []
+    ratios = []
     for formats, indices in members.items():
         for index in indices:
             others = [i for i in indices if samples[i][0].lanes != samples[index][0].lanes]
             if not others:
                 continue
-            rest = np.arange(len(samples)) != index
-            coefficients = _coefficients(rows[rest], measured[rest])
+            fitted = np.arange(len(samples)) != index
+            coefficients = _coefficients(rows[fitted], measured[fitted])
             known = _corrections([samples[i] for i in others], rows[others] @ coefficients)
             factor = _interpolate(known.get(formats), samples[index][0].lanes)
-            found.append(_ratio(measured[index], float(rows[index] @ coefficients) * factor))
-    return found
+            ratios.append(_ratio(measured[index], float(rows[index] @ coefficients) * factor))
+    return ratios
 
 
 def _group(ratios: Sequence[float], held_out: str) -> Group:
     """Of ratios of measured to predicted values."""
     logs = np.log(ratios)
-    rest = [np.delete(logs, i) for i in range(len(logs))]
-    centres = [np.median(r) if len(r) else 0.0 for r in rest]
+    others = [np.delete(logs, i) for i in range(len(logs))]
+    centres = [np.median(o) if len(o) else 0.0 for o in others]
     error = _quantile(list(np.exp(np.abs(logs - centres)) - 1))
     return Group(float(np.exp(np.median(logs))), error, len(ratios), held_out)
 
@@ -244,15 +259,15 @@ def shipped(target: str, mapping: str, resource: str) -> Model:
 
 
 def _calibration(target: str, mapping: str, resource: str) -> list[Sample]:
-    """Measurements at other lane counts, which are not fitted; of a target that has none those of
-    one that is mapped by the same commands.
+    """Measurements at other lane counts, which are not fitted.
+
+    A target that has none gets those of one that is mapped by the same commands.
     """
     script = yosys_scripts.target(target).script(mapping)
     rows = [m for m in holdout.shipped("calibration") if m.spec["mapping"] == mapping]
-    of = {m.target for m in rows if yosys_scripts.target(m.target).script(mapping) == script}
-    if target in of:
-        of = {target}
-    return [(_spec(m), float(m.result[resource])) for m in rows if m.target in of]
+    alike = {m.target for m in rows if yosys_scripts.target(m.target).script(mapping) == script}
+    targets = {target} if target in alike else alike
+    return [(_spec(m), float(m.result[resource])) for m in rows if m.target in targets]
 
 
 @functools.cache
@@ -285,8 +300,8 @@ def _samples(target: str, mapping: str, resource: str) -> list[Sample]:
     return samples
 
 
-def _spec(found: measurement.Measurement) -> DotProduct:
-    spec = from_dict(found.spec)
+def _spec(measured: measurement.Measurement) -> DotProduct:
+    spec = from_dict(measured.spec)
     assert isinstance(spec, DotProduct)  # Of other units none ship.
     return spec
 
@@ -305,25 +320,26 @@ def _coefficients(rows: Array, measured: Array) -> Array:
 def _corrections(
     samples: Sequence[Sample], structural: Array
 ) -> dict[Pair, tuple[tuple[float, float], ...]]:
-    found: dict[Pair, dict[float, list[float]]] = {}
+    ratios: dict[Pair, dict[float, list[float]]] = {}
     for (spec, value), base in zip(samples, structural, strict=True):
         if base > 0:
-            by_lanes = found.setdefault(pair(spec), {})
+            by_lanes = ratios.setdefault(pair(spec), {})
             by_lanes.setdefault(math.log2(spec.lanes), []).append(value / base)
     return {
         formats: tuple(sorted((lanes, float(np.mean(r))) for lanes, r in by_lanes.items()))
-        for formats, by_lanes in found.items()
+        for formats, by_lanes in ratios.items()
     }
 
 
 def _interpolate(known: tuple[tuple[float, float], ...] | None, lanes: int) -> float:
-    """The correction at a lane count; none (1) for a pair without any, or a resource that
-    the pair does not take.
+    """The correction at a lane count, from (log2 of the lanes, factor) in rising order.
+
+    It is 1 for a pair without any, or a resource that the pair does not take.
     """
     if known is None:
         return 1.0
-    places, factors = zip(*known, strict=True)
-    return float(np.interp(math.log2(lanes), places, factors))
+    log_lanes, factors = zip(*known, strict=True)
+    return float(np.interp(math.log2(lanes), log_lanes, factors))
 
 
 def _ratio(measured: float, predicted: float) -> float:
@@ -333,5 +349,5 @@ def _ratio(measured: float, predicted: float) -> float:
 
 def _quantile(errors: Sequence[float]) -> float:
     """The conformal quantile; infinite for fewer than ``FEWEST``."""
-    place = math.ceil((len(errors) + 1) * COVERAGE)
-    return float(np.sort(errors)[place - 1]) if place <= len(errors) else math.inf
+    rank = math.ceil((len(errors) + 1) * COVERAGE)
+    return float(np.sort(errors)[rank - 1]) if rank <= len(errors) else math.inf

@@ -23,9 +23,9 @@ RESOURCES = (*model.AREA, "fmax_mhz")
 class Quantity:
     """One figure with its interval and where it comes from.
 
-    A measured value has ``low`` = ``high`` = ``value``; what the interval of a predicted one held
-    the ``basis`` of its `Cost` says. ``value`` is None where the target is not placed, or too few
-    units were placed to predict it.
+    A measured value has ``low`` = ``high`` = ``value``; how sure the interval of a predicted one
+    is, the ``basis`` of its `Cost` says. ``value`` is None where the target is not placed, or too
+    few units were placed to predict it.
     """
 
     value: float | None
@@ -40,8 +40,10 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Cost:
-    """Resources of a unit on a target; ``basis`` says what the figures stand on, and
-    ``does_not_fit`` why the unit has no room on the largest device, if so.
+    """Resources of a unit on a target: counts, and Fmax in MHz.
+
+    ``basis`` says what the figures stand on, and ``does_not_fit`` why the unit has no room on the
+    largest device, if so.
     """
 
     lut: Quantity
@@ -62,19 +64,20 @@ class Cost:
 
 
 def estimate(spec: Spec, target: str) -> Cost:
-    """The measured cost if the user's store or the shipped measurements have it, else the
-    predicted one; of a unit that was measured but not placed, Fmax alone is predicted, unless
-    the target's devices are too small for it.
-    InputError for an unknown target or mapping.
+    """The measured cost if it is known, else the predicted one.
+
+    Known is what the user's store or the shipped measurements have. Of a unit that was measured
+    but not placed, Fmax alone is predicted, unless the target's devices are too small for it.
+    InputError for an unknown target or mapping, and where nothing can be predicted.
     """
     require_spec(spec)
     require_kind("target", target, ("str",))
-    found = measurement.stored(spec, target)
-    if found is None:
+    measured = measurement.stored(spec, target)
+    if measured is None:
         return predict(spec, target)
-    cost = from_measurement(found)
-    if "too_large" in found.result:
-        return dataclasses.replace(cost, basis=f"{cost.basis}; {found.result['too_large']}")
+    cost = from_measurement(measured)
+    if "too_large" in measured.result:
+        return dataclasses.replace(cost, basis=f"{cost.basis}; {measured.result['too_large']}")
     if cost.fmax_mhz.value is not None or yosys_scripts.target(target).placer is None:
         return cost
     basis = f"{cost.basis}; not placed"
@@ -87,25 +90,31 @@ def estimate(spec: Spec, target: str) -> Cost:
 
 
 def measure(spec: Spec, target: str, *, place: bool = True) -> Cost:
-    """The measured cost; runs the tools unless the store has it."""
+    """The measured cost; runs the tools unless the store has it.
+
+    With ``place``, targets that have a placer are placed and routed for Fmax. InputError,
+    ToolError as in ``yosys_scripts``.
+    """
     require_spec(spec)
     require_kind("target", target, ("str",))
     require_kind("place", place, ("bool",))
     return from_measurement(measurement.measure(spec, target, place=place)[0])
 
 
-def from_measurement(found: measurement.Measurement) -> Cost:
-    """A measurement as a cost. Its Fmax is None if it was not placed."""
-    values = {name: found.result[name] for name in RESOURCES}
+def from_measurement(measured: measurement.Measurement) -> Cost:
+    """A measurement as a cost; its Fmax is None if it was not placed."""
+    values = {name: measured.result[name] for name in RESOURCES}
     quantities = {name: Quantity(v, v, v, MEASURED) for name, v in values.items()}
-    tools = ", ".join(f"{tool} {version}" for tool, version in found.tools.items())
-    basis = f"measured on {found.created} with {tools}"
-    return _with_device(_cost(quantities, basis), found.target)
+    tools = ", ".join(f"{tool} {version}" for tool, version in measured.tools.items())
+    basis = f"measured on {measured.created} with {tools}"
+    return _with_device(_cost(quantities, basis), measured.target)
 
 
 def require_predictable(spec: Spec, target: str) -> DotProduct:
-    """The spec, if the cost model answers for it; InputError for an unknown target, a mapping
-    without measurements there, or a unit unlike those measured. Quick: nothing is fitted.
+    """The spec, if the cost model answers for it.
+
+    InputError for an unknown target, a mapping without measurements there, or a unit unlike those
+    measured. Quick: nothing is fitted.
     """
     facts = yosys_scripts.target(target)
     facts.script(spec.mapping)
@@ -171,9 +180,9 @@ def table(fields: dict[str, Any]) -> str:
             lines.append(f"  {name:10} {'–':>10}   not known: {_why_no_fmax(fields['target'])}")
             continue
         interval = "" if q["low"] == q["high"] else f" ({q['low']:g} to {q['high']:g})"
-        each = f" for {q['operation']}" if "operation" in q else ""
+        operation = f" for {q['operation']}" if "operation" in q else ""
         value = round(q["value"], 1 if name == "fmax_mhz" else 3)
-        lines.append(f"  {name:10} {value:>10g}   {q['source']}{interval}{each}")
+        lines.append(f"  {name:10} {value:>10g}   {q['source']}{interval}{operation}")
         if "basis" in q:
             lines.append(f"  {'':10} {q['basis']}")
     lines.append(f"  {fields['basis']}")

@@ -73,7 +73,7 @@ def run(progress: Callable[[str], None], workers: int | None = None) -> None:
             for future in as_completed(running):
                 point = running[future]
                 try:
-                    found, known = future.result()
+                    measured, known = future.result()
                 except ToolError as error:
                     failures.append(f"{point.spec.name} on {point.target}: {error}")
                     pace.one()
@@ -83,7 +83,7 @@ def run(progress: Callable[[str], None], workers: int | None = None) -> None:
                 if not known:
                     progress(
                         f"{pace}: {point.target} {point.spec.name}: "
-                        f"{found.result['lut']} LUT in {found.result['seconds']:.1f} s"
+                        f"{measured.result['lut']} LUT in {measured.result['seconds']:.1f} s"
                     )
         except BaseException:
             pool.shutdown(cancel_futures=True)
@@ -95,7 +95,7 @@ def run(progress: Callable[[str], None], workers: int | None = None) -> None:
 
 def export(file: Path) -> int:
     """Writes the shipped points that the store has to ``file``; returns how many."""
-    known = [measurement.stored(point.spec, point.target) for point in shipped_set()]
-    found = [m for m in known if m is not None]
-    measurement.export(file, found)
-    return len(found)
+    stored = [measurement.stored(point.spec, point.target) for point in shipped_set()]
+    known = [m for m in stored if m is not None]
+    measurement.export(file, known)
+    return len(known)

