@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +24,7 @@ from optimizer.data import ImageData
 from optimizer.network import Array, Layer, Network
 from optimizer.plan import STYLES, Accuracy, LayerCheck, LayerPlan, Plan
 from optimizer.search import pareto_front
+from optimizer.stages import Progress, Stages
 
 #: One format for the whole network, as reference.
 REFERENCES = {"all-INT8": "int8", "all-INT4": "int4", "all-E4M3": "e4m3"}
@@ -35,8 +34,10 @@ SENSITIVITY_SEED = 1
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What was asked for; written into the report. InputError for what cannot be.
+    """What was asked for; written into the report.
 
+    ``target``: a name of ``yosys_scripts.TARGETS``; ``fps``: images a second at ``clock_mhz``;
+    ``style``: one of ``plan.STYLES``, a datapath for each layer or one shared by all.
     ``formats``: candidates for activations and weights of each layer; ``max_drop``: percentage
     points of accuracy that the chosen plan may lose against FP32.
     ``resolution``: relative step of the LUT budget along the front (0: every point).
@@ -44,7 +45,7 @@ class Settings:
     an evaluation: its predictions have little to do with the network's.
     ``sensitivity_images``: so many of the calibration images, drawn at random (seeded: the
     first ones may all be of one class), measure the sensitivities; 128 already rank plans as
-    well as the notes in ``sensitivity`` say.
+    well as the notes in ``sensitivity`` say. InputError for what cannot be.
     """
 
     target: str
@@ -99,7 +100,7 @@ def settings(*, formats: Sequence[str | Scalar] | None = None, **others: Any) ->
 
 @dataclass(frozen=True, eq=False)
 class Exploration:
-    """The result. All accuracies are measured on the same test images.
+    """The result of an exploration; all accuracies are measured on the same test images.
 
     ``points``: every evaluated plan: the search's front by falling LUTs, then those of the
     ``references``, plans with one format, that the candidates allow; ``front``: those that none
@@ -128,7 +129,7 @@ class Exploration:
 
     @property
     def sensitivity_images(self) -> int:
-        """Those that there were, at most as many as asked for."""
+        """How many were used: those that there were, at most as many as asked for."""
         return min(self.settings.sensitivity_images, self.calibration_images)
 
     def to_dict(self) -> dict[str, Any]:
@@ -171,10 +172,10 @@ class FullTest:
         }
 
 
-def full_test(found: Exploration, data: ImageData, workers: int | None = None) -> FullTest:
-    """FP32 and the chosen plan of ``found`` on all test images of ``data``."""
+def full_test(e: Exploration, data: ImageData, workers: int | None = None) -> FullTest:
+    """FP32 and the chosen plan of an exploration on all test images of ``data``."""
     fp32, chosen = evaluation.accuracies(
-        found.network, found.calibration, data, [None, found.chosen], lambda text: None, workers
+        e.network, e.calibration, data, [None, e.chosen], lambda text: None, workers
     )
     return FullTest(data.name, fp32, chosen)
 
@@ -213,7 +214,7 @@ def explore(
     settings: Settings,
     *,
     predict: sizing.Predict | None = None,
-    progress: Callable[[str], None] = lambda text: None,
+    progress: Progress = lambda text: None,
     workers: int | None = None,
 ) -> Exploration:
     """The front of accuracy against LUTs, every point really evaluated on the test images.
@@ -221,53 +222,30 @@ def explore(
     The stages are functions of this module, ``calibration`` and ``evaluation``, and can be called
     one by one.
 
-    ``predict``: LUTs of a spec, default the project's cost model for the target; ``workers``:
-    threads, default one a core. InputError for what cannot be used.
+    ``predict``: LUTs of a spec, default the project's cost model for the target; ``progress``
+    gets lines of text; ``workers``: threads, default one a core. InputError for what cannot be
+    used.
     """
-    seconds: dict[str, float] = {}
-
-    @contextmanager
-    def stage(name: str) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        seconds[name] = time.perf_counter() - start
-        progress(f"{name}: {seconds[name]:.1f} s")
-
     require_instance("settings", settings, Settings, "what optimizer.explore.settings returns")
     require_fitting(network, data)
     arrays(network, settings)
     if predict is None:
         require_predictable(settings)
         predict = default_predict(settings.target)
-
+    stages, sizer = Stages(progress), sizing.Sizer(predict)
     # First of the long work: what does not fit together is said as soon as it is known.
-    with stage("FP32"):
+    with stages.timed("FP32"):
         fp32, warnings = evaluation.baseline(network, data, workers)
     for text in warnings:
         progress(f"WARNING: {text}")
-    sizer = sizing.Sizer(predict)
-    with stage("cost prediction"):
-        priced = price(network, settings, sizer)
-    with stage("calibration"):
-        calibration = calibrate(network, data.calibration_images, settings.tried, workers)
-    with stage("sensitivity"):
-        images = sensitivity_images(data, settings)
-        damages = sensitivity.measure(
-            network, images, calibration, settings.tried, progress, workers
-        )
-    choices = choices_of(network, settings, priced, damages)
-    with stage("integer programming"):
-        plans = search(choices, settings)
+    calibration, plans, uniform = planned(network, data, settings, sizer, stages, workers)
     progress(f"{sizer.predictions} units predicted; front of {len(plans)} points to be evaluated")
-    uniform = {name: _uniform(settings.style, choices, f) for name, f in _references().items()}
-    with stage("evaluation"):
+    with stages.timed("evaluation"):
         evaluated = evaluation.evaluate(
             network, calibration, data, [*plans, *uniform.values()], progress, workers
         )
     references = dict(zip(uniform, evaluated[len(plans) :], strict=True))
-    # A plan with one allowed format is a plan like any other: it may belong to the front.
-    allowed = [p for name, p in references.items() if _references()[name] in settings.formats]
-    points = (*evaluated[: len(plans)], *allowed)
+    points = (*evaluated[: len(plans)], *allowed(references, settings))
     front = evaluation.accuracy_front(points)
     chosen, reason = evaluation.choose(front, fp32, settings.max_drop)
     return Exploration(
@@ -283,8 +261,32 @@ def explore(
         chosen,
         reason,
         warnings,
-        seconds,
+        stages.seconds,
     )
+
+
+def planned(
+    network: Network,
+    data: ImageData,
+    settings: Settings,
+    sizer: sizing.Sizer,
+    stages: Stages,
+    workers: int | None,
+) -> tuple[Calibration, list[Plan], dict[str, Plan]]:
+    """All but the accuracies: the calibration, the search's front, the references by name."""
+    with stages.timed("cost prediction"):
+        priced = price(network, settings, sizer)
+    with stages.timed("calibration"):
+        calibration = calibrate(network, data.calibration_images, settings.tried, workers)
+    with stages.timed("sensitivity"):
+        images = sensitivity_images(data, settings)
+        damages = sensitivity.measure(
+            network, images, calibration, settings.tried, stages.progress, workers
+        )
+    choices = choices_of(network, settings, priced, damages)
+    with stages.timed("integer programming"):
+        plans = search(choices, settings)
+    return calibration, plans, uniform_plans(choices, settings)
 
 
 def require_fitting(network: Network, data: ImageData) -> None:
@@ -303,8 +305,9 @@ def require_fitting(network: Network, data: ImageData) -> None:
 
 
 def price(network: Network, settings: Settings, sizer: sizing.Sizer) -> list[Priced]:
-    """The cheapest array of each datapath in every pair of candidates, and in both operands of
-    each reference.
+    """The cheapest array of each datapath in every pair of formats that is asked about.
+
+    That is every pair of candidates, and each reference's format for both operands.
     """
     candidates = settings.formats
     pairs = [(a, b) for a in candidates for b in candidates]
@@ -373,10 +376,18 @@ def _references() -> dict[str, Scalar]:
     return {name: number_formats.parse_scalar(text) for name, text in REFERENCES.items()}
 
 
-def _uniform(style: str, choices: Sequence[Choices], number_format: Scalar) -> Plan:
-    """One format everywhere."""
-    pair = (number_format, number_format)
-    return Plan(style, tuple(layer for choice in choices for layer in choice[pair]))
+def uniform_plans(choices: Sequence[Choices], settings: Settings) -> dict[str, Plan]:
+    """The references' plans by name: one format for all operands of all layers."""
+    return {
+        name: Plan(settings.style, tuple(layer for choice in choices for layer in choice[f, f]))
+        for name, f in _references().items()
+    }
+
+
+def allowed(references: Mapping[str, Plan], settings: Settings) -> list[Plan]:
+    """The references whose format is a candidate: they may belong to the front as any plan."""
+    formats = _references()
+    return [plan for name, plan in references.items() if formats[name] in settings.formats]
 
 
 def classes_of(network: Network) -> int:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import time
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +21,12 @@ from hwgen.spec import DotProduct
 from optimizer import data as image_data
 from optimizer import explore, onnx_import, report
 from optimizer.data import ImageData
-from optimizer.explore import Exploration
+from optimizer.explore import Exploration, Settings
 from optimizer.layer_vectors import layer_vectors
 from optimizer.network import Network
 from optimizer.parallel import in_parallel
 from optimizer.plan import LayerCheck, LayerPlan, Plan
+from optimizer.stages import Progress, Stages
 from optimizer.text import printable
 from optimizer.workloads import fashion_mnist
 from sim import tools
@@ -34,7 +34,18 @@ from sim import tools
 #: Layers whose real operands go through their Verilog, outputs of each, images they are of.
 CHECKED_LAYERS, CHECKED_OUTPUTS, CHECKED_IMAGES = 3, 256, 2
 
-Progress = Callable[[str], None]
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """What was asked for, read and checked.
+
+    ``more_images``: those to test FP32 and the chosen plan on once more, if any.
+    """
+
+    network: Network
+    images: ImageData
+    settings: Settings
+    more_images: ImageData | None
 
 
 def run(
@@ -53,62 +64,67 @@ def run(
     ``settings`` are those of ``explore.settings``; ``test_data``: images to test FP32 and the
     chosen plan on once more, default the whole Fashion-MNIST where ``data`` is the shipped part
     of it and the data set is installed. Writes ``pareto.png``, ``plan.json``, ``report.md`` and
-    ``verilog/`` to ``out``: first when the plan is found, so that nothing that follows can lose
+    ``verilog/`` to ``out``: first when the plan is chosen, so that nothing that follows can lose
     it, and again with what was measured. InputError for bad input and ToolError for a missing
     tool before any long work; ToolError too if a tool fails or the hardware is not what the
     plan says.
     """
-    # All that can be refused is refused here, the quickest first.
     model, data, out = map(require_path, ("model", "data", "out"), (model, data, out))
     test_data = None if test_data is None else require_path("test_data", test_data)
     require_writable(out)
-    asked = explore.settings(target=target, **settings)
-    explore.require_predictable(asked)
-    _require_tools(target)
-    network = onnx_import.load(model)
-    explore.arrays(network, asked)
-    images = _images(network, data)
-    more_data = _more_data(data, test_data)
-    more_images = None if more_data is None else _images(network, more_data)
-    found = explore.explore(network, images, asked, progress=progress)
-    verilog = {f"{spec.name}.v": emit.verilog(spec) for spec in found.chosen.specs}
-    report.write(found, out, command, verilog)
-    seconds = dict(found.seconds)
-
-    started = time.perf_counter()
-    chosen = found.chosen.with_measured(measure(found.chosen, target, progress))
-    seconds["synthesis"] = time.perf_counter() - started
-
-    started = time.perf_counter()
-    checks = check(found, images, progress)
-    seconds["simulation"] = time.perf_counter() - started
-
-    if more_images is not None:
-        progress(f"testing the chosen plan on {len(more_images.test_labels):,} images")
-        started = time.perf_counter()
-        found = dataclasses.replace(found, full_test=explore.full_test(found, more_images))
-        seconds["full test"] = time.perf_counter() - started
-
-    def newest(plan: Plan) -> Plan:
-        return chosen if plan is found.chosen else plan
-
-    found = dataclasses.replace(
-        found,
-        chosen=chosen,
-        points=tuple(map(newest, found.points)),
-        front=tuple(map(newest, found.front)),
-        references={name: newest(plan) for name, plan in found.references.items()},
-        checks=checks,
-        seconds=seconds,
-    )
-    report.write(found, out, command, verilog)
-    failed = [printable(c.layer, 40) for c in checks if not c.passed]
+    job = read(model, data, test_data, explore.settings(target=target, **settings))
+    exploration = explore.explore(job.network, job.images, job.settings, progress=progress)
+    verilog = {f"{spec.name}.v": emit.verilog(spec) for spec in exploration.chosen.specs}
+    report.write(exploration, out, command, verilog)
+    exploration = completed(exploration, job, progress)
+    report.write(exploration, out, command, verilog)
+    failed = [printable(c.layer, 40) for c in exploration.checks if not c.passed]
     if failed:
         raise ToolError(
             f"the Verilog of {', '.join(failed)} does not compute the network's own numbers: "
             f"see {out / report.PAGE}"
         )
-    return found
+    return exploration
+
+
+def read(model: Path, data: Path, test_data: Path | None, settings: Settings) -> Job:
+    """Refuses all that can be refused before any long work, the quickest first."""
+    explore.require_predictable(settings)
+    _require_tools(settings.target)
+    network = onnx_import.load(model)
+    explore.arrays(network, settings)
+    images = _images(network, data)
+    more_data = _more_data(data, test_data)
+    more_images = None if more_data is None else _images(network, more_data)
+    return Job(network, images, settings, more_images)
+
+
+def completed(e: Exploration, job: Job, progress: Progress) -> Exploration:
+    """The exploration ``e`` with what the tools say of the chosen plan, and its full test."""
+    stages = Stages(progress, dict(e.seconds))
+    with stages.timed("synthesis"):
+        chosen = e.chosen.with_measured(measure(e.chosen, job.settings.target, progress))
+    with stages.timed("simulation"):
+        checks = check(e, job.images, progress)
+    full_test = None
+    if job.more_images is not None:
+        progress(f"testing the chosen plan on {len(job.more_images.test_labels):,} images")
+        with stages.timed("full test"):
+            full_test = explore.full_test(e, job.more_images)
+
+    def newest(plan: Plan) -> Plan:
+        return chosen if plan is e.chosen else plan
+
+    return dataclasses.replace(
+        e,
+        chosen=chosen,
+        points=tuple(map(newest, e.points)),
+        front=tuple(map(newest, e.front)),
+        references={name: newest(plan) for name, plan in e.references.items()},
+        checks=checks,
+        full_test=full_test,
+        seconds=stages.seconds,
+    )
 
 
 def _require_tools(target: str) -> None:
@@ -133,7 +149,7 @@ def _images(network: Network, data: Path) -> ImageData:
 def measure(plan: Plan, target: str, progress: Progress) -> dict[DotProduct, Cost]:
     """Measured cost of every unit of ``plan``, from the store or the tools, on all cores."""
 
-    def one(spec: DotProduct) -> Cost:
+    def measured(spec: DotProduct) -> Cost:
         cost = cost_models.measure(spec, target)
         fmax = cost.fmax_mhz.value
         progress(
@@ -142,19 +158,17 @@ def measure(plan: Plan, target: str, progress: Progress) -> dict[DotProduct, Cos
         )
         return cost
 
-    return dict(zip(plan.specs, in_parallel(one, plan.specs), strict=True))
+    return dict(zip(plan.specs, in_parallel(measured, plan.specs), strict=True))
 
 
-def check(found: Exploration, images: ImageData, progress: Progress) -> tuple[LayerCheck, ...]:
+def check(e: Exploration, images: ImageData, progress: Progress) -> tuple[LayerCheck, ...]:
     """The Verilog of the first layers' units on the layers' real weights and activations."""
-    shown = images.test_images[:CHECKED_IMAGES]
+    first_images = images.test_images[:CHECKED_IMAGES]
 
-    def one(plan: LayerPlan) -> LayerCheck:
+    def checked(plan: LayerPlan) -> LayerCheck:
         layer, spec = plan.layer.name, plan.spec
-        outputs = min(CHECKED_OUTPUTS, plan.layer.outputs * len(shown))
-        operands = layer_vectors(
-            found.network, found.calibration, found.chosen, layer, shown, outputs
-        )
+        outputs = min(CHECKED_OUTPUTS, plan.layer.outputs * len(first_images))
+        operands = layer_vectors(e.network, e.calibration, e.chosen, layer, first_images, outputs)
         inputs = {"clear": operands.clear[:, None], "a": operands.a_codes, "b": operands.b_codes}
         outcome = sim.verify_inputs(spec, inputs)
         # The bench compares with the golden model; the sums behind the accuracy must be the
@@ -176,4 +190,4 @@ def check(found: Exploration, images: ImageData, progress: Progress) -> tuple[La
         return result
 
     # One after the other: a build uses all cores.
-    return tuple(one(plan) for plan in found.chosen.layers[:CHECKED_LAYERS])
+    return tuple(checked(plan) for plan in e.chosen.layers[:CHECKED_LAYERS])

@@ -15,7 +15,7 @@ kept because it does not change with the scale of the logits.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,9 +26,10 @@ from hwgen.errors import InputError
 from hwgen.formats import Scalar
 from optimizer.calibration import Calibration
 from optimizer.inference import all_values, resume
-from optimizer.network import Array, Network
+from optimizer.network import Array, Network, Node
 from optimizer.operators import layer_operand
 from optimizer.parallel import in_parallel
+from optimizer.stages import Progress
 
 #: Images a batch: twice that of inference, since here the steps are many and short.
 BATCH = 16
@@ -48,17 +49,72 @@ class Sensitivities:
 
 
 def log_softmax(logits: Array) -> npt.NDArray[np.float64]:
-    """Of each row, float64."""
+    """The logarithm of the softmax of each row of ``logits``, float64 (rows, classes)."""
     result: npt.NDArray[np.float64] = logits - logits.max(axis=1, keepdims=True).astype(np.float64)
     result -= np.log(np.exp(result).sum(axis=1, keepdims=True))
     return result
 
 
 def divergence(reference: npt.NDArray[np.float64], logits: Array) -> npt.NDArray[np.float64]:
-    """KL(reference ‖ softmax(logits)) of each row, (rows,); ``reference``: log-probabilities."""
+    """KL(reference ‖ softmax(logits)) of each row, in nats, float64 (rows,).
+
+    ``reference``: log-probabilities, (rows, classes); ``logits``: (rows, ...).
+    """
     other = log_softmax(logits.reshape(len(logits), -1))
     result: npt.NDArray[np.float64] = (np.exp(reference) * (reference - other)).sum(axis=1)
     return result
+
+
+@dataclass(frozen=True, eq=False)
+class _Trials:
+    """Every format on every layer's operands, one at a time, and what all batches need for it.
+
+    ``after``: the nodes that depend on each layer; ``weights``: the quantised ones, as float32
+    numbers of the FP32 network, by layer and format.
+    """
+
+    network: Network
+    calibration: Calibration
+    formats: Sequence[Scalar]
+    after: Mapping[str, tuple[Node, ...]]
+    weights: Mapping[tuple[str, Scalar], Array]
+
+    @staticmethod
+    def of(network: Network, calibration: Calibration, formats: Sequence[Scalar]) -> _Trials:
+        after = {name: network.after(node) for name, node in network.layer_nodes.items()}
+        weights = {
+            (name, f): (values * scales).astype(np.float32)
+            for name in network.layer_nodes
+            for f in formats
+            for values, scales in (calibration.weights[name, f],)
+        }
+        return _Trials(network, calibration, formats, after, weights)
+
+    def damages(self, batch: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """Of each image, (images, layers, formats, 2): activations, weights."""
+        values = all_values(self.network, batch)
+        output = values[self.network.output]
+        reference = log_softmax(output.reshape(len(output), -1))
+        layers = self.network.layer_nodes.values()
+        result = np.empty((len(batch), len(layers), len(self.formats), 2))
+        for i, node in enumerate(layers):
+            x = values[node.inputs[0]]
+            operand, shape = layer_operand(node, x)
+            weight = self.network.weight(node.name)
+            for j, f in enumerate(self.formats):
+                scale = self.calibration.activation_scales[node.name, f]
+                rounded, _ = layer_operand(node, f.quantize(x / scale, dtype=np.float32) * scale)
+                operands = ((rounded, weight), (operand, self.weights[node.name, f]))
+                for k, (left, right) in enumerate(operands):
+                    logits = self._resumed(node, (left @ right).reshape(*shape, -1), values)
+                    result[:, i, j, k] = divergence(reference, logits)
+        return result
+
+    def _resumed(self, node: Node, product: Array, values: Mapping[str, Array]) -> Array:
+        """The network's output if ``node``'s matrix product is ``product``."""
+        if node.bias is not None:
+            product += node.bias
+        return resume(self.network, self.after[node.name], {**values, node.output: product})
 
 
 def measure(
@@ -66,57 +122,22 @@ def measure(
     images: npt.NDArray[Any],
     calibration: Calibration,
     formats: Sequence[Scalar],
-    progress: Callable[[str], None] = lambda text: None,
+    progress: Progress = lambda text: None,
     workers: int | None = None,
 ) -> Sensitivities:
     """Every format on every layer's activations and weights, one at a time.
 
     ``images``: (N, *input shape). Only the part of the network after the layer is computed again,
-    and only one batch of intermediate tensors a worker is held.
+    and only one batch of intermediate tensors a worker is in memory. InputError if the class
+    scores are not finite.
     """
     batches = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
-    layers = list(network.layer_nodes.values())
-    after = {node.name: network.after(node) for node in layers}
-    dequantized = {
-        (node.name, f): (values * scales).astype(np.float32)
-        for node in layers
-        for f in formats
-        for values, scales in (calibration.weights[node.name, f],)
-    }
-
-    def damages(batch: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-        """Of each image, (images, layers, formats, 2): activations, weights."""
-        values = all_values(network, batch)
-        output = values[network.output]
-        reference = log_softmax(output.reshape(len(output), -1))
-        found = np.empty((len(batch), len(layers), len(formats), 2))
-
-        def damage(
-            name: str, operand: Array, weight: Array, shape: tuple[int, ...]
-        ) -> npt.NDArray[np.float64]:
-            node = network.layer_nodes[name]
-            result = operand @ weight
-            if node.bias is not None:
-                result += node.bias
-            result = result.reshape(*shape, -1)
-            rest = resume(network, after[name], {**values, node.output: result})
-            return divergence(reference, rest)
-
-        for i, node in enumerate(layers):
-            x = values[node.inputs[0]]
-            operand, shape = layer_operand(node, x)
-            for j, f in enumerate(formats):
-                scale = calibration.activation_scales[node.name, f]
-                rounded, _ = layer_operand(node, f.quantize(x / scale, dtype=np.float32) * scale)
-                found[:, i, j, 0] = damage(node.name, rounded, network.weight(node.name), shape)
-                found[:, i, j, 1] = damage(node.name, operand, dequantized[node.name, f], shape)
-        return found
-
+    trials = _Trials.of(network, calibration, formats)
     parts: list[npt.NDArray[np.float64]] = []
     done = 0
-    for batch, part in zip(batches, in_parallel(damages, batches, workers), strict=True):
-        parts.append(part)
-        before, done = done, done + len(batch)
+    for damages in in_parallel(trials.damages, batches, workers):
+        parts.append(damages)
+        before, done = done, done + len(damages)
         if done * 4 // len(images) > before * 4 // len(images):
             progress(f"sensitivity: {done} of {len(images)} calibration images")
     # Added image by image, not batch by batch: the same mean whatever the batches.
@@ -126,9 +147,12 @@ def measure(
             f"network {network.name} gives class scores that are not finite for the calibration "
             "images: check that the images are scaled as they were in training"
         )
-    keys = [(i, j, (n.name, f)) for i, n in enumerate(layers) for j, f in enumerate(formats)]
-    return Sensitivities(
-        {key: float(mean[i, j, 0]) for i, j, key in keys},
-        {key: float(mean[i, j, 1]) for i, j, key in keys},
-        len(images),
+    activations, weights = (
+        {
+            (name, f): float(mean[i, j, k])
+            for i, name in enumerate(network.layer_nodes)
+            for j, f in enumerate(formats)
+        }
+        for k in (0, 1)
     )
+    return Sensitivities(activations, weights, len(images))
