@@ -50,10 +50,14 @@ def calibrate(
     formats: Sequence[Scalar],
     workers: int | None = None,
 ) -> Calibration:
-    """Scales and weights for ``formats``; ``images``: (N, *input shape), the calibration images."""
+    """Activation scales and quantised weights of every layer in each of ``formats``.
+
+    ``images``: (N, *input shape), the calibration images; InputError for another shape.
+    ``workers``: threads, default one a core.
+    """
     network.require_images(images, "the calibration images")
 
-    def drawn(first: int) -> dict[str, Sample]:
+    def samples_of_batch(first: int) -> dict[str, Sample]:
         values = all_values(network, images[first : first + BATCH])
         return {
             name: nonzero_sample(values[node.inputs[0]], first, SAMPLE)
@@ -61,8 +65,8 @@ def calibrate(
         }
 
     samples: dict[str, Sample] = {}
-    for part in in_parallel(drawn, range(0, len(images), BATCH), workers):
-        for name, sample in part.items():
+    for batch_samples in in_parallel(samples_of_batch, range(0, len(images), BATCH), workers):
+        for name, sample in batch_samples.items():
             samples[name] = samples[name].merged(sample, SAMPLE) if name in samples else sample
     keys = [(name, number_format) for name in network.layer_nodes for number_format in formats]
     scales = in_parallel(lambda key: activation_scale(key[1], samples[key[0]]), keys, workers)

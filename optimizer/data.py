@@ -56,12 +56,11 @@ _OPTIONAL = ("calibration_labels",)
 class ImageData:
     """Inputs to calibrate the number formats with and labelled ones to measure accuracy on.
 
-    calibration_images: float32, shape (N, *input shape of the network): (N, C, H, W) of images,
-        (N, F) of feature vectors.
-    calibration_labels: int64, shape (N,), or None if the source has none.
-    test_images: float32, shape (M, ...), each of the shape of a calibration image.
-    test_labels: int64, shape (M,), not negative.
-    name: a short name for reports, taken from the file or folder name.
+    ``calibration_images``: float32, shape (N, *input shape of the network): (N, C, H, W) of
+    images, (N, F) of feature vectors. ``calibration_labels``: int64, shape (N,), or None if the
+    source has none. ``test_images``: float32, shape (M, ...), each of the shape of a calibration
+    image. ``test_labels``: int64, shape (M,), not negative. ``name``: a short name for reports,
+    taken from the file or folder name. InputError for anything else.
     """
 
     calibration_images: NDArray[np.float32]
@@ -106,15 +105,16 @@ def load(
 ) -> ImageData:
     """Read the inputs and labels from an ``.npz`` file or from an MNIST-like folder.
 
-    classes: number of classes of the model, if known; every label must then be below it. For a
-    folder the default is 10.
-    input_shape: what the network takes, without the batch: (C, H, W) or (F,). Images (N, H, W)
-    get the channel axis of a network with one channel, and are flattened for a network on
-    feature vectors; without input_shape they get the axis.
+    ``classes``: number of classes of the model, if known; every label must then be below it. For
+    a folder the default is 10.
+    ``input_shape``: what the network takes, without the batch: (C, H, W) or (F,). Images
+    (N, H, W) get the channel axis of a network with one channel, and are flattened for a network
+    on feature vectors; without ``input_shape`` they get the axis.
 
     uint8 images are divided by 255, so they lie in [0, 1]; floats are taken as they are. From a
-    folder the calibration images are CALIBRATION_COUNT training images, see `balanced_indices`,
-    and the test images are all of them.
+    folder the calibration images are ``CALIBRATION_COUNT`` training images, see
+    `balanced_indices`, and the test images are all of them. InputError, one line, for any fault
+    of the file or folder.
     """
     source = require_path("path", path)
     if input_shape is not None and not (
@@ -159,7 +159,7 @@ def balanced_indices(
 
 
 def read_idx_folder(folder: Path) -> IdxFolder:
-    """Read the four IDX files of `folder`, each plain or gzip-compressed, and check the counts."""
+    """Read the four IDX files of ``folder``, each as it is or gzip-compressed; check the counts."""
     paths = {name: _idx_path(folder, name) for name in IDX_FILES}
     missing = [name for name, path in paths.items() if path is None]
     if missing:
@@ -178,7 +178,7 @@ def read_idx_folder(folder: Path) -> IdxFolder:
 
 
 def read_idx(path: Path, rank: int) -> NDArray[np.uint8]:
-    """Read one IDX file of unsigned bytes with `rank` dimensions; gzip if the name ends in .gz.
+    """Read one IDX file of unsigned bytes with ``rank`` dimensions; gzip if its name ends in .gz.
 
     Layout: two zero bytes, the element type, the rank, the dimensions as big-endian uint32, then
     the elements in C order.
@@ -212,9 +212,9 @@ def read_idx(path: Path, rank: int) -> NDArray[np.uint8]:
             "fetch it again"
         ) from error
     if len(raw) != size:
-        held = f"{len(raw)}" if len(raw) < size else f"more than {size}"
+        actual = f"{len(raw)}" if len(raw) < size else f"more than {size}"
         raise InputError(
-            f"{where} holds {held} bytes of data, its header {shape} asks for {size}; the file "
+            f"{where} holds {actual} bytes of data, its header {shape} asks for {size}; the file "
             "is truncated or damaged, fetch it again"
         )
     return np.frombuffer(raw, np.uint8).reshape(shape)
@@ -289,11 +289,11 @@ def _array_names(where: str, present: tuple[str, ...]) -> dict[str, str]:
     """The name in the file of each array that is there: one of those that it may have."""
     names = {}
     for key, allowed in _NAMES.items():
-        found = [name for name in allowed if name in present]
-        if len(found) > 1:
-            raise InputError(f"{where} has both {' and '.join(found)}; give one of them")
-        if found:
-            names[key] = found[0]
+        matching = [name for name in allowed if name in present]
+        if len(matching) > 1:
+            raise InputError(f"{where} has both {' and '.join(matching)}; give one of them")
+        if matching:
+            names[key] = matching[0]
     missing = [key for key in _NAMES if key not in names and key not in _OPTIONAL]
     if missing:
         raise InputError(
@@ -327,11 +327,11 @@ def _item_shape(
         raise InputError(
             f"{where}: {key} has shape {shape} and holds nothing; give at least one image"
         )
-    own = shape[1:]
+    stored = shape[1:]
     if input_shape is None:
-        return (1, *own) if len(own) == 2 else own
-    flat = len(input_shape) == 1 and math.prod(own) == input_shape[0]
-    if own == input_shape or (1, *own) == input_shape or flat:
+        return (1, *stored) if len(stored) == 2 else stored
+    flat = len(input_shape) == 1 and math.prod(stored) == input_shape[0]
+    if stored == input_shape or (1, *stored) == input_shape or flat:
         return input_shape
     wanted = ", ".join(map(str, ("N", *input_shape)))
     raise InputError(
@@ -395,15 +395,15 @@ def _check_count(where: str, images: str, image_count: int, labels: str, label_c
 
 def _check_same_shape(where: str, item: dict[str, tuple[int, ...]]) -> None:
     """``item``: the shape of one input of each array, by the array's name."""
-    (one, first), (other, second) = item.items()
-    if first != second:
+    (calibration, calibration_shape), (test, test_shape) = item.items()
+    if calibration_shape != test_shape:
         raise InputError(
-            f"{where}: one image of {one} has the shape {first}, one of {other} {second}; both "
-            "must have the input shape of the model"
+            f"{where}: one image of {calibration} has the shape {calibration_shape}, one of {test} "
+            f"{test_shape}; both must have the input shape of the model"
         )
 
 
 def _idx_path(folder: Path, name: str) -> Path | None:
-    """The plain file if present, else the .gz file, else None."""
+    """The file called ``name`` if present, else its .gz file, else None."""
     candidates = (folder / name, folder / f"{name}.gz")
     return next((path for path in candidates if path.is_file()), None)

@@ -19,8 +19,9 @@ from optimizer.search import not_dominated
 def baseline(
     network: Network, data: ImageData, workers: int | None = None
 ) -> tuple[Accuracy, tuple[str, ...]]:
-    """Accuracy in FP32 on the test images, and signs that network and data do not belong
-    together.
+    """Accuracy in FP32 on the test images, and what is wrong with network and data together.
+
+    The texts are those of ``sanity.warnings``.
     """
     logits = _fp32(network, data.test_images, workers)
     warnings = sanity.warnings(data, logits)
@@ -43,10 +44,11 @@ def evaluate(
     progress: Callable[[str], None],
     workers: int | None,
 ) -> tuple[Plan, ...]:
-    """Every plan with its accuracy."""
-    found = accuracies(network, calibration, data, plans, progress, workers)
+    """Every plan with its accuracy on all test images."""
+    measured = accuracies(network, calibration, data, plans, progress, workers)
     return tuple(
-        dataclasses.replace(plan, accuracy=value) for plan, value in zip(plans, found, strict=True)
+        dataclasses.replace(plan, accuracy=value)
+        for plan, value in zip(plans, measured, strict=True)
     )
 
 
@@ -65,18 +67,18 @@ def accuracies(
         logits = inference.run(network, data.test_images, quantization)
         return Accuracy(inference.correct(logits, data.test_labels), len(logits))
 
-    found: list[Accuracy] = []
+    measured: list[Accuracy] = []
     for result in in_parallel(accuracy, plans, workers):
-        found.append(result)
-        if len(found) % 5 == 0 or len(found) == len(plans):
-            progress(f"evaluated {len(found)} of {len(plans)} on {result.images} images")
-    return found
+        measured.append(result)
+        if len(measured) % 5 == 0 or len(measured) == len(plans):
+            progress(f"evaluated {len(measured)} of {len(plans)} on {result.images} images")
+    return measured
 
 
 def accuracy_front(points: Sequence[Plan]) -> tuple[Plan, ...]:
     """The plans that no other beats in measured accuracy and predicted LUTs, by rising LUTs."""
-    kept = not_dominated([(p.lut.value, -_correct(p)) for p in points])
-    return tuple(points[i] for i in kept)
+    indices = not_dominated([(p.lut.value, -_correct(p)) for p in points])
+    return tuple(points[i] for i in indices)
 
 
 def _correct(plan: Plan) -> int:
@@ -89,9 +91,9 @@ def choose(front: Sequence[Plan], fp32: Accuracy, max_drop: float) -> tuple[Plan
     """The cheapest plan within ``max_drop`` points of FP32, or the most accurate; and why."""
     # Counted in images, so that a drop of exactly max_drop is within it.
     lost = max_drop / 100 * fp32.images + 1e-9
-    good = [plan for plan in front if fp32.correct - _correct(plan) <= lost]
-    if good:
-        best = min(good, key=lambda plan: plan.lut.value)
+    allowed = [plan for plan in front if fp32.correct - _correct(plan) <= lost]
+    if allowed:
+        best = min(allowed, key=lambda plan: plan.lut.value)
         return best, f"the fewest LUTs within {max_drop:g} points of FP32's accuracy"
     best = max(front, key=lambda plan: (_correct(plan), -plan.lut.value))
     return best, (

@@ -72,11 +72,11 @@ def all_values(network: Network, batch: npt.NDArray[Any]) -> dict[str, Array]:
 
 
 def resume(network: Network, nodes: tuple[Node, ...], values: Mapping[str, Array]) -> Array:
-    """The network's output in FP32, computing only ``nodes``; ``values`` holds the rest."""
-    own = dict(values)
+    """The network's output in FP32, computing only ``nodes``; ``values`` has all other tensors."""
+    tensors = dict(values)
     for node in nodes:
-        own[node.output] = run_node(node, [own[name] for name in node.inputs], None)
-    return own[network.output]
+        tensors[node.output] = run_node(node, [tensors[name] for name in node.inputs], None)
+    return tensors[network.output]
 
 
 def layer_input(
@@ -96,21 +96,21 @@ def layer_input(
 def run(
     network: Network, images: npt.NDArray[Any], quantization: Quantization | None = None
 ) -> Array:
-    """Logits, float32 (N, classes), of images (N, *network.input_shape), that is (N, C, H, W) or
-    (N, F); FP32 without ``quantization``.
+    """Logits, float32 (N, classes), of ``images``.
 
-    A layer that ``quantization`` does not name is computed in FP32. InputError for images of
-    another shape than the network's input.
+    ``images``: (N, *network.input_shape), that is (N, C, H, W) or (N, F). A layer that
+    ``quantization`` does not name is computed in FP32, and so are all without it. InputError for
+    images of another shape than the network's input.
     """
     network.require_images(images)
-    chosen = quantization or {}
+    by_layer = quantization or {}
     last_use = {name: i for i, node in enumerate(network.nodes) for name in node.inputs}
     outputs = []
     for start in range(0, len(images), BATCH):
         values = {network.input: to_internal(images[start : start + BATCH])}
         for index, node in enumerate(network.nodes):
             inputs = [values[name] for name in node.inputs]
-            values[node.output] = run_node(node, inputs, chosen.get(node.name))
+            values[node.output] = run_node(node, inputs, by_layer.get(node.name))
             for name in node.inputs:
                 if last_use[name] == index:
                     values.pop(name, None)

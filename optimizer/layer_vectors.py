@@ -23,7 +23,7 @@ class LayerVectors:
     ``a_codes`` (activations), ``b_codes`` (weights): uint8, (cycles, lanes), lanes past the
     end of a dot product hold the code of zero; ``clear``: bool, (cycles,), True in the first
     cycle of each output; ``expected``: for each output the exact sum in units of
-    2**spec.lsb_exponent, as inference computed it, held by the accumulator after the output's
+    2**spec.lsb_exponent, as inference computed it, in the accumulator after the output's
     last cycle. ``positions``: (row of the layer's matrix, output channel) of each output.
     """
 
@@ -36,8 +36,8 @@ class LayerVectors:
     @property
     def last_cycles(self) -> npt.NDArray[np.intp]:
         """The cycle after which each output's sum is complete."""
-        each = len(self.clear) // len(self.expected)
-        return np.arange(1, len(self.expected) + 1) * each - 1
+        cycles_per_output = len(self.clear) // len(self.expected)
+        return np.arange(1, len(self.expected) + 1) * cycles_per_output - 1
 
 
 def layer_vectors(
@@ -52,11 +52,12 @@ def layer_vectors(
 
     The layers before it are quantised as the plan says. The outputs are spread evenly over all
     positions and channels, because those at the image's edge are mostly zeros. Products come
-    in the order kernel row, kernel column, input channel.
+    in the order kernel row, kernel column, input channel. InputError for a layer that is not there,
+    and for more outputs than these images have.
     """
     network.require_images(images)
     node = network.layer_node(layer)
-    chosen = next(p for p in plan.layers if p.layer.name == layer)
+    layer_plan = next(p for p in plan.layers if p.layer.name == layer)
     quantization = calibration.network(plan.pairs)
     x = layer_input(network, images, quantization, layer)
     operand, _ = quantized_operand(node, x, quantization[layer])
@@ -71,7 +72,7 @@ def layer_vectors(
         (int((k + 0.5) * rows / outputs), int((k * 0.6180339887498949 % 1) * channels))
         for k in range(outputs)
     ]
-    lanes = chosen.size.lanes
+    lanes = layer_plan.size.lanes
     cycles = math.ceil(operand.shape[1] / lanes)
     padding = cycles * lanes - operand.shape[1]
 
@@ -81,7 +82,7 @@ def layer_vectors(
         return encoded.reshape(outputs * cycles, lanes)
 
     at_row, at_channel = (list(index) for index in zip(*positions, strict=True))
-    spec = chosen.spec
+    spec = layer_plan.spec
     steps = np.ldexp(sums[at_row, at_channel], -spec.lsb_exponent)
     return LayerVectors(
         codes(spec.a, operand[at_row]),

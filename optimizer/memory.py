@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hwgen.errors import InputError
 
-#: The data may take this part of the memory: the network's tensors need room beside it.
+#: The data may take this part of the memory: the network's tensors need room too.
 SHARE = 0.25
 #: Limits of a container, of control groups version 2 and 1.
 CGROUP_LIMITS = (
@@ -20,9 +20,9 @@ CGROUP_LIMITS = (
 def usable_bytes() -> int:
     """The least of the machine's memory, the container's and the process' own limit."""
     limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
-    own, _ = resource.getrlimit(resource.RLIMIT_AS)
-    if own != resource.RLIM_INFINITY:
-        limits.append(own)
+    process_limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if process_limit != resource.RLIM_INFINITY:
+        limits.append(process_limit)
     for path in CGROUP_LIMITS:
         try:
             limits.append(int(path.read_text()))

@@ -69,9 +69,11 @@ class Layer:
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """``input_shape`` is (channels, height, width) or (features,), without the batch.
+    """A trained network: its nodes in the order of execution.
 
-    ``shapes`` gives every tensor's shape without the batch, in this package's axis order.
+    ``input_shape`` is (channels, height, width) or (features,), without the batch.
+    ``input`` and ``output`` are the names of tensors; ``shapes`` gives every tensor's shape
+    without the batch, in this package's axis order.
     """
 
     name: str
@@ -111,12 +113,12 @@ class Network:
 
     def after(self, node: Node) -> tuple[Node, ...]:
         """The nodes that depend on ``node``'s output, in the order of execution."""
-        changed, found = {node.output}, []
+        changed, dependents = {node.output}, []
         for other in self.nodes:
             if changed.intersection(other.inputs):
                 changed.add(other.output)
-                found.append(other)
-        return tuple(found)
+                dependents.append(other)
+        return tuple(dependents)
 
     def require_images(self, images: npt.NDArray[Any], what: str = "the images") -> None:
         """InputError unless ``images`` has the shape (N, *input_shape), N at least 1."""

@@ -39,13 +39,14 @@ class Header:
 
 @dataclass(frozen=True)
 class Npz:
-    """An open file; ``names`` of its arrays."""
+    """An open ``.npz`` file, called ``where`` in messages."""
 
     where: str
     archive: zipfile.ZipFile
 
     @property
     def names(self) -> tuple[str, ...]:
+        """Of its arrays, each once, in the order of the file."""
         files = self.archive.namelist()
         return tuple(dict.fromkeys(n.removesuffix(_SUFFIX) for n in files if n.endswith(_SUFFIX)))
 
@@ -60,18 +61,21 @@ class Npz:
                 read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
                 shape, _, dtype = read(file)
                 start = file.tell()
-        found = Header(shape, dtype)
+        header = Header(shape, dtype)
         if dtype.hasobject:
             raise InputError(
                 f"{self.where}: {name} holds Python objects (dtype {dtype}), which are not read: "
                 "give a plain numeric array"
             )
-        if any(size < 0 for size in shape) or start + found.size * dtype.itemsize != info.file_size:
+        if (
+            any(size < 0 for size in shape)
+            or start + header.size * dtype.itemsize != info.file_size
+        ):
             raise InputError(
                 f"{self.where} cannot be read at array {name} (its header says {shape} of {dtype}, "
                 f"it holds {info.file_size - start:,} bytes): {_ADVICE}"
             )
-        return found
+        return header
 
     def read(self, name: str) -> NDArray[Any]:
         """The array called ``name``."""

@@ -1,6 +1,6 @@
-"""Constants of an ONNX graph: the tensors of the file, Constant nodes, and what is computed of
-constants alone.
+"""Constants of an ONNX graph.
 
+They are the tensors of the file, Constant nodes, and what is computed of constants alone.
 Exporters write such computations: torch an Identity for two equal biases, others a Transpose of
 a weight or the arithmetic of a shape. onnx's own reference evaluator computes them.
 """
@@ -65,7 +65,11 @@ def constant(node: onnx.NodeProto, attributes: Mapping[str, Any], name: str) -> 
 def fold(
     node: onnx.NodeProto, inputs: Mapping[str, npt.NDArray[Any]], opset: int, name: str
 ) -> npt.NDArray[Any]:
-    """The first output of ``node``, an operator of ``FOLDED``, of constant ``inputs``."""
+    """The first output of ``node``, an operator of ``FOLDED``, of constant ``inputs``.
+
+    ``inputs``: by the names of the tensors; ``opset``: the version of the operator set; ``name``
+    names the node in the InputError for what cannot be computed or is too large.
+    """
     # Loaded late: most networks need no evaluator.
     from onnx.reference import ReferenceEvaluator
 

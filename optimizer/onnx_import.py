@@ -67,8 +67,9 @@ def load(path: str | Path) -> Network:
 
 
 def _input_shape(value: onnx.ValueInfoProto, path: Path) -> tuple[int | None, tuple[int, ...]]:
-    """The batch, None if it is dynamic, and the shape without it, as in the file: (channels,
-    height, width) or (features,).
+    """The batch, None if it is dynamic, and the shape without it.
+
+    The shape is as in the file: (channels, height, width) or (features,).
     """
     what = f"network {path.name}: input {value.name!r}"
     supported = "(batch, features) or (batch, channels, height, width)"
@@ -132,8 +133,8 @@ class _Reader:
                 "export the logits as the output"
             )
         nodes, output = _simplify(nodes, output)
-        kept = {name, *(node.output for node in nodes)}
-        shapes = {name: shape for name, shape in self.shapes.items() if name in kept}
+        tensors = {name, *(node.output for node in nodes)}
+        shapes = {name: shape for name, shape in self.shapes.items() if name in tensors}
         if math.prod(shapes[output][:-1]) != 1:
             raise InputError(
                 f"network {self.path.name}: output {output!r} has the shape "
@@ -236,40 +237,40 @@ def _display_name(proto: onnx.NodeProto, names: set[str]) -> str:
 
 
 def _without_softmax(nodes: list[Node], output: str) -> tuple[list[Node], str]:
-    """Without a softmax at the end, if nothing is behind it that tells classes apart."""
+    """Nodes and output without a softmax at the end, if nothing after it changes the classes."""
     made_by = {node.output: node for node in nodes}
     node = made_by.get(output)
-    behind = []
+    after_softmax = []
     while node is not None and node.op in _KEEPS_CLASSES:
-        behind.append(node)
+        after_softmax.append(node)
         node = made_by.get(node.inputs[0])
     if node is None or node.op != "Softmax":
         return nodes, output
-    if not behind:
+    if not after_softmax:
         return nodes, node.inputs[0]
-    last = behind[-1]
-    scores = dataclasses.replace(last, inputs=node.inputs)
-    return [scores if n is last else n for n in nodes], output
+    first = after_softmax[-1]
+    scores = dataclasses.replace(first, inputs=node.inputs)
+    return [scores if n is first else n for n in nodes], output
 
 
 def _simplify(nodes: list[Node], output: str) -> tuple[list[Node], str]:
     """Batch normalisations folded, a final softmax and what nothing reads dropped."""
     nodes, output = _without_softmax(nodes, output)
-    needed, kept = {output}, []
+    needed, live = {output}, []
     for node in reversed(nodes):
         if node.output in needed:
             needed.update(node.inputs)
-            kept.append(node)
-    kept.reverse()
+            live.append(node)
+    live.reverse()
     folded: list[Node] = []
-    for node in kept:
+    for node in live:
         producer = next((n for n in folded if n.output == node.inputs[0]), None)
         if (
             node.op == "BatchNormalization"
             and producer is not None
             and producer.weight is not None
             and producer.bias is not None
-            and sum(producer.output in n.inputs for n in kept) == 1
+            and sum(producer.output in n.inputs for n in live) == 1
             and producer.output != output
         ):
             scale, shift = node.attributes["scale"], node.attributes["shift"]

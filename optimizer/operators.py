@@ -264,8 +264,9 @@ def _read_add(source: Source) -> Node:
 
 
 def _aligned(source: Source, constant: Array, position: int, shape: tuple[int, ...]) -> Array:
-    """The constant for numpy's broadcasting to images of ``shape``: before opset 7 attributes
-    say how it is done.
+    """The constant for numpy's broadcasting to images of ``shape``.
+
+    Before opset 7 attributes say how it is done.
     """
     if source.opset >= 7:
         return constant
@@ -278,14 +279,14 @@ def _aligned(source: Source, constant: Array, position: int, shape: tuple[int, .
         return constant
     if position != 1:
         source.fail("only the right operand is broadcast before opset 7: swap the operands")
-    rest = len(shape) + 1 - constant.ndim
-    axis = source.attributes.get("axis", rest)
-    if not 0 <= axis <= rest:
+    missing_axes = len(shape) + 1 - constant.ndim
+    axis = source.attributes.get("axis", missing_axes)
+    if not 0 <= axis <= missing_axes:
         source.fail(
             f"attribute axis={axis} does not place a constant of shape {constant.shape} within "
-            f"{source.given_shape(0)} an image: use 0 to {max(rest, 0)}"
+            f"{source.given_shape(0)} an image: use 0 to {max(missing_axes, 0)}"
         )
-    return constant.reshape(constant.shape + (1,) * (rest - axis))
+    return constant.reshape(constant.shape + (1,) * (missing_axes - axis))
 
 
 def _run_add(node: Node, x: Array, *other: Array) -> Array:
@@ -347,7 +348,7 @@ def _read_softmax(source: Source) -> Node:
     return source.node()
 
 
-def _read_plain(source: Source) -> Node:
+def _read_unary(source: Source) -> Node:
     return source.node()
 
 
@@ -370,7 +371,7 @@ OPERATORS: dict[str, Operator] = {
     "Conv": Operator(_read_conv, _run_layer, _WINDOW),
     "Gemm": Operator(_read_gemm, _run_layer, ("transB", "alpha", "beta", "broadcast")),
     "MatMul": Operator(_read_matmul, _run_layer),
-    "Relu": Operator(_read_plain, lambda node, x: np.maximum(x, np.float32(0))),
+    "Relu": Operator(_read_unary, lambda node, x: np.maximum(x, np.float32(0))),
     "Clip": Operator(
         _read_clip,
         lambda node, x: np.clip(x, node.attributes["min"], node.attributes["max"]),
@@ -387,7 +388,7 @@ OPERATORS: dict[str, Operator] = {
         lambda node, x: x * node.attributes["scale"] + node.attributes["shift"],
         ("epsilon", "momentum", "is_test"),
     ),
-    "Identity": Operator(_read_plain, lambda node, x: x),
+    "Identity": Operator(_read_unary, lambda node, x: x),
     "Dropout": Operator(_read_dropout, lambda node, x: x, ("ratio", "seed", "is_test")),
     "Softmax": Operator(_read_softmax, _softmax, ("axis",)),
 }

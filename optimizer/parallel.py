@@ -1,6 +1,6 @@
 """Work on several cores: threads, because numpy releases the interpreter's lock.
 
-BLAS is held to one thread meanwhile: the threads here are the parallelism, and BLAS threads on
+BLAS is limited to one thread meanwhile: the threads here are the parallelism, and BLAS threads on
 top of them would only wait for each other.
 """
 

@@ -66,7 +66,7 @@ def write(exploration: Exploration, path: Path) -> None:
 
 
 def percent(plan: Plan) -> float:
-    """Of the test images, as labelled."""
+    """The accuracy of an evaluated ``plan`` in percent of the test images."""
     assert plan.accuracy is not None
     return plan.accuracy.percent
 
@@ -87,7 +87,7 @@ def draw(e: Exploration) -> Picture:
     for text in legend.get_texts():
         text.set_parse_math(False)
     figure.canvas.draw()  # places are known only when the layout is
-    return Picture(figure, axes, legend, _number(axes, e, front))
+    return Picture(figure, axes, legend, _draw_numbers(axes, e, front))
 
 
 def _accuracy_limits(e: Exploration) -> tuple[float, float]:
@@ -100,7 +100,7 @@ def _accuracy_limits(e: Exploration) -> tuple[float, float]:
 
 
 def _label(text: str) -> str:
-    """In lines of the legend's width."""
+    """``text`` in lines of the legend's width."""
     lines = [textwrap.wrap(line, LEGEND_WIDTH) or [""] for line in text.split("\n")]
     return "\n".join(part for line in lines for part in line)
 
@@ -122,13 +122,13 @@ def _draw_points(
         zorder=6, ls="none",
         label=_label(f"chosen, {number}: {_figures(e.chosen)}\n{e.chosen.summary()}"),
     )  # fmt: skip
-    own = "one format pair" if e.settings.style == "shared" else "a format pair a layer"
+    pairs = "one format pair" if e.settings.style == "shared" else "a format pair a layer"
     hidden = len(e.front) - len(front)
     below = f"; {hidden} more below the picture" if hidden else ""
     handles += axes.plot(
         [p.lut.value for _, p in front], [percent(p) for _, p in front], "-o", color=BLUE,
         ms=6, lw=1.2, drawstyle="steps-post", zorder=3,
-        label=_label(f"Pareto front, {own} (numbers: report.md{below})"),
+        label=_label(f"Pareto front, {pairs} (numbers: report.md{below})"),
     )  # fmt: skip
     for (name, plan), marker in zip(e.references.items(), REFERENCE_MARKERS, strict=False):
         low = percent(plan) < bottom
@@ -178,7 +178,7 @@ def _set_axes(axes: Any, e: Exploration, bottom: float, top: float) -> None:
     )
 
 
-def _number(axes: Any, e: Exploration, front: Sequence[tuple[int, Plan]]) -> tuple[Any, ...]:
+def _draw_numbers(axes: Any, e: Exploration, front: Sequence[tuple[int, Plan]]) -> tuple[Any, ...]:
     """The numbers of the front's points, where there is room for them."""
     taken = obstacles(axes)
     inside = axes.get_window_extent()

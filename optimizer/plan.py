@@ -26,7 +26,7 @@ class Accuracy:
 
     @property
     def percent(self) -> float:
-        """Of the images."""
+        """Images classified as labelled, of a hundred."""
         return 100 * self.correct / self.images
 
     @property
@@ -138,8 +138,8 @@ class Plan:
     @property
     def cycles(self) -> int:
         """Between two images: of the slowest layer, or of all in turn on a shared array."""
-        each = [layer.cycles for layer in self.layers]
-        return sum(each) if self.style == "shared" else max(each)
+        cycles = [layer.cycles for layer in self.layers]
+        return sum(cycles) if self.style == "shared" else max(cycles)
 
     @property
     def pairs(self) -> dict[str, tuple[Scalar, Scalar]]:

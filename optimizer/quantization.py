@@ -23,7 +23,7 @@ from optimizer.network import Array
 from optimizer.sampling import Sample
 
 #: Candidate ranges as fractions of the absolute maximum: steps of 6%, far enough down for
-#: layers in which a few values are tens of times larger than the rest.
+#: layers in which a few values are tens of times larger than the others.
 SHRINK: npt.NDArray[np.float32] = np.exp2(-np.arange(73) / 12).astype(np.float32)
 #: Activations a layer that choose the range.
 SAMPLE = 2**15

@@ -53,8 +53,8 @@ def nonzero_sample(values: Array, first_image: int, count: int) -> Sample:
             for image in range(first_image, first_image + len(rows))
         ]
     )
-    kept = rows != 0
-    drawn, drawn_keys = rows[kept], keys[kept]
+    nonzero = rows != 0
+    drawn, drawn_keys = rows[nonzero], keys[nonzero]
     if len(drawn) > count:
         first = np.argpartition(drawn_keys, count - 1)[:count]
         drawn, drawn_keys = drawn[first], drawn_keys[first]

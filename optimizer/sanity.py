@@ -35,8 +35,8 @@ def warnings(data: ImageData, logits: Array) -> tuple[str, ...]:
             "the network gives class scores that are not finite for the test images: check that "
             "the images are scaled as they were in training"
         )
-    found = (_accuracy(data, logits), _same_inputs(data), _scales(data))
-    return tuple(text for text in found if text)
+    checks = (_accuracy(data, logits), _same_inputs(data), _scales(data))
+    return tuple(text for text in checks if text is not None)
 
 
 def no_better_than_chance(correct: int, labels: npt.NDArray[np.int64], classes: int) -> str | None:

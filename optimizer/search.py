@@ -43,11 +43,11 @@ class Solution:
 
 def not_dominated(points: Sequence[Point]) -> list[int]:
     """Indices of the points that no other beats or equals in both, by rising area."""
-    kept: list[int] = []
+    front: list[int] = []
     for index in sorted(range(len(points)), key=lambda i: points[i]):
-        if not kept or points[index][1] < points[kept[-1]][1]:
-            kept.append(index)
-    return kept
+        if not front or points[index][1] < points[front[-1]][1]:
+            front.append(index)
+    return front
 
 
 @contextmanager
@@ -75,8 +75,10 @@ def _quiet() -> Iterator[None]:
 
 
 def _total(points: Sequence[Point]) -> Point:
-    """Of a choice. Damages are added exactly and rounded once: ``sum`` does that since Python 3.12
-    only, and the same network is to give the same front under each.
+    """Area and damage of a choice, the sums of its ``points``.
+
+    Damages are added exactly and rounded once: ``sum`` does that since Python 3.12 only, and the
+    same network is to give the same front under each.
     """
     return sum(area for area, _ in points), math.fsum(damage for _, damage in points)
 
@@ -169,12 +171,13 @@ def _useful(columns: Sequence[_Column], area: float, damage: float) -> list[_Col
 def pareto_front(
     groups: Sequence[Sequence[Point]], resolution: float = 0.0
 ) -> tuple[Solution, ...]:
-    """The front of the sums, by falling area.
+    """The front of the sums over ``groups``, by falling area.
 
+    A group has its candidates' areas and damages, one candidate of each group is chosen.
     ``resolution``: after each point the next one must have an area smaller by at least this
     fraction, and by at least 1; 0 finds every point. Areas are whole numbers. Sums of damages
     that differ by less than 2 · groups / ``DAMAGE_STEPS`` of a bound of their value count as
-    equal.
+    equal. ValueError for a ``resolution`` below 0, or of 1 and more.
     """
     if not 0 <= resolution < 1:
         raise ValueError(f"resolution={resolution}: use a fraction from 0 to below 1")
@@ -183,24 +186,24 @@ def pareto_front(
         for g, group in enumerate(groups)
         for i in not_dominated(group)
     ]
-    kept = [[(c.area, c.damage) for c in columns if c.group == g] for g in range(len(groups))]
-    path = _greedy_path(kept)
+    useful = [[(c.area, c.damage) for c in columns if c.group == g] for g in range(len(groups))]
+    path = _greedy_path(useful)
     front: list[Solution] = []
     budget = path[0][0]
     while budget >= path[-1][0]:
         start = time.perf_counter()
         bound = next(damage for area, damage in path if area <= budget)
         step = bound / DAMAGE_STEPS or 1.0
-        able = _useful(columns, budget, bound)
-        damages = [float(np.rint(c.damage / step)) for c in able]
-        areas = [float(c.area) for c in able]
-        least = _solve(able, len(groups), damages, areas, budget)
+        candidates = _useful(columns, budget, bound)
+        damages = [float(np.rint(c.damage / step)) for c in candidates]
+        areas = [float(c.area) for c in candidates]
+        least = _solve(candidates, len(groups), damages, areas, budget)
         if least is None:
             break
-        rounded = dict(zip(able, damages, strict=True))
+        rounded = dict(zip(candidates, damages, strict=True))
         # Equal sums can differ by half a step a group after rounding, on either side.
         best = sum(rounded[c] for c in least) + len(groups)
-        chosen = _solve(able, len(groups), areas, damages, best) or least
+        chosen = _solve(candidates, len(groups), areas, damages, best) or least
         area, damage = _total([(c.area, c.damage) for c in chosen])
         seconds = time.perf_counter() - start
         front.append(Solution(tuple(c.index for c in chosen), area, damage, seconds))

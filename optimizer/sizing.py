@@ -24,21 +24,27 @@ class Estimate(Protocol):
     """A resource of a unit: value and the range it probably lies in."""
 
     @property
-    def value(self) -> float: ...
+    def value(self) -> float:
+        """The most probable count."""
+
     @property
-    def low(self) -> float: ...
+    def low(self) -> float:
+        """The lower end of the range."""
+
     @property
-    def high(self) -> float: ...
+    def high(self) -> float:
+        """The upper end of the range."""
 
 
 class Cost(Protocol):
     """What the cost model says of one unit."""
 
     @property
-    def lut(self) -> Estimate: ...
+    def lut(self) -> Estimate:
+        """Look-up tables of the unit."""
 
 
-#: Lanes of one unit: as many as were measured; more units do the rest.
+#: Lanes of one unit: as many as were measured; a layer that needs more gets more units.
 MAX_LANES = 64
 
 Predict = Callable[[DotProduct], Cost]
@@ -74,7 +80,7 @@ def cycles(layers: Sequence[Layer], lanes: int, units: int) -> int:
 
 
 def cycle_budget(clock_mhz: float, fps: float) -> int:
-    """Cycles an image at the frame rate."""
+    """Cycles an image at the frame rate; InputError unless both are positive."""
     if not (math.isfinite(fps) and fps > 0 and math.isfinite(clock_mhz) and clock_mhz > 0):
         raise InputError(
             f"fps={fps} at clock_mhz={clock_mhz}: both must be positive, such as fps=1000 at "
@@ -97,7 +103,7 @@ def sizes(layers: Sequence[Layer], budget: int) -> tuple[Size, ...]:
         if lanes == 1
         or math.ceil(layer.dot_length / lanes) < math.ceil(layer.dot_length / (lanes - 1))
     }
-    found: list[Size] = []
+    arrays: list[Size] = []
     fewest = max(layer.outputs for layer in layers) + 1
     for lanes in sorted(useful):
         most = max(layer.outputs for layer in layers)
@@ -112,9 +118,9 @@ def sizes(layers: Sequence[Layer], budget: int) -> tuple[Size, ...]:
                 low = middle + 1
         products = max(math.ceil(layer.dot_length / lanes) * lanes for layer in layers)
         if low < fewest and products <= MAX_PRODUCTS:
-            found.append(Size(lanes, low, cycles(layers, lanes, low), products))
+            arrays.append(Size(lanes, low, cycles(layers, lanes, low), products))
             fewest = low
-    if not found:
+    if not arrays:
         names = ", ".join(printable(layer.name, 40) for layer in layers[:3])
         names += f" and {len(layers) - 3} more" * (len(layers) > 3)
         lanes = min(MAX_LANES, max(layer.dot_length for layer in layers))
@@ -123,7 +129,7 @@ def sizes(layers: Sequence[Layer], budget: int) -> tuple[Size, ...]:
             f"{names}: {budget} cycles an image are too few, even with {lanes} lanes for every "
             f"output at once it takes {least}: lower the frame rate or raise the clock"
         )
-    return tuple(found)
+    return tuple(arrays)
 
 
 class Sizer:

@@ -25,7 +25,7 @@ def printable(text: str, longest: int | None = None) -> str:
 
 def markdown(text: str) -> str:
     """``text`` so that Markdown shows it as it is, in a table too."""
-    return _MARKUP.sub(lambda found: "\\" + found.group(), text)
+    return _MARKUP.sub(lambda match: "\\" + match.group(), text)
 
 
 def fenced(text: str) -> str:

@@ -52,8 +52,9 @@ class Window:
         return (height, width)
 
     def values(self, shape: tuple[int, int, int]) -> int:
-        """The larger of the padded image and all its windows, in numbers, for an image of
-        ``shape`` (height, width, channels).
+        """Numbers in the larger of the padded image and all its windows.
+
+        ``shape``: of the image, (height, width, channels).
         """
         windows = math.prod(self.outputs(shape)) * math.prod(self.kernel)
         return max(math.prod(self.padded(shape)), windows) * shape[2]
@@ -84,8 +85,10 @@ def same_pads(
 
 
 def view(x: npt.NDArray[Any], window: Window, fill: float = 0.0) -> npt.NDArray[Any]:
-    """The windows of images (batch, height, width, channels), of ``x``'s dtype: (batch, output
-    rows, output columns, kernel rows, kernel columns, channels); padding holds ``fill``.
+    """The windows of the images ``x``, of its dtype; padding has the value ``fill``.
+
+    ``x``: (batch, height, width, channels); the result: (batch, output rows, output columns,
+    kernel rows, kernel columns, channels).
     """
     top, left, _, _ = window.pads
     if any(window.pads):

@@ -64,6 +64,7 @@ class Block(nn.Module):
             self.norm3 = nn.BatchNorm2d(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
+        """The block's output for ``x``, (N, inputs, height, width)."""
         y = functional.relu(self.norm1(self.conv1(x)))
         y = self.norm2(self.conv2(y))
         skip = self.norm3(self.shortcut(x)) if self.projects else x
@@ -84,6 +85,7 @@ class ResNet8(nn.Module):
         self.dense = nn.Linear(64, 10)
 
     def forward(self, x: Tensor) -> Tensor:
+        """The logits of ``x``."""
         y = functional.relu(self.norm(self.conv(x)))
         y = self.stage3(self.stage2(self.stage1(y)))
         return self.dense(torch.flatten(self.pool(y), 1))
@@ -243,6 +245,7 @@ def as_input(images: NDArray[np.uint8]) -> Tensor:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
+    """Trains the network and writes it and its data, as ``--help`` says."""
     parser = argparse.ArgumentParser(
         description="Train ResNet-8 on Fashion-MNIST; write resnet8.onnx and fashion_mnist.npz."
     )
