@@ -5,6 +5,7 @@ called, and what is it when a build fails?
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -26,7 +27,16 @@ from hwgen.progress import doing
 
 #: Of one program of a build or a simulation.
 TIME_LIMIT_S = 900
-BUILD_FLAGS = ("-Wno-fatal", "-Wno-lint")
+#: The headers of Verilator's runtime, which every C++ file of a build includes; where they are
+#: precompiled, the compiler reads none of them again. Several C++ files have a header of their own
+#: precompiled, and a compiler takes one only.
+_HEADER, _PRECOMPILED = "runtime.h", "runtime.h.gch"
+_HEADERS = '#include "verilated.h"\n#include "verilated_dpi.h"\n#include "verilated_vpi.h"\n'
+_HOW = "-x c++-header -o $@ $<"
+BUILD_FLAGS = (
+    *("-Wno-fatal", "-Wno-lint"),
+    *("-CFLAGS", f"$(if $(filter 1,$(VM_PARALLEL_BUILDS)),,-include {_HEADER})"),
+)
 #: What Verilator's builds call, and how each says that it works.
 _PROGRAMS = {"c++": "--version", "make": "--version", "perl": "--version"}
 #: For every make that Verilator's builds run. Large designs are split into several C++
@@ -38,6 +48,7 @@ _MAKE_FLAGS = (
     f"PYTHON3={Path(sys.executable).name}"
 )
 _DIGESTS = "digests.json"
+_UNUSED_S = 30 * 24 * 3600
 
 
 def require_tools() -> None:
@@ -115,17 +126,18 @@ def failure(program: str, code: int, lines: Sequence[str], folder: Path) -> Tool
 def shared_runtime(build: Path, flags: Sequence[str]) -> Iterator[None]:
     """Puts Verilator's own runtime, compiled by an earlier build, into the folder ``build``.
 
-    It is the same for every design and takes most of the time of a small build. Its objects
-    depend on the make file that Verilator is about to write, so they are dated an hour
-    ahead, and make leaves them. The first build's are kept for the others with the same
-    ``flags``, with digests by which damaged ones are known: they are made again.
+    It is the same for every design and takes most of the time of a small build: its objects, and
+    its headers, precompiled. The objects depend on the make file that Verilator is about to
+    write, so they are dated an hour ahead, and make leaves them. The first build's are kept for
+    the others with the same ``flags``, with digests by which damaged ones are known: they are
+    made again.
     """
     _, compiler = processes.run(["c++", "--version"], build.parent, TIME_LIMIT_S)
     root = str(package_folder("verilator"))
     versions = [_DIGESTS, version("verilator"), version("cocotb"), "\n".join(compiler) + "\n"]
-    key = store.digest(root, versions, flags)
-    cache = platformdirs.user_cache_path("hwgen") / f"verilator-{key}"
+    cache = _cache(store.digest(root, versions, flags, _HEADERS))
     build.mkdir(parents=True, exist_ok=True)
+    (build / _HEADER).write_text(_HEADERS)
     # Without a cache every build is slower, and nothing else.
     objects: dict[str, bytes] = {}
     with contextlib.suppress(OSError, ValueError, AttributeError):
@@ -133,18 +145,61 @@ def shared_runtime(build: Path, flags: Sequence[str]) -> Iterator[None]:
     for name, content in objects.items():
         (build / name).write_bytes(content)
         os.utime(build / name, times=(time.time() + 3600,) * 2)
+    if objects and (cache / _PRECOMPILED).exists():
+        (build / _PRECOMPILED).symlink_to(cache / _PRECOMPILED)
+        with contextlib.suppress(OSError):
+            os.utime(cache)
     yield
     if not objects:
-        made = {file.name: file.read_bytes() for file in build.glob("verilated*.o")}
+        # Other compilers than GCC refuse a header that was precompiled with other flags.
+        if any("Free Software Foundation" in line for line in compiler):
+            _precompile(build)
+        files = [*build.glob("verilated*.o"), *build.glob(_PRECOMPILED)]
+        made = {file.name: file.read_bytes() for file in files}
         digests = {name: hashlib.sha256(content).hexdigest() for name, content in made.items()}
         with contextlib.suppress(OSError):
             cache.parent.mkdir(parents=True, exist_ok=True)
             write_folder(cache, {**made, _DIGESTS: json.dumps(digests).encode()})
+            _remove_unused(cache.parent)
+
+
+def _cache(key: str) -> Path:
+    return platformdirs.user_cache_path("hwgen") / f"verilator-{key}"
+
+
+def _remove_unused(caches: Path) -> None:
+    """Those of other versions and places, each some 70 MB, that no build has used for long."""
+    for cache in caches.glob("verilator-*"):
+        if time.time() - cache.stat().st_mtime > _UNUSED_S:
+            shutil.rmtree(cache, ignore_errors=True)
+
+
+def _precompile(build: Path) -> None:
+    """Compiles the headers where Verilator has built something, with the flags of that; where
+    this fails, builds stay as slow as the first.
+    """
+    make_files = [file for file in build.glob("V*.mk") if not file.stem.endswith("_classes")]
+    rule = f"{_PRECOMPILED}: {_HEADER} ; $(CXX) $(OPT_FAST) $(CXXFLAGS) $(CPPFLAGS) {_HOW}"
+    for file in make_files:
+        command = ["make", "-f", file.name, "--eval", rule, _PRECOMPILED]
+        code, _ = processes.run(command, build, TIME_LIMIT_S, env=environment())
+        if code:
+            (build / _PRECOMPILED).unlink(missing_ok=True)
 
 
 def _undamaged(cache: Path) -> dict[str, bytes]:
-    """The objects of the cache by name, if each is what was put there; else none."""
-    digests = json.loads((cache / _DIGESTS).read_text())
-    found = {name: (cache / name).read_bytes() for name in digests}
-    right = all(hashlib.sha256(found[name]).hexdigest() == digests[name] for name in digests)
-    return found if right else {}
+    """The objects of the cache by name, if each file is what was put there; else none."""
+    digests: dict[str, str] = json.loads((cache / _DIGESTS).read_text())
+    if (header := digests.pop(_PRECOMPILED, None)) is not None:
+        status = (cache / _PRECOMPILED).stat()
+        if _digest_of(cache / _PRECOMPILED, status.st_size, status.st_mtime_ns) != header:
+            return {}
+    objects = {name: (cache / name).read_bytes() for name in digests}
+    right = all(hashlib.sha256(objects[name]).hexdigest() == digests[name] for name in digests)
+    return objects if right else {}
+
+
+@functools.lru_cache(maxsize=64)
+def _digest_of(file: Path, size: int, written_ns: int) -> str:
+    """Of a large file: once a process, unless it changes."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()

@@ -31,7 +31,7 @@ _NO_VERDICT = (
         "draws.py",
         "tried_formats.py",
     ),
-    *("mutation.py", "mutation_bench.py", "quantizer_matrix.py", "matmul.py", "formal/"),
+    *("mutation.py", "mutation_bench.py", "quantizer_matrix.py", "matrix_product.py", "formal/"),
     *("batch.py", "vectors.py"),
 )
 

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -214,45 +215,68 @@ def test_a_compiler_that_fails_late_is_quoted(tmp_path):
     one_line(done, "simulation of mul_int4_int4", "c++: error: no luck")
 
 
-def damage_objects(objects, damage):
-    """One of Verilator's compiled objects, or what tells damaged ones, in the cache."""
+def damage_cache(file, damage):
+    """One of the compiled files in the cache of Verilator's runtime, or what tells damaged ones."""
     if damage == "cut":
-        objects[0].write_bytes(objects[0].read_bytes()[:1000])
+        file.write_bytes(file.read_bytes()[:1000])
     elif damage == "empty":
-        objects[0].write_bytes(b"")
+        file.write_bytes(b"")
     elif damage == "other":
-        objects[0].write_bytes(objects[-1].read_bytes())
+        file.write_bytes(bytes(file.stat().st_size))
     elif damage == "gone":
-        objects[0].unlink()
+        file.unlink()
     else:
-        (objects[0].parent / "digests.json").write_text("{")
+        (file.parent / "digests.json").write_text("{")
 
 
-def test_a_simulation_makes_damaged_objects_again(tmp_path):
+COMPILED = ("verilated.o", "runtime.h.gch")
+
+
+@pytest.mark.parametrize("damaged", COMPILED)
+def test_a_simulation_makes_a_damaged_runtime_again(tmp_path, damaged):
     cache = tmp_path / "cache"
     arguments = ("verify", *MUL, "--vectors", "5")
     assert run(tmp_path, *arguments, XDG_CACHE_HOME=cache).returncode == 0
-    objects = sorted(cache.glob("hwgen/*/verilated*.o"))
-    whole = {file: file.read_bytes() for file in objects}
-    damage_objects(objects, "cut")
+    (folder,) = cache.glob("hwgen/verilator-*")
+    names = {file.name for file in folder.iterdir()}
+    assert {*COMPILED, "digests.json"} <= names
+    assert (folder / damaged).stat().st_size > 2000
+    damage_cache(folder / damaged, "cut")
     done = run(tmp_path, *arguments, XDG_CACHE_HOME=cache)
     assert done.returncode == 0, done.stderr
-    assert {file: file.read_bytes() for file in sorted(cache.glob("hwgen/*/verilated*.o"))} == whole
+    assert {file.name for file in folder.iterdir()} == names
+    assert (folder / damaged).stat().st_size > 2000
 
 
+@pytest.mark.parametrize("damaged", COMPILED)
 @pytest.mark.parametrize("damage", ["cut", "empty", "other", "gone", "digests"])
-def test_damaged_objects_are_not_used(tmp_path, monkeypatch, damage):
+def test_a_damaged_runtime_is_not_used(tmp_path, monkeypatch, damage, damaged):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    made = {f"verilated{i}.o": bytes([i]) * 2000 for i in range(3)}
+    made = {name: name.encode() * 200 for name in (*COMPILED, "verilated_vpi.o")}
 
     def build(name):
         """What a build finds there, and then has."""
         with tools.shared_runtime(tmp_path / name, ["--trace"]):
-            there = {f.name: f.read_bytes() for f in (tmp_path / name).iterdir()}
+            files = [f for f in (tmp_path / name).iterdir() if f.name != "runtime.h"]
+            there = {f.name: f.read_bytes() for f in files}
             for file, content in made.items():
+                (tmp_path / name / file).unlink(missing_ok=True)
                 (tmp_path / name / file).write_bytes(content)
         return there
 
     assert build("first") == {} and build("second") == made
-    damage_objects(sorted((tmp_path / "cache").glob("hwgen/*/verilated*.o")), damage)
+    (file,) = (tmp_path / "cache").glob(f"hwgen/*/{damaged}")
+    damage_cache(file, damage)
     assert build("third") == {} and build("fourth") == made
+
+
+def test_a_runtime_that_no_build_uses_any_more_is_removed(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for days in (29, 31):
+        old = tmp_path / "cache" / "hwgen" / f"verilator-{days}"
+        old.mkdir(parents=True)
+        os.utime(old, (time.time() - days * 24 * 3600,) * 2)
+    with tools.shared_runtime(tmp_path / "build", []):
+        pass
+    names = {folder.name for folder in (tmp_path / "cache" / "hwgen").iterdir()}
+    assert "verilator-29" in names and "verilator-31" not in names
