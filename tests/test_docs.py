@@ -1,8 +1,10 @@
 """The design in docs/ computes what its units' golden models say; pages show true output."""
 
 import importlib.util
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -106,3 +108,30 @@ def test_every_page_is_read():
     """A block that is no console is one that says so: else its output would go unchecked."""
     assert sum(len(pages.consoles(page)) for page in pages.PAGES) >= 36
     assert sum(bool(pages.program(page)) for page in pages.PAGES) >= 3
+
+
+def test_the_table_of_rooms_is_the_contract_of_imports():
+    """Top to bottom, a row a layer; rows may name the modules that share one, none is left out."""
+    root = FILE.parents[1]
+    contracts = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["importlinter"]
+    layers = next(c["layers"] for c in contracts["contracts"] if c["type"] == "layers")
+    text = (root / "docs" / "architecture.md").read_text().split("\n\n")[2]
+    rows = re.findall(r"^\| `([\w/.]+)` \|", text, re.M)
+    rooms = [row.removesuffix(".py").strip("/").replace("/", ".") for row in rows]
+    # Modules below what they serve are told in its row.
+    inside = {"hwgen.__main__", "hwgen.verilog_text", "hwgen.dataflow", "hwgen.netlist"}
+    wanted = [layer.split(" | ") for layer in layers if layer not in inside]
+    assert len(rooms) == len(wanted) > 10
+    assert all(room in layer for room, layer in zip(rooms, wanted, strict=True))
+
+
+def test_pages_link_to_files_that_are_there():
+    root = FILE.parents[1]
+    pages_ = [root / "README.md", *root.glob("docs/*.md"), *root.glob("yosys_scripts/*.md")]
+    broken = [
+        f"{page.relative_to(root)}: {link}"
+        for page in pages_
+        for link in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text())
+        if not (page.parent / link).exists()
+    ]
+    assert len(pages_) > 5 and not broken
