@@ -1,5 +1,6 @@
-"""Every test run has a store of its own, so that nothing of the user's is read or written; and
-tests that ``slow.txt`` names have the mark ``slow``.
+"""Every test run has a store of its own, so that nothing of the user's is read or written.
+
+Tests that ``slow.txt`` names have the mark ``slow``.
 """
 
 from pathlib import Path
@@ -20,10 +21,10 @@ def own_store(tmp_path_factory):
 def pytest_collection_modifyitems(config, items):
     lines = [line for line in SLOW.read_text("utf-8").splitlines() if line[:1] not in ("#", "")]
     slow = tuple(line for line in lines if line[0] != "!")
-    kept = tuple(line[1:] for line in lines if line[0] == "!")
+    exceptions = tuple(line[1:] for line in lines if line[0] == "!")
     place = {}
     for item in items:
-        if not item.nodeid.startswith(kept):
+        if not item.nodeid.startswith(exceptions):
             place[item] = next((i for i, s in enumerate(slow) if item.nodeid.startswith(s)), None)
         if place.get(item) is not None:
             item.add_marker("slow")
@@ -31,6 +32,8 @@ def pytest_collection_modifyitems(config, items):
     items.sort(key=lambda item: len(slow) if place.get(item) is None else place[item])
     if config.args == config.getini("testpaths"):  # The whole suite was collected.
         names = [item.nodeid for item in items]
-        unknown = [line for line in (*slow, *kept) if not any(n.startswith(line) for n in names)]
+        unknown = [
+            line for line in (*slow, *exceptions) if not any(n.startswith(line) for n in names)
+        ]
         if unknown:
             raise pytest.UsageError(f"{SLOW.name} names no test with {unknown}")

@@ -85,8 +85,9 @@ def _tuned() -> Iterator[Spec]:
 
 
 def _pipelined() -> Iterator[Spec]:
-    """For a clock that is drawn; a lower one where no stages reach it, or another unit where
-    that is no clock.
+    """For a clock that is drawn; a lower one where no stages reach it.
+
+    Where that is no clock, another unit is drawn.
     """
     for kind, rng in _units():
         left = OF_EACH_UNIT
@@ -95,11 +96,11 @@ def _pipelined() -> Iterator[Spec]:
             fmax_mhz = float(rng.uniform(60, 300))
             while spec.mapping == "lut" and fmax_mhz > 20:
                 try:
-                    found = pipelined(spec, fmax_mhz=fmax_mhz, target=TARGET)
+                    tuned = pipelined(spec, fmax_mhz=fmax_mhz, target=TARGET)
                 except InputError:
                     fmax_mhz *= 0.8
                     continue
-                yield found
+                yield tuned
                 left -= 1
                 break
 
@@ -184,12 +185,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.group or options.count is not None:
             parser.error("the whole file is made: leave out --group and --count")
         old = list(rows()) if options.record else recorded()
-        found = list(all_made(old, options.jobs))
+        new = list(all_made(old, options.jobs))
         if options.update:
-            of_rtlil = [dataclasses.replace(row, verilog="") for row in (*old, *found)]
+            of_rtlil = [dataclasses.replace(row, verilog="") for row in (*old, *new)]
             if report(of_rtlil[: len(old)], of_rtlil[len(old) :]):
                 return 1
-        lines = [json.dumps(vars(row), sort_keys=True) + "\n" for row in found]
+        lines = [json.dumps(vars(row), sort_keys=True) + "\n" for row in new]
         FILE.write_text("".join(lines), "utf-8")
         print(f"{len(lines)} rows in {FILE}")
         return 0
@@ -205,10 +206,10 @@ def report(old: Sequence[Row], new: Iterable[Row]) -> int:
     """Prints what differs; 1 if anything does."""
     counts: Counter[str] = Counter()
     for before, now in zip(old, new, strict=True):
-        found = differences(before, now)
-        if found:
-            counts.update(found)
-            print(f"{before.group}: {', '.join(found)} differs: {before.spec}", flush=True)
+        names = differences(before, now)
+        if names:
+            counts.update(names)
+            print(f"{before.group}: {', '.join(names)} differs: {before.spec}", flush=True)
     version = ".".join(map(str, sys.version_info[:3]))
     print(f"Python {version}: {len(old)} specs, {sum(counts.values())} differences")
     return 1 if counts else 0

@@ -52,7 +52,7 @@ class Console:
 def consoles(page: Path) -> list[Console]:
     """The commands that a page shows with their outputs, in their order."""
     lines = page.read_text().splitlines()
-    found = []
+    commands_shown = []
     for start, end, kind in _blocks(lines):
         if kind:
             continue
@@ -60,12 +60,12 @@ def consoles(page: Path) -> list[Console]:
         commands = [i for i in range(start, end) if lines[i].startswith("$ ")]
         if before:
             assert not commands, f"{page}:{start}: two commands for one block"
-            found.append((before[1], start, end))
+            commands_shown.append((before[1], start, end))
         ends = [*commands[1:], end]
-        found += [(lines[i][2:], i + 1, j) for i, j in zip(commands, ends, strict=False)]
+        commands_shown += [(lines[i][2:], i + 1, j) for i, j in zip(commands, ends, strict=False)]
     return [
         Console(page, command, first, last, "\n".join(lines[first:last]))
-        for command, first, last in found
+        for command, first, last in commands_shown
     ]
 
 

@@ -69,7 +69,7 @@ def test_it_writes_verilog():
     "console", [c for page in pages.PAGES for c in pages.consoles(page)], ids=lambda c: c.title
 )
 def test_pages_show_what_commands_print(console, tmp_path):
-    """If this fails, the page has old output: python tests/pages.py --update"""
+    """If this fails, the page has old output: ``python tests/pages.py --update`` renews it."""
     printed = pages.run(console, tmp_path)
     assert pages.same(printed, console.shown), printed
 

@@ -8,7 +8,7 @@ ROOT = Path(__file__).parents[1]
 VERSION = "{}.{}".format(*sys.version_info)
 
 
-def _found(folder, home):
+def _pythons(folder, home):
     """What ``.ci/pythons`` prints, where pyenv and PATH have what is in these folders."""
     run = subprocess.run(
         [sys.executable, ROOT / ".ci" / "pythons"],
@@ -27,9 +27,9 @@ def _link(place):
 
 def test_one_python_is_the_oldest_and_the_newest(tmp_path):
     here = _link(tmp_path / "bin" / f"python{VERSION}")
-    code, found, said = _found(tmp_path / "bin", tmp_path)
-    assert (code, found) == (0, [here])
-    assert f"Python {VERSION}: {here}" in said and "not on this machine" in said
+    code, pythons, errors = _pythons(tmp_path / "bin", tmp_path)
+    assert (code, pythons) == (0, [here])
+    assert f"Python {VERSION}: {here}" in errors and "not on this machine" in errors
 
 
 def test_a_python_of_another_version_or_that_fails_is_none(tmp_path):
@@ -39,8 +39,8 @@ def test_a_python_of_another_version_or_that_fails_is_none(tmp_path):
     shim = tmp_path / "bin" / f"python{VERSION}"
     shim.write_text("#!/bin/sh\nexit 127\n")
     shim.chmod(0o755)
-    code, found, said = _found(tmp_path / "bin", tmp_path)
-    assert (code, found) == (1, []) and "no Python of 3.11, 3.12, 3.13" in said
+    code, pythons, errors = _pythons(tmp_path / "bin", tmp_path)
+    assert (code, pythons) == (1, []) and "no Python of 3.11, 3.12, 3.13" in errors
 
 
 def test_pyenv_has_its_own_behind_the_shims(tmp_path):
@@ -49,4 +49,4 @@ def test_pyenv_has_its_own_behind_the_shims(tmp_path):
     shim.parent.mkdir()
     shim.write_text("#!/bin/sh\nexit 127\n")
     shim.chmod(0o755)
-    assert _found(tmp_path / "bin", tmp_path)[:2] == (0, [here])
+    assert _pythons(tmp_path / "bin", tmp_path)[:2] == (0, [here])

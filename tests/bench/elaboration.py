@@ -1,8 +1,8 @@
-"""Time and memory of a unit's Verilog against its lanes: ``python tests/bench/elaboration.py``
-prints a table and draws docs/elaboration.png.
+"""Time and memory of a unit's Verilog against its lanes.
 
-Each unit is made in a process of its own, several times, and the quickest counts: processor seconds
-and peak memory are of it and of the Yosys that it starts, without the start of Python.
+``python tests/bench/elaboration.py`` prints a table and draws docs/elaboration.png. Each unit is
+made in a process of its own, several times, and the quickest counts: processor seconds and peak
+memory are of it and of the Yosys that it starts, without the start of Python.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def measure(kind: str, lanes: int) -> None:
     print(used, seconds, peak)
 
 
-def draw(found: dict[str, list[tuple[float, float, float]]]) -> None:
+def draw(rows_by_kind: dict[str, list[tuple[float, float, float]]]) -> None:
     """Seconds against lanes, with lines of time in proportion to lanes."""
     import matplotlib
 
@@ -67,7 +67,7 @@ def draw(found: dict[str, list[tuple[float, float, float]]]) -> None:
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(figsize=(7.2, 4.5), layout="constrained")
-    for (kind, rows), marker in zip(found.items(), "osv^Dp", strict=False):
+    for (kind, rows), marker in zip(rows_by_kind.items(), "osv^Dp", strict=False):
         axes.loglog(LANES, [row[0] for row in rows], marker=marker, label=kind)
     for start in (0.15, 0.6):
         line = [start * lanes / LANES[0] for lanes in LANES]
@@ -87,7 +87,7 @@ def main() -> None:
     """Measures all in turn."""
     head = ("processor s", "elapsed s", "peak MB", "growth")
     print(f"{'unit':28} {'lanes':>5} {head[0]:>12} {head[1]:>10} {head[2]:>8} {head[3]:>7}")
-    found: dict[str, list[tuple[float, float, float]]] = {}
+    rows_by_kind: dict[str, list[tuple[float, float, float]]] = {}
     for kind in _kinds():
         for lanes in LANES:
             command = [sys.executable, __file__, kind, str(lanes)]
@@ -96,11 +96,11 @@ def main() -> None:
                 for _ in range(TIMES)
             ]
             used, seconds, peak = min(tuple(map(float, text.split())) for text in runs)
-            found.setdefault(kind, []).append((used, seconds, peak))
-            growth = used / found[kind][0][0]
+            rows_by_kind.setdefault(kind, []).append((used, seconds, peak))
+            growth = used / rows_by_kind[kind][0][0]
             line = f"{kind:28} {lanes:5} {used:12.2f} {seconds:10.2f} {peak:8.0f} {growth:7.1f}"
             print(line, flush=True)
-    draw(found)
+    draw(rows_by_kind)
     print(PICTURE)
 
 

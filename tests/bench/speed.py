@@ -120,8 +120,10 @@ def processor_seconds() -> float:
 
 
 def compiled_bench() -> Iterator[Row]:
-    """Cycles of the compiled bench, with random patterns, golden model, bubbles and stalls, and
-    the build; and every pair of codes of a product.
+    """The compiled bench and its build.
+
+    Cycles with random patterns, golden model, bubbles and stalls, and every pair of codes of a
+    product.
     """
     for name in ("int8", "e4m3", "e2m1"):
         spec = DotProduct(a=name, b=name, lanes=32)

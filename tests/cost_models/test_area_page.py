@@ -1,5 +1,6 @@
-"""The designs that the tables of areas compare compute the same sums; the tables say what was
-measured.
+"""The designs that the tables of areas compare compute the same sums.
+
+The tables say what was measured.
 """
 
 import numpy as np
@@ -84,10 +85,10 @@ def test_tables_say_what_was_measured(tmp_path):
         *("yosys", "nextpnr-ecp5", "nextpnr-ice40", "nextpnr-nexus")
     ]
 
-    found = dict.fromkeys(area_page.by_lanes(), counts)
-    plain_int8 = next(p for p in found if p.kind == area_page.PLAIN and str(p.spec.a) == "int8")
+    results = dict.fromkeys(area_page.by_lanes(), counts)
+    plain_int8 = next(p for p in results if p.kind == area_page.PLAIN and str(p.spec.a) == "int8")
     row = f"| int8 | {plain_int8.spec.lanes} | {plain_int8.target} | – | 100"
-    area_page.update(page, "lanes", found | {plain_int8: {**counts, "lut": 250}})
+    area_page.update(page, "lanes", results | {plain_int8: {**counts, "lut": 250}})
     assert f"{row} | 250 | **100** | – | 1.00 | 2.50 |" in page.read_text()
-    area_page.update(page, "lanes", found | {plain_int8: "no such thing"})
+    area_page.update(page, "lanes", results | {plain_int8: "no such thing"})
     assert f"{row} | – | **100** | – | 1.00 | – |" in page.read_text()

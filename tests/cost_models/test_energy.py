@@ -44,8 +44,9 @@ def test_energy_of_ice40_and_of_a_target_without_a_coefficient():
 
 
 def test_uniform_codes_are_uniform():
-    """Each code comes as often as the others, and none of them more; sums are as long as
-    they may be. The bench's own cycles are not so: a quarter of them has extremes.
+    """Each code comes as often as the others, and sums are as long as they may be.
+
+    The bench's own cycles are not so: a quarter of them has extremes.
     """
     spec = DotProduct(a="e2m1", b="int8", lanes=8, max_products=64)
     cycles = stimuli.uniform(spec, 4000, seed=3)

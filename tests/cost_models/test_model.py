@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import numpy as np
 import pytest
@@ -44,8 +44,8 @@ def test_fit_finds_an_exact_law_and_reports_no_error():
     ]
 
     def law(spec):
-        found = features.area(spec)
-        return 3 * found["first_adder_bits"] + 2 * spec.accumulator_width + 5
+        bits = features.area(spec)
+        return 3 * bits["first_adder_bits"] + 2 * spec.accumulator_width + 5
 
     truth = [law(s) for s in specs]
     fitted = model.fit(list(zip(specs, truth, strict=True)), features.area)
@@ -81,31 +81,31 @@ TYPICAL_ERROR = 0.04
 
 
 def on_holdout():
-    """(like, prediction, measured LUTs) of each design that nothing was fitted or calibrated on."""
+    """(lane class, prediction, measured LUTs) of each design that is in no fit or calibration."""
     for m in holdout.shipped("holdout"):
         spec = from_dict(m.spec)
         fitted = model.shipped(m.target, spec.mapping, "lut")
-        like = model.lane_class(spec.lanes, fitted.lanes)
-        yield like, fitted.predict(spec), m.result["lut"]
+        lanes = model.lane_class(spec.lanes, fitted.lanes)
+        yield lanes, fitted.predict(spec), m.result["lut"]
 
 
 def median_error():
     """Of lane counts between those that were fitted."""
-    found = [(p, lut) for like, p, lut in on_holdout() if like == model.MEASURED_LANES]
-    return np.median([abs(np.log(p.value / lut)) for p, lut in found])
+    pairs = [(p, lut) for lanes, p, lut in on_holdout() if lanes == model.MEASURED_LANES]
+    return np.median([abs(np.log(p.value / lut)) for p, lut in pairs])
 
 
 def test_intervals_hold_what_they_say_on_designs_that_were_not_fitted():
     """At least as many as has a chance of more than 1% if 90% of all designs lie within."""
-    held: dict[str, list[bool]] = {}
-    for like, p, lut in on_holdout():
+    within: dict[str, list[bool]] = {}
+    for lanes, p, lut in on_holdout():
         if p.checked:
-            held.setdefault(like, []).append(p.low <= round(lut) <= p.high)
-    assert {like: len(found) >= 10 for like, found in held.items()} == {
+            within.setdefault(lanes, []).append(p.low <= round(lut) <= p.high)
+    assert {lanes: len(answers) >= 10 for lanes, answers in within.items()} == {
         **dict.fromkeys(["one lane", "few lanes", "more lanes", model.MEASURED_LANES], True)
     }
-    for found in (*held.values(), [f for each in held.values() for f in each]):
-        assert binom.cdf(sum(found), len(found), model.COVERAGE) > 0.01
+    for answers in (*within.values(), list(chain.from_iterable(within.values()))):
+        assert binom.cdf(sum(answers), len(answers), model.COVERAGE) > 0.01
 
 
 def test_intervals_are_narrow_enough_to_be_of_use():
@@ -138,12 +138,12 @@ def test_shipped_counts_are_measured_again(monkeypatch, tmp_path):
     monkeypatch.setenv(store.ENVIRONMENT, str(tmp_path / "store.sqlite"))
     monkeypatch.setitem(vars(measurement.KIND), "shipped", {})
     for index in np.random.default_rng().choice(len(small), 3, replace=False):
-        found, known = measurement.measure(
+        again, known = measurement.measure(
             from_dict(small[index].spec), small[index].target, place=False
         )
-        assert not known and found.key is not None
+        assert not known and again.key is not None
         for resource in model.AREA:
-            assert found.result[resource] == small[index].result[resource], small[index]
+            assert again.result[resource] == small[index].result[resource], small[index]
 
 
 def test_what_was_drawn_was_not_fitted():
@@ -152,15 +152,15 @@ def test_what_was_drawn_was_not_fitted():
         name: [(from_dict(m.spec), m.target) for m in holdout.shipped(name)]
         for name in holdout.SETS
     }
-    for name, found in sets.items():
-        assert found == list(holdout.drawn(name))
-        assert not fitted & set(found)
+    for name, designs in sets.items():
+        assert designs == list(holdout.drawn(name))
+        assert not fitted & set(designs)
     assert not set(sets["holdout"]) & set(sets["calibration"])
 
 
 def test_an_answer_says_what_was_held_out():
-    one = cost_models.predict(dot("e3m1", "int5", 1), "ecp5")
-    assert re.search(r"LUT within .*%, as 90% of \d+ measurements of one lane", one.basis)
+    basis = cost_models.predict(dot("e3m1", "int5", 1), "ecp5").basis
+    assert re.search(r"LUT within .*%, as 90% of \d+ measurements of one lane", basis)
     between = cost_models.predict(dot("e3m1", "int5", 12), "xcup").basis
     assert "as 90% of 240 measurements from 4 to 16 lanes, each left out" in between
     for unchecked in (dot(lanes=200), dot(lanes=1, mapping="auto"), dot("e1m2", "int4", 1)):
@@ -194,8 +194,8 @@ def test_an_answer_says_that_no_device_has_room(capsys):
 
 
 def test_operands_change_places_freely():
-    one = cost_models.predict(dot("e4m3", "int5"), "ecp5").lut
-    assert one == cost_models.predict(dot("int5", "e4m3"), "ecp5").lut
+    lut = cost_models.predict(dot("e4m3", "int5"), "ecp5").lut
+    assert lut == cost_models.predict(dot("int5", "e4m3"), "ecp5").lut
 
 
 def test_predictions_name_their_source():
@@ -215,9 +215,9 @@ def test_shipped_measurements_are_of_this_hardware_and_flow():
     rng = np.random.default_rng()
     for index in rng.choice(len(points), 25, replace=False):
         point = list(points.values())[index]
-        found = measurement.stored(point.spec, point.target)
-        assert found is not None, f"{point} is stale: run 'hwgen sweep --export ...' again"
-        assert found == by_spec[point.spec, point.target]
+        stored = measurement.stored(point.spec, point.target)
+        assert stored is not None, f"{point} is stale: run 'hwgen sweep --export ...' again"
+        assert stored == by_spec[point.spec, point.target]
 
 
 def test_estimate_is_measured_where_the_store_has_it():

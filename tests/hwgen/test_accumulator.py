@@ -26,28 +26,28 @@ from hwgen.accumulator import parse as parse_accumulator
     ],
 )
 def test_names_parse_and_parse_back(name, wanted):
-    found = parse_accumulator(name)
-    assert found == wanted
-    assert parse_accumulator(str(found)) == found
-    assert parse_accumulator(found) is found
+    accumulator = parse_accumulator(name)
+    assert accumulator == wanted
+    assert parse_accumulator(str(accumulator)) == accumulator
+    assert parse_accumulator(accumulator) is accumulator
 
 
 def test_every_accumulator_has_a_name_of_its_own():
-    found = [
+    accumulators = [
         Fixed(bits, fraction_bits, overflow, rounding)
         for bits in (2, 24)
         for fraction_bits in (-3, 0, 8)
         for overflow in ("saturate", "wrap")
         for rounding in ("nearest_even", "toward_zero", "stochastic")
     ]
-    found += [
+    accumulators += [
         Float(parse(name), rounding, overflow)
         for name in ("fp32", "e4m3fn")
         for rounding in ("nearest_even", "up")
         for overflow in ("saturate", "special", "propagate")
     ]
-    assert len({str(a) for a in found}) == len(found)
-    assert all(parse_accumulator(str(a)) == a for a in found)
+    assert len({str(a) for a in accumulators}) == len(accumulators)
+    assert all(parse_accumulator(str(a)) == a for a in accumulators)
 
 
 @pytest.mark.parametrize(

@@ -89,10 +89,10 @@ def test_formats_lists_all(capsys):
 
 def test_facts_of_a_block_format(capsys):
     code, out, _ = run(capsys, "formats", "nvfp4", "--json")
-    found = json.loads(out)
-    assert code == 0 and found["systematic_name"] == "e2m1_b16_ue4m3_e8m23ieee"
-    assert (found["element"], found["block_size"], found["scale"]) == ("e2m1", 16, "ue4m3")
-    assert found["max"] == 2688 and found["bits_per_value"] == 71 / 16
+    facts = json.loads(out)
+    assert code == 0 and facts["systematic_name"] == "e2m1_b16_ue4m3_e8m23ieee"
+    assert (facts["element"], facts["block_size"], facts["scale"]) == ("e2m1", 16, "ue4m3")
+    assert facts["max"] == 2688 and facts["bits_per_value"] == 71 / 16
 
 
 def test_picture_of_formats(capsys, tmp_path):
@@ -111,12 +111,12 @@ def test_picture_of_formats(capsys, tmp_path):
 
 def test_one_formats_facts(capsys):
     code, out, _ = run(capsys, "formats", "fp8_e4m3", "--json")
-    found = json.loads(out)
-    assert code == 0 and found["name"] == "e4m3fn" and found["bias"] == 7
-    assert (found["max"], found["smallest"], found["smallest_normal"]) == (448, 2**-9, 2**-6)
-    assert found["nan"] and not found["infinity"]
-    assert len(found["values"]) == 253 and found["values"][-1] == 448
-    assert found["dynamic_range_db"] == pytest.approx(107.2, abs=0.05)
+    facts = json.loads(out)
+    assert code == 0 and facts["name"] == "e4m3fn" and facts["bias"] == 7
+    assert (facts["max"], facts["smallest"], facts["smallest_normal"]) == (448, 2**-9, 2**-6)
+    assert facts["nan"] and not facts["infinity"]
+    assert len(facts["values"]) == 253 and facts["values"][-1] == 448
+    assert facts["dynamic_range_db"] == pytest.approx(107.2, abs=0.05)
     code, out, _ = run(capsys, "formats", "e2m1")
     assert code == 0 and "-6 -4 -3 -2 -1.5 -1 -0.5 0 0.5 1 1.5 2 3 4 6" in out
     code, out, _ = run(capsys, "formats", "e2m1", "lns3f1", "int4")

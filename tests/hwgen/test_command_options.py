@@ -95,12 +95,12 @@ def lines_with_each_option(command, use):
     assert (used.words if used else None) == use
     for action in parser._actions:
         if action.dest in names and action.dest not in given:
-            beside = [names[action.dest]] if action.option_strings else []
-            beside += [] if action.nargs == 0 else [VALUES[action.dest]]
-            changed = vars(parser.parse_args([*line, *beside]))
+            added = [names[action.dest]] if action.option_strings else []
+            added += [] if action.nargs == 0 else [VALUES[action.dest]]
+            changed = vars(parser.parse_args([*line, *added]))
             other = arguments.mode_of(parser, changed)
             acts = other is None or set(changed) & set(names) <= other.reads
-            yield action.dest, [command, *line, *beside], acts
+            yield action.dest, [command, *line, *added], acts
 
 
 @pytest.mark.parametrize(("command", "use"), CASES)
@@ -261,9 +261,9 @@ def test_a_waveform_goes_to_a_folder_that_is_made(folder, capsys):
     ],
 )
 def test_modules_refuse_as_commands_do(folder, capsys, monkeypatch, module, line, words):
-    found = importlib.import_module(f"cost_models.{module}")
+    imported = importlib.import_module(f"cost_models.{module}")
     monkeypatch.setattr("sys.argv", [module, *line])
-    assert arguments.run_module(found.main) == 2
+    assert arguments.run_module(imported.main) == 2
     told = capsys.readouterr()
     assert told.out == "" and told.err.startswith("error: ") and told.err.count("\n") == 1
     assert words in told.err
@@ -338,5 +338,5 @@ def test_an_unexpected_error_is_one_line_and_its_traceback_is_kept(folder, capsy
     assert main(["formats", "int4"]) == 70
     told = capsys.readouterr().err
     assert told.count("\n") == 1 and "ZeroDivisionError" in told and "fault of hwgen" in told
-    (kept,) = folder.glob("hwgen-fault-*.txt")
-    assert str(kept) in told and "Traceback" in kept.read_text()
+    (fault,) = folder.glob("hwgen-fault-*.txt")
+    assert str(fault) in told and "Traceback" in fault.read_text()

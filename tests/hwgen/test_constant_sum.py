@@ -11,14 +11,14 @@ from hwgen.arithmetic.constant_sum import digits_plan, made_of, shared_plan, sig
 
 def total_of(plan, numbers):
     """The sum as the plan makes it; every node is in its range."""
-    found = list(numbers)
+    values = list(numbers)
     for node in plan.nodes[plan.inputs :]:
-        low = -found[node.low] if node.low_negative else found[node.low]
-        high = -found[node.high] if node.high_negative else found[node.high]
-        found.append(low + (high << node.shift))
-        assert node.least <= found[-1] <= node.most
+        low = -values[node.low] if node.low_negative else values[node.low]
+        high = -values[node.high] if node.high_negative else values[node.high]
+        values.append(low + (high << node.shift))
+        assert node.least <= values[-1] <= node.most
         assert node.level > max(plan.nodes[node.low].level, plan.nodes[node.high].level)
-    return 0 if plan.total is None else found[plan.total]
+    return 0 if plan.total is None else values[plan.total]
 
 
 def drawn(rng, count, bits):

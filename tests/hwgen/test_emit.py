@@ -219,8 +219,9 @@ def test_another_circuit_is_found():
 
 
 def _differences(x, y):
-    """The answer to the claim that outputs and next states are alike for all inputs and states;
-    registers are the same that have a name in common.
+    """The answer to the claim that outputs and next states are alike for all inputs and states.
+
+    Registers are the same that have a name in common.
     """
     aig = Aig()
     inputs = {port: aig.inputs(port, len(bits)) for port, bits in x.inputs.items()}

@@ -115,9 +115,9 @@ def test_public_functions_refuse_what_is_no_spec():
 
 
 def test_numbers_of_numpy_become_pythons():
-    found = Integer(np.int64(8), np.bool_(True), fraction_bits=np.uint8(2))
-    assert found == Integer(8, True, 2) and hash(found) == hash(Integer(8, True, 2))
-    assert repr(found) == "Integer(bits=8, signed=True, fraction_bits=2)"
+    integer = Integer(np.int64(8), np.bool_(True), fraction_bits=np.uint8(2))
+    assert integer == Integer(8, True, 2) and hash(integer) == hash(Integer(8, True, 2))
+    assert repr(integer) == "Integer(bits=8, signed=True, fraction_bits=2)"
     spec = multiply(stages=np.int32(2), mapping=np.str_("lut"))
     assert spec.to_dict() == multiply(stages=2).to_dict() and type(spec.stages) is int
     assert pickle.dumps(spec) == pickle.dumps(multiply(stages=2))

@@ -33,9 +33,9 @@ def imported(folder: Path, name: str) -> str:
 def test_a_package_that_hides_ours_is_named(tmp_path, hidden, name):
     (tmp_path / hidden).mkdir()
     (tmp_path / hidden / "__init__.py").write_text("")
-    said = imported(tmp_path, name)
-    assert "HiddenPackage" in said and f"'{tmp_path / hidden / '__init__.py'}'" in said
-    assert f"hwgen's own package '{hidden}'" in said
+    error = imported(tmp_path, name)
+    assert "HiddenPackage" in error and f"'{tmp_path / hidden / '__init__.py'}'" in error
+    assert f"hwgen's own package '{hidden}'" in error
     (tmp_path / hidden / "__init__.py").unlink()
     (tmp_path / hidden).rmdir()
     (tmp_path / f"{hidden}.py").write_text("")
@@ -59,13 +59,15 @@ def test_the_command_looks_at_its_start(monkeypatch, tmp_path, capsys):
 
 
 def test_extras_are_offered_by_the_names_that_an_index_has(monkeypatch, capsys, tmp_path):
-    found = installed.find_spec
+    find_spec = installed.find_spec
     assert installed.pip_install("optimize") == (
         "pip install 'matplotlib>=3.8' 'onnx>=1.16' 'threadpoolctl>=3'"
     )
-    monkeypatch.setattr(installed, "find_spec", lambda n: None if n == "onnx" else found(n))
+    monkeypatch.setattr(installed, "find_spec", lambda n: None if n == "onnx" else find_spec(n))
     assert installed.pip_install("optimize") == "pip install 'onnx>=1.16'"
-    monkeypatch.setattr(installed, "find_spec", lambda n: None if n == "matplotlib" else found(n))
+    monkeypatch.setattr(
+        installed, "find_spec", lambda n: None if n == "matplotlib" else find_spec(n)
+    )
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     assert main(["formats", "int4", "--picture", str(tmp_path / "x.png")]) == 2
     assert "pip install 'matplotlib>=3.8'" in capsys.readouterr().err

@@ -24,12 +24,12 @@ def test_pins_are_the_modules(spec, stream):
     text = emit.verilog(spec, stream=stream)
     body = text[text.index(f"module {module_name(spec, stream=stream)}(") :]
     listed = body[body.index("(") + 1 : body.index("\n);")].split(",\n")
-    plain = [re.sub(r"\b(reg|signed) ", "", line).strip() for line in listed]
+    ports = [re.sub(r"\b(reg|signed) ", "", line).strip() for line in listed]
     wanted = [
         f"{'output' if pin.output else 'input'} {pin.range}{pin.name}"
         for pin in pins(spec, stream=stream)
     ]
-    assert sorted(plain) == sorted(wanted)
+    assert sorted(ports) == sorted(wanted)
 
 
 def test_datasheet_says_what_a_user_needs():

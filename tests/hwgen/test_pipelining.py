@@ -50,15 +50,16 @@ def test_the_fit_finds_an_exact_law():
         samples.append(
             dataclasses.replace(sample, timing_paths=made, period_ns=max(rows), target="none")
         )
-    found = delays.fit(samples, "none")
-    weights = (found.register_ns, found.lut_ns, found.chain_ns, found.chain_bit_ns)
+    fitted = delays.fit(samples, "none")
+    weights = (fitted.register_ns, fitted.lut_ns, fitted.chain_ns, fitted.chain_bit_ns)
     assert weights == pytest.approx(truth[:4], abs=2e-3)
-    assert found.error < 1e-3 and found.margin < 1e-3
+    assert fitted.error < 1e-3 and fitted.margin < 1e-3
 
 
 def test_samples_that_are_wrong_are_noticed():
-    """Each unit's times times a factor from 0.6 to 1.4, as a fault in the measurement would make
-    them: the stated errors, those of units that were left out of the fit, are no longer small.
+    """Each unit's times times a factor from 0.6 to 1.4, as a fault in the measurement has it.
+
+    The stated errors, those of units that were left out of the fit, are no longer small.
     """
     rng = np.random.default_rng(5)
     wrong = []
@@ -82,14 +83,14 @@ def test_samples_that_are_wrong_are_noticed():
     ],
 )
 def test_units_that_are_no_samples_reach_what_is_modelled(spec, fmax_mhz, target):
-    found = pipelined(spec, fmax_mhz=fmax_mhz, target=target)
+    tuned = pipelined(spec, fmax_mhz=fmax_mhz, target=target)
     assert (spec.a, spec.b) not in {
         (s.spec.a, s.spec.b) for s in delays.shipped() if s.spec.unit == spec.unit
     }
-    placed = yosys_scripts.timing(emit.rtlil(found), found.name, target=target, seed=11)
+    placed = yosys_scripts.timing(emit.rtlil(tuned), tuned.name, target=target, seed=11)
     assert placed.fmax_mhz >= fmax_mhz
     error = delay.model(target).error
-    assert placed.fmax_mhz == pytest.approx(modelled(found).fmax_mhz, rel=error)
+    assert placed.fmax_mhz == pytest.approx(modelled(tuned).fmax_mhz, rel=error)
 
 
 def test_units_that_are_tuned_for_no_target_do_not_know_the_models(monkeypatch):
@@ -135,17 +136,17 @@ def test_a_faster_clock_never_takes_fewer_stages(spec):
     fmax_mhz, before = 5.0, 0
     while True:
         try:
-            found = pipelined(spec, fmax_mhz=fmax_mhz, target="ecp5")
+            tuned = pipelined(spec, fmax_mhz=fmax_mhz, target="ecp5")
         except InputError as error:
             assert "the most is" in str(error) and "bounds" in str(error)
             break
-        assert found.stages >= before and found.pipeline_target == "ecp5"
-        assert modelled(found).fmax_mhz >= fmax_mhz * (1 + margin) - 1e-6
-        if before and found.stages > before:
+        assert tuned.stages >= before and tuned.pipeline_target == "ecp5"
+        assert modelled(tuned).fmax_mhz >= fmax_mhz * (1 + margin) - 1e-6
+        if before and tuned.stages > before:
             # One less would not do.
-            fewer = from_dict({**found.to_dict(), "stages": found.stages - 1})
+            fewer = from_dict({**tuned.to_dict(), "stages": tuned.stages - 1})
             assert modelled(fewer).fmax_mhz < fmax_mhz * (1 + margin)
-        before, fmax_mhz = found.stages, fmax_mhz * 1.07
+        before, fmax_mhz = tuned.stages, fmax_mhz * 1.07
     assert before > 1
 
 
@@ -218,18 +219,18 @@ def test_a_running_sum_bounds_the_clock(spec):
     with pytest.raises(InputError, match="which the step 'accumulate' bounds") as error:
         pipelined(spec, fmax_mhz=400, target="ecp5")
     most = int(str(error.value).partition("the most is ")[2].split()[0])
-    found = pipelined(spec, fmax_mhz=most, target="ecp5")
-    assert modelled(found).fmax_mhz >= most
+    tuned = pipelined(spec, fmax_mhz=most, target="ecp5")
+    assert modelled(tuned).fmax_mhz >= most
     assert "accumulate" in [
-        step.name for way in timing_paths(found) if way.end == STATE for step in way.steps
+        step.name for path in timing_paths(tuned) if path.end == STATE for step in path.steps
     ]
 
 
 def test_weights_stay_in_registers_of_their_own():
     spec = Array(a="int4", b="int4", rows=2, columns=2, lanes=2, **WEIGHTS)
-    found = pipelined(spec, fmax_mhz=150, target="ecp5")
-    assert found.state_step == [step.name for step in found.steps].index("weights")
-    assert {way.end for way in timing_paths(found)} >= {"accumulate"} or found.stages == 2
+    tuned = pipelined(spec, fmax_mhz=150, target="ecp5")
+    assert tuned.state_step == [step.name for step in tuned.steps].index("weights")
+    assert {path.end for path in timing_paths(tuned)} >= {"accumulate"} or tuned.stages == 2
 
 
 def test_a_block_dot_product_has_places_in_its_rounding():
@@ -247,10 +248,10 @@ def test_a_block_dot_product_has_places_in_its_rounding():
 def test_generate_says_what_it_chose(capsys, tmp_path):
     unit = ["dot", "--a", "int8", "--b", "int8", "--lanes", "6", "--out", str(tmp_path)]
     assert main(["generate", *unit, "--fmax-mhz", "150"]) == 0
-    found = pipelined(DOT, fmax_mhz=150, target="ecp5")
+    tuned = pipelined(DOT, fmax_mhz=150, target="ecp5")
     out = capsys.readouterr().out
-    assert f"latency {found.latency} cycles" in out
-    assert f"{found.latency} stages, tuned for ecp5: " in out and "bounds it" in out
+    assert f"latency {tuned.latency} cycles" in out
+    assert f"{tuned.latency} stages, tuned for ecp5: " in out and "bounds it" in out
     # The command in the header makes the same file again.
     (file,) = tmp_path.iterdir()
     text = file.read_text()
@@ -329,21 +330,21 @@ def test_units_in_parts_are_right(specs):
 @pytest.mark.parametrize(
     ("target", "clock_way_ns"), [("ecp5", (0, 0)), ("ice40", (0, 0.2)), ("nexus", (1, 4))]
 )
-def test_arrivals_are_sorted_by_the_ways_that_end_there(target, clock_way_ns):
-    """The slowest is the period, but for the clock's own way: none on ECP5, which has no pins."""
+def test_arrivals_are_sorted_by_the_paths_that_end_there(target, clock_way_ns):
+    """The slowest is the period, but for the clock's own path: none on ECP5, which has no pins."""
     spec = DotProduct(
         a="int4", b="int4", lanes=4, stages=most_stages_of_int4(), pipeline_target="ecp5"
     )
-    found = yosys_scripts.timing(emit.rtlil(spec), spec.name, target=target)
-    sample = dict((names[-1], ns) for names, ns in delays.by_path(spec, found.arrivals_ns))
-    period = pytest.approx(1000 / found.fmax_mhz, abs=0.001)
+    timing = yosys_scripts.timing(emit.rtlil(spec), spec.name, target=target)
+    sample = dict((names[-1], ns) for names, ns in delays.by_path(spec, timing.arrivals_ns))
+    period = pytest.approx(1000 / timing.fmax_mhz, abs=0.001)
     least, most = clock_way_ns
-    assert least - 0.002 < found.clock_way_ns < most + 0.002
-    # The sum of rows has a carry chain, a decoder of integers has nothing: it is no way.
+    assert least - 0.002 < timing.clock_way_ns < most + 0.002
+    # The sum of rows has a carry chain, a decoder of integers has nothing: it is no path.
     assert {"rows", "row_sums1", "level1", "level2", "accumulate"} <= set(sample)
     assert max(sample.values()) == period
     assert sample["accumulate"] > sample["level1"] > sample["operands"]
-    assert [way.end for way in timing_paths(spec)][-1] == STATE
+    assert [path.end for path in timing_paths(spec)][-1] == STATE
 
 
 def test_arrivals_need_a_placer():
@@ -364,8 +365,8 @@ def test_what_steps_take_is_counted_in_whole_numbers(spec):
         assert {type(taken) for taken in unit.step_delays} == {int}
 
 
-def test_registers_stand_where_the_longest_way_is_shortest():
-    """By trying all places. Tenths, of which many ways have the same sum, but not as floats."""
+def test_registers_stand_where_the_longest_path_is_shortest():
+    """By trying all places. Tenths, of which many paths have the same sum, but not as floats."""
     rng = np.random.default_rng(12)
     assert sum([0.7, 0.1, 0.3]) != 0.7 + (0.1 + 0.3)
     for _ in range(200):
@@ -380,5 +381,5 @@ def test_registers_stand_where_the_longest_way_is_shortest():
 
         free = [place for place in range(7) if place not in given]
         best = min(map(longest, itertools.combinations(free, min(count, len(free)))))
-        found = register_places(delays, count, given)
-        assert longest(found) == best and len(found) <= count
+        boundaries = register_places(delays, count, given)
+        assert longest(boundaries) == best and len(boundaries) <= count

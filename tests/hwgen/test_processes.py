@@ -97,23 +97,23 @@ class Command:
 
     def programs(self) -> dict[int, str]:
         """All processes that came of the command, whatever became of their parents."""
-        found = {}
+        lines = {}
         for folder in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 if f"TEST_OF={self.mark}".encode() in (folder / "environ").read_bytes():
                     line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
                     if line:
-                        found[int(folder.name)] = line
-        return found
+                        lines[int(folder.name)] = line
+        return lines
 
     def wait_for(self, happened, seconds: float = 180) -> None:
         deadline = time.monotonic() + seconds
         while not happened():
-            assert time.monotonic() < deadline, (self.programs(), self.said())
-            assert self.process.poll() is None or happened(), self.said()
+            assert time.monotonic() < deadline, (self.programs(), self.errors())
+            assert self.process.poll() is None or happened(), self.errors()
             time.sleep(0.05)
 
-    def said(self) -> str:
+    def errors(self) -> str:
         return (self.folder / "err").read_text()
 
     def ends_clean(self, seconds: float = 20) -> int:
@@ -131,11 +131,11 @@ class Command:
 def start(tmp_path):
     started = []
 
-    def one(arguments):
+    def start_command(arguments):
         started.append(Command(tmp_path, arguments))
         return started[-1]
 
-    yield one
+    yield start_command
     for command in started:
         for pid in command.programs():
             with contextlib.suppress(ProcessLookupError):
@@ -155,8 +155,8 @@ def test_signals_end_all_that_a_command_started(start, name, number):
         assert code == -signal.SIGKILL
     else:
         assert code == 128 + number
-        assert "Traceback" not in command.said()
-        assert "goes on from here" in command.said() or "ended by SIGTERM" in command.said()
+        assert "Traceback" not in command.errors()
+        assert "goes on from here" in command.errors() or "ended by SIGTERM" in command.errors()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP], ids=["INT", "HUP"])
@@ -166,7 +166,7 @@ def test_ctrl_c_and_a_closed_terminal_do_the_same(start, number):
     command.wait_for(lambda: any(at_work in line for line in command.programs().values()))
     os.killpg(command.process.pid, number)
     assert command.ends_clean() == 128 + number
-    *progress, last = command.said().splitlines()
+    *progress, last = command.errors().splitlines()
     assert "results that were finished are kept" in last
     assert all(re.match(r"hwgen: \d+ s: ", line) for line in progress)
 
@@ -195,13 +195,13 @@ def test_finished_measurements_are_kept(start):
 
 
 def test_a_regression_keeps_its_results_and_reports(start):
-    """Cases of all inputs need the compiler; what was found before it hung is kept."""
+    """Cases of all inputs need the compiler; the results of before it hung are kept."""
     arguments, at_work = COMMANDS["regress"]
     command = start(arguments)
     command.wait_for(lambda: any(at_work in line for line in command.programs().values()))
     command.process.terminate()
     assert command.ends_clean() == 143
-    assert "the same command goes on from here" in command.said()
+    assert "the same command goes on from here" in command.errors()
     assert {"junit.xml", "summary.json"} <= {f.name for f in (command.folder / "results").iterdir()}
 
 

@@ -51,13 +51,15 @@ def test_commands_say_what_they_are_at(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(progress, "EVERY_S", 0.05)
     unit = ["dot", "--a", "e4m3", "--b", "e4m3", "--lanes", "6"]
     assert main(["generate", *unit, "--out", str(tmp_path)]) == 0
-    said = capsys.readouterr()
-    assert "making the hardware of dot_e4m3_e4m3_lanes6" in said.err
-    assert said.out.count("\n") == 1
+    printed = capsys.readouterr()
+    assert "making the hardware of dot_e4m3_e4m3_lanes6" in printed.err
+    assert printed.out.count("\n") == 1
     assert main(["synth", *unit, "--target", "xc7"]) == 0
-    said = capsys.readouterr()
-    assert "yosys works on dot_e4m3_e4m3_lanes6" in said.err
-    assert "step " in said.err and "s more at most" in said.err and said.out.count("\n") == 1
+    printed = capsys.readouterr()
+    assert "yosys works on dot_e4m3_e4m3_lanes6" in printed.err
+    assert (
+        "step " in printed.err and "s more at most" in printed.err and printed.out.count("\n") == 1
+    )
 
 
 def test_the_pace_of_counted_work_tells_its_end(monkeypatch):

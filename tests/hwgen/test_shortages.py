@@ -1,5 +1,7 @@
-"""Full disks, places that cannot be written, too little memory and tools that do not work: a line
-that names the file or the tool and what to do, exit code 2, and nothing half-written.
+"""What the machine lacks is told in a line that names the file or the tool, and what to do.
+
+Full disks, places that cannot be written, too little memory and tools that do not work: the exit
+code is 2, and nothing is half-written.
 """
 
 import json

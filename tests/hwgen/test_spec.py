@@ -57,8 +57,8 @@ def test_integer_widths_hold_the_most_negative_code(bits, products, width):
 )
 def test_symmetric_integers_have_the_papers_widths(bits, widths):
     f = parse_scalar(f"int{bits}")
-    found = tuple(accumulator_width(f, f, n, symmetric=True) for n in (1, 16, 32, 4608))
-    assert found == widths
+    computed = tuple(accumulator_width(f, f, n, symmetric=True) for n in (1, 16, 32, 4608))
+    assert computed == widths
 
 
 def test_ocp_e5m2_has_the_papers_widths():

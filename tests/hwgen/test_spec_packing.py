@@ -24,8 +24,8 @@ def test_dsp_alone_takes_what_does_not_fit_one_by_one():
 
 
 def test_the_fewest_multipliers_of_an_array():
-    def shape(a, b, rows, columns, mapping, **beside):
-        packing = Array(a=a, b=b, rows=rows, columns=columns, mapping=mapping, **beside).packing
+    def shape(a, b, rows, columns, mapping, **fields):
+        packing = Array(a=a, b=b, rows=rows, columns=columns, mapping=mapping, **fields).packing
         return packing.rows, packing.columns
 
     assert shape("int4", "int4", 4, 4, "dsp27x18") == (2, 2)

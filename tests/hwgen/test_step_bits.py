@@ -62,8 +62,9 @@ def _bits(value):
 
 
 def _has_odd_lanes(spec):
-    """Some lanes' terms are narrower than the plan has them: one without an equal to be added to,
-    and the first one, if an integer's sign meets another.
+    """Whether some lanes' terms are narrower than the plan has them.
+
+    They are one without an equal to be added to, and the first, if an integer's sign meets another.
     """
     mixed = spec.a.signed and spec.b.signed and spec.a.is_integer != spec.b.is_integer
     return mixed or spec.lanes & (spec.lanes - 1) > 0

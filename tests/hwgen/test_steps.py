@@ -34,9 +34,9 @@ def test_the_limits_of_stages_are_the_places_of_the_plan(unit):
         places, state = len(spec.steps), spec.state_step
         behind = int(state is not None and state < places - 1)
         for stages in {1 + behind, places + 1, (2 + behind + places) // 2}:
-            found = with_stages(spec, stages)
-            assert found.steps == spec.steps  # Whatever the stages.
-            assert len(found.register_boundaries) + 1 + behind == stages
+            staged = with_stages(spec, stages)
+            assert staged.steps == spec.steps  # Whatever the stages.
+            assert len(staged.register_boundaries) + 1 + behind == stages
         for stages in (behind or -1, places + 2):  # Zero is the usual number of some units.
             with pytest.raises(InputError, match=f"from {1 + behind} to {places + 1}"):
                 with_stages(spec, stages)

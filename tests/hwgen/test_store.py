@@ -133,8 +133,8 @@ def test_a_result_that_cannot_be_stored_is_kept_beside(path, how):
         tables(path, OTHER_SCHEMAS["fewer columns"])
     else:
         path.write_bytes(b"no database" * 1000)
-    beside = path.with_name(path.name + ".kept.jsonl")
-    with pytest.raises(ToolError, match=f"the result is kept in {beside}"):
+    kept = path.with_name(path.name + ".kept.jsonl")
+    with pytest.raises(ToolError, match=f"the result is kept in {kept}"):
         add(7)
     path.unlink()
     assert STORE.find("key7") == measurement(7)
@@ -242,10 +242,10 @@ def test_what_earlier_versions_stored_may_be_of_another_schema(path):
 def test_one_store_for_all_kinds(path, tmp_path):
     """A result that is not final is made again; lines of a file are kept apart from the store."""
     kind = store.Kind("test", lambda row: row["n"], final=lambda n: n > 1)
-    for kept in (store.at(kind, None), store.at(kind, tmp_path / "lines")):
-        assert kept.once("a", lambda: {"n": 1}) == (1, False)
-        assert kept.once("a", lambda: {"n": 2}) == (2, False)
-        assert kept.once("a", lambda: {"n": 3}) == (2, True)
+    for results in (store.at(kind, None), store.at(kind, tmp_path / "lines")):
+        assert results.once("a", lambda: {"n": 1}) == (1, False)
+        assert results.once("a", lambda: {"n": 2}) == (2, False)
+        assert results.once("a", lambda: {"n": 3}) == (2, True)
     assert store.Lines(kind, tmp_path / "lines").results == {"a": 2}
     assert store.Store(kind).find("a") == 2 and store.Store(kind).find("b") is None
 
@@ -262,8 +262,8 @@ def measure_once(folder: str) -> None:
         )
 
     yosys_scripts.synthesise = slow
-    found, known = measurement_of.measure(DotProduct(a="int2", b="int2", lanes=2), "ecp5")
-    assert found.result["lut"] == 5
+    measured, known = measurement_of.measure(DotProduct(a="int2", b="int2", lanes=2), "ecp5")
+    assert measured.result["lut"] == 5
     with open(os.path.join(folder, "known"), "a") as file:
         file.write("yes " if known else "no ")
 
@@ -271,11 +271,11 @@ def measure_once(folder: str) -> None:
 def test_two_processes_measure_a_design_once(path, tmp_path):
     context = multiprocessing.get_context("spawn")
     both = [context.Process(target=measure_once, args=(str(tmp_path),)) for _ in range(2)]
-    for one in both:
-        one.start()
-    for one in both:
-        one.join()
-        assert one.exitcode == 0
+    for process in both:
+        process.start()
+    for process in both:
+        process.join()
+        assert process.exitcode == 0
     assert (tmp_path / "calls").read_text() == "x"
     assert sorted((tmp_path / "known").read_text().split()) == ["no", "yes"]
     assert list(path.with_name(path.name + ".locks").iterdir()) == []

@@ -428,8 +428,10 @@ def test_memory_of_this_process_is_found() -> None:
         f"import resource; resource.setrlimit(resource.RLIMIT_AS, ({limit}, {limit}));"
         "from optimizer import memory; print(memory.usable_bytes())"
     )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert 2**20 < int(found.stdout) <= limit
+    process = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert 2**20 < int(process.stdout) <= limit
 
 
 @pytest.mark.parametrize(

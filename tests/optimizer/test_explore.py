@@ -43,11 +43,11 @@ def run(setting, **options) -> Exploration:
         "formats": FORMATS,
         "max_drop": 2.0,
     }
-    how = {"predict": crude_cost}
+    keywords = {"predict": crude_cost}
     for name, value in options.items():
-        (how if name in ("predict", "progress", "workers") else arguments)[name] = value
+        (keywords if name in ("predict", "progress", "workers") else arguments)[name] = value
     path, data = setting
-    return explore(load(path), data, settings(**arguments), **how)
+    return explore(load(path), data, settings(**arguments), **keywords)
 
 
 @pytest.fixture(scope="module", params=["streaming", "shared"])
@@ -95,16 +95,16 @@ def test_every_plan_that_none_beats_is_evaluated(setting):
     )[::-1]
     assert len(wanted) > 5
 
-    def found(e):
+    def points(e):
         # All-INT4 is a point too, and the last.
         assert e.points[-1] is e.references["all-INT4"]
         return [(p.lut.value, p.sensitivity) for p in e.points[:-1]]
 
-    assert [lut for lut, _ in found(e)] == [lut for lut, _ in wanted]
-    assert [d for _, d in found(e)] == pytest.approx([d for _, d in wanted])
+    assert [lut for lut, _ in points(e)] == [lut for lut, _ in wanted]
+    assert [d for _, d in points(e)] == pytest.approx([d for _, d in wanted])
     limit = wanted[len(wanted) // 2][1]
     few = run(setting, formats=formats, resolution=0.0, max_divergence=limit * 1.0001)
-    assert found(few) == found(e)[: len(wanted) // 2 + 1]
+    assert points(few) == points(e)[: len(wanted) // 2 + 1]
 
 
 def test_plans_are_fast_enough_and_add_up(exploration):
@@ -133,7 +133,7 @@ def test_chosen_is_the_cheapest_within_the_drop(exploration):
 
 
 @pytest.mark.parametrize(
-    ("drop", "place", "reason"),
+    ("drop", "index", "reason"),
     [
         (2.0, 2, "the fewest LUTs within 2 points"),
         (1.0, 3, "the fewest LUTs within 1 points"),
@@ -141,14 +141,14 @@ def test_chosen_is_the_cheapest_within_the_drop(exploration):
         (0.5, 3, "no plan is within 0.5 points"),
     ],
 )
-def test_the_choice_by_hand(drop, place, reason):
-    """Of plans at 90, 97, 98, 99 and 99% beside 100: the cheapest allowed, or the best."""
+def test_the_choice_by_hand(drop, index, reason):
+    """Of plans at 90, 97, 98, 99 and 99% where FP32 has 100: the cheapest allowed, or the best."""
     plans = [
         SimpleNamespace(accuracy=Accuracy(correct, 100), lut=SimpleNamespace(value=lut))
         for correct, lut in ((90, 10), (97, 20), (98, 30), (99, 40), (99, 50))
     ]
-    found, said = choose(plans[::-1], Accuracy(100, 100), drop)
-    assert found is plans[place] and said.startswith(reason)
+    chosen, stated = choose(plans[::-1], Accuracy(100, 100), drop)
+    assert chosen is plans[index] and stated.startswith(reason)
 
 
 @pytest.mark.parametrize("layer", ["conv", "block.conv1", "block.shortcut", "dense"])

@@ -64,8 +64,8 @@ def test_texts_do_not_overlap_each_other(drawn):
         *(t for t in (*p.axes.get_xticklabels(), *p.axes.get_yticklabels()) if shown(p, t)),
     ]  # fmt: skip
     boxes = [t.get_window_extent() for t in (*texts, *p.legend.get_texts()) if t.get_text()]
-    for one, other in combinations(boxes, 2):
-        assert not one.overlaps(other)
+    for first, second in combinations(boxes, 2):
+        assert not first.overlaps(second)
     width, height = p.figure.canvas.get_width_height()
     for box in (*boxes, p.legend.get_window_extent()):
         assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= width and box.y1 <= height
@@ -126,15 +126,18 @@ def test_what_must_be_readable_is_there(drawn):
 
 def test_points_stand_where_they_were_measured():
     axes = picture.draw(CASES["shipped"]).axes
-    marked, plain = ([n for n in axes.lines if (n.get_marker() == "None") == p] for p in (0, 1))
-    found = [tuple(point) for line in marked for point in line.get_xydata().round(2).tolist()]
+    marked = [line for line in axes.lines if line.get_marker() != "None"]
+    unmarked = [line for line in axes.lines if line.get_marker() == "None"]
+    drawn_points = [
+        tuple(point) for line in marked for point in line.get_xydata().round(2).tolist()
+    ]
     chosen = [(10093, 93.7)]
     references = [(19332, 94.0), (6428, 89.25), (29962, 93.45)]
     beaten = [(4900, 89.1), (9100, 93.2), (12000, 93.8), (18000, 93.75)]
     front = [(p.lut.value, p.accuracy.percent) for p in SHIPPED]
     assert front[:2] == [(4632, 89.35), (5418, 89.65)] and len(front) == 13
-    assert sorted(found) == sorted([*chosen, *references, *beaten, *front])
-    assert [set(line.get_ydata()) for line in plain] == [{93.95}]
+    assert sorted(drawn_points) == sorted([*chosen, *references, *beaten, *front])
+    assert [set(line.get_ydata()) for line in unmarked] == [{93.95}]
 
 
 def test_most_points_of_the_shipped_front_have_their_number():

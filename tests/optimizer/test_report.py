@@ -1,4 +1,4 @@
-"""The tables say what was found: every figure of a result that is known."""
+"""The tables say what came of an exploration: every figure of a result that is known."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ def known():
             for i in (1, 2, 3)
         )
         plans.append(dataclasses.replace(plan(lut, percent), layers=layers))
-    found = exploration(plans, 94.0, 0, (), (plan(2000, 93.9),))
-    return dataclasses.replace(found, reason="the cheapest")
+    e = exploration(plans, 94.0, 0, (), (plan(2000, 93.9),))
+    return dataclasses.replace(e, reason="the cheapest")
 
 
-def measured(found):
+def measured(e):
     """In place of synthesis: 110 LUTs a unit, 49.6 MHz."""
     lut, none = Quantity(110, 110, 110, "measured"), Quantity(0, 0, 0, "measured")
     cost = Cost(lut, none, none, none, Quantity(49.6, 49.6, 49.6, "measured"), basis="a test")
-    chosen = found.chosen.with_measured(dict.fromkeys(found.chosen.specs, cost))
+    chosen = e.chosen.with_measured(dict.fromkeys(e.chosen.specs, cost))
     check = LayerCheck("layer2", "unit", cycles=5000, mismatches=1, outputs=20, wrong_outputs=3)
     test = FullTest("all", Accuracy(9302, 10_000), Accuracy(9255, 10_000))
-    return dataclasses.replace(found, chosen=chosen, checks=(check,), full_test=test)
+    return dataclasses.replace(e, chosen=chosen, checks=(check,), full_test=test)
 
 
 def cells(text, head):
@@ -64,13 +64,13 @@ def test_every_figure_of_the_table():
         ["all-INT8", "2,000", "93.90", "-0.10", "0.0100", "A int4, W int4"],
         ["FP32", "94.00"],
     ]
-    each = [
+    figures = [
         ["4", "5", "1,000", "601", "599–1,600", "–", "–", "0.01000", "e2m1 / int5"],
         ["8", "6", "2,000", "602", "598–2,600", "–", "–", "0.02000", "e2m1 / int5"],
         ["12", "7", "3,000", "603", "597–3,600", "–", "–", "0.03000", "e2m1 / int5"],
     ]
     assert cells(text, "layer") == [
-        *([f"layer{i}", "16", f"{1200 * i:,}", *row] for i, row in enumerate(each, 1)),
+        *([f"layer{i}", "16", f"{1200 * i:,}", *row] for i, row in enumerate(figures, 1)),
         ["sum", "3,000", "1,806", "1,794–7,800", "–", "0.06000"],
     ]
     assert "chosen: the cheapest\n" in text

@@ -122,21 +122,21 @@ def test_warnings_are_printed_and_written(mlp, tmp_path):
     network, data = mlp
     wrong = changed(data, test_labels=np.roll(data.test_labels, 1))
     lines = []
-    found = explore.explore(
+    exploration = explore.explore(
         network,
         wrong,
         explore.settings(target="ecp5", fps=1e5, formats=["int4"], sensitivity_images=20),
         predict=crude_cost,
         progress=lines.append,
     )
-    (text,) = found.warnings
+    (text,) = exploration.warnings
     # Before the long work, not after it.
     assert lines.index(f"WARNING: {text}") < lines.index(
         next(i for i in lines if "calibration:" in i)
     )
-    report.write(found, tmp_path / "out")
+    report.write(exploration, tmp_path / "out")
     assert json.loads((tmp_path / "out" / "plan.json").read_text())["warnings"] == [text]
     page = (tmp_path / "out" / "report.md").read_text()
     assert "**WARNING**" in page and "not clearly better than without looking" in page
     assert page.index("**WARNING**") < page.index("## Front")
-    assert f"WARNING: {text}" in report.table(found)
+    assert f"WARNING: {text}" in report.table(exploration)

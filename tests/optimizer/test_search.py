@@ -44,10 +44,10 @@ def test_damages_over_many_magnitudes():
     ]
     scaled = [[(area, damage * 1e-7) for area, damage in group] for group in groups]
     exact = exhaustive_front(groups)
-    found = pareto_front(scaled)
-    assert found[-1].area == exact[-1][0] and found[0].area == exact[0][0]
-    assert len(found) >= 0.9 * len(exact)
-    for point in found:
+    front = pareto_front(scaled)
+    assert front[-1].area == exact[-1][0] and front[0].area == exact[0][0]
+    assert len(front) >= 0.9 * len(exact)
+    for point in front:
         optimum = min(damage for area, damage in exact if area <= point.area)
         assert point.damage == pytest.approx(optimum * 1e-7, rel=2e-5)
 
@@ -127,5 +127,5 @@ def test_hawq_resnet18(cost):
 def test_damages_are_added_exactly():
     """As ``sum`` does not before Python 3.12: the front is the same under each."""
     assert 0.1 + 0.1 + 0.1 + 0.1 + 0.1 + 0.1 + 0.1 + 0.1 + 0.1 + 0.1 != 1.0
-    (found,) = pareto_front([[(1, 0.1)]] * 10)
-    assert found.damage == 1.0
+    (solution,) = pareto_front([[(1, 0.1)]] * 10)
+    assert solution.damage == 1.0

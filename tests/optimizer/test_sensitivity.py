@@ -31,8 +31,8 @@ def test_a_damage_is_the_divergence_with_one_operand_quantised(tmp_path):
     x = normal(5, 37, 7)
     formats = [parse(name) for name in ("int3", "e2m1")]
     calibration = calibrate(network, x, formats)
-    found = sensitivity.measure(network, x, calibration, formats)
-    assert found.images == 37
+    measured = sensitivity.measure(network, x, calibration, formats)
+    assert measured.images == 37
 
     def run(rounded=lambda layer, operand, values: values):
         values = x.astype(float)
@@ -52,26 +52,26 @@ def test_a_damage_is_the_divergence_with_one_operand_quantised(tmp_path):
             total = 0.0
             for kind, scale in scales.items():
 
-                def one(layer, operand, values, only=(name, kind), scale=scale, f=f):
+                def only_this(layer, operand, values, only=(name, kind), scale=scale, f=f):
                     if (layer, operand) != only:
                         return values
                     return f.quantize(values / scale) * scale
 
-                other = run(one)
+                other = run(only_this)
                 wanted = (exact * np.log(exact / other)).sum(axis=1).mean()
-                assert getattr(found, kind)[name, f] == pytest.approx(wanted, rel=1e-3)
+                assert getattr(measured, kind)[name, f] == pytest.approx(wanted, rel=1e-3)
                 total += wanted
                 seen.add(round(wanted, 4))
-            assert found.pair(name, f, f) == pytest.approx(total, rel=1e-3)
+            assert measured.pair(name, f, f) == pytest.approx(total, rel=1e-3)
     assert len(seen) == 8  # No two damages are alike, so that none stands for another.
 
 
-def test_the_rest_of_the_network_is_computed_again(tmp_path):
+def test_what_follows_a_layer_is_computed_again(tmp_path):
     """With a shortcut: as the network of a file in which one layer's weights are the rounded."""
     path = residual_network(tmp_path / "n.onnx")
     network, images, f = load(path), normal(7, 20, 3, 8, 8), parse("int3")
     calibration = calibrate(network, images, [f])
-    found = sensitivity.measure(network, images, calibration, [f])
+    measured = sensitivity.measure(network, images, calibration, [f])
     exact = softmax(inference.run(network, images).astype(float))
     for number, (name, node) in enumerate(network.layer_nodes.items()):
         model = onnx.load(path)
@@ -88,4 +88,4 @@ def test_the_rest_of_the_network_is_computed_again(tmp_path):
         other = softmax(inference.run(load(tmp_path / "other.onnx"), images).astype(float))
         wanted = (exact * np.log(exact / other)).sum(axis=1).mean()
         assert wanted > 1e-4
-        assert found.weights[name, f] == pytest.approx(wanted, rel=1e-3)
+        assert measured.weights[name, f] == pytest.approx(wanted, rel=1e-3)

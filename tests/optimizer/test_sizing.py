@@ -52,8 +52,9 @@ def test_smallest_array_is_found(layers, budget):
 
 
 def test_cycles_are_those_of_a_schedule():
-    """Of ten outputs on four units the last two take a round of their own, of seven products on
-    two lanes the last one a cycle of its own.
+    """What does not fill the array takes a round of its own.
+
+    So do the last two of ten outputs on four units, and the last of seven products on two lanes.
     """
     assert cycles([Layer("l", "Gemm", 7, 10)], 2, 4) == 3 * 4
     assert cycles([Layer("k", "Conv", 8, 12), Layer("l", "Gemm", 7, 10)], 2, 4) == 3 * 4 + 3 * 4
@@ -63,9 +64,9 @@ def test_cycles_are_those_of_a_schedule():
 
 
 def test_sizes_do_not_dominate_each_other():
-    found = sizes([Layer("l", "Conv", 576, 3136)], 50_000)
-    for one, other in itertools.pairwise(found):
-        assert one.lanes < other.lanes and one.units > other.units
+    arrays = sizes([Layer("l", "Conv", 576, 3136)], 50_000)
+    for narrow, wide in itertools.pairwise(arrays):
+        assert narrow.lanes < wide.lanes and narrow.units > wide.units
 
 
 def test_each_spec_is_predicted_once():

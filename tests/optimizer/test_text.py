@@ -33,8 +33,8 @@ NAMES = (
 
 def rendered(text):
     """What a reader of Markdown sees: escapes undone; nothing else may have a meaning."""
-    plain = re.sub(r"\\([!-/:-@\[-`{-~])", "", text)
-    assert not re.search(r"[\\`*\[\]<>|#~$&!]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", plain), text
+    unescaped = re.sub(r"\\([!-/:-@\[-`{-~])", "", text)
+    assert not re.search(r"[\\`*\[\]<>|#~$&!]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", unescaped), text
     return re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", text)
 
 
@@ -64,13 +64,13 @@ def test_layer_names_in_the_report(tmp_path, pair):
     network = load(folder / "mlp.onnx")
     d = perceptron.features()
     data = ImageData(d["calibration"][:40], None, d["test"][:80], d["test_labels"][:80], "a|b`c\nd")
-    found = explore.explore(
+    exploration = explore.explore(
         network,
         data,
         explore.settings(target="ecp5", fps=1e5, formats=["int6"]),
         predict=crude_cost,
     )
-    report.write(found, tmp_path / "out", command="hwgen optimize --model 'a```b\nc.onnx'")
+    report.write(exploration, tmp_path / "out", command="hwgen optimize --model 'a```b\nc.onnx'")
     page = (tmp_path / "out" / "report.md").read_text()
     assert "# Accuracy against LUTs: mlp on a\\|b\\`c\\\\nd\n" in page
     rows = [line for line in page.split("\n") if line.startswith("| ")]
@@ -84,6 +84,6 @@ def test_layer_names_in_the_report(tmp_path, pair):
     whole = [layer["name"] for layer in plan["chosen"]["layers"]]
     assert whole == list(network.layer_nodes)
     assert names == [printable(name, report.LONGEST_NAME).strip() for name in whole]
-    table = report.table(found)
+    table = report.table(exploration)
     assert "\x1b" not in table and all(len(line) < 250 for line in table.split("\n"))
-    assert np.isfinite(found.fp32.percent)
+    assert np.isfinite(exploration.fp32.percent)
