@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from hwgen import formats
 from hwgen.errors import InputError
-from hwgen.fields import check_fields, require_choice, shown
+from hwgen.fields import check_fields, require_choice, set_fields, shown
 from hwgen.formats import Scalar
 from hwgen.formats.rounding import DOWN, MODES, NEAREST_EVEN, STOCHASTIC
 from hwgen.formats.scalar import OVERFLOWS, SATURATE
@@ -78,19 +78,17 @@ class Float:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        found = formats.parse(self.format)
-        if found.scale is not None or not (found.has_hardware and found.sign_apart):
+        f = formats.parse(self.format)
+        if f.scale is not None or not (f.has_hardware and f.sign_apart):
             raise InputError(
-                f"accumulator format {found}: use a floating-point format with sign, such as "
+                f"accumulator format {f}: use a floating-point format with sign, such as "
                 "fp32, or a fixed accumulator"
             )
-        object.__setattr__(self, "format", found)
-        if not self.overflow:
-            object.__setattr__(self, "overflow", self.format.usual_overflow)
+        set_fields(self, format=f, overflow=self.overflow or f.usual_overflow)
         require_choice("rounding", self.rounding, MODES)
         require_choice("overflow", self.overflow, OVERFLOWS)
-        if self.overflow != SATURATE and not (found.has_infinity or found.has_nan):
-            raise InputError(f"{found} has neither infinity nor NaN: use overflow={SATURATE!r}")
+        if self.overflow != SATURATE and not (f.has_infinity or f.has_nan):
+            raise InputError(f"{f} has neither infinity nor NaN: use overflow={SATURATE!r}")
 
     def __str__(self) -> str:
         return _joined(

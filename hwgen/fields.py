@@ -93,7 +93,16 @@ def check_fields(made: Any) -> None:
     for name, kinds, default in _plain_fields(kind):
         value = getattr(made, name)
         if value is not default:
-            object.__setattr__(made, name, require_kind(name, value, kinds))
+            set_fields(made, **{name: require_kind(name, value, kinds)})
+
+
+def set_fields(made: Any, **values: Any) -> None:
+    """Set fields of a frozen dataclass, from its ``__post_init__`` only.
+
+    For what is given by name and kept as an object, and for what follows from other fields.
+    """
+    for name, value in values.items():
+        object.__setattr__(made, name, value)
 
 
 def require_kind(name: str, value: Any, kinds: Collection[str]) -> Any:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwgen.errors import InputError
-from hwgen.fields import check_fields
+from hwgen.fields import check_fields, set_fields
 from hwgen.formats.encoding import USUAL_BIAS
 from hwgen.formats.rounding import (
     DOWN,
@@ -51,7 +51,7 @@ class Logarithmic(Scalar):
 
     def __post_init__(self) -> None:
         check_fields(self)
-        object.__setattr__(self, "bits", self.signed + self.exponent_bits + self.fraction_bits)
+        set_fields(self, bits=self.signed + self.exponent_bits + self.fraction_bits)
         if (
             not 1 <= self.exponent_bits <= MAX_EXPONENT_BITS
             or not 0 <= self.fraction_bits <= MAX_FRACTION_BITS
@@ -63,7 +63,7 @@ class Logarithmic(Scalar):
                 f"to {MAX_FRACTION_BITS} behind it, {MAX_BITS} in all, such as lns4f3 or ulns4f0"
             )
         if self.bias == USUAL_BIAS:
-            object.__setattr__(self, "bias", self._usual_bias)
+            set_fields(self, bias=self._usual_bias)
         if not -256 <= self.bias <= 512:
             raise InputError(f"{self}: the bias is from -256 to 512, such as lns4f3b9")
 

@@ -32,7 +32,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwgen.errors import InputError
-from hwgen.fields import check_fields, require_choice
+from hwgen.fields import check_fields, require_choice, set_fields
 from hwgen.formats.encoding import USUAL_BIAS
 from hwgen.formats.rounding import (
     NEAREST_EVEN,
@@ -82,7 +82,7 @@ class Minifloat(Scalar):
     def __post_init__(self) -> None:
         check_fields(self)
         require_choice("specials", self.specials, SPECIALS)
-        object.__setattr__(self, "bits", self.signed + self.exponent_bits + self.mantissa_bits)
+        set_fields(self, bits=self.signed + self.exponent_bits + self.mantissa_bits)
         if (
             not 0 <= self.exponent_bits <= MAX_EXPONENT_BITS
             or not 0 <= self.mantissa_bits <= MAX_MANTISSA_BITS
@@ -94,10 +94,10 @@ class Minifloat(Scalar):
                 f"{MAX_MANTISSA_BITS} mantissa bits, such as e2m1, e4m3 or e0m3"
             )
         if self.bias == USUAL_BIAS:
-            object.__setattr__(self, "bias", self._usual_bias)
+            set_fields(self, bias=self._usual_bias)
         # Without mantissa bits zero is the only subnormal: both descriptions say the same.
         if self.mantissa_bits == 0 and self.zero:
-            object.__setattr__(self, "subnormals", True)
+            set_fields(self, subnormals=True)
         if not -256 <= self.bias <= 512:
             raise InputError(f"{self}: the bias is from -256 to 512, such as e4m3b11")
         if not self.zero and (self.subnormals or self.signed):

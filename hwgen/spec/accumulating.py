@@ -9,9 +9,10 @@ from hwgen.accumulator import Accumulator, Exact, Fixed, Float
 from hwgen.accumulator import parse as parse_accumulator
 from hwgen.arithmetic.rounder import require_rounding
 from hwgen.errors import InputError
-from hwgen.formats import Format, Scalar, parse
+from hwgen.fields import set_fields
+from hwgen.formats import Format, Scalar
 from hwgen.formats.rounding import NEAREST_EVEN, STOCHASTIC
-from hwgen.spec.base import Port, Spec, code_port, require_scalar
+from hwgen.spec.base import Port, Spec, code_port, require_rounded
 
 #: What a sum can be instead of a number: a port each, beside a fixed-point accumulator.
 FLAGS = ("nan", "positive_infinity", "negative_infinity")
@@ -62,7 +63,7 @@ class AccumulatingSpec(Spec):
 
     def _require_accumulation(self) -> None:
         """Reads the names of accumulator and output. InputError for what no unit does."""
-        object.__setattr__(self, "accumulator", parse_accumulator(self.accumulator))
+        set_fields(self, accumulator=parse_accumulator(self.accumulator))
         self._require_accumulator()
         self._require_output()
 
@@ -87,16 +88,13 @@ class AccumulatingSpec(Spec):
                     "an accumulator with a rounding of its own, such as fixed:24:8:toward_zero"
                 )
             return
-        output = require_scalar("output", parse(self.output))
-        object.__setattr__(self, "output", output)
         if isinstance(self.accumulator, Float):
             raise InputError(
                 f"accumulator={self.accumulator} holds rounded numbers, and is the output: leave "
                 "output out, or use a fixed or exact accumulator"
             )
-        if not self.overflow:
-            object.__setattr__(self, "overflow", output.usual_overflow)
-        require_rounding(output, self.rounding, self.overflow)
+        output, overflow = require_rounded("output", self.output, self.rounding, self.overflow)
+        set_fields(self, output=output, overflow=overflow)
         if self.rounding == self._accumulator_rounding == STOCHASTIC:
             raise InputError("only one of accumulator and output can round stochastically")
 

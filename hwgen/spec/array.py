@@ -12,7 +12,7 @@ from hwgen.arithmetic.decode import require_decodable
 from hwgen.arithmetic.dsp_multiplier import PACKED_FOR, SIZED
 from hwgen.arithmetic.grid_packing import GridPlan, grid_plan, no_grid
 from hwgen.errors import InputError
-from hwgen.fields import check_fields
+from hwgen.fields import require_choice, set_fields
 from hwgen.formats import Format, Scalar, parse
 from hwgen.formats.block import parse_block
 from hwgen.formats.rounding import NEAREST_EVEN, STOCHASTIC
@@ -121,13 +121,10 @@ class Array(AccumulatingSpec):
             pipeline_target: str = "",
         ) -> None: ...
 
-    def __post_init__(self) -> None:
-        check_fields(self)
-        for name in ("a", "b"):
-            object.__setattr__(self, name, parse(getattr(self, name)))
-        for name, choices in (("dataflow", DATAFLOWS), ("movement", MOVEMENTS)):
-            if getattr(self, name) not in choices:
-                raise InputError(f"{name}={getattr(self, name)!r}: use one of {', '.join(choices)}")
+    def _settle(self) -> None:
+        set_fields(self, a=parse(self.a), b=parse(self.b))
+        require_choice("dataflow", self.dataflow, DATAFLOWS)
+        require_choice("movement", self.movement, MOVEMENTS)
         for name in ("rows", "columns"):
             require_int(name, getattr(self, name), 1, MAX_SIDE)
         if (self.a.scale is None) != (self.b.scale is None):
@@ -151,9 +148,6 @@ class Array(AccumulatingSpec):
         self._require_packing()
         self._require_accumulation()
         self._require_ports()
-        if self.stages == 0:
-            object.__setattr__(self, "stages", self.usual_stages)
-        self.require_stages()
 
     def _require_lanes(self) -> None:
         for name, f in (("a", self.a), ("b", self.b)):
@@ -163,12 +157,12 @@ class Array(AccumulatingSpec):
                 f"blocks={self.blocks!r}: {self.a} and {self.b} have no blocks; give lanes"
             )
         if self.lanes == 0:
-            object.__setattr__(self, "lanes", 1)
+            set_fields(self, lanes=1)
         require_int("lanes", self.lanes, 1, MAX_LANES)
 
     def _require_blocks(self) -> None:
         if self.blocks == 0:
-            object.__setattr__(self, "blocks", 1)
+            set_fields(self, blocks=1)
         lanes = self.block_element.lanes  # Which checks the formats.
         for name in ("a", "b"):
             f = parse_block(getattr(self, name))
@@ -182,7 +176,7 @@ class Array(AccumulatingSpec):
                 f"lanes={self.lanes!r}: {self.blocks} of {self.a} have {lanes} numbers; leave "
                 "lanes out"
             )
-        object.__setattr__(self, "lanes", lanes)
+        set_fields(self, lanes=lanes)
 
     def _require_size(self) -> None:
         products = self.rows * self.columns * self.lanes

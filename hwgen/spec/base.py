@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from hwgen.arithmetic.decode import require_decodable
 from hwgen.arithmetic.dsp_multiplier import SIZED
 from hwgen.arithmetic.lfsr import PERIOD, USUAL_SEED
+from hwgen.arithmetic.rounder import require_rounding
 from hwgen.errors import InputError
-from hwgen.fields import shown
-from hwgen.formats import BlockFormat, Format, Scalar
+from hwgen.fields import check_fields, set_fields, shown
+from hwgen.formats import BlockFormat, Format, Scalar, parse
 from hwgen.formats.rounding import RANDOM_BITS, STOCHASTIC
 from hwgen.plan.delay import model
 from hwgen.plan.registers import boundaries_of, delays
@@ -83,6 +85,22 @@ class Spec(ABC):
     #: ones; none: they stand by an estimate that is the same for all targets.
     pipeline_target: str = ""
 
+    def __post_init__(self) -> None:
+        check_fields(self)
+        self._settle()
+        if self.stages == 0:
+            set_fields(self, stages=self.usual_stages)
+        self.require_stages()
+
+    @abstractmethod
+    def _settle(self) -> None:
+        """Read fields that are given by name, fill in those that follow from others.
+
+        Raises:
+            InputError: a choice that no hardware of the unit makes.
+
+        """
+
     @property
     @abstractmethod
     def inputs(self) -> tuple[Port, ...]:
@@ -117,6 +135,11 @@ class Spec(ABC):
     def stages_name(self) -> str:
         """What a module's name says of the register stages."""
         return f"stages{self.stages}" + (f"_{self.pipeline_target}" if self.pipeline_target else "")
+
+    @property
+    def usual_stages(self) -> int:
+        """What 0 ``stages`` stand for; 0 where they stand for nothing."""
+        return 0
 
     @property
     def is_tuned(self) -> bool:
@@ -229,8 +252,14 @@ def require_spec(spec: Any) -> None:
         raise InputError(f"spec={shown(spec)}: give a spec, such as hwgen.Multiply(a=…, b=…)")
 
 
-def require_scalar(name: str, number_format: Format) -> Scalar:
-    """InputError for a block format."""
+def require_scalar(name: str, given: str | Format) -> Scalar:
+    """The format of single numbers that the field ``name`` is ``given`` as, or by its name.
+
+    Raises:
+        InputError: a block format, or no name of a format.
+
+    """
+    number_format = parse(given)
     if not isinstance(number_format, Scalar):
         raise InputError(
             f"{name}={number_format}: a format of single numbers is needed here, such as "
@@ -239,8 +268,38 @@ def require_scalar(name: str, number_format: Format) -> Scalar:
     return number_format
 
 
-def require_block(name: str, number_format: Format, such_as: str) -> BlockFormat:
-    """InputError for a format of single numbers."""
+def require_decoded(name: str, given: str | Format) -> Scalar:
+    """As ``require_scalar``, of what comes in: InputError for codes that no hardware decodes."""
+    number_format = require_scalar(name, given)
+    require_decodable(name, number_format)
+    return number_format
+
+
+def require_rounded(
+    name: str, given: str | Format, rounding: str, overflow: str
+) -> tuple[Scalar, str]:
+    """As ``require_scalar``, of what is rounded to, and what becomes of numbers beyond it.
+
+    An empty ``overflow`` stands for what is usual of the format.
+
+    Raises:
+        InputError: as ``require_scalar``; a ``rounding`` or ``overflow`` that it does not have.
+
+    """
+    number_format = require_scalar(name, given)
+    overflow = overflow or number_format.usual_overflow
+    require_rounding(number_format, rounding, overflow)
+    return number_format, overflow
+
+
+def require_block(name: str, given: str | Format, such_as: str) -> BlockFormat:
+    """The block format that the field ``name`` is ``given`` as, or by its name.
+
+    Raises:
+        InputError: a format of single numbers, or no name of a format.
+
+    """
+    number_format = parse(given)
     if not isinstance(number_format, BlockFormat):
         raise InputError(
             f"{name}={number_format}: a block format is needed here, such as {such_as}"

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 from hwgen.accumulator import Aligned, Exact, parse_alignment
 from hwgen.arithmetic.decode import require_decodable
-from hwgen.arithmetic.rounder import require_rounding
 from hwgen.arithmetic.term_alignment import shortest_gap
 from hwgen.arithmetic.zero_sign import blocks_have_sign
 from hwgen.errors import InputError
-from hwgen.fields import check_fields
-from hwgen.formats import BlockFormat, Format, Scalar, parse
+from hwgen.fields import set_fields
+from hwgen.formats import BlockFormat, Format, Scalar
 from hwgen.formats.rounding import NEAREST_EVEN, RANDOM_BITS, STOCHASTIC
 from hwgen.formats.widths import product_range, signed_width
 from hwgen.plan import product
@@ -27,7 +26,7 @@ from hwgen.spec.base import (
     require_block,
     require_int,
     require_mapping,
-    require_scalar,
+    require_rounded,
 )
 from hwgen.spec.steps import blockdot
 from hwgen.spec.steps.blockdot import ALIGNED, ALONE, FIXED_POINT, SHORTENED
@@ -81,10 +80,8 @@ class BlockDot(Spec):
             pipeline_target: str = "",
         ) -> None: ...
 
-    def __post_init__(self) -> None:
-        check_fields(self)
-        for name in ("a", "b"):
-            object.__setattr__(self, name, _require_block(name, parse(getattr(self, name))))
+    def _settle(self) -> None:
+        set_fields(self, a=_require_block("a", self.a), b=_require_block("b", self.b))
         if self.a.block_size != self.b.block_size:
             raise InputError(
                 f"a={self.a} has blocks of {self.a.block_size}, b={self.b} of "
@@ -97,17 +94,11 @@ class BlockDot(Spec):
                 f"blocks={self.blocks} of {self.a.block_size} are {self.lanes} lanes: use up to "
                 f"{MAX_LANES}"
             )
-        output = require_scalar("output", parse(self.output))
-        object.__setattr__(self, "output", output)
-        if not self.overflow:
-            object.__setattr__(self, "overflow", output.usual_overflow)
-        require_rounding(output, self.rounding, self.overflow)
+        output, overflow = require_rounded("output", self.output, self.rounding, self.overflow)
+        set_fields(self, output=output, overflow=overflow)
         require_mapping(self.mapping)
-        object.__setattr__(self, "accumulator", parse_alignment(self.accumulator))
+        set_fields(self, accumulator=parse_alignment(self.accumulator))
         self._require_window()
-        if self.stages == 0:
-            object.__setattr__(self, "stages", self.usual_stages)
-        self.require_stages()
 
     def _require_window(self) -> None:
         """Two bits are left of each block's largest sum; no wider than what loses nothing."""
@@ -323,9 +314,9 @@ class BlockDot(Spec):
         )
 
 
-def _require_block(name: str, number_format: Format) -> BlockFormat:
+def _require_block(name: str, given: str | Format) -> BlockFormat:
     """InputError unless hardware takes such blocks."""
-    f = require_block(name, number_format, "mxfp8_e4m3, nvfp4 or mxint8")
+    f = require_block(name, given, "mxfp8_e4m3, nvfp4 or mxint8")
     require_decodable(name, f.element)
     require_decodable(name, f.scale)
     if f.scale.signed or f.scale.has_infinity:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from hwgen.arithmetic.decode import require_decodable
 from hwgen.arithmetic.rounder import require_rounding
-from hwgen.fields import check_fields
-from hwgen.formats import Scalar, parse
+from hwgen.fields import set_fields
+from hwgen.formats import Scalar
 from hwgen.formats.rounding import NEAREST_EVEN
 from hwgen.formats.scalar import SATURATE
 from hwgen.plan.step import Steps
@@ -21,6 +20,7 @@ from hwgen.spec.base import (
     code_port,
     random_bits_port,
     random_source,
+    require_decoded,
     require_scalar,
 )
 from hwgen.spec.steps import convert
@@ -62,17 +62,11 @@ class Convert(Spec):
             pipeline_target: str = "",
         ) -> None: ...
 
-    def __post_init__(self) -> None:
-        check_fields(self)
-        for name in ("a", "b"):
-            found = require_scalar(name, parse(getattr(self, name)))
-            object.__setattr__(self, name, found)
-        require_decodable("a", self.a)
+    def _settle(self) -> None:
+        set_fields(self, a=require_decoded("a", self.a), b=require_scalar("b", self.b))
         require_rounding(self.b, self.rounding, self.overflow)
         random, seed = random_source(self.rounding, self.random, self.random_seed)
-        object.__setattr__(self, "random", random)
-        object.__setattr__(self, "random_seed", seed)
-        self.require_stages()
+        set_fields(self, random=random, random_seed=seed)
 
     @property
     def _steps(self) -> Steps:

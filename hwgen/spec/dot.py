@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 from hwgen.accumulator import Accumulator, Exact, Float
 from hwgen.arithmetic import zero_sign
-from hwgen.arithmetic.decode import require_decodable
 from hwgen.arithmetic.dsp_multiplier import PACKED_FOR, SIZED, require_multiplier
 from hwgen.arithmetic.lane_sum import LaneSum, lane_sum
 from hwgen.arithmetic.pair_packing import PairPlan, pair_plan, smallest_pair
 from hwgen.errors import InputError
-from hwgen.fields import check_fields
-from hwgen.formats import Scalar, parse
+from hwgen.fields import set_fields
+from hwgen.formats import Scalar
 from hwgen.formats.rounding import NEAREST_EVEN, STOCHASTIC
 from hwgen.formats.widths import product_range, signed_width, value_range
 from hwgen.plan.step import Steps
@@ -24,9 +23,9 @@ from hwgen.spec.base import (
     code_port,
     option,
     random_bits_port,
+    require_decoded,
     require_int,
     require_mapping,
-    require_scalar,
 )
 from hwgen.spec.steps import dot
 
@@ -98,12 +97,8 @@ class DotProduct(AccumulatingSpec):
             pipeline_target: str = "",
         ) -> None: ...
 
-    def __post_init__(self) -> None:
-        check_fields(self)
-        for name in ("a", "b"):
-            found = require_scalar(name, parse(getattr(self, name)))
-            require_decodable(name, found)
-            object.__setattr__(self, name, found)
+    def _settle(self) -> None:
+        set_fields(self, a=require_decoded("a", self.a), b=require_decoded("b", self.b))
         require_int("lanes", self.lanes, 1, MAX_LANES)
         require_int(
             "max_products",
@@ -116,9 +111,6 @@ class DotProduct(AccumulatingSpec):
         self._require_packing()
         self._require_addend()
         self._require_accumulation()
-        if self.stages == 0:
-            object.__setattr__(self, "stages", self.usual_stages)
-        self.require_stages()
 
     @property
     def usual_stages(self) -> int:
@@ -177,9 +169,8 @@ class DotProduct(AccumulatingSpec):
     def _require_addend(self) -> None:
         if self.addend is None:
             return
-        addend = require_scalar("addend", parse(self.addend))
-        require_decodable("addend", addend)
-        object.__setattr__(self, "addend", addend)
+        addend = require_decoded("addend", self.addend)
+        set_fields(self, addend=addend)
         if self.sum_width > MAX_SUM_BITS:
             raise InputError(
                 f"addend={addend}: its sum with {self.lanes} products of {self.a} and {self.b} "
@@ -370,8 +361,7 @@ class MultiplyAccumulate(DotProduct):
             pipeline_target: str = "",
         ) -> None: ...
 
-    def __post_init__(self) -> None:
-        check_fields(self)
+    def _settle(self) -> None:
         if self.lanes != 1:
             raise InputError(f"lanes={self.lanes!r}: a mac has one lane; use dot for more")
-        super().__post_init__()
+        super()._settle()

@@ -17,14 +17,13 @@ import numpy as np
 
 from hwgen.accumulator import MIN_BITS, Accumulator
 from hwgen.arithmetic import constant_sum
-from hwgen.arithmetic.decode import require_decodable
 from hwgen.errors import InputError
-from hwgen.fields import check_fields, shown
-from hwgen.formats import Scalar, parse
+from hwgen.fields import set_fields, shown
+from hwgen.formats import Scalar
 from hwgen.formats.rounding import NEAREST_EVEN
 from hwgen.formats.widths import signed_width, value_range
 from hwgen.plan.step import Steps
-from hwgen.spec.base import Port, option, require_scalar
+from hwgen.spec.base import Port, option, require_decoded
 from hwgen.spec.dot import MAX_LANES, DotProduct
 from hwgen.spec.steps import fixeddot
 
@@ -48,7 +47,7 @@ class Weights:
                 f"weights: {shown(self.values)}: give a tuple of numbers; Weights.parse "
                 "takes text, sequences and arrays"
             )
-        object.__setattr__(self, "values", tuple(_number(value) for value in self.values))
+        set_fields(self, values=tuple(_number(value) for value in self.values))
         if not self.values:
             raise InputError("weights: none are given: give one for each lane, such as 3,-5,7")
         if len(self.values) > MAX_LANES:
@@ -160,27 +159,25 @@ class FixedDot(DotProduct):
             pipeline_target: str = "",
         ) -> None: ...
 
-    def __post_init__(self) -> None:
-        check_fields(self)
-        require_decodable("a", require_scalar("a", parse(self.a)))
-        object.__setattr__(self, "weights", Weights.parse(self.weights))
-        self._require_weights(require_scalar("b", parse(self.b)))
+    def _settle(self) -> None:
+        require_decoded("a", self.a)
+        set_fields(self, weights=Weights.parse(self.weights))
+        self._require_weights(require_decoded("b", self.b))
         count = len(self.weights.values)
         if self.lanes not in (0, count):
             raise InputError(
                 f"lanes={self.lanes!r}: {count} weights are given, one for each lane: leave lanes "
                 "out, or give as many weights"
             )
-        object.__setattr__(self, "lanes", count)
+        set_fields(self, lanes=count)
         if self.mapping != "lut":
             raise InputError(
                 f"mapping={self.mapping!r}: fixed weights leave no multiplication for a DSP block: "
                 "use mapping='lut'"
             )
-        super().__post_init__()
+        super()._settle()
 
     def _require_weights(self, b: Scalar) -> None:
-        require_decodable("b", b)
         values = self.weights.values
         nearest = b.decode(b.encode(values, nan=0.0)).tolist()
         for lane, (weight, held) in enumerate(zip(values, nearest, strict=True)):

@@ -6,12 +6,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from hwgen.arithmetic.rounder import require_rounding
-from hwgen.arithmetic.rounding_plan import (
-    placing_bias,
-)
+from hwgen.arithmetic.rounding_plan import placing_bias
 from hwgen.errors import InputError
-from hwgen.fields import check_fields
-from hwgen.formats import Scalar, parse
+from hwgen.fields import set_fields
+from hwgen.formats import Scalar
 from hwgen.formats.rounding import NEAREST_EVEN
 from hwgen.formats.scalar import SATURATE
 from hwgen.plan.step import Steps
@@ -87,19 +85,16 @@ class LMul(Spec):
             pipeline_target: str = "",
         ) -> None: ...
 
-    def __post_init__(self) -> None:
-        check_fields(self)
+    def _settle(self) -> None:
         for name in ("a", "b"):
-            found = require_operand(require_scalar(name, parse(getattr(self, name))))
-            object.__setattr__(self, name, found)
-        given: dict[str, Any] = {"output": self.output, "offset": self.offset}
-        output = self.a if given["output"] is _DERIVED else parse(given["output"])
-        object.__setattr__(self, "output", require_scalar("output", output))
-        if given["offset"] is _DERIVED:
-            object.__setattr__(self, "offset", offset_exponent(self.mantissa_bits))
+            operand = require_operand(require_scalar(name, getattr(self, name)))
+            set_fields(self, **{name: operand})
+        output = self.a if self.output is _DERIVED else self.output
+        set_fields(self, output=require_scalar("output", output))
+        if self.offset is _DERIVED:
+            set_fields(self, offset=offset_exponent(self.mantissa_bits))
         require_int("offset", self.offset, 0, MAX_OFFSET_EXPONENT)
         require_rounding(self.output, self.rounding, self.overflow)
-        self.require_stages()
 
     @property
     def mantissa_bits(self) -> int:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from hwgen.arithmetic.decode import require_decodable
-from hwgen.fields import check_fields
-from hwgen.formats import Scalar, parse
+from hwgen.fields import set_fields
+from hwgen.formats import Scalar
 from hwgen.formats.widths import product_range, signed_width
 from hwgen.plan.step import Steps
-from hwgen.spec.base import Port, Spec, code_port, require_mapping, require_scalar
+from hwgen.spec.base import Port, Spec, code_port, require_decoded, require_mapping
 from hwgen.spec.steps import mul
 
 
@@ -43,13 +42,8 @@ class Multiply(Spec):
             pipeline_target: str = "",
         ) -> None: ...
 
-    def __post_init__(self) -> None:
-        check_fields(self)
-        for name in ("a", "b"):
-            found = require_scalar(name, parse(getattr(self, name)))
-            require_decodable(name, found)
-            object.__setattr__(self, name, found)
-        self.require_stages()
+    def _settle(self) -> None:
+        set_fields(self, a=require_decoded("a", self.a), b=require_decoded("b", self.b))
         require_mapping(self.mapping)
 
     @property

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from hwgen.accumulator import Exact
 from hwgen.arithmetic.decode import require_decodable
 from hwgen.arithmetic.packed_product import Packed, RowPlan
-from hwgen.arithmetic.rounder import require_rounding
 from hwgen.arithmetic.zero_sign import products_have_sign
 from hwgen.errors import InputError
-from hwgen.fields import check_fields, shown
-from hwgen.formats import Scalar, parse, parse_scalar
+from hwgen.fields import set_fields, shown
+from hwgen.formats import Scalar, parse_scalar
 from hwgen.formats.rounding import NEAREST_EVEN, STOCHASTIC
 from hwgen.formats.widths import product_range, signed_width
 from hwgen.plan.step import Steps
@@ -25,6 +24,7 @@ from hwgen.spec.base import (
     random_bits_port,
     require_int,
     require_mapping,
+    require_rounded,
     require_scalar,
 )
 from hwgen.spec.dot import MAX_LANES, MAX_PRODUCTS
@@ -41,8 +41,7 @@ class Pair:
     b: Scalar
 
     def __post_init__(self) -> None:
-        for name in ("a", "b"):
-            object.__setattr__(self, name, parse_scalar(getattr(self, name)))
+        set_fields(self, a=parse_scalar(self.a), b=parse_scalar(self.b))
 
     def __str__(self) -> str:
         return f"{self.a}" if self.a == self.b else f"{self.a}:{self.b}"
@@ -132,8 +131,8 @@ def _pair(item: Any) -> Pair:
     if isinstance(names, list | tuple) and len(names) not in (1, 2):
         raise InputError(f"formats: {shown(item)} is neither a format nor a pair such as int8:int4")
     both = list(names) if isinstance(names, list | tuple) else [names]
-    found = [require_scalar("formats", parse(name)) for name in both]
-    return Pair(found[0], found[-1])
+    formats = [require_scalar("formats", name) for name in both]
+    return Pair(formats[0], formats[-1])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,9 +184,8 @@ class MultiDot(Spec):
             pipeline_target: str = "",
         ) -> None: ...
 
-    def __post_init__(self) -> None:
-        check_fields(self)
-        object.__setattr__(self, "formats", Modes.parse(self.formats))
+    def _settle(self) -> None:
+        set_fields(self, formats=Modes.parse(self.formats))
         require_int("lanes", self.lanes, 1, MAX_LANES)
         most = self.lanes * max(self.products)
         require_int(
@@ -199,20 +197,14 @@ class MultiDot(Spec):
         )
         require_mapping(self.mapping)
         self._require_output()
-        if self.stages == 0:
-            object.__setattr__(self, "stages", self.usual_stages)
-        self.require_stages()
 
     def _require_output(self) -> None:
         if self.output is None:
             if self.rounding != NEAREST_EVEN or self.overflow:
                 raise InputError("rounding and overflow are those of the output: give an output")
             return
-        output = require_scalar("output", parse(self.output))
-        object.__setattr__(self, "output", output)
-        if not self.overflow:
-            object.__setattr__(self, "overflow", output.usual_overflow)
-        require_rounding(output, self.rounding, self.overflow)
+        output, overflow = require_rounded("output", self.output, self.rounding, self.overflow)
+        set_fields(self, output=output, overflow=overflow)
 
     @property
     def pairs(self) -> tuple[Pair, ...]:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from hwgen.arithmetic.decode import require_decodable
 from hwgen.arithmetic.float_scale import (
     FloatScale,
     Quotients,
@@ -18,7 +17,7 @@ from hwgen.arithmetic.power_scale import PowerScale, power_scale, require_power_
 from hwgen.arithmetic.quantizer_alignment import Alignment, alignment
 from hwgen.arithmetic.rounder import require_rounding
 from hwgen.errors import InputError
-from hwgen.fields import check_fields
+from hwgen.fields import set_fields
 from hwgen.formats import BlockFormat, Scalar, parse
 from hwgen.formats.block_encode import IN_ELEMENT, IN_SCALE, NONFINITE
 from hwgen.formats.scalar import PROPAGATE, SATURATE
@@ -34,7 +33,7 @@ from hwgen.spec.base import (
     random_bits_port,
     random_source,
     require_block,
-    require_scalar,
+    require_decoded,
 )
 from hwgen.spec.steps import quantizer
 
@@ -113,21 +112,21 @@ class Quantizer(Spec):
             pipeline_target: str = "",
         ) -> None: ...
 
-    def __post_init__(self) -> None:
-        check_fields(self)
-        a, b = parse(self.a), parse(self.b)
-        object.__setattr__(self, "a", require_scalar("a", a))
-        such_as = f"mxfp4 or {b}_b32_e8m0; unit convert makes single numbers"
-        b = require_block("b", b, such_as)
-        object.__setattr__(self, "b", b)
-        self._require_formats()
+    def _settle(self) -> None:
+        set_fields(self, a=require_decoded("a", self.a))
+        given = parse(self.b)
+        such_as = f"mxfp4 or {given}_b32_e8m0; unit convert makes single numbers"
+        b = require_block("b", given, such_as)
+        set_fields(self, b=b)
+        if b.block_size > MAX_BLOCK:
+            raise InputError(f"b={b}: the hardware takes blocks of at most {MAX_BLOCK} numbers")
         for name, usual in (
             ("lanes", b.block_size),
             ("scale_rule", b.recipe.scale_rule),
             ("rounding", b.recipe.rounding),
         ):
             if getattr(self, name) is None:
-                object.__setattr__(self, name, usual)
+                set_fields(self, **{name: usual})
         if self.lanes != b.block_size:
             raise InputError(
                 f"lanes={self.lanes!r}: a block of {b} has {b.block_size} numbers, and the unit "
@@ -147,8 +146,7 @@ class Quantizer(Spec):
             )
         require_rounding(b.element, self.rounding, SATURATE)
         random, seed = random_source(self.rounding, self.random, self.random_seed)
-        object.__setattr__(self, "random", random)
-        object.__setattr__(self, "random_seed", seed)
+        set_fields(self, random=random, random_seed=seed)
         self._require_tensor_scale()
         if self.has_float_scale and b.micro_bits:
             raise InputError(
@@ -159,8 +157,9 @@ class Quantizer(Spec):
             require_float_scale(self.scale_rule, b.element, b.scale, self._second)
         else:
             require_power_scale(self.scale_rule, b.element, b.scale)
-        why = f" for a block of {b.block_size}"
-        self.require_stages(why)
+
+    def require_stages(self, why: str = "") -> None:
+        super().require_stages(why or f" for a block of {self.b.block_size}")
 
     def _require_tensor_scale(self) -> None:
         if self.b.tensor_scale is None:
@@ -168,7 +167,7 @@ class Quantizer(Spec):
                 raise InputError(f"tensor_scale={self.tensor_scale!r}: {self.b} has none")
             return
         if self.tensor_scale is None:
-            object.__setattr__(self, "tensor_scale", PORT)
+            set_fields(self, tensor_scale=PORT)
         if self.tensor_scale not in TENSOR_SCALES:
             raise InputError(
                 f"tensor_scale={self.tensor_scale!r}: use one of {', '.join(TENSOR_SCALES)}"
@@ -220,12 +219,6 @@ class Quantizer(Spec):
         """What becomes of numbers beyond the largest element."""
         element = self.b.element
         return PROPAGATE if element.has_nan or element.has_infinity else SATURATE
-
-    def _require_formats(self) -> None:
-        b = self.b
-        require_decodable("a", self.a)
-        if b.block_size > MAX_BLOCK:
-            raise InputError(f"b={b}: the hardware takes blocks of at most {MAX_BLOCK} numbers")
 
     @property
     def _steps(self) -> Steps:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
-from hwgen.arithmetic.decode import require_decodable
-from hwgen.arithmetic.rounder import require_rounding
 from hwgen.errors import InputError
-from hwgen.fields import check_fields, shown
-from hwgen.formats import Scalar, parse
+from hwgen.fields import set_fields, shown
+from hwgen.formats import Scalar
 from hwgen.formats.rounding import NEAREST_EVEN
 from hwgen.plan.step import Steps
 from hwgen.spec.base import (
@@ -18,9 +16,10 @@ from hwgen.spec.base import (
     code_port,
     option,
     random_bits_port,
+    require_decoded,
     require_int,
     require_mapping,
-    require_scalar,
+    require_rounded,
 )
 from hwgen.spec.steps import requantize
 
@@ -67,25 +66,18 @@ class Requantize(Spec):
             pipeline_target: str = "",
         ) -> None: ...
 
-    def __post_init__(self) -> None:
-        check_fields(self)
+    def _settle(self) -> None:
         require_int("bits", self.bits, 2, MAX_BITS)
         require_int("lsb_exponent", self.lsb_exponent, -MAX_EXPONENT, MAX_EXPONENT)
         self._require_scale()
-        target = require_scalar("b", parse(self.b))
-        object.__setattr__(self, "b", target)
-        if not self.overflow:
-            object.__setattr__(self, "overflow", target.usual_overflow)
-        require_rounding(target, self.rounding, self.overflow)
-        self.require_stages()
+        b, overflow = require_rounded("b", self.b, self.rounding, self.overflow)
+        set_fields(self, b=b, overflow=overflow)
         require_mapping(self.mapping)
 
     def _require_scale(self) -> None:
         if self.scale is None:
             raise InputError("scale: give the format of the scale, such as fp32 or ufixed16_15")
-        found = require_scalar("scale", parse(self.scale))
-        require_decodable("scale", found)
-        object.__setattr__(self, "scale", found)
+        set_fields(self, scale=require_decoded("scale", self.scale))
 
     @property
     def _steps(self) -> Steps:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from hwgen.accumulator import Accumulator
 from hwgen.errors import InputError
-from hwgen.fields import check_fields
-from hwgen.formats import Scalar, parse
+from hwgen.fields import set_fields
+from hwgen.formats import Scalar
 from hwgen.formats.rounding import DOWN, NEAREST_EVEN
 from hwgen.formats.widths import value_range
 from hwgen.plan.step import Steps
@@ -49,15 +49,14 @@ class SumSquares(DotProduct):
             pipeline_target: str = "",
         ) -> None: ...
 
-    def __post_init__(self) -> None:
-        check_fields(self)
-        object.__setattr__(self, "b", parse(self.a))
+    def _settle(self) -> None:
+        set_fields(self, b=self.a)
         if self.mapping != "lut":
             raise InputError(
                 f"mapping={self.mapping!r}: squares are made in LUTs: use mapping='lut', or dot "
                 "with the same operand twice"
             )
-        super().__post_init__()
+        super()._settle()
 
     @property
     def _operand_ports(self) -> tuple[Port, ...]:

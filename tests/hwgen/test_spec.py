@@ -1,12 +1,16 @@
 """What is derived from a spec, and what a spec refuses."""
 
+import ast
+import dataclasses
+import inspect
+
 import pytest
 
 import hwgen
 from hwgen import DotProduct, InputError, MultiplyAccumulate
 from hwgen.formats import parse_scalar
 from hwgen.formats.widths import accumulator_width, signed_width
-from hwgen.spec import from_dict
+from hwgen.spec import UNITS, from_dict
 
 
 @pytest.mark.parametrize(
@@ -156,3 +160,19 @@ def test_header_says_in_which_steps_a_format_counts(name, steps):
     text = hwgen.verilog(DotProduct(a=name, b="int4", lanes=2))
     (line,) = [line for line in text.splitlines() if " in steps of " in line and " a " in line]
     assert line.endswith(steps)
+
+
+@pytest.mark.parametrize("kind", UNITS.values(), ids=UNITS)
+def test_the_constructor_that_a_type_checker_sees_is_the_one_there_is(kind):
+    """It takes names too, and so is written beside the fields: same names, same defaults."""
+    declared = next(k for k in kind.__mro__ if "def __init__" in inspect.getsource(k))
+    (tree,) = ast.parse(inspect.getsource(declared)).body
+    (init,) = (n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n.name == "__init__")
+    module = vars(inspect.getmodule(declared))
+    arguments = {
+        argument.arg: dataclasses.MISSING if default is None else eval(ast.unparse(default), module)
+        for argument, default in zip(init.args.kwonlyargs, init.args.kw_defaults, strict=True)
+    }
+    fields = {f.name: f.default for f in dataclasses.fields(declared) if f.init}
+    # An accumulator is given by its name too.
+    assert {n: str(d) for n, d in arguments.items()} == {n: str(d) for n, d in fields.items()}

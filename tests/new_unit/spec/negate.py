@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from hwgen.errors import InputError
-from hwgen.fields import check_fields, require_choice
-from hwgen.formats import Scalar, parse
+from hwgen.fields import require_choice, set_fields
+from hwgen.formats import Scalar
 from hwgen.plan.logic import Adder, Gates
 from hwgen.plan.step import Step, Steps
 from hwgen.spec.base import Port, Spec, code_port, option, require_scalar
@@ -29,13 +29,11 @@ class Negate(Spec):
     )
     stages: int = 1
 
-    def __post_init__(self) -> None:
-        check_fields(self)
-        object.__setattr__(self, "a", require_scalar("a", parse(self.a)))
+    def _settle(self) -> None:
+        set_fields(self, a=require_scalar("a", self.a))
         if not (self.a.is_integer and self.a.signed):
             raise InputError(f"a={self.a}: no hardware negates it; use a signed integer")
         require_choice("lowest", self.lowest, LOWEST)
-        self.require_stages()
 
     @property
     def _steps(self) -> Steps:
