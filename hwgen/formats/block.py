@@ -32,18 +32,16 @@ import numpy as np
 import numpy.typing as npt
 
 from hwgen.errors import InputError
-from hwgen.fields import require_choice, require_kind, shown
-from hwgen.formats.block_codes import BlockCodes, in_blocks
+from hwgen.fields import shown
+from hwgen.formats.block_codes import BlockCodes
 from hwgen.formats.block_encode import (
-    ARITHMETIC,
     IN_ELEMENT,
-    NONFINITE,
     Encoder,
+    Recipe,
     checked_smallest_scale,
     chosen_tensor_scale,
 )
 from hwgen.formats.block_layout import BlockLayout
-from hwgen.formats.block_scale import rule_called
 from hwgen.formats.integer import Integer
 from hwgen.formats.minifloat import Minifloat
 from hwgen.formats.names import parse_scalar
@@ -53,17 +51,6 @@ from hwgen.formats.scalar import Scalar
 from hwgen.formats.types import checked_type
 
 Floats = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a block format is encoded when the caller does not say: names in ``RULES`` of
-    ``block_scale``, ``MODES`` of ``rounding`` and ``ARITHMETIC``.
-    """
-
-    scale_rule: str
-    rounding: str
-    arithmetic: str
 
 
 @dataclass(frozen=True)
@@ -139,14 +126,12 @@ class BlockFormat(BlockLayout):
     ) -> BlockCodes:
         """Values (real numbers, any shape) to codes, in blocks along ``axis``.
 
-        What is no float64, such as a whole number past 2^53, is rounded to odd to 53 bits, which
-        no rounding of scales and elements can tell from the number.
-        What is None is as ``recipe`` says. The last block of a row is filled up with zeros.
+        What is None is as ``recipe`` says. The last block of a row is filled up with zeros. What
+        is no float64, such as a whole number past 2^53, is rounded to odd to 53 bits.
 
         - ``scale_rule``: a name in ``block_scale.RULES``. The scale that it wants is clamped to
-          the scale format's range, then rounded to the format: never to zero, so a block that is
-          far smaller than the rest of its tensor gets the smallest scale, and its numbers
-          zeros if even that is too large; a block of zeros has the smallest scale too.
+          the scale format's range, then rounded to the format: never to zero, so a block of zeros,
+          or far smaller than the rest of its tensor, gets the smallest scale.
           ``smallest_scale`` clamps at a larger one (torchao's NVFP4: 2^−6, E4M3's smallest
           normal number).
         - ``rounding``: of elements, one of ``rounding.MODES``; ``random_bits`` (whole numbers
@@ -165,64 +150,49 @@ class BlockFormat(BlockLayout):
           float32 number.
         - ``arithmetic``: a name in ``ARITHMETIC``: which steps are rounded to float32.
 
-        InputError for unknown choices, values that are not real numbers, and NaN or infinities
-        that the format cannot hold in the chosen way.
+        Raises:
+            InputError: an unknown choice, values that are not real numbers, or NaN or infinities
+                that the format cannot hold in the chosen way.
+
         """
-        recipe = self.recipe
-        rounding = recipe.rounding if rounding is None else rounding
-        rule = rule_called(recipe.scale_rule if scale_rule is None else scale_rule)
-        name = recipe.arithmetic if arithmetic is None else arithmetic
-        require_choice("arithmetic", name, tuple(ARITHMETIC))
-        require_choice("nonfinite", nonfinite, NONFINITE)
-        for option, value in (("symmetric", symmetric), ("flush_subnormals", flush_subnormals)):
-            require_kind(option, value, ("bool",))
-        number = ("float", "None")
-        smallest_scale = require_kind("smallest_scale", smallest_scale, number)
-        tensor_scale = require_kind("tensor_scale", tensor_scale, number)
+        recipe = self.recipe.but(scale_rule=scale_rule, rounding=rounding, arithmetic=arithmetic)
+        numbers = self._numbers(values, recipe.rounding, random_bits)
+        encoder = Encoder(
+            format=self,
+            recipe=recipe,
+            symmetric=symmetric,
+            nonfinite=nonfinite,
+            flush_subnormals=flush_subnormals,
+            smallest_scale=checked_smallest_scale(self, smallest_scale),
+            tensor_scale=chosen_tensor_scale(self, tensor_scale, numbers, recipe),
+        )
+        return encoder.array_codes(numbers, axis, random_bits)
+
+    def _numbers(
+        self, values: npt.ArrayLike, rounding: str, random_bits: npt.NDArray[np.integer] | None
+    ) -> npt.NDArray[Any]:
+        """``values`` as floats, of their shape, that are rounded as they are.
+
+        Raises:
+            InputError: values that are not real numbers, or that are no float64 where stochastic
+                rounding would see it; random bits as for ``check_mode``.
+
+        """
         reals = real_numbers(values)
-        numbers = reals.floats
-        check_mode(rounding, random_bits, numbers.shape)
+        check_mode(rounding, random_bits, reals.floats.shape)
         if reals.inexact is not None and random_bits is not None and not self._keeps_random_bits:
             raise InputError(
                 f"some values are no float64, and stochastic rounding to {self.element} compares "
                 "more bits than the division by a scale leaves of them: give float64 values"
             )
-        rows = in_blocks(numbers, axis, self.block_size)
-        drawn = None
-        if random_bits is not None:
-            drawn = in_blocks(np.asarray(random_bits), axis, self.block_size)
-        working = ARITHMETIC[name].working
-        encoder = Encoder(
-            format=self,
-            rule=rule,
-            rounding=rounding,
-            symmetric=symmetric,
-            nonfinite=nonfinite,
-            flush_subnormals=flush_subnormals,
-            smallest_scale=checked_smallest_scale(self, smallest_scale),
-            arithmetic=ARITHMETIC[name],
-            tensor_scale=chosen_tensor_scale(self, tensor_scale, rows, working),
-        )
-        elements, scales, micro = encoder.encode(rows.reshape(-1, self.block_size), drawn)
-        leading = rows.shape[:-1]
-        return BlockCodes(
-            format=self,
-            shape=numbers.shape,
-            axis=axis,
-            elements=elements.reshape(rows.shape),
-            scales=scales.reshape(leading),
-            micro_exponents=(
-                None if micro is None else micro.reshape(*leading, self.micro_exponents)
-            ),
-            tensor_scale=encoder.tensor_scale,
-        )
+        return reals.floats
 
     def quantize(
         self, values: npt.ArrayLike, *, dtype: npt.DTypeLike = np.float64, **options: Any
     ) -> npt.NDArray[Any]:
         """The format's value for each of ``values`` (any shape), float64 or ``dtype``.
 
-        Arguments as for ``encode`` and, ``dtype``, for ``BlockCodes.decode``.
+        Arguments and errors as for ``encode`` and, ``dtype``, for ``BlockCodes.decode``.
         """
         checked_type(dtype, self.extent, self)
         return self.encode(values, **options).decode(dtype)

@@ -130,8 +130,14 @@ class BlockCodes:
 
 
 def in_blocks(numbers: npt.NDArray[Any], axis: int, block_size: int) -> npt.NDArray[Any]:
-    """``numbers`` with ``axis`` last and cut into blocks, the last one filled up with zeros:
-    (…, blocks, block size). A number without dimensions is an array of one.
+    """Put ``axis`` of ``numbers`` last and cut it into blocks, the last filled up with zeros.
+
+    Any shape becomes (…, blocks, ``block_size``), of the same dtype. A number without dimensions
+    is an array of one.
+
+    Raises:
+        InputError: ``numbers`` have no such axis.
+
     """
     dimensions = max(numbers.ndim, 1)
     if not isinstance(axis, (int, np.integer)) or not -dimensions <= axis < dimensions:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from hwgen.errors import InputError
-from hwgen.formats.block_codes import BlockCodes
+from hwgen.fields import check_fields, require_choice, require_kind
+from hwgen.formats.block_codes import BlockCodes, in_blocks
 from hwgen.formats.block_layout import BlockLayout
 from hwgen.formats.block_scale import (
+    RULES,
     ScaleRule,
     largest_magnitude,
     nearest_power,
@@ -20,7 +23,7 @@ from hwgen.formats.block_scale import (
     smallest_tensor_scale,
     tensor_scale,
 )
-from hwgen.formats.rounding import NEAREST_EVEN
+from hwgen.formats.rounding import MODES, NEAREST_EVEN
 from hwgen.formats.scalar import PROPAGATE, SATURATE
 
 Floats = npt.NDArray[np.float64]
@@ -47,8 +50,10 @@ def _to_float32(numbers: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """The steps of encoding: ``working`` is what each result is rounded by; ``reciprocal``:
-    values are multiplied by a reciprocal, not divided.
+    """The steps of encoding.
+
+    ``working`` is what each result is rounded by, on float64 of any shape. With ``reciprocal``
+    values are multiplied by a reciprocal, and not divided.
     """
 
     working: Callable[[Floats], Floats]
@@ -77,21 +82,83 @@ Codes = tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[np.uint8] | None]
 
 
 @dataclass(frozen=True)
+class Recipe:
+    """How a block format is encoded when the caller does not say.
+
+    ``scale_rule`` is a name in ``block_scale.RULES``, ``rounding`` one of ``rounding.MODES``, and
+    ``arithmetic`` a name in ``ARITHMETIC``. InputError for others.
+    """
+
+    scale_rule: str
+    rounding: str
+    arithmetic: str
+
+    def __post_init__(self) -> None:
+        require_choice("scale_rule", self.scale_rule, tuple(RULES))
+        require_choice("rounding", self.rounding, MODES)
+        require_choice("arithmetic", self.arithmetic, tuple(ARITHMETIC))
+
+    def but(self, **given: str | None) -> Recipe:
+        """This recipe with what is ``given``, by its field, and not None."""
+        return replace(self, **{name: value for name, value in given.items() if value is not None})
+
+
+@dataclass(frozen=True)
 class Encoder:
     """All choices of one call of ``BlockFormat.encode``."""
 
     format: BlockLayout
-    rule: ScaleRule
-    rounding: str
+    recipe: Recipe
     symmetric: bool
     nonfinite: str
     flush_subnormals: bool
     smallest_scale: float
-    arithmetic: Arithmetic
     tensor_scale: float | None
 
+    def __post_init__(self) -> None:
+        check_fields(self)
+        require_choice("nonfinite", self.nonfinite, NONFINITE)
+
+    @cached_property
+    def rule(self) -> ScaleRule:
+        """How scales are chosen."""
+        return RULES[self.recipe.scale_rule]
+
+    @cached_property
+    def arithmetic(self) -> Arithmetic:
+        """What its steps are rounded by."""
+        return ARITHMETIC[self.recipe.arithmetic]
+
+    def array_codes(
+        self, numbers: npt.NDArray[Any], axis: int, random_bits: npt.NDArray[np.integer] | None
+    ) -> BlockCodes:
+        """Numbers (any shape) to codes in blocks along ``axis``; random bits are of their shape.
+
+        Raises:
+            InputError: they have no such axis, or NaN or infinities that the format cannot hold.
+
+        """
+        f = self.format
+        rows, drawn = in_blocks(numbers, axis, f.block_size), None
+        if random_bits is not None:
+            drawn = in_blocks(np.asarray(random_bits), axis, f.block_size)
+        elements, scales, micro = self.encode(rows.reshape(-1, f.block_size), drawn)
+        leading = rows.shape[:-1]
+        return BlockCodes(
+            format=f,
+            shape=numbers.shape,
+            axis=axis,
+            elements=elements.reshape(rows.shape),
+            scales=scales.reshape(leading),
+            micro_exponents=None if micro is None else micro.reshape(*leading, f.micro_exponents),
+            tensor_scale=self.tensor_scale,
+        )
+
     def encode(self, blocks: npt.NDArray[Any], drawn: npt.NDArray[Any] | None) -> Codes:
-        """Blocks (count, block size) to codes, some blocks at a time."""
+        """Blocks (count, block size) to codes of elements, scales and micro-exponents.
+
+        Some blocks at a time, so that temporaries stay in the cache.
+        """
         f = self.format
         count = len(blocks)
         elements = np.empty(blocks.shape, f.element.code_dtype)
@@ -103,10 +170,10 @@ class Encoder:
         for first in range(0, count, step):
             piece = slice(first, first + step)
             part = None if drawn is None else drawn[piece]
-            found = self._encode(blocks[piece].astype(np.float64), part)
-            elements[piece], scales[piece] = found[0], found[1]
-            if micro is not None and found[2] is not None:
-                micro[piece] = found[2]
+            codes = self._encode(blocks[piece].astype(np.float64), part)
+            elements[piece], scales[piece] = codes[0], codes[1]
+            if micro is not None and codes[2] is not None:
+                micro[piece] = codes[2]
         return elements, scales, micro
 
     def _encode(self, given: Floats, drawn: npt.NDArray[Any] | None) -> Codes:
@@ -126,7 +193,7 @@ class Encoder:
             blocks = np.where(tiny[:, None], 0.0, blocks)
         scales = self._scales(blocks)
         elements, micro = self._elements(
-            blocks, scales, self.rounding, drawn, None if everything_finite else numbers
+            blocks, scales, self.recipe.rounding, drawn, None if everything_finite else numbers
         )
         if not everything_finite and self.nonfinite == IN_SCALE:
             lost = np.logical_not(np.all(finite, axis=-1))
@@ -176,7 +243,7 @@ class Encoder:
             codes = np.clip(start.astype(np.int64) + offset, lowest, highest)
             codes = codes.astype(f.scale.code_dtype)
             elements, micro = self._elements(blocks, codes, NEAREST_EVEN, None, None)
-            found = BlockCodes(
+            candidate = BlockCodes(
                 format=f,
                 shape=blocks.shape,
                 axis=-1,
@@ -185,7 +252,7 @@ class Encoder:
                 micro_exponents=None if micro is None else micro[:, None],
                 tensor_scale=self.tensor_scale,
             )
-            errors = np.square(found._decode(np.dtype(np.float64)) - blocks).sum(axis=-1)
+            errors = np.square(candidate._decode(np.dtype(np.float64)) - blocks).sum(axis=-1)
             best = np.where(errors < least, codes, best)
             least = np.minimum(errors, least)
         return np.asarray(best)
@@ -235,8 +302,10 @@ class Encoder:
         return np.clip(scaled, low, element.max, out=scaled)
 
     def _micro_exponents(self, blocks: Floats, scales: Floats) -> npt.NDArray[np.uint8]:
-        """How far the elements of each part of a block shift: the scale that the rule would give
-        the part alone, as far below the block's as the bits can tell.
+        """How far the elements of each part of a block shift, uint8 (count, parts).
+
+        To the scale that the rule would give the part alone, as far below the block's as the bits
+        can tell.
         """
         f = self.format
         furthest = (1 << f.micro_bits) - 1
@@ -259,7 +328,13 @@ class Encoder:
 
 
 def checked_smallest_scale(f: BlockLayout, given: float | None) -> float:
-    """``given`` or else the smallest scale of the format; InputError if that is not in range."""
+    """``given`` or else the smallest scale of the format.
+
+    Raises:
+        InputError: it is no number in the range of scales.
+
+    """
+    given = require_kind("smallest_scale", given, ("float", "None"))
     if given is None:
         return f.scale.smallest
     if not f.scale.smallest <= given <= f.scale.max:
@@ -271,21 +346,24 @@ def checked_smallest_scale(f: BlockLayout, given: float | None) -> float:
 
 
 def chosen_tensor_scale(
-    f: BlockLayout,
-    given: float | None,
-    numbers: npt.NDArray[Any],
-    working: Callable[[Floats], Floats],
+    f: BlockLayout, given: float | None, numbers: npt.NDArray[Any], recipe: Recipe
 ) -> float | None:
-    """``given`` or else what suits ``numbers``, as a value of the tensor scale's format; None
-    for a format without. InputError if there is none to be given or it is out of range.
+    """The tensor's scale, as a value of its format; None for a format without.
+
+    It is ``given``, or else what suits ``numbers`` (any shape) in the recipe's arithmetic.
+
+    Raises:
+        InputError: one is given and the format has none, or it is out of range.
+
     """
+    given = require_kind("tensor_scale", given, ("float", "None"))
     second = f.tensor_scale
     if second is None:
         if given is not None:
             raise InputError(f"tensor_scale={given!r}: {f} has none, as nvfp4 has")
         return None
     if given is None:
-        flat = numbers.reshape(-1)
+        flat, working = numbers.reshape(-1), ARITHMETIC[recipe.arithmetic].working
         largest = 0.0
         for first in range(0, flat.size, CHUNK):
             piece = working(flat[first : first + CHUNK].astype(np.float64))

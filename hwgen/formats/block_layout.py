@@ -76,8 +76,9 @@ class BlockLayout:
 
     @property
     def block_bits(self) -> int:
-        """Bits of a block: elements, scale and micro-exponents. (UE4M3 has 7 bits; in memory it
-        often takes 8.)
+        """Bits of a block: elements, scale and micro-exponents.
+
+        UE4M3 counts 7 bits, though in memory it often takes 8.
         """
         elements = self.block_size * self.element.bits
         return elements + self.scale.bits + self.micro_exponents * self.micro_bits
@@ -94,9 +95,10 @@ class BlockLayout:
 
     @cached_property
     def extent(self) -> Extent:
-        """The bounds of all finite values: products of extremes of elements, scales and
-        micro-exponents. Of logarithms, whose values are rounded to start with, only the range
-        counts, not the bits.
+        """The bounds of all finite values: products of extremes of the parts.
+
+        The parts are elements, scales and micro-exponents. Of logarithms, whose values are rounded
+        to start with, only the range counts, not the bits.
         """
         shifted = Extent(1, 1 - (1 << self.micro_bits), Fraction(1))
         found = _extent(self.element).times(shifted)

@@ -61,8 +61,9 @@ def _over_largest(blocks: Floats, element: Scalar) -> Floats:
 
 
 def _rounded_over_largest_power(blocks: Floats, element: Scalar) -> Floats:
-    """The largest magnitude is first rounded to the bits that the largest element has, ties
-    away from zero.
+    """As ``_over_largest_power``, of the largest magnitude rounded as the largest element is.
+
+    Ties are away from zero.
     """
     fraction, exponent = np.frexp(largest_magnitude(blocks))
     step = element.max - float(element.quantize(np.nextafter(element.max, 0), DOWN))
@@ -73,10 +74,13 @@ def _rounded_over_largest_power(blocks: Floats, element: Scalar) -> Floats:
 
 @lru_cache(maxsize=64)
 def gaussian_scale(element: Scalar) -> float:
-    """The scale of ``element`` that makes the mean squared error least for standard normal
-    numbers: 0.48708 for e2m1. Of integers the most negative is left out.
+    """The scale of ``element`` that has the least mean squared error on standard normal numbers.
 
-    InputError for elements of more than 12 bits.
+    For e2m1 it is 0.48708. Of integers the most negative is left out.
+
+    Raises:
+        InputError: elements of more than 12 bits.
+
     """
     if element.bits > GAUSSIAN_BITS:
         raise InputError(
@@ -132,9 +136,12 @@ def rule_called(name: str) -> ScaleRule:
 
 
 def search_offsets(scale: Scalar) -> list[int]:
-    """What ``mse`` adds to the code that ``ceil`` chose: up to an octave each way, in at most 8
-    steps. The scale as it is comes first and larger ones before smaller ones, so that of equal
-    errors the first is the one to keep.
+    """What ``mse`` adds to the code that ``ceil`` chose: up to an octave each way.
+
+    In at most 8 steps.
+
+    The scale as it is comes first and larger ones before smaller ones, so that of equal errors the
+    first is the one to keep.
     """
     # Codes of consecutive values are consecutive; an octave has 2^(precision − 1) of them.
     finer = min(scale.precision - 1, 3)
@@ -144,8 +151,9 @@ def search_offsets(scale: Scalar) -> list[int]:
 
 
 def nearest_power(ratios: Floats, rounding: str) -> npt.NDArray[np.int64]:
-    """Exponents of the powers of two that positive ``ratios`` round to: ``down``, ``up``, or
-    else to the nearest, ties up as in E8M0.
+    """Exponents of the powers of two that positive ``ratios`` (any shape) round to.
+
+    ``rounding``: ``down``, ``up``, or else to the nearest, ties up as in E8M0.
     """
     fraction, exponent = np.frexp(ratios)
     # The fraction is from 0.5 on and below 1; from the bound on the power above is taken.

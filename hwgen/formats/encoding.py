@@ -138,8 +138,9 @@ class Encoding(ABC):
 
     @property
     def factor_bits(self) -> int:
-        """Bits of what hardware multiplies: a significand with the place of its leading one, or
-        the whole of an integer.
+        """Bits of what hardware multiplies.
+
+        Of an integer the whole, else a significand with the place of its leading one.
         """
         return self.bits if self.is_integer else self.precision
 

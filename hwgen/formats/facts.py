@@ -14,12 +14,12 @@ LISTED_BITS = 8
 
 
 def facts(number_format: Scalar | BlockFormat) -> dict[str, Any]:
-    """Plain JSON types: widths, range, precision, special codes; for small scalar formats all
-    finite values, rising, each once.
+    """What is to be told of a format, by name and in plain JSON types.
 
-    ``dynamic_range_db``: 20·log10 of the largest magnitude over the smallest that is not zero.
-    Of a block format, the range is that of its elements with their scales, without a tensor
-    scale.
+    Widths, range, precision, special codes; of scalar formats of up to 8 bits all finite values,
+    rising, each once. ``dynamic_range_db`` is 20·log10 of the largest magnitude over the smallest
+    that is not zero. Of a block format, the range is that of its elements with their scales,
+    without a tensor scale.
     """
     f = number_format
     return _block_facts(f) if isinstance(f, BlockFormat) else _scalar_facts(f)

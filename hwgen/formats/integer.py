@@ -20,13 +20,14 @@ MAX_FRACTION_BITS = 32
 
 @dataclass(frozen=True)
 class Integer(Scalar):
-    """Integer of ``bits`` bits: −2^(bits−1) … 2^(bits−1)−1, or 0 … 2^bits−1 without sign;
-    with ``fraction_bits``, that times 2^−fraction_bits.
+    """Integer of ``bits`` bits (1 to 16): −2^(bits−1) … 2^(bits−1)−1, or 0 … 2^bits−1 without sign.
+
+    With ``fraction_bits`` (up to 32) it is a fixed-point number, that times 2^−fraction_bits:
+    ``fixed8_6`` has 8 bits, 6 of them fraction, and is the element of MXINT8.
 
     A code is the bit pattern as an unsigned integer: −1 of ``int4`` is 0xF. Encoding uses
     the full range; a quantizer that wants the symmetric range scales so that −2^(bits−1)
-    does not occur (the hardware accepts it all the same). ``fixed8_6`` has 8 bits, 6 of them
-    fraction: the element of MXINT8.
+    does not occur (the hardware accepts it all the same). InputError for other widths.
     """
 
     bits: int
@@ -48,6 +49,12 @@ class Integer(Scalar):
 
     @classmethod
     def parse(cls, name: str) -> Integer | None:
+        """The format called ``int8``, ``uint4``, ``fixed8_6`` or the like; None for other names.
+
+        Raises:
+            InputError: a width that no integer here has.
+
+        """
         number = "(0|[1-9][0-9]{0,3})"
         match = re.fullmatch(rf"(u?)(?:int{number}|fixed{number}_{number})", name, re.ASCII)
         if match is None:
@@ -63,10 +70,12 @@ class Integer(Scalar):
 
     @property
     def lsb_exponent(self) -> int:
+        """Values are multiples of 2**lsb_exponent: of one, but for fixed point."""
         return -self.fraction_bits
 
     @property
     def precision(self) -> int:
+        """Bits of the magnitude; of an integer of the one sign bit, one."""
         return max(self.bits - int(self.signed), 1)
 
     @property
@@ -78,14 +87,17 @@ class Integer(Scalar):
 
     @property
     def max(self) -> float:
+        """Largest value, all ones but for the sign."""
         return self._range[1] * self.smallest
 
     @property
     def min(self) -> float:
+        """Smallest value: zero, or the most negative code."""
         return self._range[0] * self.smallest
 
     @property
     def smallest(self) -> float:
+        """One step."""
         return 2.0**self.lsb_exponent
 
     def _values(self, codes: Integers) -> Floats:

@@ -69,6 +69,12 @@ class Logarithmic(Scalar):
 
     @classmethod
     def parse(cls, name: str) -> Logarithmic | None:
+        """The format called ``lns4f3``, ``ulns4f0``, ``lns4f3b9`` or so; None for other names.
+
+        Raises:
+            InputError: widths or a bias that no logarithm here has.
+
+        """
         number = "(0|[1-9][0-9]{0,2})"
         match = re.fullmatch(rf"(u?)lns{number}f{number}(?:b([n-]?){number})?", name, re.ASCII)
         if match is None:
@@ -101,22 +107,27 @@ class Logarithmic(Scalar):
 
     @property
     def precision(self) -> int:
+        """All the bits of a float64, which a value is rounded to; of a power of two, one."""
         return 53 if self.fraction_bits else 1
 
     @property
     def max(self) -> float:
+        """Largest value, the float64 nearest to it."""
         return float(_magnitudes(self)[-1])
 
     @property
     def min(self) -> float:
+        """Minus the largest value, or zero without sign."""
         return -self.max if self.signed else 0.0
 
     @property
     def smallest(self) -> float:
+        """The value of code 1, the float64 nearest to it."""
         return float(_magnitudes(self)[1])
 
     @property
     def own_facts(self) -> dict[str, Any]:
+        """Widths of the logarithm before and behind its point; no step is common to all values."""
         return {"exponent_bits": self.exponent_bits, "fraction_bits": self.fraction_bits}
 
     def _values(self, codes: Integers) -> Floats:
@@ -149,8 +160,10 @@ class Logarithmic(Scalar):
         return np.asarray(code | negative.astype(np.int64) << (self.bits - 1), np.int64)
 
     def _stand_in(self, number: Fraction, odd: float, rounding: str, drawn: int) -> float:
-        """Values and middles have all the bits of a float64, so the neighbour of ``number`` that
-        rounding to odd chose may be the wrong one.
+        """As of any scalar format, by the exact values and middles.
+
+        Those have all the bits of a float64, so the neighbour of ``number`` that rounding to odd
+        chose may be the wrong one.
         """
         magnitude, sign = abs(number), math.copysign(1.0, odd)
         if not abs(odd) <= self.max:

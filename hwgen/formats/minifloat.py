@@ -63,10 +63,14 @@ _PLAIN = {systematic: plain for plain, systematic in STANDARD.items()}
 class Minifloat(Scalar):
     """Sign, ``exponent_bits`` and ``mantissa_bits``, from the top bit of the code down.
 
+    Up to 32 bits in all.
+
     ``bias`` is by default the usual one, 2^(E−1)−1, or 2^(E−1) for ``fnuz``, ``ext`` and
-    ``sat``. With no exponent bits every number is subnormal: sign-magnitude fixed point. Without
-    ``subnormals`` the exponent field 0 is a binade like the others, but for code 0, which
-    is zero if ``zero`` says so.
+    ``sat``. ``specials`` is one of ``SPECIALS`` and says which codes are infinite or NaN. With no
+    exponent bits every number is subnormal: sign-magnitude fixed point. Without ``subnormals`` the
+    exponent field 0 is a binade like the others, but for code 0, which is zero if ``zero`` says so.
+
+    InputError for widths, biases and special codes that leave no number, or none beside zero.
     """
 
     exponent_bits: int = field()  # No default, though other kinds have one.
@@ -112,6 +116,16 @@ class Minifloat(Scalar):
 
     @classmethod
     def parse(cls, name: str) -> Minifloat | None:
+        """The format of a systematic ``name`` or one of ``STANDARD``; None for other names.
+
+        ``u`` for no sign, ``e{exponent bits}m{mantissa bits}``, one of ``SPECIALS`` but ``finite``,
+        ``ns`` for no subnormals or ``nz`` for no zero either, ``b{bias}`` (``bn…`` below zero):
+        ``e4m3fn``, ``ue8m0fnnz``, ``e4m3fnuzb11``.
+
+        Raises:
+            InputError: a name so built of a format that cannot be.
+
+        """
         number = "(0|[1-9][0-9]{0,2})"
         match = re.fullmatch(
             rf"(u?)e{number}m{number}(fnuz|fn|ieee|ext|sat|finite|)(ns|nz|)(?:b([n-]?){number})?",
@@ -148,18 +162,22 @@ class Minifloat(Scalar):
 
     @property
     def lsb_exponent(self) -> int:
+        """Values are multiples of 2**lsb_exponent: of the lowest binade's step."""
         return self._lowest_binade - self.mantissa_bits
 
     @property
     def precision(self) -> int:
+        """The mantissa's bits and the leading one."""
         return self.mantissa_bits + 1
 
     @property
     def has_nan(self) -> bool:
+        """Some code is NaN; of ``ieee`` if there is a mantissa that tells it from infinity."""
         return self.specials != "finite" and (self.specials != "ieee" or self.mantissa_bits > 0)
 
     @property
     def has_infinity(self) -> bool:
+        """Some code is infinite: of ``ieee`` and of P3109's extended formats."""
         return self.specials in ("ieee", "ext")
 
     @property
@@ -169,22 +187,27 @@ class Minifloat(Scalar):
 
     @property
     def nan_at_minus_zero(self) -> bool:
+        """NaN has the code of −0: of ``fnuz`` and P3109, where there is a sign."""
         return self.signed and self.specials in ("fnuz", "ext", "sat")
 
     @property
     def special_binade(self) -> bool:
+        """The largest exponent field is that of infinity and NaN: of ``ieee``."""
         return self.specials == "ieee"
 
     @property
     def saturates(self) -> bool:
+        """What is out of range is the nearest number always: of P3109's finite formats."""
         return self.specials == "sat"
 
     @property
     def has_minus_zero(self) -> bool:
+        """There is a sign, and its code beside zero is no NaN."""
         return self.signed and not self.nan_at_minus_zero
 
     @property
     def largest_code(self) -> int:
+        """Code of the largest finite value: all ones, less the special codes above."""
         codes = 1 << (self.exponent_bits + self.mantissa_bits)
         reserved = {
             "finite": 0,
@@ -198,24 +221,29 @@ class Minifloat(Scalar):
 
     @property
     def max(self) -> float:
+        """Largest finite value."""
         return float(self._magnitudes(np.asarray(self.largest_code)))
 
     @property
     def min(self) -> float:
+        """Minus the largest value; without sign zero or, without that, the smallest."""
         return -self.max if self.signed else 0.0 if self.zero else self.smallest
 
     @property
     def smallest(self) -> float:
+        """Smallest value above zero: of code 1, or of code 0 where that is no zero."""
         return float(self._magnitudes(np.asarray(1 if self.zero else 0)))
 
     @property
     def smallest_normal(self) -> float | None:
+        """Smallest positive value with the full precision; None without exponent bits."""
         if not self.subnormals:
             return self.smallest
         return float(np.ldexp(1.0, 1 - self.bias)) if self.exponent_bits else None
 
     @property
     def own_facts(self) -> dict[str, Any]:
+        """Widths, bias and what becomes of the lowest codes."""
         return {
             "exponent_bits": self.exponent_bits,
             "mantissa_bits": self.mantissa_bits,
@@ -258,9 +286,11 @@ class Minifloat(Scalar):
         overflow: str,
         random_bits: npt.NDArray[np.integer] | None,
     ) -> Integers:
-        """The sign of zero is kept where the format has it: a negative number that rounds to
-        zero becomes −0. NaN becomes the NaN code whose other bits are all ones (``fn``), zero
-        (``fnuz``, ``ext``, ``sat``), or the quiet one with an otherwise empty mantissa (``ieee``).
+        """As of any scalar format, with the sign of zero and NaN where the format has them.
+
+        A negative number that rounds to zero becomes −0. NaN becomes the NaN code whose other bits
+        are all ones (``fn``), zero (``fnuz``, ``ext``, ``sat``), or the quiet one with an otherwise
+        empty mantissa (``ieee``).
         """
         missing = np.isnan(numbers)
         # Numbers far beyond the range round like those just beyond it, and tiny ones alike.
@@ -344,6 +374,7 @@ class Minifloat(Scalar):
 
     @property
     def nan_code(self) -> int:
+        """The code that NaN becomes; of several the quiet one of IEEE 754."""
         if self.nan_at_minus_zero:
             return 1 << (self.bits - 1)
         quiet = 1 << (self.mantissa_bits - 1) if self.specials == "ieee" and self.has_nan else 0

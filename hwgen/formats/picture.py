@@ -19,11 +19,16 @@ MOST = 12
 
 
 def draw(formats: Sequence[Format], file: Path) -> Path:
-    """Two panels: all values over the format's largest, linear, and positive values, binary
-    logarithm; a row a format, subnormal values lighter. ``file``: .png, .svg or .pdf.
+    """Draw the values of ``formats`` on number lines, a row a format; returns ``file``.
 
-    InputError for formats of more than 8 bits, more than 12 of them, or another ending;
-    ToolError without matplotlib.
+    Of two panels one has all values over the format's largest, linear, and the other the binary
+    logarithm of positive values; subnormal values are lighter. ``file`` ends in .png, .svg or .pdf;
+    its folder is made.
+
+    Raises:
+        InputError: formats of more than 8 bits, more than 12 of them, or another ending.
+        ToolError: there is no matplotlib.
+
     """
     if file.suffix not in (".png", ".svg", ".pdf"):
         raise InputError(f"{file}: a picture's name ends in .png, .svg or .pdf")

@@ -34,7 +34,9 @@ _DECIMAL_EXPONENTS = 2000
 
 @dataclass(frozen=True, eq=False)
 class Reals:
-    """``floats``: float32 or float64, any shape. Where ``inexact`` (of that shape; None: nowhere)
+    """Numbers as they are given, and as floats.
+
+    ``floats``: float32 or float64, any shape. Where ``inexact`` (of that shape; None: nowhere)
     the number in ``given`` is no float64, and stands there rounded to odd.
     """
 
@@ -50,8 +52,14 @@ class Reals:
 
 
 def real_numbers(values: npt.ArrayLike) -> Reals:
-    """``values`` (any shape): whole numbers and floats of any width, bools, Fractions, Decimals,
-    mixed as they like. InputError for what is not a real number.
+    """Read ``values``, real numbers of any shape and kind.
+
+    Whole numbers and floats of any width, bools, Fractions and Decimals may be mixed, in arrays of
+    objects and in lists.
+
+    Raises:
+        InputError: something in them is not a real number, or masked.
+
     """
     if np.ma.is_masked(values):
         raise InputError("values are masked: give a number in place of each, such as filled() does")
@@ -151,8 +159,10 @@ def _exact(value: Any) -> Fraction | float:
 
 
 def to_odd(number: Fraction) -> float:
-    """``number`` if it is a float64, else its neighbour toward zero or beyond whose last bit
-    is one; the largest float64 for what is beyond.
+    """``number`` if it is a float64, else its neighbour whose last bit is one.
+
+    That is the one toward zero or the one beyond. What is beyond all of them becomes the largest
+    float64.
     """
     sign, magnitude = -1.0 if number < 0 else 1.0, abs(number)
     try:

@@ -23,8 +23,12 @@ RANDOM_BITS = 32
 def check_mode(
     mode: str, random_bits: npt.NDArray[np.integer] | None, shape: tuple[int, ...]
 ) -> None:
-    """InputError for an unknown mode, or random bits that are missing, not of ``shape``, not
-    whole numbers below 2^32, or given without use.
+    """Check the rounding ``mode`` and its random bits.
+
+    Raises:
+        InputError: an unknown mode, or random bits that are missing, not of ``shape``, not whole
+            numbers below 2^32, or given without use.
+
     """
     require_choice("rounding", mode, MODES)
     if (mode == STOCHASTIC) != (random_bits is not None):

@@ -57,7 +57,12 @@ class Scalar(Encoding):
     @classmethod
     @abstractmethod
     def parse(cls, name: str) -> Self | None:
-        """The format called ``name``, or None if that is not the name of one of this kind."""
+        """The format called ``name``, or None if that is not the name of one of this kind.
+
+        Raises:
+            InputError: the name is of this kind, and there is no such format.
+
+        """
 
     @property
     def element(self) -> Self:
@@ -66,8 +71,9 @@ class Scalar(Encoding):
 
     @property
     def usual_overflow(self) -> str:
-        """What hardware makes of results beyond the largest unless told otherwise: an infinity
-        if the format has one, as in IEEE 754, else the largest.
+        """What hardware makes of results beyond the largest unless told otherwise.
+
+        An infinity if the format has one, as in IEEE 754, else the largest.
         """
         return SPECIAL if self.has_infinity else SATURATE
 
@@ -95,8 +101,11 @@ class Scalar(Encoding):
 
         ``dtype``: float64, which holds every value of every format, or float16, float32 or
         longdouble if that holds all finite values of this one; ``object`` for Fractions.
-        InputError for a type that does not, whatever the codes are, and for codes that the
-        format does not have.
+
+        Raises:
+            InputError: a type that does not, whatever the codes are; codes that the format does not
+                have.
+
         """
         patterns = _whole_codes(codes, self)
         found = checked_type(dtype, extent(self), self)
@@ -125,7 +134,7 @@ class Scalar(Encoding):
     ) -> npt.NDArray[Any]:
         """The format's value for each of ``values`` (any shape): rounded, then clamped.
 
-        Arguments as for ``encode`` and, ``dtype``, for ``decode``.
+        Arguments and errors as for ``encode`` and, ``dtype``, for ``decode``.
         """
         found = checked_type(dtype, extent(self), self)
         if found.kind == "O":
@@ -153,8 +162,13 @@ class Scalar(Encoding):
         (``special``), or that only if they are infinite (``propagate``). With ``special``, what a
         directed mode rounds toward the range stops at its end, and other negative numbers are NaN
         in a format without sign. P3109's finite formats saturate always. The sign of zero is
-        kept where the format has it. ``nan`` replaces NaN where the format has none; without
-        it such a NaN is an InputError.
+        kept where the format has it. ``nan`` replaces NaN where the format has none.
+
+        Raises:
+            InputError: values that are no real numbers; NaN in a format without it, if ``nan`` does
+                not replace it; an unknown rounding or overflow, or an overflow to a code that the
+                format does not have; random bits that are missing, or given to another rounding.
+
         """
         return self._rounded(values, rounding, overflow, random_bits, nan, None)
 
@@ -224,8 +238,10 @@ class Scalar(Encoding):
     def _stand_ins(
         self, reals: Reals, rounding: str, drawn: npt.NDArray[np.integer] | None
     ) -> tuple[Floats, npt.NDArray[np.integer] | None]:
-        """Flat floats, and random bits, that are rounded as ``reals`` are: where rounding to odd
-        decides too early, the number is rounded here, and its random bits are zero.
+        """Flat floats, and random bits, that are rounded as ``reals`` are.
+
+        Where rounding to odd decides too early, the number is rounded here, and its random bits are
+        zero.
         """
         assert reals.inexact is not None
         flat = reals.floats.reshape(-1).astype(np.float64)
@@ -238,11 +254,11 @@ class Scalar(Encoding):
         return flat, left
 
     def _stand_in(self, number: Fraction, odd: float, rounding: str, drawn: int) -> float:
-        """The float64 between the format's neighbours of ``number``, or one of them, that is
-        rounded as ``number`` is with ``drawn``; ``odd`` is ``number`` rounded to odd.
+        """The float64 that is rounded as ``number`` is with ``drawn``.
 
-        Here for stochastic rounding in steps: the steps of the number and the random bits as
-        parts of a step are added, and the rest is cut off.
+        It lies between the format's neighbours of ``number``, or is one of them; ``odd`` is
+        ``number`` rounded to odd. Here for stochastic rounding in steps: the steps of the number
+        and the random bits as parts of a step are added, and what is below a step is cut off.
         """
         if not abs(odd) < 4 * self.max:
             return odd
@@ -252,7 +268,12 @@ class Scalar(Encoding):
         return math.copysign(math.ldexp(steps, step), odd)
 
     def finite_values(self) -> Floats:
-        """All finite values, rising, each once; for formats of up to 16 bits."""
+        """All finite values, float64, rising, each once.
+
+        Raises:
+            InputError: a format of more than 16 bits.
+
+        """
         if self.bits > DECODED_BY_TABLE:
             raise InputError(f"{self} has 2^{self.bits} codes: too many to list")
         values = _value_table(self, np.dtype(np.float64))
@@ -262,8 +283,12 @@ class Scalar(Encoding):
     def significands(self, codes: npt.ArrayLike) -> tuple[Integers, Integers]:
         """Whole numbers s and e of the codes' shape with value = s·2^e, for exact arithmetic.
 
-        ``s`` has at most ``precision`` bits and a sign; zero is 0·2^0. InputError for codes of
-        infinities and NaN, which have none.
+        ``s`` has at most ``precision`` bits and a sign; zero is 0·2^0. Both are int64.
+
+        Raises:
+            InputError: codes of infinities and NaN, which have none, or that the format does not
+                have.
+
         """
         values = self.decode(codes)
         if not np.isfinite(values).all():
@@ -321,12 +346,11 @@ def extent(number_format: Scalar) -> Extent:
 
 @lru_cache(maxsize=512)
 def _key_bits(number_format: Scalar) -> int | None:
-    """How many of a float32's upper bits, and one for the rest, decide the code; None if too
-    many.
+    """How many of a float32's upper bits, and one for those below, decide the code.
 
-    Codes change at values and half-way between them. All of those have ``precision`` + 1
-    significant bits and are multiples of half the smallest step; the mantissa bits in the key
-    must tell them apart, among normal and among subnormal float32.
+    None if too many. Codes change at values and half-way between them. All of those have
+    ``precision`` + 1 significant bits and are multiples of half the smallest step; the mantissa
+    bits in the key must tell them apart, among normal and among subnormal float32.
     """
     if not number_format.halves_by_value or number_format.max > 2.0**127:
         return None
@@ -339,8 +363,9 @@ def _key_bits(number_format: Scalar) -> int | None:
 def _rounding_table(
     number_format: Scalar, rounding: str, overflow: str, key_bits: int, dtype: np.dtype[Any] | None
 ) -> npt.NDArray[Any]:
-    """The code for each key or, with ``dtype``, the value; NaN, in formats without it, is not
-    asked for.
+    """The code for each key or, with ``dtype``, the value.
+
+    NaN, in formats without it, is not asked for.
     """
     keys = np.arange(1 << key_bits, dtype=np.uint32)
     rest = 33 - key_bits

@@ -30,12 +30,17 @@ EXPONENT_POWER, MANTISSA_POWER = 3.1926, 2.9543
 def integer_qsnr_db(
     bits: int, crest: float, *, rho: float = 1.5, exact_scale_block: int | None = None
 ) -> float:
-    """QSNR in dB of a ``bits``-bit integer on a Gaussian block of crest factor ``crest``
-    (largest magnitude over standard deviation).
+    """QSNR in dB of an integer of ``bits`` bits on a Gaussian block of crest factor ``crest``.
 
-    ``rho``: how much larger than needed the scale is: 1 to 2 for a power of two, on average
-    1.5; 1 for a finer scale (E4M3). ``exact_scale_block``: size of a block whose largest
-    element, with a finer scale, has no error.
+    The crest factor is the largest magnitude over the standard deviation. ``rho``: how much larger
+    than needed the scale is: 1 to 2 for a power of two, on average 1.5; 1 for a finer scale (E4M3).
+    ``exact_scale_block``: size of a block whose largest element, with a finer scale, has no error.
+    *INT v.s. FP* (arXiv 2510.25602), section 4.
+
+    Raises:
+        InputError: bits that are not 1 to 128, a ``crest`` or ``rho`` that is not above 0, a block
+            of fewer than 2.
+
     """
     _require_whole("bits", bits, 1, 128)
     _require_crest(crest, rho, exact_scale_block)
@@ -55,11 +60,15 @@ def minifloat_qsnr_db(
     rho: float = 1.5,
     exact_scale_block: int | None = None,
 ) -> float:
-    """QSNR in dB of a minifloat whose largest value is ``largest``; other arguments as for
-    ``integer_qsnr_db``.
+    """QSNR in dB of a minifloat whose largest value is ``largest``, on a Gaussian block.
 
-    Normal numbers have a relative error of 1/(24·2^(2M)), subnormal ones an absolute one.
-    InputError for a crest factor that a block of ``exact_scale_block`` elements cannot have.
+    Other arguments as for ``integer_qsnr_db``. Normal numbers have a relative error of
+    1/(24·2^(2M)), subnormal ones an absolute one. *INT v.s. FP* (arXiv 2510.25602), section 4.
+
+    Raises:
+        InputError: as for ``integer_qsnr_db``, and a crest factor that a block of
+            ``exact_scale_block`` elements cannot have.
+
     """
     _require_whole("mantissa_bits", mantissa_bits, 0, 128)
     _require_whole("bias", bias, -512, 512)
@@ -112,7 +121,11 @@ def crossover(
 ) -> float:
     """The crest factor, from 1 to ``highest``, at which two QSNR functions of it are equal.
 
-    InputError if their order is the same at both ends.
+    ``first`` and ``second`` take a crest factor and return dB.
+
+    Raises:
+        InputError: their order is the same at both ends.
+
     """
 
     def difference(crest: float) -> float:
@@ -126,7 +139,12 @@ def crossover(
 
 
 def gaussian_mse(levels: npt.ArrayLike) -> float:
-    """Mean squared error of rounding a standard normal number to the nearest of ``levels``."""
+    """Mean squared error of a standard normal number rounded to the nearest of ``levels``.
+
+    Raises:
+        InputError: levels that are not finite, or none.
+
+    """
     grid = np.unique(_grid(levels))
     edges = np.concatenate([[-np.inf], (grid[1:] + grid[:-1]) / 2, [np.inf]])
     finite = np.where(np.isfinite(edges), edges, 0.0)
@@ -138,7 +156,12 @@ def gaussian_mse(levels: npt.ArrayLike) -> float:
 
 
 def best_gaussian_scale(levels: npt.ArrayLike) -> tuple[float, float]:
-    """The factor on ``levels`` that makes ``gaussian_mse`` least, and that error."""
+    """The factor on ``levels`` that makes ``gaussian_mse`` least, and that error.
+
+    Raises:
+        InputError: levels that are not finite, or zeros only.
+
+    """
     grid = _grid(levels)
     largest = float(np.abs(grid).max())
     if not largest > 0:
@@ -156,15 +179,20 @@ def best_gaussian_scale(levels: npt.ArrayLike) -> tuple[float, float]:
 
 @checked
 def uniform_levels(bits: int) -> npt.NDArray[np.float64]:
-    """2^bits levels, evenly spaced from −1 to 1: the grid of QuEST."""
+    """2^``bits`` levels (1 to 24 bits), float64, evenly spaced from −1 to 1: the grid of QuEST."""
     _require_whole("bits", bits, 1, 24)
     return np.linspace(-1.0, 1.0, 2**bits)
 
 
 @checked
 def best_split(bits: int) -> tuple[int, int]:
-    """Exponent and mantissa bits of the best minifloat of ``bits`` bits with sign, by the
-    floating-point scaling law: the whole numbers nearest to its optimum.
+    """Exponent and mantissa bits of the best minifloat of ``bits`` bits (3 to 128) with sign.
+
+    By the floating-point scaling law (arXiv 2501.02423): the whole numbers nearest to its optimum.
+
+    Raises:
+        InputError: another number of bits.
+
     """
     if bits < 3:
         raise InputError(f"bits={bits}: a sign, an exponent and a mantissa need at least 3")

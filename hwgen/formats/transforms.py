@@ -36,11 +36,11 @@ ROPE_LAYOUTS = ("halves", "neighbours")
 
 @dataclass(frozen=True)
 class Hadamard:
-    """Rotation of each ``size`` consecutive numbers by R = D·H/√size: H the Sylvester-Hadamard
-    matrix, D random signs from ``seed``, the same for all blocks.
+    """Rotation of each ``size`` consecutive numbers by R = D·H/√size.
 
+    H is the Sylvester-Hadamard matrix, D random signs from ``seed``, the same for all blocks.
     Both operands of a matrix product rotated along the axis that it sums over leave it as it
-    is: (X·R)·(Rᵀ·W) = X·W. ``size``: a power of two from 1 to 4096.
+    is: (X·R)·(Rᵀ·W) = X·W. ``size``: a power of two from 1 to 4096; InputError for another.
     """
 
     size: int
@@ -60,15 +60,18 @@ class Hadamard:
         return _rotation(self.size, self.seed)
 
     def apply(self, values: npt.ArrayLike, axis: int = -1) -> Floats:
-        """``values`` (any shape), float64, with each block along ``axis`` times R from the
-        right: X·R for axis −1 of X, Rᵀ·W for axis 0 of W.
+        """``values`` (any shape) with each block along ``axis`` times R from the right, float64.
 
-        InputError unless the axis is a whole number of blocks long.
+        X·R for axis −1 of X, Rᵀ·W for axis 0 of W.
+
+        Raises:
+            InputError: an axis that is not there, or no whole number of blocks long.
+
         """
         return self._times(values, axis, self.matrix)
 
     def inverse(self, values: npt.ArrayLike, axis: int = -1) -> Floats:
-        """What ``apply`` made into ``values``, to within rounding."""
+        """What ``apply`` made into ``values``, to within rounding; errors as there."""
         return self._times(values, axis, self.matrix.T)
 
     def _times(self, values: npt.ArrayLike, axis: int, matrix: Floats) -> Floats:
@@ -116,10 +119,16 @@ def k_sort(
     ``ROPE_LAYOUTS``: the two channels that a rotary embedding turns together then move
     together, to a place of the same layout; its frequencies move with the pairs, so the
     embedding's table must be put in the same order. None: no rotary embedding.
+    *Accurate Block Quantization in LLMs with Outliers* (arXiv 2403.20137).
 
-    Returns (key order, query order), int64: ``keys[key_order]`` has, in each head, the row (or
-    pair) with the largest norm first; ``queries[query_order]`` goes with it, and the products
-    of queries and keys stay the same. InputError for sizes that do not divide.
+    Returns:
+        (key order, query order), int64: ``keys[key_order]`` has, in each head, the row (or pair)
+        with the largest norm first; ``queries[query_order]`` goes with it, and the products of
+        queries and keys stay the same.
+
+    Raises:
+        InputError: sizes that do not divide, or an unknown layout.
+
     """
     weights = real_numbers(keys).floats.astype(np.float64)
     heads = require_kind("heads", heads, ("int",))
@@ -141,7 +150,13 @@ def k_sort(
             f"rope={rope!r} with heads of {size} rows: use one of {', '.join(ROPE_LAYOUTS)} with "
             "an even number of rows, or None"
         )
-    squares = np.square(weights).sum(axis=1).reshape(heads, size)
+    within = _order_within(np.square(weights).sum(axis=1).reshape(heads, size), rope)
+    return _all_rows(within), _all_rows(np.repeat(within, query_heads // heads, axis=0))
+
+
+def _order_within(squares: Floats, rope: str | None) -> npt.NDArray[np.int64]:
+    """Rows of each head by falling squares of their norms, (heads, size) to the same shape."""
+    heads, size = squares.shape
     # Channels that move together are in one column: (heads, members, units).
     if rope == "halves":
         members = np.arange(size).reshape(2, -1)
@@ -153,9 +168,7 @@ def k_sort(
     order = members[:, units].transpose(1, 0, 2)
     if rope == "neighbours":
         order = order.transpose(0, 2, 1)
-    within = order.reshape(heads, size)
-    served = np.repeat(within, query_heads // heads, axis=0)
-    return _all_rows(within), _all_rows(served)
+    return order.reshape(heads, size)
 
 
 def _all_rows(within: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -166,8 +179,13 @@ def _all_rows(within: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 
 
 def clip_symmetric(codes: npt.ArrayLike, number_format: Integer) -> npt.NDArray[Any]:
-    """Codes of a signed integer format (any shape) with the most negative, −2^(b−1), replaced by
-    the one above, −(2^(b−1) − 1). InputError for codes that the format does not have.
+    """Codes of a signed integer format (any shape) without the most negative.
+
+    −2^(b−1) is replaced by the one above, −(2^(b−1) − 1).
+
+    Raises:
+        InputError: an unsigned format, or codes that it does not have.
+
     """
     _check_signed(number_format)
     values = np.maximum(number_format.decode(codes), -number_format.max)
@@ -177,11 +195,16 @@ def clip_symmetric(codes: npt.ArrayLike, number_format: Integer) -> npt.NDArray[
 def narrow_codes(
     codes: npt.ArrayLike, high: Integer, low: Integer, rounding: str = NEAREST_EVEN
 ) -> npt.NDArray[Any]:
-    """Codes of ``high`` (any shape) to codes of ``low``, of fewer bits: with W whole numbers
-    and h, l bits, W_l = clip(round(W_h / 2^(h−l)), −2^(l−1), 2^(l−1) − 1).
+    """Codes of ``high`` (any shape) to codes of ``low``, of fewer bits.
 
+    With W whole numbers and h, l bits, W_l = clip(round(W_h / 2^(h−l)), −2^(l−1), 2^(l−1) − 1).
     The scale of the codes grows by 2^(h−l). ``rounding``: one of ``rounding.MODES`` but the
     stochastic; ``down`` keeps the upper bits as they are: truncation.
+
+    Raises:
+        InputError: unsigned formats, a ``low`` of more bits, codes that ``high`` does not have, an
+            unknown or stochastic rounding.
+
     """
     _check_signed(high)
     _check_signed(low)

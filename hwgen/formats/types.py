@@ -20,8 +20,10 @@ TYPES: tuple[np.dtype[Any], ...] = tuple(
 
 @dataclass(frozen=True)
 class Extent:
-    """Bounds of all finite values of a format: at most ``bits`` significant bits, multiples of
-    2^``lsb_exponent``, no magnitude above ``largest``.
+    """Bounds of all finite values of a format.
+
+    They have at most ``bits`` significant bits, are multiples of 2^``lsb_exponent``, and of no
+    magnitude above ``largest``.
     """
 
     bits: int
@@ -60,8 +62,13 @@ def extent_of(values: npt.NDArray[np.float64]) -> Extent:
 
 
 def checked_type(dtype: npt.DTypeLike, extent: Extent, name: object) -> np.dtype[Any]:
-    """``dtype`` as a numpy type; InputError if it is none of ``TYPES``, or one that does not hold
-    all finite values of the format called ``name``, so that the answer does not hang on the codes.
+    """``dtype`` as a numpy type that holds all finite values of the format called ``name``.
+
+    ``extent``: the bounds of those, so that the answer does not hang on the codes.
+
+    Raises:
+        InputError: it is none of ``TYPES``, or does not hold them.
+
     """
     try:
         found = np.dtype(dtype)
@@ -82,8 +89,9 @@ def checked_type(dtype: npt.DTypeLike, extent: Extent, name: object) -> np.dtype
 
 
 def as_type(values: npt.NDArray[np.float64], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    """``values`` in a type that holds them; as objects they are Fractions, and infinities and NaN
-    floats.
+    """``values`` (any shape) in a type that holds them.
+
+    As objects they are Fractions, and infinities and NaN floats.
     """
     if dtype.kind != "O":
         return values.astype(dtype)

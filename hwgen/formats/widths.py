@@ -11,8 +11,10 @@ def signed_width(low: int, high: int) -> int:
 
 
 def value_range(number_format: Scalar, *, symmetric: bool = False) -> tuple[int, int]:
-    """Smallest and largest finite value in units of 2**lsb_exponent; with ``symmetric``, integers
-    without their most negative code.
+    """Smallest and largest finite value in units of 2**lsb_exponent.
+
+    With ``symmetric``, integers are without their most negative code. InputError for formats
+    without a common step.
     """
     f = number_format
     low = f.symmetric_min if symmetric else f.min
@@ -20,7 +22,11 @@ def value_range(number_format: Scalar, *, symmetric: bool = False) -> tuple[int,
 
 
 def product_range(a: Scalar, b: Scalar, *, symmetric: bool = False) -> tuple[int, int]:
-    """Smallest and largest product of any two values, in units of the product of their steps."""
+    """Smallest and largest product of any two values, in units of the product of their steps.
+
+    With ``symmetric``, integers are without their most negative code. InputError for formats
+    without a common step.
+    """
     corners = [
         x * y
         for x in value_range(a, symmetric=symmetric)
@@ -32,8 +38,8 @@ def product_range(a: Scalar, b: Scalar, *, symmetric: bool = False) -> tuple[int
 def accumulator_width(a: Scalar, b: Scalar, products: int, *, symmetric: bool = False) -> int:
     """Bits of a signed accumulator that holds every sum of ``products`` products, exactly.
 
-    InputError for formats without a common step. The formulas of the literature are up to two
-    bits wider for integers (arXiv 2311.12359, A2Q) and one for minifloats.
+    The formulas of the literature are up to two bits wider for integers (arXiv 2311.12359, A2Q)
+    and one for minifloats. InputError for formats without a common step.
     """
     low, high = product_range(a, b, symmetric=symmetric)
     return signed_width(low * products, high * products)

@@ -47,7 +47,12 @@ UNITS: dict[str, type[Spec]] = {
 
 
 def from_dict(fields: dict[str, Any]) -> Spec:
-    """The spec that ``to_dict`` described. InputError for an unknown unit or a bad field."""
+    """The spec that ``to_dict`` described: ``unit`` and its fields, in plain JSON types.
+
+    Raises:
+        InputError: an unknown unit, a field that it has not or that is missing, a bad value.
+
+    """
     if not isinstance(fields, dict):
         raise InputError(
             f"{shown(fields)}: a spec's fields are a dict, such as {{'unit': 'mul', …}}"

@@ -19,8 +19,9 @@ FLAGS = ("nan", "positive_infinity", "negative_infinity")
 
 
 class AccumulatingSpec(Spec):
-    """A spec with the fields below: exact sums of products go to an ``accumulator``, and from
-    there, if there is an ``output`` format, rounded once to that.
+    """A spec with the fields below, whose exact sums of products go to an ``accumulator``.
+
+    From there, if there is an ``output`` format, they are rounded once to that.
     """
 
     if TYPE_CHECKING:
@@ -62,7 +63,12 @@ class AccumulatingSpec(Spec):
         return self.width_of_sum(self.max_products)
 
     def _require_accumulation(self) -> None:
-        """Reads the names of accumulator and output. InputError for what no unit does."""
+        """Reads the names of accumulator and output.
+
+        Raises:
+            InputError: what no unit does.
+
+        """
         set_fields(self, accumulator=parse_accumulator(self.accumulator))
         self._require_accumulator()
         self._require_output()
@@ -109,9 +115,10 @@ class AccumulatingSpec(Spec):
 
     @property
     def zero_rounding(self) -> str | None:
-        """The rounding by which a zero sum has a sign. None where it has none: the format that
-        sums are rounded to has no −0, the accumulator is a fixed-point number of a given width, or
-        no term can be −0.
+        """The rounding by which a zero sum has a sign; None where it has none.
+
+        That is where the format that sums are rounded to has no −0, the accumulator is a
+        fixed-point number of a given width, or no term can be −0.
         """
         target: Scalar
         if isinstance(self.accumulator, Float):
@@ -164,6 +171,7 @@ class AccumulatingSpec(Spec):
 
     @property
     def facts(self) -> dict[str, int]:
+        """Width of the accumulator, and the exponent of its unit."""
         return {
             "accumulator_width": self.accumulator_width,
             "lsb_exponent": self.accumulator_lsb_exponent,

@@ -217,8 +217,9 @@ class Array(AccumulatingSpec):
 
     @property
     def _packed_rows(self) -> int:
-        """Rows whose elements can share a multiplier. Of weights that stay each element has its
-        own, and a row only its operand in common.
+        """Rows whose elements can share a multiplier.
+
+        Of weights that stay each element has its own, and a row only its operand in common.
         """
         return 1 if self.is_weight_stationary else self.rows
 
@@ -255,8 +256,10 @@ class Array(AccumulatingSpec):
 
     @cached_property
     def block_element(self) -> BlockDot:
-        """What an element multiplies and adds, of block formats. Its sum is not yet rounded: an
-        output without exponent keeps several blocks in one fixed point, and says nothing else.
+        """What an element multiplies and adds, of block formats.
+
+        Its sum is not yet rounded: an output without exponent keeps several blocks in one fixed
+        point, and says nothing else.
         """
         return BlockDot(
             a=parse_block(self.a),
@@ -268,8 +271,9 @@ class Array(AccumulatingSpec):
 
     @property
     def aligns_blocks(self) -> bool:
-        """Sums of blocks become fixed point: all but those that a float accumulator takes one by
-        one.
+        """Sums of blocks become fixed point.
+
+        All do but those that a float accumulator takes one by one.
         """
         single = self.blocks * self.summed_rows == 1 and isinstance(self.accumulator, Float)
         return self.has_blocks and not single
@@ -283,6 +287,7 @@ class Array(AccumulatingSpec):
 
     @property
     def has_special(self) -> bool:
+        """Some operand or scale can be infinite or NaN."""
         return any(f.has_nan or f.has_infinity for f in self.numbers)
 
     def _has_signed_zeros(self, rounding: str) -> bool:
@@ -293,6 +298,7 @@ class Array(AccumulatingSpec):
 
     @property
     def lsb_exponent(self) -> int:
+        """Sums count units of 2**lsb_exponent: the product of all steps, scales' among them."""
         return sum(f.lsb_exponent for f in self.numbers)
 
     @cached_property
@@ -306,6 +312,7 @@ class Array(AccumulatingSpec):
         return low * largest, high * largest
 
     def width_of_sum(self, products: int) -> int:
+        """Bits of a signed sum of ``products`` products with their scales."""
         low, high = self.product_range
         return signed_width(low * products, high * products)
 
@@ -339,6 +346,7 @@ class Array(AccumulatingSpec):
 
     @property
     def inputs(self) -> tuple[Port, ...]:
+        """``clear``, operands and their scales; of held weights ``load`` and ``partial``."""
         columns = self.columns
         load: tuple[Port, ...] = ()
         partial: tuple[Port, ...] = ()
@@ -371,10 +379,12 @@ class Array(AccumulatingSpec):
 
     @property
     def outputs(self) -> tuple[Port, ...]:
+        """A result, or an accumulator and its flags, of each element or each column."""
         return self._result_ports(self.sums)
 
     @property
     def facts(self) -> dict[str, int]:
+        """As of every accumulator, and ``skew``: cycles that operands take through the array."""
         return {**super().facts, "skew": self.skew}
 
     @property
@@ -390,6 +400,7 @@ class Array(AccumulatingSpec):
 
     @property
     def description(self) -> tuple[str, ...]:
+        """What an element adds, where its operands are in the ports, and the sizes of it."""
         lanes = f"{self.lanes} lanes"
         if self.has_blocks:
             lanes = f"{self.blocks} x {self.lanes // self.blocks} lanes, times their scales"

@@ -56,8 +56,10 @@ class Port:
 
 @dataclass(frozen=True)
 class RandomWords:
-    """Random words of 32 bits made inside a unit: ``count`` for each result. After reset the
-    first is ``seed``; each valid input takes new ones. See ``hwgen.arithmetic.lfsr``.
+    """Random words of 32 bits made inside a unit: ``count`` for each result.
+
+    After reset the first is ``seed``; each valid input takes new ones. See
+    ``hwgen.arithmetic.lfsr``.
     """
 
     seed: int
@@ -153,8 +155,9 @@ class Spec(ABC):
 
     @cached_property
     def steps(self) -> Steps:
-        """The steps of the unit in their order: what each is made of, and what builds it. Registers
-        may stand in front of each, and behind the last.
+        """The steps of the unit in their order: what each is made of, and what builds it.
+
+        Registers may stand in front of each, and behind the last.
         """
         return self._steps
 
@@ -175,8 +178,9 @@ class Spec(ABC):
 
     @property
     def input_bits(self) -> int:
-        """Bits of all data that come in with an input: the measure of a unit's size that a delay
-        model knows.
+        """Bits of all data that come in with an input.
+
+        It is the measure of a unit's size that a delay model knows.
         """
         return sum(port.width for port in self.inputs)
 
@@ -191,8 +195,12 @@ class Spec(ABC):
         return boundaries_of(self.step_delays, self.stages, self.state_step)
 
     def require_stages(self, why: str = "") -> None:
-        """InputError unless registers have places for all stages, and those that hold something
-        are among them.
+        """Check that registers have places for all stages; ``why`` ends the message.
+
+        Raises:
+            InputError: too few stages, of which those that hold something are some, or too many; a
+                target without a delay model; DSP blocks, which a delay model does not have.
+
         """
         if self.pipeline_target:
             model(self.pipeline_target)
@@ -241,13 +249,23 @@ def spec_fields(kind: type[Spec]) -> list[dataclasses.Field[Any]]:
 
 
 def require_int(name: str, value: Any, low: int, high: int, why: str = "") -> None:
-    """InputError unless ``value`` is a whole number from ``low`` to ``high``."""
+    """Check a whole number.
+
+    Raises:
+        InputError: ``value`` is none from ``low`` to ``high``; ``why`` ends the message.
+
+    """
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         raise InputError(f"{name}={shown(value)}: use a whole number from {low} to {high}{why}")
 
 
 def require_spec(spec: Any) -> None:
-    """InputError for something else than a spec."""
+    """Check that there is a spec.
+
+    Raises:
+        InputError: something else is given.
+
+    """
     if not isinstance(spec, Spec):
         raise InputError(f"spec={shown(spec)}: give a spec, such as hwgen.Multiply(a=…, b=…)")
 
@@ -308,8 +326,13 @@ def require_block(name: str, given: str | Format, such_as: str) -> BlockFormat:
 
 
 def require_mapping(value: Any, *, packs: bool = False) -> None:
-    """InputError unless ``value`` says where multiplications go; ``packs``: of a unit that packs
-    products into multipliers of a certain size.
+    """Check where multiplications go.
+
+    ``packs``: the unit packs products into multipliers, and these may have a certain size.
+
+    Raises:
+        InputError: ``value`` is no mapping, or not one of this unit.
+
     """
     if value in SIZED and not packs:
         raise InputError(
@@ -329,8 +352,13 @@ def code_port(name: str, number_format: Scalar, count: int = 1) -> Port:
 def random_source(
     rounding: str, random: str | None, seed: int | None
 ) -> tuple[str | None, int | None]:
-    """Where a unit that rounds so has random bits from, and the seed, with what is usual in
-    place of None. InputError for a choice without stochastic rounding, and bad seeds.
+    """Where a unit that rounds so has random bits from, and the seed.
+
+    What is usual stands in place of None; both are None without stochastic rounding.
+
+    Raises:
+        InputError: a choice without stochastic rounding, an unknown source, a seed that is none.
+
     """
     if rounding != STOCHASTIC:
         for name, value in (("random", random), ("random_seed", seed)):

@@ -116,8 +116,10 @@ class BlockDot(Spec):
 
     @property
     def zero_rounding(self) -> str | None:
-        """The rounding by which a zero sum has a sign. None where it has none: the output has no
-        −0, no block can be −0, or blocks are rounded to a window, whose zero has no sign.
+        """The rounding by which a zero sum has a sign; None where it has none.
+
+        That is where the output has no −0, no block can be −0, or blocks are rounded to a window,
+        whose zero has no sign.
         """
         if isinstance(self.accumulator, Aligned) or not self.output.has_minus_zero:
             return None
@@ -131,8 +133,9 @@ class BlockDot(Spec):
 
     @property
     def usual_stages(self) -> int:
-        """Operands, products, their sum, scaling, normalising, rounding; two more for several
-        blocks.
+        """Six, and two more for several blocks.
+
+        Operands, products, their sum, scaling, normalising, rounding.
         """
         return 6 if self.alignment == ALONE else 8
 
@@ -142,10 +145,12 @@ class BlockDot(Spec):
 
     @property
     def elements(self) -> tuple[Scalar, Scalar]:
+        """Formats of the elements of ``a`` and ``b``."""
         return self.a.element, self.b.element
 
     @property
     def scales(self) -> tuple[Scalar, Scalar]:
+        """Formats of the scales of ``a`` and ``b``."""
         return self.a.scale, self.b.scale
 
     @property
@@ -179,8 +184,9 @@ class BlockDot(Spec):
 
     @property
     def micro_group(self) -> int:
-        """Lanes whose products are summed before micro-exponents shift them: neighbours share
-        theirs. 0 without micro-exponents.
+        """Lanes whose products are summed before micro-exponents shift them; 0 without those.
+
+        Neighbours share theirs.
         """
         shared = gcd(*(f.micro_block for f in (self.a, self.b)))
         return shared & -shared
@@ -208,8 +214,9 @@ class BlockDot(Spec):
 
     @property
     def block_range(self) -> tuple[int, int]:
-        """Smallest and largest sum of a block in units of 2**lsb_exponent, times the significands
-        of its scales.
+        """Smallest and largest sum of a block in units of 2**lsb_exponent.
+
+        The significands of its scales are in it, and not their shifts.
         """
         factor = (self.a.block_size << self.largest_micro_shift) * largest_significand(self.a.scale)
         low, high = (bound * factor for bound in self.product_range)
@@ -264,6 +271,7 @@ class BlockDot(Spec):
 
     @property
     def inputs(self) -> tuple[Port, ...]:
+        """Elements and scales of ``a`` and ``b``, their micro-exponents, random bits."""
         return (
             *_operand_ports("a", self.a, self.blocks),
             *_operand_ports("b", self.b, self.blocks),
@@ -272,14 +280,17 @@ class BlockDot(Spec):
 
     @property
     def outputs(self) -> tuple[Port, ...]:
+        """The sum, a code of ``output``."""
         return (code_port("result", self.output),)
 
     @property
     def latency(self) -> int:
+        """Enabled cycles from a valid input to its result: ``stages``."""
         return self.stages
 
     @property
     def name(self) -> str:
+        """A legal Verilog module name that tells the spec."""
         parts = [self.unit, f"{self.a}", f"{self.b}", f"blocks{self.blocks}"]
         if isinstance(self.accumulator, Aligned):
             parts.append(str(self.accumulator).replace(":", "_"))
@@ -289,6 +300,7 @@ class BlockDot(Spec):
 
     @property
     def description(self) -> tuple[str, ...]:
+        """The sum over blocks, what is exact in it, and how it is rounded."""
         return (
             f"Block-scaled dot product, {self.a} x {self.b}, {self.blocks} x {self.a.block_size} "
             "elements:",

@@ -74,6 +74,7 @@ class Convert(Spec):
 
     @property
     def inputs(self) -> tuple[Port, ...]:
+        """The code ``a``, and random bits if they come in at a port."""
         return (
             code_port("a", self.a),
             *(random_bits_port(self.rounding) if self.random == RANDOM_PORT else ()),
@@ -81,18 +82,22 @@ class Convert(Spec):
 
     @property
     def random_words(self) -> RandomWords | None:
+        """One word for each code, where random bits are made inside."""
         return None if self.random_seed is None else RandomWords(self.random_seed)
 
     @property
     def outputs(self) -> tuple[Port, ...]:
+        """The code of ``b``."""
         return (code_port("result", self.b),)
 
     @property
     def latency(self) -> int:
+        """Enabled cycles from a valid input to its result: ``stages``."""
         return self.stages
 
     @property
     def name(self) -> str:
+        """A legal Verilog module name that tells the spec."""
         random = f"_lfsr{self.random_seed}" if self.random == RANDOM_LFSR else ""
         return (
             f"convert_{self.a}_{self.b}_{self.rounding}{random}_{self.overflow}_{self.stages_name}"
@@ -100,6 +105,7 @@ class Convert(Spec):
 
     @property
     def description(self) -> tuple[str, ...]:
+        """The formats, and the rules for what lies between and beyond."""
         return (
             f"Converts {self.a} to {self.b}: rounding {self.rounding}, overflow {self.overflow}.",
         )

@@ -114,8 +114,10 @@ class DotProduct(AccumulatingSpec):
 
     @property
     def usual_stages(self) -> int:
-        """In front of the products, behind them, behind their sum, and the accumulator; one more
-        for a float accumulator or an addend, and two for an output.
+        """Four; one more for a float accumulator or an addend, and two for an output.
+
+        Registers stand in front of the products, behind them, behind their sum, and at the
+        accumulator.
         """
         extra = int(isinstance(self.accumulator, Float)) + 2 * (self.output is not None)
         return 4 + extra + (self.addend is not None)
@@ -126,8 +128,10 @@ class DotProduct(AccumulatingSpec):
 
     @cached_property
     def lane_sum(self) -> LaneSum:
-        """How the lanes are summed. A unit that is tuned for a target, one of a single lane, and
-        one of packed products move whole products to their places.
+        """How the lanes are summed.
+
+        A unit that is tuned for a target, one of a single lane, and one of packed products move
+        whole products to their places.
         """
         whole = self.is_tuned or self.lanes == 1 or self.packing is not None
         return lane_sum(self.a, self.b, self.lanes, whole=whole)
@@ -211,6 +215,7 @@ class DotProduct(AccumulatingSpec):
 
     @property
     def inputs(self) -> tuple[Port, ...]:
+        """``clear``, the operands of all lanes, the addend, random bits."""
         return (
             Port("clear", 1, "the accumulator restarts with this cycle's sum"),
             *self._operand_ports,
@@ -227,10 +232,12 @@ class DotProduct(AccumulatingSpec):
 
     @property
     def outputs(self) -> tuple[Port, ...]:
+        """The result, or the accumulator and its flags."""
         return self._result_ports()
 
     @property
     def description(self) -> tuple[str, ...]:
+        """What is added to the accumulator, and the ranges and widths of it."""
         low, high = self.product_range
         c, plus = self.addend, "" if self.addend is None else " + c"
         return (
@@ -273,9 +280,7 @@ class DotProduct(AccumulatingSpec):
         return signed_width(*self._range_of_sum(products))
 
     def _range_of_sum(self, products: int) -> tuple[int, int]:
-        """The least and the largest sum of so many products, in units of
-        2**product_lsb_exponent.
-        """
+        """Least and largest sum of so many products, in units of 2**product_lsb_exponent."""
         low, high = self.product_range
         return low * products, high * products
 
@@ -294,8 +299,9 @@ class DotProduct(AccumulatingSpec):
         return self._width_with_addends(self.max_products)
 
     def _width_with_addends(self, products: int) -> int:
-        """Bits of a signed sum of ``products`` products in units of 2**lsb_exponent, with the
-        addends of their cycles.
+        """Bits of a signed sum of ``products`` products in units of 2**lsb_exponent.
+
+        The addends of their cycles are in it.
         """
         if self.addend is None:
             return self.width_of_sum(products)

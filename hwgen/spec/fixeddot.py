@@ -37,7 +37,10 @@ DIGEST_DIGITS = 10
 
 @dataclass(frozen=True)
 class Weights:
-    """A constant for each lane; ``str``: the numbers with commas between them."""
+    """A constant for each lane (1 to 256); ``str``: the numbers with commas between them.
+
+    InputError for what is not a finite float64.
+    """
 
     values: tuple[float, ...]
 
@@ -61,8 +64,14 @@ class Weights:
 
     @classmethod
     def parse(cls, given: Any) -> Weights:
-        """The weights of text such as ``3,-5,0.5``, or of numbers in a sequence or an array, as
-        float64. InputError for something else.
+        """The weights of text such as ``3,-5,0.5``, or of a sequence or array of numbers.
+
+        They are kept as float64.
+
+        Raises:
+            InputError: something else, a number that is no finite float64, none, or more than
+                lanes.
+
         """
         if isinstance(given, Weights):
             return given
@@ -211,8 +220,9 @@ class FixedDot(DotProduct):
 
     @property
     def in_fixed_point(self) -> bool:
-        """The lanes' numbers are brought to fixed point, and then summed by ``plan``. Where that is
-        very wide, products are summed in bins as those of a ``dot``.
+        """The lanes' numbers are brought to fixed point, and then summed by ``plan``.
+
+        Where that is very wide, products are summed in bins as those of a ``dot``.
         """
         narrow = value_range(self.a)[1].bit_length() <= WIDEST
         return narrow or self.lanes == 1 or bool(self.pipeline_target)
@@ -223,6 +233,7 @@ class FixedDot(DotProduct):
 
     @property
     def product_lsb_exponent(self) -> int:
+        """Products count units of 2 to this: a's step times what divides all weights."""
         return self.a.lsb_exponent + self.weight_lsb_exponent
 
     @property
@@ -231,11 +242,13 @@ class FixedDot(DotProduct):
 
     @cached_property
     def product_range(self) -> tuple[int, int]:
+        """Smallest and largest product of any lane, in units of 2**product_lsb_exponent."""
         ends = [weight * number for weight in self.whole_weights for number in value_range(self.a)]
         return min(ends), max(ends)
 
     @property
     def product_width(self) -> int:
+        """Bits of one signed product, of any lane."""
         return signed_width(*self.product_range)
 
     def _range_of_sum(self, products: int) -> tuple[int, int]:

@@ -32,12 +32,17 @@ FloatingPoint: TypeAlias = Scalar
 
 
 def offset_exponent(mantissa_bits: int) -> int:
-    """l(m) of the paper: the result is raised by 2^−l(m)."""
+    """l(m) of the paper, for a mantissa of m bits: the result is raised by 2^−l(m)."""
     return mantissa_bits if mantissa_bits <= 3 else 3 if mantissa_bits == 4 else 4
 
 
 def require_operand(number_format: Scalar) -> FloatingPoint:
-    """InputError unless the format's codes have an exponent and a mantissa to add."""
+    """The format, if its codes have an exponent and a mantissa to add.
+
+    Raises:
+        InputError: they do not.
+
+    """
     if not number_format.has_hardware or number_format.smallest_normal is None:
         raise InputError(
             f"{number_format}: L-Mul adds exponents and mantissas; use a minifloat such as e4m3"
@@ -114,15 +119,14 @@ class LMul(Spec):
 
     @property
     def rebias(self) -> int:
-        """What is added to the exponent, with both biases, for the field of an output that has
-        one.
-        """
+        """What is added to the exponent, with both biases, for the output's field."""
         return placing_bias(self.output) - self.a.bias - self.b.bias
 
     @property
     def lowest_field(self) -> int:
-        """The smallest field: normal numbers begin at the exponent field 1, or at 0 where none are
-        subnormal.
+        """The smallest field.
+
+        Normal numbers begin at the exponent field 1, or at 0 where none are subnormal.
         """
         normal = sum(int(f.subnormals) for f in (self.a, self.b))
         return self.rebias + normal + (self.offset == 0)
@@ -138,19 +142,23 @@ class LMul(Spec):
 
     @property
     def inputs(self) -> tuple[Port, ...]:
+        """The codes ``a`` and ``b``, and random bits for stochastic rounding."""
         codes = (code_port("a", self.a), code_port("b", self.b))
         return (*codes, *random_bits_port(self.rounding))
 
     @property
     def outputs(self) -> tuple[Port, ...]:
+        """About the product, a code of ``output``."""
         return (code_port("result", self.output),)
 
     @property
     def latency(self) -> int:
+        """Enabled cycles from a valid input to its result: ``stages``."""
         return self.stages
 
     @property
     def name(self) -> str:
+        """A legal Verilog module name that tells the spec."""
         return (
             f"lmul_{self.a}_{self.b}_{self.output}_offset{self.offset}_{self.rounding}_"
             f"{self.overflow}_{self.stages_name}"
@@ -158,6 +166,7 @@ class LMul(Spec):
 
     @property
     def description(self) -> tuple[str, ...]:
+        """The formula, and what counts as zero."""
         return (
             f"L-Mul (arXiv 2410.00907, adder form) of {self.a} and {self.b} to {self.output}:",
             f"  (1 + x + y + 2^-{self.offset}) 2^(e + f) for (1 + x) 2^e and (1 + y) 2^f; a carry "

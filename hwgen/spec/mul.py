@@ -48,10 +48,12 @@ class Multiply(Spec):
 
     @property
     def inputs(self) -> tuple[Port, ...]:
+        """The codes ``a`` and ``b``."""
         return code_port("a", self.a), code_port("b", self.b)
 
     @property
     def outputs(self) -> tuple[Port, ...]:
+        """The product, and flags if it can be infinite or NaN."""
         meaning = f"in units of 2^{self.lsb_exponent}"
         product = Port("product", self.product_width, meaning, signed=True)
         if not self.has_specials:
@@ -85,6 +87,7 @@ class Multiply(Spec):
 
     @property
     def latency(self) -> int:
+        """Enabled cycles from a valid input to its result: ``stages``."""
         return self.stages
 
     @property
@@ -93,14 +96,17 @@ class Multiply(Spec):
 
     @property
     def facts(self) -> dict[str, int]:
+        """Width of the product, and the exponent of its unit."""
         return {"product_width": self.product_width, "lsb_exponent": self.lsb_exponent}
 
     @property
     def name(self) -> str:
+        """A legal Verilog module name that tells the spec."""
         return f"mul_{self.a}_{self.b}_{self.stages_name}_{self.mapping}"
 
     @property
     def description(self) -> tuple[str, ...]:
+        """The formats, and the width and unit of the product."""
         lines = [
             f"Exact product, {self.a} x {self.b}.",
             "",

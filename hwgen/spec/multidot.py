@@ -64,10 +64,10 @@ class Pair:
 
 @dataclass(frozen=True)
 class Modes:
-    """The pairs of formats between which a unit is switched: all of integers and fixed-point
-    formats, or all of minifloats.
+    """The pairs of formats between which a unit is switched (2 to 8).
 
-    ``str``: the pairs with commas between them; ``parse`` reads that back.
+    All are of integers and fixed-point formats, or all of minifloats. ``str``: the pairs with
+    commas between them; ``parse`` reads that back. InputError for others.
     """
 
     pairs: tuple[Pair, ...]
@@ -105,8 +105,14 @@ class Modes:
 
     @classmethod
     def parse(cls, names: Any) -> Modes:
-        """The modes of ``names``: text such as ``int8,int4`` or ``int8:int4,int4``, or a sequence
-        of formats and of pairs of them. InputError for something else.
+        """The modes of ``names``.
+
+        Text such as ``int8,int4`` or ``int8:int4,int4``, or a sequence of formats and of pairs of
+        them.
+
+        Raises:
+            InputError: something else, or modes that no unit is switched between.
+
         """
         if isinstance(names, Modes):
             return names
@@ -288,11 +294,11 @@ class MultiDot(Spec):
 
     @property
     def accumulator_lsb_exponent(self) -> int:
-        """The same."""
+        """The accumulator counts units of 2 to this, by the name that other units have for it."""
         return self.lsb_exponent
 
     def width_of_sum(self, products: int) -> int:
-        """Bits of a signed sum of ``products`` products of any modes, in that unit."""
+        """Bits of a signed sum of ``products`` products of any modes, in their finest unit."""
         places = [pair.lsb_exponent - self.lsb_exponent for pair in self.pairs]
         ranges = [pair.product_range for pair in self.pairs]
         low = min(r[0] << place for r, place in zip(ranges, places, strict=True))
@@ -316,10 +322,12 @@ class MultiDot(Spec):
 
     @property
     def latency(self) -> int:
+        """Enabled cycles from a valid input to its result: ``stages``."""
         return self.stages
 
     @property
     def inputs(self) -> tuple[Port, ...]:
+        """``clear``, the number of the mode, lanes of ``a`` and ``b``, random bits."""
         modes = ", ".join(f"{index}: {pair}" for index, pair in enumerate(self.pairs))
         bits = (len(self.pairs) - 1).bit_length()
         past = "" if len(self.pairs) == 1 << bits else "; above it the last"
@@ -334,6 +342,7 @@ class MultiDot(Spec):
 
     @property
     def outputs(self) -> tuple[Port, ...]:
+        """The result, or the accumulator and its flags."""
         if self.output is not None:
             return (code_port("result", self.output),)
         meaning = f"running sum in units of 2^{self.lsb_exponent}, kept between results"
@@ -345,10 +354,12 @@ class MultiDot(Spec):
 
     @property
     def facts(self) -> dict[str, int]:
+        """Width of the accumulator, and the exponent of its unit."""
         return {"accumulator_width": self.accumulator_width, "lsb_exponent": self.lsb_exponent}
 
     @property
     def description(self) -> tuple[str, ...]:
+        """The modes, and what is added to the accumulator in each."""
         modes = [
             f"  mode {index}: {pair.a} x {pair.b}, "
             + (f"{count} products a lane, lowest bits first" if count > 1 else "1 product a lane")
@@ -375,6 +386,7 @@ class MultiDot(Spec):
 
     @property
     def name(self) -> str:
+        """A legal Verilog module name that tells the spec."""
         parts = [self.unit, *(str(pair).replace(":", "x") for pair in self.pairs)]
         parts += [f"lanes{self.lanes}", f"products{self.max_products}", self.mapping]
         if self.output is not None:

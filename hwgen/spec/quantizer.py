@@ -159,6 +159,7 @@ class Quantizer(Spec):
             require_power_scale(self.scale_rule, b.element, b.scale)
 
     def require_stages(self, why: str = "") -> None:
+        """As of any spec; the message names the block that the stages are for."""
         super().require_stages(why or f" for a block of {self.b.block_size}")
 
     def _require_tensor_scale(self) -> None:
@@ -226,6 +227,7 @@ class Quantizer(Spec):
 
     @property
     def inputs(self) -> tuple[Port, ...]:
+        """The numbers of a block, the tensor's scale, random bits for each lane."""
         return (
             code_port("a", self.a, self.lanes),
             *(() if self._second is None else (code_port("tensor_scale", self._second),)),
@@ -234,10 +236,12 @@ class Quantizer(Spec):
 
     @property
     def random_words(self) -> RandomWords | None:
+        """One word for each lane, where random bits are made inside."""
         return None if self.random_seed is None else RandomWords(self.random_seed, self.lanes)
 
     @property
     def outputs(self) -> tuple[Port, ...]:
+        """Codes of the elements, of their scale, and micro-exponents where there are such."""
         return (
             code_port("elements", self.b.element, self.lanes),
             code_port("scale", self.b.scale),
@@ -254,10 +258,12 @@ class Quantizer(Spec):
 
     @property
     def latency(self) -> int:
+        """Enabled cycles from a valid input to its result: ``stages``."""
         return self.stages
 
     @property
     def name(self) -> str:
+        """A legal Verilog module name that tells the spec."""
         full = "" if self.symmetric else "_full"
         random = f"_lfsr{self.random_seed}" if self.random == RANDOM_LFSR else ""
         full += "_unscaled" if self.tensor_scale == ONE else ""
@@ -268,6 +274,7 @@ class Quantizer(Spec):
 
     @property
     def description(self) -> tuple[str, ...]:
+        """The formats, the rules of scale and rounding, and what becomes of special values."""
         b = self.b
         return (
             f"Quantizes {self.lanes} numbers of {self.a} to a block of {b}: elements {b.element}, "

@@ -85,6 +85,7 @@ class Requantize(Spec):
 
     @property
     def inputs(self) -> tuple[Port, ...]:
+        """The sum, the code of its scale, random bits for stochastic rounding."""
         meaning = f"in units of 2^{self.lsb_exponent}"
         return (
             Port("sum", self.bits, meaning, signed=True),
@@ -94,14 +95,17 @@ class Requantize(Spec):
 
     @property
     def outputs(self) -> tuple[Port, ...]:
+        """The code of ``b``."""
         return (code_port("result", self.b),)
 
     @property
     def latency(self) -> int:
+        """Enabled cycles from a valid input to its result: ``stages``."""
         return self.stages
 
     @property
     def name(self) -> str:
+        """A legal Verilog module name that tells the spec."""
         parts = [self.unit, f"{self.bits}", f"{self.lsb_exponent}".replace("-", "n")]
         parts += [] if self.scale is None else [str(self.scale)]
         parts += [f"to_{self.b}", self.rounding, self.overflow, self.stages_name]
@@ -111,6 +115,7 @@ class Requantize(Spec):
 
     @property
     def description(self) -> tuple[str, ...]:
+        """The sum's width and unit, its scale, and how it is rounded."""
         scaled = "" if self.scale is None else f" times the {self.scale} scale, exact,"
         return (
             f"A sum of {self.bits} bits in units of 2^{self.lsb_exponent}{scaled} rounded once to "
