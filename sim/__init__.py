@@ -1,4 +1,7 @@
-"""Golden model, stimulus and benches: does the hardware compute what its spec says?"""
+"""Golden model, stimulus and benches.
+
+Does the hardware compute what its spec says?
+"""
 
 from __future__ import annotations
 

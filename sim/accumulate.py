@@ -74,9 +74,11 @@ def accumulate_once(
     clear: npt.NDArray[np.bool_],
     random_bits: npt.NDArray[np.integer] | None = None,
 ) -> Accumulated:
-    """What ``accumulator`` holds after a single step from each of ``start``, numbers that it can
-    hold, or with ``clear`` from nothing; shapes (steps,). Beside an integer ``start`` may be
-    special: that is its flag.
+    """What ``accumulator`` holds after a single step from each of ``start``.
+
+    ``start``: numbers that it can hold, shape (steps,); beside an integer one may be special: that
+    is its flag. ``sums``, ``clear``, ``random_bits``: as for ``accumulate``; with ``clear`` the
+    step starts from nothing.
     """
     start = ExactArray(
         np.where(clear, 0, start.integers),
@@ -118,16 +120,16 @@ def _running(
 
 def _running_signs(signs: Iterable[int], restarts: Iterable[bool]) -> list[int]:
     """The sign that all addends since a restart have, 0 if they have both."""
-    history, kept = [], 1
+    history, running = [], 1
     for sign, restart in zip(signs, restarts, strict=True):
-        kept = sign if restart or sign == kept else 0
-        history.append(kept)
+        running = sign if restart or sign == running else 0
+        history.append(running)
     return history
 
 
 def _float_codes(accumulator: Float, codes: npt.NDArray[Any]) -> Accumulated:
-    found = decode(accumulator.format, codes)
-    return Accumulated(codes, found.lsb_exponent, found.special, found.sign)
+    numbers = decode(accumulator.format, codes)
+    return Accumulated(codes, numbers.lsb_exponent, numbers.special, numbers.sign)
 
 
 def _bounded(accumulator: Exact | Fixed) -> Callable[[int], int]:
@@ -171,9 +173,9 @@ def _accumulate_float(
         sums = replace(sums, zero_sign=np.concatenate([first, sums.sign[1:]]))
     codes = np.zeros(len(restart), dtype=number_format.code_dtype)
     for step in range(int(lengths.max(initial=0))):
-        now = starts[: np.count_nonzero(lengths > step)] + step
-        numbers = sums[now]
+        current = starts[: np.count_nonzero(lengths > step)] + step
+        numbers = sums[current]
         if step > 0:
-            numbers = add(decode(number_format, codes[now - 1]), numbers)
-        codes[now] = rounded(numbers, now)
+            numbers = add(decode(number_format, codes[current - 1]), numbers)
+        codes[current] = rounded(numbers, current)
     return _float_codes(accumulator, codes)

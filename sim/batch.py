@@ -16,14 +16,16 @@ from sim import stimulus as stimuli
 from sim.stimulus import Stimulus
 from sim.verification import DEFAULT_VECTORS, driven, simulate, whole_stimulus
 
-TOP = "together"
+TOP = "batch"
 CLOCK = ("clk", "rst")
 
 
 @dataclass(frozen=True)
 class BatchRun:
-    """Outcome of a run: ``vectors``: cycles checked of each unit, by its name; ``mismatches``:
-    cycles in which some unit was wrong; ``shown``: the first of them, with the unit's name.
+    """Outcome of a run of several units.
+
+    ``vectors``: clock cycles checked of each unit, by its name; ``mismatches``: cycles in which
+    some unit was wrong; ``shown``: the first of them, with the unit's name.
     """
 
     vectors: dict[str, int]
@@ -39,12 +41,19 @@ class BatchRun:
 def verify_batch(
     specs: Sequence[Spec], *, vectors: int = DEFAULT_VECTORS, seed: int = 1
 ) -> BatchRun:
-    """As ``sim.verify``, of units side by side. InputError for two of the same name."""
+    """As ``sim.verify``, of all ``specs`` in one simulation.
+
+    InputError for two specs of the same name, and as ``sim.verify``.
+    """
     return run_batch([(spec, whole_stimulus(spec, vectors, seed)) for spec in specs])
 
 
 def verify_inputs_batch(cases: Sequence[tuple[Spec, Mapping[str, npt.ArrayLike]]]) -> BatchRun:
-    """As ``sim.verify_inputs``, of units side by side. InputError as for ``verify_batch``."""
+    """As ``sim.verify_inputs``, of all ``cases`` in one simulation.
+
+    ``cases``: each a spec and patterns of its input ports, (cycles, count). InputError as for
+    ``verify_batch``.
+    """
     return run_batch(
         [
             (spec, stimuli.concatenate(stimuli.given(inputs), stimuli.flush(spec)))
@@ -54,7 +63,10 @@ def verify_inputs_batch(cases: Sequence[tuple[Spec, Mapping[str, npt.ArrayLike]]
 
 
 def run_batch(cases: Sequence[tuple[Spec, Stimulus]]) -> BatchRun:
-    """Of units side by side, each on its stimulus. InputError as for ``verify_batch``."""
+    """Simulates each unit on its own stimulus, all in one simulation.
+
+    InputError as for ``verify_batch``, ToolError as for ``sim.verification.run_bench``.
+    """
     specs = [spec for spec, _ in cases]
     if len({spec.name for spec in specs}) != len(specs):
         raise InputError("give each spec once: their modules' names must differ")
@@ -62,17 +74,19 @@ def run_batch(cases: Sequence[tuple[Spec, Stimulus]]) -> BatchRun:
     outputs: dict[str, list[int | None]] = {}
     lengths = {}
     for index, (spec, stimulus) in enumerate(cases):
-        given, wanted = driven(spec, stimulus)
-        lengths[spec.name] = len(given["enable"])
-        inputs |= {f"u{index}_{name}": values for name, values in given.items()}
-        outputs |= {f"u{index}_{name}": values for name, values in wanted.items()}
+        unit_inputs, unit_outputs = driven(spec, stimulus)
+        lengths[spec.name] = len(unit_inputs["enable"])
+        inputs |= {f"u{index}_{name}": values for name, values in unit_inputs.items()}
+        outputs |= {f"u{index}_{name}": values for name, values in unit_outputs.items()}
     longest = max(lengths.values())
     # A unit that is done stands still, and nobody looks at it.
-    still = {name: v + [0] * (longest - len(v)) for name, v in inputs.items()}
-    unseen = {name: [*v, *[None] * (longest - len(v))] for name, v in outputs.items()}
+    padded_inputs = {name: v + [0] * (longest - len(v)) for name, v in inputs.items()}
+    padded_outputs = {name: [*v, *[None] * (longest - len(v))] for name, v in outputs.items()}
     verilog = "\n".join([emit.verilog(spec) for spec in specs] + [_top(specs)])
-    result = simulate(verilog, TOP, still, unseen)
-    return BatchRun(lengths, result["mismatches"], tuple(_shown(specs, result["kept"], unseen)))
+    result = simulate(verilog, TOP, padded_inputs, padded_outputs)
+    return BatchRun(
+        lengths, result["mismatches"], tuple(_shown(specs, result["shown"], padded_outputs))
+    )
 
 
 def _top(specs: Sequence[Spec]) -> str:
@@ -90,15 +104,15 @@ def _top(specs: Sequence[Spec]) -> str:
 
 
 def _shown(
-    specs: Sequence[Spec], kept: list[dict[str, Any]], outputs: dict[str, list[int | None]]
+    specs: Sequence[Spec], mismatches: list[dict[str, Any]], outputs: dict[str, list[int | None]]
 ) -> list[str]:
-    found = []
-    for mismatch in kept:
+    lines = []
+    for mismatch in mismatches:
         cycle = mismatch["cycle"]
         for port, got in mismatch["got"].items():
-            wanted = outputs[port][cycle]
-            if wanted is not None and got != wanted:
+            expected = outputs[port][cycle]
+            if expected is not None and got != expected:
                 unit, _, pin = port.partition("_")
                 name = specs[int(unit[1:])].name
-                found.append(f"{name} cycle {cycle}: {pin} expected {wanted} got {got}")
-    return found
+                lines.append(f"{name} cycle {cycle}: {pin} expected {expected} got {got}")
+    return lines

@@ -17,8 +17,8 @@ import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
-#: Mismatches that are kept for the report; all are counted.
-KEPT = 20
+#: Mismatches that are shown one by one; all are counted.
+SHOWN = 20
 
 
 async def reset_after(dut: Any, drive: Sequence[Any], work: Sequence[Sequence[int]]) -> None:
@@ -50,7 +50,7 @@ async def every_cycle(dut: Any) -> None:
     # Everything happens at the falling edge: outputs have settled since the rising edge,
     # and inputs are stable long before the next.
     mismatches = 0
-    kept: list[dict[str, Any]] = []
+    shown: list[dict[str, Any]] = []
     for cycle, (values, expected) in enumerate(zip(driven, rows, strict=True)):
         for port, value in zip(drive, values, strict=True):
             port.value = value
@@ -61,8 +61,8 @@ async def every_cycle(dut: Any) -> None:
             for value, wanted in zip(got, expected, strict=True)
         ):
             mismatches += 1
-            if len(kept) < KEPT:
-                kept.append({"cycle": cycle, "got": dict(zip(outputs, got, strict=True))})
-    result = {"cycles": cycle + 1, "mismatches": mismatches, "kept": kept}
+            if len(shown) < SHOWN:
+                shown.append({"cycle": cycle, "got": dict(zip(outputs, got, strict=True))})
+    result = {"cycles": cycle + 1, "mismatches": mismatches, "shown": shown}
     Path(os.environ["HWGEN_RESULT"]).write_text(json.dumps(result))
     assert mismatches == 0, f"{mismatches} of {cycle + 1} cycles differ"

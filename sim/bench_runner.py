@@ -12,6 +12,7 @@ from pathlib import Path
 
 
 def main() -> None:
+    """Builds and runs the bench that the file of the first argument describes."""
     steps = json.loads(Path(sys.argv[1]).read_text())
     # The benches are imported by the simulator, whose path this process's becomes.
     sys.path[:] = steps["path"]

@@ -1,5 +1,6 @@
-"""Bins of what the ports of a unit can show, and of what it rounds: names, and how often each was
-hit. Which there are follows from the formats alone.
+"""Bins of what the ports of a unit can show, and of what it rounds.
+
+Names, and how often each was hit. Which there are follows from the formats alone.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ EXPONENT_BITS = 5
 #: Formats of up to this many bits have their ties listed.
 TABLE_BITS = 16
 #: A number is beside a tie if it is nearer than this part of a step.
-BESIDE = 2.0**-4
+NEAR_TIE = 2.0**-4
 
 
 def port_bins(port: Port, patterns: npt.NDArray[Any]) -> Counts:
@@ -36,36 +37,38 @@ def port_bins(port: Port, patterns: npt.NDArray[Any]) -> Counts:
         return code_bins(port.format, patterns)
     names = {"all zeros": 0, "all ones": (1 << port.bits) - 1}
     names |= {f"alternating from {v & 1}": v for v in word_extremes(port.bits)[2:]}
-    whole = {name: int((patterns == v).sum()) for name, v in names.items()} if port.bits > 1 else {}
-    return {**whole, **bit_bins(port.bits, patterns)}
+    counts = (
+        {name: int((patterns == v).sum()) for name, v in names.items()} if port.bits > 1 else {}
+    )
+    return {**counts, **bit_bins(port.bits, patterns)}
 
 
 def code_bins(number_format: Scalar, codes: npt.NDArray[Any]) -> Counts:
     """Classes of codes, (cycles, lanes); a class that the format lacks has no bin."""
     f = number_format
-    values, whole = f.decode(codes), codes.astype(np.int64)
+    values, integers = f.decode(codes), codes.astype(np.int64)
     zero = values == 0
-    lanes: dict[str, Booleans] = {"largest": values == f.max, "lowest": values == f.min}
+    by_lane: dict[str, Booleans] = {"largest": values == f.max, "lowest": values == f.min}
     if f.encode(0.0, nan=None) is not None and f.decode(f.encode(0.0)) == 0:
-        lanes["zero"] = zero
+        by_lane["zero"] = zero
     if f.has_nan:
-        lanes["NaN"] = np.isnan(values)
+        by_lane["NaN"] = np.isnan(values)
     if f.has_infinity:
-        lanes["infinity"] = np.isinf(values)
-    some: dict[str, Booleans] = {}
+        by_lane["infinity"] = np.isinf(values)
+    anywhere: dict[str, Booleans] = {}
     if f.max > 0:
-        some["smallest"] = values == f.smallest
+        anywhere["smallest"] = values == f.smallest
     if f.min < 0:
-        some["smallest negative"] = values == -f.smallest
+        anywhere["smallest negative"] = values == -f.smallest
     if np.signbit(f.decode(f.encode(-0.0))):
-        some["negative zero"] = zero & np.signbit(values)
+        anywhere["negative zero"] = zero & np.signbit(values)
     if 0 < f.exponent_bits <= EXPONENT_BITS:
-        field = (whole >> f.mantissa_bits) & ((1 << f.exponent_bits) - 1)
-        some |= {f"exponent field {e}": field == e for e in range(1 << f.exponent_bits)}
-    found = {name: int(hit.sum()) for name, hit in some.items()}
-    for name, hit in lanes.items():
-        found |= {f"{name} in lane {i}": n for i, n in enumerate(hit.sum(axis=0).tolist())}
-    return {**found, **bit_bins(f.bits, codes)}
+        field = (integers >> f.mantissa_bits) & ((1 << f.exponent_bits) - 1)
+        anywhere |= {f"exponent field {e}": field == e for e in range(1 << f.exponent_bits)}
+    counts = {name: int(hit.sum()) for name, hit in anywhere.items()}
+    for name, hit in by_lane.items():
+        counts |= {f"{name} in lane {i}": n for i, n in enumerate(hit.sum(axis=0).tolist())}
+    return {**counts, **bit_bins(f.bits, codes)}
 
 
 def bit_bins(bits: int, patterns: npt.NDArray[Any], signed: bool = False) -> Counts:
@@ -86,9 +89,10 @@ def bit_bins(bits: int, patterns: npt.NDArray[Any], signed: bool = False) -> Cou
 
 
 def carry_bins(spec: DotProduct | Array, inputs: Patterns, results: Patterns) -> Counts:
-    """How far carries go when a cycle's sum is added to the first of the ``results``'
-    accumulators, if they are shown, in fixed point: so many bits at least. A sum that crosses zero
-    upward carries along all bits above those of the two numbers.
+    """How far carries go when a cycle's sum is added to an accumulator, in fixed point.
+
+    Of the first of the ``results``' accumulators, if they are shown: so many bits at least. A sum
+    that crosses zero upward carries along all bits above those of the two numbers.
     """
     if "accumulator" not in results or isinstance(spec.accumulator, Float):
         return {}
@@ -104,24 +108,24 @@ def carry_bins(spec: DotProduct | Array, inputs: Patterns, results: Patterns) ->
             continue
         term = (after - before) & mask
         # Bits that hand on the carry that comes in.
-        run, bits = (before ^ after ^ term) & (before ^ term) & mask, 1
-        while run:
+        propagating, bits = (before ^ after ^ term) & (before ^ term) & mask, 1
+        while propagating:
             name = f"accumulator: a carry along {bits} bits"
             if name in counts:
                 counts[name] += 1
             for _ in range(bits):
-                run &= run >> 1
+                propagating &= propagating >> 1
             bits *= 2
     return counts
 
 
 def rounding_bins(seen: Iterable[rounding.Rounded], reach: Reach) -> Counts:
     """Where exact numbers, within ``reach``, lie among the values of their one target format."""
-    found: Counts = {}
+    counts: Counts = {}
     for rounded in seen:
         for name, hit in places_of(rounded, reach).items():
-            found[name] = found.get(name, 0) + int(hit.sum())
-    return found
+            counts[name] = counts.get(name, 0) + int(hit.sum())
+    return counts
 
 
 def zero_bins(seen: Iterable[rounding.Rounded]) -> Counts:
@@ -139,8 +143,9 @@ def _inside(rounded: rounding.Rounded) -> tuple[npt.NDArray[np.float64], Boolean
 
 
 def place_of(rounded: rounding.Rounded) -> tuple[npt.NDArray[np.float64], Booleans]:
-    """How far each number within the target's range is above the value below its magnitude, in
-    steps of the target there (0 for others), and whether that value is odd.
+    """How far each number is above the target's value below its magnitude, and whether that is odd.
+
+    The distance is in steps of the target there; 0 for numbers beyond the target's range.
     """
     f = rounded.target
     values, inside = _inside(rounded)
@@ -151,13 +156,18 @@ def place_of(rounded: rounding.Rounded) -> tuple[npt.NDArray[np.float64], Boolea
 
 
 def places_of(rounded: rounding.Rounded, reach: Reach) -> dict[str, Booleans]:
+    """Which numbers lie at each kind of place among the target's values, by the bin's name.
+
+    Masks of the shape of ``rounded.values``. A place that no number within ``reach`` can have is
+    left out.
+    """
     f, unit = rounded.target, max(rounded.lsb_exponent, reach.lsb_exponent)
     values, inside = _inside(rounded)
     magnitude = np.abs(values)
     place, odd = place_of(rounded)
     subnormals = f.mantissa_bits > 0
     normal = 0.0 if f.is_integer else 2.0 ** (f.lsb_exponent + f.mantissa_bits)
-    found: dict[str, Booleans] = {}
+    hits: dict[str, Booleans] = {}
     regions = {"normal": (magnitude >= normal, normal, min(reach.largest, f.max), 0)}
     if subnormals and reach.smallest < normal:
         # There a number has fewer bits in the target, and more of its own below them.
@@ -170,35 +180,37 @@ def places_of(rounded: rounding.Rounded, reach: Reach) -> dict[str, Booleans]:
         finer = min(
             int(step_exponent(f, np.array([top]))[0]) - unit, reach.bits - f.precision + fewer
         )
-        found[f"{region}, exact"] = here & (place == 0)
+        hits[f"{region}, exact"] = here & (place == 0)
         for name, parity, is_odd in (("even", ~odd, False), ("odd", odd, True)):
             if finer >= 1 and _ties(f, is_odd, bottom, top, unit, reach.bits):
-                found[f"{region}, tie with the {name} below"] = here & (place == 0.5) & parity
+                hits[f"{region}, tie with the {name} below"] = here & (place == 0.5) & parity
         if finer >= 2:
-            found[f"{region}, nearer below"] = here & (place > 0) & (place < 0.5)
-            found[f"{region}, nearer above"] = here & (place > 0.5)
-        if finer > -math.log2(BESIDE):
-            beside = here & (np.abs(place - 0.5) < BESIDE)
-            found[f"{region}, just below a tie"] = beside & (place < 0.5)
-            found[f"{region}, just above a tie"] = beside & (place > 0.5)
+            hits[f"{region}, nearer below"] = here & (place > 0) & (place < 0.5)
+            hits[f"{region}, nearer above"] = here & (place > 0.5)
+        if finer > -math.log2(NEAR_TIE):
+            near_tie = here & (np.abs(place - 0.5) < NEAR_TIE)
+            hits[f"{region}, just below a tie"] = near_tie & (place < 0.5)
+            hits[f"{region}, just above a tie"] = near_tie & (place > 0.5)
     if 0 < f.exponent_bits <= EXPONENT_BITS:
         lowest = f.lsb_exponent + f.mantissa_bits
         for e in range(lowest, math.frexp(min(reach.largest, f.max))[1]):
             if unit <= e and reach.smallest < 2.0 ** (e + 1):
                 binade = (magnitude >= 2.0**e) & (magnitude < 2.0 ** (e + 1))
-                found[f"numbers from 2^{e}"] = inside & binade
+                hits[f"numbers from 2^{e}"] = inside & binade
     if reach.largest > f.max:
-        found["overflow"] = values > f.max
+        hits["overflow"] = values > f.max
         if f.signed and (values < 0).any():
-            found["negative overflow"] = values < f.min
+            hits["negative overflow"] = values < f.min
     if f.lsb_exponent > unit and reach.smallest < f.smallest:
-        found["smaller than the smallest"] = (magnitude > 0) & (magnitude < f.smallest)
-    return found
+        hits["smaller than the smallest"] = (magnitude > 0) & (magnitude < f.smallest)
+    return hits
 
 
 def _ties(f: Scalar, is_odd: bool, bottom: float, top: float, unit: float, bits: float) -> bool:
-    """Whether a middle between neighbours from ``bottom`` to ``top``, of which the lower is odd
-    or even, is a multiple of 2^``unit`` of so many bits. Of wide formats all are taken to be.
+    """Whether the unit can make a tie with an odd, or an even, lower neighbour.
+
+    A middle between neighbours from ``bottom`` to ``top`` has to be a multiple of 2^``unit`` of so
+    many ``bits``. Of wide formats all are taken to be.
     """
     if f.bits > TABLE_BITS:
         return True

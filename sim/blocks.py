@@ -1,8 +1,8 @@
-"""Exact dot products of block-scaled operands: Dot and DotGeneral of OCP Microscaling (MX)
-Formats v1.0, section 6, and other formats with a scale a block.
+"""Exact dot products of block-scaled operands.
 
-The sum is exact, including the scales; ``sim.rounding.round_to`` then rounds it once, so that
-the result is correctly rounded and no order of blocks or lanes matters.
+Dot and DotGeneral of OCP Microscaling (MX) Formats v1.0, section 6, and of other formats with a
+scale a block. The sum is exact, including the scales; ``sim.rounding.round_to`` then rounds it
+once, so that the result is correctly rounded and no order of blocks or lanes matters.
 """
 
 from __future__ import annotations
@@ -87,19 +87,21 @@ def aligned_block_dot(a: Blocks, b: Blocks, accumulator: Aligned) -> ExactArray:
 
 
 def scale_exponents(f: Scalar, codes: npt.ArrayLike) -> npt.NDArray[np.int64]:
-    """The exponents of scales' binades; what lies below the lowest one has its exponent. Of NaN
-    it does not matter.
+    """The exponents of the binades of scales, int64 of the shape of ``codes``.
+
+    What lies below the lowest binade has its exponent. Of NaN it does not matter.
     """
     values = np.nan_to_num(f.decode(codes))
     lowest = f.lsb_exponent + f.precision - 1
     # The exponent that frexp has for zero is another.
-    found = np.where(values > 0, np.frexp(values)[1].astype(np.int64) - 1, lowest)
-    return np.maximum(found, lowest)
+    exponents = np.where(values > 0, np.frexp(values)[1].astype(np.int64) - 1, lowest)
+    return np.maximum(exponents, lowest)
 
 
 def _unit_exponent(a: Blocks, b: Blocks, bits: int) -> int:
-    """The exponent of the smallest unit in which ``bits`` bits hold the largest sums of all
-    blocks, each of them rounded away from zero.
+    """The exponent of the smallest unit in which ``bits`` bits hold the largest sums of all blocks.
+
+    Each block's sum is rounded away from zero.
     """
     blocks, size = np.shape(a.elements)[-2:]
     products = [

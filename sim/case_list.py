@@ -47,9 +47,12 @@ LEVEL_FORMATS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Case:
-    """One thing to check: a spec at a level (``rtl`` or a target, for its netlist), by
-    ``vectors`` random cycles from ``seed`` in a simulator, or by every input; ``lint``: also by
-    two linters; ``coverage``: the cycles also have to hit every bin (``sim.coverage``).
+    """One thing to check: a spec at a level, by cycles of a bench or by every input.
+
+    ``level``: ``rtl``, or a target for its netlist. ``check``: ``bench``, with ``vectors`` random
+    cycles from ``seed`` in a ``simulator``, or ``exhaustive``. ``lint``: also by two linters.
+    ``coverage``: the cycles also have to hit every bin (``sim.coverage``). InputError for an
+    unknown level, check or simulator and for bad counts.
     """
 
     spec: Spec
@@ -70,16 +73,16 @@ class Case:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
-        plain = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        return {**plain, "spec": self.spec.to_dict()}
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return {**values, "spec": self.spec.to_dict()}
 
     @cached_property
     def command(self) -> str:
         """The command line that runs this case alone."""
         words = ["hwgen", "regress", "--spec", json.dumps(self.spec.to_dict())]
         # Every input is checked in one way: the others say nothing then.
-        beside = ("vectors", "seed", "simulator") if self.check == BENCH else ()
-        for name in ("level", "check", *beside):
+        options = ("vectors", "seed", "simulator") if self.check == BENCH else ()
+        for name in ("level", "check", *options):
             words += [f"--{name}", str(getattr(self, name))]
         flags = [f"--{name}" for name in ("lint", "coverage") if getattr(self, name)]
         return shlex.join([*words, *flags])
@@ -87,8 +90,8 @@ class Case:
     @property
     def title(self) -> str:
         """The spec's module, and what is not usual about the check."""
-        beside = [self.level, self.simulator if self.check == BENCH else self.check]
-        return f"{self.spec.name} ({', '.join(beside)}, seed {self.seed})"
+        qualifiers = [self.level, self.simulator if self.check == BENCH else self.check]
+        return f"{self.spec.name} ({', '.join(qualifiers)}, seed {self.seed})"
 
 
 def case_of(fields: Mapping[str, Any]) -> Case:
@@ -117,7 +120,9 @@ class Matrix:
 def operands(kind: type[Spec]) -> dict[str, str]:
     """The formats that a unit needs: types of the fields by name."""
     types = {f.name: _type(f) for f in spec_fields(kind) if _required(f)}
-    return {name: found for name, found in types.items() if found in NAMED}
+    return {
+        name: kind_of_format for name, kind_of_format in types.items() if kind_of_format in NAMED
+    }
 
 
 def formats(seed: int, vectors: int) -> Matrix:
@@ -125,31 +130,32 @@ def formats(seed: int, vectors: int) -> Matrix:
     cases: list[Case] = []
     refused = []
     for unit, kind in UNITS.items():
-        found: list[Spec] = []
-        wanted = operands(kind)
-        for operand, kind_of_format in wanted.items():
+        specs: list[Spec] = []
+        formats_needed = operands(kind)
+        for operand, kind_of_format in formats_needed.items():
             for index, name in enumerate(NAMED[kind_of_format]):
-                made = _first_legal(kind, {operand: name}, index)
-                if isinstance(made, Spec):
-                    found.append(made)
+                outcome = _first_legal(kind, {operand: name}, index)
+                if isinstance(outcome, Spec):
+                    specs.append(outcome)
                 else:
-                    refused.append(Refused(unit, operand, name, made))
-        names = tuple(wanted)[:2]
-        for index, pair in enumerate(MIXED.get(tuple(wanted[name] for name in names), ())):
-            made = _first_legal(kind, dict(zip(names, pair, strict=True)), index)
-            if isinstance(made, Spec):
-                found.append(made)
+                    refused.append(Refused(unit, operand, name, outcome))
+        names = tuple(formats_needed)[:2]
+        for index, pair in enumerate(MIXED.get(tuple(formats_needed[name] for name in names), ())):
+            outcome = _first_legal(kind, dict(zip(names, pair, strict=True)), index)
+            if isinstance(outcome, Spec):
+                specs.append(outcome)
             else:
-                refused.append(Refused(unit, "a × b", " × ".join(pair), made))
-        if not wanted:
-            found += [legal_spec(kind, np.random.default_rng(i)) for i in range(20)]
-        cases += [Case(spec, vectors=vectors, seed=seed) for spec in dict.fromkeys(found)]
+                refused.append(Refused(unit, "a × b", " × ".join(pair), outcome))
+        if not formats_needed:
+            specs += [legal_spec(kind, np.random.default_rng(i)) for i in range(20)]
+        cases += [Case(spec, vectors=vectors, seed=seed) for spec in dict.fromkeys(specs)]
     return Matrix(tuple(cases), tuple(refused))
 
 
 def _first_legal(kind: type[Spec], given: Mapping[str, Any], index: int) -> Spec | str:
-    """A spec with the fields ``given`` and the unit's settings and partners, beginning with those
-    of the number ``index``; or why the last was refused.
+    """The first legal spec with the fields ``given``, or why the last that was tried was refused.
+
+    The unit's settings and partners fill in the rest, beginning with those of the number ``index``.
     """
     reason = ""
     for setting in _turned(unit_model.of(kind).settings, index):
@@ -158,11 +164,9 @@ def _first_legal(kind: type[Spec], given: Mapping[str, Any], index: int) -> Spec
         partners = [_partners(kind_of_format, given, index) for kind_of_format in missing.values()]
         for chosen in itertools.product(*partners):
             try:
-                found = _drawn(kind, {**fields, **dict(zip(missing, chosen, strict=True))}, index)
+                return _drawn(kind, {**fields, **dict(zip(missing, chosen, strict=True))}, index)
             except InputError as error:
                 reason = str(error)
-            else:
-                return found
     return reason
 
 
@@ -192,13 +196,13 @@ def _drawn(kind: type[Spec], fields: Mapping[str, Any], index: int) -> Spec:
 
 def random(seed: int, vectors: int, count: int = 1000) -> Matrix:
     """Different legal specs of any unit, each linted by two tools too."""
-    found: dict[str, Spec] = {}
+    specs: dict[str, Spec] = {}
     for spec in legal_specs(seed):
-        found.setdefault(spec.name, spec)
-        if len(found) == count:
+        specs.setdefault(spec.name, spec)
+        if len(specs) == count:
             break
     return Matrix(
-        tuple(Case(spec, vectors=vectors, seed=seed, lint=True) for spec in found.values())
+        tuple(Case(spec, vectors=vectors, seed=seed, lint=True) for spec in specs.values())
     )
 
 
@@ -221,7 +225,10 @@ def level_specs() -> list[Spec]:
         rows = model.typical or tuple(
             {
                 **model.settings[0],
-                **{name: LEVEL_FORMATS[found][i] for name, found in operands(kind).items()},
+                **{
+                    name: LEVEL_FORMATS[kind_of_format][i]
+                    for name, kind_of_format in operands(kind).items()
+                },
             }
             for i in range(3)
         )
@@ -231,7 +238,7 @@ def level_specs() -> list[Spec]:
 
 def exhaustive(seed: int, vectors: int) -> Matrix:
     """Every input of the specs that the units' models name, of those with up to 16 bits of it."""
-    found = []
+    specs = []
     for kind in UNITS.values():
         for fields in unit_model.of(kind).every_input():
             try:
@@ -239,8 +246,8 @@ def exhaustive(seed: int, vectors: int) -> Matrix:
             except InputError:
                 continue
             if sum(port.width for port in spec.inputs) <= MAX_INPUT_BITS:
-                found.append(spec)
-    return Matrix(tuple(Case(spec, check=EXHAUSTIVE) for spec in dict.fromkeys(found)))
+                specs.append(spec)
+    return Matrix(tuple(Case(spec, check=EXHAUSTIVE) for spec in dict.fromkeys(specs)))
 
 
 def long(seed: int, vectors: int) -> Matrix:
@@ -251,10 +258,10 @@ def long(seed: int, vectors: int) -> Matrix:
 
 def full(seed: int, vectors: int) -> Matrix:
     """All of the others, the random one as usual."""
-    found = [make(seed, vectors) for name, make in MATRICES.items() if name != "full"]
+    matrices = [make(seed, vectors) for name, make in MATRICES.items() if name != "full"]
     return Matrix(
-        tuple(dict.fromkeys(case for matrix in found for case in matrix.cases)),
-        tuple(refused for matrix in found for refused in matrix.refused),
+        tuple(dict.fromkeys(case for matrix in matrices for case in matrix.cases)),
+        tuple(refused for matrix in matrices for refused in matrix.refused),
     )
 
 
@@ -287,8 +294,10 @@ def chosen(
     levels: Sequence[str] = (),
     simulators: Sequence[str] = ("verilator",),
 ) -> Matrix:
-    """The matrix of that name, of the ``units`` and ``levels`` only, if some are given, in each
-    of the ``simulators``. InputError for an unknown name, a bad count, or no case at all.
+    """The matrix of that ``name``, of the ``units`` and ``levels`` only, if some are given.
+
+    Each case of a bench comes once for each of the ``simulators``. InputError for an unknown name,
+    a bad count, or no case at all.
     """
     if name not in MATRICES:
         raise InputError(f"matrix {name!r}: use one of {', '.join(MATRICES)}")
@@ -302,10 +311,10 @@ def chosen(
     require_counts(vectors, seed)
     if count < 1:
         raise InputError(f"count={count}: use a whole number of at least 1")
-    found = random(seed, vectors, count) if name == "random" else MATRICES[name](seed, vectors)
+    matrix = random(seed, vectors, count) if name == "random" else MATRICES[name](seed, vectors)
     cases = [
         dataclasses.replace(case, simulator=simulator)
-        for case in found.cases
+        for case in matrix.cases
         for simulator in (simulators if case.check == BENCH else ("verilator",))
         if (not units or case.spec.unit in units) and (not levels or case.level in levels)
     ]
@@ -314,7 +323,7 @@ def chosen(
             f"matrix {name} has no case of unit {', '.join(units) or 'any'} at level "
             f"{', '.join(levels) or 'any'}: give others"
         )
-    return Matrix(tuple(cases), tuple(r for r in found.refused if not units or r.unit in units))
+    return Matrix(tuple(cases), tuple(r for r in matrix.refused if not units or r.unit in units))
 
 
 def require_level(level: str) -> None:

@@ -57,19 +57,21 @@ class Coverage:
 
 
 def filled(spec: Spec, stimulus: Stimulus, seed: int = 1, lone_tries: int = 1) -> Stimulus:
-    """``stimulus``, and inputs that hit what it misses of the roundings, and such as are one bit
-    above a value or a tie, for each such bit: found among random ones by the golden model, where
-    they are not too rare. ``lone_tries``: how often the latter are looked for.
+    """``stimulus``, and before it inputs that hit the roundings which it misses.
+
+    Also such as are one bit above a value or a tie, for each such bit. They are looked for among
+    random inputs from ``seed`` by the golden model, and found where they are not too rare.
+    ``lone_tries``: how often the latter are looked for.
     """
-    found = collect(spec, stimulus)
-    if not any(name.startswith(ROUNDING) for name in found.bins):
+    coverage = collect(spec, stimulus)
+    if not any(name.startswith(ROUNDING) for name in coverage.bins):
         return stimulus
-    wanted = {name for name in found.missed if name.startswith(ROUNDING)}
+    wanted = {name for name in coverage.missed if name.startswith(ROUNDING)}
     lone: Counts = {}
     rng, reach = np.random.default_rng([seed, 2]), unit_model.of(spec).reach(spec)
     parts = [stimulus]
-    for tried in range(TRIES):
-        if tried >= lone_tries and not wanted:
+    for attempt in range(TRIES):
+        if attempt >= lone_tries and not wanted:
             break
         inputs = candidates(spec, CANDIDATES, rng)
         with rounding.watched() as seen:
@@ -81,7 +83,7 @@ def filled(spec: Spec, stimulus: Stimulus, seed: int = 1, lone_tries: int = 1) -
                 if bin_name in wanted and len(hit) == CANDIDATES and hit.any():
                     wanted.remove(bin_name)
                     rows += np.flatnonzero(hit.reshape(CANDIDATES, -1).any(axis=1))[:8].tolist()
-            if tried < lone_tries and len(rounded.values) == CANDIDATES:
+            if attempt < lone_tries and len(rounded.values) == CANDIDATES:
                 rows += _new_lone_bits(rounded, lone)
         if rows:
             rows = list(dict.fromkeys(rows))
@@ -90,8 +92,9 @@ def filled(spec: Spec, stimulus: Stimulus, seed: int = 1, lone_tries: int = 1) -
 
 
 def _new_lone_bits(rounded: rounding.Rounded, known: Counts) -> list[int]:
-    """Rows whose number is a value or a tie of the target, and one bit more: a few for each such
-    bit, and counted in ``known``. Only they tell whether that bit counts.
+    """Rows whose number is a value or a tie of the target, and one bit more.
+
+    A few for each such bit, which are counted in ``known``: only they tell whether that bit counts.
     """
     place, odd = place_of(rounded)
     rows = []
@@ -116,8 +119,8 @@ def collect(spec: Spec, stimulus: Stimulus) -> Coverage:
     for port in spec.inputs:
         bins |= _named(port.name, port_bins(port, inputs[port.name]))
     for target in dict.fromkeys(rounded.target for rounded in seen):
-        found = [rounded for rounded in seen if rounded.target == target]
-        bins |= _named(f"{ROUNDING}{target}", rounding_bins(found, model.reach(spec)))
+        roundings = [rounded for rounded in seen if rounded.target == target]
+        bins |= _named(f"{ROUNDING}{target}", rounding_bins(roundings, model.reach(spec)))
     formats = [port.format for port in spec.inputs if port.format is not None]
     infinite = any(f.has_infinity for f in formats)
     for rounded in seen:
@@ -125,10 +128,10 @@ def collect(spec: Spec, stimulus: Stimulus) -> Coverage:
             "NaN": (np.isnan, infinite or any(f.has_nan for f in formats)),
             "infinity": (np.isinf, infinite),
         }
-        for name, (found_in, possible) in specials.items():
+        for name, (is_special, possible) in specials.items():
             if possible:
                 bin_name = f"{ROUNDING}{rounded.target}: {name}"
-                bins[bin_name] = bins.get(bin_name, 0) + int(found_in(rounded.values).sum())
+                bins[bin_name] = bins.get(bin_name, 0) + int(is_special(rounded.values).sum())
     if spec.zero_rounding is not None:
         bins |= _named("sums", zero_bins(seen))
     for port in spec.outputs:

@@ -123,7 +123,7 @@ def _float64(values: npt.ArrayLike) -> Floats:
 
 def decode(number_format: Scalar, codes: npt.ArrayLike) -> ExactArray:
     """What ``codes`` (any shape) are in ``number_format``. InputError as for ``dot``."""
-    finite, special = _set_apart(_steps(number_format, codes))
+    finite, special = _split_specials(_steps(number_format, codes))
     fits = largest_steps(number_format) <= INT64_MAX
     integers = _integers(finite, fits)
     return ExactArray(integers, number_format.lsb_exponent, special, _sign_bits(finite))
@@ -131,7 +131,7 @@ def decode(number_format: Scalar, codes: npt.ArrayLike) -> ExactArray:
 
 def from_values(values: npt.ArrayLike) -> ExactArray:
     """Any float64 numbers (any shape) as they are; InputError for what is no float64."""
-    finite, special = _set_apart(_float64(values))
+    finite, special = _split_specials(_float64(values))
     fraction, exponent = np.frexp(finite)
     significand = np.ldexp(fraction, 53).astype(np.int64).astype(object)
     lowest = int(exponent.min(initial=0))
@@ -218,7 +218,7 @@ def add(x: ExactArray, y: ExactArray) -> ExactArray:
     lsb_exponent = min(x.lsb_exponent, y.lsb_exponent)
     left, right = (v.integers.astype(object) << (v.lsb_exponent - lsb_exponent) for v in (x, y))
     zero_sign = _sign_of_sum(np.stack(np.broadcast_arrays(x.sign, y.sign)), axis=0)
-    return _together(left + right, lsb_exponent, _ieee_sum(x.special, y.special), zero_sign)
+    return _exact_array(left + right, lsb_exponent, _ieee_sum(x.special, y.special), zero_sign)
 
 
 def multiply(x: ExactArray, y: ExactArray) -> ExactArray:
@@ -228,7 +228,7 @@ def multiply(x: ExactArray, y: ExactArray) -> ExactArray:
         special = _sign_or_special(x) * _sign_or_special(y)
     integers = x.integers.astype(object) * y.integers.astype(object)
     special = np.where(np.isfinite(special), 0.0, special)
-    return _together(integers, x.lsb_exponent + y.lsb_exponent, special, x.sign * y.sign)
+    return _exact_array(integers, x.lsb_exponent + y.lsb_exponent, special, x.sign * y.sign)
 
 
 def scale(x: ExactArray, exponents: npt.ArrayLike) -> ExactArray:
@@ -240,7 +240,7 @@ def scale(x: ExactArray, exponents: npt.ArrayLike) -> ExactArray:
     integers = x.integers.astype(object) << (shifts.astype(np.int64) - lowest).astype(object)
     special = np.broadcast_to(x.special, np.shape(integers))
     zero_sign = np.broadcast_to(x.sign, np.shape(integers))
-    return _together(integers, x.lsb_exponent + lowest, special, zero_sign)
+    return _exact_array(integers, x.lsb_exponent + lowest, special, zero_sign)
 
 
 def total(x: ExactArray, axis: int = -1) -> ExactArray:
@@ -248,7 +248,7 @@ def total(x: ExactArray, axis: int = -1) -> ExactArray:
     with np.errstate(invalid="ignore"):
         special = np.asarray(x.special.sum(axis=axis))
     integers = x.integers.astype(object).sum(axis=axis)
-    return _together(integers, x.lsb_exponent, special, _sign_of_sum(x.sign, axis))
+    return _exact_array(integers, x.lsb_exponent, special, _sign_of_sum(x.sign, axis))
 
 
 def integer_zeros(x: ExactArray) -> ExactArray:
@@ -268,7 +268,7 @@ def _checked(number_format: Scalar, codes: npt.ArrayLike) -> npt.NDArray[np.inte
     return pattern
 
 
-def _together(integers: Any, lsb_exponent: int, special: Floats, zero_sign: Signs) -> ExactArray:
+def _exact_array(integers: Any, lsb_exponent: int, special: Floats, zero_sign: Signs) -> ExactArray:
     """Python ints and what stands for them; 0-dimensional results stay arrays."""
     numbers = np.where(special != 0, 0, np.asarray(integers, dtype=object))
     return ExactArray(numbers, lsb_exponent, np.asarray(special), np.asarray(zero_sign))
@@ -280,8 +280,9 @@ def _sign_bits(numbers: Floats) -> Signs:
 
 
 def _sign_of_sum(signs: Signs, axis: int) -> Signs:
-    """Of a zero sum along ``axis``: that of all addends, or 0 for those of both signs; with no
-    addends 1. (Addends that are not zero cancel: they are of both signs.)
+    """The sign of a zero sum along ``axis``: that of all addends, or 0 for those of both signs.
+
+    With no addends it is 1. (Addends that are not zero cancel: they are of both signs.)
     """
     positive, negative = (signs == 1).all(axis=axis), (signs == -1).all(axis=axis)
     return np.where(positive, 1, np.where(negative, -1, 0)).astype(np.int8)
@@ -299,7 +300,7 @@ def _sign_or_special(x: ExactArray) -> Floats:
     return np.where(x.special != 0, x.special, sign)
 
 
-def _set_apart(numbers: Floats) -> tuple[Floats, Floats]:
+def _split_specials(numbers: Floats) -> tuple[Floats, Floats]:
     """``numbers`` with 0 for infinities and NaN; those alone, with 0 for finite numbers."""
     finite = np.isfinite(numbers)
     if finite.all():
@@ -337,15 +338,18 @@ def _table(number_format: Scalar) -> Floats:
 
 
 def _steps(number_format: Scalar, codes: npt.ArrayLike) -> Floats:
-    """Values of codes in steps of 2^lsb_exponent, infinities and NaN as they are. Exact: scaled
-    by a power of two, far inside float64's range.
+    """Values of codes in steps of 2^lsb_exponent, infinities and NaN as they are.
+
+    Exact: scaled by a power of two, far inside float64's range.
     """
     return np.asarray(np.ldexp(number_format.decode(codes), -number_format.lsb_exponent))
 
 
 def _segment_length(length: int, largest: int) -> int:
-    """Terms to sum in one piece: so few that float64 holds every partial sum, if that still
-    is a good many, else as many as fit the cache.
+    """Terms to sum in one piece.
+
+    So few that float64 holds every partial sum, if that still is a good many, else as many as fit
+    the cache.
     """
     exact_terms = EXACT_FLOAT64 // max(largest, 1)
     return min(length, _SEGMENT, exact_terms if exact_terms >= min(length, 256) else length)
@@ -353,33 +357,33 @@ def _segment_length(length: int, largest: int) -> int:
 
 def _sums_of_products(x: Floats, y: Floats, largest: int, fits: bool) -> tuple[Integers, Floats]:
     """Σ x·y along the last axis of whole numbers, (rows, terms): integers and specials.
-    ``x`` and ``y`` are used up.
 
-    ``largest``: bound of every finite product; ``fits``: the sums fit int64.
+    ``x`` and ``y`` are used up. ``largest``: bound of every finite product; ``fits``: the sums fit
+    int64.
     """
     with np.errstate(invalid="ignore"):
         if largest * x.shape[1] <= EXACT_FLOAT64:
             # Every partial sum, in any order, is a whole number that float64 holds.
-            sums, special = _set_apart(np.einsum("ij,ij->i", x, y))
+            sums, special = _split_specials(np.einsum("ij,ij->i", x, y))
             return _integers(sums, fits), special
         # Exact: the significands have at most 53 bits together, and a factor at most 2^24·2^255
         # steps, far inside float64's range; so a rounded sum is finite unless a term is not.
         products = np.multiply(x, y, out=x)
-        special = _set_apart(np.einsum("ij->i", products))[1]
+        special = _split_specials(np.einsum("ij->i", products))[1]
     products[special != 0] = 0.0
     return _recombine(_partial_sums(products, scratch=y), fits), special
 
 
 def _partial_sums(products: Floats, scratch: Floats) -> list[tuple[int, Floats]]:
-    """The sum of each row of whole numbers, (rows, terms), is Σ part·2^k over the returned
-    (k, parts): whole numbers up to 2^53, high parts first. The arguments, of one
-    shape, are used up.
+    """Parts (k, part) of which Σ part·2^k is the sum of each row of whole numbers, (rows, terms).
+
+    Parts are whole numbers up to 2^53, high ones first. The arguments, of one shape, are used up.
 
     The terms are cut at bit k: the part above it is what survives adding and subtracting
-    1.5·2^(52+k), a multiple of 2^k with the same bound as the terms, and what remains is at
-    most 2^(k−1), exactly (Rump, Ogita and Oishi, Accurate Floating-Point Summation I, 2008,
-    section 3). With n terms up to 2^p and k ≥ p + log2 n − 53 every partial sum of the high
-    parts is a multiple of 2^k up to 2^(53+k), hence exact in float64, in any order.
+    1.5·2^(52+k), a multiple of 2^k with the same bound as the terms, and what remains is at most
+    2^(k−1), exactly (Rump, Ogita and Oishi, Accurate Floating-Point Summation I, 2008, section 3).
+    With n terms up to 2^p and k ≥ p + log2 n − 53 every partial sum of the high parts is a multiple
+    of 2^k up to 2^(53+k), hence exact in float64, in any order.
     """
     length_bits = (products.shape[1] - 1).bit_length()
     parts = []

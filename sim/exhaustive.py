@@ -14,7 +14,6 @@ from importlib import resources
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from amaranth.back import rtlil
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 
@@ -24,12 +23,9 @@ from hwgen.spec import Port, Spec
 from hwgen.units.unit import Unit, build
 from sim import tools, unit_model
 from sim.unit_model import Patterns
+from sim.words import WORD_BITS, Words, to_integer, to_words, words_of
 
 MAX_INPUT_BITS = 16
-#: Bits of the parts that the harness writes results in.
-WORD_BITS = 32
-
-Words = npt.NDArray[np.uint32]
 
 
 @dataclass(frozen=True)
@@ -83,10 +79,10 @@ def check(cases: Sequence[Case]) -> list[list[Wrong]]:
     Results are compared as bit patterns of whole ports. ToolError if the simulator fails.
     """
     outputs = [(case, port) for case in cases for port in case.spec.outputs]
-    words = [-(-port.width // WORD_BITS) for _, port in outputs]
+    words = [words_of(port) for _, port in outputs]
     table = _simulate(_verilog(cases), max(case.input_bits for case in cases), sum(words))
     columns = np.split(table, np.cumsum(words)[:-1], axis=1)
-    found: dict[int, list[Wrong]] = {id(case): [] for case in cases}
+    wrong: dict[int, list[Wrong]] = {id(case): [] for case in cases}
     patterns: Patterns = {}
     expected: Patterns = {}
     last: Case | None = None
@@ -95,19 +91,22 @@ def check(cases: Sequence[Case]) -> list[list[Wrong]]:
             last, patterns = case, _patterns(case)
             expected = unit_model.of(case.spec).expected(case.spec, patterns)
         got = got[: 1 << case.input_bits]
-        wanted = _words(expected[port.name], port)
+        wanted = to_words(expected[port.name], port)
         for row in np.flatnonzero((got != wanted).any(axis=1)):
             inputs = {name: int(v[row, 0]) for name, v in patterns.items()}
-            found[id(case)].append(Wrong(inputs, port.name, _whole(wanted[row]), _whole(got[row])))
-    return [found[id(case)] for case in cases]
+            result = Wrong(inputs, port.name, to_integer(wanted[row]), to_integer(got[row]))
+            wrong[id(case)].append(result)
+    return [wrong[id(case)] for case in cases]
 
 
 def _patterns(case: Case) -> Patterns:
-    """All inputs of a case: the patterns of the word that the harness counts through, cut in
-    ports, the first in the lowest bits.
+    """All inputs of a case.
+
+    The patterns of the word that the harness counts through, cut in ports, the first in the lowest
+    bits.
     """
     count = np.arange(1 << case.input_bits, dtype=np.uint64)
-    found: Patterns = {}
+    patterns: Patterns = {}
     for port in case.spec.inputs:
         if port.name in case.fixed:
             pattern = np.full(len(count), case.fixed[port.name], np.uint64)
@@ -116,31 +115,8 @@ def _patterns(case: Case) -> Patterns:
             count >>= np.uint64(port.width)
         places = np.arange(port.count, dtype=np.uint64) * np.uint64(port.bits)
         elements = (pattern[:, None] >> places) & np.uint64((1 << port.bits) - 1)
-        found[port.name] = elements.astype(np.uint8 if port.bits <= 8 else np.uint64)
-    return found
-
-
-def _words(numbers: npt.NDArray[Any], port: Port) -> Words:
-    """Numbers of a port's elements, (cycles, count), as words of its bit pattern, low first."""
-    count = -(-port.width // WORD_BITS)
-    if port.width <= 64:
-        # Arithmetic modulo 2^64 keeps the low bits of negative numbers.
-        elements = (numbers & ((1 << port.bits) - 1)).astype(np.uint64)
-        places = np.arange(port.count, dtype=np.uint64) * np.uint64(port.bits)
-        whole = (elements << places).sum(axis=1, dtype=np.uint64)
-        return np.ascontiguousarray(whole[:, None]).view("<u4")[:, :count]
-    mask = (1 << port.bits) - 1
-    packed = b"".join(
-        sum((int(v) & mask) << (i * port.bits) for i, v in enumerate(row)).to_bytes(
-            4 * count, "little"
-        )
-        for row in numbers.tolist()
-    )
-    return np.frombuffer(packed, "<u4").reshape(-1, count)
-
-
-def _whole(words: Words) -> int:
-    return int.from_bytes(words.astype("<u4").tobytes(), "little")
+        patterns[port.name] = elements.astype(np.uint8 if port.bits <= 8 else np.uint64)
+    return patterns
 
 
 def _verilog(cases: Sequence[Case]) -> str:
@@ -150,12 +126,12 @@ def _verilog(cases: Sequence[Case]) -> str:
     fields: list[Value] = []
     for index, case in enumerate(cases):
         unit = Module()
-        found = _logic(unit, case, inputs)
+        outputs = _logic(unit, case, inputs)
         m.submodules[f"case_{index}"] = unit
         for port in case.spec.outputs:
-            width = -(-port.width // WORD_BITS) * WORD_BITS
+            width = words_of(port) * WORD_BITS
             part = Signal(width, name=f"case_{index}_{port.name}")
-            unit.d.comb += part.eq(found[port.name].as_unsigned()[: port.width])
+            unit.d.comb += part.eq(outputs[port.name].as_unsigned()[: port.width])
             fields.append(part)
     # Verilator gives ports of more than two words the type that the harness reads.
     results = Signal(max(sum(map(len, fields)), 3 * WORD_BITS))
@@ -169,24 +145,24 @@ def _logic(m: Module, case: Case, inputs: Value) -> Mapping[str, Value]:
     unit = units.component(case.spec)
     assert isinstance(unit, Unit)
     unit._MustUse__used = True  # Amaranth's: no warning that it stands in no design.
-    live: Mapping[str, Any] = {}
+    signals: Mapping[str, Any] = {}
     first = 0
     for port in case.spec.inputs:
         if port.name in case.fixed:
-            live = {**live, port.name: Const(case.fixed[port.name], port.width)}
+            signals = {**signals, port.name: Const(case.fixed[port.name], port.width)}
         else:
-            live = {**live, port.name: inputs[first : first + port.width]}
+            signals = {**signals, port.name: inputs[first : first + port.width]}
             first += port.width
     state = unit.state()
     for step in case.spec.steps:
-        made = build(unit.builder, step, m, {**live, **state} if step.has_state else live)
+        outputs = build(unit.builder, step, m, {**signals, **state} if step.has_state else signals)
         for name, register in state.items() if step.has_state else ():
             # What the register would hold; nothing drives the register itself, which is zero.
             next_state = Signal(register.shape(), name=f"next_{name}")
-            m.d.comb += next_state.eq(made[name])
-            made[name] = next_state
-        live = made
-    return live
+            m.d.comb += next_state.eq(outputs[name])
+            outputs[name] = next_state
+        signals = outputs
+    return signals
 
 
 def _simulate(verilog: str, input_bits: int, words: int) -> Words:

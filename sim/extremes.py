@@ -11,9 +11,10 @@ from hwgen.formats import Scalar
 
 
 def extreme_codes(number_format: Scalar) -> npt.NDArray[Any]:
-    """Codes at the format's edges: most negative, largest, the smallest step of either sign
-    (a minifloat's smallest subnormal), zero of either sign, one step inside each bound; and
-    its infinities and NaN.
+    """Codes at the format's edges, each once, rising, in the format's dtype.
+
+    Most negative, largest, the smallest step of either sign (a minifloat's smallest subnormal),
+    zero of either sign, one step inside each bound; and its infinities and NaN.
     """
     f = number_format
     values = [f.min, f.max, -f.smallest, f.smallest, 0.0, -0.0]

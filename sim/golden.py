@@ -22,24 +22,25 @@ EXACT_FLOAT32 = 2**24
 
 
 def expected(spec: Spec, inputs: Patterns) -> Patterns:
-    """What the unit answers to consecutive valid inputs, the first after a reset: numbers of each
-    output port, (cycles, count), for patterns of each input port, (cycles, count).
+    """What the unit answers to consecutive valid inputs, the first after a reset.
+
+    ``inputs``: patterns of each input port, (cycles, count), unsigned. Returns the numbers of each
+    output port, (cycles, count).
     """
-    made_inside = spec.random_words
-    if made_inside is not None:
+    random_words = spec.random_words
+    if random_words is not None:
         count = len(next(iter(inputs.values())))
-        drawn = lfsr.words(made_inside.seed, count, made_inside.count)
+        drawn = lfsr.words(random_words.seed, count, random_words.count)
         inputs = {**inputs, "random_bits": drawn}
     return unit_model.of(spec).expected(spec, inputs)
 
 
 def trace(spec: Spec, stimulus: Stimulus) -> tuple[npt.NDArray[np.bool_], Patterns]:
-    """``valid_out``, (cycles,), and the output ports' numbers, (cycles, count), after every
-    clock edge.
+    """``valid_out`` and the numbers of the output ports after each clock edge.
 
-    Only enabled edges move the pipeline; the result of the n-th of them is seen after
-    the (n + latency − 1)-th. Numbers between results are those of the last result, or zero
-    before the first.
+    Bool of shape (cycles,), and (cycles, count) for each port. Only enabled edges move the
+    pipeline; the result of the n-th of them is seen after the (n + latency − 1)-th. Numbers between
+    results are those of the last result, or zero before the first.
     """
     enabled = np.flatnonzero(stimulus.enable)
     counted = enabled[stimulus.valid[enabled]]
@@ -48,11 +49,11 @@ def trace(spec: Spec, stimulus: Stimulus) -> tuple[npt.NDArray[np.bool_], Patter
     finished = np.maximum(np.cumsum(stimulus.enable) - (spec.latency - 1), 0)
     valid = np.concatenate([[False], stimulus.valid[enabled]])
     last = np.cumsum(valid)[finished]
-    held = {
-        name: np.concatenate([np.zeros((1, found.shape[1]), found.dtype), found])[last]
-        for name, found in results.items()
+    outputs = {
+        name: np.concatenate([np.zeros((1, numbers.shape[1]), numbers.dtype), numbers])[last]
+        for name, numbers in results.items()
     }
-    return valid[finished], held
+    return valid[finished], outputs
 
 
 def matmul(

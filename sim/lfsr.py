@@ -40,12 +40,12 @@ def power_of_x(exponent: int) -> int:
 
 def state_after(state: int, bits: int) -> int:
     """The 32 bits of the sequence that begin ``bits`` after those of ``state``."""
-    place, found = power_of_x(bits), 0
+    place, later = power_of_x(bits), 0
     for i in range(BITS):
         # b[n] is the sum of the first 32 bits that x^n's coefficients choose.
-        found |= ((place & state).bit_count() & 1) << i
+        later |= ((place & state).bit_count() & 1) << i
         place = times(place, 2)
-    return found
+    return later
 
 
 def words(seed: int, count: int, lanes: int) -> npt.NDArray[np.uint64]:
@@ -62,5 +62,5 @@ def words(seed: int, count: int, lanes: int) -> npt.NDArray[np.uint64]:
         rows[n + BITS : n + BITS + step] = new[:room]
     places = np.arange(BITS, dtype=np.uint64)[:, None]
     bits = rows[: BITS * count].reshape(count, BITS, lanes)
-    found: npt.NDArray[np.uint64] = (bits << places).sum(axis=1, dtype=np.uint64)
-    return found
+    drawn: npt.NDArray[np.uint64] = (bits << places).sum(axis=1, dtype=np.uint64)
+    return drawn

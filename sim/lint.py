@@ -1,4 +1,7 @@
-"""Checks of Verilog by other tools: does each accept it without a warning?"""
+"""Checks of Verilog by other tools.
+
+Does each accept it without a warning?
+"""
 
 from __future__ import annotations
 
@@ -31,18 +34,19 @@ class Finding:
 
 def available() -> tuple[str, ...]:
     """The linters that are installed."""
-    return tuple(tool for tool, (there, _) in LINTERS.items() if there())
+    return tuple(tool for tool, (is_installed, _) in LINTERS.items() if is_installed())
 
 
 def lint(verilog: str, top: str, tools: Sequence[str] | None = None) -> list[Finding]:
-    """What the ``tools`` (default: those installed) find in ``verilog``, of which ``top`` is the
-    top module: those of Verilator with ``-Wall`` and no other flags, and of slang but for
-    ``hwgen.waivers``.
+    """What the ``tools`` (default: those installed) say of ``verilog`` with the top module ``top``.
+
+    Those are the messages of Verilator with ``-Wall`` and no other flags, of slang but for
+    ``hwgen.waivers``, of Yosys and of Icarus Verilog.
 
     InputError for an unknown tool, ToolError for one that is not installed or hangs.
     """
     chosen = available() if tools is None else tools
-    found = []
+    findings = []
     with temporary_folder() as folder:
         # Where a name is not too long for a file, that of the module, as tools expect.
         source = folder / f"{top[:200]}.v"
@@ -50,11 +54,11 @@ def lint(verilog: str, top: str, tools: Sequence[str] | None = None) -> list[Fin
         for tool in chosen:
             if tool not in LINTERS:
                 raise InputError(f"linter {tool!r}: use some of {', '.join(LINTERS)}")
-            there, run = LINTERS[tool]
-            if not there():
+            is_installed, run = LINTERS[tool]
+            if not is_installed():
                 raise ToolError(f"linter {tool} is not installed")
-            found += [Finding(tool, message) for message in run(source, top)]
-    return found
+            findings += [Finding(tool, message) for message in run(source, top)]
+    return findings
 
 
 def _lines(code: int, lines: list[str], *marks: str) -> list[str]:

@@ -1,11 +1,12 @@
-"""L-Mul: products of floating-point numbers by adding (*Addition is All You Need*, arXiv
-2410.00907).
+"""L-Mul: products of floating-point numbers by adding.
 
-The *adder form*: exponent and fraction of a number, side by side, are one fixed-point number,
-about its logarithm; those of both operands and 2^−l are added, and a carry out of the fractions
-raises the exponent. (The paper's formula, (1 + f + g + 2^−l)·2^e, is the same until the
-fractions carry; there the adder yields Mitchell's approximation.) In code fields, for results in
-the normal range: X + Y − (bias << m) + 2^(m−l).
+(*Addition is All You Need*, arXiv 2410.00907.)
+
+The *adder form*: exponent and fraction of a number, side by side, are one fixed-point number, about
+its logarithm; those of both operands and 2^−l are added, and a carry out of the fractions raises
+the exponent. (The paper's formula, (1 + f + g + 2^−l)·2^e, is the same until the fractions carry;
+there the adder yields Mitchell's approximation.) In code fields, for results in the normal range: X
++ Y − (bias << m) + 2^(m−l).
 
 What the paper leaves open is so here. A zero operand gives a zero with the product's sign, as in
 IEEE 754. A subnormal operand counts as a zero of its sign: the adder would read its fraction as if
@@ -92,8 +93,9 @@ def _exponent(number: float) -> int:
 def _fields(
     numbers: Floats, fraction_bits: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """|x| = (1 + fraction/2^fraction_bits)·2^exponent: fraction and exponent; of zeros,
-    infinities and NaN anything.
+    """Fraction and exponent of |x| = (1 + fraction/2^fraction_bits)·2^exponent.
+
+    Of zeros, infinities and NaN anything.
     """
     finite = np.where(np.isfinite(numbers) & (numbers != 0), np.abs(numbers), 1.0)
     significand, exponent = np.frexp(finite)

@@ -27,8 +27,10 @@ Answers = Callable[[Spec, Patterns], Patterns]
 
 @dataclass(frozen=True)
 class _Operand:
-    """Codes of a matrix whose second axis is summed over, and of its scales if it has any, in
-    whole tiles: (tiles, rows or columns of a tile, tiles along the sum, codes of one).
+    """A matrix whose second axis is summed over, in whole tiles.
+
+    ``codes``: of the elements, and of the scales if there are any: (tiles, rows or columns of a
+    tile, tiles along the sum, codes of one). ``steps``: tiles along the sum.
     """
 
     codes: Patterns
@@ -77,8 +79,8 @@ def matmul(
             f"sums up to max_products={spec.max_products}"
         )
     multiply = _weight_stationary if spec.is_weight_stationary else _output_stationary
-    found = multiply(spec, x, y, answers)
-    return {name: tiles[: shape[0], : shape[1]] for name, tiles in found.items()}
+    outputs = multiply(spec, x, y, answers)
+    return {name: tiles[: shape[0], : shape[1]] for name, tiles in outputs.items()}
 
 
 def _zero_is_zero(spec: Array) -> bool:
@@ -96,17 +98,17 @@ def _operand(
     summed: int,
 ) -> _Operand:
     if (scales is None) != (f.scale is None):
-        wanted = "is needed" if scales is None else "has no meaning"
-        raise InputError(f"{name}={f}: {name}_scale {wanted} with this format")
+        complaint = "is needed" if scales is None else "has no meaning"
+        raise InputError(f"{name}={f}: {name}_scale {complaint} with this format")
     members, length = -(-len(codes) // count) * count, -(-codes.shape[1] // summed) * summed
-    found = {}
+    tiles = {}
 
     def fill(kind: str, number_format: Scalar, given: npt.NDArray[Any], size: int) -> None:
         # What is added multiplies zeros, or is left out of the result.
         code = int(number_format.encode(0.0 if kind == "a" else 1.0))
         padded = np.full((members, length // size), code, number_format.code_dtype)
         padded[: len(given), : given.shape[1]] = given
-        found[kind] = padded.reshape(members // count, count, length // summed, summed // size)
+        tiles[kind] = padded.reshape(members // count, count, length // summed, summed // size)
 
     fill(name, f.element, codes, 1)
     if f.scale is not None:
@@ -118,7 +120,7 @@ def _operand(
                 f"{shape[0]} x {shape[1]}"
             )
         fill(f"{name}_scale", f.scale, blocks, f.block_size)
-    return _Operand(found, members // count, length // summed)
+    return _Operand(tiles, members // count, length // summed)
 
 
 def _output_stationary(spec: Array, x: _Operand, y: _Operand, answers: Answers) -> Patterns:
@@ -130,20 +132,20 @@ def _output_stationary(spec: Array, x: _Operand, y: _Operand, answers: Answers) 
         inputs[name] = _by_cycle(codes[:, None], cycles)
     for name, codes in y.codes.items():
         inputs[name] = _by_cycle(codes[None], cycles)
-    inputs = {name: found.reshape(-1, found.shape[-1]) for name, found in inputs.items()}
-    got = answers(spec, _with_random_bits(spec, inputs))
-    found = {}
-    for name, results in got.items():
+    inputs = {name: codes.reshape(-1, codes.shape[-1]) for name, codes in inputs.items()}
+    outputs = answers(spec, _with_random_bits(spec, inputs))
+    products = {}
+    for name, results in outputs.items():
         last = results.reshape(*cycles, spec.rows, spec.columns)[:, :, -1]
-        found[name] = last.transpose(0, 2, 1, 3).reshape(x.tiles * spec.rows, -1)
-    return found
+        products[name] = last.transpose(0, 2, 1, 3).reshape(x.tiles * spec.rows, -1)
+    return products
 
 
 def _by_cycle(codes: npt.NDArray[Any], cycles: tuple[int, ...]) -> npt.NDArray[Any]:
     """(tiles of A, tiles of B, members, steps, codes) as (…, steps, members · codes)."""
-    found = np.moveaxis(codes, -2, -3)
-    found = found.reshape(*found.shape[:-2], -1)
-    return np.broadcast_to(found, (*cycles, found.shape[-1]))
+    rows = np.moveaxis(codes, -2, -3)
+    rows = rows.reshape(*rows.shape[:-2], -1)
+    return np.broadcast_to(rows, (*cycles, rows.shape[-1]))
 
 
 def _weight_stationary(spec: Array, x: _Operand, y: _Operand, answers: Answers) -> Patterns:
@@ -155,7 +157,7 @@ def _weight_stationary(spec: Array, x: _Operand, y: _Operand, answers: Answers) 
         )
     loads, passes = spec.rows, x.tiles
     cycles = loads + passes
-    got: Patterns = {}
+    partial_sums: Patterns = {}
     for step in range(x.steps):
         inputs: Patterns = {
             port.name: np.zeros((y.tiles, cycles, port.count), _dtype(port.bits))
@@ -171,18 +173,21 @@ def _weight_stationary(spec: Array, x: _Operand, y: _Operand, answers: Answers) 
             # (tiles, columns, codes of all rows) as (tiles, rows, columns · codes of one row).
             rows = codes[:, :, step].reshape(y.tiles, spec.columns, spec.rows, -1)
             inputs[name][:, :loads] = rows.transpose(0, 2, 1, 3).reshape(y.tiles, loads, -1)
-        for name, sums in got.items():
+        for name, sums in partial_sums.items():
             port = f"partial_{name}" if name in FLAGS else "partial"
             is_signed = name == "accumulator" and not isinstance(spec.accumulator, Float)
             words = sums & ((1 << spec.accumulator_width) - 1) if is_signed else sums
             inputs[port][:, loads:] = words
-        flat = {name: found.reshape(-1, found.shape[-1]) for name, found in inputs.items()}
+        flat = {name: rows.reshape(-1, rows.shape[-1]) for name, rows in inputs.items()}
         answered = answers(spec, _with_random_bits(spec, flat))
-        got = {
+        partial_sums = {
             name: results.reshape(y.tiles, cycles, spec.columns)[:, loads:]
             for name, results in answered.items()
         }
-    return {name: results.transpose(1, 0, 2).reshape(passes, -1) for name, results in got.items()}
+    return {
+        name: results.transpose(1, 0, 2).reshape(passes, -1)
+        for name, results in partial_sums.items()
+    }
 
 
 def _dtype(bits: int) -> Any:
@@ -193,6 +198,6 @@ def _with_random_bits(spec: Array, inputs: Patterns) -> Patterns:
     """Inputs with a port of random bits, where there is one."""
     rng = np.random.default_rng(1)
     count = len(inputs["clear"])
-    more = {p.name: p.count for p in spec.inputs if p.name == "random_bits"}
-    drawn = {name: rng.integers(0, 2**32, (count, n), np.uint64) for name, n in more.items()}
+    counts = {p.name: p.count for p in spec.inputs if p.name == "random_bits"}
+    drawn = {name: rng.integers(0, 2**32, (count, n), np.uint64) for name, n in counts.items()}
     return {**inputs, **drawn}

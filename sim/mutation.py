@@ -47,8 +47,10 @@ VERDICTS = (EQUAL, DIFFERENT, NOT_PROVED)
 
 @dataclass(frozen=True)
 class Mutant:
-    """One fault: ``mode`` (inv, const0, const1, cnot0, cnot1: Yosys' names) at a bit of a cell's
-    port; ``wire``: the nearest named wire; ``source``: files and lines that made the cell.
+    """One fault, at a bit of a cell's port.
+
+    ``mode``: inv, const0, const1, cnot0, cnot1, Yosys' names; ``wire``: the nearest named wire;
+    ``source``: files and lines that made the cell.
     """
 
     number: int
@@ -70,8 +72,10 @@ class Mutant:
 
 @dataclass(frozen=True)
 class Survivor:
-    """A mutant that the stimulus did not show. ``verdict``: ``equal`` (proved to compute the
-    same), ``different`` (an input exists that shows it) or ``not proved`` either way.
+    """A mutant that the stimulus did not show.
+
+    ``verdict``: ``equal`` (proved to compute the same), ``different`` (an input exists that shows
+    it) or ``not proved`` either way.
     """
 
     mutant: Mutant
@@ -123,9 +127,11 @@ def mutate(
     time_limit_s: float = 60,
     progress: Callable[[str], None] | None = None,
 ) -> MutationScore:
-    """Puts ``mutants`` faults, drawn from ``seed``, into the unit's RTL, one at a time, and runs
-    the stimulus of ``sim.verify`` on each; survivors are compared with the unit formally, for
-    up to ``time_limit_s`` seconds each.
+    """Puts ``mutants`` faults into the unit's RTL, one at a time, and counts those that show.
+
+    They are drawn from ``seed``, and the stimulus of ``sim.verify`` runs on each; survivors are
+    compared with the unit formally, for up to ``time_limit_s`` seconds each. ``progress`` is told
+    lines for people.
 
     InputError for bad counts; ToolError if a tool is missing or fails, or if the unit itself does
     not pass.
@@ -238,10 +244,10 @@ def _compare(spec: Spec, mutant: Mutant, folder: Path, time_limit_s: float) -> s
 
 def line(row: Mapping[str, Any]) -> str:
     """A score for people."""
-    left = [f"{row[name.replace(' ', '_')]} {name}" for name in VERDICTS]
+    survivors = [f"{row[name.replace(' ', '_')]} {name}" for name in VERDICTS]
     return (
-        f"{row['name']}: {row['killed']} of {row['mutants']} mutants killed, {', '.join(left)} "
-        f"({row['cycles']} cycles, {row['seconds']} s)"
+        f"{row['name']}: {row['killed']} of {row['mutants']} mutants killed, "
+        f"{', '.join(survivors)} ({row['cycles']} cycles, {row['seconds']} s)"
     )
 
 
@@ -277,8 +283,8 @@ def mutate_all(
     """The score of each spec, from the ``store``, if one is given and it is known."""
     for spec in specs:
 
-        def made(spec: Spec = spec) -> Row:
-            found = mutate(
+        def scored(spec: Spec = spec) -> Row:
+            score = mutate(
                 spec,
                 mutants=mutants,
                 vectors=vectors,
@@ -286,6 +292,6 @@ def mutate_all(
                 time_limit_s=time_limit_s,
                 progress=progress,
             )
-            return {"name": spec.name, **found.to_dict()}
+            return {"name": spec.name, **score.to_dict()}
 
-        yield store.once(key_of(spec, mutants, vectors, seed), made)[0] if store else made()
+        yield store.once(key_of(spec, mutants, vectors, seed), scored)[0] if store else scored()

@@ -29,11 +29,11 @@ async def every_mutant(dut: Any) -> None:
     wanted = list(zip(*job["outputs"].values(), strict=True))
 
     Clock(dut.clk, 2, unit="step").start(start_high=False)
-    found: list[int | None] = []
+    first_wrong: list[int | None] = []
     for mutant in range(job["mutants"] + 1):
         dut.mutant.value = mutant
         await reset_after(dut, drive, driven[slice(*job["work"])])
-        wrong = None
+        wrong_cycle = None
         for cycle, (values, expected) in enumerate(zip(driven, wanted, strict=True)):
             for port, value in zip(drive, values, strict=True):
                 port.value = value
@@ -42,7 +42,7 @@ async def every_mutant(dut: Any) -> None:
                 want is not None and int(port.value) != want
                 for port, want in zip(watch, expected, strict=True)
             ):
-                wrong = cycle
+                wrong_cycle = cycle
                 break
-        found.append(wrong)
-    Path(os.environ["HWGEN_RESULT"]).write_text(json.dumps({"killed": found}))
+        first_wrong.append(wrong_cycle)
+    Path(os.environ["HWGEN_RESULT"]).write_text(json.dumps({"killed": first_wrong}))

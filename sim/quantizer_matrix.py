@@ -15,19 +15,20 @@ SOURCES = ("fp32", "bf16", "fp16")
 
 
 def full_matrix(block_size: int | None = None, sources: Sequence[str] = SOURCES) -> list[Quantizer]:
-    """Each named format from each source by each scale rule. Roundings, what becomes of NaN and
-    infinities, and where a tensor's scale comes from take turns.
+    """Each named format from each source by each scale rule.
+
+    Roundings, what becomes of NaN and infinities, and where a tensor's scale comes from take turns.
 
     ``block_size``: of all blocks, in place of the formats' own: the arithmetic is the same and
     simulations are shorter. InputError if micro-exponents do not divide it.
     """
-    found = []
-    for row, named in enumerate(NAMED.values()):
-        b = named if block_size is None else replace(named, block_size=block_size)
+    specs = []
+    for row, block_format in enumerate(NAMED.values()):
+        b = block_format if block_size is None else replace(block_format, block_size=block_size)
         for column, source in enumerate(sources):
             for place, rule in enumerate(RULES):
                 turn = row + 2 * column + place
-                found.append(
+                specs.append(
                     Quantizer(
                         a=source,
                         b=b,
@@ -38,11 +39,11 @@ def full_matrix(block_size: int | None = None, sources: Sequence[str] = SOURCES)
                         stages=1 + turn % 9,
                     )
                 )
-    return found
+    return specs
 
 
 def short_matrix(block_size: int | None = None) -> list[Quantizer]:
     """Each named format once: sources, rules and the rest take turns."""
     specs = full_matrix(block_size)
-    each = len(specs) // len(NAMED)
-    return [specs[row * each + row * 7 % each] for row in range(len(NAMED))]
+    per_format = len(specs) // len(NAMED)
+    return [specs[row * per_format + row * 7 % per_format] for row in range(len(NAMED))]

@@ -40,21 +40,21 @@ def examples(seed: int, count: int) -> list[Spec]:
 def legal_spec(
     kind: type[Spec], rng: np.random.Generator, given: Mapping[str, Any] | None = None
 ) -> Spec:
-    """A spec of the unit with the fields ``given``; of the others one with a default keeps it half
-    the time.
+    """A spec of the unit with the fields ``given``, the others drawn.
 
-    InputError if it is not known how a field without default is drawn, or no draw is legal.
+    One with a default keeps it half the time. InputError if it is not known how a field without
+    default is drawn, or no draw is legal.
     """
-    fixed, own = given or {}, unit_model.of(kind).draws
+    fields, model_draws = given or {}, unit_model.of(kind).draws
     draws = {}
     for field in spec_fields(kind):
         required = field.default is dataclasses.MISSING
         draw = (
-            own.get(field.name)
+            model_draws.get(field.name)
             or FIELDS.get(field.name)
             or TYPES.get(str(field.type).partition(" ")[0])
         )
-        if field.name in fixed:
+        if field.name in fields:
             continue
         if draw is not None:
             draws[field.name] = (draw, required)
@@ -69,7 +69,7 @@ def legal_spec(
             if required or rng.random() < 0.5
         }
         try:
-            return kind(**drawn, **fixed)
+            return kind(**drawn, **fields)
         except InputError:
             continue
     raise InputError(f"unit {kind.unit}: none of {TRIES} drawn specs is legal")

@@ -207,30 +207,31 @@ def page(summary: Summary) -> str:
 def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     lines = ["<table><thead><tr>" + "".join(f"<th>{h}</th>" for h in head) + "</tr></thead><tbody>"]
     for row in rows:
-        found = []
+        columns = []
         for value in row:
             if isinstance(value, int | float):
-                found.append(f'<td class="n">{value:,}</td>')
+                columns.append(f'<td class="n">{value:,}</td>')
             else:
                 kind = f' class="{value.replace(" ", "-")}"' if value in STATUSES else ""
-                found.append(f"<td{kind}>{html.escape(str(value))}</td>")
-        lines.append(f"<tr>{''.join(found)}</tr>")
+                columns.append(f"<td{kind}>{html.escape(str(value))}</td>")
+        lines.append(f"<tr>{''.join(columns)}</tr>")
     return "\n".join([*lines, "</tbody></table>"])
 
 
 # -- the table of a page -------------------------------------------------------------------
 
 
-def markdown(results: Sequence[Result], beside: Mapping[str, Mapping[str, str]]) -> str:
-    """Units × levels with their formats and vectors, from one result of each case; columns
-    ``beside`` by their heads, texts by unit.
+def markdown(results: Sequence[Result], extra: Mapping[str, Mapping[str, str]]) -> str:
+    """Units × levels with their formats and vectors, from one result of each case.
+
+    ``extra``: further columns by their heads, texts by unit.
     """
     rows = cells(results)
-    head = ["unit", "level", "check", "cases", "formats", "vectors", "wrong", "not run", *beside]
-    lines = [_row(head), _row(["---"] * 3 + ["--:"] * 5 + ["---"] * len(beside))]
+    head = ["unit", "level", "check", "cases", "formats", "vectors", "wrong", "not run", *extra]
+    lines = [_row(head), _row(["---"] * 3 + ["--:"] * 5 + ["---"] * len(extra))]
     total = 0
     for row in rows:
-        mine = [
+        specs = [
             result.case.spec
             for result in results
             if (result.case.spec.unit, result.case.level) == (row["unit"], row["level"])
@@ -241,14 +242,14 @@ def markdown(results: Sequence[Result], beside: Mapping[str, Mapping[str, str]])
             _row(
                 [
                     *(f"`{row['unit']}`", row["level"], row["check"], f"{row['cases']:,}"),
-                    *(str(len(_formats(mine))), f"{row['vectors']:,}"),
+                    *(str(len(_formats(specs))), f"{row['vectors']:,}"),
                     *(str(row[FAILED] + row[ERROR]), str(row[NOT_RUN])),
-                    *(texts.get(row["unit"], "–") for texts in beside.values()),
+                    *(texts.get(row["unit"], "–") for texts in extra.values()),
                 ]
             )
         )
     lines.append(
-        _row(["all", "", "", f"{len(results):,}", "", f"{total:,}", "", *[""] * len(beside), ""])
+        _row(["all", "", "", f"{len(results):,}", "", f"{total:,}", "", *[""] * len(extra), ""])
     )
     return "\n".join(lines)
 
@@ -263,8 +264,10 @@ def _formats(specs: Iterable[Spec]) -> set[str]:
 
 
 def update_page(path: Path, folder: Path) -> int:
-    """Puts the table of the results in ``folder`` between its marks in the file; returns how many
-    results there were. InputError if there is no place for it, or nothing to put there.
+    """Puts the table of the results in ``folder`` between its marks in the file at ``path``.
+
+    Returns how many results there were. InputError if there is no place for it, or nothing to put
+    there.
     """
     # A case that ran again counts once.
     results = list({result.case.command: result for result in load(folder)}.values())
@@ -272,23 +275,23 @@ def update_page(path: Path, folder: Path) -> int:
         raise InputError(
             f"{folder} has no results: run 'hwgen regress formats --out {folder}' first"
         )
-    beside = {
+    extra = {
         "coverage": _coverage(results),
         "proofs": _proofs(PROOF.shipped.values()),
         "mutants": _mutants(SCORE.shipped.values()),
     }
-    write_between(path, BEGIN, END, markdown(results, beside))
+    write_between(path, BEGIN, END, markdown(results, extra))
     return len(results)
 
 
 def _by_unit(rows: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     """Rows by the unit whose name theirs begins with."""
-    found: dict[str, list[dict[str, Any]]] = {}
+    by_unit: dict[str, list[dict[str, Any]]] = {}
     longest_first = sorted(UNITS, key=len, reverse=True)
     for row in rows:
         unit = next(unit for unit in longest_first if row["name"].startswith(f"{unit}_"))
-        found.setdefault(unit, []).append(row)
-    return found
+        by_unit.setdefault(unit, []).append(row)
+    return by_unit
 
 
 def _coverage(results: Iterable[Result]) -> dict[str, str]:
@@ -302,8 +305,8 @@ def _coverage(results: Iterable[Result]) -> dict[str, str]:
 
 def _proofs(rows: Iterable[dict[str, Any]]) -> dict[str, str]:
     texts = {}
-    for unit, mine in _by_unit(rows).items():
-        results = [row["result"] for row in mine if row["result"] != NOT_APPLICABLE]
+    for unit, unit_rows in _by_unit(rows).items():
+        results = [row["result"] for row in unit_rows if row["result"] != NOT_APPLICABLE]
         proved = results.count(PROVED)
         texts[unit] = f"{proved:,}" + (f" of {len(results):,}" if proved < len(results) else "")
     return texts
@@ -311,9 +314,10 @@ def _proofs(rows: Iterable[dict[str, Any]]) -> dict[str, str]:
 
 def _mutants(rows: Iterable[dict[str, Any]]) -> dict[str, str]:
     texts = {}
-    for unit, mine in _by_unit(rows).items():
+    for unit, unit_rows in _by_unit(rows).items():
         total, killed, equal, open_ = (
-            sum(row[name] for row in mine) for name in ("mutants", "killed", "equal", "not_proved")
+            sum(row[name] for row in unit_rows)
+            for name in ("mutants", "killed", "equal", "not_proved")
         )
         texts[unit] = f"{killed} of {total} killed, {equal} equal"
         texts[unit] += f", {open_} open" if open_ else ""

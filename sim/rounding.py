@@ -36,8 +36,9 @@ _ODD_PRECISION = 52 - RANDOM_BITS - 1
 
 @dataclass(frozen=True, eq=False)
 class Rounded:
-    """Numbers that were rounded to a format: float64, those with more bits rounded to odd;
-    multiples of 2^``lsb_exponent``.
+    """Numbers that were rounded to the format ``target``.
+
+    ``values``: float64, those with more bits rounded to odd; multiples of 2^``lsb_exponent``.
     """
 
     target: Scalar
@@ -52,18 +53,18 @@ _watchers: list[list[Rounded]] = []
 @contextlib.contextmanager
 def watched() -> Iterator[list[Rounded]]:
     """Collects what is rounded to formats meanwhile, for those who ask what a stimulus reaches."""
-    seen: list[Rounded] = []
-    _watchers.append(seen)
+    roundings: list[Rounded] = []
+    _watchers.append(roundings)
     try:
-        yield seen
+        yield roundings
     finally:
-        _watchers.remove(seen)
+        _watchers.remove(roundings)
 
 
 def note(target: Scalar, values: Floats, lsb_exponent: int) -> None:
     """Tells the watchers of a rounding."""
-    for seen in _watchers:
-        seen.append(Rounded(target, values, lsb_exponent))
+    for roundings in _watchers:
+        roundings.append(Rounded(target, values, lsb_exponent))
 
 
 def round_to(
@@ -141,12 +142,12 @@ def _odd_python(integers: npt.NDArray[Any], lsb_exponent: int, lowest: int) -> F
     def odd(integer: int) -> float:
         magnitude = abs(integer)
         shift = max(magnitude.bit_length() - 53, least)
-        kept = magnitude >> shift
-        kept |= int(kept << shift != magnitude)
-        if kept.bit_length() + shift + lsb_exponent > sys.float_info.max_exp:
+        significand = magnitude >> shift
+        significand |= int(significand << shift != magnitude)
+        if significand.bit_length() + shift + lsb_exponent > sys.float_info.max_exp:
             value = sys.float_info.max
         else:
-            value = math.ldexp(kept, shift + lsb_exponent)
+            value = math.ldexp(significand, shift + lsb_exponent)
         return -value if integer < 0 else value
 
     values = np.array([odd(v) for v in integers.ravel().tolist()], dtype=np.float64)
@@ -156,8 +157,9 @@ def _odd_python(integers: npt.NDArray[Any], lsb_exponent: int, lowest: int) -> F
 def _rounded_at_random(
     numbers: ExactArray, target: Scalar, values: Floats, random_bits: npt.NDArray[np.integer]
 ) -> Floats:
-    """``numbers``, whose ``values`` are rounded to odd, stochastically rounded to numbers of
-    ``target``, or beyond its largest. Infinities, NaN, and what is below all numbers of a format
+    """``numbers`` stochastically rounded to numbers of ``target``, or beyond its largest.
+
+    ``values``: the same, rounded to odd. Infinities, NaN, and what is below all numbers of a format
     without zero, stay.
     """
 
@@ -179,8 +181,8 @@ def _rounded_at_random(
             missing = ((1 << RANDOM_BITS) - drawn) * smallest
             whole = smallest * int((magnitude << RANDOM_BITS) >= (missing << places))
         else:
-            rest = magnitude - (whole << places)
-            whole += (((rest << RANDOM_BITS) >> places) + drawn) >> RANDOM_BITS
+            remainder = magnitude - (whole << places)
+            whole += (((remainder << RANDOM_BITS) >> places) + drawn) >> RANDOM_BITS
         return math.copysign(math.ldexp(whole, step), value)
 
     rows = zip(
@@ -216,22 +218,22 @@ def round_to_multiples(
         zip(integers.ravel().tolist(), drawn.ravel().tolist(), strict=True)
     ):
         floor = integer >> shift
-        rest = integer - (floor << shift)
-        rounded[index] = floor + int(goes_up(floor, rest, 1 << shift, bits))
+        remainder = integer - (floor << shift)
+        rounded[index] = floor + int(goes_up(floor, remainder, 1 << shift, bits))
     return rounded.reshape(integers.shape)
 
 
-#: Whether ``floor + rest/unit`` rounds to ``floor + 1``, with 0 <= rest < unit.
+#: Whether ``floor + remainder/unit`` rounds to ``floor + 1``, with 0 <= remainder < unit.
 _GOES_UP: dict[str, Callable[[int, int, int, int], bool]] = {
-    NEAREST_EVEN: lambda floor, rest, unit, drawn: 2 * rest + (floor & 1) > unit,
-    NEAREST_AWAY: lambda floor, rest, unit, drawn: 2 * rest + (floor >= 0) > unit,
-    TOWARD_ZERO: lambda floor, rest, unit, drawn: floor < 0 < rest,
-    UP: lambda floor, rest, unit, drawn: rest > 0,
-    DOWN: lambda floor, rest, unit, drawn: False,
+    NEAREST_EVEN: lambda floor, remainder, unit, drawn: 2 * remainder + (floor & 1) > unit,
+    NEAREST_AWAY: lambda floor, remainder, unit, drawn: 2 * remainder + (floor >= 0) > unit,
+    TOWARD_ZERO: lambda floor, remainder, unit, drawn: floor < 0 < remainder,
+    UP: lambda floor, remainder, unit, drawn: remainder > 0,
+    DOWN: lambda floor, remainder, unit, drawn: False,
     # Away from zero if the fraction of the magnitude and the random bits carry.
-    STOCHASTIC: lambda floor, rest, unit, drawn: (
-        (rest << RANDOM_BITS) + drawn * unit >= unit << RANDOM_BITS
+    STOCHASTIC: lambda floor, remainder, unit, drawn: (
+        (remainder << RANDOM_BITS) + drawn * unit >= unit << RANDOM_BITS
         if floor >= 0
-        else drawn * unit < rest << RANDOM_BITS
+        else drawn * unit < remainder << RANDOM_BITS
     ),
 }

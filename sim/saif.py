@@ -10,10 +10,10 @@ CLOCK = "clk"
 
 
 def of_instance(saif: str, instance: str, name: str) -> str:
-    """A SAIF text of one instance alone, under the ``name`` of its module: its own nets, not
-    those inside of its cells.
+    """A SAIF text of one instance alone, under the ``name`` of its module.
 
-    ToolError if there is no such instance.
+    It has the instance's own nets, not those inside of its cells. ToolError if there is no such
+    instance.
     """
     header = re.match(r"(?s).*?\(DURATION \d+\)\n", saif)
     # A scope lists its nets first and the instances in it after them.

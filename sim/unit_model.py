@@ -34,8 +34,10 @@ Code: TypeAlias = Sequence[int]
 
 @dataclass(frozen=True)
 class Reach:
-    """Bounds of the numbers that a unit rounds: the largest magnitude, the most significant bits,
-    the exponent of what all are multiples of, and the smallest magnitude beside zero.
+    """Bounds of the numbers that a unit rounds.
+
+    ``largest``: the largest magnitude; ``bits``: the most significant bits; ``lsb_exponent``: all
+    are multiples of 2 to this; ``smallest``: the smallest magnitude beside zero.
     """
 
     largest: float = math.inf

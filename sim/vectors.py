@@ -11,11 +11,11 @@ from sim.verification import DEFAULT_VECTORS, pack, require_counts
 def vectors_csv(
     spec: Spec, *, vectors: int = DEFAULT_VECTORS, seed: int = 1, stream: bool = False
 ) -> str:
-    """A line a valid input with its result: directed extremes, then ``vectors`` random ones
-    from ``seed``, to be driven in this order after a reset.
+    """Golden vectors as CSV: a line a valid input with its result, to be driven in this order.
 
-    The first line names the ports, inputs first; numbers are hexadecimal patterns of the whole
-    port, of as many digits as it needs. With ``stream``: TDATA of the two sides.
+    They are directed extremes, then ``vectors`` random ones from ``seed``, from a reset on. The
+    first line names the ports, inputs first; numbers are hexadecimal patterns of the whole port, of
+    as many digits as it needs. With ``stream``: TDATA of the two sides. InputError for bad counts.
     """
     require_counts(vectors, seed)
     inputs = stimulus.beats(spec, vectors, seed)

@@ -86,15 +86,19 @@ class Verification:
 
 
 def verify(spec: Spec, *, vectors: int = DEFAULT_VECTORS, seed: int = 1) -> Verification:
-    """The unit's Verilog against the golden model: directed extremes, then ``vectors``
-    random cycles from ``seed``.
+    """Simulates the unit's Verilog, and compares it with the golden model.
+
+    The stimulus is directed extremes, then ``vectors`` random cycles from ``seed``. InputError for
+    bad counts, ToolError as for ``run_bench``.
     """
     require_spec(spec)
     return dataclasses.replace(run(spec, whole_stimulus(spec, vectors, seed)), seed=seed)
 
 
 def whole_stimulus(spec: Spec, vectors: int, seed: int) -> Stimulus:
-    """Directed extremes, then ``vectors`` random cycles from ``seed``, before them such as hit
+    """The stimulus of ``verify``.
+
+    Directed extremes, then ``vectors`` random cycles from ``seed``, before them such as hit
     roundings that these miss (the more vectors, the rarer ones), then enough to see the last
     result. A stall comes first: it shows what a reset leaves. InputError for bad counts.
     """
@@ -121,8 +125,9 @@ def simulator() -> str:
 
 
 def verify_inputs(spec: Spec, inputs: Mapping[str, npt.ArrayLike]) -> Verification:
-    """The unit's Verilog on given patterns of each input port, (cycles, count), a valid cycle
-    each, against the golden model.
+    """As ``verify``, on given ``inputs``: a valid cycle each.
+
+    ``inputs``: patterns of each input port, (cycles, count).
     """
     return run(spec, stimuli.concatenate(stimuli.given(inputs), stimuli.flush(spec)))
 
@@ -157,11 +162,11 @@ def run(
         mismatch_at(
             spec,
             stimulus,
-            kept["cycle"],
-            {k: v[kept["cycle"]] for k, v in outputs.items()},
-            kept["got"],
+            mismatch["cycle"],
+            {k: v[mismatch["cycle"]] for k, v in outputs.items()},
+            mismatch["got"],
         )
-        for kept in result["kept"]
+        for mismatch in result["shown"]
     )
     return Verification(
         spec=spec.to_dict(),
@@ -177,13 +182,14 @@ def run(
 def driven(
     spec: Spec, stimulus: Stimulus
 ) -> tuple[dict[str, list[int]], dict[str, list[int | None]]]:
-    """What each input pin is given in each cycle, and what each output pin must show after its
-    clock edge: None where it may be anything.
+    """What each input pin is given, and what each output pin must show, in each cycle.
+
+    Outputs are those after the cycle's clock edge: None where they may be anything.
     """
-    valid_out, held = golden.trace(spec, stimulus)
+    valid_out, expected = golden.trace(spec, stimulus)
     outputs: dict[str, list[int | None]] = {"valid_out": [int(v) for v in valid_out]}
     for port in spec.outputs:
-        outputs[port.name] = [*pack(held[port.name], port.bits)]
+        outputs[port.name] = [*pack(expected[port.name], port.bits)]
         if not spec.keeps_outputs:
             shown_now = zip(valid_out, outputs[port.name], strict=True)
             outputs[port.name] = [number if valid else None for valid, number in shown_now]
@@ -196,8 +202,9 @@ def driven(
 
 
 def pack(patterns: npt.NDArray[Any], bits: int) -> list[int]:
-    """Each row of patterns, (cycles, count), as one integer, element 0 in the lowest ``bits``
-    bits; negative numbers in two's complement.
+    """Each row of patterns, (cycles, count), as one integer, element 0 in the lowest ``bits`` bits.
+
+    Negative numbers are in two's complement.
     """
     if patterns.shape[1] == 1:
         mask = (1 << bits) - 1
@@ -224,8 +231,9 @@ def simulate(
     verilator_flags: Sequence[str] = (),
     saif: Path | None = None,
 ) -> dict[str, Any]:
-    """Builds ``verilog`` and runs the bench of every cycle on it; returns the bench's own
-    result. Where an output is None it may be anything. ToolError as for ``run_bench``.
+    """Builds ``verilog`` and runs the bench of every cycle on it; returns the bench's own result.
+
+    Where an output is None it may be anything. ToolError as for ``run_bench``.
     """
     return run_bench(
         verilog,
@@ -250,8 +258,10 @@ def work(inputs: Mapping[str, Sequence[int]]) -> tuple[int, int]:
 
 
 def busiest(busy: npt.NDArray[np.bool_]) -> tuple[int, int]:
-    """Of the first cycles those, from and up to, that end with the most which are ``busy`` (an
-    input comes in): a unit that a reset leaves anything of them in shows it.
+    """Cycles, from and up to, that end where an input came in for the longest time without a gap.
+
+    ``busy``: whether one does in each cycle; only the first cycles are looked at. A unit in which a
+    reset leaves anything of them shows it.
     """
     run, best, end = 0, 0, 0
     for cycle, is_busy in enumerate(busy[:WORK_AMONG].tolist()):
@@ -272,10 +282,10 @@ def run_bench(
     verilator_flags: Sequence[str] = (),
     saif: Path | None = None,
 ) -> dict[str, Any]:
-    """Builds ``verilog`` and runs the module ``bench`` on its module ``top`` (there ``TOP``),
-    which sees the ``ports`` and gets ``job``; returns the bench's own result.
+    """Builds ``verilog`` and runs the module ``bench`` on its module ``top`` (there ``TOP``).
 
-    ToolError if a tool is missing, the build fails or the simulation ends without a result.
+    The bench sees the ``ports`` and gets ``job``; its own result is returned. ToolError if a tool
+    is missing, the build fails or the simulation ends without a result.
     """
     tools.require_tools()
     with temporary_folder() as folder:
@@ -290,6 +300,7 @@ def run_bench(
         # Only the unit's own nets are traced: those inside its cells are not wires.
         trace_flags = ["--trace-saif", "--trace-underscore", "--trace-depth", "1"] if saif else []
         build = folder / "build"
+        environment = {"HWGEN_CYCLES": str(cycles), "HWGEN_RESULT": str(result)}
         steps = {
             "path": sys.path,
             "build": {
@@ -302,16 +313,7 @@ def run_bench(
                 ],
                 "waves": saif is not None,
             },
-            "test": {
-                "hdl_toplevel": TOP,
-                "hdl_toplevel_lang": "verilog",
-                "test_module": bench,
-                "build_dir": str(build),
-                "test_dir": str(folder),
-                "results_xml": str(folder / "results.xml"),
-                "extra_env": {"HWGEN_CYCLES": str(cycles), "HWGEN_RESULT": str(result)},
-                "test_args": ["--trace", "--trace-file", str(saif)] if saif is not None else [],
-            },
+            "test": _test_step(bench, build, folder, environment, saif),
         }
         (folder / "steps.json").write_text(json.dumps(steps))
         command = [sys.executable, "-P", str(RUNNER), "steps.json"]
@@ -324,6 +326,22 @@ def run_bench(
             if not result.exists():
                 raise tools.failure(f"simulation of {top}", code, lines, folder)
         return dict(processes.read_json(result))
+
+
+def _test_step(
+    bench: str, build: Path, folder: Path, environment: dict[str, str], saif: Path | None
+) -> dict[str, Any]:
+    """What cocotb's runner is told to run the module ``bench`` on the ``build``."""
+    return {
+        "hdl_toplevel": TOP,
+        "hdl_toplevel_lang": "verilog",
+        "test_module": bench,
+        "build_dir": str(build),
+        "test_dir": str(folder),
+        "results_xml": str(folder / "results.xml"),
+        "extra_env": environment,
+        "test_args": ["--trace", "--trace-file", str(saif)] if saif is not None else [],
+    }
 
 
 def _visible(top: str, ports: Sequence[str]) -> str:
@@ -349,7 +367,7 @@ def mismatch_at(
     patterns = {port.name: stimulus.inputs[port.name][entered] for port in spec.inputs}
     return Mismatch(
         cycle=cycle,
-        inputs={name: [int(v) for v in found] for name, found in patterns.items()},
+        inputs={name: [int(v) for v in codes] for name, codes in patterns.items()},
         values={
             port.name: port.format.decode(patterns[port.name]).tolist()
             for port in spec.inputs

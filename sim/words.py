@@ -21,8 +21,9 @@ def words_of(port: Port) -> int:
 
 
 def to_words(numbers: npt.NDArray[Any], port: Port) -> Words:
-    """Numbers of a port's elements, (cycles, count), as words of the port's pattern, (cycles,
-    words): element 0 in the lowest bits, negative numbers in two's complement.
+    """Words of a port's patterns, (cycles, words), of the numbers of its elements, (cycles, count).
+
+    Element 0 is in the lowest bits, negative numbers are in two's complement.
     """
     count = words_of(port)
     if port.bits > 64 or (numbers.dtype == object and port.count > 1):

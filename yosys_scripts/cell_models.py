@@ -16,8 +16,7 @@ _NAME = re.compile(r"\b\w+\b")
 
 
 def used(models: Sequence[Path], netlist: str) -> str:
-    """The text of ``models`` with those modules only that ``netlist``, or another of them,
-    names, each once.
+    """The text of the modules of ``models`` that ``netlist``, or another of them, names, each once.
 
     Yosys reads files that define a module twice, and skips what it need not understand; Icarus
     Verilog does neither.

@@ -14,10 +14,10 @@ MODELS = FOLDER / "primitives"
 
 
 def primitives(rtlil: str, top: str, *, target: str, mapping: str = "lut") -> str:
-    """Verilog of the design `top` in the LUTs, carry chains, registers and DSP blocks of
-    `target`, with the same ports: it stands in for the RTL.
+    """Verilog of the design ``top`` in the primitives of ``target``, with the same ports.
 
-    Raises: InputError and ToolError as `synthesise`.
+    Those are its LUTs, carry chains, registers and DSP blocks: the text stands in for the RTL.
+    InputError and ToolError as for ``synthesise``.
     """
     text = netlist(rtlil, top, target=target, mapping=mapping).verilog
     tools = ", ".join(f"{tool} {version}" for tool, version in tool_versions(target, False).items())

@@ -38,12 +38,12 @@ _NO_ROOM = re.compile(r"unable to (place|find)|failed to (place|expand)", re.IGN
 class Synthesis:
     """What one run measured.
 
-    `lut`, `carry`, `ff` and `dsp` count cells of the mapped netlist (weights: `target.toml`),
-    `cells` has every cell type of it. `placed` is the placer's utilisation by its own names,
-    of the design alone, and `fmax_mhz` the slowest clock's frequency: both None where the target
-    was not placed. Fmax is that of the design between registers: all ways from its inputs, to its
-    outputs and inside count (`harness.py`). `too_large` says why there is no place on the largest
-    device, if so. `tools` has versions, and the device.
+    ``lut``, ``carry``, ``ff`` and ``dsp`` count cells of the mapped netlist (weights:
+    ``target.toml``), ``cells`` has every cell type of it. ``placed`` is the placer's utilisation by
+    its own names, of the design alone, and ``fmax_mhz`` the slowest clock's frequency: both None
+    where the target was not placed. Fmax is that of the design between registers: all ways from its
+    inputs, to its outputs and inside count (``harness.py``). ``too_large`` says why there is no
+    place on the largest device, if so. ``tools`` has versions, and the device.
     """
 
     target: str
@@ -64,7 +64,7 @@ class Synthesis:
 class Netlist:
     """A mapped netlist in Verilog, and what a simulator needs to compile it.
 
-    Ports are the design's; nets inside are n0, n1, … (Verilator traces no long or `_` names).
+    Ports are the design's; nets inside are n0, n1, … (Verilator traces no long or ``_`` names).
     """
 
     target: str
@@ -85,16 +85,14 @@ def synthesise(
     seed: int = 1,
     time_limit_s: float = 900,
 ) -> Synthesis:
-    """Map module `top` of `rtlil` to the cells of a target, place and route it, and count.
+    """Map module ``top`` of ``rtlil`` to the cells of a target, place and route it, and count.
 
-    `mapping` is `lut` (no DSP blocks), `dsp` (a DSP block for every product) or `auto` (for the
-    larger products). A target without a placer is only mapped. The same text and seed give the
+    ``mapping`` is ``lut`` (no DSP blocks), ``dsp`` (a DSP block for every product) or ``auto`` (for
+    the larger products). A target without a placer is only mapped. The same text and seed give the
     same counts.
 
-    Raises:
-        InputError: unknown target or mapping, or no module `top`.
-        ToolError: a tool is missing, failed, crashed, or `time_limit_s` seconds were over.
-
+    InputError for an unknown target or mapping, and if there is no module ``top``. ToolError if a
+    tool is missing, fails or crashes, or ``time_limit_s`` seconds are over.
     """
     start = time.monotonic()
     facts = _check(rtlil, top, target, mapping)
@@ -106,9 +104,9 @@ def synthesise(
         counts = facts.resources(cells)
         placed, fmax_mhz, too_large = None, None, None
         if placer is not None:
-            left = time_limit_s - (time.monotonic() - start)
+            remaining_s = time_limit_s - (time.monotonic() - start)
             try:
-                device, report = _place(placer, counts, top, seed, folder, left)
+                device, report = _place(placer, counts, top, seed, folder, remaining_s)
                 placed, fmax_mhz = report["placed"], report["fmax_mhz"]
                 tools["device"] = device.name
             except TooLarge as reason:
@@ -134,10 +132,10 @@ class TooLarge(ToolError):
 class Timing:
     """When the slowest signal arrives at each register.
 
-    `arrivals_ns`: by the name of the register's output, at its data input, from the clock edge
+    ``arrivals_ns``: by the name of the register's output, at its data input, from the clock edge
     on, setup included; of ways from an input too, which begin at a register in front of it.
-    `clock_way_ns`: what the placer counts beside, of the
-    clock's way to a register. `lut`, `ff`: counts of the mapped netlist.
+    ``clock_way_ns``: what the placer counts beside, of the clock's way to a register. ``lut``,
+    ``ff``: counts of the mapped netlist.
     """
 
     fmax_mhz: float
@@ -151,27 +149,25 @@ class Timing:
 def timing(
     rtlil: str, top: str, *, target: str, seed: int = 1, time_limit_s: float = 900
 ) -> Timing:
-    """Place and route `top`, without DSP blocks, and read the arrival at every register.
+    """Place and route ``top``, without DSP blocks, and read the arrival at every register.
 
-    Raises: as `synthesise`; InputError too for a target that is not placed.
+    Errors as for ``synthesise``; InputError also for a target that is not placed.
     """
-    (found,) = timings(rtlil, top, target=target, seeds=[seed], time_limit_s=time_limit_s)
-    return found
+    return timings(rtlil, top, target=target, seeds=[seed], time_limit_s=time_limit_s)[0]
 
 
 def timings(
     rtlil: str, top: str, *, target: str, seeds: Sequence[int], time_limit_s: float = 900
 ) -> list[Timing]:
-    """The same for several seeds, each of which places the one netlist; the time limit is for
-    the mapping, and for each seed.
+    """As ``timing``, for several ``seeds``, each of which places the one netlist.
 
-    Raises: as `timing`.
+    The time limit is for the mapping, and for each seed.
     """
     facts = _check(rtlil, top, target, "lut")
     if facts.placer is None:
         raise InputError(f"target {target} is not placed: this flow has no placer for it")
     _require(facts, facts.placer)
-    found = []
+    measured = []
     with _working_folder(facts) as folder:
         cells = _map(facts, rtlil, top, "lut", folder, time_limit_s)
         counts = facts.resources(cells)
@@ -179,7 +175,7 @@ def timings(
             device, report = _place(
                 facts.placer, counts, top, seed, folder, time_limit_s, arrivals=True
             )
-            found.append(
+            measured.append(
                 Timing(
                     fmax_mhz=report["fmax_mhz"],
                     arrivals_ns=report["arrivals_ns"],
@@ -189,7 +185,7 @@ def timings(
                     tools={**tool_versions(target, True), "device": device.name},
                 )
             )
-    return found
+    return measured
 
 
 def netlist(
@@ -197,7 +193,7 @@ def netlist(
 ) -> Netlist:
     """The mapped netlist, for simulation at the level of LUTs and registers.
 
-    Raises: as `synthesise`.
+    Errors as for ``synthesise``.
     """
     facts = _check(rtlil, top, target, mapping)
     _require(facts, None)
@@ -232,7 +228,7 @@ def netlist(
 
 
 def available(target: str, place: bool = True) -> list[str]:
-    """The pip packages that `synthesise` needs and this environment lacks."""
+    """The pip packages that ``synthesise`` needs and this environment lacks."""
     facts = _target(target)
     return _missing(facts, facts.placer if place else None)
 
@@ -243,25 +239,27 @@ def tool_versions(target: str, place: bool) -> dict[str, str]:
     placer = _target(target).placer
     if place and placer is not None:
         packages[placer.tool] = placer.package
-    found = {}
+    versions = {}
     for tool, package in packages.items():
         try:
-            found[tool] = version(package)
+            versions[tool] = version(package)
         except PackageNotFoundError:
-            found[tool] = "missing"
-    return found
+            versions[tool] = "missing"
+    return versions
 
 
 def does_not_fit(counts: Mapping[str, float | None], target: str) -> str | None:
-    """Why a design of these ``counts`` (lut, carry, ff, dsp) has room on no device of the target;
-    None if it may have on one.
+    """Why a design of these ``counts`` has room on no device of the ``target``.
+
+    ``counts``: of lut, carry, ff and dsp. None if it may have room on one.
     """
     return _target(target).does_not_fit(counts)
 
 
 def flow_digest(target: str) -> str:
-    """SHA-256 of all that the mapping of a design depends on: the flow's version and each script,
-    pass, techmap and fact.
+    """SHA-256 of all that the mapping of a design depends on.
+
+    That is the flow's version and each script, pass, techmap and fact.
     """
     digest = hashlib.sha256(f"flow {FLOW_VERSION}\n".encode())
     written_in = [Path(__file__).parent / name for name in passes.FILES]
@@ -273,8 +271,9 @@ def flow_digest(target: str) -> str:
 
 
 def placing_digest(target: str) -> str | None:
-    """SHA-256 of what the placing of a mapped design depends on beside ``flow_digest``; None for
-    a target that is not placed.
+    """SHA-256 of what the placing of a mapped design depends on beside ``flow_digest``.
+
+    None for a target that is not placed.
     """
     facts = _target(target)
     if facts.placer is None:
@@ -285,7 +284,7 @@ def placing_digest(target: str) -> str | None:
     return digest.hexdigest()
 
 
-# The public functions have a parameter that is called `target` too.
+# The public functions have a parameter that is called ``target`` too.
 _target = target
 
 
@@ -329,16 +328,16 @@ def _map(
     mapping: str,
     folder: Path,
     time_limit_s: float,
-    then: list[str] | None = None,
+    more_commands: list[str] | None = None,
 ) -> dict[str, int]:
-    """Run the target's script; leave `netlist.json` in `folder`; return the cells' counts."""
+    """Run the target's script; leave ``netlist.json`` in ``folder``; return the cells' counts."""
     (folder / "design.il").write_text(rtlil)
     commands = [
         "read_rtlil design.il",
         f"hierarchy -check -top {top}",
         *facts.script(mapping).splitlines(),
         "write_json netlist.json",
-        *(then or []),
+        *(more_commands or []),
     ]
     job = {"kind": "yosys", "commands": commands, "top": top}
     result = isolation.run("yosys", job, folder, time_limit_s=time_limit_s)
@@ -356,8 +355,10 @@ def _place(
     *,
     arrivals: bool = False,
 ) -> tuple[Device, dict[str, Any]]:
-    """Place `netlist.json` between registers on the smallest device that holds it, on its harness
-    if the placer needs one; report the arrivals at its registers too, if asked.
+    """Place ``netlist.json`` between registers on the smallest device that holds it.
+
+    It is on its harness if the placer needs one; the report has the arrivals at its registers too,
+    if asked.
     """
     netlist = read_json(folder / "netlist.json")
     module = netlist["modules"][top]
@@ -399,11 +400,11 @@ def _place(
         shared = ring["behind_luts"] if placer.logic in placer.ring.takes else 0
         report["placed"] = placer.ring.without(report["placed"], ring["registers"] - shared)
         return device, report
-    around = f"{ring['registers']} registers at its ports"
+    surroundings = f"{ring['registers']} registers at its ports"
     if placer.harness is not None:
-        around += f", in a harness of {sum(bits.values())} bits"
+        surroundings += f", in a harness of {sum(bits.values())} bits"
     raise TooLarge(
-        f"too large, with {around}, for {placer.devices[-1].name}, the largest device that "
+        f"too large, with {surroundings}, for {placer.devices[-1].name}, the largest device that "
         f"{placer.tool} is given"
     )
 

@@ -1,15 +1,15 @@
 """Registers around a mapped netlist, on its clock; and pins, for placers that need them.
 
-``between_registers`` puts a register in front of each bit of the inputs, but clocks, and one
-behind each bit of the outputs. So every way of the design is one between registers, those from
-and to its ports too, and the placer times it. A design without a clock gets one.
+``between_registers`` puts a register in front of each bit of the inputs, but clocks, and one behind
+each bit of the outputs. So every way of the design is one between registers, those from and to its
+ports too, and the placer times it. A design without a clock gets one.
 
 ``on_pins`` goes around that, for placers that put every port on a pin: the bits of the inputs come
-from a shift register that a pin feeds; those of the outputs go through XORs into another behind
-it, which ends at a pin. They have a clock of their own, so that no way from or to them counts in
-the clock of the design.
+from a shift register that a pin feeds; those of the outputs go through XORs into another behind it,
+which ends at a pin. They have a clock of their own, so that no way from or to them counts in the
+clock of the design.
 
-Imports nothing of this package: `worker.py` runs it.
+Imports nothing of this package: ``worker.py`` runs it.
 """
 
 from __future__ import annotations
@@ -89,15 +89,12 @@ class _Cells:
 
 
 def between_registers(module: Json, facts: Json) -> dict[str, int]:
-    """Put a register on the design's clock at each bit of the ports of ``module``, but clocks and
-    constants.
+    """Put a register on the design's clock at each bit of the ports of ``module``.
 
-    How many ``registers`` there are, and how many of them are ``behind_luts``: the only readers of
-    a LUT, with which some placers put them into one cell. ``facts``: as of `_Cells`.
-
-    Raises:
-        ValueError: several clocks, so that it cannot be told which one a port is of.
-
+    But for clocks and constants. Returns how many ``registers`` there are, and how many of them are
+    ``behind_luts``: the only readers of a LUT, with which some placers put them into one cell.
+    ``facts``: as of ``_Cells``. ValueError for several clocks: it cannot be told then which one a
+    port is of.
     """
     readers = Counter(
         bit
@@ -131,7 +128,7 @@ def between_registers(module: Json, facts: Json) -> dict[str, int]:
     else:
         clock = cells.net("clock")
         module["ports"][RING_CLOCK] = {"direction": "input", "bits": [clock]}
-    found = {"registers": 0, "behind_luts": 0}
+    counts = {"registers": 0, "behind_luts": 0}
     for name, port in module["ports"].items():
         for index, net in enumerate(port["bits"]):
             if net == clock or not isinstance(net, int):
@@ -141,15 +138,16 @@ def between_registers(module: Json, facts: Json) -> dict[str, int]:
             nets = {"clock": clock, **dict(zip(("in", "out"), ends, strict=True))}
             cells.add("register", f"{name}_{index}", nets)
             port["bits"][index] = outside
-            found["registers"] += 1
+            counts["registers"] += 1
             if port["direction"] == "output":
-                found["behind_luts"] += net in of_luts and readers[net] == 1
-    return found
+                counts["behind_luts"] += net in of_luts and readers[net] == 1
+    return counts
 
 
 def on_pins(module: Json, facts: Json) -> dict[str, int]:
-    """Put the ports of ``module`` on shift registers; how many bits ``inputs`` and ``outputs``
-    have. ``facts``: as of `_Cells`.
+    """Put the ports of ``module`` on shift registers.
+
+    Returns how many bits ``inputs`` and ``outputs`` have. ``facts``: as of ``_Cells``.
     """
     cells = _Cells(module, facts, NAME)
     clocks = cells.clocks()
@@ -173,21 +171,21 @@ def on_pins(module: Json, facts: Json) -> dict[str, int]:
         pin(CLOCK, "input", cells.net("clock")),
         pin(f"{NAME}_in", "input", cells.net("in")),
     )
-    found = {"inputs": 0, "outputs": 0}
+    counts = {"inputs": 0, "outputs": 0}
     for name, port in sorted(module["ports"].items(), key=lambda item: item[1]["direction"]):
         part = f"{port['direction']}s"
         for net in port["bits"]:
             if net in clocks:
                 pin(name, port["direction"], net)
             elif isinstance(net, int):  # A constant needs no register.
-                at = f"{part}{found[part]}"
+                at = f"{part}{counts[part]}"
                 out = net
                 if part == "outputs":
                     out = cells.net(f"{at}_xor")
                     bit = cells.add("xor", f"{at}_xor", {"in": bit, "beside": net, "out": out})
                     out = cells.net(at)
                 bit = cells.add("register", at, {"in": bit, "clock": clock, "out": out})
-                found[part] += 1
+                counts[part] += 1
     pin(f"{NAME}_out", "output", bit)
     module["ports"] = ports
-    return found
+    return counts

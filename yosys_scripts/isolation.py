@@ -1,4 +1,4 @@
-"""Runs a tool in a worker process: a crash, a hang or an error of it ends as a `ToolError`."""
+"""Runs a tool in a worker process: a crash, a hang or an error of it ends as a ``ToolError``."""
 
 from __future__ import annotations
 
@@ -17,13 +17,10 @@ _STEP = re.compile(r"^(?:[\d.]+\. Executing (\w+) pass|-- Running command [`'](\
 
 
 def run(tool: str, job: dict[str, Any], folder: Path, *, time_limit_s: float) -> dict[str, Any]:
-    """Do `job` (see worker.py) in `folder`; return its result.
+    """Do the ``job`` (see ``worker.py``) in ``folder``; return its result.
 
     Nothing that the worker starts survives this call, or this process (``hwgen.processes``).
-
-    Raises:
-        ToolError: the tool failed, crashed or took longer than `time_limit_s` seconds.
-
+    ToolError if the tool fails, crashes or takes longer than ``time_limit_s`` seconds.
     """
     time_limit_s = max(time_limit_s, 0)
     log, result = folder / f"{job['kind']}.log", folder / "result.json"
@@ -69,8 +66,10 @@ def _where(log: Path) -> str:
 
 
 def _reason(log: Path, error: str, folder: Path) -> str:
-    """Why a tool failed, in a line: what the machine had too little of, or the log's errors, or
-    what its caller met, or the log's last lines.
+    """Why a tool failed, in a line.
+
+    What the machine had too little of, or the log's errors, or what its caller met, or the log's
+    last lines.
     """
     text = log.read_text(errors="replace")
     lines = [x.strip() for x in text.splitlines() if x.strip()]

@@ -1,9 +1,9 @@
 """The commands of the scripts that Yosys does not have: which function changes the netlist.
 
-Imported by `worker.py`, which knows nothing of this package, and by `flow.py` for the digest.
+Imported by ``worker.py``, which knows nothing of this package, and by ``flow.py`` for the digest.
 """
 
-#: The module and its function, by the command. Another command is `apply file.py`: the function
+#: The module and its function, by the command. Another command is ``apply file.py``: the function
 #: ``apply`` of a file of the target.
 COMMANDS = {
     "absorb_into_ccu2c": ("absorb", "into_ccu2c"),
@@ -12,5 +12,5 @@ COMMANDS = {
     "tabulate_small_functions": ("small_functions", "tabulate"),
     "pack_into_lut6_2": ("absorb", "pack_lut6_2"),
 }
-#: What these are written in: they import `bit_heap.py`.
+#: What these are written in: they import ``bit_heap.py``.
 FILES = tuple(sorted({f"{module}.py" for module, _ in COMMANDS.values()} | {"bit_heap.py"}))

@@ -1,6 +1,6 @@
-"""The targets: one folder each, with its synthesis script, techmaps and a `target.toml` of facts.
+"""The targets: one folder each, with its synthesis script, techmaps and a ``target.toml`` of facts.
 
-A folder beside this file that holds a `target.toml` is a target, and its name is the target's.
+A folder beside this file that holds a ``target.toml`` is a target, and its name is the target's.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from hwgen.errors import InputError
 
 FOLDER = Path(__file__).resolve().parent
 TECHMAPS = FOLDER / "techmaps"
-#: Beside `target.toml`, for what concerns placing alone, and what devices hold.
+#: Beside ``target.toml``, for what concerns placing alone, and what devices hold.
 PLACE_FACTS, DEVICE_FACTS = "place.toml", "devices.toml"
-#: The section of `synth.ys` that puts every product into DSP blocks.
+#: The section of ``synth.ys`` that puts every product into DSP blocks.
 DSP_SECTION = "dsp_all"
 #: The mapping by Yosys' own script, for comparisons: no spec has it.
 VENDOR = "vendor"
@@ -30,7 +30,7 @@ VENDOR = "vendor"
 
 @dataclass(frozen=True)
 class Device:
-    """A device of the place-and-route tool; `capacity` counts LUTs, registers and DSP blocks."""
+    """A device of the place-and-route tool; ``capacity`` counts LUTs, registers and DSP blocks."""
 
     name: str
     options: tuple[str, ...]
@@ -39,10 +39,11 @@ class Device:
 
 @dataclass(frozen=True)
 class Harness:
-    """The shift registers of a placer that has a pin for every port (`harness.py`).
+    """The shift registers of a placer that has a pin for every port (``harness.py``).
 
-    `cells` says of what they are made. `takes` has, for `inputs`, `outputs` and `always`, what
-    each bit and the rest of it take, by the placer's own names; `pins` names what is no logic.
+    ``cells`` says of what they are made. ``takes`` has, for ``inputs``, ``outputs`` and ``always``,
+    what each bit and the rest of it take, by the placer's own names; ``pins`` names what is no
+    logic.
     """
 
     cells: dict[str, Any]
@@ -50,26 +51,26 @@ class Harness:
     pins: tuple[str, ...]
 
     def without(self, placed: dict[str, int], bits: dict[str, int]) -> dict[str, int]:
-        """What a design takes that was `placed` with this around it, on so many `bits`."""
-        left = {name: n for name, n in placed.items() if name not in self.pins}
+        """What a design takes that was ``placed`` with this around it, on so many ``bits``."""
+        remaining = {name: n for name, n in placed.items() if name not in self.pins}
         for part, cells in self.takes.items():
             for name, n in cells.items():
-                left[name] = left.get(name, 0) - n * bits.get(part, 1)
-        return left
+                remaining[name] = remaining.get(name, 0) - n * bits.get(part, 1)
+        return remaining
 
 
 @dataclass(frozen=True)
 class Ring:
-    """The registers at the ports of a design that is placed (`harness.py`).
+    """The registers at the ports of a design that is placed (``harness.py``).
 
-    `cells` says of what they are made, and `takes` what each takes, by the placer's own names.
+    ``cells`` says of what they are made, and ``takes`` what each takes, by the placer's own names.
     """
 
     cells: dict[str, Any]
     takes: dict[str, int]
 
     def without(self, placed: dict[str, int], registers: int) -> dict[str, int]:
-        """What a design takes that was `placed` with so many `registers` around it."""
+        """What a design takes that was ``placed`` with so many ``registers`` around it."""
         return {name: n - registers * self.takes.get(name, 0) for name, n in placed.items()}
 
 
@@ -77,8 +78,8 @@ class Ring:
 class Placer:
     """How a target is placed and routed: a YoWASP package and the devices, smallest first.
 
-    `logic` is its name of a cell with a LUT. `ring` is around every design; `harness` is None where
-    the placer takes a design without pins.
+    ``logic`` is its name of a cell with a LUT. ``ring`` is around every design; ``harness`` is None
+    where the placer takes a design without pins.
     """
 
     tool: str
@@ -96,11 +97,11 @@ class Placer:
 class Target:
     """The facts of one target.
 
-    `base` is the folder of the target whose sections of `synth.ys` and files this one takes where
-    it has none of its own. `count` gives, for each of lut, carry, ff and dsp, the weight of each
-    cell type (a pattern, as in `fnmatch`). `mappings` gives the sections of `synth.ys` that each
-    mapping runs. A path in `cell_models` and `include` that begins with `+/` is in Yosys' share
-    folder. `devices` are the largest of the family, if not all that are placed.
+    ``base`` is the folder of the target whose sections of ``synth.ys`` and files this one takes
+    where it has none of its own. ``count`` gives, for each of lut, carry, ff and dsp, the weight of
+    each cell type (a pattern, as in ``fnmatch``). ``mappings`` gives the sections of ``synth.ys``
+    that each mapping runs. A path in ``cell_models`` and ``include`` that begins with ``+/`` is in
+    Yosys' share folder. ``devices`` are the largest of the family, if not all that are placed.
     """
 
     name: str
@@ -129,8 +130,9 @@ class Target:
         }
 
     def does_not_fit(self, counts: Mapping[str, float | None]) -> str | None:
-        """Why a design of these counts (lut, carry, ff, dsp; None: not known) has room on none of
-        the target's `devices`; None if it may have on one.
+        """Why a design of these ``counts`` has room on none of the target's ``devices``.
+
+        ``counts``: of lut, carry, ff and dsp; None: not known. None if it may have room on one.
         """
         reasons = []
         for device in self.devices:
@@ -145,12 +147,10 @@ class Target:
         return ", ".join(reasons) or None
 
     def script(self, mapping: str) -> str:
-        """The Yosys commands of a mapping; those of the mappings that pack products for a certain
-        multiplier are those of `dsp`.
+        """The Yosys commands of a mapping.
 
-        Raises:
-            InputError: the target has no such mapping, or a smaller multiplier.
-
+        Those of the mappings that pack products for a certain multiplier are those of ``dsp``.
+        InputError if the target has no such mapping, or a smaller multiplier.
         """
         if mapping in SIZED and "dsp" in self.mappings:
             needed = PACKED_FOR[mapping]
@@ -170,7 +170,7 @@ class Target:
 
     @property
     def multiplier(self) -> Multiplier:
-        """The largest of a DSP block, as `synth.ys` uses it."""
+        """The largest of a DSP block, as ``synth.ys`` uses it."""
         used = self._sections[DSP_SECTION]
         sides = (re.findall(rf"DSP_{side}_MAXWIDTH=(\d+)", used) for side in "AB")
         sizes = [sorted(map(int, pair)) for pair in zip(*sides, strict=True)]
@@ -179,8 +179,9 @@ class Target:
 
     @property
     def _with_sizes(self) -> tuple[str, ...]:
-        """The mappings that a spec can have, with those that pack for a multiplier that this
-        target has.
+        """The mappings that a spec can have.
+
+        Among them those that pack for a multiplier that this target has.
         """
         sizes = [name for name in SIZED if "dsp" in self.mappings]
         fitting = [
@@ -190,10 +191,10 @@ class Target:
 
     @property
     def _sections(self) -> dict[str, str]:
-        found: dict[str, str] = {}
+        sections: dict[str, str] = {}
         for folder in self._folders:
-            found |= _sections((folder / "synth.ys").read_text())
-        return found
+            sections |= _sections((folder / "synth.ys").read_text())
+        return sections
 
     @property
     def _folders(self) -> tuple[Path, ...]:
@@ -211,12 +212,7 @@ class Target:
 
 
 def target(name: str) -> Target:
-    """The target of this name.
-
-    Raises:
-        InputError: there is no such target.
-
-    """
+    """The target of this name; InputError if there is none."""
     if name not in TARGETS:
         raise InputError(f"unknown target {name!r}: use one of {', '.join(TARGETS)}")
     folder = FOLDER / name
@@ -274,7 +270,7 @@ def _placer(facts: dict[str, Any]) -> Placer:
 
 
 def _sections(script: str) -> dict[str, str]:
-    """Split a script at its `label:` lines; comments and blank lines go."""
+    """Split a script at its ``label:`` lines; comments and blank lines go."""
     sections: dict[str, str] = {}
     label = ""
     for line in script.splitlines():

@@ -1,6 +1,6 @@
-"""One run of one tool, in a process of its own: `python worker.py job.json`.
+"""One run of one tool, in a process of its own: ``python worker.py job.json``.
 
-Started by `isolation.run` in a temporary folder; writes `result.json` there. Imports nothing of
+Started by ``isolation.run`` in a temporary folder; writes ``result.json`` there. Imports nothing of
 this package, so that a crash of a tool is the worst that can happen here.
 """
 
@@ -22,7 +22,7 @@ harness = importlib.import_module("harness")
 passes = importlib.import_module("passes")
 
 #: What ABC's own check of its result prints where it is wrong, and how often it may try again.
-#: `&mfs` at the end of Yosys' script for abc9 is now and then wrong beside carry chains, and not
+#: ``&mfs`` at the end of Yosys' script for abc9 is now and then wrong beside carry chains, and not
 #: each time that it runs on the same netlist (ABC of Yosys 0.70); its other steps were not.
 NOT_EQUIVALENT, TRIES = "NOT EQUIVALENT", 4
 WITHOUT_MFS = "+&scorr;&sweep;&dc2;&dch,-f,-r;&ps;&if,{W},{D},{R},-v"
@@ -32,7 +32,7 @@ CONTROL_PINS = ("CE", "LSR", "CEN", "SR")
 
 
 def yosys(job: dict[str, Any]) -> dict[str, Any]:
-    """Run a Yosys script (`commands`, one a line); count the cells of `netlist.json`.
+    """Run a Yosys script (``commands``, one a line); count the cells of ``netlist.json``.
 
     ABC checks what it made of the logic; while it was wrong, the script runs again, and at last
     without the step that makes such mistakes.
@@ -53,7 +53,7 @@ def yosys(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def _run(commands: list[str], top: str) -> None:
-    """The commands on a new design; what Yosys says goes to `steps.log` too."""
+    """The commands on a new design; what Yosys says goes to ``steps.log`` too."""
     from pyosys import libyosys
 
     Path(LOG).write_text("")
@@ -111,7 +111,7 @@ def leave_open_carries(module: dict[str, Any]) -> None:
 
 
 def place(job: dict[str, Any]) -> dict[str, Any]:
-    """Place and route a `netlist`; read the tool's report, but for the clock of a harness."""
+    """Place and route a ``netlist``; read the tool's report, but for the clock of a harness."""
     # Paths are relative: the tool's sandbox has the working folder, and a /tmp of its own.
     run = getattr(importlib.import_module(job["module"]), job["function"])
     argv = [*job["options"], "--json", job["netlist"], "--report", "report.json"]
@@ -128,16 +128,16 @@ def place(job: dict[str, Any]) -> dict[str, Any]:
         if not name.startswith(harness.CLOCK)
     ]
     fmax_mhz = min(achieved, default=None)
-    found: dict[str, Any] = {"placed": dict(sorted(used.items())), "fmax_mhz": fmax_mhz}
+    measured: dict[str, Any] = {"placed": dict(sorted(used.items())), "fmax_mhz": fmax_mhz}
     if "arrivals_of" in job:
         timings = own_timings(report["detailed_net_timings"])
         late = arrivals(job["arrivals_of"], timings)
         # Some placers count from the clock's pin on; the period does not have that way.
         latest = max((end["delay"][-1] for net in timings for end in net["endpoints"]), default=0.0)
         way_ns = latest - 1000 / fmax_mhz if fmax_mhz else 0.0
-        found["clock_way_ns"] = way_ns
-        found["arrivals_ns"] = {name: ns - way_ns for name, ns in late.items()}
-    return found
+        measured["clock_way_ns"] = way_ns
+        measured["arrivals_ns"] = {name: ns - way_ns for name, ns in late.items()}
+    return measured
 
 
 def own_timings(timings: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -150,8 +150,9 @@ def own_timings(timings: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def arrivals(top: str, timings: list[dict[str, Any]]) -> dict[str, float]:
-    """The latest arrival, in ns, at the data inputs of the registers of `netlist.json` from any
-    other register, by the name of the register's output.
+    """The latest arrival, in ns, at the data input of each register of ``netlist.json``.
+
+    From any other register, by the name of the register's output.
     """
     module = json.loads(Path("netlist.json").read_text())["modules"][top]
     names: dict[int, str] = {}
@@ -160,15 +161,15 @@ def arrivals(top: str, timings: list[dict[str, Any]]) -> dict[str, float]:
             if not net.get("hide_name") or bit not in names:
                 names[bit] = name
     outputs = register_outputs(module)
-    found: dict[str, float] = {}
+    latest: dict[str, float] = {}
     for net in timings:
         for end in net["endpoints"]:
             if end["port"] in CONTROL_PINS:
                 continue
             for bit in outputs.get(end["cell"], ()):
                 name = names.get(bit, end["cell"])
-                found[name] = max(found.get(name, 0.0), end["delay"][-1])
-    return dict(sorted(found.items()))
+                latest[name] = max(latest.get(name, 0.0), end["delay"][-1])
+    return dict(sorted(latest.items()))
 
 
 def register_outputs(module: dict[str, Any]) -> dict[str, list[int]]:
@@ -184,19 +185,20 @@ def register_outputs(module: dict[str, Any]) -> dict[str, list[int]]:
         for bit in cell["connections"].get("O", ())
         if "LUT" in cell["type"]
     }
-    found: dict[str, list[int]] = {}
+    registers: dict[str, list[int]] = {}
     for name, cell in cells.items():
         pins = cell["connections"]
         if "Q" not in pins:
             continue
-        found[name] = found[f"{name}_DFFLC"] = pins["Q"]
+        registers[name] = registers[f"{name}_DFFLC"] = pins["Q"]
         for bit in pins.get("D", ()):
             if bit in luts:
-                found[f"{luts[bit]}_LC"] = pins["Q"]
-    return found
+                registers[f"{luts[bit]}_LC"] = pins["Q"]
+    return registers
 
 
 def main() -> int:
+    """Do the job that the file of the first argument describes; the exit code."""
     job = json.loads(Path(sys.argv[1]).read_text())
     # The parent kills this process at its limit; should the parent be gone, this ends it, even
     # inside a tool's native code.

@@ -30,8 +30,10 @@ SHOWN = 20
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run found: ``cycles`` compared, ``vectors`` results among them (valid outputs),
-    ``mismatches`` cycles with a wrong output, ``shown`` the first of them.
+    """What a run saw of one unit.
+
+    ``cycles``: those compared; ``vectors``: valid results among them; ``mismatches``: cycles with a
+    wrong output, ``shown`` the first of them.
     """
 
     cycles: int
@@ -44,8 +46,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Simulator:
-    """``missing``: what has to be installed, or nothing. ``lines``: those of the harness, for
-    the design's Verilog file in a folder with further sources and flags.
+    """A simulator of whole cycles.
+
+    ``missing``: what has to be installed, or nothing. ``lines``: those of the harness, for the
+    design's Verilog file in a folder with further sources and flags.
     """
 
     missing: Callable[[], str]
@@ -67,9 +71,10 @@ def check(
     flags: Sequence[str] = (),
     wave: Path | None = None,
 ) -> list[Outcome]:
-    """What each of the runs found, all in one simulation with the further ``sources`` and
-    Verilator's ``flags``; with ``wave`` a waveform goes to that file (.vcd, or, with
-    Verilator, .fst), or the toggles of every net (.saif, with Verilator).
+    """The outcome of each of the ``runs``, all in one simulation.
+
+    ``sources``: further Verilog files; ``flags``: Verilator's. With ``wave`` a waveform goes to
+    that file (.vcd, or, with Verilator, .fst), or the toggles of every net (.saif, with Verilator).
 
     InputError for an unknown simulator or two units of one name, ToolError if the simulator is
     missing, or fails on what it is given.
@@ -112,10 +117,10 @@ def _outcome(job: Job, index: int, lines: Sequence[str]) -> Outcome:
     return Outcome(job.cycles[index], job.vectors[index], total, mismatches, segment)
 
 
-def _mismatches(run: Run, segment: int, found: Sequence[Sequence[str]]) -> Iterator[Mismatch]:
+def _mismatches(run: Run, segment: int, reports: Sequence[Sequence[str]]) -> Iterator[Mismatch]:
     stimulus = run.stimulus(segment)
     _, expected, counts = run.rows(stimulus)
-    for _, _, _, row, *words in found:
+    for _, _, _, row, *words in reports:
         cycle = int(row)
         wanted, counted = _ports(run, expected[cycle]), _ports(run, counts[cycle])
         yield mismatch_at(
@@ -128,16 +133,17 @@ def _mismatches(run: Run, segment: int, found: Sequence[Sequence[str]]) -> Itera
 
 
 def _ports(run: Run, words: Words | Sequence[str]) -> dict[str, int | None]:
-    """The output pins' patterns in a row of the unit's words, numbers or hexadecimal digits;
-    None for one with an unknown bit.
+    """The output pins' patterns in a row of the unit's words; None for one with an unknown bit.
+
+    ``words``: numbers, or hexadecimal digits.
     """
     digits = [word if isinstance(word, str) else f"{int(word):x}" for word in words]
-    found: dict[str, int | None] = {}
+    values: dict[str, int | None] = {}
     first = 0
     for name, count in [("valid_out", 1), *((p.name, words_of(p)) for p in run.spec.outputs)]:
         whole = "".join(
             f"{word:>0{WORD_BITS // 4}}" for word in digits[first : first + count][::-1]
         )
-        found[name] = int(whole, 16) if not set(whole.lower()) & {"x", "z"} else None
+        values[name] = int(whole, 16) if not set(whole.lower()) & {"x", "z"} else None
         first += count
-    return found
+    return values

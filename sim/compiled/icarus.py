@@ -29,8 +29,8 @@ def version() -> str:
     """Of the installed program."""
     if missing():
         return "icarus, which is not installed"
-    _, said = processes.run(["iverilog", "-V"], Path("/"), tools.TIME_LIMIT_S)
-    return "icarus " + " ".join(said[0].split()[3:4])
+    _, printed = processes.run(["iverilog", "-V"], Path("/"), tools.TIME_LIMIT_S)
+    return "icarus " + " ".join(printed[0].split()[3:4])
 
 
 #: Reads lines of a mark (1: reset), inputs, expected results and bits that count.
@@ -40,18 +40,18 @@ module {top}_icarus;
   reg [{inputs}:0] inputs = 0;
   reg [{results}:0] expected, counts;
   wire [{results}:0] results;
-  integer file, found, mark, row = 0;
+  integer file, fields, mark, row = 0;
   {top} dut(.clk(clk), .rst(rst), .inputs(inputs), .results(results));
   initial begin
 {wave}    file = $fopen("rows.txt", "r");
-    found = $fscanf(file, "%d %h %h %h", mark, inputs, expected, counts);
-    while (found == 4) begin
+    fields = $fscanf(file, "%d %h %h %h", mark, inputs, expected, counts);
+    while (fields == 4) begin
       rst = mark;
       #1 clk = 1;
       #1 if ((results & counts) !== (expected & counts)) $display("%0d %h", row, results);
       clk = 0;
       row = row + 1;
-      found = $fscanf(file, "%d %h %h %h", mark, inputs, expected, counts);
+      fields = $fscanf(file, "%d %h %h %h", mark, inputs, expected, counts);
     end
     $display("end %0d", row);
     $finish;
@@ -87,28 +87,29 @@ def lines(job: Job) -> list[str]:
         job.folder,
     )
     printed = tools.run(["vvp", "-n", "bench.vvp"], job.folder)
-    said = [line for line in printed if not line.startswith("VCD ")]
-    if not said or said[-1] != f"end {len(places)}":
-        raise ToolError("the simulation ended early:\n" + "\n".join(said[-5:]))
+    reports = [line for line in printed if not line.startswith("VCD ")]
+    if not reports or reports[-1] != f"end {len(places)}":
+        raise ToolError("the simulation ended early:\n" + "\n".join(reports[-5:]))
     wrong = [0] * len(job.runs)
-    found = []
+    verdicts = []
     digits = WORD_BITS // 4
-    for line in said[:-1]:
-        row_text, _, got = line.partition(" ")
+    for line in reports[:-1]:
+        row_text, _, digits_seen = line.partition(" ")
         segment, row = places[int(row_text)]
-        words = [got[i : i + digits] for i in range(0, len(got), digits)][::-1]
+        words = [digits_seen[i : i + digits] for i in range(0, len(digits_seen), digits)][::-1]
         expected, counts = (tables[segment][row, in_words + k * out_words :] for k in (0, 1))
         for unit, (start, end) in enumerate(zip(job.starts(), job.starts()[1:], strict=False)):
             if any(_differs(words[w], int(expected[w]), int(counts[w])) for w in range(start, end)):
                 wrong[unit] += 1
                 shown = " ".join(words[start:end])
-                found.append(f"bad {unit} {segment} {row} {shown}")
-    return [*found, *(f"unit {unit} {count}" for unit, count in enumerate(wrong))]
+                verdicts.append(f"bad {unit} {segment} {row} {shown}")
+    return [*verdicts, *(f"unit {unit} {count}" for unit, count in enumerate(wrong))]
 
 
 def _write_rows(job: Job, tables: list[Words]) -> Iterator[tuple[int, int]]:
-    """Writes the file that the bench reads and fills ``tables`` with the rows of each segment; of
-    each line its segment, -1 before a reset, and its row.
+    """Writes the file that the bench reads; yields the segment and the row of each of its lines.
+
+    The segment is -1 before a reset. ``tables`` is filled with the rows of each segment.
     """
     in_words, out_words = job.widths()
     with (job.folder / "rows.txt").open("w") as file:

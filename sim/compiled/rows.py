@@ -1,5 +1,6 @@
-"""What a simulation drives and expects, as rows of words, a row a cycle, and the module with their
-layout.
+"""What a simulation drives and expects, as rows of words, a row a cycle.
+
+Also the module with their layout.
 """
 
 from __future__ import annotations
@@ -30,8 +31,10 @@ LEAST_WORDS = 3
 
 @dataclass(frozen=True)
 class Run:
-    """A unit, the Verilog that is to be it (a netlist of it, say), and what is driven:
-    directed extremes and ``vectors`` random cycles from ``seed``.
+    """A unit, the Verilog that is to be it (a netlist of it, say), and what is driven.
+
+    That is directed extremes and ``vectors`` random cycles from ``seed``. InputError for bad
+    counts.
     """
 
     spec: Spec
@@ -69,18 +72,19 @@ class Run:
         return 1 + sum(map(words_of, self.spec.outputs))
 
     def rows(self, stimulus: Stimulus) -> tuple[Words, Words, Words]:
-        """Words of inputs, of what is expected, and of the bits of that which count, a row a
-        cycle.
+        """Words of inputs, of what is expected, and of the bits of that which count.
+
+        (cycles, words) each, of uint32.
         """
         spec = self.spec
         enable, valid_in = (v.astype(np.uint32) for v in (stimulus.enable, stimulus.valid))
         driven: list[Words] = [(enable | valid_in << np.uint32(1))[:, None]]
         driven += [to_words(stimulus.inputs[port.name], port) for port in spec.inputs]
-        valid, held = golden.trace(spec, stimulus)
+        valid, outputs = golden.trace(spec, stimulus)
         shown = np.ones(len(valid), np.bool_) if spec.keeps_outputs else valid
         expected, counts = [valid.astype(np.uint32)[:, None]], [np.ones((len(valid), 1), np.uint32)]
         for port in spec.outputs:
-            expected.append(to_words(_integers(held[port.name], port.width), port))
+            expected.append(to_words(_integers(outputs[port.name], port.width), port))
             ones = ((1 << port.width) - 1).to_bytes(4 * words_of(port), "little")
             counts.append(np.where(shown[:, None], np.frombuffer(ones, "<u4"), np.uint32(0)))
         return (
@@ -118,8 +122,9 @@ class Job:
         return [0, *np.cumsum([run.output_words for run in self.runs]).tolist()]
 
     def segments(self) -> Iterator[tuple[Words, tuple[int, int]]]:
-        """The rows of each segment, and which of them go before its reset. A unit that is done
-        stands still, and nobody looks at it.
+        """The rows of each segment, and which of them go before its reset.
+
+        A unit that is done stands still, and nobody looks at it.
         """
         in_words, out_words = self.widths()
         self.cycles[:] = self.vectors[:] = [0] * len(self.runs)

@@ -69,18 +69,19 @@ def lines(job: Job) -> list[str]:
         starts = map(str, job.starts())
         wave = str(job.wave) if job.wave is not None else "-"
         command = [str(build / "harness"), *starts, wave]
-        kept_in = (job.folder if job.wave is None else job.wave.parent).parent
-        return _feed(command, job.folder, job.segments(), kept_in)
+        disk = (job.folder if job.wave is None else job.wave.parent).parent
+        return _feed(command, job.folder, job.segments(), disk)
 
 
 def _feed(
     command: Sequence[str],
     folder: Path,
     segments: Iterator[tuple[Words, tuple[int, int]]],
-    kept_in: Path,
+    disk: Path,
 ) -> list[str]:
-    """The lines of the compiled harness, which reads the segments while the next are made; its
-    files are in ``kept_in``.
+    """The lines of the compiled harness, which reads the segments while the next are made.
+
+    Its files are on ``disk``. ToolError if it fails or takes too long.
     """
     output = folder / "harness.txt"
     with output.open("wb") as out, (folder / "errors.txt").open("w+") as errors:
@@ -107,7 +108,7 @@ def _feed(
             errors.seek(0)
             code = process.returncode
             text = errors.read()
-            if short := processes.shortage(text, kept_in):
+            if short := processes.shortage(text, disk):
                 raise ToolError(f"the simulation failed: {short}")
             how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
             raise ToolError(f"the simulation {how}: {text[-1000:]}".rstrip(": "))

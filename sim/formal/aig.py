@@ -47,6 +47,7 @@ class Aig:
         return [self.input(f"{name}[{bit}]") for bit in range(width)]
 
     def and_(self, x: int, y: int) -> int:
+        """The literal that is true where ``x`` and ``y`` are."""
         if x > y:
             x, y = y, x
         if x == FALSE or x == y ^ 1:
@@ -61,9 +62,11 @@ class Aig:
         return made
 
     def or_(self, x: int, y: int) -> int:
+        """The literal that is true where ``x`` or ``y`` is."""
         return self.and_(x ^ 1, y ^ 1) ^ 1
 
     def xor(self, x: int, y: int) -> int:
+        """The literal that is true where ``x`` and ``y`` differ."""
         if x <= TRUE or y <= TRUE or x >> 1 == y >> 1:
             return self.and_(self.and_(x, y) ^ 1, self.and_(x ^ 1, y ^ 1) ^ 1)
         # The inverters of an exclusive or go behind it: more of them are then alike.
@@ -71,17 +74,20 @@ class Aig:
         return self.and_(self.and_(x, y) ^ 1, self.and_(x ^ 1, y ^ 1) ^ 1) ^ inverted
 
     def mux(self, condition: int, then: int, other: int) -> int:
+        """``then`` where ``condition`` is true, else ``other``."""
         if then == other:
             return then
         return self.or_(self.and_(condition, then), self.and_(condition ^ 1, other))
 
     def all(self, literals: Iterable[int]) -> int:
-        found = TRUE
+        """The literal that is true where all of the literals are."""
+        conjunction = TRUE
         for literal in literals:
-            found = self.and_(found, literal)
-        return found
+            conjunction = self.and_(conjunction, literal)
+        return conjunction
 
     def any(self, literals: Iterable[int]) -> int:
+        """The literal that is true where any of the literals is."""
         return self.all(literal ^ 1 for literal in literals) ^ 1
 
     def cone(self, literals: Iterable[int]) -> list[int]:
@@ -134,22 +140,27 @@ class Aig:
         """(literals, words) of patterns, for words of patterns of each input (by node)."""
         words = len(next(iter(values.values()))) if values else 1
         ones = np.full(words, 2**WORD - 1, np.uint64)
-        found: dict[int, npt.NDArray[np.uint64]] = {0: np.zeros(words, np.uint64)}
+        patterns: dict[int, npt.NDArray[np.uint64]] = {0: np.zeros(words, np.uint64)}
         for node in self.cone(literals):
             pair = self.fanin[node]
             if node == 0:
                 continue
             if pair is None:
-                found[node] = values[node]
+                patterns[node] = values[node]
                 continue
-            x, y = (found[part >> 1] ^ ones if part & 1 else found[part >> 1] for part in pair)
-            found[node] = x & y
-        rows = [found[part >> 1] ^ ones if part & 1 else found[part >> 1] for part in literals]
+            x, y = (
+                patterns[part >> 1] ^ ones if part & 1 else patterns[part >> 1] for part in pair
+            )
+            patterns[node] = x & y
+        rows = [
+            patterns[part >> 1] ^ ones if part & 1 else patterns[part >> 1] for part in literals
+        ]
         return np.array(rows, np.uint64).reshape(len(literals), words)
 
     def aiger(self, literals: Sequence[int]) -> tuple[bytes, list[int]]:
-        """The cone of the literals as binary AIGER with an output each, and its inputs' nodes
-        in their order.
+        """The cone of the literals as binary AIGER with an output each, and its inputs' nodes.
+
+        The nodes are in the order of the inputs there.
         """
         cone = [node for node in self.cone(literals) if node]
         inputs = [node for node in cone if node in self.names]
@@ -174,11 +185,11 @@ def every_pattern(inputs: Sequence[int]) -> dict[int, npt.NDArray[np.uint64]]:
     """Words that go through all values of the inputs (nodes), the first the fastest."""
     words = max(1, 2 ** (len(inputs) - 6))
     index = np.arange(words, dtype=np.uint64)
-    found = {}
+    patterns = {}
     for place, node in enumerate(inputs):
         if place < 6:
-            found[node] = np.full(words, _ALTERNATING[place], np.uint64)
+            patterns[node] = np.full(words, _ALTERNATING[place], np.uint64)
         else:
             bit = (index >> np.uint64(place - 6)) & np.uint64(1)
-            found[node] = np.where(bit == 1, np.uint64(2**WORD - 1), np.uint64(0))
-    return found
+            patterns[node] = np.where(bit == 1, np.uint64(2**WORD - 1), np.uint64(0))
+    return patterns

@@ -36,8 +36,11 @@ _TO_GATES = (
 
 @dataclass(frozen=True)
 class Register:
-    """One bit that is kept: the node that stands for it, what it is next, and at power-up
-    (None: unknown). ``names``: all that it is called in the design, ``name`` among them.
+    """One bit that is kept.
+
+    ``node``: what stands for it; ``next``: the literal that it is next; ``initial``: what it is at
+    power-up, None if that is unknown. ``names``: all that it is called in the design, ``name``
+    among them.
     """
 
     name: str
@@ -88,9 +91,9 @@ class Circuit:
         ports = list(self.outputs)
         wanted = [literal for port in ports for literal in self.outputs[port]]
         wanted += [register.next for register in self.registers]
-        made = iter(aig.copied(self.aig, wanted, given))
-        found = {port: [next(made) for _ in self.outputs[port]] for port in ports}
-        return found, list(made)
+        copies = iter(aig.copied(self.aig, wanted, given))
+        outputs = {port: [next(copies) for _ in self.outputs[port]] for port in ports}
+        return outputs, list(copies)
 
 
 def from_rtlil(texts: Mapping[str, str], *, time_limit_s: float = 300) -> dict[str, Circuit]:
@@ -132,76 +135,97 @@ def _circuits(
 
 def _from_json(module: dict[str, Any], top: str) -> Circuit:
     """Of a module of ANDs, inverters and flip-flops."""
-    aig = Aig()
-    place: dict[int, int] = {}
-    names, initial = _names(module)
+    nets = _Nets(module)
     inputs: Words = {}
     for port, facts in module["ports"].items():
         if facts["direction"] == "input":
-            inputs[port] = aig.inputs(port, len(facts["bits"]))
-            place |= dict(zip(facts["bits"], inputs[port], strict=True))
-
-    def name_of(net: int) -> str:
-        return names[net][-1] if net in names else f"n{net}"
-
-    gates: dict[int, tuple[Any, ...]] = {}
+            inputs[port] = nets.aig.inputs(port, len(facts["bits"]))
+            nets.place |= dict(zip(facts["bits"], inputs[port], strict=True))
     flops: list[tuple[int, Any]] = []
     for cell in module["cells"].values():
         pins = {pin: bits[0] for pin, bits in cell["connections"].items()}
         if cell["type"] == "$_AND_":
-            gates[pins["Y"]] = (pins["A"], pins["B"])
+            nets.gates[pins["Y"]] = (pins["A"], pins["B"])
         elif cell["type"] == "$_NOT_":
-            gates[pins["Y"]] = (pins["A"],)
+            nets.gates[pins["Y"]] = (pins["A"],)
         elif cell["type"] == "$_DFF_P_":
-            place[pins["Q"]] = aig.input(name_of(pins["Q"]))
+            nets.place[pins["Q"]] = nets.aig.input(nets.name(pins["Q"]))
             flops.append((pins["Q"], pins["D"]))
         elif not cell["type"].startswith(_NO_LOGIC):
             raise ToolError(f"{top} has a cell {cell['type']}, which is neither logic nor register")
-    free: list[int] = []
-
-    def literal(bit: Any) -> int:
-        """Of a net; made in the order in which it is needed."""
-        stack = [bit]
-        while stack:
-            at = stack[-1]
-            if isinstance(at, str) or at in place:
-                stack.pop()
-                continue
-            if at not in gates:  # Nothing drives it.
-                place[at] = aig.input(f"undefined{at}")
-                free.append(place[at] >> 1)
-                continue
-            waiting = [b for b in gates[at] if not isinstance(b, str) and b not in place]
-            if waiting:
-                stack += waiting
-                continue
-            parts = [constant(b) if isinstance(b, str) else place[b] for b in gates[at]]
-            place[at] = parts[0] ^ 1 if len(parts) == 1 else aig.and_(*parts)
-            stack.pop()
-        return constant(bit) if isinstance(bit, str) else place[bit]
-
-    def constant(bit: str) -> int:
-        if bit in "01":
-            return int(bit)
-        free.append(aig.input("undefined") >> 1)
-        return 2 * free[-1]
-
     outputs = {
-        port: [literal(bit) for bit in facts["bits"]]
+        port: [nets.literal(bit) for bit in facts["bits"]]
         for port, facts in module["ports"].items()
         if facts["direction"] == "output"
     }
-    registers = [
-        Register(name_of(q), place[q] >> 1, literal(d), initial.get(q), frozenset(names.get(q, ())))
-        for q, d in flops
-    ]
+    registers = [nets.register(output, data) for output, data in flops]
     inputs.pop("clk", None)
-    return Circuit(top, aig, inputs, outputs, registers, free)
+    return Circuit(top, nets.aig, inputs, outputs, registers, nets.free)
+
+
+class _Nets:
+    """The nets of a module as literals of a graph, each made when it is first needed.
+
+    ``place``: the literal of each net that has one. ``gates``: the nets that the AND or the
+    inverter of a net reads. ``free``: nodes of nets that nothing drives. A bit is the number of
+    a net, or the text of a constant.
+    """
+
+    def __init__(self, module: dict[str, Any]) -> None:
+        self.aig = Aig()
+        self.place: dict[int, int] = {}
+        self.gates: dict[int, tuple[Any, ...]] = {}
+        self.free: list[int] = []
+        self._names, self._initial = _names(module)
+
+    def name(self, net: int) -> str:
+        """What the net is called in the design, or a name by its number."""
+        return self._names[net][-1] if net in self._names else f"n{net}"
+
+    def register(self, output: int, data: Any) -> Register:
+        """The flip-flop from the bit ``data`` to the net ``output``."""
+        names = frozenset(self._names.get(output, ()))
+        initial = self._initial.get(output)
+        node = self.place[output] >> 1
+        return Register(self.name(output), node, self.literal(data), initial, names)
+
+    def literal(self, bit: Any) -> int:
+        """The literal of a bit; the gates in front of it are made first."""
+        if isinstance(bit, str):
+            return self._constant(bit)
+        stack = [bit]
+        while stack:
+            net = stack[-1]
+            if net in self.place:
+                stack.pop()
+                continue
+            if net not in self.gates:  # Nothing drives it.
+                self.place[net] = self.aig.input(f"undefined{net}")
+                self.free.append(self.place[net] >> 1)
+                continue
+            waiting = [b for b in self.gates[net] if not isinstance(b, str) and b not in self.place]
+            if waiting:
+                stack += waiting
+                continue
+            parts = [
+                self._constant(b) if isinstance(b, str) else self.place[b] for b in self.gates[net]
+            ]
+            self.place[net] = parts[0] ^ 1 if len(parts) == 1 else self.aig.and_(*parts)
+            stack.pop()
+        return self.place[bit]
+
+    def _constant(self, bit: str) -> int:
+        """0 or 1; what is undefined may be anything."""
+        if bit in "01":
+            return int(bit)
+        self.free.append(self.aig.input("undefined") >> 1)
+        return 2 * self.free[-1]
 
 
 def _names(module: dict[str, Any]) -> tuple[dict[int, list[str]], dict[int, int]]:
-    """The names of each net, the last of them one that is not generated if there is one, and
-    initial values.
+    """The names of each net, and initial values.
+
+    The last name of a net is one that is not generated, if there is one.
     """
     names: dict[int, list[str]] = {}
     initial: dict[int, int] = {}

@@ -14,8 +14,10 @@ BEGIN, END = "<!-- table of proofs: hwgen prove --all --page -->", "<!-- end of 
 
 
 def table(rows: Iterable[Mapping[str, Any]]) -> str:
-    """Markdown: of each group, property and target of ``sim.formal.task_list``, how many of its
-    tasks have a row that says proved, and the longest time that one took.
+    """Markdown of proofs: of each group, property and target of ``sim.formal.task_list`` a line.
+
+    It says how many of the group's tasks have one among the ``rows`` that says proved, and the
+    longest time that one took.
     """
     known = {(row["name"], row["property"], row["target"]): row for row in rows}
     lines = [
@@ -27,11 +29,11 @@ def table(rows: Iterable[Mapping[str, Any]]) -> str:
         for task in tasks:
             row = known.get((task.spec.name, task.property, task.target))
             cells.setdefault((task.property, task.target), []).append(row)
-        for (name, target), found in cells.items():
-            proved = [row for row in found if row is not None and row["result"] == PROVED]
+        for (name, target), task_rows in cells.items():
+            proved = [row for row in task_rows if row is not None and row["result"] == PROVED]
             longest = max((row["seconds"] for row in proved), default=0.0)
             lines.append(
-                f"| {group} | {name} | {target or ''} | {len(proved)} of {len(found)} | "
+                f"| {group} | {name} | {target or ''} | {len(proved)} of {len(task_rows)} | "
                 f"{longest:.1f} |"
             )
     return "\n".join(lines)

@@ -79,12 +79,12 @@ def prove(
     verilog: str | None = None,
     read: Circuit | None = None,
 ) -> Proof:
-    """Tries to prove a property (one of ``PROPERTIES``) of a unit, on a target where the property
-    is of one, for ``timeout_s`` seconds.
+    """Tries to prove a property (one of ``PROPERTIES``) of a unit for ``timeout_s`` seconds.
 
-    ``verilog`` stands in for the unit's own (with a target: for its netlist); ``read`` is the
-    unit if it has been read from its RTLIL already. InputError for an
-    unknown property or target, ToolError without a tool and where one fails.
+    ``target``: where the property is of one, as a netlist's. ``verilog`` stands in for the unit's
+    own (with a target: for its netlist); ``read`` is the unit if it has been read from its RTLIL
+    already. InputError for an unknown property or target, ToolError without a tool and where one
+    fails.
     """
     check(property, target)
     abc_command()
@@ -93,7 +93,7 @@ def prove(
     subject = Subject(spec, target, verilog, read)
     engines: dict[str, None] = {}
     tried = 0
-    result, reason, found = PROVED, "", None
+    result, reason, witness = PROVED, "", None
     try:
         for claim in PROPERTIES[property](Start(), subject):
             tried += 1
@@ -103,11 +103,11 @@ def prove(
                 continue
             result, reason = NOT_PROVED, f"{claim.name}: {answer.reason}"
             if answer.result == DISPROVED:
-                found = _from_power_up(subject, property, claim, deadline)
-                result = DISPROVED if found else NOT_PROVED
+                witness = _from_power_up(subject, property, claim, deadline)
+                result = DISPROVED if witness else NOT_PROVED
                 reason = (
                     claim.name
-                    if found
+                    if witness
                     else (
                         f"{claim.name}: not true of every state, and no counterexample "
                         f"{_depth(spec)} cycles from power-up"
@@ -127,7 +127,7 @@ def prove(
         seconds=round(time.monotonic() - started, 2),
         versions=versions(),
         reason=reason,
-        counterexample=found,
+        counterexample=witness,
     )
 
 
@@ -199,8 +199,8 @@ def key_of(task: Task) -> str:
     # The text has the spec's name, which tells all of it.
     is_stream = task.property == "stream"
     text = emit.verilog(spec, stream=True) if is_stream else emit.rtlil(spec)
-    how = None if target is None else flow.flow_digest(target)
-    return digest("proof", task.property, target, versions(), text, how)
+    flow_key = None if target is None else flow.flow_digest(target)
+    return digest("proof", task.property, target, versions(), text, flow_key)
 
 
 def tasks_of(spec: Spec, property: str | None, target: str | None) -> list[Task]:
@@ -209,12 +209,12 @@ def tasks_of(spec: Spec, property: str | None, target: str | None) -> list[Task]
     InputError for an unknown property or target.
     """
     _require_names(property, target)
-    found = []
+    tasks = []
     for name in [property] if property else PROPERTIES:
         of_targets = name in OF_A_TARGET
         targets = [target] if target else TARGETS
-        found += [Task(spec, name, t) for t in (targets if of_targets else [None])]
-    return found
+        tasks += [Task(spec, name, t) for t in (targets if of_targets else [None])]
+    return tasks
 
 
 def chosen(tasks: Sequence[Task], property: str | None, target: str | None) -> list[Task]:
@@ -223,18 +223,18 @@ def chosen(tasks: Sequence[Task], property: str | None, target: str | None) -> l
     InputError for an unknown property or target, and if there is none.
     """
     _require_names(property, target)
-    found = [
+    selected = [
         task
         for task in tasks
         if property in (None, task.property) and target in (None, task.target)
     ]
-    if not found:
+    if not selected:
         have = sorted({f"{t.property} on {t.target}" if t.target else t.property for t in tasks})
         raise InputError(
             f"none of the {len(tasks)} proofs is of property {property or 'any'} on target "
             f"{target or 'any'}: there are {', '.join(have)}"
         )
-    return found
+    return selected
 
 
 def _require_names(property: str | None, target: str | None) -> None:
@@ -275,21 +275,25 @@ def prove_all(
     timeout_s: float = DEFAULT_TIMEOUT_S,
     pace: Pace | None = None,
 ) -> Iterator[Mapping[str, Any]]:
-    """The answer to each task, from the store, if one is given and it is known. A tool that fails
-    is an answer ``not proved``, with its reason, and the rest goes on. ``pace`` is told of each.
+    """The answer to each task, from the ``store``, if one is given and it is known.
+
+    A tool that fails is an answer ``not proved``, with its reason, and the next task follows.
+    ``pace`` is told of each. ToolError without a solver.
     """
     abc_command()
     pace = pace or Pace(len(tasks))
-    for at in range(0, len(tasks), READ_TOGETHER):
-        batch = [(task, key_of(task) if store else "") for task in tasks[at : at + READ_TOGETHER]]
+    for first in range(0, len(tasks), READ_TOGETHER):
+        batch = [
+            (task, key_of(task) if store else "") for task in tasks[first : first + READ_TOGETHER]
+        ]
         new = [task for task, key in batch if store is None or store.find(key) is None]
         read = _read(task.spec for task in new if task.property != "stream")
         for task, key in batch:
 
-            def made(task: Task = task, read: dict[str, Circuit] = read) -> Row:
+            def answer(task: Task = task, read: dict[str, Circuit] = read) -> Row:
                 return _prove_task(task, timeout_s, read.get(task.spec.name)).to_dict()
 
-            row, known = (made(), False) if store is None else store.once(key, made)
+            row, known = (answer(), False) if store is None else store.once(key, answer)
             pace.one(known=known)
             yield row
 
@@ -333,10 +337,10 @@ def line(row: Mapping[str, Any]) -> str:
     return text
 
 
-def counterexample_lines(found: Mapping[str, Any]) -> Iterator[str]:
+def counterexample_lines(example: Mapping[str, Any]) -> Iterator[str]:
     """A counterexample for people: inputs by cycle, from power-up on, then the outputs."""
-    yield f"counterexample to: {found['claim']}"
-    for number, ports in enumerate(found["cycles"]):
+    yield f"counterexample to: {example['claim']}"
+    for number, ports in enumerate(example["cycles"]):
         yield f"cycle {number}: " + ", ".join(f"{k}={v:#x}" for k, v in ports.items())
-    for port, values in found["outputs"].items():
+    for port, values in example["outputs"].items():
         yield f"{port}: got {values['got']:#x}, expected {values['expected']:#x}"

@@ -54,10 +54,10 @@ class Subject:
         assert self.target is not None
         rtlil = emit.rtlil(self.spec)
         spec = self.spec
-        found = flow.netlist(rtlil, spec.name, target=self.target, mapping=spec.mapping)
+        mapped = flow.netlist(rtlil, spec.name, target=self.target, mapping=spec.mapping)
         if self.verilog is not None:
-            found = dataclasses.replace(found, verilog=self.verilog)
-        return from_netlist(found)
+            mapped = dataclasses.replace(mapped, verilog=self.verilog)
+        return from_netlist(mapped)
 
     @cached_property
     def least(self) -> Circuit:
@@ -86,9 +86,10 @@ def least_stages(spec: Spec) -> Spec:
 
 
 def netlist(start: Start, subject: Subject) -> Iterable[Claim]:
-    """Netlist and RTL have the same outputs for the same inputs; the netlist stands still, is
-    reset and says what is valid as every unit does. Sums whose claims of ``reference`` define them
-    are compared by these: both have to keep all of them.
+    """Netlist and RTL have the same outputs for the same inputs.
+
+    The netlist also stands still, is reset and says what is valid as every unit does. Sums whose
+    claims of ``reference`` define them are compared by these: both have to keep all of them.
     """
     spec = subject.spec
     yield from control(start, spec, subject.netlist)

@@ -46,8 +46,9 @@ def value(aig: Aig, code: Sequence[int], f: Scalar) -> Word:
 
 
 def minifloat_magnitude(code: Word, mantissa_bits: int) -> Word:
-    """(hidden bit . mantissa) · 2^(exponent field − 1), of codes of any width: as if the format
-    went on for ever. The exponent field 0 has no hidden bit and counts as 1.
+    """(hidden bit . mantissa) · 2^(exponent field − 1), of codes of any width.
+
+    As if the format went on for ever. The exponent field 0 has no hidden bit and counts as 1.
     """
     aig = code.aig
     mantissa, field = code.bits[:mantissa_bits], Word.unsigned(aig, code.bits[mantissa_bits:-1])
@@ -62,8 +63,9 @@ def has_plain_value(f: Scalar) -> bool:
 
 
 def has_plain_numbers(f: Scalar) -> bool:
-    """All codes that are finite numbers are of those that ``value`` knows, and ``meanings`` tells
-    them from others.
+    """``value`` knows all codes that are finite numbers.
+
+    And ``meanings`` tells them from others.
     """
     if f.is_integer:
         return True
@@ -78,8 +80,8 @@ def meanings(aig: Aig, code: Sequence[int], f: Scalar) -> tuple[int, int, int]:
     numbers = f.decode(np.arange(1 << f.bits))
     word = Word.unsigned(aig, code)
     nan, infinite, zero = (
-        aig.any(word.equals(int(one)) for one in np.flatnonzero(found))
-        for found in (np.isnan(numbers), np.isinf(numbers), numbers == 0)
+        aig.any(word.equals(int(pattern)) for pattern in np.flatnonzero(matches))
+        for matches in (np.isnan(numbers), np.isinf(numbers), numbers == 0)
     )
     return nan, infinite, zero
 
@@ -113,10 +115,10 @@ def truth_table(aig: Aig, spec: Spec, first: Mapping[str, Sequence[int]]) -> Wor
         codes = np.stack(fields, axis=1)
         inputs[port.name] = codes if port.format is None else codes.astype(port.format.code_dtype)
         place += port.width
-    found = golden.expected(spec, inputs)
+    outputs = golden.expected(spec, inputs)
     words: Words = {}
     for port in spec.outputs:
-        columns = [found[port.name][:, element].astype(np.int64) for element in range(port.count)]
+        columns = [outputs[port.name][:, element].astype(np.int64) for element in range(port.count)]
         words[port.name] = [
             literal for column in columns for literal in tabulated(aig, bits, column, port.bits)
         ]

@@ -48,9 +48,11 @@ def _rounding(spec: DotProduct) -> str:
 
 
 def claim(start: Start, spec: DotProduct, unit: Circuit, lanes: LaneProducts) -> Claim:
-    """Each result, with the sign of zeros. Of a float accumulator: the rounded sum of what it was
-    and of the products, or of these alone with ``clear``. Of an exact one, whose signs and sums no
-    port shows: of one cycle with ``clear``, and of one that adds to it if few bits decide.
+    """Each result, with the sign of zeros.
+
+    Of a float accumulator: the rounded sum of what it was and of the products, or of these alone
+    with ``clear``. Of an exact one, whose signs and sums no port shows: of one cycle with
+    ``clear``, and of one that adds to it if few bits decide. NotApplicable if too many bits decide.
     """
     f = _result_format(spec)
     assert f is not None
@@ -64,8 +66,8 @@ def claim(start: Start, spec: DotProduct, unit: Circuit, lanes: LaneProducts) ->
         count = 2 if 2 * width <= TABLE_INPUTS else 1
         clears: list[Words] = [{"clear": [TRUE]}, {"clear": [FALSE]}]
         driven = [{**RUNNING, "valid_in": [TRUE], **clear} for clear in clears[:count]]
-        found = run(start, unit, [*driven, *[RUNNING] * spec.latency], "unit")
-        outputs, cycles = found.outputs[count - 1 + spec.latency][name], found.inputs
+        trace = run(start, unit, [*driven, *[RUNNING] * spec.latency], "unit")
+        outputs, cycles = trace.outputs[count - 1 + spec.latency][name], trace.inputs
         sources = [bits for given in cycles[:count] for bits in _operand_bits(spec, given)]
     bits = [literal for source in sources for literal in source]
     if len(bits) > TABLE_INPUTS:
@@ -92,8 +94,8 @@ def _code_of(
         pattern >>= width
     addends: list[Addend] = []
     if isinstance(spec.accumulator, Float):
-        kept, clear, *words = words
-        addends = [] if clear == [1] else [addend(f, _number(kept))]
+        previous, clear, *words = words
+        addends = [] if clear == [1] else [addend(f, _number(previous))]
     names = [port.name for port in spec.inputs if port.name != "clear"]
     for first in range(0, len(words), len(names)):
         cycle = dict(zip(names, words[first : first + len(names)], strict=True))

@@ -18,8 +18,10 @@ RUNNING: Mapping[str, Sequence[int]] = {"enable": [TRUE], "rst": [FALSE]}
 
 
 class Start:
-    """Where runs start: in an arbitrary state, or (``after``) in those that so many cycles of
-    any inputs from power-up lead to. All circuits of one start have had the same inputs.
+    """Where runs start: in an arbitrary state, or near power-up.
+
+    With ``after`` in those states that so many cycles of any inputs from power-up lead to. All
+    circuits of one start have had the same inputs.
     """
 
     def __init__(self, after: int | None = None) -> None:
@@ -38,13 +40,13 @@ class Start:
             return circuit.state(self.aig, name)
         if not self.cycles:
             self.cycles = [{} for _ in range(self.after)]
-        now = circuit.power_up(self.aig, name)
+        current = circuit.power_up(self.aig, name)
         for cycle, given in enumerate(self.cycles):
             for port, bits in circuit.inputs.items():
                 if port not in given:
                     given[port] = self.aig.inputs(f"{cycle}.{port}", len(bits))
-            _, now = circuit.step(self.aig, now, given, f"{name}.{cycle}")
-        return now
+            _, current = circuit.step(self.aig, current, given, f"{name}.{cycle}")
+        return current
 
 
 @dataclass
@@ -71,8 +73,8 @@ def run(
     circuit) that are set to literals in front of it.
     """
     aig = start.aig
-    now = list(state) if state is not None else start.state(circuit, name)
-    found = Run([], [], [])
+    current = list(state) if state is not None else start.state(circuit, name)
+    trace = Run([], [], [])
     for cycle, given in enumerate(inputs):
         at = f"{name}.{cycle}"
         driven = {
@@ -80,20 +82,22 @@ def run(
             for port, bits in circuit.inputs.items()
         }
         if forced and cycle in forced:
-            registers = zip(circuit.registers, now, strict=True)
-            now = [forced[cycle].get(r.node, literal) for r, literal in registers]
-        found.states.append(now)
-        outputs, now = circuit.step(aig, now, driven, at)
-        found.inputs.append(driven)
-        found.outputs.append(outputs)
-    found.states.append(now)
-    return found
+            registers = zip(circuit.registers, current, strict=True)
+            current = [forced[cycle].get(r.node, literal) for r, literal in registers]
+        trace.states.append(current)
+        outputs, current = circuit.step(aig, current, driven, at)
+        trace.inputs.append(driven)
+        trace.outputs.append(outputs)
+    trace.states.append(current)
+    return trace
 
 
 @dataclass
 class Result:
-    """One result: ``first`` are the inputs that it is of, ``outputs`` what comes out, and
-    ``before`` the outputs one cycle earlier. ``cycles`` are all inputs from the start on.
+    """One result of a unit.
+
+    ``first``: the inputs that it is of; ``outputs``: what comes out, and ``before`` the outputs one
+    cycle earlier. ``cycles``: all inputs from the start on.
     """
 
     first: Words
@@ -131,12 +135,12 @@ def result(
             for literal, value in zip(literals, given, strict=True):
                 if literal >> 1 in registers:
                     forced[literal >> 1] = value ^ (literal & 1)
-    found = run(start, circuit, inputs, name, forced={spec.latency - 1: forced})
+    trace = run(start, circuit, inputs, name, forced={spec.latency - 1: forced})
     return Result(
-        {port.name: found.inputs[0][port.name] for port in spec.inputs},
-        found.outputs[spec.latency],
-        found.outputs[spec.latency - 1],
-        [*start.cycles, *found.inputs],
+        {port.name: trace.inputs[0][port.name] for port in spec.inputs},
+        trace.outputs[spec.latency],
+        trace.outputs[spec.latency - 1],
+        [*start.cycles, *trace.inputs],
     )
 
 
@@ -157,7 +161,7 @@ def outputs_of(spec: Spec, got: Words, wanted: Words) -> dict[str, tuple[list[in
 
 
 def control(start: Start, spec: Spec, circuit: Circuit) -> list[Claim]:
-    """What every unit promises beside its results:
+    """What every unit promises beside its results.
 
     - hold: with ``enable`` low every register keeps its bit, and so the outputs;
     - valid: with ``enable`` high ``valid_out`` is the ``valid_in`` of ``latency`` cycles ago;

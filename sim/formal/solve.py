@@ -43,8 +43,10 @@ class Claim:
 
 @dataclass(frozen=True)
 class Answer:
-    """``result``: PROVED, DISPROVED with the ``inputs`` (nodes) for which a pair differs (those
-    left out do not matter), or NOT_PROVED. ``engines``: what decided.
+    """What became of a claim.
+
+    ``result``: PROVED, DISPROVED with the ``inputs`` (nodes) for which a pair differs (those left
+    out do not matter), or NOT_PROVED, with a ``reason``. ``engines``: what decided.
     """
 
     result: str
@@ -84,9 +86,9 @@ def _solve_case(claim: Claim, case: Mapping[int, int], deadline: float) -> Answe
             continue
         if time.monotonic() > deadline:
             return _late()
-        found = table(aig, literal, inputs)
-        if found is not None:
-            return Answer(DISPROVED, ("truth table",), found)
+        witness = table(aig, literal, inputs)
+        if witness is not None:
+            return Answer(DISPROVED, ("truth table",), witness)
         engines = ["truth table"]
     if not wide:
         return Answer(PROVED, tuple(engines))
@@ -99,11 +101,11 @@ def table(aig: Aig, literal: int, inputs: Sequence[int]) -> dict[int, int] | Non
     (words,) = aig.evaluated([literal], every_pattern(inputs))
     if len(inputs) < 6:
         words = words & np.uint64(2 ** (2 ** len(inputs)) - 1)
-    (found,) = np.nonzero(words)
-    if not len(found):
+    (hits,) = np.nonzero(words)
+    if not len(hits):
         return None
-    word = int(words[found[0]])
-    pattern = int(found[0]) * WORD + (word & -word).bit_length() - 1
+    word = int(words[hits[0]])
+    pattern = int(hits[0]) * WORD + (word & -word).bit_length() - 1
     return {node: (pattern >> place) & 1 for place, node in enumerate(inputs)}
 
 
@@ -124,16 +126,18 @@ def abc_command() -> Path:
         path = Path(spec.origin).with_name("yosys-abc")
         if path.exists():
             return path
-    found = shutil.which("yosys-abc")
-    if found is None:
+    program = shutil.which("yosys-abc")
+    if program is None:
         raise ToolError("yosys-abc is missing: pip install pyosys")
-    return Path(found)
+    return Path(program)
 
 
 def abc(aig: Aig, literals: Sequence[int], deadline: float) -> Answer:
-    """Whether the literals are all false, by ABC's combinational equivalence checker (SAT
-    sweeping: A. Mishchenko et al., *Improvements to Combinational Equivalence Checking*, 2006),
-    in a process of its own that is killed at the deadline.
+    """Whether the literals are all false, by ABC's combinational equivalence checker.
+
+    (SAT sweeping: A. Mishchenko et al., *Improvements to Combinational Equivalence Checking*,
+    2006.) It runs in a process of its own that is killed at the ``deadline``. ToolError without
+    ABC.
     """
     engines = ("abc cec",)
     program = abc_command()
@@ -154,12 +158,14 @@ def abc(aig: Aig, literals: Sequence[int], deadline: float) -> Answer:
         cex = folder / _CEX
         if "NOT EQUIVALENT" in output and cex.exists():
             bits = [int(bit) for bit in cex.read_text().partition("#")[0].split()[0]]
-            found = dict(zip(inputs, bits, strict=True))
+            witness = dict(zip(inputs, bits, strict=True))
             # A solver's word is not taken for it.
-            if any(holds(aig, literals, found)):
-                return Answer(DISPROVED, engines, found)
-        said = [line for line in lines if line.strip()]
-        return Answer(NOT_PROVED, engines, reason=f"abc: {said[-1] if said else 'no answer'}")
+            if any(holds(aig, literals, witness)):
+                return Answer(DISPROVED, engines, witness)
+        messages = [line for line in lines if line.strip()]
+        return Answer(
+            NOT_PROVED, engines, reason=f"abc: {messages[-1] if messages else 'no answer'}"
+        )
 
 
 def _late(engines: tuple[str, ...] = ()) -> Answer:

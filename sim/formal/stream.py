@@ -25,9 +25,9 @@ IDLE = {"rst": [FALSE], "s_axis_tvalid": [FALSE], "m_axis_tready": [TRUE]}
 
 @dataclass(frozen=True)
 class Beat:
-    """``there``, and if so what it carries."""
+    """``is_present``, and if so what it carries."""
 
-    there: int
+    is_present: int
     payload: list[int]
 
 
@@ -39,10 +39,10 @@ def stream_claims(start: Start, spec: Spec, circuit: Circuit) -> Iterable[Claim]
     yield from _reset(start, circuit, places)
 
     aig = start.aig
-    held = run(start, circuit, [IDLE] * (places + 1), "held", state=state)
-    before = [_offered(outputs) for outputs in held.outputs]
-    ports = {"m_axis_tvalid": ([before[places].there], [FALSE])}
-    yield compared("drained", start, [*start.cycles, *held.inputs], ports)
+    drained = run(start, circuit, [IDLE] * (places + 1), "held", state=state)
+    before = [_offered(outputs) for outputs in drained.outputs]
+    ports = {"m_axis_tvalid": ([before[places].is_present], [FALSE])}
+    yield compared("drained", start, [*start.cycles, *drained.inputs], ports)
 
     step = run(start, circuit, [{"rst": [FALSE]}, *[IDLE] * places], "step", state=state)
     after = [_offered(outputs) for outputs in step.outputs[1:]]
@@ -52,25 +52,27 @@ def stream_claims(start: Start, spec: Spec, circuit: Circuit) -> Iterable[Claim]
     new = _new_beat(start, circuit, state, step, places)
     first = [Beat(taken, _offered(step.outputs[0]).payload)]
     # What the queue held and what comes in is, in this order, what leaves and what stays.
-    was = _queue(aig, [*before[:places], Beat(accepted, new)])
-    now = _queue(aig, [*first, *after])
-    count = max(len(was), len(now))
+    old_queue = _queue(aig, [*before[:places], Beat(accepted, new)])
+    new_queue = _queue(aig, [*first, *after])
+    count = max(len(old_queue), len(new_queue))
     nothing = Beat(FALSE, [FALSE] * len(new))
-    was += [nothing] * (count - len(was))
-    now += [nothing] * (count - len(now))
+    old_queue += [nothing] * (count - len(old_queue))
+    new_queue += [nothing] * (count - len(new_queue))
     beats = {}
-    for place, (old, young) in enumerate(zip(was, now, strict=True)):
-        beats[f"beat {place} there"] = ([young.there], [old.there])
-        beats[f"beat {place}"] = (young.payload, old.payload)
+    for place, (expected, got) in enumerate(zip(old_queue, new_queue, strict=True)):
+        beats[f"beat {place} is present"] = ([got.is_present], [expected.is_present])
+        beats[f"beat {place}"] = (got.payload, expected.payload)
     claim = compared("queue", start, [*start.cycles, *step.inputs], beats)
-    decides = [accepted, taken, *(beat.there for beat in (*before, *after))]
+    decides = [accepted, taken, *(beat.is_present for beat in (*before, *after))]
     cases = _cases(aig, decides)
     yield Claim(claim.name, aig, claim.pairs, cases, claim.cycles, claim.outputs)
 
 
 def _cases(aig: Aig, literals: Sequence[int]) -> list[dict[int, int]]:
-    """Every value of the inputs that these depend on: where is a beat, and does it move? In each
-    case most beats are the same logic of the same registers on both sides.
+    """Every value of the inputs that ``literals`` depend on.
+
+    Where is a beat, and does it move? In each case most beats are the same logic of the same
+    registers on both sides.
     """
     inputs = aig.support(literals)
     if len(inputs) > MOST_SPLIT:
@@ -82,41 +84,44 @@ def _cases(aig: Aig, literals: Sequence[int]) -> list[dict[int, int]]:
 
 def _handshake(start: Start, circuit: Circuit, state: Sequence[int]) -> Iterable[Claim]:
     aig = start.aig
-    found = run(start, circuit, [{"rst": [FALSE]}, {"rst": [FALSE]}], "offer", state=state)
-    cycles = [*start.cycles, *found.inputs]
+    trace = run(start, circuit, [{"rst": [FALSE]}, {"rst": [FALSE]}], "offer", state=state)
+    cycles = [*start.cycles, *trace.inputs]
     # VALID waits for READY with everything beside it (IHI 0051 section 2.2).
-    one, two = (_offered(outputs) for outputs in found.outputs)
-    waits = aig.and_(one.there, found.inputs[0]["m_axis_tready"][0] ^ 1)
+    first, second = (_offered(outputs) for outputs in trace.outputs)
+    waits = aig.and_(first.is_present, trace.inputs[0]["m_axis_tready"][0] ^ 1)
     ports = {
-        "m_axis_tvalid stays": ([aig.and_(waits, two.there ^ 1)], [FALSE]),
+        "m_axis_tvalid stays": ([aig.and_(waits, second.is_present ^ 1)], [FALSE]),
         "m_axis_tdata and m_axis_tlast stay": (
-            [aig.and_(waits, aig.xor(x, y)) for x, y in zip(one.payload, two.payload, strict=True)],
-            [FALSE] * len(one.payload),
+            [
+                aig.and_(waits, aig.xor(x, y))
+                for x, y in zip(first.payload, second.payload, strict=True)
+            ],
+            [FALSE] * len(first.payload),
         ),
     }
     yield compared("offer stays", start, cycles, ports)
     # A sender must not wait for READY: not of this cycle either.
-    ready = found.inputs[0]["m_axis_tready"][0]
-    outputs = found.outputs[0]
+    ready = trace.inputs[0]["m_axis_tready"][0]
+    outputs = trace.outputs[0]
     literals = outputs["m_axis_tvalid"] + outputs["s_axis_tready"]
     low, high = (aig.substituted(literals, {ready >> 1: value}) for value in (FALSE, TRUE))
     ports = {"m_axis_tvalid and s_axis_tready for m_axis_tready low and high": (low, high)}
     yield compared("no way from tready", start, cycles, ports)
     # Where the receiver was ready, or nothing was offered, the sender is not kept waiting.
-    free = aig.or_(ready, one.there ^ 1)
-    refused = aig.and_(free, found.outputs[1]["s_axis_tready"][0] ^ 1)
+    free = aig.or_(ready, first.is_present ^ 1)
+    refused = aig.and_(free, trace.outputs[1]["s_axis_tready"][0] ^ 1)
     yield compared("progress", start, cycles, {"s_axis_tready comes back": ([refused], [FALSE])})
 
 
 def _reset(start: Start, circuit: Circuit, places: int) -> Iterable[Claim]:
-    found = run(start, circuit, [{"rst": [TRUE]}, *[IDLE] * (places + 1)], "reset")
-    valid = [outputs["m_axis_tvalid"][0] for outputs in found.outputs[1:]]
-    ready = found.outputs[1]["s_axis_tready"]
+    trace = run(start, circuit, [{"rst": [TRUE]}, *[IDLE] * (places + 1)], "reset")
+    valid = [outputs["m_axis_tvalid"][0] for outputs in trace.outputs[1:]]
+    ready = trace.outputs[1]["s_axis_tready"]
     ports = {
         "m_axis_tvalid": (valid, [FALSE] * len(valid)),
         "s_axis_tready": (ready, [TRUE]),
     }
-    yield compared("reset", start, [*start.cycles, *found.inputs], ports)
+    yield compared("reset", start, [*start.cycles, *trace.inputs], ports)
 
 
 def _offered(outputs: Words) -> Beat:
@@ -127,11 +132,11 @@ def _offered(outputs: Words) -> Beat:
 def _new_beat(
     start: Start, circuit: Circuit, state: Sequence[int], step: Run, places: int
 ) -> list[int]:
-    """What the beat that is offered in the step becomes where nothing ever waits: what the unit
-    makes of it (``reference``), and its own TLAST.
+    """What the beat that is offered in the ``step`` becomes where nothing ever waits.
 
-    Without a stop the results come out as many cycles after their inputs as there are
-    registers on the way, however many cycles the draining takes.
+    That is what the unit makes of it (``reference``), and its own TLAST. Without a stop the results
+    come out as many cycles after their inputs as there are registers in between, however many
+    cycles the draining takes.
     """
     given = {
         name: step.inputs[0][name] for name in ("s_axis_tdata", "s_axis_tlast", "s_axis_tvalid")
@@ -152,10 +157,10 @@ def _queue(aig: Aig, beats: Sequence[Beat]) -> list[Beat]:
         same = [*queue, nothing]
         queue = [
             Beat(
-                aig.mux(beat.there, x.there, y.there),
-                [aig.mux(beat.there, p, q) for p, q in zip(x.payload, y.payload, strict=True)],
+                aig.mux(beat.is_present, x.is_present, y.is_present),
+                [aig.mux(beat.is_present, p, q) for p, q in zip(x.payload, y.payload, strict=True)],
             )
             for x, y in zip(moved, same, strict=True)
         ]
     # Where nothing is there the payload is nothing too: then equal queues have equal words.
-    return [Beat(b.there, [aig.and_(b.there, bit) for bit in b.payload]) for b in queue]
+    return [Beat(b.is_present, [aig.and_(b.is_present, bit) for bit in b.payload]) for b in queue]

@@ -55,8 +55,8 @@ def require_plain(spec: Spec) -> DotProduct:
 
 def _operands(spec: DotProduct) -> dict[str, Scalar]:
     """The formats of what comes in for each lane."""
-    there = {port.name for port in spec.inputs}
-    return {name: f for name, f in (("a", spec.a), ("b", spec.b)) if name in there}
+    names = {port.name for port in spec.inputs}
+    return {name: f for name, f in (("a", spec.a), ("b", spec.b)) if name in names}
 
 
 def lanes_of(spec: Spec) -> LaneProducts:
@@ -77,14 +77,16 @@ def _lane_product(start: Start, spec: DotProduct, inputs: Words, lane: int) -> W
 
 
 def claims(start: Start, given: Spec, unit: Circuit, prefix: str = "") -> Iterable[Claim]:
-    """The sum by parts: together they say that, modulo 2^width,
-    accumulator ← (clear ? 0 : accumulator) + Σ aᵢ·bᵢ.
+    """The sum by parts: together they define what the accumulator becomes.
+
+    That is, modulo 2^width: accumulator ← (clear ? 0 : accumulator) + Σ aᵢ·bᵢ.
 
     - lane i: alone, with all other operands zero, it adds aᵢ·bᵢ;
     - lanes i to k: what they add is what two parts of them add by themselves;
     - accumulate: without ``clear`` the same is added to what was there.
 
     That is of operands that are finite numbers; others are a claim of their own (``_specials``).
+    NotApplicable as ``require_plain``.
     """
     spec = require_plain(given)
     aig, all_lanes = start.aig, tuple(range(spec.lanes))
@@ -135,18 +137,20 @@ def claims(start: Start, given: Spec, unit: Circuit, prefix: str = "") -> Iterab
 
 def _numbers(start: Start, f: Scalar, codes: Sequence[int]) -> list[int]:
     """The codes, with zero in place of infinities and NaN."""
-    aig, found = start.aig, []
+    aig, finite_bits = start.aig, []
     for place in range(0, len(codes), f.bits):
         code = codes[place : place + f.bits]
         nan, infinite, _ = meanings(aig, code, f)
         number = aig.or_(nan, infinite) ^ 1
-        found += [aig.and_(bit, number) for bit in code]
-    return found
+        finite_bits += [aig.and_(bit, number) for bit in code]
+    return finite_bits
 
 
 def _specials(start: Start, spec: DotProduct, whole: Result, name: str) -> Claim:
-    """With any infinity or NaN among the operands, the accumulator keeps what it had, or zero
-    with ``clear``; and the flags are what IEEE 754 makes of all products since ``clear``.
+    """What an infinity or a NaN among the operands does.
+
+    The accumulator stays, or is zero with ``clear``; and the flags are what IEEE 754 makes of all
+    products since ``clear``.
     """
     aig, (clear,) = start.aig, whole.first["clear"]
     nans, plus, minus, any_special = [], [], [], []
@@ -163,20 +167,20 @@ def _specials(start: Start, spec: DotProduct, whole: Result, name: str) -> Claim
         plus.append(aig.and_(infinity, negative ^ 1))
         minus.append(aig.and_(infinity, negative))
         any_special += [nan, infinity]
-    kept = {flag: aig.and_(whole.before[flag][0], clear ^ 1) for flag in FLAGS}
-    rises = aig.any([kept["positive_infinity"], *plus])
-    falls = aig.any([kept["negative_infinity"], *minus])
-    nan = aig.any([kept["nan"], *nans, aig.and_(rises, falls)])
+    earlier = {flag: aig.and_(whole.before[flag][0], clear ^ 1) for flag in FLAGS}
+    rises = aig.any([earlier["positive_infinity"], *plus])
+    falls = aig.any([earlier["negative_infinity"], *minus])
+    nan = aig.any([earlier["nan"], *nans, aig.and_(rises, falls)])
     wanted = dict(
         zip(FLAGS, (nan, aig.and_(rises, nan ^ 1), aig.and_(falls, nan ^ 1)), strict=True)
     )
     ports = {flag: (list(whole.outputs[flag]), [literal]) for flag, literal in wanted.items()}
     special = aig.any(any_special)
     got, before = whole.outputs["accumulator"], whole.before["accumulator"]
-    still = [aig.and_(bit, clear ^ 1) for bit in before]
+    unchanged = [aig.and_(bit, clear ^ 1) for bit in before]
     ports["accumulator, unless all are finite"] = (
-        [aig.mux(special, bit, other) for bit, other in zip(got, still, strict=True)],
-        still,
+        [aig.mux(special, bit, other) for bit, other in zip(got, unchanged, strict=True)],
+        unchanged,
     )
     return compared(name, start, whole.cycles, ports)
 
@@ -225,8 +229,9 @@ def _extremes(spec: DotProduct, lane: int) -> tuple[int, int]:
 
 
 def _fits(start: Start, spec: DotProduct, width: int, extremes: Sequence[tuple[int, int]]) -> Claim:
-    """Plain arithmetic: the last values of the invariant in the port's range. If they are not,
-    the counterexample has the operands whose sum leaves it.
+    """Plain arithmetic: the last values of the invariant in the port's range.
+
+    If they are not, the counterexample has the operands whose sum leaves it.
     """
     bound = 1 << (width - 1)
     cycles = spec.max_products // spec.lanes

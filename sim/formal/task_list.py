@@ -1,5 +1,6 @@
-"""What ``hwgen prove --all`` proves: the properties that the package stands for, as the units'
-models say them.
+"""What ``hwgen prove --all`` proves.
+
+The properties that the package stands for, as the units' models say them.
 """
 
 from __future__ import annotations
@@ -20,15 +21,15 @@ def examples() -> tuple[Spec, ...]:
 
 def groups() -> dict[str, list[Task]]:
     """The tasks by the group's name."""
-    found = {
+    tasks_by_group = {
         "streams": [Task(spec, "stream") for spec in examples()],
         "pipelines": [Task(spec, "pipeline") for spec in examples()],
     }
     for kind in UNITS.values():
         for group, rows in unit_model.of(kind).proofs.items():
             for fields, properties in rows:
-                found.setdefault(group, []).extend(_tasks(kind(**fields), properties))
-    return found
+                tasks_by_group.setdefault(group, []).extend(_tasks(kind(**fields), properties))
+    return tasks_by_group
 
 
 def _tasks(spec: Spec, properties: Iterable[str]) -> Iterator[Task]:
@@ -39,5 +40,5 @@ def _tasks(spec: Spec, properties: Iterable[str]) -> Iterator[Task]:
 
 def tasks(*names: str) -> list[Task]:
     """The tasks of some groups, or of all."""
-    found = groups()
-    return [task for name in names or found for task in found[name]]
+    tasks_by_group = groups()
+    return [task for name in names or tasks_by_group for task in tasks_by_group[name]]

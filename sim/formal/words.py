@@ -20,15 +20,18 @@ class Word:
 
     @classmethod
     def constant(cls, aig: Aig, number: int) -> Word:
+        """The ``number``, in as few bits as hold it."""
         width = (~number if number < 0 else number).bit_length() + 1
         return cls(aig, tuple((number >> bit) & 1 for bit in range(width)))
 
     @classmethod
     def unsigned(cls, aig: Aig, bits: Sequence[int]) -> Word:
+        """The number of zero or more that ``bits`` are, the lowest first."""
         return cls(aig, (*bits, FALSE))
 
     @classmethod
     def signed(cls, aig: Aig, bits: Sequence[int]) -> Word:
+        """The number that ``bits`` are in two's complement, the lowest first."""
         return cls(aig, tuple(bits))
 
     def cut(self, width: int) -> list[int]:
@@ -37,6 +40,7 @@ class Word:
 
     @property
     def sign(self) -> int:
+        """The literal that is true where the number is negative."""
         return self.bits[-1]
 
     def __add__(self, other: Word | int) -> Word:
@@ -75,10 +79,10 @@ class Word:
         """Times 2^places, for ``places`` of zero or more."""
         if isinstance(places, int):
             return Word(self.aig, (*[FALSE] * places, *self.bits))
-        found = self
+        shifted = self
         for level, bit in enumerate(places.bits[:-1]):
-            found = select(bit, found << (1 << level), found)
-        return found
+            shifted = select(bit, shifted << (1 << level), shifted)
+        return shifted
 
     def __abs__(self) -> Word:
         return select(self.sign, -self, self)
@@ -87,6 +91,7 @@ class Word:
         return (self - other).sign
 
     def equals(self, other: Word | int) -> int:
+        """The literal that is true where both numbers are the same."""
         y = self._word(other)
         width = max(len(self.bits), len(y.bits))
         pairs = zip(self.cut(width), y.cut(width), strict=True)

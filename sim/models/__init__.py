@@ -1,3 +1,4 @@
-"""What each unit is to its verification: a module of the unit's name, whose ``MODEL`` is a
-``sim.unit_model.UnitModel``.
+"""What each unit is to its verification.
+
+A module of the unit's name, whose ``MODEL`` is a ``sim.unit_model.UnitModel``.
 """

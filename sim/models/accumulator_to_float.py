@@ -30,13 +30,13 @@ def _reference(start: Start, spec: AccumulatorToFloat, unit: Circuit) -> Iterabl
 
 
 def is_rounded(aig: Aig, spec: AccumulatorToFloat, sum_: Sequence[int], code: Sequence[int]) -> int:
-    """Whether ``code`` is what the sum rounds to: of all codes' values, the one that the mode
-    names, by comparison with its neighbours'.
+    """Whether ``code`` is what the sum rounds to.
 
-    Magnitudes k count the format's values from zero, as if it went on past its largest.
-    A number's magnitude is at least k where it reaches the border below k: the middle between
-    k − 1 and k (itself only if the mode says so), or one of the two. The right k is the one
-    that is reached while k + 1 is not; the largest, or infinity, also stand for all above.
+    Of all codes' values it is the one that the mode names, by comparison with its neighbours'.
+    Magnitudes k count the format's values from zero, as if it went on past its largest. A number's
+    magnitude is at least k where it reaches the border below k: the middle between k − 1 and k
+    (itself only if the mode says so), or one of the two. The right k is the one that is reached
+    while k + 1 is not; the largest, or infinity, also stand for all above.
     """
     f, mode = spec.b, spec.rounding
     number = Word.signed(aig, sum_)
@@ -60,8 +60,8 @@ def is_rounded(aig: Aig, spec: AccumulatorToFloat, sum_: Sequence[int], code: Se
     magnitude = abs(number) << (spec.lsb_exponent - unit)
 
     def of(code: Word) -> Word:
-        plain = code if f.is_integer else minifloat_magnitude(code, mantissa_bits)
-        return plain << (f.lsb_exponent - unit)
+        steps = code if f.is_integer else minifloat_magnitude(code, mantissa_bits)
+        return steps << (f.lsb_exponent - unit)
 
     def reaches(k: Word) -> int:
         """Whether the number rounds to k or beyond, for k of 1 or more."""
@@ -84,8 +84,9 @@ def is_rounded(aig: Aig, spec: AccumulatorToFloat, sum_: Sequence[int], code: Se
 def _reaches(
     mode: str, negative: int, magnitude: Word, below: Word, above: Word, is_odd: int
 ) -> int:
-    """Whether a magnitude between two values, or one of them, rounds to the upper, which is of an
-    odd code or of an even one.
+    """Whether a magnitude between two values, or one of them, rounds to the upper.
+
+    ``is_odd``: the upper value is of an odd code.
     """
     aig = magnitude.aig
     away = {UP: negative ^ 1, DOWN: negative}.get(mode)
@@ -103,14 +104,15 @@ def _reaches(
 
 
 def leading_one_cases(sum_: Sequence[int]) -> list[dict[int, int]]:
-    """For a signed word of inputs: all its values, by sign and by the first bit from the top
-    that is not the sign. One case applies to each value.
+    """All values of a signed word of inputs, by sign and by the first bit that is not the sign.
+
+    Bits are counted from the top. One case applies to each value.
     """
-    *rest, top = (literal >> 1 for literal in sum_)
+    *others, top = (literal >> 1 for literal in sum_)
     cases = []
     for sign in (0, 1):
         same = {top: sign}
-        for node in reversed(rest):
+        for node in reversed(others):
             cases.append({**same, node: 1 - sign})
             same = {**same, node: sign}
         cases.append(same)

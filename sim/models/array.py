@@ -31,11 +31,11 @@ def expected(spec: Array, inputs: Patterns) -> Patterns:
         load = inputs["load"].astype(np.bool_)
         weights = _weights(spec, b, load)
         # (cycles, columns, rows, lanes or blocks)
-        by_row = {name: found[:, None] for name, found in a.items()}
+        by_row = {name: codes[:, None] for name, codes in a.items()}
         sums = exact.total(_unless_unloaded(_sums(spec, by_row, weights), load))
         return _added_to_partial(spec, sums, inputs, clear, random)
-    rows = {name: found[:, :, None] for name, found in a.items()}
-    columns = {name: found[:, None] for name, found in b.items()}
+    rows = {name: codes[:, :, None] for name, codes in a.items()}
+    columns = {name: codes[:, None] for name, codes in b.items()}
     sums = _sums(spec, rows, columns)
     results = [
         dot.results(
@@ -59,20 +59,21 @@ def _by_member(inputs: Patterns, name: str, count: int) -> Patterns:
 def _weights(spec: Array, b: Patterns, load: npt.NDArray[np.bool_]) -> Patterns:
     """What every column multiplies by in each cycle, (cycles, columns, rows, lanes or blocks)."""
     cycles = np.arange(len(load))
-    found = {}
+    weights = {}
     for kind, codes in b.items():
         at_first = 0 if kind != "b" else int(spec.b.element.encode(0.0))
         # The last cycle, up to this, that loaded the row; before the first a cycle of zeros.
         with_zeros = np.concatenate([np.full_like(codes[:1], at_first), codes])
         last = np.maximum.accumulate(np.where(load, cycles[:, None] + 1, 0), axis=0)
         by_row = with_zeros[last]  # (cycles, rows, columns, lanes)
-        found[kind] = by_row.transpose(0, 2, 1, 3)
-    return found
+        weights[kind] = by_row.transpose(0, 2, 1, 3)
+    return weights
 
 
 def _unless_unloaded(sums: ExactArray, load: npt.NDArray[np.bool_]) -> ExactArray:
-    """``sums``, (cycles, columns, rows), times zero where a row has had no weights yet: a format
-    may have no zero that would say so.
+    """``sums``, (cycles, columns, rows), times zero where a row has had no weights yet.
+
+    A format may have no zero that would say so.
     """
     idle = ~np.logical_or.accumulate(load, axis=0)[:, None]
     return ExactArray(
@@ -115,10 +116,10 @@ def _added_to_partial(
     for column in range(spec.columns):
         drawn = None if random is None else random[:, column]
         start = _partial(spec, inputs, column)
-        kept = accumulate_once(
+        accumulated = accumulate_once(
             accumulator, start, sums[:, column], clear, dot.drawn_by(accumulator, drawn)
         )
-        results.append(dot.shown(spec, kept, drawn))
+        results.append(dot.shown(spec, accumulated, drawn))
     return _side_by_side(results)
 
 
@@ -145,21 +146,22 @@ def _side_by_side(results: list[Patterns]) -> Patterns:
 def reach(spec: Array) -> Reach:
     """See ``sim.coverage``."""
     step = math.ldexp(max(map(abs, spec.product_range)), spec.lsb_exponent)
-    found = step * spec.max_products
+    largest = step * spec.max_products
     if isinstance(spec.accumulator, Float):
         # As of a dot product: past this a step changes nothing.
         bits = spec.accumulator.format.precision + 1
-        found = min(found, math.ldexp(step * spec.summed_rows * spec.lanes, bits))
+        largest = min(largest, math.ldexp(step * spec.summed_rows * spec.lanes, bits))
     if isinstance(spec.accumulator, Fixed):
-        found = math.ldexp(1, spec.accumulator.bits - 1 - spec.accumulator.fraction_bits)
+        largest = math.ldexp(1, spec.accumulator.bits - 1 - spec.accumulator.fraction_bits)
     # A partial sum that comes in may be any number of a float accumulator's.
     any_unit = spec.is_weight_stationary and isinstance(spec.accumulator, Float)
-    return Reach(found, lsb_exponent=-math.inf if any_unit else spec.lsb_exponent)
+    return Reach(largest, lsb_exponent=-math.inf if any_unit else spec.lsb_exponent)
 
 
 def directed(spec: Array) -> Patterns:
-    """Extremes in all lanes, mixed, and in single lanes, from row to row and column to column;
-    then sums driven to both ends of what accumulators are stated to hold.
+    """Extremes in all lanes, mixed, and in single lanes, from row to row and column to column.
+
+    Then sums driven to both ends of what accumulators are stated to hold.
     """
     rng = np.random.default_rng(11)
     codes = {p.name: extreme_codes(p.format) for p in spec.inputs if p.format is not None}
@@ -171,19 +173,19 @@ def directed(spec: Array) -> Patterns:
     counts = {p.name: p.count for p in spec.inputs}
     cycles: list[dict[str, npt.ArrayLike]] = []
     for index in range(max(map(len, codes.values()))):
-        same = {name: found[index % len(found)] for name, found in codes.items()}
-        mixed = {name: rng.choice(found, counts[name]) for name, found in codes.items()}
+        same = {name: choices[index % len(choices)] for name, choices in codes.items()}
+        mixed = {name: rng.choice(choices, counts[name]) for name, choices in codes.items()}
         # One lane alone: what belongs to another row or column would show.
         hot = {
             name: np.where(np.arange(counts[name]) == rng.integers(counts[name]), mixed[name], zero)
             for name, f in (("a", spec.a), ("b", spec.b))
             for zero in [int(f.element.encode(0.0))]
         }
-        rest = _other_inputs(spec, rng)
+        other_inputs = _other_inputs(spec, rng)
         cycles += [
-            {**rest, **same, "load": 1, "clear": 1},
-            {**rest, **mixed, "clear": index % 3 == 0},
-            {**rest, **mixed, **hot, "clear": index % 5 == 0},
+            {**other_inputs, **same, "load": 1, "clear": 1},
+            {**other_inputs, **mixed, "clear": index % 3 == 0},
+            {**other_inputs, **mixed, **hot, "clear": index % 5 == 0},
         ]
     for lowest in (True, False):
         corner = _corner(spec, lowest)
@@ -201,14 +203,14 @@ def directed(spec: Array) -> Patterns:
 
 def _other_inputs(spec: Array, rng: np.random.Generator) -> dict[str, npt.ArrayLike]:
     """For ports that have no codes: ends of what sums are added to, some flags, random bits."""
-    found: dict[str, npt.ArrayLike] = {}
+    inputs: dict[str, npt.ArrayLike] = {}
     for port in spec.inputs:
         ends = [0, 1, (1 << (port.bits - 1)) - 1, 1 << (port.bits - 1), (1 << port.bits) - 1]
         chosen = [ends[i] for i in rng.integers(len(ends), size=port.count)]
-        found[port.name] = np.array(chosen, dtype=object)
+        inputs[port.name] = np.array(chosen, dtype=object)
         if port.bits == 1:
-            found[port.name] = (rng.random(port.count) < 0.1).astype(np.uint8)
-    return found
+            inputs[port.name] = (rng.random(port.count) < 0.1).astype(np.uint8)
+    return inputs
 
 
 def _corner(spec: Array, lowest: bool) -> dict[str, npt.ArrayLike]:
@@ -216,19 +218,21 @@ def _corner(spec: Array, lowest: bool) -> dict[str, npt.ArrayLike]:
     a, b = spec.a.element, spec.b.element
     pairs = [(x, y) for x in (a.min, a.max) for y in (b.min, b.max)]
     x, y = (min if lowest else max)(pairs, key=lambda pair: pair[0] * pair[1])
-    found: dict[str, npt.ArrayLike] = {"a": int(a.encode(x)), "b": int(b.encode(y))}
+    operands: dict[str, npt.ArrayLike] = {"a": int(a.encode(x)), "b": int(b.encode(y))}
     for name, f in (("a", spec.a), ("b", spec.b)):
         if f.scale is not None:
-            found[f"{name}_scale"] = int(f.scale.encode(f.scale.max))
-    return found
+            operands[f"{name}_scale"] = int(f.scale.encode(f.scale.max))
+    return operands
 
 
 def restrict(
     spec: Array, inputs: Patterns, counted: npt.NDArray[np.intp], rng: np.random.Generator
 ) -> None:
-    """Sums restart at random, and always before they pass ``max_products``; weights are loaded
-    at random, and all of them before their results count. Few of the flags beside a sum are set;
-    half of the scales are near one, and half of a float's sums near the operands' own.
+    """Sums restart at random, and always before they pass ``max_products``.
+
+    Weights are loaded at random, and all of them before their results count. Few of the flags
+    beside a sum are set; half of the scales are near one, and half of a float's sums near the
+    operands' own.
     """
     if spec.has_blocks:
         blockdot.scales_near_one(spec, inputs, rng)

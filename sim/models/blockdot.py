@@ -58,12 +58,13 @@ def reach(spec: BlockDot) -> Reach:
 
 
 def directed(spec: BlockDot) -> Patterns:
-    """Scales at their ends, in the middle and NaN, equal and different by block; elements at
-    their extremes, zero, cancelling; micro-exponents at both ends; results about the output's
-    largest and smallest; several blocks that cancel beside one that is far below.
+    """Scales at their ends, in the middle and NaN, equal and different by block.
+
+    Elements at their extremes, zero, cancelling; micro-exponents at both ends; results about the
+    output's largest and smallest; several blocks that cancel beside one that is far below.
     """
     rng = np.random.default_rng(7)
-    found: dict[str, list[npt.NDArray[Any]]] = {port.name: [] for port in spec.inputs}
+    rows: dict[str, list[npt.NDArray[Any]]] = {port.name: [] for port in spec.inputs}
     scales = {
         name: np.unique(
             np.concatenate([extreme_codes(f.scale), f.scale.encode([0.25, 0.5, 1.0, 2.0, 8.0])])
@@ -82,19 +83,19 @@ def directed(spec: BlockDot) -> Patterns:
                         codes = np.where(
                             np.arange(spec.lanes) == rng.integers(spec.lanes), codes, 0
                         )
-                    near = np.full(spec.blocks, scale)
+                    block_scales = np.full(spec.blocks, scale)
                     if kind == 3:  # Blocks of different scale.
-                        near = rng.choice(scales[name], spec.blocks)
-                    found[name].append(codes)
-                    found[f"{name}_scale"].append(near)
+                        block_scales = rng.choice(scales[name], spec.blocks)
+                    rows[name].append(codes)
+                    rows[f"{name}_scale"].append(block_scales)
                     if f.micro_bits:
                         ends = (0, (1 << f.micro_bits) - 1)
                         count = spec.blocks * f.micro_exponents
                         micro = np.full(count, ends[kind % 2])
-                        found[f"{name}_micro"].append(rng.choice(ends, count) if kind else micro)
+                        rows[f"{name}_micro"].append(rng.choice(ends, count) if kind else micro)
     if spec.rounding == STOCHASTIC:
-        found["random_bits"] = list(rng.integers(0, 2**RANDOM_BITS, (len(found["a"]), 1)))
-    patterns: Patterns = {name: np.array(rows) for name, rows in found.items()}
+        rows["random_bits"] = list(rng.integers(0, 2**RANDOM_BITS, (len(rows["a"]), 1)))
+    patterns: Patterns = {name: np.array(codes) for name, codes in rows.items()}
     if spec.blocks > 1:
         _spread(spec, patterns, np.arange(len(patterns["a"])) % 5 == 4, rng)
     return patterns
@@ -103,9 +104,10 @@ def directed(spec: BlockDot) -> Patterns:
 def restrict(
     spec: BlockDot, inputs: Patterns, counted: npt.NDArray[np.intp], rng: np.random.Generator
 ) -> None:
-    """All codes are allowed; half of the cycles have scales near one, whose results are not
-    all beyond the output's range, a quarter such as make results anywhere in it, and with
-    several blocks a quarter have some that cancel.
+    """All codes are allowed, but few uniform ones make results in the output's range.
+
+    So half of the cycles have scales near one, whose results are not all beyond it, a quarter such
+    as make results anywhere in it, and with several blocks a quarter have some that cancel.
     """
     kind = scales_near_one(spec, inputs, rng)
     _reach_output(spec, inputs, np.flatnonzero((kind > 0.5) & (kind < 0.75)), rng)
@@ -116,16 +118,17 @@ def restrict(
 def scales_near_one(
     spec: BlockDot | Array, inputs: Patterns, rng: np.random.Generator
 ) -> npt.NDArray[np.float64]:
-    """Scales near one in half of the cycles: those where the numbers, (cycles,), from 0 to 1 that
-    it returns are below 0.5.
+    """Sets scales near one in half of the cycles, at random.
+
+    Those are the cycles where the numbers, (cycles,), from 0 to 1 that it returns are below 0.5.
     """
     kind = rng.random(len(inputs["a"]))
     near = kind < 0.5
     for name, f in (("a", spec.a), ("b", spec.b)):
         assert f.scale is not None
-        one = int(f.scale.encode(1.0))
+        code_of_one = int(f.scale.encode(1.0))
         wide = rng.integers(-6, 7, inputs[f"{name}_scale"].shape)
-        scales = np.clip(one + wide, 0, 2**f.scale.bits - 2)
+        scales = np.clip(code_of_one + wide, 0, 2**f.scale.bits - 2)
         inputs[f"{name}_scale"] = np.where(near[:, None], scales, inputs[f"{name}_scale"]).astype(
             inputs[f"{name}_scale"].dtype
         )
@@ -135,8 +138,9 @@ def scales_near_one(
 def _reach_output(
     spec: BlockDot, inputs: Patterns, rows: npt.NDArray[np.intp], rng: np.random.Generator
 ) -> None:
-    """In the chosen ``rows`` scales that make products as large as the output's numbers: any
-    of its exponents alike, and some beyond.
+    """In the chosen ``rows`` scales that make products as large as the output's numbers.
+
+    Any of its exponents alike, and some beyond.
     """
     shape = (len(rows), spec.blocks)
     low, high = math.log2(spec.output.smallest) - 4, math.log2(_largest(spec.output)) + 2
@@ -162,9 +166,10 @@ def _spread(
     chosen: npt.NDArray[np.bool_],
     rng: np.random.Generator,
 ) -> None:
-    """In the ``chosen`` cycles: few elements that are not zero; one operand's scales at and near
-    such distances as decide what is kept of sums; and in some a block that is another's
-    negative.
+    """In the ``chosen`` cycles blocks of different size, some of which cancel.
+
+    Few elements are not zero; one operand's scales are at and near such distances as decide what is
+    kept of sums; and in some cycles a block is another's negative.
     """
     rows = np.flatnonzero(chosen)
     shape = (len(rows), spec.blocks)
@@ -174,8 +179,8 @@ def _spread(
     steps *= rng.integers(0, spec.blocks, shape)
     for name, f in (("a", spec.a), ("b", spec.b)):
         finite = np.isfinite(f.element.decode(inputs[name][rows]))
-        kept = finite & (rng.random((len(rows), spec.lanes)) < 2 / f.block_size)
-        codes = np.where(kept, inputs[name][rows], f.element.encode(0.0)).reshape(lanes)
+        is_kept = finite & (rng.random((len(rows), spec.lanes)) < 2 / f.block_size)
+        codes = np.where(is_kept, inputs[name][rows], f.element.encode(0.0)).reshape(lanes)
         # The wider of the scales is spread, from the top of what it can be or from the middle.
         codes_of_scale = inputs[f"{name}_scale"][rows]
         largest = int(f.scale.encode(f.scale.max))

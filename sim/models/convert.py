@@ -48,18 +48,19 @@ def reach(spec: Convert) -> Reach:
 
 
 def directed(spec: Convert) -> Patterns:
-    """All codes of a small format; of a larger one its extremes, and the codes at and beside
-    the other's values and ties.
+    """All codes of a small format, or those about the other's values and ties.
+
+    Of a larger one: its extremes, and the codes at and beside the other's values and ties.
     """
     codes = interesting_codes(spec.a, spec.b)[:, None]
-    found = {"a": codes}
+    patterns = {"a": codes}
     if spec.rounding == STOCHASTIC:
         extremes = np.array([0, 1, 2**31, 2**RANDOM_BITS - 1], np.uint64)
-        found = {
+        patterns = {
             "a": np.repeat(codes, len(extremes), axis=0),
             "random_bits": np.tile(extremes, len(codes))[:, None],
         }
-    return found
+    return patterns
 
 
 def interesting_codes(source: Scalar, target: Scalar) -> npt.NDArray[Any]:
@@ -70,14 +71,14 @@ def interesting_codes(source: Scalar, target: Scalar) -> npt.NDArray[Any]:
     values = target.decode(span)
     values = np.unique(values[np.isfinite(values)])
     # Pairs of neighbours: of one, the lower is odd.
-    some = np.arange(0, len(values), max(1, 2 * len(values) // TIES))
-    lower = np.unique(np.concatenate([some, some + 1]).clip(0, len(values) - 2))
+    places = np.arange(0, len(values), max(1, 2 * len(values) // TIES))
+    lower = np.unique(np.concatenate([places, places + 1]).clip(0, len(values) - 2))
     middles = (values[lower] + values[lower + 1]) / 2
     points = np.concatenate([values[lower], middles, [target.max, target.max * 2]])
     codes = source.encode(np.concatenate([points, -points]), nan=None).astype(np.int64)
     around = (codes[:, None] + [-1, 0, 1]).reshape(-1) & (2**source.bits - 1)
-    every = np.concatenate([around, extreme_codes(source).astype(np.int64)])
-    return np.unique(every).astype(source.code_dtype)
+    chosen = np.concatenate([around, extreme_codes(source).astype(np.int64)])
+    return np.unique(chosen).astype(source.code_dtype)
 
 
 def _every_input() -> Iterator[Fields]:

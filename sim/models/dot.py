@@ -49,8 +49,8 @@ def results(
 ) -> Patterns:
     """The output ports of one accumulator, (cycles, 1) each, for the exact sum of each cycle."""
     accumulator = bounded(spec)
-    kept = accumulate(accumulator, sums, clear, drawn_by(accumulator, random))
-    return shown(spec, kept, random)
+    history = accumulate(accumulator, sums, clear, drawn_by(accumulator, random))
+    return shown(spec, history, random)
 
 
 def bounded(spec: AccumulatingSpec | MultiDot) -> Fixed | Float:
@@ -68,15 +68,15 @@ def drawn_by(
 
 
 def shown(
-    spec: AccumulatingSpec | MultiDot, kept: Accumulated, random: npt.NDArray[np.integer] | None
+    spec: AccumulatingSpec | MultiDot, history: Accumulated, random: npt.NDArray[np.integer] | None
 ) -> Patterns:
     """The output ports of an accumulator that holds this."""
     if spec.output is not None:
         numbers = exact.ExactArray(
-            np.where(kept.special == 0, kept.words, 0),
-            kept.lsb_exponent,
-            kept.special,
-            kept.zero_sign,
+            np.where(history.special == 0, history.words, 0),
+            history.lsb_exponent,
+            history.special,
+            history.zero_sign,
         )
         if not isinstance(spec.accumulator, Exact) or sums_integers(spec):
             numbers = exact.integer_zeros(numbers)
@@ -89,15 +89,15 @@ def shown(
             nan=None if spec.output.has_nan else 0.0,
         )
         return {"result": code[:, None]}
-    found = {"accumulator": kept.words[:, None]}
+    outputs = {"accumulator": history.words[:, None]}
     if spec.has_special and not isinstance(spec.accumulator, Float):
-        special = kept.special[:, None]
-        found |= {
+        special = history.special[:, None]
+        outputs |= {
             "nan": np.isnan(special),
             "positive_infinity": np.isposinf(special),
             "negative_infinity": np.isneginf(special),
         }
-    return found
+    return outputs
 
 
 def sums_integers(spec: AccumulatingSpec | MultiDot) -> bool:
@@ -111,20 +111,21 @@ def reach(spec: DotProduct) -> Reach:
     """See ``sim.coverage``."""
     product = math.ldexp(max(map(abs, spec.product_range)), spec.product_lsb_exponent)
     addend = 0.0 if spec.addend is None else max(spec.addend.max, -spec.addend.min)
-    found = product * spec.max_products + addend * (spec.max_products // spec.lanes)
+    largest = product * spec.max_products + addend * (spec.max_products // spec.lanes)
     if isinstance(spec.accumulator, Float):
         # Past this a step's sum is less than half of the accumulator's last place.
         step = product * spec.lanes + addend
-        found = min(found, math.ldexp(step, spec.accumulator.format.precision + 1))
+        largest = min(largest, math.ldexp(step, spec.accumulator.format.precision + 1))
     if isinstance(spec.accumulator, Fixed):
         half = math.ldexp(1, spec.accumulator.bits - 1 - spec.accumulator.fraction_bits)
-        found = min(found, half)
-    return Reach(found, lsb_exponent=spec.lsb_exponent)
+        largest = min(largest, half)
+    return Reach(largest, lsb_exponent=spec.lsb_exponent)
 
 
 def directed(spec: DotProduct) -> Patterns:
-    """Extremes in all lanes, in alternating lanes and in single lanes; the accumulator is
-    driven to both ends of its stated range.
+    """Extremes in all lanes, in alternating lanes and in single lanes.
+
+    The accumulator is driven to both ends of its stated range.
     """
     a_codes, b_codes = extreme_codes(spec.a), extreme_codes(spec.b)
     pairs = [(x, y) for x in a_codes for y in b_codes]
@@ -179,8 +180,9 @@ def directed(spec: DotProduct) -> Patterns:
 
 
 class DirectedCycles:
-    """Cycles of a unit with one port of codes, as they are added; addends take turns among the
-    extremes of their format.
+    """Cycles of a unit with one port of codes, as they are added.
+
+    Addends take turns among the extremes of their format.
     """
 
     def __init__(self, spec: DotProduct) -> None:
@@ -197,16 +199,16 @@ class DirectedCycles:
     def patterns(self) -> Patterns:
         """The inputs of all cycles."""
         spec, rows = self.spec, self._rows
-        found: Patterns = {
+        patterns: Patterns = {
             "clear": np.array([[row[0]] for row in rows], np.uint8),
             "a": np.array([row[1] for row in rows]),
         }
         if spec.addend is not None:
-            found["c"] = np.array([[row[2]] for row in rows], spec.addend.code_dtype)
+            patterns["c"] = np.array([[row[2]] for row in rows], spec.addend.code_dtype)
         if spec.is_stochastic:
             random = np.random.default_rng(1)
-            found["random_bits"] = random.integers(0, 2**32, (len(rows), 1), np.uint64)
-        return found
+            patterns["random_bits"] = random.integers(0, 2**32, (len(rows), 1), np.uint64)
+        return patterns
 
 
 def longest_run(accumulator: Accumulator) -> int:

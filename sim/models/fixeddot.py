@@ -65,19 +65,21 @@ def reach(spec: FixedDot) -> Reach:
     """See ``sim.coverage``."""
     addend = 0.0 if spec.addend is None else max(spec.addend.max, -spec.addend.min)
     cycle = max(map(abs, _bounds(spec))) + addend
-    found = cycle * (spec.max_products // spec.lanes)
+    largest = cycle * (spec.max_products // spec.lanes)
     if isinstance(spec.accumulator, Float):
         # Past this a step's sum is less than half of the accumulator's last place.
-        found = min(found, math.ldexp(cycle, spec.accumulator.format.precision + 1))
+        largest = min(largest, math.ldexp(cycle, spec.accumulator.format.precision + 1))
     if isinstance(spec.accumulator, Fixed):
         half = math.ldexp(1, spec.accumulator.bits - 1 - spec.accumulator.fraction_bits)
-        found = min(found, half)
-    return Reach(found, lsb_exponent=spec.lsb_exponent)
+        largest = min(largest, half)
+    return Reach(largest, lsb_exponent=spec.lsb_exponent)
 
 
 def directed(spec: FixedDot) -> Patterns:
-    """Extremes in all lanes, alternating with their negatives, and in single lanes; the least and
-    the largest of each lane alone; the accumulator is driven to both ends of its range.
+    """Extremes in all lanes, alternating with their negatives, and in single lanes.
+
+    The least and the largest of each lane alone; the accumulator is driven to both ends of its
+    range.
     """
     a, lane = spec.a, np.arange(spec.lanes)
     zero, lowest, largest = a.encode([0.0, a.min, a.max])

@@ -40,11 +40,11 @@ def reach(spec: LMul) -> Reach:
 def directed(spec: LMul) -> Patterns:
     """All pairs of extreme codes."""
     a, b = extreme_pairs(spec.a, spec.b)
-    found: Patterns = {"a": a, "b": b}
+    patterns: Patterns = {"a": a, "b": b}
     if spec.rounding == STOCHASTIC:
         extremes = np.array([0, 2**31, 2**RANDOM_BITS - 1], np.uint64)
-        found["random_bits"] = np.resize(extremes, len(a))[:, None]
-    return found
+        patterns["random_bits"] = np.resize(extremes, len(a))[:, None]
+    return patterns
 
 
 MODEL = UnitModel(

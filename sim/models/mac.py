@@ -12,17 +12,17 @@ from sim.unit_model import ProofRow
 
 def _zero_signs() -> list[ProofRow]:
     floats = {"a": "e2m1", "b": "e2m1"}
-    found: list[ProofRow] = []
+    rows: list[ProofRow] = []
     for mode in DEFINED_MODES:
-        kept = {"accumulator": f"e3m2:{mode}"}
+        accumulator = {"accumulator": f"e3m2:{mode}"}
         if mode not in (NEAREST_EVEN, DOWN):
-            found.append(({**floats, **kept}, ("reference",)))
+            rows.append(({**floats, **accumulator}, ("reference",)))
             continue
-        found.append(({**floats, **kept}, ("reference", "netlist", "pipeline")))
+        rows.append(({**floats, **accumulator}, ("reference", "netlist", "pipeline")))
         for b in ("e2m1", "int4"):
-            found.append(({"a": "int4", "b": b, **kept}, ("reference",)))
-        found.append(({**floats, "output": "e3m2", "rounding": mode}, ("reference",)))
-    return found
+            rows.append(({"a": "int4", "b": b, **accumulator}, ("reference",)))
+        rows.append(({**floats, "output": "e3m2", "rounding": mode}, ("reference",)))
+    return rows
 
 
 MODEL = dataclasses.replace(

@@ -22,11 +22,11 @@ from sim.unit_model import Fields, Patterns, ProofRow, UnitModel
 def expected(spec: Multiply, inputs: Patterns) -> Patterns:
     """See ``sim.unit_model.UnitModel``."""
     product = exact.product(spec.a, spec.b, inputs["a"], inputs["b"])
-    found = {"product": product.integers}
+    outputs = {"product": product.integers}
     if spec.has_specials:
         for name in ("nan", "positive_infinity", "negative_infinity"):
-            found[name] = getattr(product, name).astype(np.uint8)
-    return found
+            outputs[name] = getattr(product, name).astype(np.uint8)
+    return outputs
 
 
 def directed(spec: Multiply) -> Patterns:

@@ -23,13 +23,17 @@ def expected(spec: MultiDot, inputs: Patterns) -> Patterns:
     special = np.zeros(len(modes))
     zero_sign = np.ones(len(modes), np.int8)
     for mode, (pair, count) in enumerate(zip(spec.pairs, spec.products, strict=True)):
-        now = modes == mode
-        a, b = (unpacked(f, count, inputs[name][now]) for name, f in (("a", pair.a), ("b", pair.b)))
+        in_mode = modes == mode
+        a, b = (
+            unpacked(f, count, inputs[name][in_mode]) for name, f in (("a", pair.a), ("b", pair.b))
+        )
         sums = exact.dot(pair.a, pair.b, a, b)
         # Sums of the modes are numbers: what they count is the same for all.
-        integers[now] = sums.integers.astype(object) * 2 ** (sums.lsb_exponent - spec.lsb_exponent)
-        special[now] = sums.special
-        zero_sign[now] = sums.sign
+        integers[in_mode] = sums.integers.astype(object) * 2 ** (
+            sums.lsb_exponent - spec.lsb_exponent
+        )
+        special[in_mode] = sums.special
+        zero_sign[in_mode] = sums.sign
     total = exact.ExactArray(integers, spec.lsb_exponent, special, zero_sign)
     return accumulated(spec, total, inputs)
 
@@ -54,8 +58,9 @@ def packed(number_format: Scalar, codes: Codes) -> Codes:
 
 
 def directed(spec: MultiDot) -> Patterns:
-    """Of every mode, extremes in all places, some in single ones and beside their negative; the
-    modes in turn on one sum; the accumulator at both ends of its range; ones above the codes.
+    """Of every mode, extremes in all places, some in single ones and beside their negative.
+
+    The modes in turn on one sum; the accumulator at both ends of its range; ones above the codes.
     """
     rows: list[tuple[bool, int, Codes, Codes]] = []
 
@@ -91,18 +96,18 @@ def directed(spec: MultiDot) -> Patterns:
         cycles = spec.max_products // (spec.lanes * spec.products[mode])
         for cycle in range(min(cycles, MAX_BOUND_CYCLES)):
             add(cycle == 0, mode, x, y)
-    found: Patterns = {
+    patterns: Patterns = {
         "clear": np.array([[row[0]] for row in rows], dtype=np.uint8),
         "mode": np.array([[row[1]] for row in rows], dtype=np.uint8),
         "a": np.array([row[2] for row in rows]),
         "b": np.array([row[3] for row in rows]),
     }
     for name, bits in (("a", spec.a_bits), ("b", spec.b_bits)):
-        _fill(spec, found, name, bits)
+        _fill(spec, patterns, name, bits)
     if spec.is_stochastic:
         random = np.random.default_rng(1)
-        found["random_bits"] = random.integers(0, 2**32, (len(rows), 1), np.uint64)
-    return found
+        patterns["random_bits"] = random.integers(0, 2**32, (len(rows), 1), np.uint64)
+    return patterns
 
 
 def _fill(spec: MultiDot, inputs: Patterns, name: str, bits: int) -> None:

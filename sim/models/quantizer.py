@@ -1,5 +1,6 @@
-"""Quantization to one block: the block format's own encoding of the decoded numbers; where a
-block's numbers are divided by a scale, in whole numbers, so that no quotient is rounded.
+"""Quantization to one block: the block format's own encoding of the decoded numbers.
+
+Where a block's numbers are divided by a scale, in whole numbers, so that no quotient is rounded.
 """
 
 from __future__ import annotations
@@ -35,13 +36,13 @@ Floats = npt.NDArray[np.float64]
 def expected(spec: Quantizer, inputs: Patterns) -> Patterns:
     """See ``sim.unit_model.UnitModel``; of what elements cannot be, see the spec."""
     element = spec.b.element
-    given = spec.a.decode(inputs["a"])
-    values, lost = given, np.zeros(given.shape, np.bool_)
+    decoded = spec.a.decode(inputs["a"])
+    values, lost = decoded, np.zeros(decoded.shape, np.bool_)
     if spec.nonfinite == IN_ELEMENT and not element.has_nan:
-        lost = np.isnan(given) if element.has_infinity else ~np.isfinite(given)
-        values = np.where(lost, 0.0, given)
+        lost = np.isnan(decoded) if element.has_infinity else ~np.isfinite(decoded)
+        values = np.where(lost, 0.0, decoded)
     if spec.has_float_scale:
-        return _divided(spec, inputs, given)
+        return _divided(spec, inputs, decoded)
     codes = spec.b.encode(
         values,
         scale_rule=spec.scale_rule,
@@ -54,34 +55,36 @@ def expected(spec: Quantizer, inputs: Patterns) -> Patterns:
         random_bits=inputs["random_bits"] if spec.rounding == STOCHASTIC else None,
     )
     low = -element.max if spec.symmetric and element.signed else element.min
-    bounds = np.clip(np.where(np.isnan(given), 0.0, given), low, element.max)
+    bounds = np.clip(np.where(np.isnan(decoded), 0.0, decoded), low, element.max)
     elements = np.where(lost, element.encode(bounds), codes.elements[:, 0, :])
-    found = {"elements": elements, "scale": codes.scales}
+    outputs = {"elements": elements, "scale": codes.scales}
     if codes.micro_exponents is not None:
-        found["micro_exponents"] = codes.micro_exponents[:, 0, :]
-    return found
+        outputs["micro_exponents"] = codes.micro_exponents[:, 0, :]
+    return outputs
 
 
-def _divided(spec: Quantizer, inputs: Patterns, given: Floats) -> Patterns:
-    """Numbers over their scales, exactly: ``given`` are the decoded numbers."""
+def _divided(spec: Quantizer, inputs: Patterns, decoded: Floats) -> Patterns:
+    """Numbers over their scales, exactly: ``decoded`` are the decoded numbers."""
     element, scale_format, rule = spec.b.element, spec.b.scale, rule_called(spec.scale_rule)
-    finite = np.isfinite(given)
-    numbers = np.where(finite, given, 0.0)
+    finite = np.isfinite(decoded)
+    numbers = np.where(finite, decoded, 0.0)
     counted = numbers if element.signed else np.maximum(numbers, 0.0)
     largest = np.abs(counted).max(axis=1)
-    second = np.ones(len(given))
+    tensor_scales = np.ones(len(decoded))
     if "tensor_scale" in inputs:
         assert spec.b.tensor_scale is not None
-        second = spec.b.tensor_scale.decode(inputs["tensor_scale"][:, 0])
+        tensor_scales = spec.b.tensor_scale.decode(inputs["tensor_scale"][:, 0])
     if spec.scale_rule in BY_LARGEST:
-        wanted = quotient(largest, second, np.full(len(given), element.symmetric_max))
+        wanted = quotient(largest, tensor_scales, np.full(len(decoded), element.symmetric_max))
     else:  # A power of two times a number: that is exact.
-        wanted = quotient(rule.wanted(counted, element), second)
+        wanted = quotient(rule.wanted(counted, element), tensor_scales)
     scales = np.maximum(
         round_to(wanted, scale_format, rule.rounding), scale_format.encode(scale_format.smallest)
     )
-    shape = given.shape
-    divisors = [np.broadcast_to(v[:, None], shape) for v in (scale_format.decode(scales), second)]
+    shape = decoded.shape
+    divisors = [
+        np.broadcast_to(v[:, None], shape) for v in (scale_format.decode(scales), tensor_scales)
+    ]
     symmetric = spec.symmetric and element.is_integer
     random = inputs["random_bits"] if spec.rounding == STOCHASTIC else None
     ratios = quotient(numbers, *divisors)
@@ -91,7 +94,7 @@ def _divided(spec: Quantizer, inputs: Patterns, given: Floats) -> Patterns:
     if symmetric:
         least = element.encode(element.min if not element.signed else -element.max)
         elements = np.where(element.decode(elements) < -element.max, least, elements)
-    not_finite = np.where(finite, 0.0, given)
+    not_finite = np.where(finite, 0.0, decoded)
     if spec.nonfinite == IN_ELEMENT:
         nan = None if element.has_nan else 0.0
         overflow = PROPAGATE if element.has_nan or element.has_infinity else SATURATE
@@ -107,14 +110,15 @@ def _divided(spec: Quantizer, inputs: Patterns, given: Floats) -> Patterns:
 
 
 def quotient(values: Floats, *divisors: Floats) -> exact.ExactArray:
-    """``values`` over all ``divisors`` (of the same shape, positive), rounded to odd far below
-    every place where a rounding to a format of up to 2^-300 changes its mind.
+    """``values`` over all ``divisors`` (of the same shape, positive), rounded to odd.
+
+    That is far below every place where a rounding to a format of up to 2^-300 changes its mind.
     """
     numerators = exact.from_values(values)
     denominator, exponent = np.full(values.shape, 1, object), 0
     for divisor in divisors:
-        found = exact.from_values(divisor)
-        denominator, exponent = denominator * found.integers, exponent + found.lsb_exponent
+        number = exact.from_values(divisor)
+        denominator, exponent = denominator * number.integers, exponent + number.lsb_exponent
     # integers·2^lsb / (denominator·2^exponent), in units of 2^-QUOTIENT_BITS.
     shift = numerators.lsb_exponent - exponent + QUOTIENT_BITS
     magnitudes = np.abs(numerators.integers)
@@ -128,19 +132,20 @@ def quotient(values: Floats, *divisors: Floats) -> exact.ExactArray:
 
 def unreachable(spec: Quantizer) -> tuple[str, ...]:
     """See ``sim.coverage``: a tensor's scale is positive, finite and not tiny."""
-    port = "tensor_scale"
-    found = [port_ for port_ in spec.inputs if port_.name == port]
-    if not found or found[0].format is None:
+    scale_format = spec.b.tensor_scale
+    if not spec.has_tensor_scale_port or scale_format is None:
         return ()
     lanes = ("lowest in lane 0", "zero in lane 0", "NaN in lane 0", "infinity in lane 0")
     names = ("smallest", "smallest negative", "negative zero", "exponent field 0", *lanes)
-    sign = f"bit {found[0].bits - 1} at 1"
-    return tuple(f"{port}: {name}" for name in (*names, *([sign] * found[0].format.signed)))
+    sign = [f"bit {scale_format.bits - 1} at 1"] if scale_format.signed else []
+    return tuple(f"tensor_scale: {name}" for name in (*names, *sign))
 
 
 def directed(spec: Quantizer) -> Patterns:
-    """Blocks of zeros, of one number, and with one larger than the rest; largest magnitudes at
-    and beside what changes the scale, over the whole range; elements and ties between them.
+    """Blocks of zeros, of one number, and with one larger than the others.
+
+    Largest magnitudes at and beside what changes the scale, over the whole range; elements and ties
+    between them.
     """
     f, lane = spec.a, np.arange(spec.lanes)
     peaks, others = _largest_magnitudes(spec), _elements_and_ties(spec)
@@ -163,42 +168,46 @@ def directed(spec: Quantizer) -> Patterns:
         add(peak)
         # Around the scale that such a block gets; what has no such place in the source rounds.
         start = index * (spec.lanes - 1) % len(others)
-        rest = np.resize(np.roll(others, -start), spec.lanes)
-        rest = np.ldexp(rest, exponent) * np.where((lane + index) % 2, -1.0, 1.0)
-        codes = f.encode(rest, nan=None).astype(np.int64)
+        scaled = np.resize(np.roll(others, -start), spec.lanes)
+        scaled = np.ldexp(scaled, exponent) * np.where((lane + index) % 2, -1.0, 1.0)
+        codes = f.encode(scaled, nan=None).astype(np.int64)
         if index % 3 == 0:
             codes = (codes + lane % 3 - 1) & (2**f.bits - 1)
         add(np.where(hot, peak, codes))
     for index, code in enumerate(special):
         add(np.where(lane == index % spec.lanes, code, rows[-1 - index]))
     patterns = np.array(rows).astype(f.code_dtype)
-    seconds = np.resize(_tensor_scales(spec), len(patterns))
+    tensor_scales = np.resize(_tensor_scales(spec), len(patterns))
     if spec.has_float_scale:
-        more, more_seconds = _at_ties_of_fine_scales(spec)
-        patterns, seconds = np.concatenate([patterns, more]), np.append(seconds, more_seconds)
-    found: Patterns = {"a": patterns}
+        tie_rows, tie_scales = _at_ties_of_fine_scales(spec)
+        patterns = np.concatenate([patterns, tie_rows])
+        tensor_scales = np.append(tensor_scales, tie_scales)
+    inputs: Patterns = {"a": patterns}
     if spec.has_tensor_scale_port:
         assert spec.b.tensor_scale is not None
-        found["tensor_scale"] = spec.b.tensor_scale.encode(seconds)[:, None]
+        inputs["tensor_scale"] = spec.b.tensor_scale.encode(tensor_scales)[:, None]
     if spec.rounding == STOCHASTIC:
         drawn = np.array([0, 1, 2**31 - 1, 2**31, 2**RANDOM_BITS - 1], np.uint64)
-        found["random_bits"] = np.resize(drawn, patterns.shape)
-    return found
+        inputs["random_bits"] = np.resize(drawn, patterns.shape)
+    return inputs
 
 
 def _tensor_scales(spec: Quantizer) -> Floats:
     """Scales of tensors to try: one, with all bits, and the extremes."""
-    second = spec.b.tensor_scale
-    if not spec.has_tensor_scale_port or second is None:
+    scale_format = spec.b.tensor_scale
+    if not spec.has_tensor_scale_port or scale_format is None:
         return np.ones(1)
-    low = smallest_tensor_scale(second)
-    wanted = [1.0, 1.5, 1.2345678, 2.0**-20, 2.0**-7 / 3, low, low * 1.9, 2.0**90 / 7, second.max]
-    return np.asarray(second.quantize(np.clip(wanted, low, second.max)))
+    low = smallest_tensor_scale(scale_format)
+    largest = scale_format.max
+    wanted = [1.0, 1.5, 1.2345678, 2.0**-20, 2.0**-7 / 3, low, low * 1.9, 2.0**90 / 7, largest]
+    return np.asarray(scale_format.quantize(np.clip(wanted, low, largest)))
 
 
 def _at_ties_of_fine_scales(spec: Quantizer) -> tuple[npt.NDArray[Any], Floats]:
-    """Blocks whose largest number asks for a scale, or for the middle between two, and whose
-    others are elements and middles times that scale; and the codes on both sides of all.
+    """Blocks whose largest number asks for a scale, or for the middle between two.
+
+    Their others are elements and middles times that scale; and the codes on both sides of all.
+    Returns the rows of codes, and each row's tensor scale.
     """
     f, element, scale = spec.a, spec.b.element, spec.b.scale
     largest = element.symmetric_max
@@ -210,24 +219,25 @@ def _at_ties_of_fine_scales(spec: Quantizer) -> tuple[npt.NDArray[Any], Floats]:
     chosen = np.unique(np.concatenate([np.arange(4), np.linspace(4, len(scales) - 2, FINE_SCALES)]))
     lower = scales[chosen.astype(int) % len(scales)]
     upper = scales[np.minimum(chosen.astype(int) % len(scales) + 1, len(scales) - 1)]
-    others, seconds = _elements_and_ties(spec), _tensor_scales(spec)
-    lane, rows, found = np.arange(spec.lanes), [], []
+    others, tensor_scales = _elements_and_ties(spec), _tensor_scales(spec)
+    lane, rows, row_scales = np.arange(spec.lanes), [], []
     wanted = np.stack([lower, (lower + upper) / 2], axis=1).reshape(-1)
     for index, value in enumerate(wanted):
-        second = seconds[index // 2 % len(seconds)]
-        rest = np.resize(np.roll(others, -index * (spec.lanes - 1)), spec.lanes)
-        rest = rest * np.where((lane + index) % 2, -1.0, 1.0) * value * second
-        row = np.where(lane == index % spec.lanes, largest * value * second, rest)
+        tensor_scale = tensor_scales[index // 2 % len(tensor_scales)]
+        scaled = np.resize(np.roll(others, -index * (spec.lanes - 1)), spec.lanes)
+        scaled = scaled * np.where((lane + index) % 2, -1.0, 1.0) * value * tensor_scale
+        row = np.where(lane == index % spec.lanes, largest * value * tensor_scale, scaled)
         row = f.encode(row, nan=None).astype(np.int64)
         for step in (-1, 0, 1):
             rows.append((row + step) & (2**f.bits - 1))
-            found.append(second)
-    return np.array(rows).astype(f.code_dtype), np.array(found)
+            row_scales.append(tensor_scale)
+    return np.array(rows).astype(f.code_dtype), np.array(row_scales)
 
 
 def _largest_magnitudes(spec: Quantizer) -> list[tuple[int, int]]:
-    """Codes of the source that change the scale, and those beside them, with the exponent of a
-    scale near theirs.
+    """Codes of the source that change the scale, and those beside them.
+
+    Each with the exponent of a scale near its own.
     """
     f, element = spec.a, spec.b.element
     emax = int(np.frexp(element.max)[1]) - 1
@@ -241,13 +251,13 @@ def _largest_magnitudes(spec: Quantizer) -> list[tuple[int, int]]:
             *[np.arange(e - 1, e + 2) for e in (0, low, high, *scale)],
         ]
     )
-    found: set[tuple[int, int]] = set()
+    peaks: set[tuple[int, int]] = set()
     for exponent in np.unique(exponents[(exponents >= low - 1) & (exponents <= high + 1)]):
         for significand in significands:
             code = int(f.encode(np.ldexp(significand, int(exponent))))
             for near in (code - 1, code, code + 1):
-                found.add((near & (2**f.bits - 1), int(exponent) - emax))
-    return sorted(found)
+                peaks.add((near & (2**f.bits - 1), int(exponent) - emax))
+    return sorted(peaks)
 
 
 def _elements_and_ties(spec: Quantizer) -> Floats:
@@ -264,8 +274,10 @@ def _elements_and_ties(spec: Quantizer) -> Floats:
 def restrict(
     spec: Quantizer, inputs: Patterns, counted: npt.NDArray[np.intp], rng: np.random.Generator
 ) -> None:
-    """All codes are allowed; of uniform ones of a float one number dwarfs the others, so half
-    the blocks become normally distributed, and a quarter multiples of half a step.
+    """All codes are allowed; three quarters of the blocks get more even ones.
+
+    Of uniform codes of a float one number dwarfs the others, so half the blocks become normally
+    distributed, and a quarter multiples of half a step.
     """
     f, element = spec.a, spec.b.element
     rows = np.flatnonzero(rng.random(len(inputs["a"])) < 0.75)
@@ -278,16 +290,16 @@ def restrict(
     if not spec.has_tensor_scale_port:
         return
     # Of a tensor whose largest block is up to some powers of two larger than this one.
-    second = spec.b.tensor_scale
-    assert second is not None
-    given = f.decode(inputs["a"])
-    peak = np.abs(np.where(np.isfinite(given), given, 0.0)).max(axis=1)
+    scale_format = spec.b.tensor_scale
+    assert scale_format is not None
+    numbers = f.decode(inputs["a"])
+    peak = np.abs(np.where(np.isfinite(numbers), numbers, 0.0)).max(axis=1)
     wanted = peak / (element.symmetric_max * spec.b.scale.max)
     wanted = np.ldexp(wanted, rng.integers(-2, 12, len(wanted))) * rng.uniform(0.5, 1, len(wanted))
     fixed = rng.choice(_tensor_scales(spec), len(wanted))
     wanted = np.where(rng.random(len(wanted)) < 0.25, fixed, wanted)
-    wanted = np.clip(wanted, smallest_tensor_scale(second), second.max)
-    inputs["tensor_scale"] = second.encode(wanted)[:, None]
+    wanted = np.clip(wanted, smallest_tensor_scale(scale_format), scale_format.max)
+    inputs["tensor_scale"] = scale_format.encode(wanted)[:, None]
 
 
 MODEL = UnitModel(

@@ -44,8 +44,9 @@ def reach(spec: Requantize) -> Reach:
 
 
 def directed(spec: Requantize) -> Patterns:
-    """Sums at both ends, every power of two and its neighbours, small numbers; with every
-    extreme scale.
+    """Sums at both ends, every power of two and its neighbours, small numbers.
+
+    With every extreme scale.
     """
     powers = [1 << bit for bit in range(spec.bits)]
     near = {p + d for p in powers for d in (-1, 0, 1)} | {3 * p for p in powers}
@@ -56,46 +57,50 @@ def directed(spec: Requantize) -> Patterns:
     sums = np.array(sorted({v & mask for v in near}), dtype=object)
     if spec.bits <= 63:
         sums = sums.astype(np.uint64)
-    found: Patterns = {"sum": sums[:, None]}
+    patterns: Patterns = {"sum": sums[:, None]}
     if spec.scale is not None:
         scales = extreme_codes(spec.scale)
         count = max(len(sums), len(scales))
         rng = np.random.default_rng(3)
-        found = {
+        patterns = {
             "sum": np.resize(sums, 2 * count)[:, None],
             "scale": np.concatenate([np.resize(scales, count), rng.choice(scales, count)])[:, None],
         }
         # Halves of the smallest steps: ties.
         half = spec.scale.encode(2.0 ** (spec.b.lsb_exponent - 1 - spec.lsb_exponent))
-        found["sum"] = np.concatenate([found["sum"], sums[:, None]])
-        found["scale"] = np.append(found["scale"], np.full(len(sums), half, scales.dtype))[:, None]
+        patterns["sum"] = np.concatenate([patterns["sum"], sums[:, None]])
+        patterns["scale"] = np.append(patterns["scale"], np.full(len(sums), half, scales.dtype))[
+            :, None
+        ]
         # Zeros and their neighbours with every scale, of either sign.
         for sum_ in (0, 1, mask):
             same = np.full((len(scales), 1), sum_, sums.dtype)
-            found["sum"] = np.concatenate([found["sum"], same])
-            found["scale"] = np.concatenate([found["scale"], scales[:, None]])
+            patterns["sum"] = np.concatenate([patterns["sum"], same])
+            patterns["scale"] = np.concatenate([patterns["scale"], scales[:, None]])
         # Ties but for one bit, at every distance below the middle.
         for upper, lower in _near_ties(spec.bits):
             tie = spec.scale.encode(
                 2.0 ** (spec.b.lsb_exponent - 1 - spec.lsb_exponent - float(upper))
             )
             for sum_ in ((1 << upper) + (1 << lower), -(1 << upper) - (1 << lower)):
-                found["sum"] = np.append(found["sum"], [[sum_ & mask]], axis=0).astype(sums.dtype)
-                found["scale"] = np.append(found["scale"], [[tie]], axis=0)
+                patterns["sum"] = np.append(patterns["sum"], [[sum_ & mask]], axis=0).astype(
+                    sums.dtype
+                )
+                patterns["scale"] = np.append(patterns["scale"], [[tie]], axis=0)
         # One bit alone, wherever a scale can put it.
         largest = max(spec.scale.max, -spec.scale.min)
         low, high = (int(np.floor(np.log2(v))) for v in (spec.scale.smallest, largest))
         places = np.asarray(spec.scale.encode(np.exp2(np.arange(low, high + 1))), scales.dtype)
         for lone in (1, 1 << (spec.bits - 2), mask):
             alone = np.full((len(places), 1), lone, sums.dtype)
-            found["sum"] = np.concatenate([found["sum"], alone])
-            found["scale"] = np.concatenate([found["scale"], places[:, None]])
+            patterns["sum"] = np.concatenate([patterns["sum"], alone])
+            patterns["scale"] = np.concatenate([patterns["scale"], places[:, None]])
     if spec.rounding == STOCHASTIC:
-        shape = (len(found["sum"]), 1)
-        found["random_bits"] = np.random.default_rng(1).integers(
+        shape = (len(patterns["sum"]), 1)
+        patterns["random_bits"] = np.random.default_rng(1).integers(
             0, 2**RANDOM_BITS, shape, np.uint64
         )
-    return found
+    return patterns
 
 
 def _near_ties(bits: int) -> Iterator[tuple[int, int]]:
@@ -110,8 +115,8 @@ def _around(spec: Requantize) -> set[int]:
     codes = np.arange(2 ** min(spec.b.bits, 16), dtype=spec.b.code_dtype)
     values = spec.b.decode(codes)
     values = np.unique(values[np.isfinite(values)])
-    some = np.arange(0, len(values) - 1, max(1, 2 * len(values) // TIES))
-    lower = np.unique(np.concatenate([some, some + 1])).clip(0, len(values) - 2)
+    places = np.arange(0, len(values) - 1, max(1, 2 * len(values) // TIES))
+    lower = np.unique(np.concatenate([places, places + 1])).clip(0, len(values) - 2)
     points = np.concatenate([values[lower], (values[lower] + values[lower + 1]) / 2])
     sums = np.ldexp(points, -spec.lsb_exponent)
     whole = {int(v) for v in sums[np.abs(sums) < 2.0**spec.bits].tolist()}

@@ -34,8 +34,9 @@ def unreachable(spec: SumSquares) -> tuple[str, ...]:
 
 
 def directed(spec: SumSquares) -> Patterns:
-    """Extremes in all lanes, beside zeros, and in single lanes; the accumulator is driven to its
-    end.
+    """Extremes in all lanes, beside zeros, and in single lanes.
+
+    The accumulator is driven to its end.
     """
     a, lane = spec.a, np.arange(spec.lanes)
     zero = int(a.encode(0.0))

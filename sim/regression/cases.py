@@ -28,7 +28,7 @@ LINTERS = ("verilator", "slang", "yosys", "icarus")
 
 
 @dataclass(frozen=True)
-class _Made:
+class _Prepared:
     """The Verilog of a case, and what a simulator needs beside it."""
 
     case: Case
@@ -47,8 +47,8 @@ def missing_tool(case: Case) -> str:
         missing = f"netlists need {' '.join(packages)}: pip install {' '.join(packages)}"
         missing = missing if packages else ""
     if not missing and case.lint:
-        there = [name for name in LINTERS if name in lint.available()]
-        if len(there) < 2:
+        installed = [name for name in LINTERS if name in lint.available()]
+        if len(installed) < 2:
             missing = f"two linters of {', '.join(LINTERS)} are needed: pip install pyslang"
     return missing
 
@@ -59,11 +59,13 @@ def examine(
     wave: Path | None = None,
     activity: Path | None = None,
 ) -> Iterator[Result]:
-    """The result of each of the cases, which are of one level, check and simulator, in any
-    order; whatever a tool does ends in the result of its case. With ``wave`` a waveform goes to
-    that file; toggle counts of the nets of each netlist go to a file in the folder ``activity``.
+    """The result of each of the cases, which are of one level, check and simulator, in any order.
+
+    Whatever a tool does ends in the result of its case. ``contents``: results that are known, by
+    what was checked. With ``wave`` a waveform goes to that file; toggle counts of the nets of each
+    netlist go to a file in the folder ``activity``.
     """
-    made = []
+    prepared = []
     for case in cases:
         started = time.monotonic()
         try:
@@ -77,14 +79,14 @@ def examine(
             if known is not None:
                 yield replace(known, case=case, reused=True)
                 continue
-            found = _linted(case, text)
-            if found:
-                yield Result(case, FAILED, detail=found, content=content)
+            findings = _linted(case, text)
+            if findings:
+                yield Result(case, FAILED, detail=findings, content=content)
                 continue
-            made.append(_made(case, text, content))
+            prepared.append(_prepared(case, text, content))
         except Exception as error:
             yield _failed(case, error, time.monotonic() - started)
-    for group in _builds(made):
+    for group in _builds(prepared):
         yield from _checked(group, wave, activity)
 
 
@@ -95,21 +97,21 @@ def _linted(case: Case, text: str) -> str:
     return "\n".join(map(str, lint.lint(text, case.spec.name, tools)))
 
 
-def _made(case: Case, text: str, content: str) -> _Made:
+def _prepared(case: Case, text: str, content: str) -> _Prepared:
     if case.level == RTL:
-        return _Made(case, text, content)
+        return _Prepared(case, text, content)
     netlist = yosys_scripts.netlist(
         emit.rtlil(case.spec), case.spec.name, target=case.level, mapping=case.spec.mapping
     )
-    return _Made(
+    return _Prepared(
         case, netlist.verilog, content, tuple(netlist.cell_models), tuple(netlist.verilator_flags)
     )
 
 
-def _builds(made: Sequence[_Made]) -> Iterator[list[_Made]]:
+def _builds(prepared: Sequence[_Prepared]) -> Iterator[list[_Prepared]]:
     """In groups that one build can hold: not too large, and no name twice."""
-    group: list[_Made] = []
-    for item in made:
+    group: list[_Prepared] = []
+    for item in prepared:
         size = sum(len(other.text) for other in group) + len(item.text)
         names = {other.case.spec.name for other in group}
         if group and (size > BUILD_CHARACTERS or item.case.spec.name in names):
@@ -120,15 +122,17 @@ def _builds(made: Sequence[_Made]) -> Iterator[list[_Made]]:
         yield group
 
 
-def _checked(group: Sequence[_Made], wave: Path | None, activity: Path | None) -> Iterator[Result]:
+def _checked(
+    group: Sequence[_Prepared], wave: Path | None, activity: Path | None
+) -> Iterator[Result]:
     """The results of one build; if it fails, of two halves of it, until the case is found."""
     started = time.monotonic()
     first = group[0].case
     try:
         if first.check == EXHAUSTIVE:
-            found = list(_exhaustive(group))
+            results = list(_exhaustive(group))
         else:
-            found = list(_bench(group, wave, activity))
+            results = list(_bench(group, wave, activity))
     except Exception as error:
         if len(group) == 1:
             yield _failed(first, error, time.monotonic() - started, group[0].content)
@@ -138,12 +142,14 @@ def _checked(group: Sequence[_Made], wave: Path | None, activity: Path | None) -
         yield from _checked(group[half:], wave, activity)
         return
     seconds = round((time.monotonic() - started) / len(group), 3)
-    for item, result in zip(group, found, strict=True):
+    for item, result in zip(group, results, strict=True):
         tools = compiled.SIMULATORS[item.case.simulator].version()
         yield replace(result, seconds=seconds, content=item.content, tools=tools)
 
 
-def _bench(group: Sequence[_Made], wave: Path | None, activity: Path | None) -> Iterator[Result]:
+def _bench(
+    group: Sequence[_Prepared], wave: Path | None, activity: Path | None
+) -> Iterator[Result]:
     cases = [item.case for item in group]
     counted = None
     if activity is not None and cases[0].level != RTL and cases[0].simulator == "verilator":
@@ -159,34 +165,34 @@ def _bench(group: Sequence[_Made], wave: Path | None, activity: Path | None) -> 
         )
     toggles = [None] * len(group) if counted is None else _activity(group, outcomes, counted)
     for case, outcome, per_cycle in zip(cases, outcomes, toggles, strict=True):
-        right = outcome.mismatches == 0 and outcome.vectors > 0
+        passed = outcome.mismatches == 0 and outcome.vectors > 0
         covered = None
         if case.coverage:
             covered = collect(case.spec, whole_stimulus(case.spec, case.vectors, case.seed))
-        detail, first = "", None
+        detail, first_bad_cycle = "", None
         if outcome.shown:
-            first = outcome.shown[0].cycle
+            first_bad_cycle = outcome.shown[0].cycle
             where = f"segment {outcome.segment}, " if outcome.segment else ""
             detail = where + "\n".join(map(str, outcome.shown[:3]))
-        elif not right:
+        elif not passed:
             detail = "no valid result was compared"
         elif covered is not None and not covered.complete:
-            right, detail = False, f"coverage: {covered}"
+            passed, detail = False, f"coverage: {covered}"
         yield Result(
             case,
-            PASSED if right else FAILED,
+            PASSED if passed else FAILED,
             bins=0 if covered is None else len(covered.bins),
             vectors=outcome.vectors,
             cycles=outcome.cycles,
             mismatches=outcome.mismatches,
-            first_bad_cycle=first,
+            first_bad_cycle=first_bad_cycle,
             toggles_per_cycle=per_cycle,
             detail=detail,
         )
 
 
 @contextlib.contextmanager
-def _sources(group: Sequence[_Made]) -> Iterator[list[Path]]:
+def _sources(group: Sequence[_Prepared]) -> Iterator[list[Path]]:
     """Files with the models of the cells of the netlists."""
     files = list(dict.fromkeys(source for item in group for source in item.sources))
     if not files or group[0].case.simulator != "icarus":
@@ -199,7 +205,7 @@ def _sources(group: Sequence[_Made]) -> Iterator[list[Path]]:
 
 
 def _activity(
-    group: Sequence[_Made], outcomes: Sequence[compiled.Outcome], counted: Path
+    group: Sequence[_Prepared], outcomes: Sequence[compiled.Outcome], counted: Path
 ) -> Iterator[float]:
     """Toggles a cycle of each netlist; those of its nets go to a file of its own."""
     whole = counted.read_text()
@@ -211,7 +217,7 @@ def _activity(
         yield round(saif.toggles(own) / outcome.cycles, 2)
 
 
-def _exhaustive(group: Sequence[_Made]) -> Iterator[Result]:
+def _exhaustive(group: Sequence[_Prepared]) -> Iterator[Result]:
     cases = [exhaustive.Case(item.case.spec) for item in group]
     for item, case, wrong in zip(group, cases, exhaustive.check(cases), strict=True):
         yield Result(

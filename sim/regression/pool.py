@@ -22,7 +22,7 @@ from hwgen import processes, watcher
 from sim import compiled
 from sim.case_list import BENCH, EXHAUSTIVE, Case, Refused
 from sim.regression.cases import examine
-from sim.regression.results import ERROR, PASSED, Result, Summary, inputs_digest, kept
+from sim.regression.results import ERROR, PASSED, Result, Summary, inputs_digest, stored
 
 #: Cases that one process takes.
 BATCH = {BENCH: 12, EXHAUSTIVE: 24}
@@ -104,8 +104,9 @@ def _start(
 def _answers(
     queue: list[Sequence[Case]], jobs: int, start: Callable[[Sequence[Case]], _Worker]
 ) -> Generator[Result | None]:
-    """Results of the batches in the ``queue`` as they come, None after each look for them, a
-    second apart at most. All processes end with it.
+    """Results of the batches in the ``queue`` as they come.
+
+    None comes after each look for them, a second apart at most. All processes end with it.
     """
     workers: list[_Worker] = []
     try:
@@ -114,24 +115,24 @@ def _answers(
                 workers.append(start(queue.pop(0)))
             ready = wait([worker.connection for worker in workers], timeout=1)
             for worker in list(workers):
-                told = worker.connection in ready
-                result = worker.answer() if told else None
+                has_answer = worker.connection in ready
+                result = worker.answer() if has_answer else None
                 if result is not None:
                     yield result
-                elif told or worker.hangs:
+                elif has_answer or worker.hangs:
                     workers.remove(worker)
-                    if told:
+                    if has_answer:
                         worker.process.join(10)
                     code = worker.process.exitcode
                     worker.end()
-                    left = list(worker.left.values())
-                    if len(left) == 1 and worker.batch == 1:
+                    unanswered = list(worker.left.values())
+                    if len(unanswered) == 1 and worker.batch == 1:
                         why = f"took longer than {TIME_LIMIT_S:.0f} s"
-                        if told:
+                        if has_answer:
                             why = f"ended its process with exit code {code}"
-                        yield Result(left[0], ERROR, detail=f"the case {why}")
+                        yield Result(unanswered[0], ERROR, detail=f"the case {why}")
                     else:  # One of them did it: each by itself.
-                        queue[:0] = [[case] for case in left]
+                        queue[:0] = [[case] for case in unanswered]
             yield None
     finally:
         for worker in workers:
@@ -147,19 +148,20 @@ def run(
     refused: Sequence[Refused] = (),
     progress: Callable[[Summary, float], None] = lambda summary, seconds: None,
 ) -> Summary:
-    """The results of the cases, by ``jobs`` processes (default: the cores); each goes to
-    ``folder``/results.jsonl when it is there, and toggle counts of netlists to SAIF files in
-    ``folder``/toggles. With ``again`` cases that passed before run once
-    more. ``progress`` is called with what is known after each change, and every second.
+    """The results of the cases, by ``jobs`` processes (default: the cores).
+
+    Each goes to ``folder``/results.jsonl when it is there, and toggle counts of netlists to SAIF
+    files in ``folder``/toggles. With ``again`` cases that passed before run once more. ``progress``
+    is called with what is known after each change, and every second.
     """
     started = time.monotonic()
-    store = kept(folder)
+    store = stored(folder)
     jobs = jobs or os.cpu_count() or 1
     done: dict[str, Result] = {}
     contents: dict[str, Result] = {}
     if not again:
-        found = {case.command: store.find(inputs_digest(case)) for case in cases}
-        done = {command: replace(r, reused=True) for command, r in found.items() if r is not None}
+        earlier = {case.command: store.find(inputs_digest(case)) for case in cases}
+        done = {command: replace(r, reused=True) for command, r in earlier.items() if r is not None}
         contents = {r.content: r for r in store.results.values() if r.status == PASSED}
     summary = Summary([], refused, wanted=len(cases))
 
@@ -188,17 +190,18 @@ def run(
 
 
 def _batches(cases: Sequence[Case], jobs: int) -> list[Sequence[Case]]:
-    """Cases that can share a build, long ones alone and first; small enough for all processes
-    to have some.
+    """Cases that can share a build, long ones alone and first.
+
+    They are small enough for all processes to have some.
     """
-    alone: list[Sequence[Case]] = []
+    batches: list[Sequence[Case]] = []
     kinds: dict[tuple[str, str, str], list[Case]] = {}
     for case in cases:
         if case.vectors >= compiled.MANY and case.check == BENCH:
-            alone.append([case])
+            batches.append([case])
         else:
             kinds.setdefault((case.check, case.level, case.simulator), []).append(case)
-    for (check, _, _), found in kinds.items():
-        size = max(1, min(BATCH[check], -(-len(found) // jobs)))
-        alone += [found[i : i + size] for i in range(0, len(found), size)]
-    return alone
+    for (check, _, _), same_kind in kinds.items():
+        size = max(1, min(BATCH[check], -(-len(same_kind) // jobs)))
+        batches += [same_kind[i : i + size] for i in range(0, len(same_kind), size)]
+    return batches

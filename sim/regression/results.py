@@ -38,12 +38,14 @@ _NO_VERDICT = (
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a case. ``status``: ``passed``; ``failed`` (a wrong result, or a linter's
-    finding); ``error`` (a tool or the generator failed, or took too long); ``not run`` (a tool is
-    missing). ``vectors``: results compared with the golden model, ``cycles``: clock cycles.
-    ``bins``: how many the cycles had to hit, all of them unless ``detail`` says which they missed.
-    ``detail`` tells what is wrong, the first bad cycle before all. ``content`` identifies what
-    was checked, by the Verilog and what it is compared with.
+    """What became of a case.
+
+    ``status``: ``passed``; ``failed`` (a wrong result, or a linter's finding); ``error`` (a tool or
+    the generator failed, or took too long); ``not run`` (a tool is missing). ``vectors``: results
+    compared with the golden model, ``cycles``: clock cycles. ``bins``: how many the cycles had to
+    hit, all of them unless ``detail`` says which they missed. ``detail`` tells what is wrong, the
+    first bad cycle before all. ``content`` identifies what was checked, by the Verilog and what it
+    is compared with.
     """
 
     case: Case
@@ -65,22 +67,22 @@ class Result:
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types, with the command that reproduces it, and what it is found by."""
         case = self.case
-        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "reused"}
-        beside = {"case": case.to_dict(), "command": case.command, "inputs": inputs_digest(case)}
-        return {**plain, **beside}
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "reused"}
+        identity = {"case": case.to_dict(), "command": case.command, "inputs": inputs_digest(case)}
+        return {**values, **identity}
 
 
-def result_of(plain: Row) -> Result:
+def result_of(row: Row) -> Result:
     """The result that ``to_dict`` described. ValueError, TypeError, KeyError if there is none."""
-    records.require(plain, dict.fromkeys(("vectors", "cycles", "mismatches", "bins"), int))
-    records.require(plain, dict.fromkeys(("status", "detail", "inputs", "content"), str))
-    records.require(plain, {"seconds": (int, float), "case": dict})
-    if plain["status"] not in (PASSED, FAILED, ERROR, NOT_RUN):
-        raise ValueError(f"its status is {plain['status']!r}")
-    if plain["status"] == PASSED and (plain["mismatches"] or not plain["vectors"]):
+    records.require(row, dict.fromkeys(("vectors", "cycles", "mismatches", "bins"), int))
+    records.require(row, dict.fromkeys(("status", "detail", "inputs", "content"), str))
+    records.require(row, {"seconds": (int, float), "case": dict})
+    if row["status"] not in (PASSED, FAILED, ERROR, NOT_RUN):
+        raise ValueError(f"its status is {row['status']!r}")
+    if row["status"] == PASSED and (row["mismatches"] or not row["vectors"]):
         raise ValueError("it passed, with mismatches or without anything compared")
-    known = {k: v for k, v in plain.items() if k not in ("command", "inputs")}
-    return Result(**{**known, "case": case_of(plain["case"])})
+    known = {k: v for k, v in row.items() if k not in ("command", "inputs")}
+    return Result(**{**known, "case": case_of(row["case"])})
 
 
 @dataclass
@@ -108,21 +110,21 @@ class Summary:
         return len(self.results) == self.wanted == self.count(PASSED)
 
 
-def kept(folder: Path) -> Lines[Result]:
+def stored(folder: Path) -> Lines[Result]:
     """The results of the folder; of those, the ones that passed need not be run again."""
     return Lines(RESULT, folder / RESULTS)
 
 
 def load(folder: Path) -> list[Result]:
     """The newest result of each case that earlier runs left in the folder."""
-    return list(kept(folder).results.values())
+    return list(stored(folder).results.values())
 
 
-def _text(package: Any, beside: tuple[str, ...] = ()) -> list[tuple[str, str]]:
+def _text(package: Any, excluded: tuple[str, ...] = ()) -> list[tuple[str, str]]:
     root = Path(package.__file__).parent
     files = sorted(f for end in ("py", "cpp") for f in root.rglob(f"*.{end}"))
     named = {f.relative_to(root).as_posix(): f for f in files}
-    return [(name, f.read_text()) for name, f in named.items() if not name.startswith(beside)]
+    return [(name, f.read_text()) for name, f in named.items() if not name.startswith(excluded)]
 
 
 @cache
