@@ -28,6 +28,7 @@ from hwgen.spec import Spec
 from hwgen.store import Kind, Row, Store, digest
 from sim.formal import proofs
 from sim.formal.solve import DISPROVED, NOT_PROVED, PROVED
+from sim.stimulus import Stimulus
 from sim.verification import (
     DEFAULT_VECTORS,
     driven,
@@ -144,25 +145,8 @@ def mutate(
     with temporary_folder() as folder:
         drawn = _insert(spec, mutants, seed, folder)
         stimulus = whole_stimulus(spec, vectors, seed)
-        inputs, outputs = driven(spec, stimulus)
         report(f"{spec.name}: {len(drawn)} mutants, up to {len(stimulus)} cycles each")
-        result = run_bench(
-            (folder / "mutated.v").read_text(),
-            spec.name,
-            ("clk", "rst", "mutant", *inputs, *outputs),
-            {
-                "inputs": inputs,
-                "outputs": outputs,
-                "mutants": len(drawn),
-                "work": work(inputs),
-            },
-            bench="sim.mutation_bench",
-        )
-        first_wrong = result["killed"]
-        if first_wrong[0] is not None:
-            raise ToolError(
-                f"{spec.name} itself is wrong in cycle {first_wrong[0]}: see 'hwgen verify'"
-            )
+        first_wrong = _first_wrong_cycles(spec, len(drawn), stimulus, folder)
         silent = [m for m in drawn if first_wrong[m.number] is None]
         survivors = []
         for mutant in silent:
@@ -203,6 +187,26 @@ def _insert(spec: Spec, count: int, seed: int, folder: Path) -> list[Mutant]:
     isolation.run("yosys", job, folder, time_limit_s=300)
     lines = (folder / "mutants.ys").read_text().splitlines()
     return [_mutant(line) for line in lines if line.startswith("mutate ")]
+
+
+def _first_wrong_cycles(
+    spec: Spec, mutants: int, stimulus: Stimulus, folder: Path
+) -> list[int | None]:
+    """The first cycle in which each mutant, by its number, is wrong; None if it never is."""
+    inputs, outputs = driven(spec, stimulus)
+    result = run_bench(
+        (folder / "mutated.v").read_text(),
+        spec.name,
+        ("clk", "rst", "mutant", *inputs, *outputs),
+        {"inputs": inputs, "outputs": outputs, "mutants": mutants, "work": work(inputs)},
+        bench="sim.mutation_bench",
+    )
+    first_wrong: list[int | None] = result["first_wrong"]
+    if first_wrong[0] is not None:
+        raise ToolError(
+            f"{spec.name} itself is wrong in cycle {first_wrong[0]}: see 'hwgen verify'"
+        )
+    return first_wrong
 
 
 def _mutant(line: str) -> Mutant:

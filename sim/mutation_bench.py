@@ -45,4 +45,4 @@ async def every_mutant(dut: Any) -> None:
                 wrong_cycle = cycle
                 break
         first_wrong.append(wrong_cycle)
-    Path(os.environ["HWGEN_RESULT"]).write_text(json.dumps({"killed": first_wrong}))
+    Path(os.environ["HWGEN_RESULT"]).write_text(json.dumps({"first_wrong": first_wrong}))

@@ -400,10 +400,15 @@ def _place(
         shared = ring["behind_luts"] if placer.logic in placer.ring.takes else 0
         report["placed"] = placer.ring.without(report["placed"], ring["registers"] - shared)
         return device, report
-    surroundings = f"{ring['registers']} registers at its ports"
+    raise _too_large(placer, ring["registers"], bits)
+
+
+def _too_large(placer: Placer, registers: int, bits: Mapping[str, int]) -> TooLarge:
+    """No device of the placer holds a design with so much around it."""
+    surroundings = f"{registers} registers at its ports"
     if placer.harness is not None:
         surroundings += f", in a harness of {sum(bits.values())} bits"
-    raise TooLarge(
+    return TooLarge(
         f"too large, with {surroundings}, for {placer.devices[-1].name}, the largest device that "
         f"{placer.tool} is given"
     )

@@ -157,12 +157,25 @@ FIELDS = (
 UNKNOWN = ("--jason", "--lane", "--", "-x", "--=", "---", "-", "—json", "--a=", "--no-json", "-1")
 
 
+#: Lines of a store that are no rows of it.
+DAMAGED_LINES = b'null\n[]\n"x"\n{}\n{"key": 3}\n{"key": "k", "result": "proved"}\n\xff\n[[[\n{"key'
+
+
 def write_files(folder: Path) -> None:
     """The valid and the damaged files that the lines name."""
-    from optimizer.workloads import fashion_mnist
-    from sim.formal import page
-    from sim.report import BEGIN, END
+    _write_arrays(folder)
+    _write_texts(folder)
+    for name in ("folder", "locked", "results", "damaged"):
+        (folder / name).mkdir()
+    (folder / "results" / "results.jsonl").write_bytes(DAMAGED_LINES)
+    _write_workloads(folder)
+    (folder / "loop").symlink_to("loop")
+    (folder / "dangling").symlink_to("nowhere/at/all")
+    (folder / "locked").chmod(0o500)
 
+
+def _write_arrays(folder: Path) -> None:
+    """Arrays of every kind, and files that are none."""
     np.save(folder / "weights.npy", np.array([3.0, -5.0, 7.0]))
     arrays: dict[str, Any] = {
         "nan": np.array([1.0, np.nan]),
@@ -192,6 +205,13 @@ def write_files(folder: Path) -> None:
         (folder / f"{name}.npy").write_bytes(
             b"\x93NUMPY\x01\x00" + len(head).to_bytes(2, "little") + head + bytes(24)
         )
+
+
+def _write_texts(folder: Path) -> None:
+    """Lists of numbers, pages and lines of JSON."""
+    from sim.formal import page
+    from sim.report import BEGIN, END
+
     (folder / "weights.csv").write_text("3,-5\n7\n")
     texts = {"words.txt": b"one two", "empty.txt": b"", "latin.csv": b"1,\xff", "nan.txt": b"nan 1"}
     texts |= {"long.txt": b"9" * 10_000, "nul.csv": b"1,\0,2", "many.csv": b"1," * 100_000 + b"1"}
@@ -200,12 +220,14 @@ def write_files(folder: Path) -> None:
         (folder / name).write_bytes(text)
     (folder / "proofs.md").write_text(f"{page.BEGIN}\n{page.END}\n")
     (folder / "results.md").write_text(f"{BEGIN}\n{END}\n")
-    damaged = b'null\n[]\n"x"\n{}\n{"key": 3}\n{"key": "k", "result": "proved"}\n\xff\n[[[\n{"key'
-    (folder / "kept.jsonl").write_bytes(damaged)
+    (folder / "kept.jsonl").write_bytes(DAMAGED_LINES)
     (folder / "deep.jsonl").write_bytes(b"[" * 100_000 + b"\n" + b"9" * 5000 + b"\n")
-    for name in ("folder", "locked", "results", "damaged"):
-        (folder / name).mkdir()
-    (folder / "results" / "results.jsonl").write_bytes(damaged)
+
+
+def _write_workloads(folder: Path) -> None:
+    """The shipped network and its data, whole, cut off and changed."""
+    from optimizer.workloads import fashion_mnist
+
     for name in ("model.onnx", "data.npz"):
         file = fashion_mnist.MODEL if name.endswith("onnx") else fashion_mnist.DATA
         content = file.read_bytes()
@@ -215,9 +237,6 @@ def write_files(folder: Path) -> None:
         flipped[len(content) // 3 : len(content) // 3 + 50] = bytes(50)
         (folder / f"flipped-{name}").write_bytes(flipped)
     np.savez(folder / "other.npz", calibration_images=np.ones(3), test_images=np.ones(3))
-    (folder / "loop").symlink_to("loop")
-    (folder / "dangling").symlink_to("nowhere/at/all")
-    (folder / "locked").chmod(0o500)
 
 
 FILES = (
@@ -391,8 +410,10 @@ MUTATIONS: tuple[Callable[[list[str], random.Random, Options], list[str]], ...] 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What became of a line. ``code``: the exit code, None if it took too long; ``unread``: the
-    options that were given and not read; ``left``: what is in the folder that was not.
+    """What became of a line.
+
+    ``code``: the exit code, None if it took too long; ``unread``: the options that were given and
+    not read; ``left``: what is in the folder that was not.
     """
 
     code: int | None
@@ -404,7 +425,7 @@ class Outcome:
     @property
     def wrong(self) -> str:
         """What is wrong with it, or nothing."""
-        said = self.err.strip().splitlines()
+        lines = self.err.strip().splitlines()
         if self.code is None:
             return f"took longer than {WALL_S} s"
         if self.code not in (0, 2, WORKED):
@@ -412,7 +433,7 @@ class Outcome:
         if "Traceback" in self.err:
             return "a traceback"
         if self.code == 2:
-            if not said or not said[-1].startswith("hwgen: error: ") or self.err.count("\n") > 9:
+            if not lines or not lines[-1].startswith("hwgen: error: ") or self.err.count("\n") > 9:
                 return "no line that says what is wrong"
             if self.left:
                 return f"refused, and left {', '.join(self.left)}"
@@ -577,8 +598,8 @@ def run(name: str, tried: list[list[str]], tell: Callable[[str], None]) -> int:
             if outcome.wrong:
                 wrong += 1
                 shown = shlex.join(word if len(word) < 200 else word[:60] + "…" for word in line)
-                said = outcome.err.strip().splitlines()[-1:] or [""]
-                tell(f"{outcome.wrong}: line {number}: hwgen {shown!r}\n    {said[0][:300]}")
+                lines = outcome.err.strip().splitlines()[-1:] or [""]
+                tell(f"{outcome.wrong}: line {number}: hwgen {shown!r}\n    {lines[0][:300]}")
                 for file in sorted((scratch / "temporary").glob("hwgen-fault-*")):
                     tell("".join(f"    {text}\n" for text in file.read_text().splitlines()[-7:]))
             for file in (scratch / "temporary").glob("hwgen-fault-*"):

@@ -82,31 +82,19 @@ def _units() -> list[Target]:
 
 def targets() -> list[Target]:
     """What is called."""
-    values = {
-        "values": [1.0, -2.5],
-        "rounding": "stochastic",
-        "overflow": "special",
-        "random_bits": np.array([1, 2], np.uint32),
-        "nan": 0.0,
-    }
-    blocked = {
-        "values": np.ones((2, 16)),
-        "axis": -1,
-        "scale_rule": "floor",
-        "rounding": "up",
-        "symmetric": True,
-        "nonfinite": "element",
-        "flush_subnormals": False,
-        "smallest_scale": 2.0**-6,
-        "tensor_scale": 1.0,
-        "arithmetic": "exact",
-    }
+    named = [*_types(), *_parsers(), *_codings(), *_flows(), *_theory(), *_optimizer()]
+    units = _units()
+    dicts = [Target(_from_dict, {"unit": t.function.unit, **t.arguments}) for t in units]
+    return [*named, *units, *units, *dicts]
+
+
+def _types() -> list[Target]:
+    """Formats, accumulators, and what specs are made of."""
     block_fields = {
         name: getattr(CODES, name)
         for name in ("format", "shape", "axis", "elements", "scales", "tensor_scale")
     }
-    mul = hwgen.Multiply(a="int2", b="int2")
-    named = [
+    return [
         Target(hwgen.Integer, {"bits": 8, "signed": True, "fraction_bits": 2}),
         Target(
             hwgen.Minifloat,
@@ -145,6 +133,12 @@ def targets() -> list[Target]:
         Target(fixeddot.Weights, {"values": (1.0, 2.0)}),
         Target(multidot.Pair, {"a": INT8, "b": INT8}),
         Target(multidot.Modes, {"pairs": multidot.Modes.parse("int8,int4").pairs}),
+    ]
+
+
+def _parsers() -> list[Target]:
+    """What reads names."""
+    return [
         Target(hwgen.parse, {"name": "int8"}),
         Target(formats.parse_scalar, {"name": "int8"}),
         Target(block.parse_block, {"name": "mxfp4"}),
@@ -152,6 +146,31 @@ def targets() -> list[Target]:
         Target(accumulator.parse_alignment, {"name": "aligned:24"}),
         Target(fixeddot.Weights.parse, {"given": "1,2"}),
         Target(multidot.Modes.parse, {"names": "int8,int4"}),
+    ]
+
+
+def _codings() -> list[Target]:
+    """Numbers to codes, codes to numbers, and codes to codes."""
+    values = {
+        "values": [1.0, -2.5],
+        "rounding": "stochastic",
+        "overflow": "special",
+        "random_bits": np.array([1, 2], np.uint32),
+        "nan": 0.0,
+    }
+    blocked = {
+        "values": np.ones((2, 16)),
+        "axis": -1,
+        "scale_rule": "floor",
+        "rounding": "up",
+        "symmetric": True,
+        "nonfinite": "element",
+        "flush_subnormals": False,
+        "smallest_scale": 2.0**-6,
+        "tensor_scale": 1.0,
+        "arithmetic": "exact",
+    }
+    return [
         Target(E4M3.encode, values),
         *(
             Target(f.encode, {**values, "overflow": "saturate"})
@@ -171,8 +190,21 @@ def targets() -> list[Target]:
             transforms.k_sort,
             {"keys": np.ones((8, 2)), "heads": 2, "query_heads": 4, "rope": "halves"},
         ),
+    ]
+
+
+def _flows() -> list[Target]:
+    """What takes a spec."""
+    mul = hwgen.Multiply(a="int2", b="int2")
+    return [
         Target(hwgen.pipelined, {"spec": mul, "fmax_mhz": 200, "target": "ecp5"}),
         Target(_refused_verify, {"spec": mul, "vectors": 0, "seed": 1}),
+    ]
+
+
+def _theory() -> list[Target]:
+    """Formulas of quantization's noise."""
+    return [
         Target(theory.integer_qsnr_db, {"bits": 8, "crest": 3.0, "exact_scale_block": 16}),
         Target(
             theory.minifloat_qsnr_db,
@@ -182,6 +214,12 @@ def targets() -> list[Target]:
         Target(theory.best_gaussian_scale, {"levels": [-1.0, 0.0, 2.0]}),
         Target(theory.uniform_levels, {"bits": 4}),
         Target(theory.best_split, {"bits": 8}),
+    ]
+
+
+def _optimizer() -> list[Target]:
+    """What the optimizer is given."""
+    return [
         Target(
             explore.settings,
             {
@@ -202,9 +240,6 @@ def targets() -> list[Target]:
         ),
         Target(data.load, {"path": fashion_mnist.DATA, "classes": 10, "input_shape": (1, 28, 28)}),
     ]
-    units = _units()
-    dicts = [Target(_from_dict, {"unit": t.function.unit, **t.arguments}) for t in units]
-    return [*named, *units, *units, *dicts]
 
 
 def right(every: list[Target]) -> None:
@@ -226,20 +261,20 @@ def _refused_verify(spec: Any, vectors: Any, seed: Any) -> None:
 
 
 def _namespace() -> dict[str, Any]:
-    found: dict[str, Any] = {kind.__name__: kind for kind in UNITS.values()}
+    names: dict[str, Any] = {kind.__name__: kind for kind in UNITS.values()}
     for module in (accumulator, block, transforms, fixeddot, multidot):
-        found |= {k: v for k, v in vars(module).items() if isinstance(v, type)}
+        names |= {k: v for k, v in vars(module).items() if isinstance(v, type)}
     # Its names are there when they are first asked for.
-    return found | {name: getattr(hwgen, name) for name in hwgen.__all__}
+    return names | {name: getattr(hwgen, name) for name in hwgen.__all__}
 
 
 NAMES = _namespace()
 
 
-def use(made: Any, elaborate: bool) -> None:
+def use(instance: Any, elaborate: bool) -> None:
     """What an accepted object must be able to do; AssertionError and all others are faults."""
-    if isinstance(made, block_codes.BlockCodes):
-        made.decode(object)
+    if isinstance(instance, block_codes.BlockCodes):
+        instance.decode(object)
         return
     known = (
         Scalar,
@@ -253,26 +288,26 @@ def use(made: Any, elaborate: bool) -> None:
         multidot.Modes,
         multidot.Pair,
     )
-    if not isinstance(made, known):
+    if not isinstance(instance, known):
         return
-    assert eval(repr(made), NAMES) == made, "repr"
-    assert pickle.loads(pickle.dumps(made)) == made and hash(made) == hash(
-        pickle.loads(pickle.dumps(made))
+    assert eval(repr(instance), NAMES) == instance, "repr"
+    assert pickle.loads(pickle.dumps(instance)) == instance and hash(instance) == hash(
+        pickle.loads(pickle.dumps(instance))
     )
-    str(made)
-    if isinstance(made, Scalar):
-        assert hwgen.parse(str(made)) == made, "name"
-        values = made.decode([0, 1])
-        made.encode(values, nan=0.0)
-    elif isinstance(made, BlockFormat):
-        assert hwgen.parse(str(made)) == made, "name"
-        made.encode(np.ones(4)).decode(object)
-    elif isinstance(made, Spec):
-        assert from_dict(made.to_dict()) == made, "to_dict"
-        assert made.name.isidentifier() and made.latency >= 0 and made.description
-        bits = sum(port.width for port in (*made.inputs, *made.outputs))
+    str(instance)
+    if isinstance(instance, Scalar):
+        assert hwgen.parse(str(instance)) == instance, "name"
+        values = instance.decode([0, 1])
+        instance.encode(values, nan=0.0)
+    elif isinstance(instance, BlockFormat):
+        assert hwgen.parse(str(instance)) == instance, "name"
+        instance.encode(np.ones(4)).decode(object)
+    elif isinstance(instance, Spec):
+        assert from_dict(instance.to_dict()) == instance, "to_dict"
+        assert instance.name.isidentifier() and instance.latency >= 0 and instance.description
+        bits = sum(port.width for port in (*instance.inputs, *instance.outputs))
         if elaborate and bits < 300:
-            rtlil.convert(hwgen.component(made))
+            rtlil.convert(hwgen.component(instance))
 
 
 def call(rng: random.Random, target: Target) -> tuple[str, bool, Callable[[], Any]]:
@@ -315,9 +350,9 @@ def run(calls: int, seed: int) -> tuple[collections.Counter[str], list[str]]:
         text, unknown, function = call(rng, rng.choice(every))
         signal.alarm(SECONDS)
         try:
-            made = function()
+            instance = function()
             ends["accepted"] += 1
-            use(made, index % ELABORATED == 0)
+            use(instance, index % ELABORATED == 0)
         except InputError as error:
             ends["InputError"] += 1
             if not str(error) or len(str(error)) > 2000:

@@ -387,18 +387,18 @@ def run(
     seed: int, numbers: Iterable[int], folder: Path, oracle: Oracle = reference
 ) -> tuple[Counter[str], list[int]]:
     """How many cases ended how, and the numbers of those that are faults."""
-    found: Counter[str] = Counter()
+    outcomes: Counter[str] = Counter()
     faults = []
     for number in numbers:
         path = folder / "case.onnx"
         path.write_bytes(case(seed, number))
         try:
-            found[outcome(path, oracle)] += 1
+            outcomes[outcome(path, oracle)] += 1
         except Exception as error:  # every one is a fault to report
             faults.append(number)
             text = " ".join(str(error).split())[:400]
             print(f"seed {seed} case {number}: {type(error).__name__}: {text}", file=sys.stderr)
-    return found, faults
+    return outcomes, faults
 
 
 def main() -> int:
@@ -411,11 +411,11 @@ def main() -> int:
     oracle = {"reference": reference, "onnxruntime": onnxruntime}[given.oracle]
     warnings.simplefilter("ignore")
     if given.only is not None:
-        found, faults = run(given.seed, range(given.only, given.only + 1), Path(), oracle)
+        outcomes, faults = run(given.seed, range(given.only, given.only + 1), Path(), oracle)
     else:
         with tempfile.TemporaryDirectory() as folder:
-            found, faults = run(given.seed, range(given.count), Path(folder), oracle)
-    print(", ".join(f"{count} {how}" for how, count in sorted(found.items())))
+            outcomes, faults = run(given.seed, range(given.count), Path(folder), oracle)
+    print(", ".join(f"{count} {how}" for how, count in sorted(outcomes.items())))
     print(f"{len(faults)} faults")
     return 1 if faults else 0
 

@@ -1,5 +1,6 @@
-"""A sample of the malformed calls, and that their judge can say no; ``constructors.py`` makes
-more.
+"""A sample of the malformed calls, and that their judge can say no.
+
+``constructors.py`` makes more.
 """
 
 import time

@@ -11,9 +11,9 @@ from optimizer import operators
 def test_damaged_graphs(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found, faults = fuzz.run(seed=11, numbers=range(150), folder=tmp_path)
+        outcomes, faults = fuzz.run(seed=11, numbers=range(150), folder=tmp_path)
     assert not faults
-    assert found["equal"] > 30 and found["refused"] > 30, found
+    assert outcomes["equal"] > 30 and outcomes["refused"] > 30, outcomes
 
 
 def test_cases_are_those_of_the_seed():

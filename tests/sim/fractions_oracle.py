@@ -53,8 +53,8 @@ def same(x, y):
 def whole(x, mode, drawn=None):
     """The Fraction ``x`` rounded to a whole number, by the definition of each mode."""
     floor = math.floor(x)
-    rest = x - floor
-    if rest == 0:
+    remainder = x - floor
+    if remainder == 0:
         return floor
     if mode == "stochastic":  # Away from zero if the magnitude's fraction and the bits carry.
         carry = abs(x) % 1 + Fraction(drawn, 2**RANDOM_BITS) >= 1
@@ -63,8 +63,8 @@ def whole(x, mode, drawn=None):
     return (
         floor
         + {
-            "nearest_even": rest > half or (rest == half and floor % 2 == 1),
-            "nearest_away": rest > half or (rest == half and x > 0),
+            "nearest_even": remainder > half or (remainder == half and floor % 2 == 1),
+            "nearest_away": remainder > half or (remainder == half and x > 0),
             "toward_zero": x < 0,
             "up": True,
             "down": False,
@@ -79,8 +79,9 @@ def floor_log2(x):
 
 
 def minifloat_value(x, number_format, mode="nearest_even", overflow="saturate", drawn=None):
-    """The value that a signed minifloat with subnormals rounds the Fraction ``x`` to: a Fraction,
-    infinity or NaN, and the sign.
+    """What a signed minifloat with subnormals rounds the Fraction ``x`` to, and the sign.
+
+    The value is a Fraction, infinity or NaN.
     """
     negative = x < 0
     largest = Fraction(number_format.max)

@@ -117,18 +117,18 @@ def test_float(name, format_name, overflow, mode):
     for index, (term, word) in enumerate(zip(numbers(sums), got.words, strict=True)):
         addends = term_signs[index] + ([] if clear[index] else [negative])
         value = total([term] if clear[index] else [as_fraction(float(value)), term])
-        found = float(f.decode(word))
+        held_value = float(f.decode(word))
         if isinstance(value, Fraction):
             is_zero = value == 0
             value, negative = minifloat_value(value, f, mode, overflow, int(drawn[index]))
             negative = zero_is_negative(addends, mode) if is_zero else negative
-            assert math.isnan(found) or np.signbit(found) == negative
+            assert math.isnan(held_value) or np.signbit(held_value) == negative
         elif overflow == "saturate" and math.isinf(value):
             value = math.copysign(f.max, value)
         elif math.isinf(value) and not f.has_infinity:
             value = math.nan
         value = float(value)
-        assert same(found, value)
+        assert same(held_value, value)
         assert same(float(got.special[index]), 0.0 if math.isfinite(value) else value)
 
 

@@ -84,8 +84,8 @@ def test_movements_differ_in_latency_alone():
     """The golden model, which the hardware of both is held against, does not know of them."""
     fields = {"a": "int4", "b": "e2m1", "rows": 3, "columns": 4, "lanes": 2}
     for dataflow in ({}, WEIGHTS):
-        one, other = Array(**fields, **dataflow), Array(**fields, **dataflow, **SYSTOLIC)
-        assert other.latency == one.latency + 5 and one.outputs == other.outputs
+        broadcast, systolic = Array(**fields, **dataflow), Array(**fields, **dataflow, **SYSTOLIC)
+        assert systolic.latency == broadcast.latency + 5 and broadcast.outputs == systolic.outputs
 
 
 def test_as_many_stages_as_there_are_steps():
@@ -115,9 +115,9 @@ def _operand(name, shape):
     """Random codes (rows, K), the scales of their blocks, and the numbers that they are."""
     f = parse(name)
     if name.startswith("mx"):
-        found = f.encode(RNG.normal(size=shape), axis=1)
-        codes = found.elements.reshape(shape[0], -1)[:, : shape[1]]
-        return codes, found.scales, found.decode()
+        blocks = f.encode(RNG.normal(size=shape), axis=1)
+        codes = blocks.elements.reshape(shape[0], -1)[:, : shape[1]]
+        return codes, blocks.scales, blocks.decode()
     codes = RNG.integers(0, 2**f.bits, shape).astype(f.code_dtype)
     return codes, None, f.decode(codes)
 
@@ -135,8 +135,10 @@ PRODUCTS = [
 
 
 def test_matrix_products_of_the_simulated_array():
-    """In tiles, from the Verilog: what it answers to the very inputs that ``matmul`` drives is
-    the golden model's, whose tiles make the product of Python's fractions.
+    """In tiles, from the Verilog: the product is that of Python's fractions.
+
+    What it answers to the very inputs that ``matmul`` drives is the golden model's, whose tiles
+    make the product.
     """
     specs, driven = [], []
     for name, shape, (m, k, n) in PRODUCTS:

@@ -49,10 +49,10 @@ SPECS = {
 
 def test_every_way_of_summing_blocks():
     specs = []
-    for way, fields in SPECS.items():
-        found = [BlockDot(**{"output": "fp32", **f}) for f in fields]
-        assert {spec.alignment for spec in found} == {way}
-        specs += found
+    for alignment, fields in SPECS.items():
+        aligned_so = [BlockDot(**{"output": "fp32", **f}) for f in fields]
+        assert {spec.alignment for spec in aligned_so} == {alignment}
+        specs += aligned_so
     for spec in specs:
         assert from_dict(spec.to_dict()) == spec and spec.name.replace("_", "").isalnum()
     outcome = verify_batch(specs, vectors=200)
@@ -69,8 +69,9 @@ SMALL = (
 
 
 def small_case(signs, rounding, output, **more):
-    """Three blocks of one element, 0 or −1 (1 bit), with scales of 0 and 15 powers of two; the
-    other operand's elements stand still. All patterns of them: 15 bits.
+    """Three blocks of one element, 0 or −1 (1 bit), with scales of 0 and 15 powers of two.
+
+    The other operand's elements stand still. All patterns of them: 15 bits.
     """
     fields = {"output": output, "rounding": rounding, "blocks": 3, **more}
     spec = BlockDot(a="int1_b1_ue4m0", b="e1m0_b1_ue1m0", **fields)
@@ -121,14 +122,19 @@ def test_all_sums_of_three_blocks():
         patterns = exhaustive._patterns(case)
         codes = golden.expected(case.spec, patterns)["result"][:, 0]
         for row in rng.integers(0, len(codes), 100):
-            one = {name: found[row] for name, found in patterns.items()}
-            wanted = rounded_by_hand(case.spec, one)
-            assert Fraction(float(case.spec.output.decode(codes[row]))) == wanted, (case.spec, one)
+            row_inputs = {name: rows[row] for name, rows in patterns.items()}
+            wanted = rounded_by_hand(case.spec, row_inputs)
+            assert Fraction(float(case.spec.output.decode(codes[row]))) == wanted, (
+                case.spec,
+                row_inputs,
+            )
 
 
 def test_faults_in_bringing_blocks_together_are_found(monkeypatch):
-    """Gaps too short, no word of what lies below, and a negative number that is shifted as if it
-    were none: one in each case.
+    """One fault in each case.
+
+    Gaps too short, no word of what lies below, and a negative number that is shifted as if it were
+    none.
     """
     short, restless, logical = cases = [
         small_case(*SMALL[0]),
@@ -167,11 +173,53 @@ def given(spec, rows):
     }
 
 
+PAIR, ZEROS = [1.0, 0.0], [0.0, 0.0]
+NAN, INFINITY, SIGN = 0x7FC00000, 0x7F800000, 0x80000000
+#: Elements and scales of a and b, and the result, in FP32.
+ONE_BLOCK = [
+    ((PAIR, [127], PAIR, [127]), 0x3F800000),
+    ((PAIR, [0], PAIR, [254]), 0x3F800000),  # 2^−127 · 2^127: code 0 is no zero.
+    ((PAIR, [0], PAIR, [127]), 0x00400000),  # 2^−127, subnormal in FP32
+    ((PAIR, [0], PAIR, [105]), 0x00000001),  # 2^−149
+    ((PAIR, [0], PAIR, [104]), 0x00000000),  # 2^−150: a tie, to even
+    (([-1.5, 0], [0], PAIR, [104]), SIGN | 1),
+    (([2.0**-9, 0], [0], [-(2.0**-9), 0], [0]), SIGN),
+    ((PAIR, [254], PAIR, [127]), 0x7F000000),
+    ((PAIR, [254], PAIR, [128]), INFINITY),
+    (([-448.0, -448.0], [254], [448.0, 448.0], [254]), SIGN | INFINITY),
+    ((PAIR, [255], PAIR, [127]), NAN),
+    ((ZEROS, [127], ZEROS, [255]), NAN),
+    ((ZEROS, [254], [448.0, 448.0], [254]), 0),  # A block of zeros, at the largest scales.
+]
+#: The results with an exact sum, and in a window of 48 bits.
+TWO_BLOCKS = [
+    # A zero block beside one that is not, on either side.
+    (([0, 0, 1, 0], [254, 0], [1, 0, 1, 0], [254, 127]), (0x00400000, 0)),
+    (([1, 0, 0, 0], [127, 0], [1, 0, 0, 0], [127, 0]), (0x3F800000,) * 2),
+    # 2^254 − 2^254 + what is left of it is exact, and lost in a window.
+    (([1, 1, -1, 1], [254, 254], [1, 2**-9, 1, 0], [254, 254]), (INFINITY,) * 2),
+    (([1, 0, -1, 0], [254, 254], [1, 0, 1, 0], [254, 254]), (0, 0)),
+    # 2^127 − 2^-140: below the largest power of two by less than half a step.
+    (([1, 0, -1, 0], [254, 0], [1, 0, 1, 0], [127, 114]), (0x7F000000, 0x7F000000)),
+    (([1, 0, 1, 0], [127, 255], [1, 0, 0, 0], [127, 127]), (NAN, NAN)),
+]
+#: In FP16.
+NVIDIA = [
+    ((PAIR, [0x38], PAIR, [0x38]), 0x3C00),
+    (([6.0, 6.0], [0x7E], [6.0, 0], [0x38]), 0x73E0),  # 448·36 = 16128
+    (([6.0, 6.0], [0x7E], [6.0, 6.0], [0x7E]), 0x7C00),  # 448²·72, infinite in FP16
+    (([-6.0, 6.0], [0x00], [6.0, 6.0], [0x7E]), 0x0000),  # A scale of zero
+    # UE4M3's smallest, 2^−9: −(2^−9)²·¼ = −2^−20 is 16 of FP16's smallest, 2^−24.
+    (([0.5, 0], [0x01], [-0.5, 0], [0x01]), 0x8010),
+]
+
+
 def test_extremes_of_scales_and_results():
-    """E8M0 codes 0, 254, 255, UE4M3's zero and largest, zero blocks, results beyond the largest
-    and below the smallest normal number: against constants.
+    """Scales and results at their ends, against constants.
+
+    E8M0 codes 0, 254, 255, UE4M3's zero and largest, zero blocks, results beyond the largest and
+    below the smallest normal number.
     """
-    one, none = [1.0, 0.0], [0.0, 0.0]
     mx = BlockDot(a="e4m3fn_b2_e8m0", b="e4m3fn_b2_e8m0", output="fp32")
     two = BlockDot(a="e4m3fn_b2_e8m0", b="e4m3fn_b2_e8m0", blocks=2, output="fp32")
     cut = BlockDot(
@@ -179,52 +227,17 @@ def test_extremes_of_scales_and_results():
         accumulator="aligned:48",
     )
     nv = BlockDot(a="e2m1_b2_ue4m3", b="e2m1_b2_ue4m3", output="fp16")
-    nan, infinity, sign = 0x7FC00000, 0x7F800000, 0x80000000
-    single = [
-        ((one, [127], one, [127]), 0x3F800000),
-        ((one, [0], one, [254]), 0x3F800000),  # 2^−127 · 2^127: code 0 is no zero.
-        ((one, [0], one, [127]), 0x00400000),  # 2^−127, subnormal in FP32
-        ((one, [0], one, [105]), 0x00000001),  # 2^−149
-        ((one, [0], one, [104]), 0x00000000),  # 2^−150: a tie, to even
-        (([-1.5, 0], [0], one, [104]), sign | 1),
-        (([2.0**-9, 0], [0], [-(2.0**-9), 0], [0]), sign),
-        ((one, [254], one, [127]), 0x7F000000),
-        ((one, [254], one, [128]), infinity),
-        (([-448.0, -448.0], [254], [448.0, 448.0], [254]), sign | infinity),
-        ((one, [255], one, [127]), nan),
-        ((none, [127], none, [255]), nan),
-        ((none, [254], [448.0, 448.0], [254]), 0),  # A block of zeros, at the largest scales.
-    ]
-    double = [
-        # A zero block beside one that is not, on either side.
-        (([0, 0, 1, 0], [254, 0], [1, 0, 1, 0], [254, 127]), (0x00400000, 0)),
-        (([1, 0, 0, 0], [127, 0], [1, 0, 0, 0], [127, 0]), (0x3F800000,) * 2),
-        # 2^254 − 2^254 + what is left of it is exact, and lost in a window.
-        (([1, 1, -1, 1], [254, 254], [1, 2**-9, 1, 0], [254, 254]), (infinity,) * 2),
-        (([1, 0, -1, 0], [254, 254], [1, 0, 1, 0], [254, 254]), (0, 0)),
-        # 2^127 − 2^-140: below the largest power of two by less than half a step.
-        (([1, 0, -1, 0], [254, 0], [1, 0, 1, 0], [127, 114]), (0x7F000000, 0x7F000000)),
-        (([1, 0, 1, 0], [127, 255], [1, 0, 0, 0], [127, 127]), (nan, nan)),
-    ]
-    nvidia = [
-        ((one, [0x38], one, [0x38]), 0x3C00),
-        (([6.0, 6.0], [0x7E], [6.0, 0], [0x38]), 0x73E0),  # 448·36 = 16128
-        (([6.0, 6.0], [0x7E], [6.0, 6.0], [0x7E]), 0x7C00),  # 448²·72, infinite in FP16
-        (([-6.0, 6.0], [0x00], [6.0, 6.0], [0x7E]), 0x0000),  # A scale of zero
-        # UE4M3's smallest, 2^−9: −(2^−9)²·¼ = −2^−20 is 16 of FP16's smallest, 2^−24.
-        (([0.5, 0], [0x01], [-0.5, 0], [0x01]), 0x8010),
-    ]
     cases = [
-        (mx, given(mx, [row for row, _ in single])),
-        (two, given(two, [row for row, _ in double])),
-        (cut, given(cut, [row for row, _ in double])),
-        (nv, given(nv, [row for row, _ in nvidia])),
+        (mx, given(mx, [row for row, _ in ONE_BLOCK])),
+        (two, given(two, [row for row, _ in TWO_BLOCKS])),
+        (cut, given(cut, [row for row, _ in TWO_BLOCKS])),
+        (nv, given(nv, [row for row, _ in NVIDIA])),
     ]
     wanted = [
-        [code for _, code in single],
-        [code for _, (code, _) in double],
-        [code for _, (_, code) in double],
-        [code for _, code in nvidia],
+        [code for _, code in ONE_BLOCK],
+        [code for _, (code, _) in TWO_BLOCKS],
+        [code for _, (_, code) in TWO_BLOCKS],
+        [code for _, code in NVIDIA],
     ]
     for (spec, inputs), codes in zip(cases, wanted, strict=True):
         assert golden.expected(spec, inputs)["result"][:, 0].tolist() == codes, spec

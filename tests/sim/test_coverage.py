@@ -29,9 +29,12 @@ SPECS = [
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
 def test_the_usual_stimulus_hits_every_bin(spec):
-    found = collect(spec, whole_stimulus(spec, 2000, 1))
-    assert found.complete, found
-    assert len(found.bins) > 40 and str(found) == f"{len(found.bins)} of {len(found.bins)} bins"
+    coverage = collect(spec, whole_stimulus(spec, 2000, 1))
+    assert coverage.complete, coverage
+    assert (
+        len(coverage.bins) > 40
+        and str(coverage) == f"{len(coverage.bins)} of {len(coverage.bins)} bins"
+    )
 
 
 def test_what_a_stimulus_leaves_out_shows():

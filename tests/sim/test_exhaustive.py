@@ -29,9 +29,11 @@ RANDOM_WORDS = (0, 0x5A17C3E9, 2**31, 2**32 - 1)
 
 def wrong_of(cases):
     """The first wrong results of each case that has some."""
-    found = exhaustive.check(cases)
-    assert len(found) == len(cases)
-    return {case.spec.name: wrong[:3] for case, wrong in zip(cases, found, strict=True) if wrong}
+    wrong_results = exhaustive.check(cases)
+    assert len(wrong_results) == len(cases)
+    return {
+        case.spec.name: wrong[:3] for case, wrong in zip(cases, wrong_results, strict=True) if wrong
+    }
 
 
 def overflows(number_format):
@@ -62,8 +64,9 @@ def test_products_of_every_kind_of_format():
 
 
 def conversions():
-    """All pairs, each with one of the modes and one of the target's rules for overflow: each
-    target meets all of both, together; and stochastic ones.
+    """All pairs, each with one of the modes and one of the target's rules for overflow.
+
+    Each target meets all of both, together; and there are stochastic ones.
     """
     targets = [name for name in CONVERTED if rounds_in_hardware(name)]
     for (row, target), (column, source) in product(enumerate(targets), enumerate(CONVERTED)):
@@ -168,9 +171,9 @@ def test_a_single_wrong_result_is_found(monkeypatch):
     genuine = exhaustive._logic
 
     def faulty(m, case, inputs):
-        found = genuine(m, case, inputs)
+        outputs = genuine(m, case, inputs)
         first = case.spec.outputs[0].name
-        return {**found, first: found[first] ^ (inputs == 0x93)}
+        return {**outputs, first: outputs[first] ^ (inputs == 0x93)}
 
     monkeypatch.setattr(exhaustive, "_logic", faulty)
     specs = (Multiply(a="int4", b="e2m1"), Convert(a="e4m3fn", b="e5m2"), LMul(a="e2m1", b="e2m1"))

@@ -1,5 +1,7 @@
-"""The dot product with fixed weights: every input of small ones, others by benches, netlists,
-proofs; what it costs beside a dot product with constants at its port; bad weights.
+"""The dot product with fixed weights.
+
+Every input of small ones, others by benches, netlists, proofs; what it costs beside a dot product
+with constants at its port; bad weights.
 """
 
 import json
@@ -50,8 +52,8 @@ def small_units():
 
 def test_every_input_of_one_and_two_lanes():
     units = {spec.name: spec for spec in small_units()}
-    found = exhaustive.check([Case(spec, {"clear": 1}) for spec in units.values()])
-    assert not [wrong[:3] for wrong in found if wrong]
+    wrong_results = exhaustive.check([Case(spec, {"clear": 1}) for spec in units.values()])
+    assert not [wrong[:3] for wrong in wrong_results if wrong]
 
 
 @pytest.mark.parametrize("accumulator", ["exact", "fixed:7:2", "fp16"])
@@ -122,13 +124,13 @@ def test_the_golden_model_against_fractions(spec):
 @pytest.mark.parametrize("fields", [UNITS[0], UNITS[3]], ids=lambda fields: fields["a"])
 def test_netlists_against_the_golden_model(target, fields):
     spec = FixedDot(**{**fields, "weights": fields["weights"][:6]})
-    found = yosys_scripts.netlist(emit.rtlil(spec), spec.name, target=target)
+    netlist = yosys_scripts.netlist(emit.rtlil(spec), spec.name, target=target)
     outcome = verification.run(
         spec,
         verification.whole_stimulus(spec, 300, 1),
-        verilog=found.verilog,
-        sources=found.cell_models,
-        verilator_flags=found.verilator_flags,
+        verilog=netlist.verilog,
+        sources=netlist.cell_models,
+        verilator_flags=netlist.verilator_flags,
     )
     assert outcome.passed, outcome
 
@@ -159,8 +161,8 @@ def test_a_wrong_shift_is_found(monkeypatch):
 
     monkeypatch.setattr(constant_sum, "_sum", faulty)
     right, wrong = (FixedDot(a="int4", b="int4", weights=w) for w in ([2, 1], [5, 1]))
-    found = exhaustive.check([Case(spec, {"clear": 1}) for spec in (right, wrong)])
-    assert [bool(shown) for shown in found] == [False, True]
+    wrong_results = exhaustive.check([Case(spec, {"clear": 1}) for spec in (right, wrong)])
+    assert [bool(shown) for shown in wrong_results] == [False, True]
 
 
 class Tied(wiring.Component):
@@ -236,12 +238,12 @@ def test_weights_on_the_command_line(tmp_path, capsys):
     (tmp_path / "w.csv").write_text("-3, 0.5\n7\n")
     (tmp_path / "w.txt").write_text("-3\n0.5\n7")
     unit = ["generate", "fixeddot", "--a", "int8", "--b", "e4m3", "--out", str(tmp_path), "--json"]
-    found = []
+    specs = []
     for weights in ("-3,0.5,7", *(str(tmp_path / f"w.{end}") for end in ("npy", "csv", "txt"))):
         assert main([*unit, "--weights", weights]) == 0
-        found.append(json.loads(capsys.readouterr().out))
-    assert all(fields == found[0] for fields in found)
-    assert (found[0]["weights"], found[0]["lanes"]) == ("-3,0.5,7", 3)
+        specs.append(json.loads(capsys.readouterr().out))
+    assert all(fields == specs[0] for fields in specs)
+    assert (specs[0]["weights"], specs[0]["lanes"]) == ("-3,0.5,7", 3)
 
 
 def write_files(folder):

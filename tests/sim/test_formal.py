@@ -1,5 +1,6 @@
-"""Proofs: right units are proved, broken ones found, with counterexamples that simulation
-confirms; what runs out of time is not proved.
+"""Proofs: right units are proved, broken ones found.
+
+Simulation confirms the counterexamples; what runs out of time is not proved.
 """
 
 import json
@@ -73,12 +74,12 @@ def adders(aig, bits):
 @pytest.mark.parametrize("bits", [4, 12])  # a truth table, and abc
 def test_equal_words_are_proved_and_unequal_ones_are_not(bits):
     aig = Aig()
-    one, other, (a, b, c) = adders(aig, bits)
-    assert solve(Claim("sum", aig, list(zip(one, other, strict=True))), soon()).result == "proved"
+    left, right, (a, b, c) = adders(aig, bits)
+    assert solve(Claim("sum", aig, list(zip(left, right, strict=True))), soon()).result == "proved"
     # A rare fault: where all bits are set.
     all_set = aig.all([*a.bits, *b.bits, *c.bits])
-    other[1] = aig.xor(other[1], all_set)
-    answer = solve(Claim("sum", aig, list(zip(one, other, strict=True))), soon())
+    right[1] = aig.xor(right[1], all_set)
+    answer = solve(Claim("sum", aig, list(zip(left, right, strict=True))), soon())
     assert answer.result == "disproved"
     assert holds(aig, [all_set], answer.inputs) == [1]
     assert answer.engines[-1] == ("truth table" if bits == 4 else "abc cec")
@@ -112,8 +113,8 @@ def test_a_case_is_proved_by_itself():
 
 def test_what_is_late_is_not_proved():
     aig = Aig()
-    one, other, _ = adders(aig, 12)
-    answer = solve(Claim("sum", aig, list(zip(one, other, strict=True))), soon(-1))
+    left, right, _ = adders(aig, 12)
+    answer = solve(Claim("sum", aig, list(zip(left, right, strict=True))), soon(-1))
     assert answer.result == "not proved" and "time" in answer.reason
     late = formal.prove(ROUND, "reference", timeout_s=0)
     assert late.result == "not proved" and "time limit" in late.reason
@@ -155,9 +156,11 @@ def test_one_code_alone_is_the_rounded_one(b, overflow, lsb_exponent):
         right = accumulator_to_float.is_rounded(aig, spec, s, code)
         nodes = [literal >> 1 for literal in (*s, *code)]
         (words,) = aig.evaluated([right], every_pattern(nodes))
-        found = np.unpackbits(words.view(np.uint8), bitorder="little").reshape(-1, 2**spec.bits)
+        is_rounded = np.unpackbits(words.view(np.uint8), bitorder="little").reshape(
+            -1, 2**spec.bits
+        )
         wanted = np.arange(2**spec.b.bits)[:, None] == codes
-        assert (found == wanted).all(), rounding
+        assert (is_rounded == wanted).all(), rounding
 
 
 def test_the_cases_by_leading_one_are_all():
@@ -300,11 +303,11 @@ def test_infinities_and_nan_are_in_the_definition(spec):
 def test_codes_mean_what_they_decode_to(name):
     f, aig = parse(name), Aig()
     code = aig.inputs("code", f.bits)
-    found = references.meanings(aig, code, f)
+    literals = references.meanings(aig, code, f)
     for number, decoded in enumerate(f.decode(np.arange(1 << f.bits))):
         values = {literal >> 1: number >> bit & 1 for bit, literal in enumerate(code)}
         wanted = [np.isnan(decoded), np.isinf(decoded), decoded == 0]
-        assert holds(aig, found, values) == wanted
+        assert holds(aig, literals, values) == wanted
 
 
 @pytest.mark.parametrize(
@@ -328,13 +331,13 @@ def test_broken_streams_are_found(old, new, claim):
 
 @pytest.mark.parametrize("target", ["ecp5", "ice40"])
 def test_netlists(target):
-    found = flow.netlist(emit.rtlil(MUL), MUL.name, target=target)
-    assert formal.prove(MUL, "netlist", target=target, verilog=found.verilog).result == "proved"
+    netlist = flow.netlist(emit.rtlil(MUL), MUL.name, target=target)
+    assert formal.prove(MUL, "netlist", target=target, verilog=netlist.verilog).result == "proved"
     # One LUT inverted.
     init = ".INIT(16'h" if target == "ecp5" else ".LUT_INIT(16'h"
-    place = found.verilog.rindex(init) + len(init)
-    table = int(found.verilog[place : place + 4], 16)
-    wrong = found.verilog[:place] + f"{table ^ 0xFFFF:04x}" + found.verilog[place + 4 :]
+    place = netlist.verilog.rindex(init) + len(init)
+    table = int(netlist.verilog[place : place + 4], 16)
+    wrong = netlist.verilog[:place] + f"{table ^ 0xFFFF:04x}" + netlist.verilog[place + 4 :]
     proof = formal.prove(MUL, "netlist", target=target, verilog=wrong)
     assert (proof.result, proof.reason) == ("disproved", "results")
 

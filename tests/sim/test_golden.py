@@ -94,8 +94,8 @@ def test_the_largest_sum_of_all_products_does_not_wrap(spec, codes, largest):
         for port in spec.inputs
     }
     inputs["clear"][0] = 1
-    found = golden.expected(spec, inputs)["accumulator"]
-    assert set(found[-1].tolist()) == {largest}
+    sums = golden.expected(spec, inputs)["accumulator"]
+    assert set(sums[-1].tolist()) == {largest}
     # And no bit is to spare.
     assert not -(2 ** (spec.accumulator_width - 2)) <= largest < 2 ** (spec.accumulator_width - 2)
 
@@ -123,8 +123,8 @@ def test_trace_by_a_plain_pipeline():
     """``trace`` against a register-by-register model of the pipeline."""
     spec = DotProduct(a="int4", b="e2m1", lanes=3, max_products=12)
     stimulus = stimuli.random(spec, 500, seed=3)
-    valid_out, held = golden.trace(spec, stimulus)
-    accumulator = held["accumulator"][:, 0]
+    valid_out, outputs = golden.trace(spec, stimulus)
+    accumulator = outputs["accumulator"][:, 0]
     pipeline = [(False, 0, False)] * (spec.latency - 1)
     out_valid, total = False, 0
     for cycle in range(500):

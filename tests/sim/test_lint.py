@@ -37,8 +37,8 @@ def test_linters_find_nothing(tool, stream):
     if tool == "icarus" and shutil.which("iverilog") is None:
         pytest.skip("Icarus Verilog (iverilog) is not installed, and is not on PyPI")
     for spec in SPECS:
-        found = lint(emit.verilog(spec, stream=stream), module_name(spec, stream=stream), [tool])
-        assert found == [], spec
+        findings = lint(emit.verilog(spec, stream=stream), module_name(spec, stream=stream), [tool])
+        assert findings == [], spec
 
 
 @pytest.mark.parametrize("flags", [[], ["-Wall"]], ids=["default", "all"])
@@ -61,8 +61,8 @@ def test_verilator_says_nothing_of_the_files(flags, tmp_path, monkeypatch):
 def test_a_warning_behind_the_file_still_counts():
     """The files switch nothing off for what is read after them."""
     late = "module late(input a, input b, output c);\n  assign c = a;\nendmodule\n"
-    found = lint(emit.verilog(SPECS[0]) + late, "late", ["verilator"])
-    assert "UNUSEDSIGNAL" in found[0].message and "'b'" in found[0].message
+    findings = lint(emit.verilog(SPECS[0]) + late, "late", ["verilator"])
+    assert "UNUSEDSIGNAL" in findings[0].message and "'b'" in findings[0].message
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["unit", "stream"])
@@ -91,8 +91,8 @@ endmodule
 @pytest.mark.parametrize("tool", ["yosys", "verilator", "slang"])
 @pytest.mark.parametrize("verilog", [TRUNCATES, "module bad(;\nendmodule\n"])
 def test_faults_are_found(tool, verilog):
-    found = lint(verilog, "bad", [tool])
-    assert found and all(finding.tool == tool and finding.message for finding in found)
+    findings = lint(verilog, "bad", [tool])
+    assert findings and all(finding.tool == tool and finding.message for finding in findings)
 
 
 def test_another_top_is_found():

@@ -1,5 +1,6 @@
-"""The dot product whose formats are switched at run time: every code of every mode, switches
-in mid-sum, and what it costs.
+"""The dot product whose formats are switched at run time.
+
+Every code of every mode, switches in mid-sum, and what it costs.
 """
 
 from fractions import Fraction
@@ -46,10 +47,10 @@ def wrong_of(specs):
         for spec in specs
         for mode in range(1 << spec.inputs[1].bits)
     ]
-    found = exhaustive.check(cases)
+    wrong_results = exhaustive.check(cases)
     return {
         (str(case.spec.formats), case.fixed["mode"]): wrong[:3]
-        for case, wrong in zip(cases, found, strict=True)
+        for case, wrong in zip(cases, wrong_results, strict=True)
         if wrong
     }
 
@@ -77,11 +78,11 @@ def of_one_lane(spec, rows):
     for clear, mode, *codes in rows:
         inputs["clear"].append([clear])
         inputs["mode"].append([mode])
-        for name, found in zip("ab", codes, strict=True):
+        for name, operand in zip("ab", codes, strict=True):
             bits = getattr(spec.pairs[min(mode, len(spec.pairs) - 1)], name).bits
-            inputs[name].append([sum(code << i * bits for i, code in enumerate(found))])
-    found = golden.expected(spec, {k: np.array(v, np.uint64) for k, v in inputs.items()})
-    return found["accumulator"][:, 0].tolist()
+            inputs[name].append([sum(code << i * bits for i, code in enumerate(operand))])
+    outputs = golden.expected(spec, {k: np.array(v, np.uint64) for k, v in inputs.items()})
+    return outputs["accumulator"][:, 0].tolist()
 
 
 def test_one_sum_of_all_modes_of_integers():
@@ -139,8 +140,8 @@ def test_bits_above_the_codes_do_not_count():
     assert (inputs["a"][inputs["mode"][:, 0] == 1] >> 6).any()
     full = {**inputs, "a": inputs["a"].copy()}
     full["a"][inputs["mode"][:, 0] == 1] |= np.uint64(0xC0)
-    found, same = (golden.expected(spec, x)["accumulator"].tolist() for x in (inputs, full))
-    assert found == same
+    sums, same = (golden.expected(spec, x)["accumulator"].tolist() for x in (inputs, full))
+    assert sums == same
 
 
 def test_a_wrong_weight_is_found_in_the_modes_that_have_it(monkeypatch):

@@ -16,27 +16,28 @@ SPEC = Convert(a="e4m3fn", b="e2m1")
 
 
 def test_faults_are_found_or_are_none():
-    found = mutate(DotProduct(a="int4", b="e2m1", lanes=2), mutants=30, vectors=300)
-    assert found.mutants == 30 and found.killed >= 25
-    assert found.killed + len(found.survivors) == found.mutants
-    assert found.passed and found.score == 1 and found.count("not proved") == 0
+    score = mutate(DotProduct(a="int4", b="e2m1", lanes=2), mutants=30, vectors=300)
+    assert score.mutants == 30 and score.killed >= 25
+    assert score.killed + len(score.survivors) == score.mutants
+    assert score.passed and score.score == 1 and score.count("not proved") == 0
 
 
 def test_a_stimulus_that_looks_at_little_lets_faults_live(monkeypatch):
-    """Without NaN and large numbers some faults survive, and the proof tells them from those that
-    are none.
+    """Without NaN and large numbers some faults survive.
+
+    The proof tells them from those that are none.
     """
 
     def small(spec, vectors, seed):
-        one = spec.a.encode([1.0, 0.5, -1.0, 0.0])
-        return stimuli.concatenate(stimuli.given({"a": one}), stimuli.flush(spec))
+        codes = spec.a.encode([1.0, 0.5, -1.0, 0.0])
+        return stimuli.concatenate(stimuli.given({"a": codes}), stimuli.flush(spec))
 
     monkeypatch.setattr(mutation, "whole_stimulus", small)
-    found = mutate(SPEC, mutants=12, vectors=4)
-    assert not found.passed and found.count("different") > 2 and found.score < 1
-    assert "different" in str(found.survivors)
+    score = mutate(SPEC, mutants=12, vectors=4)
+    assert not score.passed and score.count("different") > 2 and score.score < 1
+    assert "different" in str(score.survivors)
     # Where the cells come from: some have no place, and none has one outside.
-    places = [place for s in found.survivors for place in s.mutant.source]
+    places = [place for s in score.survivors for place in s.mutant.source]
     assert places and all(place.startswith("hwgen/") for place in places)
 
 

@@ -38,11 +38,11 @@ def _neighbours(spec, rng):
         # Tuned units are slow to make: only the step from an untuned one is taken.
         for _ in range(1 if field.name == "pipeline_target" and rng.random() < 0.95 else 3):
             try:
-                found = type(spec)(**{**fields, field.name: draw(rng)})
+                neighbour = type(spec)(**{**fields, field.name: draw(rng)})
             except InputError:
                 continue
-            if found != spec:
-                yield field.name, found
+            if neighbour != spec:
+                yield field.name, neighbour
                 break
 
 
@@ -55,10 +55,14 @@ def test_no_two_specs_have_one_name():
         while count < SPECS / len(UNITS):
             given = GIVEN.get(kind.unit, {}) if rng.integers(8) == 0 else {}
             spec = legal_spec(kind, rng, {"pipeline_target": "", **given})
-            for field, found in [("", spec), *_neighbours(spec, rng)]:
-                other = names.setdefault(found.name, found)
-                assert other == found, f"{found.name}: {other.to_dict()} and {found.to_dict()}"
-                assert re.fullmatch(r"[A-Za-z]\w*", found.name), f"no name in Verilog: {found.name}"
+            for field, candidate in [("", spec), *_neighbours(spec, rng)]:
+                other = names.setdefault(candidate.name, candidate)
+                assert other == candidate, (
+                    f"{candidate.name}: {other.to_dict()} and {candidate.to_dict()}"
+                )
+                assert re.fullmatch(r"[A-Za-z]\w*", candidate.name), (
+                    f"no name in Verilog: {candidate.name}"
+                )
                 changed[kind.unit, field] += 1
                 count += 1
     assert sum(changed.values()) >= SPECS
@@ -68,11 +72,11 @@ def test_no_two_specs_have_one_name():
 
 
 def test_names_say_where_multiplications_go():
-    plain = AccumulatorToFloat(bits=20, b="bf16")
-    mapped = [dataclasses.replace(plain, mapping=mapping) for mapping in ("dsp", "auto")]
-    assert len({spec.name for spec in (plain, *mapped)}) == 3
+    unmapped = AccumulatorToFloat(bits=20, b="bf16")
+    mapped = [dataclasses.replace(unmapped, mapping=mapping) for mapping in ("dsp", "auto")]
+    assert len({spec.name for spec in (unmapped, *mapped)}) == 3
     # As it was: shipped measurements and proofs have it.
-    assert plain.name == "accumulator_to_float_20_0_to_e8m7ieee_nearest_even_special_stages3"
+    assert unmapped.name == "accumulator_to_float_20_0_to_e8m7ieee_nearest_even_special_stages3"
 
 
 def test_names_of_shipped_measurements_are_those_of_their_specs():

@@ -1,5 +1,6 @@
-"""Adding a unit is three new files and one entry: those in tests/new_unit, put where a unit's
-files are, are one for every command.
+"""Adding a unit is three new files and one entry.
+
+Those in tests/new_unit, put where a unit's files are, are one for every command.
 """
 
 import json

@@ -23,8 +23,10 @@ SMALL = (
 
 
 def wrong_of(cases):
-    found = exhaustive.check(cases)
-    return {case.spec.name: wrong[:3] for case, wrong in zip(cases, found, strict=True) if wrong}
+    wrong_results = exhaustive.check(cases)
+    return {
+        case.spec.name: wrong[:3] for case, wrong in zip(cases, wrong_results, strict=True) if wrong
+    }
 
 
 def fits(a, b, count):
@@ -33,15 +35,15 @@ def fits(a, b, count):
 
 def packed(make):
     """The specs, one for each packing that the mappings give."""
-    found = {}
+    by_packing = {}
     for mapping in PACKED_FOR:
         try:
             spec = make(mapping)
         except InputError:
             continue
         if spec.packing is not None:
-            found.setdefault(spec.packing, spec)
-    return found.values()
+            by_packing.setdefault(spec.packing, spec)
+    return by_packing.values()
 
 
 def test_two_lanes_of_every_code():
@@ -93,8 +95,8 @@ def check_every_code(spec, circuit):
         expected = golden.expected(spec, inputs)
         for port in spec.outputs:
             literals = aig.substituted(outputs[port.name], place)
-            found = aig.evaluated(literals, words)
-            bits = np.unpackbits(found.view(np.uint8), axis=1, bitorder="little")
+            results = aig.evaluated(literals, words)
+            bits = np.unpackbits(results.view(np.uint8), axis=1, bitorder="little")
             got = bits[:, : len(numbers)].T.reshape(len(numbers), port.count, port.bits)
             wanted = expected[port.name][:, :, None] >> np.arange(port.bits) & 1
             wrong = np.argwhere((got != wanted).any(axis=(1, 2)))

@@ -1,10 +1,10 @@
-"""Known faults of other designs, as vectors: each drives the hardware, and the golden model is
-held against constants that were computed without it.
+"""Known faults of other designs, as vectors.
 
-The faults are those of published generators of MX hardware: a block adder that shifts a negative
-operand as if it had no sign and moves the scale the wrong way, no single blocks, only lanes that
-are powers of two, E8M0 without its NaN, bias and overflow, FP8 scales that are not OCP's, and a
-reciprocal taken for a division.
+Each drives the hardware, and the golden model is held against constants that were computed without
+it. The faults are those of published generators of MX hardware: a block adder that shifts a
+negative operand as if it had no sign and moves the scale the wrong way, no single blocks, only
+lanes that are powers of two, E8M0 without its NaN, bias and overflow, FP8 scales that are not
+OCP's, and a reciprocal taken for a division.
 """
 
 from fractions import Fraction
@@ -73,8 +73,9 @@ def blocks_of_different_scale():
 
 
 def what_is_left_out_elsewhere():
-    """One block, block sizes and lanes of any number, a block's scale that moves its result up
-    and down, E8M0's NaN, bias and ends.
+    """One block, and block sizes and lanes of any number.
+
+    A block's scale that moves its result up and down, E8M0's NaN, bias and ends.
     """
     single = BlockDot(a="int4_b3_e8m0", b="int4_b3_e8m0", output="fp32")
     window = BlockDot(a="int4_b5_e8m0", b="int4_b5_e8m0", output="fp32", accumulator="aligned:10")
@@ -114,7 +115,10 @@ def what_is_left_out_elsewhere():
 
 
 def the_scale_of_fp8_blocks():
-    """1.0 in E4M3: 2^(0 − 8), code 119, elements of 256. (Others store 112.)"""
+    """1.0 in E4M3: 2^(0 − 8), code 119, elements of 256.
+
+    (Others store 112.)
+    """
     spec = Quantizer(a="bf16", b="e4m3fn_b2_e8m0")
     values = np.array([[1.0, 1.0], [448.0, -1.0], [1.9921875, 0.0], [2.0**-126, 0.0], [0.0, 0.0]])
     inputs = {"a": parse("bf16").encode(values)}
@@ -125,6 +129,7 @@ def the_scale_of_fp8_blocks():
 
 def a_reciprocal_is_no_division():
     """NVFP4 codes: by default x·(1/(g·s)) in float32 steps, like torchao; ``float32`` divides.
+
     The two differ at ties, and only there. A unit has the sum of either's codes right.
     """
     nvfp4 = parse("nvfp4")
@@ -137,12 +142,12 @@ def a_reciprocal_is_no_division():
         [np.full((2000, 1), 6, np.float32), rng.choice(middles, (2000, 15))], axis=1
     )
     values = (steps * (scales * tensor_scale)[:, None]).astype(np.float32)
-    found = {
+    blocks = {
         name: nvfp4.encode(values, tensor_scale=float(tensor_scale), arithmetic=name)
         for name in ("float32_reciprocal", "float32")
     }
     default = nvfp4.encode(values, tensor_scale=float(tensor_scale))
-    assert np.array_equal(default.elements, found["float32_reciprocal"].elements)
+    assert np.array_equal(default.elements, blocks["float32_reciprocal"].elements)
     block_scales = parse("ue4m3").decode(default.scales).astype(np.float32).reshape(-1, 1)
     reciprocal = np.float32(1) / tensor_scale / block_scales
     by_hand = {
@@ -155,15 +160,15 @@ def a_reciprocal_is_no_division():
         distance = np.abs(quotients.astype(np.float64)[..., None] - levels)
         # To nearest; of two, the one of even code.
         nearest = np.argmin(distance + 1e-12 * (np.arange(8) % 2), axis=-1)
-        assert np.array_equal(found[name].elements.reshape(values.shape), nearest), name
-    differ = (found["float32"].elements != default.elements).reshape(values.shape)
+        assert np.array_equal(blocks[name].elements.reshape(values.shape), nearest), name
+    differ = (blocks["float32"].elements != default.elements).reshape(values.shape)
     assert differ[:, 1:].mean() > 0.01 and not differ[:, 0].any()
 
     spec = BlockDot(a="nvfp4", b="nvfp4", output="fp32")
     rows = np.flatnonzero(differ.any(axis=1))[:40]
     inputs = {
-        "a": np.concatenate([f.elements.reshape(values.shape)[rows] for f in found.values()]),
-        "a_scale": np.concatenate([f.scales.reshape(-1, 1)[rows] for f in found.values()]),
+        "a": np.concatenate([f.elements.reshape(values.shape)[rows] for f in blocks.values()]),
+        "a_scale": np.concatenate([f.scales.reshape(-1, 1)[rows] for f in blocks.values()]),
     }
     inputs |= {"b": inputs["a"][::-1], "b_scale": inputs["a_scale"][::-1]}
     wanted = []
@@ -186,9 +191,9 @@ FAULTS = (
 @pytest.mark.parametrize("fault", FAULTS)
 def test_the_golden_model_has_the_right_numbers(fault):
     for spec, inputs, wanted in fault():
-        found = golden.expected(spec, inputs)
+        outputs = golden.expected(spec, inputs)
         for port, numbers in wanted.items():
-            got = found[port] if np.ndim(numbers) == 2 else found[port][:, 0]
+            got = outputs[port] if np.ndim(numbers) == 2 else outputs[port][:, 0]
             assert got.tolist() == numbers, spec
 
 

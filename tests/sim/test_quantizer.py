@@ -105,7 +105,7 @@ def test_exact_quotients_are_what_encode_finds(fields):
     """One block at a time has its own tensor scale, as ``encode`` has one for all."""
     spec = Quantizer(**fields)
     inputs = stimuli.concatenate(stimuli.directed(spec), stimuli.random(spec, 150, 1)).inputs
-    found = golden.expected(spec, inputs)
+    outputs = golden.expected(spec, inputs)
     values = spec.a.decode(inputs["a"])
     if spec.nonfinite == "element":
         values = np.where(np.isfinite(values), values, 0.0)
@@ -123,15 +123,16 @@ def test_exact_quotients_are_what_encode_finds(fields):
             arithmetic="exact",
             tensor_scale=second,
         )
-        assert codes.scales[0] == found["scale"][row, 0]
+        assert codes.scales[0] == outputs["scale"][row, 0]
         finite = np.isfinite(spec.a.decode(inputs["a"][row]))
         counts = finite | (spec.nonfinite == "scale")
-        assert (codes.elements[0] == found["elements"][row])[counts].all()
+        assert (codes.elements[0] == outputs["elements"][row])[counts].all()
 
 
 def test_exact_and_float32_arithmetic_of_nvfp4_seldom_differ():
-    """Torchao multiplies by a rounded reciprocal, which moves ties; the unit divides. Both are
-    made here without ``encode``, and the page on units has the numbers.
+    """Torchao multiplies by a rounded reciprocal, which moves ties; the unit divides.
+
+    Both are made here without ``encode``, and the page on units has the numbers.
     """
     values = np.random.default_rng(1).standard_normal((32768, 16))
     values = parse("bf16").quantize(values)
@@ -142,11 +143,11 @@ def test_exact_and_float32_arithmetic_of_nvfp4_seldom_differ():
 
     def elements(numbers, step):
         """Codes of E2M1. Middles times steps are exact: 3 + 4 + 24 bits."""
-        found = np.signbit(numbers) * 8
+        codes = np.signbit(numbers) * 8
         for code, middle in enumerate((0.25, 0.75, 1.25, 1.75, 2.5, 3.5, 5.0)):
             tie = np.abs(numbers) == middle * step
-            found += (np.abs(numbers) > middle * step) | (tie & (code % 2 == 1))
-        return found
+            codes += (np.abs(numbers) > middle * step) | (tie & (code % 2 == 1))
+        return codes
 
     reciprocal = np.float32(1) / tensor_scale / scales
     wanted = {
@@ -154,9 +155,9 @@ def test_exact_and_float32_arithmetic_of_nvfp4_seldom_differ():
         "float32_reciprocal": elements(values.astype(np.float32) * reciprocal, 1.0),
     }
     for arithmetic, codes in wanted.items():
-        found = parse("nvfp4").encode(values, arithmetic=arithmetic)
-        assert np.array_equal(found.elements.reshape(values.shape), codes)
-        assert np.array_equal(parse("ue4m3").decode(found.scales), scales)
+        blocks = parse("nvfp4").encode(values, arithmetic=arithmetic)
+        assert np.array_equal(blocks.elements.reshape(values.shape), codes)
+        assert np.array_equal(parse("ue4m3").decode(blocks.scales), scales)
     differ = (wanted["exact"] != wanted["float32_reciprocal"]).sum()
     assert 0 < differ < 0.001 * values.size
     page = " ".join((ROOT / "docs" / "units.md").read_text().split())
@@ -166,13 +167,13 @@ def test_exact_and_float32_arithmetic_of_nvfp4_seldom_differ():
 def test_ties_and_both_sides_are_among_the_directed_blocks():
     spec = Quantizer(a="bf16", b="e2m1_b4_ue4m3")
     inputs = stimuli.directed(spec).inputs
-    found = golden.expected(spec, inputs)
-    ratios = spec.a.decode(inputs["a"]) / spec.b.scale.decode(found["scale"])
+    outputs = golden.expected(spec, inputs)
+    ratios = spec.a.decode(inputs["a"]) / spec.b.scale.decode(outputs["scale"])
     for middle in (0.25, 0.75, 1.25, 1.75, 2.5, 3.5, 5.0):
         near = np.abs(ratios[np.abs(np.abs(ratios) - middle) < middle * 2.0**-6])
         assert (near < middle).any() and (near == middle).any() and (near > middle).any()
-    assert set(range(1, 9)) & set(found["scale"][:, 0].tolist())
-    assert 126 in found["scale"]
+    assert set(range(1, 9)) & set(outputs["scale"][:, 0].tolist())
+    assert 126 in outputs["scale"]
 
 
 def test_a_wrong_division_is_found(monkeypatch):
@@ -203,12 +204,14 @@ def test_numbers_that_libraries_were_compared_on():
 @pytest.mark.parametrize("source", ["fp16", "int8", "e4m3fnuz", "e3m2ns"])
 def test_constants_of_a_rule_give_the_scale_of_every_number(source, element, rule):
     f, scale = parse(source), parse("e8m0")
-    found = power_scale(f, parse(element), scale, rule)
+    constants = power_scale(f, parse(element), scale, rule)
     values = np.abs(f.decode(np.arange(2**f.bits)))
     values = values[np.isfinite(values) & (values > 0)]
     fraction, exponent = np.frexp(values)
-    significands = np.ldexp(fraction, found.significand_bits)
-    wanted = exponent - 1 + found.offset + (significands >= found.threshold) + found.bias
+    significands = np.ldexp(fraction, constants.significand_bits)
+    wanted = (
+        exponent - 1 + constants.offset + (significands >= constants.threshold) + constants.bias
+    )
     codes = parse(f"{element}_b1_e8m0").encode(values[:, None], scale_rule=rule).scales[:, 0]
     assert np.array_equal(np.clip(wanted, 0, 254), codes)
 
@@ -230,8 +233,8 @@ def test_what_becomes_of_specials():
     codes = bf16.encode([[np.nan, np.inf, -np.inf, 2.0]], overflow="special")
 
     def encoded(b, **fields):
-        found = golden.expected(Quantizer(a="bf16", b=b, **fields), {"a": codes})
-        return found["elements"][0].tolist(), int(found["scale"][0, 0])
+        outputs = golden.expected(Quantizer(a="bf16", b=b, **fields), {"a": codes})
+        return outputs["elements"][0].tolist(), int(outputs["scale"][0, 0])
 
     assert encoded("e2m1_b4_e8m0") == ([0, 7, 15, 6], 126)
     assert encoded("e5m2ieee_b4_e8m0") == ([0x7E, 0x7C, 0xFC, 0x78], 113)

@@ -72,8 +72,8 @@ def test_same_seed_same_specs():
 
 
 def test_examples_are_of_every_unit():
-    found = examples(seed=1, count=2)
-    assert [spec.unit for spec in found] == [unit for unit in UNITS for _ in range(2)]
+    specs = examples(seed=1, count=2)
+    assert [spec.unit for spec in specs] == [unit for unit in UNITS for _ in range(2)]
 
 
 def test_a_field_of_a_new_name_is_named():

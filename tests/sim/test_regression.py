@@ -71,9 +71,9 @@ def test_words_are_patterns(bits, count):
     port = Port("p", bits, "", count)
     numbers = [[int.from_bytes(rng.bytes(9)) % 2**bits for _ in range(count)] for _ in range(9)]
     dtype = np.uint64 if bits <= 64 else object
-    found = to_words(np.array(numbers, dtype), port)
+    words = to_words(np.array(numbers, dtype), port)
     wanted = [sum(v << (i * bits) for i, v in enumerate(row)) for row in numbers]
-    assert [to_integer(row) for row in found] == wanted
+    assert [to_integer(row) for row in words] == wanted
     if count == 1:  # Accumulators are Python's integers with a sign.
         signed = np.array([[v - 2**bits if v >> (bits - 1) else v] for (v,) in numbers], object)
         assert [to_integer(row) for row in to_words(signed, port)] == pack(signed, bits)
@@ -115,8 +115,8 @@ def test_netlists_run_in_each_simulator(simulator, tmp_path):
     """With the vendors' models of what they have, DSP blocks among it."""
     spec = DotProduct(a="int3", b="int3", lanes=3, mapping="dsp", max_products=8)
     cases = [Case(spec, level=t, vectors=50, simulator=simulator) for t in case_list.LEVEL_TARGETS]
-    found = regression.run(cases, tmp_path, jobs=1)
-    assert found.passed and found.vectors > 300, [r.detail for r in found.results]
+    summary = regression.run(cases, tmp_path, jobs=1)
+    assert summary.passed and summary.vectors > 300, [r.detail for r in summary.results]
 
 
 @pytest.mark.parametrize("simulator", simulators())
@@ -132,10 +132,10 @@ def test_a_waveform_of_each_simulator(simulator, one_is_broken, tmp_path):
 
 
 def test_every_format_is_each_operand_of_each_unit():
-    found = case_list.formats(seed=1, vectors=10)
-    refused = {(r.unit, r.operand, r.format) for r in found.refused}
+    matrix = case_list.formats(seed=1, vectors=10)
+    refused = {(r.unit, r.operand, r.format) for r in matrix.refused}
     for unit, kind in UNITS.items():
-        specs = [case.spec for case in found.cases if case.spec.unit == unit]
+        specs = [case.spec for case in matrix.cases if case.spec.unit == unit]
         assert specs, unit
         for operand, kind_of_format in operands(kind).items():
             there = [getattr(spec, operand) for spec in specs]
@@ -148,7 +148,7 @@ def test_every_format_is_each_operand_of_each_unit():
     why = re.compile(
         "no hardware|no unit takes|cannot be rounded to in hardware|minifloat|micro-exponents"
     )
-    assert [r for r in found.refused if not why.search(r.reason)] == []
+    assert [r for r in matrix.refused if not why.search(r.reason)] == []
 
 
 def test_levels_and_random():
@@ -194,14 +194,14 @@ def test_a_fault_is_reported_with_the_command_that_shows_it(
     one_is_broken, monkeypatch, capsys, tmp_path
 ):
     monkeypatch.setattr(case_list, "formats", None)
-    made = case_list.Matrix(tuple(CASES))
-    monkeypatch.setitem(case_list.MATRICES, "formats", lambda seed, vectors: made)
+    matrix = case_list.Matrix(tuple(CASES))
+    monkeypatch.setitem(case_list.MATRICES, "formats", lambda seed, vectors: matrix)
     assert main(["regress", "formats", "--jobs", "1", "--out", str(tmp_path)]) == 1
     printed = capsys.readouterr()
     assert printed.out.startswith("3 of 3 cases: 2 passed, 1 failed; ")
     assert f"failed: {SPECS[1].name} (rtl, verilator, seed 1)" in printed.err
-    found = json.loads((tmp_path / "summary.json").read_text())
-    (failure,) = found["failures"]
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    (failure,) = summary["failures"]
     assert failure["case"]["spec"]["lanes"] == 2 and "expected" in failure["detail"]
 
     # The command, with a waveform.
@@ -271,24 +271,24 @@ def disk_is_full():
 )
 def test_a_crash_is_an_error_of_that_case_only(no_simulator, monkeypatch, tmp_path, how, message):
     monkeypatch.setattr(compiled, "check", crashing(how))
-    found = regression.run(CASES, tmp_path, jobs=1)
-    assert statuses(found) == ["passed", "error", "passed"] and not found.passed
-    assert message in found.results[1].detail
-    assert ("  File " in found.results[1].detail) == (how is is_wrong)
-    root = ElementTree.fromstring(report.junit(found))
+    summary = regression.run(CASES, tmp_path, jobs=1)
+    assert statuses(summary) == ["passed", "error", "passed"] and not summary.passed
+    assert message in summary.results[1].detail
+    assert ("  File " in summary.results[1].detail) == (how is is_wrong)
+    root = ElementTree.fromstring(report.junit(summary))
     assert [suite.get("errors") for suite in root] == ["1"]
     # It is tried again, and the others are not.
     monkeypatch.setattr(compiled, "check", crashing(lambda: None))
-    found = regression.run(CASES, tmp_path, jobs=1)
-    assert found.passed and [result.reused for result in found.results] == [True, False, True]
+    summary = regression.run(CASES, tmp_path, jobs=1)
+    assert summary.passed and [result.reused for result in summary.results] == [True, False, True]
 
 
 def test_a_hang_is_an_error_of_that_case_only(no_simulator, monkeypatch, tmp_path):
     monkeypatch.setattr(pool, "TIME_LIMIT_S", 1.5)
     monkeypatch.setattr(compiled, "check", crashing(lambda: time.sleep(60)))
-    found = regression.run(CASES, tmp_path, jobs=2)
-    assert statuses(found) == ["passed", "error", "passed"]
-    assert "took longer than 2 s" in found.results[1].detail
+    summary = regression.run(CASES, tmp_path, jobs=2)
+    assert statuses(summary) == ["passed", "error", "passed"]
+    assert "took longer than 2 s" in summary.results[1].detail
 
 
 def test_a_missing_simulator_is_named_and_the_rest_runs(no_simulator, monkeypatch, tmp_path):
@@ -296,10 +296,10 @@ def test_a_missing_simulator_is_named_and_the_rest_runs(no_simulator, monkeypatc
     gone = ("iverilog", "vvp")
     monkeypatch.setattr(shutil, "which", lambda name: None if name in gone else genuine(name))
     both = [Case(SPECS[0], vectors=50, simulator=name) for name in ("icarus", "verilator")]
-    found = regression.run(both, tmp_path, jobs=1)
-    assert statuses(found) == ["not run", "passed"] and not found.passed
-    assert "apt install iverilog" in found.results[0].detail
-    assert "<skipped" in report.junit(found)
+    summary = regression.run(both, tmp_path, jobs=1)
+    assert statuses(summary) == ["not run", "passed"] and not summary.passed
+    assert "apt install iverilog" in summary.results[0].detail
+    assert "<skipped" in report.junit(summary)
 
 
 # -- kills and repeats ---------------------------------------------------------------------
@@ -326,8 +326,8 @@ def test_a_killed_run_goes_on_where_it_was(no_simulator, monkeypatch, tmp_path):
     known = len(regression.load(tmp_path))
     with file.open("a") as half:
         half.write('{"case": {"spec": {"unit"')  # what a kill may leave
-    found = regression.run(cases, tmp_path, jobs=1)
-    assert found.passed and sum(result.reused for result in found.results) == known >= 3
+    summary = regression.run(cases, tmp_path, jobs=1)
+    assert summary.passed and sum(result.reused for result in summary.results) == known >= 3
     assert len(regression.load(tmp_path)) == len(cases)
 
 
@@ -355,9 +355,9 @@ def test_ctrl_c_ends_in_a_summary(no_simulator, monkeypatch, tmp_path, capsys):
 
 def test_what_passed_is_run_again_only_if_something_changed(no_simulator, monkeypatch, tmp_path):
     def reused(**options):
-        found = regression.run(CASES[:1], tmp_path, jobs=1, **options)
-        assert found.passed
-        return found.results[0].reused
+        summary = regression.run(CASES[:1], tmp_path, jobs=1, **options)
+        assert summary.passed
+        return summary.results[0].reused
 
     assert not reused()
     assert reused() and not reused(again=True)
@@ -383,9 +383,9 @@ def test_the_table_of_a_page(no_simulator, tmp_path, capsys):
     # Proofs and mutants are those that the repository keeps.
     assert "| `dot` | rtl | verilator | 4 | 1 | 220 | 0 | 0 | – |" in text
     assert "| coverage | proofs | mutants |" in text
-    kept = Path(report.__file__).parent / "results"
+    shipped = Path(report.__file__).parent / "results"
     proofs, mutants = (
-        [json.loads(line) for line in (kept / name).read_text().splitlines()]
+        [json.loads(line) for line in (shipped / name).read_text().splitlines()]
         for name in ("proofs.jsonl", "mutants.jsonl")
     )
     proved = [row["name"] for row in proofs if row["result"] == "proved"]

@@ -44,9 +44,9 @@ def critical(number_format, sticky):
     return [sign * (p + off * sticky) for p in points for off in (-1, 0, 1) for sign in (1, -1)]
 
 
-def check(found, number_format, points, mode, overflow, drawn=None):
+def check(codes, number_format, points, mode, overflow, drawn=None):
     """Codes against the slow definition, values and signs."""
-    decoded = number_format.decode(found)
+    decoded = number_format.decode(codes)
     for index, (point, value) in enumerate(zip(points, decoded, strict=True)):
         bits = None if drawn is None else int(drawn[index])
         wanted, negative = minifloat_value(point, number_format, mode, overflow, bits)
@@ -89,10 +89,10 @@ def test_round_to_int64(name, mode, lsb):
     drawn = drawn if mode == "stochastic" else None
     for overflow in ("saturate", "special") if f.has_nan else ("saturate",):
         array = ExactArray(integers, lsb, np.zeros(len(integers)))
-        found = round_to(array, f, mode, overflow, random_bits=drawn)
-        check(found, f, points, mode, overflow, drawn)
+        codes = round_to(array, f, mode, overflow, random_bits=drawn)
+        check(codes, f, points, mode, overflow, drawn)
     as_python = ExactArray(integers.astype(object), lsb, np.zeros(len(integers)))
-    assert np.array_equal(found, round_to(as_python, f, mode, overflow, random_bits=drawn))
+    assert np.array_equal(codes, round_to(as_python, f, mode, overflow, random_bits=drawn))
 
 
 @pytest.mark.parametrize("name", [*MINIFLOATS, "e8m22"])
@@ -105,14 +105,14 @@ def test_round_to_stochastic(name):
         exponent = max(math.frexp(float(size))[1] - 1 - f.mantissa_bits, f.lsb_exponent)
         step = Fraction(2) ** exponent
         for bits in (0, 1, 2**31, 2**32 - 1, int(RNG.integers(2**32))):
-            rest = 1 - Fraction(bits, 2**32)
+            missing = 1 - Fraction(bits, 2**32)
             for off in (0, Fraction(1, 2**100), -Fraction(1, 2**100)):
                 for sign in (1, -1):
-                    points.append(sign * (low + step * (rest + off)))
+                    points.append(sign * (low + step * (missing + off)))
                     drawn.append(bits)
     random_bits = np.array(drawn, dtype=np.uint32)
-    found = round_to(numbers_of(points), f, "stochastic", random_bits=random_bits)
-    check(found, f, points, "stochastic", "saturate", drawn)
+    codes = round_to(numbers_of(points), f, "stochastic", random_bits=random_bits)
+    check(codes, f, points, "stochastic", "saturate", drawn)
 
 
 @pytest.mark.parametrize("name", ["e4m3", "e5m2", "bf16", "fp16"])
@@ -124,9 +124,9 @@ def test_round_to_stochastic_int64(name):
     integers = (1 << 62) + ((2**32 - drawn.astype(np.int64)) << places)
     integers += np.tile([-1, 0, 1], 60)
     integers *= np.tile([1, 1, 1, -1, -1, -1], 30)
-    found = round_to(ExactArray(integers, -62, np.zeros(180)), f, "stochastic", random_bits=drawn)
+    codes = round_to(ExactArray(integers, -62, np.zeros(180)), f, "stochastic", random_bits=drawn)
     points = [Fraction(int(i), 2**62) for i in integers]
-    check(found, f, points, "stochastic", "saturate", drawn)
+    check(codes, f, points, "stochastic", "saturate", drawn)
 
 
 def test_round_to_stochastic_fp32():
@@ -134,8 +134,8 @@ def test_round_to_stochastic_fp32():
     f, tiny = parse("fp32"), Fraction(1, 2**90)
     points = [1 + Fraction(k, 2**55) - tiny for k in (2**32 - 9, 2**32 - 8)] + [1 + tiny]
     drawn = np.array([9, 9, 2**32 - 1])
-    found = round_to(numbers_of(points), f, "stochastic", random_bits=drawn)
-    assert f.decode(found).tolist() == [1.0, 1 + 2.0**-23, 1.0]
+    codes = round_to(numbers_of(points), f, "stochastic", random_bits=drawn)
+    assert f.decode(codes).tolist() == [1.0, 1 + 2.0**-23, 1.0]
 
 
 @pytest.mark.parametrize("name", ["e4m3ns", "e7m23ns", "e8m20ieeens"])
@@ -147,22 +147,22 @@ def test_round_to_stochastic_below_the_smallest(name):
         least = smallest * (1 - Fraction(drawn, 2**32))
         points = [least - smallest / 2**70, least, least + smallest / 2**70]
         points += [-point for point in points]
-        found = round_to(
+        codes = round_to(
             numbers_of(points), f, "stochastic", random_bits=np.full(len(points), drawn)
         )
         wanted = [0.0, f.smallest, f.smallest]
-        assert f.decode(found).tolist() == wanted + [-value for value in wanted]
+        assert f.decode(codes).tolist() == wanted + [-value for value in wanted]
 
 
 def test_round_to_stochastic_without_zero():
     f = parse("ue5m22nz")
     points = [Fraction(f.smallest) * k / 2**60 for k in (1, 2**59, 2**60 + 1, 2**60 + 2**37 + 1)]
-    found = round_to(
+    codes = round_to(
         numbers_of(points), f, "stochastic", random_bits=np.array([2**32 - 1] * 2 + [0] * 2)
     )
-    assert found.tolist() == [0, 0, 0, 0]
-    found = round_to(numbers_of(points), f, "stochastic", random_bits=np.full(4, 2**32 - 1))
-    assert found.tolist() == [0, 0, 0, 1]
+    assert codes.tolist() == [0, 0, 0, 0]
+    codes = round_to(numbers_of(points), f, "stochastic", random_bits=np.full(4, 2**32 - 1))
+    assert codes.tolist() == [0, 0, 0, 1]
 
 
 @pytest.mark.parametrize("name", ["int4", "uint8", "int16", "fixed8_6", "ue4m3", "e8m0", "e4m3ns"])
@@ -179,8 +179,8 @@ def test_other_formats_as_from_float64(name, mode):
         (tiny, np.nextafter(points, np.inf)),
         (-tiny, np.nextafter(points, -np.inf)),
     ):
-        found = round_to(numbers_of([Fraction(v) + off for v in points]), f, mode)
-        assert np.array_equal(found, f.encode(near, mode)), off
+        codes = round_to(numbers_of([Fraction(v) + off for v in points]), f, mode)
+        assert np.array_equal(codes, f.encode(near, mode)), off
 
 
 def test_zero_is_positive_and_underflow_keeps_its_sign():

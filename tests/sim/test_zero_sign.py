@@ -134,17 +134,17 @@ def test_sums_of_lanes_and_cycles_rounded_once(mode):
     some = [0, 8, 1, 9]  # 0, -0, 0.5, -0.5
     spec = DotProduct(a=a, b=a, lanes=2, addend=c, output=f, rounding=mode)
     rng = np.random.default_rng(3)
-    rows, wanted, kept = [], [], []
+    rows, wanted, addends = [], [], []
     for cycle in range(1500):
         style = some if rng.random() < 0.3 else some[:2] if rng.random() < 0.5 else some[1:2]
         x, y = rng.choice(style, 2), rng.choice([0, 0, 2], 2)
         z = int(rng.choice([0, 32, 32, 4, 36]))
         clear = int(cycle == 0 or rng.random() < 0.4)
-        kept = [] if clear else kept
-        kept += [times(number(u, a), number(v, a)) for u, v in zip(x, y, strict=True)]
-        kept.append(number(z, c))
+        addends = [] if clear else addends
+        addends += [times(number(u, a), number(v, a)) for u, v in zip(x, y, strict=True)]
+        addends.append(number(z, c))
         rows.append((clear, x, y, z))
-        wanted.append(by_rule(kept, f, mode))
+        wanted.append(by_rule(addends, f, mode))
     clear, x, y, z = zip(*rows, strict=True)
     assert run(spec, clear=clear, a=x, b=y, c=z) == wanted
     assert {0, 1 << 15} <= set(wanted)
@@ -161,16 +161,16 @@ def test_integers_have_no_minus_zero(mode):
     spec = MultiplyAccumulate(a="int4", b="int4", output="fp16", rounding=mode)
     assert run(spec, clear=[1, 1, 0], a=[0, 5, 5], b=[11, 1, 15], **draws) == [0, 0x4500, 0]
     into = MultiplyAccumulate(a="int4", b="int4", accumulator=f"fp16:{mode}")
-    found = run(into, clear=[1, 1, 0], a=[0, 5, 5], b=[11, 1, 15], **draws)
-    assert found == [0, 0x4500, down << 15]
+    results = run(into, clear=[1, 1, 0], a=[0, 5, 5], b=[11, 1, 15], **draws)
+    assert results == [0, 0x4500, down << 15]
     if mode == "stochastic":
         return
     # With a float as a factor or an addend there is one.
     mixed = MultiplyAccumulate(a="int4", b="e2m1", output="fp16", rounding=mode)
     assert run(mixed, clear=[1, 1], a=[0, 0], b=[9, 1]) == [1 << 15, 0]
     plus = MultiplyAccumulate(a="int4", b="int4", addend="fp16", output="fp16", rounding=mode)
-    found = run(plus, clear=[1, 1], a=[0, 5], b=[11, 1], c=[1 << 15, 0xC500])
-    assert found == [down << 15, down << 15]
+    results = run(plus, clear=[1, 1], a=[0, 5], b=[11, 1], c=[1 << 15, 0xC500])
+    assert results == [down << 15, down << 15]
 
 
 def test_fixed_point_registers_have_no_minus_zero():
@@ -197,8 +197,9 @@ def test_scaled_zeros():
 
 
 def test_blocks():
-    """A block's sum times its scales is one number: sums that are not zero keep their sign under
-    a scale of zero.
+    """A block's sum times its scales is one number.
+
+    Sums that are not zero keep their sign under a scale of zero.
     """
     size = 16
     none, one = 0, 56
@@ -216,13 +217,13 @@ def test_blocks():
         ("down", [1, 1, 1, 1, 1, 1]),
     ):
         spec = BlockDot(a="nvfp4", b="nvfp4", output="fp32", rounding=mode)
-        found = run(spec, a=a, b=b, a_scale=scales, b_scale=ones)
-        assert found == [sign << 31 for sign in wanted], mode
+        results = run(spec, a=a, b=b, a_scale=scales, b_scale=ones)
+        assert results == [sign << 31 for sign in wanted], mode
     integers = BlockDot(a="int4_b2_ue4m3", b="int4_b2_ue4m3", output="bf16")
-    found = run(
+    results = run(
         integers, a=[[0, 0], [15, 0]], b=[[15, 1], [1, 0]], a_scale=[one, 0], b_scale=[one, one]
     )
-    assert found == [0, 1 << 15]
+    assert results == [0, 1 << 15]
 
 
 def test_fixed_weights_and_squares():
@@ -248,8 +249,8 @@ def test_arrays():
 def test_switched_formats():
     spec = MultiDot(formats="e2m1,e4m3", lanes=2, output="bf16")
     zeros = {"clear": [1, 1, 0, 0], "mode": [0, 1, 1, 0], "b": [[0, 0]] * 4}
-    found = run(spec, **zeros, a=[[8, 8], [128, 128], [128, 128], [8, 0]])
-    assert found == [1 << 15, 1 << 15, 1 << 15, 0]
+    results = run(spec, **zeros, a=[[8, 8], [128, 128], [128, 128], [8, 0]])
+    assert results == [1 << 15, 1 << 15, 1 << 15, 0]
 
 
 def test_formats_without_a_minus_zero():
@@ -267,8 +268,8 @@ def test_conversions_keep_the_sign():
     """Of a zero too, and of what becomes one."""
     tiny = int(parse("fp16").encode(2.0**-20))
     spec = Convert(a="fp16", b="e2m1")
-    found = run(spec, a=[0, 1 << 15, tiny, tiny | 1 << 15])
-    assert found == [0, 8, 0, 8]
+    results = run(spec, a=[0, 1 << 15, tiny, tiny | 1 << 15])
+    assert results == [0, 8, 0, 8]
     assert run(Convert(a="fp16", b="e2m1fnuz"), a=[1 << 15]) == [0]
     blocks = Quantizer(a="fp16", b="e2m1_b2_e8m0")
     codes = golden.expected(blocks, {"a": np.array([[1 << 15, 0], [1 << 15, 0x4000]])})
@@ -317,8 +318,8 @@ def test_stimulus_and_coverage_have_both_zeros():
         port = spec.outputs[0]
         f, codes = port.format, golden.expected(spec, driven.inputs)[port.name].astype(np.int64)
         assert {0, 1 << (f.bits - 1)} <= set(codes.ravel().tolist()), spec.name
-        found = coverage.collect(spec, driven).bins
-        bins = {name: n for name, n in found.items() if name.startswith("sums: ")}
+        counts = coverage.collect(spec, driven).bins
+        bins = {name: n for name, n in counts.items() if name.startswith("sums: ")}
         if getattr(spec, "zero_rounding", None) is not None:
             assert len(bins) == 2 and all(bins.values()), (spec.name, bins)
     one_sign = FixedDot(a="ue4m3", b="e2m1", weights="1,0,2", output="fp16", rounding="up")

@@ -17,32 +17,32 @@ JOB = {"commands": ["map"], "top": "top"}
 def runs(monkeypatch, tmp_path, wrong):
     """The scripts that are run while the first so many are ``wrong``."""
     monkeypatch.chdir(tmp_path)
-    found = []
+    scripts = []
 
     def run(commands, top):
-        found.append(commands)
-        text = "NOT EQUIVALENT" if len(found) <= wrong else "equivalent"
+        scripts.append(commands)
+        text = "NOT EQUIVALENT" if len(scripts) <= wrong else "equivalent"
         (tmp_path / worker.LOG).write_text(f"ABC: Networks are {text}.\n")
         netlist = {"modules": {"top": {"ports": {}, "cells": {}}}}
         (tmp_path / "netlist.json").write_text(json.dumps(netlist))
 
     monkeypatch.setattr(worker, "_run", run)
-    return found
+    return scripts
 
 
 def test_a_wrong_result_is_made_again(monkeypatch, tmp_path):
-    found = runs(monkeypatch, tmp_path, wrong=1)
+    scripts = runs(monkeypatch, tmp_path, wrong=1)
     assert worker.yosys(JOB) == {"cells": {}}
-    assert len(found) == 2 and found[0] == found[1]
-    assert found[0][0] == "scratchpad -set abc9.verify 1"
+    assert len(scripts) == 2 and scripts[0] == scripts[1]
+    assert scripts[0][0] == "scratchpad -set abc9.verify 1"
 
 
 def test_at_last_the_step_is_left_out_that_is_wrong(monkeypatch, tmp_path):
-    found = runs(monkeypatch, tmp_path, wrong=worker.TRIES)
+    scripts = runs(monkeypatch, tmp_path, wrong=worker.TRIES)
     worker.yosys(JOB)
-    assert len(found) == worker.TRIES + 1
-    assert any("abc9.script" in command for command in found[-1])
-    assert not any("abc9.script" in command for command in found[-2])
+    assert len(scripts) == worker.TRIES + 1
+    assert any("abc9.script" in command for command in scripts[-1])
+    assert not any("abc9.script" in command for command in scripts[-2])
 
 
 def test_it_is_an_error_if_nothing_helps(monkeypatch, tmp_path):

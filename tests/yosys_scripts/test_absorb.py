@@ -71,10 +71,10 @@ def test_gates_in_front_of_adders(target, tmp_path):
     """All of them, of even and odd width, as one design a target."""
 
     def everything(*inputs):
-        found, (g, h) = [], inputs[-2:]
+        sums, (g, h) = [], inputs[-2:]
         for x, y in zip(inputs[:-2:2], inputs[1:-2:2], strict=True):
-            found += [function(x, y, g, h) for function in GATED.values()]
-        return Cat(found)
+            sums += [function(x, y, g, h) for function in GATED.values()]
+        return Cat(sums)
 
     shapes = [shape for w in (6, 7) for shape in (unsigned(w), unsigned(w), signed(w), signed(w))]
     prove(design(everything, *shapes, 1, 1), target, tmp_path)
@@ -93,12 +93,12 @@ def test_products(target, tmp_path):
 
 
 def test_a_gate_costs_nothing():
-    plain = design(lambda x, y, g, h: x + y, 8, 8, 1, 1)
+    ungated = design(lambda x, y, g, h: x + y, 8, 8, 1, 1)
     gated = design(GATED["and_and"], 8, 8, 1, 1)
     for target in ("ecp5", "xc7"):
         counts = [
             yosys_scripts.synthesise(text, "top", target=target, place=False).lut
-            for text in (plain, gated)
+            for text in (ungated, gated)
         ]
         assert counts[0] == counts[1]
 

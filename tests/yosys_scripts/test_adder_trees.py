@@ -82,11 +82,11 @@ def test_sixteen_terms_take_about_half_the_luts():
 
 def total(*terms):
     """Each sum a `$alu`, in pairs."""
-    found = list(terms)
-    while len(found) > 1:
-        pairs = [x + y for x, y in zip(found[::2], found[1::2], strict=False)]
-        found = [*pairs, *found[len(pairs) * 2 :]]
-    return found[0]
+    level = list(terms)
+    while len(level) > 1:
+        pairs = [x + y for x, y in zip(level[::2], level[1::2], strict=False)]
+        level = [*pairs, *level[len(pairs) * 2 :]]
+    return level[0]
 
 
 TREES = {

@@ -17,8 +17,8 @@ PAGE = Path(__file__).parents[2] / "docs" / "area.md"
 def test_a_sum_is_as_small_as_the_page_says(name, target):
     """LUTs without DSP blocks. Where one is smaller, the page is to say so."""
     row = rf"^\| {name} \| 32 \| {target} \|.*\*\*([\d,]+)\*\*"
-    (said,) = re.findall(row, PAGE.read_text(), re.MULTILINE)
+    (lut_of_page,) = re.findall(row, PAGE.read_text(), re.MULTILINE)
     text = baseline.unit_rtlil(DotProduct(a=name, b=name, lanes=32))
     result = yosys_scripts.synthesise(text, baseline.TOP, target=target, place=False)
-    assert result.lut == pytest.approx(int(said.replace(",", "")), rel=0.01)
+    assert result.lut == pytest.approx(int(lut_of_page.replace(",", "")), rel=0.01)
     assert result.dsp == 0

@@ -26,9 +26,9 @@ module TWICE(output Y, Z); endmodule
 def test_each_model_that_is_used_is_there_once(tmp_path):
     (tmp_path / "more.v").write_text(MORE)
     (tmp_path / "cells.v").write_text(CELLS)
-    found = cell_models.used([tmp_path / "cells.v"], "FD a(); TWICE b(); UNUSED_TOO c();")
-    assert sorted(re.findall(r"module (\w+)", found)) == ["FD", "HELPER", "TWICE"]
-    assert found.index("`define INIT") < found.index("module FD")
-    assert "nonsense" not in found and "include" not in found
+    text = cell_models.used([tmp_path / "cells.v"], "FD a(); TWICE b(); UNUSED_TOO c();")
+    assert sorted(re.findall(r"module (\w+)", text)) == ["FD", "HELPER", "TWICE"]
+    assert text.index("`define INIT") < text.index("module FD")
+    assert "nonsense" not in text and "include" not in text
     alone = cell_models.used([tmp_path / "cells.v"], "LONG c();")
     assert re.findall(r"module (\w+)", alone) == ["LONG"] == re.findall(r"(\w+)\(\n", alone)

@@ -8,10 +8,10 @@ from hwgen.arithmetic.dsp_multiplier import PACKED_FOR
 
 
 def counts(spec, target):
-    found = yosys_scripts.synthesise(
+    result = yosys_scripts.synthesise(
         emit.rtlil(spec), spec.name, target=target, mapping=spec.mapping, place=False
     )
-    return found.dsp, found.lut
+    return result.dsp, result.lut
 
 
 @pytest.mark.parametrize("target", ["ecp5", "xcup"])
@@ -45,12 +45,14 @@ def test_significands_of_an_array(a, products):
 
 
 def test_multipliers_are_those_of_the_targets_scripts():
-    found = {name: str(yosys_scripts.target(name).multiplier) for name in yosys_scripts.TARGETS}
-    assert found == {
+    multipliers = {
+        name: str(yosys_scripts.target(name).multiplier) for name in yosys_scripts.TARGETS
+    }
+    assert multipliers == {
         **{"ecp5": "18 x 18", "ice40": "16 x 16", "nexus": "36 x 36", "gowin": "18 x 18"},
         **{"xc7": "25 x 18", "xcup": "27 x 18"},
     }
-    for name in found:  # Every target has the multiplier of mapping dsp.
+    for name in multipliers:  # Every target has the multiplier of mapping dsp.
         assert yosys_scripts.target(name).multiplier.takes(
             PACKED_FOR["dsp"].wide, PACKED_FOR["dsp"].narrow
         )

