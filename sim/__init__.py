@@ -30,8 +30,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """A public name, imported when it is first used: each simulation imports its bench from here,
-    and nothing else.
+    """A public name, imported when it is first used.
+
+    Each simulation imports its bench from here, and nothing else. AttributeError for other names.
     """
     if name == "golden":
         return import_module("sim.golden")

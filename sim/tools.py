@@ -180,8 +180,9 @@ def _remove_unused(caches: Path) -> None:
 
 
 def _precompile(build: Path) -> None:
-    """Compiles the headers where Verilator has built something, with the flags of that; where
-    this fails, builds stay as slow as the first.
+    """Compiles the headers where Verilator has built something, with the flags of that.
+
+    Where this fails, builds stay as slow as the first.
     """
     make_files = [file for file in build.glob("V*.mk") if not file.stem.endswith("_classes")]
     rule = f"{_PRECOMPILED}: {_HEADER} ; $(CXX) $(OPT_FAST) $(CXXFLAGS) $(CPPFLAGS) {_HOW}"
