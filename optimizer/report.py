@@ -10,6 +10,7 @@ from pathlib import Path
 
 from hwgen.files import require_writable, writing
 from hwgen.processes import temporary_folder
+from hwgen.templates import filled
 from optimizer import picture
 from optimizer.explore import Exploration
 from optimizer.plan import Plan
@@ -209,51 +210,27 @@ def _measured_lines(e: Exploration) -> list[str]:
 
 
 def page(exploration: Exploration, command: str | None = None) -> str:
-    """The whole report as Markdown."""
-    e, s = exploration, exploration.settings
-    names = ", ".join(map(str, s.formats))
-    seconds = ", ".join(f"{name} {value:.1f} s" for name, value in e.seconds.items())
-    parts = [
-        f"# Accuracy against LUTs: {markdown(_name(e.network.name))} on "
-        f"{markdown(_name(e.data_name))}",
-        markdown(_basis(e)) + ".",
-        *(f"> **WARNING**: {markdown(text)}." for text in e.warnings),
-        f"![Pareto front]({PICTURE})",
-        "## Front",
-        "Every point is evaluated on all test images with quantised weights and activations and "
-        "the exact sums that the hardware accumulates. KL sum is the search's prediction of "
-        "the damage. LUTs are predicted; points that another one beats in measured accuracy "
-        f"and LUTs are left out ({len(e.points)} evaluated, {len(e.front)} left).",
-        _grid(_PLAN_HEAD, _plan_rows(e), markdown_table=True),
-        "## Chosen plan",
-        f"{e.reason[0].upper()}{e.reason[1:]}.",
-        _grid(_LAYER_HEAD, _layer_rows(e.chosen), markdown_table=True),
-        *["\n".join(f"- {markdown(line)}." for line in _measured_lines(e))],
-        "A layer of K products for each output value runs on `units` dot-product units of "
-        "`lanes` lanes; LUT figures are of all units, their range adds the units' ranges. "
-        "`cycles` are between two images"
-        f" and may be at most {int(s.clock_mhz * 1e6 / s.fps):,}.",
-        "## What is counted",
-        "- LUTs: the datapaths that multiply and accumulate, with their registers. **Not** "
-        "memories for weights and activations, line buffers, control, scaling of the sums to "
-        "the next layer's format, biases, activation functions, pooling.\n"
-        "- Cycles: of the arithmetic, with operands that always arrive in time.\n"
-        "- Accuracy: biases, scales and everything between the layers in float32 or float64. "
-        "The plan was chosen by the accuracy on these test images, so its own figure is "
-        "slightly favourable.\n"
-        "- Standard errors are of one accuracy. All points are compared on the same images, "
-        "which makes differences more certain than that.",
-        "## How it was made",
-        *([fenced(printable(command))] if command else []),
-        f"- Candidate formats of activations and weights, each layer, mixed pairs included: "
-        f"{names}.\n"
-        "- Weights: one scale an output channel; activations: one a layer; round to nearest "
-        "even; ranges with the smallest squared error.\n"
-        "- Search: integer programming (HiGHS), the whole front of summed KL divergence against "
-        f"LUTs, in steps of {100 * s.resolution:g}% of the LUTs; points with a predicted KL sum "
-        f"above {s.max_divergence:g} nats are not evaluated.\n"
-        f"- Measured LUTs and MHz: one unit of each kind, synthesised (and, where the target has "
-        "a placer, placed and routed) on its own; MHz are of one unit.\n"
-        f"- Time: {seconds}.",
-    ]
-    return "\n\n".join(parts) + "\n"
+    """The whole report as Markdown; ``command``: the command line that made it."""
+    e = exploration
+    return filled(
+        "optimizer",
+        "report.md.j2",
+        markdown=markdown,
+        network=_name(e.network.name),
+        data=_name(e.data_name),
+        basis=_basis(e),
+        warnings=e.warnings,
+        picture=PICTURE,
+        evaluated=len(e.points),
+        left=len(e.front),
+        front=_grid(_PLAN_HEAD, _plan_rows(e), markdown_table=True),
+        reason=e.reason[0].upper() + e.reason[1:],
+        layers=_grid(_LAYER_HEAD, _layer_rows(e.chosen), markdown_table=True),
+        measured=_measured_lines(e),
+        budget=e.settings.cycle_budget,
+        command=fenced(printable(command)) if command else None,
+        formats=", ".join(map(str, e.settings.formats)),
+        resolution=e.settings.resolution,
+        max_divergence=e.settings.max_divergence,
+        seconds=", ".join(f"{name} {value:.1f} s" for name, value in e.seconds.items()),
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from hwgen.errors import InputError
 from hwgen.files import write_between, write_text
 from hwgen.progress import left
 from hwgen.spec import UNITS, Spec
+from hwgen.templates import filled
 from sim.case_list import EXHAUSTIVE, operands
 from sim.formal.proofs import NOT_APPLICABLE, PROOF
 from sim.formal.solve import PROVED
@@ -74,11 +74,10 @@ def cells(results: Iterable[Result]) -> list[dict[str, Any]]:
     rows: dict[tuple[str, str, str], dict[str, Any]] = {}
     for result in results:
         case = result.case
-        how = EXHAUSTIVE if case.check == EXHAUSTIVE else case.simulator
         row = rows.setdefault(
-            (case.spec.unit, case.level, how),
+            (case.spec.unit, case.level, _check(result)),
             {
-                **{"unit": case.spec.unit, "level": case.level, "check": how},
+                **{"unit": case.spec.unit, "level": case.level, "check": _check(result)},
                 **{"cases": 0, "vectors": 0, **dict.fromkeys(STATUSES, 0)},
             },
         )
@@ -146,76 +145,37 @@ def _legal(text: str) -> str:
     return "".join(c for c in text if c in "\n\t" or c >= " ")
 
 
-_STYLE = """
-body { font: 14px/1.4 system-ui, sans-serif; margin: 2em; color: #222 }
-table { border-collapse: collapse; margin: 1em 0 2em }
-th, td { padding: .2em .7em; border-bottom: 1px solid #ddd; text-align: left; vertical-align: top }
-th { border-bottom: 2px solid #888 }
-td.n { text-align: right; font-variant-numeric: tabular-nums }
-code, pre { font-size: 12px; white-space: pre-wrap; overflow-wrap: anywhere; margin: .3em 0 }
-.passed { color: #176b2c } .failed, .error { color: #b00020; font-weight: bold }
-.not-run { color: #8a5a00; font-weight: bold }
-"""
-
-
 def page(summary: Summary) -> str:
     """One HTML file with everything in it: what is wrong first, then numbers, then every case."""
-    bad = [result for result in summary.results if result.status != PASSED]
-    parts = [
-        "<!doctype html>",
-        '<html lang="en"><head><meta charset="utf-8"><title>hwgen regression</title>',
-        f"<style>{_STYLE}</style></head><body>",
-        "<h1>Regression</h1>",
-        f"<p>{html.escape(line(summary))}</p>",
+    columns = ("unit", "level", "check", "cases", "vectors", *STATUSES)
+    cases = [
+        (
+            r.case.spec.name,
+            r.case.level,
+            _check(r),
+            r.status,
+            r.vectors,
+            r.cycles,
+            round(r.seconds, 2),
+        )
+        for r in summary.results
     ]
-    if bad:
-        parts += ["<h2>What is wrong</h2>"]
-        parts += [f"<pre>{html.escape(trouble(result))}</pre>" for result in bad]
-    numbers = cells(summary.results)
-    parts += ["<h2>Units</h2>", _table(("unit", "level", "check", "cases", "vectors", *STATUSES),
-              ([row[k] for k in ("unit", "level", "check", "cases", "vectors", *STATUSES)]
-               for row in numbers))]  # fmt: skip
-    parts += [
-        "<h2>Cases</h2>",
-        _table(
-            ("case", "level", "check", "status", "vectors", "cycles", "seconds"),
-            (
-                [
-                    r.case.spec.name,
-                    r.case.level,
-                    r.case.check if r.case.check == EXHAUSTIVE else r.case.simulator,
-                    r.status,
-                    r.vectors,
-                    r.cycles,
-                    round(r.seconds, 2),
-                ]
-                for r in summary.results
-            ),
-        ),
-    ]
-    if summary.refused:
-        parts += [
-            "<h2>Named formats that a unit does not take</h2>",
-            _table(
-                ("unit", "operand", "format", "reason"),
-                ([r.unit, r.operand, r.format, r.reason] for r in summary.refused),
-            ),
-        ]
-    return "\n".join([*parts, "</body></html>", ""])
+    return filled(
+        "sim",
+        "results.html.j2",
+        statuses=STATUSES,
+        line=line(summary),
+        troubles=[trouble(result) for result in summary.results if result.status != PASSED],
+        columns=columns,
+        units=[[row[name] for name in columns] for row in cells(summary.results)],
+        cases=cases,
+        refused=[(r.unit, r.operand, r.format, r.reason) for r in summary.refused],
+    )
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    lines = ["<table><thead><tr>" + "".join(f"<th>{h}</th>" for h in head) + "</tr></thead><tbody>"]
-    for row in rows:
-        columns = []
-        for value in row:
-            if isinstance(value, int | float):
-                columns.append(f'<td class="n">{value:,}</td>')
-            else:
-                kind = f' class="{value.replace(" ", "-")}"' if value in STATUSES else ""
-                columns.append(f"<td{kind}>{html.escape(str(value))}</td>")
-        lines.append(f"<tr>{''.join(columns)}</tr>")
-    return "\n".join([*lines, "</tbody></table>"])
+def _check(result: Result) -> str:
+    """What checked the case: all inputs, or a simulator's bench."""
+    return EXHAUSTIVE if result.case.check == EXHAUSTIVE else result.case.simulator
 
 
 # -- the table of a page -------------------------------------------------------------------
