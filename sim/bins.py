@@ -173,22 +173,22 @@ def places_of(rounded: rounding.Rounded, reach: Reach) -> dict[str, Booleans]:
         # There a number has fewer bits in the target, and more of its own below them.
         regions["subnormal"] = (magnitude < normal, f.smallest, min(reach.largest, normal / 2), 1)
     for region, (where, bottom, top, fewer) in regions.items():
-        here = inside & where
+        in_region = inside & where
         if top < bottom or 2.0**unit > top:
             continue
         # Numbers are multiples of 2^unit; steps grow up to that of the region's top.
         finer = min(
             int(step_exponent(f, np.array([top]))[0]) - unit, reach.bits - f.precision + fewer
         )
-        hits[f"{region}, exact"] = here & (place == 0)
+        hits[f"{region}, exact"] = in_region & (place == 0)
         for name, parity, is_odd in (("even", ~odd, False), ("odd", odd, True)):
             if finer >= 1 and _ties(f, is_odd, bottom, top, unit, reach.bits):
-                hits[f"{region}, tie with the {name} below"] = here & (place == 0.5) & parity
+                hits[f"{region}, tie with the {name} below"] = in_region & (place == 0.5) & parity
         if finer >= 2:
-            hits[f"{region}, nearer below"] = here & (place > 0) & (place < 0.5)
-            hits[f"{region}, nearer above"] = here & (place > 0.5)
+            hits[f"{region}, nearer below"] = in_region & (place > 0) & (place < 0.5)
+            hits[f"{region}, nearer above"] = in_region & (place > 0.5)
         if finer > -math.log2(NEAR_TIE):
-            near_tie = here & (np.abs(place - 0.5) < NEAR_TIE)
+            near_tie = in_region & (np.abs(place - 0.5) < NEAR_TIE)
             hits[f"{region}, just below a tie"] = near_tie & (place < 0.5)
             hits[f"{region}, just above a tie"] = near_tie & (place > 0.5)
     if 0 < f.exponent_bits <= EXPONENT_BITS:

@@ -82,8 +82,8 @@ def aligned_block_dot(a: Blocks, b: Blocks, accumulator: Aligned) -> ExactArray:
     relative = exact.scale(terms, -np.broadcast_to(reference[..., None], terms.shape))
     multiples = round_to_multiples(relative, unit, accumulator.rounding).sum(axis=-1)
     special = total(terms).special
-    whole = np.where(special == 0, multiples, 0).astype(object)
-    return exact.scale(ExactArray(whole, unit, special), reference)
+    integers = np.where(special == 0, multiples, 0).astype(object)
+    return exact.scale(ExactArray(integers, unit, special), reference)
 
 
 def scale_exponents(f: Scalar, codes: npt.ArrayLike) -> npt.NDArray[np.int64]:

@@ -56,8 +56,8 @@ def accumulator_name(rng: np.random.Generator) -> str:
     bits, fraction_bits = int(rng.integers(2, 40)), int(rng.integers(-4, 12))
     fixed = f"fixed:{bits}:{fraction_bits}" + one_of(("", ":wrap"))(rng)
     aligned = f"aligned:{rng.integers(8, 80)}"
-    usual = one_of((fixed, aligned, "exact", "fp32", "bf16", "fp16", "e4m3fn"))(rng)
-    return usual if usual == "exact" else usual + one_of(("", *(f":{m}" for m in MODES)))(rng)
+    name = one_of((fixed, aligned, "exact", "fp32", "bf16", "fp16", "e4m3fn"))(rng)
+    return name if name == "exact" else name + one_of(("", *(f":{m}" for m in MODES)))(rng)
 
 
 #: Draws for fields that several units have, by name; those of one unit say their models.

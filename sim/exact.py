@@ -308,13 +308,13 @@ def _split_specials(numbers: Floats) -> tuple[Floats, Floats]:
     return np.where(finite, numbers, 0.0), np.where(finite, 0.0, numbers)
 
 
-def _integers(whole: Floats, fits: bool) -> Integers:
+def _integers(values: Floats, fits: bool) -> Integers:
     """Whole float64 numbers as int64 (``fits``) or as Python ints."""
     if fits:
-        return whole.astype(np.int64)
-    numbers = np.empty(whole.size, dtype=object)
-    numbers[:] = [int(v) for v in whole.ravel().tolist()]
-    return numbers.reshape(whole.shape)
+        return values.astype(np.int64)
+    numbers = np.empty(values.size, dtype=object)
+    numbers[:] = [int(v) for v in values.ravel().tolist()]
+    return numbers.reshape(values.shape)
 
 
 def _reader(number_format: Scalar) -> Callable[[npt.NDArray[np.integer], Floats], Floats]:
@@ -406,17 +406,17 @@ def _partial_sums(products: Floats, scratch: Floats) -> list[tuple[int, Floats]]
 
 def _recombine(parts: list[tuple[int, Floats]], fits: bool) -> Integers:
     """Σ part·2^k for every row: int64 if the sums are known to fit (``fits``), else Python ints."""
-    whole = [(k, part.astype(np.int64)) for k, part in parts]
+    integers = [(k, part.astype(np.int64)) for k, part in parts]
     # Intermediate sums may wrap around: those that fit come out right.
-    small = sum((part << min(k, 63) for k, part in whole), np.zeros_like(whole[0][1]))
+    small = sum((part << min(k, 63) for k, part in integers), np.zeros_like(integers[0][1]))
     if fits:
         return small
     # Python's integers are slow, and most sums do not need them.
     bound = sum(np.abs(part) * 2.0**k for k, part in parts)
     wide = np.flatnonzero(bound >= 2.0**62)
     sums = small.astype(object)
-    exponent, high = whole[0][0], whole[0][1][wide].astype(object)
-    for k, part in whole[1:]:
+    exponent, high = integers[0][0], integers[0][1][wide].astype(object)
+    for k, part in integers[1:]:
         high = (high << (exponent - k)) + part[wide].astype(object)
         exponent = k
     sums[wide] = high << exponent

@@ -50,8 +50,8 @@ def state_after(state: int, bits: int) -> int:
 
 def words(seed: int, count: int, lanes: int) -> npt.NDArray[np.uint64]:
     """The first ``count`` words of each lane, (count, lanes)."""
-    apart = BITS * (2**27 // lanes)
-    starts = np.array([state_after(seed, lane * apart) for lane in range(lanes)], np.uint64)
+    distance = BITS * (2**27 // lanes)
+    starts = np.array([state_after(seed, lane * distance) for lane in range(lanes)], np.uint64)
     rows = np.zeros((BITS * (count + 1), lanes), np.uint64)
     rows[:BITS] = (starts >> np.arange(BITS, dtype=np.uint64)[:, None]) & np.uint64(1)
     step = BITS - 7

@@ -36,7 +36,7 @@ from sim.verification import (
     run_bench,
     simulator,
     whole_stimulus,
-    work,
+    work_before_reset,
 )
 from yosys_scripts import TARGETS, isolation
 
@@ -198,7 +198,12 @@ def _first_wrong_cycles(
         (folder / "mutated.v").read_text(),
         spec.name,
         ("clk", "rst", "mutant", *inputs, *outputs),
-        {"inputs": inputs, "outputs": outputs, "mutants": mutants, "work": work(inputs)},
+        {
+            "inputs": inputs,
+            "outputs": outputs,
+            "mutants": mutants,
+            "work": work_before_reset(inputs),
+        },
         bench="sim.mutation_bench",
     )
     first_wrong: list[int | None] = result["first_wrong"]

@@ -175,15 +175,15 @@ def _rounded_at_random(
         places = step - numbers.lsb_exponent
         if places <= 0 or not abs(value) < 4 * target.max:
             return value
-        whole = magnitude >> places
+        steps = magnitude >> places
         if smallest:
             # place/smallest + drawn/2^32 >= 1
             missing = ((1 << RANDOM_BITS) - drawn) * smallest
-            whole = smallest * int((magnitude << RANDOM_BITS) >= (missing << places))
+            steps = smallest * int((magnitude << RANDOM_BITS) >= (missing << places))
         else:
-            remainder = magnitude - (whole << places)
-            whole += (((remainder << RANDOM_BITS) >> places) + drawn) >> RANDOM_BITS
-        return math.copysign(math.ldexp(whole, step), value)
+            remainder = magnitude - (steps << places)
+            steps += (((remainder << RANDOM_BITS) >> places) + drawn) >> RANDOM_BITS
+        return math.copysign(math.ldexp(steps, step), value)
 
     rows = zip(
         numbers.integers.ravel().tolist(),

@@ -121,9 +121,9 @@ def failure(program: str, code: int, lines: Sequence[str], folder: Path) -> Tool
             )
     messages = [line.strip() for line in lines if line.strip()]
     wrong = [line for line in messages if re.search(r"error|fatal|undefined reference", line, re.I)]
-    how = f"was ended by signal {-code}" if code < 0 else f"failed with exit code {code}"
+    ending = f"was ended by signal {-code}" if code < 0 else f"failed with exit code {code}"
     return ToolError(
-        f"{name} {how}: {' | '.join(wrong[:2] or messages[-3:])[:600] or 'no message'}"
+        f"{name} {ending}: {' | '.join(wrong[:2] or messages[-3:])[:600] or 'no message'}"
     )
 
 

@@ -16,8 +16,8 @@ def scalars(bits: int) -> tuple[str, ...]:
 
 def _two_modes(name: str) -> str:
     """The format once as a and once as b, with one of its kind: integers or minifloats."""
-    usual, else_ = ("int4", "int8") if parse_scalar(name).is_integer else ("e2m1", "e4m3fn")
-    other = usual if name != usual else else_
+    first, second = ("int4", "int8") if parse_scalar(name).is_integer else ("e2m1", "e4m3fn")
+    other = first if name != first else second
     return f"{name}:{other},{other}:{name}"
 
 

@@ -240,14 +240,18 @@ def simulate(
         top,
         ("clk", "rst", *inputs, *outputs),
         # Toggles are counted of the stimulus alone.
-        {"inputs": inputs, "outputs": outputs, "work": (0, 0) if saif else work(inputs)},
+        {
+            "inputs": inputs,
+            "outputs": outputs,
+            "work": (0, 0) if saif else work_before_reset(inputs),
+        },
         sources=sources,
         verilator_flags=verilator_flags,
         saif=saif,
     )
 
 
-def work(inputs: Mapping[str, Sequence[int]]) -> tuple[int, int]:
+def work_before_reset(inputs: Mapping[str, Sequence[int]]) -> tuple[int, int]:
     """The cycles, from and up to, that go before a reset in mid-stream: see ``busiest``."""
     # Of units side by side, too, whose pins have numbers before their names.
     control = [v for name, v in inputs.items() if name.endswith(("enable", "valid_in"))]

@@ -37,8 +37,8 @@ def to_words(numbers: npt.NDArray[Any], port: Port) -> Words:
         elements = numbers.astype(np.uint64, copy=False) & np.uint64(mask)
     if port.width <= 64:
         places = np.arange(port.count, dtype=np.uint64) * np.uint64(port.bits)
-        whole = (elements << places).sum(axis=1, dtype=np.uint64)
-        return np.ascontiguousarray(whole[:, None]).view("<u4")[:, :count]
+        packed_words = (elements << places).sum(axis=1, dtype=np.uint64)
+        return np.ascontiguousarray(packed_words[:, None]).view("<u4")[:, :count]
     octets = elements.astype("<u8").view(np.uint8).reshape(*elements.shape, 8)
     if port.bits % 8 == 0:
         packed = octets[:, :, : port.bits // 8].reshape(len(elements), -1)

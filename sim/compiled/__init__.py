@@ -141,9 +141,11 @@ def _ports(run: Run, words: Words | Sequence[str]) -> dict[str, int | None]:
     values: dict[str, int | None] = {}
     first = 0
     for name, count in [("valid_out", 1), *((p.name, words_of(p)) for p in run.spec.outputs)]:
-        whole = "".join(
+        digits_of_port = "".join(
             f"{word:>0{WORD_BITS // 4}}" for word in digits[first : first + count][::-1]
         )
-        values[name] = int(whole, 16) if not set(whole.lower()) & {"x", "z"} else None
+        values[name] = (
+            int(digits_of_port, 16) if not set(digits_of_port.lower()) & {"x", "z"} else None
+        )
         first += count
     return values

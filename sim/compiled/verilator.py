@@ -110,8 +110,8 @@ def _feed(
             text = errors.read()
             if short := processes.shortage(text, disk):
                 raise ToolError(f"the simulation failed: {short}")
-            how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
-            raise ToolError(f"the simulation {how}: {text[-1000:]}".rstrip(": "))
+            ending = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
+            raise ToolError(f"the simulation {ending}: {text[-1000:]}".rstrip(": "))
     return output.read_text().splitlines()
 
 

@@ -54,12 +54,12 @@ class Aig:
             return FALSE
         if x in (TRUE, y):
             return y
-        made = self._made.get((x, y))
-        if made is None:
-            made = 2 * len(self.fanin)
+        literal = self._made.get((x, y))
+        if literal is None:
+            literal = 2 * len(self.fanin)
             self.fanin.append((x, y))
-            self._made[x, y] = made
-        return made
+            self._made[x, y] = literal
+        return literal
 
     def or_(self, x: int, y: int) -> int:
         """The literal that is true where ``x`` or ``y`` is."""

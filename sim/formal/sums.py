@@ -90,10 +90,10 @@ def claims(start: Start, given: Spec, unit: Circuit, prefix: str = "") -> Iterab
     """
     spec = require_plain(given)
     aig, all_lanes = start.aig, tuple(range(spec.lanes))
-    whole = result(start, spec, unit, f"{prefix}all")
-    inputs = whole.first
+    of_all_lanes = result(start, spec, unit, f"{prefix}all")
+    inputs = of_all_lanes.first
     if spec.has_special:
-        yield _specials(start, spec, whole, f"{prefix}infinities and NaN")
+        yield _specials(start, spec, of_all_lanes, f"{prefix}infinities and NaN")
         numbers = {name: _numbers(start, f, inputs[name]) for name, f in _operands(spec).items()}
         inputs = {**inputs, **numbers}
 
@@ -146,16 +146,16 @@ def _numbers(start: Start, f: Scalar, codes: Sequence[int]) -> list[int]:
     return finite_bits
 
 
-def _specials(start: Start, spec: DotProduct, whole: Result, name: str) -> Claim:
+def _specials(start: Start, spec: DotProduct, of_all_lanes: Result, name: str) -> Claim:
     """What an infinity or a NaN among the operands does.
 
     The accumulator stays, or is zero with ``clear``; and the flags are what IEEE 754 makes of all
     products since ``clear``.
     """
-    aig, (clear,) = start.aig, whole.first["clear"]
+    aig, (clear,) = start.aig, of_all_lanes.first["clear"]
     nans, plus, minus, any_special = [], [], [], []
     for lane in range(spec.lanes):
-        a, b = lanes_of(spec).codes(spec, whole.first, lane)
+        a, b = lanes_of(spec).codes(spec, of_all_lanes.first, lane)
         a_nan, a_infinite, a_zero = meanings(aig, a, spec.a)
         b_nan, b_infinite, b_zero = meanings(aig, b, spec.b)
         undefined = aig.or_(aig.and_(a_infinite, b_zero), aig.and_(b_infinite, a_zero))
@@ -167,28 +167,31 @@ def _specials(start: Start, spec: DotProduct, whole: Result, name: str) -> Claim
         plus.append(aig.and_(infinity, negative ^ 1))
         minus.append(aig.and_(infinity, negative))
         any_special += [nan, infinity]
-    earlier = {flag: aig.and_(whole.before[flag][0], clear ^ 1) for flag in FLAGS}
+    earlier = {flag: aig.and_(of_all_lanes.before[flag][0], clear ^ 1) for flag in FLAGS}
     rises = aig.any([earlier["positive_infinity"], *plus])
     falls = aig.any([earlier["negative_infinity"], *minus])
     nan = aig.any([earlier["nan"], *nans, aig.and_(rises, falls)])
     wanted = dict(
         zip(FLAGS, (nan, aig.and_(rises, nan ^ 1), aig.and_(falls, nan ^ 1)), strict=True)
     )
-    ports = {flag: (list(whole.outputs[flag]), [literal]) for flag, literal in wanted.items()}
+    ports = {
+        flag: (list(of_all_lanes.outputs[flag]), [literal]) for flag, literal in wanted.items()
+    }
     special = aig.any(any_special)
-    got, before = whole.outputs["accumulator"], whole.before["accumulator"]
+    got = of_all_lanes.outputs["accumulator"]
+    before = of_all_lanes.before["accumulator"]
     unchanged = [aig.and_(bit, clear ^ 1) for bit in before]
     ports["accumulator, unless all are finite"] = (
         [aig.mux(special, bit, other) for bit, other in zip(got, unchanged, strict=True)],
         unchanged,
     )
-    return compared(name, start, whole.cycles, ports)
+    return compared(name, start, of_all_lanes.cycles, ports)
 
 
 def _shown(lanes: Lanes) -> str:
-    whole = range(lanes[0], lanes[-1] + 1)
-    if lanes == tuple(whole):
-        return f"{whole[0]} to {whole[-1]}"
+    span = range(lanes[0], lanes[-1] + 1)
+    if lanes == tuple(span):
+        return f"{span[0]} to {span[-1]}"
     return ", ".join(map(str, lanes))
 
 

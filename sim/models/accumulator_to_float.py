@@ -23,8 +23,8 @@ def _reference(start: Start, spec: AccumulatorToFloat, unit: Circuit) -> Iterabl
         yield from by_truth_table(start, spec, unit)
         return
     got = result(start, spec, unit, "unit")
-    right = is_rounded(start.aig, spec, got.first["sum"], got.outputs["result"])
-    ports = {"result is the one that the sum rounds to": ([right], [TRUE])}
+    holds = is_rounded(start.aig, spec, got.first["sum"], got.outputs["result"])
+    ports = {"result is the one that the sum rounds to": ([holds], [TRUE])}
     claim = compared("rounding", start, got.cycles, ports)
     yield dataclasses.replace(claim, cases=leading_one_cases(got.first["sum"]))
 

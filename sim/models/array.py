@@ -119,7 +119,7 @@ def _added_to_partial(
         accumulated = accumulate_once(
             accumulator, start, sums[:, column], clear, dot.drawn_by(accumulator, drawn)
         )
-        results.append(dot.shown(spec, accumulated, drawn))
+        results.append(dot.output_ports(spec, accumulated, drawn))
     return _side_by_side(results)
 
 
@@ -168,8 +168,8 @@ def directed(spec: Array) -> Patterns:
     for name in ("a_scale", "b_scale"):
         if name in codes:  # Every exponent, too.
             f = getattr(spec, name[0]).scale
-            every = np.arange(0, 1 << f.bits, 1 << f.mantissa_bits, dtype=f.code_dtype)
-            codes[name] = np.union1d(codes[name], every)
+            exponents = np.arange(0, 1 << f.bits, 1 << f.mantissa_bits, dtype=f.code_dtype)
+            codes[name] = np.union1d(codes[name], exponents)
     counts = {p.name: p.count for p in spec.inputs}
     cycles: list[dict[str, npt.ArrayLike]] = []
     for index in range(max(map(len, codes.values()))):
@@ -249,9 +249,11 @@ def restrict(
     if isinstance(spec.accumulator, Float):
         f = spec.accumulator.format
         largest = np.log2(float(max(spec.product_range)) + 1) + spec.lsb_exponent
-        near = rng.normal(size=shape) * np.exp2(rng.uniform(spec.lsb_exponent, largest, shape))
+        usual = rng.normal(size=shape) * np.exp2(rng.uniform(spec.lsb_exponent, largest, shape))
         chosen = rng.random(shape) < 0.5
-        inputs["partial"] = np.where(chosen, f.encode(near), inputs["partial"]).astype(f.code_dtype)
+        inputs["partial"] = np.where(chosen, f.encode(usual), inputs["partial"]).astype(
+            f.code_dtype
+        )
 
 
 MODEL = UnitModel(

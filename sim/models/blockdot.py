@@ -52,9 +52,9 @@ def _blocks(spec: BlockDot, f: BlockFormat, name: str, inputs: Patterns) -> Bloc
 
 def reach(spec: BlockDot) -> Reach:
     """See ``sim.coverage``."""
-    of_each = (max(f.element.max, -f.element.min) * f.scale.max for f in (spec.a, spec.b))
+    largest = (max(f.element.max, -f.element.min) * f.scale.max for f in (spec.a, spec.b))
     bits = signed_width(*spec.block_range) - 1 if spec.blocks == 1 else math.inf
-    return Reach(spec.lanes * math.prod(of_each), bits)
+    return Reach(spec.lanes * math.prod(largest), bits)
 
 
 def directed(spec: BlockDot) -> Patterns:
@@ -123,15 +123,15 @@ def scales_near_one(
     Those are the cycles where the numbers, (cycles,), from 0 to 1 that it returns are below 0.5.
     """
     kind = rng.random(len(inputs["a"]))
-    near = kind < 0.5
+    is_near = kind < 0.5
     for name, f in (("a", spec.a), ("b", spec.b)):
         assert f.scale is not None
         code_of_one = int(f.scale.encode(1.0))
         wide = rng.integers(-6, 7, inputs[f"{name}_scale"].shape)
         scales = np.clip(code_of_one + wide, 0, 2**f.scale.bits - 2)
-        inputs[f"{name}_scale"] = np.where(near[:, None], scales, inputs[f"{name}_scale"]).astype(
-            inputs[f"{name}_scale"].dtype
-        )
+        inputs[f"{name}_scale"] = np.where(
+            is_near[:, None], scales, inputs[f"{name}_scale"]
+        ).astype(inputs[f"{name}_scale"].dtype)
     return kind
 
 

@@ -76,8 +76,8 @@ def interesting_codes(source: Scalar, target: Scalar) -> npt.NDArray[Any]:
     middles = (values[lower] + values[lower + 1]) / 2
     points = np.concatenate([values[lower], middles, [target.max, target.max * 2]])
     codes = source.encode(np.concatenate([points, -points]), nan=None).astype(np.int64)
-    around = (codes[:, None] + [-1, 0, 1]).reshape(-1) & (2**source.bits - 1)
-    chosen = np.concatenate([around, extreme_codes(source).astype(np.int64)])
+    neighbours = (codes[:, None] + [-1, 0, 1]).reshape(-1) & (2**source.bits - 1)
+    chosen = np.concatenate([neighbours, extreme_codes(source).astype(np.int64)])
     return np.unique(chosen).astype(source.code_dtype)
 
 

@@ -50,7 +50,7 @@ def results(
     """The output ports of one accumulator, (cycles, 1) each, for the exact sum of each cycle."""
     accumulator = bounded(spec)
     history = accumulate(accumulator, sums, clear, drawn_by(accumulator, random))
-    return shown(spec, history, random)
+    return output_ports(spec, history, random)
 
 
 def bounded(spec: AccumulatingSpec | MultiDot) -> Fixed | Float:
@@ -67,7 +67,7 @@ def drawn_by(
     return random if accumulator.rounding == STOCHASTIC else None
 
 
-def shown(
+def output_ports(
     spec: AccumulatingSpec | MultiDot, history: Accumulated, random: npt.NDArray[np.integer] | None
 ) -> Patterns:
     """The output ports of an accumulator that holds this."""
@@ -262,8 +262,8 @@ SUM_PROPERTIES = ("reference", "accumulator", "netlist")
 SPECIALS, ZERO_SIGNS = "dot products with infinities and NaN", "signs of zeros"
 
 
-def _proofs(lanes: int, *pairs: tuple[str, str], **more: str) -> list[ProofRow]:
-    return [({"a": a, "b": b, "lanes": lanes, **more}, SUM_PROPERTIES) for a, b in pairs]
+def _proofs(lanes: int, *pairs: tuple[str, str], **fields: str) -> list[ProofRow]:
+    return [({"a": a, "b": b, "lanes": lanes, **fields}, SUM_PROPERTIES) for a, b in pairs]
 
 
 def _zero_signs() -> list[ProofRow]:

@@ -146,8 +146,8 @@ def _weight_list(rng: np.random.Generator) -> str:
     return ",".join(f"{step * number:g}" for number in drawn)
 
 
-def _proof(a: str, b: str, weights: str, *more: str) -> ProofRow:
-    return {"a": a, "b": b, "weights": weights}, ("reference", "accumulator", *more)
+def _proof(a: str, b: str, weights: str, *properties: str) -> ProofRow:
+    return {"a": a, "b": b, "weights": weights}, ("reference", "accumulator", *properties)
 
 
 MODEL = dataclasses.replace(

@@ -124,8 +124,8 @@ def quotient(values: Floats, *divisors: Floats) -> exact.ExactArray:
     magnitudes = np.abs(numerators.integers)
     magnitudes = magnitudes << shift if shift >= 0 else magnitudes
     denominator = denominator if shift >= 0 else denominator << -shift
-    whole = magnitudes // denominator
-    odd = whole | (whole * denominator != magnitudes).astype(object)
+    quotients = magnitudes // denominator
+    odd = quotients | (quotients * denominator != magnitudes).astype(object)
     signed = np.where(numerators.integers < 0, -odd, odd)
     return exact.ExactArray(signed, -QUOTIENT_BITS, np.zeros(values.shape))
 
@@ -255,8 +255,8 @@ def _largest_magnitudes(spec: Quantizer) -> list[tuple[int, int]]:
     for exponent in np.unique(exponents[(exponents >= low - 1) & (exponents <= high + 1)]):
         for significand in significands:
             code = int(f.encode(np.ldexp(significand, int(exponent))))
-            for near in (code - 1, code, code + 1):
-                peaks.add((near & (2**f.bits - 1), int(exponent) - emax))
+            for neighbour in (code - 1, code, code + 1):
+                peaks.add((neighbour & (2**f.bits - 1), int(exponent) - emax))
     return sorted(peaks)
 
 

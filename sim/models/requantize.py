@@ -49,12 +49,12 @@ def directed(spec: Requantize) -> Patterns:
     With every extreme scale.
     """
     powers = [1 << bit for bit in range(spec.bits)]
-    near = {p + d for p in powers for d in (-1, 0, 1)} | {3 * p for p in powers}
-    near |= {-v for v in near} | set(range(-40, 41)) | set(word_extremes(spec.bits))
+    numbers = {p + d for p in powers for d in (-1, 0, 1)} | {3 * p for p in powers}
+    numbers |= {-v for v in numbers} | set(range(-40, 41)) | set(word_extremes(spec.bits))
     if spec.scale is None:
-        near |= {v for v in _around(spec) if abs(v) < 1 << (spec.bits - 1)}
+        numbers |= {v for v in _around(spec) if abs(v) < 1 << (spec.bits - 1)}
     mask = (1 << spec.bits) - 1
-    sums = np.array(sorted({v & mask for v in near}), dtype=object)
+    sums = np.array(sorted({v & mask for v in numbers}), dtype=object)
     if spec.bits <= 63:
         sums = sums.astype(np.uint64)
     patterns: Patterns = {"sum": sums[:, None]}
@@ -119,8 +119,8 @@ def _around(spec: Requantize) -> set[int]:
     lower = np.unique(np.concatenate([places, places + 1])).clip(0, len(values) - 2)
     points = np.concatenate([values[lower], (values[lower] + values[lower + 1]) / 2])
     sums = np.ldexp(points, -spec.lsb_exponent)
-    whole = {int(v) for v in sums[np.abs(sums) < 2.0**spec.bits].tolist()}
-    return {v + d for v in whole for d in (-1, 0, 1)}
+    integers = {int(v) for v in sums[np.abs(sums) < 2.0**spec.bits].tolist()}
+    return {v + d for v in integers for d in (-1, 0, 1)}
 
 
 def restrict(

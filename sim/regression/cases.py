@@ -208,11 +208,11 @@ def _activity(
     group: Sequence[_Prepared], outcomes: Sequence[compiled.Outcome], counted: Path
 ) -> Iterator[float]:
     """Toggles a cycle of each netlist; those of its nets go to a file of its own."""
-    whole = counted.read_text()
+    text = counted.read_text()
     counted.unlink()
     for index, (item, outcome) in enumerate(zip(group, outcomes, strict=True)):
         case = item.case
-        own = saif.of_instance(whole, compiled.instance(index), case.spec.name)
+        own = saif.of_instance(text, compiled.instance(index), case.spec.name)
         write_text(counted.parent / f"{case.spec.name}_{case.level}.saif", own)
         yield round(saif.toggles(own) / outcome.cycles, 2)
 

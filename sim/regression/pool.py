@@ -91,14 +91,14 @@ def _start(
 ) -> _Worker:
     methods = multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("fork" if "fork" in methods else "spawn")
-    here, there = context.Pipe(duplex=False)
+    receiver, sender = context.Pipe(duplex=False)
     process = context.Process(  # type: ignore[attr-defined]
-        target=_work, args=(there, cases, contents, str(folder), activity), daemon=True
+        target=_work, args=(sender, cases, contents, str(folder), activity), daemon=True
     )
     process.start()
     processes.watch_group(process.pid)
-    there.close()
-    return _Worker(process, here, {case.command: case for case in cases}, len(cases))
+    sender.close()
+    return _Worker(process, receiver, {case.command: case for case in cases}, len(cases))
 
 
 def _answers(

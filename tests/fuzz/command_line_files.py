@@ -51,9 +51,9 @@ def _write_arrays(folder: Path) -> None:
     }
     for name, array in arrays.items():
         np.save(folder / f"{name}.npy", array, allow_pickle=True)
-    whole = (folder / "weights.npy").read_bytes()
-    (folder / "short.npy").write_bytes(whole[:-9])
-    (folder / "head.npy").write_bytes(whole[:40])
+    content = (folder / "weights.npy").read_bytes()
+    (folder / "short.npy").write_bytes(content[:-9])
+    (folder / "head.npy").write_bytes(content[:40])
     (folder / "empty.npy").write_bytes(b"")
     for name, shape in (
         ("huge", "(1152921504606846976,)"),

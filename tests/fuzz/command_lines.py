@@ -172,15 +172,15 @@ def run_line(line: list[str], scratch: Path) -> Outcome:
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(scratch / "fresh", folder, symlinks=True)
     before = contents(folder)
-    here, there = os.pipe()
+    read_end, write_end = os.pipe()
     process = os.fork()
     if process == 0:
-        os.close(here)
-        child(line, folder, there)
-    os.close(there)
-    ready, _, _ = select.select([here], [], [], WALL_S)
-    answer = os.read(here, 1 << 16) if ready else b""
-    os.close(here)
+        os.close(read_end)
+        child(line, folder, write_end)
+    os.close(write_end)
+    ready, _, _ = select.select([read_end], [], [], WALL_S)
+    answer = os.read(read_end, 1 << 16) if ready else b""
+    os.close(read_end)
     if not answer:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process, signal.SIGKILL)

@@ -103,8 +103,10 @@ class Draw:
             self.shape[0] = outputs
         elif op in ("MaxPool", "AveragePool"):
             kernel = self.kernel()
-            more = {"count_include_pad": self.rng.randint(0, 1)} if op == "AveragePool" else {}
-            self.add(op, kernel_shape=kernel, **self.window(kernel), **more)
+            attributes = (
+                {"count_include_pad": self.rng.randint(0, 1)} if op == "AveragePool" else {}
+            )
+            self.add(op, kernel_shape=kernel, **self.window(kernel), **attributes)
         elif op == "Clip":
             low, high = self.weight(), self.weight()
             if self.opset < 11:
@@ -415,7 +417,7 @@ def main() -> int:
     else:
         with tempfile.TemporaryDirectory() as folder:
             outcomes, faults = run(given.seed, range(given.count), Path(folder), oracle)
-    print(", ".join(f"{count} {how}" for how, count in sorted(outcomes.items())))
+    print(", ".join(f"{count} {outcome_name}" for outcome_name, count in sorted(outcomes.items())))
     print(f"{len(faults)} faults")
     return 1 if faults else 0
 

@@ -201,10 +201,15 @@ def test_it_is_smaller_than_a_dot_product_of_constants(target):
 
 
 def test_zero_weights_cost_nothing():
-    some = FixedDot(a="int8", b="int8", weights=[3, -5, 7], max_products=30)
-    many = FixedDot(a="int8", b="int8", weights=[3, 0, -5, 0, 0, 7], max_products=60)
-    assert some.plan.adders == many.plan.adders and some.accumulator_width == many.accumulator_width
-    assert luts(emit.rtlil(some), some.name, "ecp5") == luts(emit.rtlil(many), many.name, "ecp5")
+    dense = FixedDot(a="int8", b="int8", weights=[3, -5, 7], max_products=30)
+    sparse = FixedDot(a="int8", b="int8", weights=[3, 0, -5, 0, 0, 7], max_products=60)
+    assert (
+        dense.plan.adders == sparse.plan.adders
+        and dense.accumulator_width == sparse.accumulator_width
+    )
+    assert luts(emit.rtlil(dense), dense.name, "ecp5") == luts(
+        emit.rtlil(sparse), sparse.name, "ecp5"
+    )
 
 
 def test_widths_and_names():

@@ -127,9 +127,9 @@ def test_one_code_alone_is_the_rounded_one(b, overflow, lsb_exponent):
         codes = golden.expected(spec, {"sum": sums[:, None]})["result"][:, 0]
         aig = Aig()
         s, code = aig.inputs("sum", spec.bits), aig.inputs("code", spec.b.bits)
-        right = accumulator_to_float.is_rounded(aig, spec, s, code)
+        is_right = accumulator_to_float.is_rounded(aig, spec, s, code)
         nodes = [literal >> 1 for literal in (*s, *code)]
-        (words,) = aig.evaluated([right], every_pattern(nodes))
+        (words,) = aig.evaluated([is_right], every_pattern(nodes))
         is_rounded = np.unpackbits(words.view(np.uint8), bitorder="little").reshape(
             -1, 2**spec.bits
         )

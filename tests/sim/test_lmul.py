@@ -63,9 +63,9 @@ def slow(fa, fb, a, b, offset):
     for value in operands:
         fraction, exponent = math.frexp(abs(value))
         logarithm += exponent - 1 + Fraction(2 * fraction - 1)
-    whole = math.floor(logarithm)
+    floor = math.floor(logarithm)
     sign = 1 if (operands[0] > 0) == (operands[1] > 0) else -1
-    return sign * (1 + logarithm - whole) * Fraction(2) ** whole
+    return sign * (1 + logarithm - floor) * Fraction(2) ** floor
 
 
 @pytest.mark.parametrize(

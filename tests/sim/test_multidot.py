@@ -125,12 +125,12 @@ def test_the_golden_model_against_fractions(spec):
             digits = format(int(inputs[name][cycle, 0]), "064b")[::-1]
             codes = [int(digits[i * f.bits :][: f.bits][::-1], 2) for i in range(8)]
             values.append([float(v) for v in f.decode(codes)])
-        some = list(zip(*values, strict=True))[: spec.products[mode]]
+        counted = list(zip(*values, strict=True))[: spec.products[mode]]
         if inputs["clear"][cycle, 0]:
             total = Fraction(0)
-        if any(np.isnan(v) for pair_of in some for v in pair_of):
+        if any(np.isnan(v) for pair_of in counted for v in pair_of):
             continue  # NaN has a flag, and adds nothing.
-        total += sum(Fraction(x) * Fraction(y) for x, y in some)
+        total += sum(Fraction(x) * Fraction(y) for x, y in counted)
         assert word * Fraction(2) ** spec.lsb_exponent == total
 
 

@@ -77,9 +77,9 @@ def test_it_is_proved_with_the_others(negate):
 
 def test_it_is_in_every_matrix(negate):
     chosen = case_list.chosen("levels", units=["negate"], levels=["rtl"])
-    every = case_list.chosen("exhaustive", units=["negate"])
-    assert len(chosen.cases) == 3 and len(every.cases) == 8
-    for cases in (chosen.cases, every.cases):
+    matrix = case_list.chosen("exhaustive", units=["negate"])
+    assert len(chosen.cases) == 3 and len(matrix.cases) == 8
+    for cases in (chosen.cases, matrix.cases):
         assert {result.status for result in regression.examine(cases)} == {"passed"}
     formats = case_list.chosen("formats", units=["negate"])
     assert {case.spec.lowest for case in formats.cases} == {"saturate", "wrap"}

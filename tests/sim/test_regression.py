@@ -138,11 +138,11 @@ def test_every_format_is_each_operand_of_each_unit():
         specs = [case.spec for case in matrix.cases if case.spec.unit == unit]
         assert specs, unit
         for operand, kind_of_format in operands(kind).items():
-            there = [getattr(spec, operand) for spec in specs]
+            formats_tried = [getattr(spec, operand) for spec in specs]
             for name in NAMED[kind_of_format]:
                 if (unit, operand, name) not in refused:
                     wanted = Modes.parse(name) if kind_of_format == "Modes" else parse(name)
-                    assert wanted in there
+                    assert wanted in formats_tried
     assert all(len(pairs) == 20 == len(set(pairs)) for pairs in MIXED.values())
     # What is refused has no hardware; nothing is left out because of its settings or partners.
     why = re.compile(

@@ -101,8 +101,8 @@ def test_the_first_sum_is_added_to_a_positive_zero():
 def test_like_numpy_in_float32(name, dtype):
     rng = np.random.default_rng(5)
     f, steps = parse(name), 4000
-    some = np.array([0.0, -0.0, 1.5, -1.5, 3.0, -3.0, 2.0**-14, -(2.0**-14)])
-    a, b = (f.encode(rng.choice(some, steps)) for _ in range(2))
+    numbers = np.array([0.0, -0.0, 1.5, -1.5, 3.0, -3.0, 2.0**-14, -(2.0**-14)])
+    a, b = (f.encode(rng.choice(numbers, steps)) for _ in range(2))
     clear = rng.random(steps) < 0.3
     spec = MultiplyAccumulate(a=f, b=f, accumulator="fp32")
     x, y = (codes.astype(np.uint16).view(dtype).astype(np.float32) for codes in (a, b))

@@ -210,9 +210,9 @@ def test_placing_has_a_digest_of_its_own(monkeypatch):
     before = {target: keys(target) for target in ("ecp5", "ice40", "xc7")}
     monkeypatch.setattr(yosys_scripts.flow, "PLACE_VERSION", -1)
     for target, (mapped, placed) in before.items():
-        now = keys(target)
-        assert now[0] == mapped
-        assert (now[1] == placed) == (target == "xc7")
+        current = keys(target)
+        assert current[0] == mapped
+        assert (current[1] == placed) == (target == "xc7")
 
 
 def on_devices(monkeypatch, *devices: Device) -> None:
