@@ -1,4 +1,4 @@
-"""Which faults do only the slow tests find?
+"""Tells which faults only the slow tests find.
 
 ``python tests/bench/tiers.py --count 20 --seed 1`` puts faults into a copy of the sources, one at a
 time: another comparison, operator or whole number in the hardware's or the golden model's

@@ -7,9 +7,11 @@ import pytest
 from graphs import normal, residual_network, save
 from onnx import helper
 from onnx.reference import ReferenceEvaluator
+from onnx_files import dense, node, read, refusal
 
 from hwgen.errors import InputError
 from optimizer import inference
+from optimizer.calibration import calibrate
 from optimizer.onnx_import import load
 
 IMAGES = normal(99, 11, 3, 8, 8)
@@ -23,15 +25,6 @@ def assert_same(path, images=IMAGES, softmax=False):
         got = np.exp(got) / np.exp(got).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(got, expected.reshape(len(images), -1), rtol=1e-4, atol=1e-4)
     return network
-
-
-def tail(tensor, features, weights, classes=4):
-    """Flatten and a dense layer, so that a graph ends in class scores."""
-    weights["wt"] = normal(50, features, classes)
-    return [
-        helper.make_node("Flatten", [tensor], ["flat"]),
-        helper.make_node("MatMul", ["flat", "wt"], ["y"]),
-    ]
 
 
 @pytest.mark.parametrize(
@@ -48,7 +41,7 @@ def tail(tensor, features, weights, classes=4):
 def test_convolution(tmp_path, attributes, features):
     weights = {"w": normal(1, 5, 3, 3, 3), "b": normal(2, 5)}
     nodes = [helper.make_node("Conv", ["x", "w", "b"], ["c"], **attributes)]
-    assert_same(save(tmp_path / "n.onnx", nodes + tail("c", features, weights), weights))
+    assert_same(save(tmp_path / "n.onnx", nodes + dense("c", features, weights), weights))
 
 
 @pytest.mark.parametrize("transposed", [0, 1])
@@ -80,7 +73,7 @@ def test_gemm(tmp_path, transposed):
 )
 def test_pools(tmp_path, op, attributes, features):
     weights: dict[str, np.ndarray] = {}
-    nodes = [helper.make_node(op, ["x"], ["p"], **attributes), *tail("p", features, weights)]
+    nodes = [helper.make_node(op, ["x"], ["p"], **attributes), *dense("p", features, weights)]
     assert_same(save(tmp_path / "n.onnx", nodes, weights))
 
 
@@ -97,7 +90,7 @@ def test_batch_normalization_is_folded_after_a_layer_and_applied_elsewhere(tmp_p
         helper.make_node("BatchNormalization", ["c", *("m" + p for p in norm)], ["m"]),
         helper.make_node("Relu", ["m"], ["r"]),
     ]
-    network = assert_same(save(tmp_path / "n.onnx", nodes + tail("r", 320, weights), weights))
+    network = assert_same(save(tmp_path / "n.onnx", nodes + dense("r", 320, weights), weights))
     assert [node.op for node in network.nodes].count("BatchNormalization") == 1
 
 
@@ -122,7 +115,7 @@ def test_elementwise_constants_and_final_softmax(tmp_path):
         helper.make_node("Add", ["full", "b"], ["c"]),
         helper.make_node("Identity", ["c"], ["d"]),
         helper.make_node("Dropout", ["d"], ["e"]),
-        *tail("e", 192, weights)[:1],
+        *dense("e", 192, weights)[:1],
         helper.make_node("MatMul", ["flat", "wt"], ["f"]),
         helper.make_node("Add", ["f", "row"], ["g"]),
         helper.make_node("Softmax", ["g"], ["y"], axis=-1),
@@ -133,7 +126,7 @@ def test_elementwise_constants_and_final_softmax(tmp_path):
 @pytest.mark.parametrize("behind", [["Identity"], ["Dropout", "Identity"], ["Flatten"]])
 def test_a_softmax_in_front_of_nothing_that_matters_is_dropped(tmp_path, behind):
     weights: dict[str, np.ndarray] = {}
-    nodes = [*tail("x", 192, weights), helper.make_node("Softmax", ["y"], ["s0"], axis=-1)]
+    nodes = [*dense("x", 192, weights), helper.make_node("Softmax", ["y"], ["s0"], axis=-1)]
     nodes[1].output[0] = nodes[2].input[0] = "scores"
     for index, operator in enumerate(behind):
         nodes.append(helper.make_node(operator, [f"s{index}"], [f"s{index + 1}"]))
@@ -142,44 +135,37 @@ def test_a_softmax_in_front_of_nothing_that_matters_is_dropped(tmp_path, behind)
     assert "Softmax" not in [node.op for node in network.nodes]
 
 
-def message(path) -> str:
-    with pytest.raises(InputError) as error:
-        load(path)
-    assert "\n" not in str(error.value)
-    return str(error.value)
-
-
 def test_unsupported_operator_is_named(tmp_path):
     weights: dict[str, np.ndarray] = {}
-    nodes = [helper.make_node("Sin", ["x"], ["s"], name="wave"), *tail("s", 192, weights)]
-    text = message(save(tmp_path / "n.onnx", nodes, weights))
+    nodes = [helper.make_node("Sin", ["x"], ["s"], name="wave"), *dense("s", 192, weights)]
+    text = refusal(save(tmp_path / "n.onnx", nodes, weights))
     assert "Sin" in text and "wave" in text and "GlobalAveragePool" in text
 
 
 def test_groups_are_named(tmp_path):
     weights = {"w": normal(1, 3, 1, 3, 3)}
     nodes = [helper.make_node("Conv", ["x", "w"], ["c"], name="deep", group=3)]
-    text = message(save(tmp_path / "n.onnx", nodes + tail("c", 108, weights), weights))
+    text = refusal(save(tmp_path / "n.onnx", nodes + dense("c", 108, weights), weights))
     assert "group=3" in text and "deep" in text
 
 
 def test_bad_files(tmp_path):
-    assert "not a file" in message(tmp_path / "missing.onnx")
+    assert "not a file" in refusal(tmp_path / "missing.onnx")
     garbage = tmp_path / "garbage.onnx"
     garbage.write_bytes(b"this is not a protobuf" * 20)
-    assert "not an ONNX file, or a damaged one" in message(garbage)
+    assert "not an ONNX file, or a damaged one" in refusal(garbage)
     (tmp_path / "empty.onnx").write_bytes(b"")
-    assert "empty.onnx" in message(tmp_path / "empty.onnx")
+    assert "empty.onnx" in refusal(tmp_path / "empty.onnx")
     nodes = [helper.make_node("Flatten", ["x"], ["y"])]
-    assert "nothing to quantise" in message(save(tmp_path / "n.onnx", nodes, {}))
+    assert "nothing to quantise" in refusal(save(tmp_path / "n.onnx", nodes, {}))
 
 
 def test_dynamic_shapes_and_several_outputs(tmp_path):
     weights: dict[str, np.ndarray] = {}
-    nodes = tail("x", 192, weights)
-    text = message(save(tmp_path / "n.onnx", nodes, weights, ("batch", 3, "height", 8)))
+    nodes = dense("x", 192, weights)
+    text = refusal(save(tmp_path / "n.onnx", nodes, weights, ("batch", 3, "height", 8)))
     assert "height" in text and "only the batch" in text
-    text = message(save(tmp_path / "m.onnx", nodes, weights, outputs=("y", "flat")))
+    text = refusal(save(tmp_path / "m.onnx", nodes, weights, outputs=("y", "flat")))
     assert "2 outputs" in text
 
 
@@ -187,3 +173,70 @@ def test_images_of_another_shape(tmp_path):
     network = load(residual_network(tmp_path / "n.onnx"))
     with pytest.raises(InputError, match=r"\(N, 3, 8, 8\)"):
         inference.run(network, normal(1, 4, 1, 8, 8))
+
+
+# --- names, the last softmax, feature vectors -----------------------------------------------
+
+
+def test_names_are_safe_to_print(tmp_path):
+    weights = {"w": normal(1, 4, 4)}
+    names = ["a|b\n| c", "$\\frac{1}{0}$", "<script>", "../../up", "é中", "", "a|b\n| c", "x" * 999]
+    nodes = [
+        node("MatMul", [f"t{i}" if i else "x", "w"], [f"t{i + 1}"], name=name)
+        for i, name in enumerate(names)
+    ]
+    nodes[-1].output[0] = "y"
+    network = read(tmp_path, nodes, weights, ("batch", 4))
+    got = list(network.layer_nodes)
+    assert len(set(got)) == len(names) and all(0 < len(name) <= 64 for name in got)
+    for name in got:
+        assert all(c.isalnum() or c in "._-:" for c in name)
+
+
+@pytest.mark.parametrize("dead", [False, True])
+def test_the_last_softmax_is_dropped_wherever_it_stands_in_the_file(tmp_path, dead):
+    weights = {"w": normal(1, 4, 3)}
+    nodes = [node("MatMul", ["x", "w"], ["m"]), node("Softmax", ["m"], ["y"])]
+    nodes += [node("Relu", ["m"], ["unread"])] if dead else []
+    x = normal(2, 5, 4)
+    got = inference.run(read(tmp_path, nodes, weights, ("batch", 4)), x)
+    np.testing.assert_allclose(got, x @ weights["w"], rtol=1e-4, atol=1e-4)
+
+
+def test_a_normalization_that_cannot_be_folded_stays(tmp_path):
+    """Its factors times the weights are past float32."""
+    weights = {"w": normal(1, 5, 3, 3, 3) * np.float32(1e30)}
+    for part in ("scale", "shift", "mean", "var"):
+        weights[part] = np.full(5, 1e15 if part == "scale" else 1, np.float32)
+    norm_inputs = ["c", "scale", "shift", "mean", "var"]
+    nodes = [
+        node("Conv", ["x", "w"], ["c"]),
+        node("BatchNormalization", norm_inputs, ["n"]),
+        *dense("n", 180, weights),
+    ]
+    ops = [n.op for n in read(tmp_path, nodes, weights).nodes]
+    assert "BatchNormalization" in ops
+
+
+def test_feature_vectors(tmp_path):
+    """A network of dense layers on (N, F), in FP32 and quantised."""
+    from hwgen.formats import parse
+
+    weights = {"w1": normal(1, 12, 7), "b1": normal(2, 12), "w2": normal(3, 12, 3)}
+    nodes = [
+        node("Gemm", ["x", "w1", "b1"], ["h"], transB=1, name="one"),
+        node("Relu", ["h"], ["r"]),
+        node("MatMul", ["r", "w2"], ["y"], name="two"),
+    ]
+    network = read(tmp_path, nodes, weights, ("batch", 7))
+    assert network.input_shape == (7,) and network.shapes["h"] == (12,)
+    x = normal(5, 20, 7)
+    expected = np.maximum(x @ weights["w1"].T + weights["b1"], 0) @ weights["w2"]
+    for data in (x, x.astype(np.float64), x.astype(np.float32)):
+        np.testing.assert_allclose(inference.run(network, data), expected, rtol=1e-4, atol=1e-4)
+    int8 = parse("int8")
+    quantization = calibrate(network, x, [int8]).network({"one": (int8, int8), "two": (int8, int8)})
+    got = inference.run(network, x, quantization)
+    assert 0 < np.abs(got - expected).max() < 0.1 * np.abs(expected).max()
+    with pytest.raises(InputError, match=r"\(N, 7\)"):
+        inference.run(network, x.reshape(20, 7, 1, 1))

@@ -155,10 +155,10 @@ def test_the_error_tells_what_is_allowed():
 )  # fmt: skip
 def test_any_text_is_a_format_or_an_input_error(name):
     try:
-        found = parse_block(name)
+        block_format = parse_block(name)
     except InputError:
         return
-    assert parse_block(str(found)) == found
+    assert parse_block(str(block_format)) == block_format
 
 
 @pytest.mark.parametrize(
@@ -457,8 +457,8 @@ def test_bad_axes(axis):
 @pytest.mark.parametrize("name", ["mxfp4", "nvfp4", "mx9"])
 def test_numbers_without_dimensions_and_empty_arrays(name):
     f = NAMED[name]
-    one = f.quantize(0.75)
-    assert one.shape == () and one == pytest.approx(0.75, rel=0.1)
+    scalar = f.quantize(0.75)
+    assert scalar.shape == () and scalar == pytest.approx(0.75, rel=0.1)
     assert f.encode(0.75).scales.shape == (1,)
     for shape, axis in [((0,), -1), ((3, 0), 1), ((0, 3), 1), ((0, 3), 0), ((2, 0, 3), 1)]:
         codes = f.encode(np.empty(shape), axis=axis)
@@ -702,8 +702,8 @@ def test_the_most_negative_integer_is_a_choice():
     for name, lowest in (("nvint4", 0x8), ("mxint4", 0x8), ("int8_b16_fp32", 0x80)):
         f = parse_block(name)
         rule = "quest" if f.element.bits == 4 else "nearest"
-        one = f.encode(x, scale_rule=rule).elements[0, :2].tolist()
-        assert one == [lowest + 1, lowest - 1]
+        symmetric = f.encode(x, scale_rule=rule).elements[0, :2].tolist()
+        assert symmetric == [lowest + 1, lowest - 1]
         full = f.encode(x, scale_rule=rule, symmetric=False).elements[0, :2].tolist()
         assert full == [lowest + (f.element.bits == 8), lowest - 1]
 
@@ -870,6 +870,9 @@ def test_microexponents_keep_their_bound(name, mantissa_bits):
         q = NAMED[name].quantize(x)
         qsnr = 10 * np.log10((x**2).sum(axis=1) / ((x - q) ** 2).sum(axis=1))
         assert np.mean(qsnr) >= bound
-    plain = parse_block(f"e0m{mantissa_bits}_b16_e8m0")
+    without_microexponents = parse_block(f"e0m{mantissa_bits}_b16_e8m0")
     x = rng.normal(size=(2000, 16))
-    assert np.square(NAMED[name].quantize(x) - x).sum() < np.square(plain.quantize(x) - x).sum()
+    assert (
+        np.square(NAMED[name].quantize(x) - x).sum()
+        < np.square(without_microexponents.quantize(x) - x).sum()
+    )

@@ -222,11 +222,12 @@ def test_nvfp4_by_its_defaults_differs_only_in_small_scales(nvfp4):
 
 @pytest.mark.parametrize(("column", "others"), [(0, 14), (1, 78)])
 def test_a_reciprocal_is_not_a_division(nvfp4, column, others):
-    """With one level as many codes differ as the vectors' own description counts; with two, so
-    many without the rows of tiny numbers.
+    """As many codes differ as the vectors' own description counts.
+
+    That is with one level; with two it is so many without the rows of tiny numbers.
     """
     scaling = str(nvfp4["scalings"][column])
-    found = 0
+    different = 0
     for row in nvfp4_rows(nvfp4, column):
         codes = nvfp4_codes(nvfp4, row, scaling, arithmetic="float32")
         # Divided here in float32, by their scales, and rounded to nearest, ties to even codes.
@@ -239,16 +240,16 @@ def test_a_reciprocal_is_not_a_division(nvfp4, column, others):
         for code, middle in enumerate((0.25, 0.75, 1.25, 1.75, 2.5, 3.5, 5.0)):
             divided += (quotients > middle) | ((quotients == middle) & (code % 2 == 1))
         assert (codes.elements == divided).all()
-        found += np.count_nonzero(divided.reshape(-1) != nvfp4["codes"][row, column])
-    assert found == others
+        different += np.count_nonzero(divided.reshape(-1) != nvfp4["codes"][row, column])
+    assert different == others
 
 
 def test_where_torchao_has_no_answer_ours_is_a_number(nvfp4):
     column = list(nvfp4["scalings"]).index("amax")
     finite = np.flatnonzero(np.isfinite(nvfp4["inputs"]).all(axis=1))
-    rest = sorted(set(finite) - set(nvfp4_rows(nvfp4, column)))
-    assert len(rest) == 10
-    for row in rest:
+    unanswered = sorted(set(finite) - set(nvfp4_rows(nvfp4, column)))
+    assert len(unanswered) == 10
+    for row in unanswered:
         x = nvfp4["inputs"][row].astype(np.float64)
         largest = np.abs(x).max()
         # What is subnormal in float32 may become zero, but never larger than it is.

@@ -71,16 +71,16 @@ def test_decoded_values_are_exact_or_refused(f):
         [*range(9), *RNG.integers(0, f.largest_code + 1, 90), f.largest_code], axis=0
     ).astype(np.uint32)
     expected = [exact_value(f, int(code)) for code in codes]
-    held = 0
+    exact_types = 0
     for dtype in (np.float16, np.float32, np.float64, np.longdouble, object):
         try:
             values = f.decode(codes, dtype)
         except InputError:
             continue
-        held += 1
+        exact_types += 1
         assert values.dtype == dtype
         assert [Fraction(*v.as_integer_ratio()) for v in values] == expected
-    assert held >= 3  # float64 and wider hold them all.
+    assert exact_types >= 3  # float64 and wider have them all.
 
 
 def test_fractions_keep_infinities_and_nan():
@@ -153,14 +153,15 @@ def value_of(f, x, mode, drawn=0):
         top -= abs(x) < Fraction(2) ** top
         step = Fraction(2) ** max(top - f.mantissa_bits, f.lsb_exponent)
     floor = math.floor(x / step)
-    rest = x / step - floor
+    remainder = x / step - floor
     up = {
-        "nearest_even": rest > Fraction(1, 2) or (rest == Fraction(1, 2) and floor % 2 == 1),
-        "nearest_away": rest > Fraction(1, 2) or (rest == Fraction(1, 2) and x > 0),
-        "toward_zero": rest > 0 and x < 0,
-        "up": rest > 0,
+        "nearest_even": remainder > Fraction(1, 2)
+        or (remainder == Fraction(1, 2) and floor % 2 == 1),
+        "nearest_away": remainder > Fraction(1, 2) or (remainder == Fraction(1, 2) and x > 0),
+        "toward_zero": remainder > 0 and x < 0,
+        "up": remainder > 0,
         "down": False,
-        "stochastic": math.floor(rest * 2**32) + drawn >= 2**32,
+        "stochastic": math.floor(remainder * 2**32) + drawn >= 2**32,
     }[mode]
     if mode == "stochastic" and x < 0:
         part = abs(x) / step - math.floor(abs(x) / step)
@@ -171,13 +172,13 @@ def value_of(f, x, mode, drawn=0):
 
 def far_integers(low, high):
     """Whole numbers about powers of two and at random, from 2^53 on."""
-    found = set()
+    integers = set()
     for k in (53, 54, 60, 62, 63, 64):
         for near in (-2049, -1025, -1024, -513, -1, 0, 1, 2, 3, 511, 1023, 1025, 3 << (k - 26)):
-            found |= {2**k + near, -(2**k) - near, 2**k + 2 ** (k - 24) + near}
-    found |= {int(v) >> int(s) for v, s in zip(RNG.integers(0, 2**63, 300), range(300), strict=True)
-              if s < 11}  # fmt: skip
-    return sorted(v for v in found if low <= v <= high and abs(v) >= 2**53)
+            integers |= {2**k + near, -(2**k) - near, 2**k + 2 ** (k - 24) + near}
+    drawn = RNG.integers(0, 2**63, 300)
+    integers |= {int(v) >> s for s, v in enumerate(drawn) if s < 11}
+    return sorted(v for v in integers if low <= v <= high and abs(v) >= 2**53)
 
 
 def test_the_lines_of_the_report():

@@ -25,8 +25,10 @@ from sim.rounding import round_to
 
 @dataclass(frozen=True)
 class Posit(Scalar):
-    """Posit numbers of 8 bits without exponent bits (Gustafson and Yonemoto, *Beating Floating
-    Point at its Own Game*, 2017): a regime of equal bits, then the fraction; two's complement.
+    """Posit numbers of 8 bits without exponent bits.
+
+    A regime of equal bits, then the fraction; two's complement (Gustafson and Yonemoto, *Beating
+    Floating Point at its Own Game*, 2017).
     """
 
     bits: int = field(default=8, init=False)
@@ -234,6 +236,6 @@ def test_no_room_asks_for_the_class_of_a_format():
     rooms = ("hwgen", "sim", "cost_models", "optimizer", "yosys_scripts")
     files = [file for room in rooms for file in (root / room).rglob("*.py")]
     asked = re.compile(r"isinstance\([^)]*\b(Integer|Minifloat|Logarithmic)\b")
-    found = [file for file in files if asked.search(file.read_text("utf-8"))]
+    asking = [file for file in files if asked.search(file.read_text("utf-8"))]
     assert len(files) > 200
-    assert {file.parent for file in found} == {root / "hwgen" / "formats"}
+    assert {file.parent for file in asking} == {root / "hwgen" / "formats"}

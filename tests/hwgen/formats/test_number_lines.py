@@ -28,13 +28,13 @@ def test_every_value_has_its_mark(tmp_path, monkeypatch):
 
     def marks(axes):
         """Of each row, of each colour: the places of its marks."""
-        found = {}
+        rows = {}
         for lines in axes.collections:
             for (x, bottom), (same, top) in lines.get_segments():
                 assert x == same and abs(top - bottom) < 1  # Rows do not touch.
-                row = found.setdefault(round((bottom + top) / 2), {})
+                row = rows.setdefault(round((bottom + top) / 2), {})
                 row.setdefault(tuple(lines.get_color()[0]), []).append(x)
-        return [list(colours.values()) for _, colours in sorted(found.items())]
+        return [list(colours.values()) for _, colours in sorted(rows.items())]
 
     wanted = [[values for values in both if values] for both in VALUES.values()]
     largest = [max(map(abs, both[0])) for both in wanted]

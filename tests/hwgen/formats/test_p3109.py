@@ -1,5 +1,6 @@
-"""P3109's projection, by its definition: round to precision, saturate (interim report 4.0,
-sections 4.7.4 and 4.7.5), in Fractions.
+"""P3109's projection, by its definition, in Fractions.
+
+Round to precision, saturate: interim report 4.0, sections 4.7.4 and 4.7.5.
 """
 
 import math
@@ -76,13 +77,13 @@ def test_projection_is_the_standards(name):
         options = {"random_bits": drawn} if mode == "stochastic" else {}
         for overflow in OVERFLOWS:
             got = f.quantize(x, mode, overflow, **options).tolist()
-            for given, found, random in zip(x.tolist(), got, drawn.tolist(), strict=True):
+            for given, quantized, random in zip(x.tolist(), got, drawn.tolist(), strict=True):
                 rounded = given
                 if math.isfinite(given):
                     exact = Fraction(given)
                     rounded = round_to_precision(exact, precision, bias, mode, random)
                 expected = saturate(rounded, f.min, f.max, overflow, mode, signed, extended)
-                same = found == expected or (math.isnan(found) and math.isnan(expected))
+                same = quantized == expected or (math.isnan(quantized) and math.isnan(expected))
                 assert same, (given, mode, overflow)
     assert np.isnan(f.quantize([np.nan], overflow="saturate")).all()
 

@@ -97,7 +97,7 @@ def points_of(f, dtype=np.float64):
     tiny = [f.smallest / 2, f.smallest / 4, f.smallest * 0.75, 0.0]
     with np.errstate(over="ignore"):
         points = np.concatenate([values, ties, beyond, tiny]).astype(dtype)
-    near = [np.nextafter(points, dtype(way)) for way in (np.inf, -np.inf)]
+    near = [np.nextafter(points, dtype(end)) for end in (np.inf, -np.inf)]
     both = np.concatenate([points, *near])
     return np.concatenate([both, -both, [dtype(np.nan)]]).astype(dtype)
 
@@ -189,9 +189,9 @@ def test_logarithms_are_powers_of_two():
     # Half a step of the logarithm on either side of 1; 2^(1/8)^8 is 2.
     middle = 2.0**0.125
     below, above = np.nextafter(middle, 0), np.nextafter(middle, 2)
-    one = f.encode(1.0)
+    code_of_1 = f.encode(1.0)
     assert Fraction(below) ** 8 < 2 < Fraction(above) ** 8
-    assert f.encode([below, above]).tolist() == [one, one + 1]
+    assert f.encode([below, above]).tolist() == [code_of_1, code_of_1 + 1]
     assert f.encode([f.max * 9, np.inf, -np.inf, 1e-300]).tolist() == [31, 31, 63, 0]
     assert parse("lns4f0").lsb_exponent == -6
     with pytest.raises(InputError, match="irrational"):
@@ -294,8 +294,9 @@ def test_every_mode_equals_gfloat_at_ties_and_neighbours(name, mode, overflow):
 @pytest.mark.parametrize("name", ["e4m3fn", "e5m2ieee", "e2m3", "e3m2", "e2m1", "Binary8p4se"])
 @pytest.mark.parametrize("mode", GFLOAT_MODES)
 def test_every_mode_equals_gfloat_on_many_numbers(name, mode):
-    """On ten million of the usual mode, and a million of the others, which differ in the last step;
-    ties and neighbours have a test of their own.
+    """On ten million of the usual mode, and a million of the others, which differ in the last step.
+
+    Ties and neighbours have a test of their own.
     """
     count = 10_000_000 if mode == "nearest_even" else 1_000_000
     x = random_float32(count, parse(name).max)
@@ -470,10 +471,10 @@ def test_bad_names_say_what_is_allowed(name):
 )
 def test_any_text_is_a_format_or_an_input_error(name):
     try:
-        found = parse(name)
+        number_format = parse(name)
     except InputError:
         return
-    assert parse(str(found)) == found
+    assert parse(str(number_format)) == number_format
 
 
 def test_ten_thousand_broken_names():
@@ -489,11 +490,11 @@ def test_ten_thousand_broken_names():
             letters[at : at + int(rng.integers(3))] = rng.choice(list(alphabet), rng.integers(3))
         name = "".join(letters)
         try:
-            found = parse(name)
+            number_format = parse(name)
         except InputError as error:
             assert "use one of" in str(error) or "such as" in str(error), name
             continue
-        assert parse(str(found)) == found
+        assert parse(str(number_format)) == number_format
         accepted += 1
     assert 100 < accepted < 5000
 

@@ -13,11 +13,11 @@ MX = {8: (8, 3, 7, 448.0), 6: (6, 3, 1, 7.5), 4: (4, 1, 1, 6.0)}
 @pytest.mark.parametrize(("bits", "crest"), [(8, 7.55), (6, 1.96), (4, 2.04)])
 def test_mx_crossovers(bits, crest):
     integer_bits, *minifloat = MX[bits]
-    found = theory.crossover(
+    crossover = theory.crossover(
         lambda k: theory.integer_qsnr_db(integer_bits, k),
         lambda k: theory.minifloat_qsnr_db(*minifloat, k),
     )
-    assert found == pytest.approx(crest, abs=0.0051)
+    assert crossover == pytest.approx(crest, abs=0.0051)
 
 
 @pytest.mark.parametrize(("integer_block", "crest"), [(None, 2.41), (16, 2.47)])
@@ -26,12 +26,12 @@ def test_nv4_crossover(integer_block, crest):
 
     The second is 2.464 here, a reading of the paper has it as 2.47.
     """
-    found = theory.crossover(
+    crossover = theory.crossover(
         lambda k: theory.integer_qsnr_db(4, k, rho=1.0, exact_scale_block=integer_block),
         lambda k: theory.minifloat_qsnr_db(1, 1, 6.0, k, rho=1.0, exact_scale_block=16),
         highest=3.5,
     )
-    assert found == pytest.approx(crest, abs=0.0051 if integer_block is None else 0.01)
+    assert crossover == pytest.approx(crest, abs=0.0051 if integer_block is None else 0.01)
 
 
 def test_impossible_crest_factor():
@@ -42,8 +42,8 @@ def test_impossible_crest_factor():
 def test_plateau_of_a_minifloat():
     """13.80 + 6.02 M dB where nothing is subnormal."""
     for mantissa_bits in (1, 2, 3):
-        found = theory.minifloat_qsnr_db(mantissa_bits, 15, 57344.0, 3.0)
-        assert found == pytest.approx(13.80 + 6.02 * mantissa_bits, abs=0.01)
+        qsnr_db = theory.minifloat_qsnr_db(mantissa_bits, 15, 57344.0, 3.0)
+        assert qsnr_db == pytest.approx(13.80 + 6.02 * mantissa_bits, abs=0.01)
 
 
 def test_formats_that_do_not_cross():
@@ -84,8 +84,8 @@ def test_gaussian_mse_is_that_of_samples():
 
 
 def test_best_splits_of_3_to_8_bits():
-    found = [theory.best_split(bits) for bits in range(3, 9)]
-    assert found == [(1, 1), (2, 1), (2, 2), (3, 2), (3, 3), (4, 3)]
+    splits = [theory.best_split(bits) for bits in range(3, 9)]
+    assert splits == [(1, 1), (2, 1), (2, 2), (3, 2), (3, 3), (4, 3)]
     assert theory.best_split(16) == (8, 7)
 
 

@@ -202,8 +202,8 @@ def test_clip_symmetric_changes_one_code(name):
     lowest = 1 << (f.bits - 1)
     got = clip_symmetric(codes, f)
     assert got[lowest] == lowest + 1
-    rest = codes != lowest
-    assert (got[rest] == codes[rest]).all() and got.dtype == f.code_dtype
+    others = codes != lowest
+    assert (got[others] == codes[others]).all() and got.dtype == f.code_dtype
     assert f.decode(got).min() == -f.max
 
 
