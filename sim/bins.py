@@ -32,7 +32,10 @@ NEAR_TIE = 2.0**-4
 
 
 def port_bins(port: Port, patterns: npt.NDArray[Any]) -> Counts:
-    """Of an input port's elements, (cycles, count)."""
+    """Bins of an input port, and how often ``patterns``, (cycles, count), hit each.
+
+    Of codes those of ``code_bins``; of words that are no codes each bit, and extremes.
+    """
     if port.format is not None:
         return code_bins(port.format, patterns)
     names = {"all zeros": 0, "all ones": (1 << port.bits) - 1}
@@ -44,7 +47,11 @@ def port_bins(port: Port, patterns: npt.NDArray[Any]) -> Counts:
 
 
 def code_bins(number_format: Scalar, codes: npt.NDArray[Any]) -> Counts:
-    """Classes of codes, (cycles, lanes); a class that the format lacks has no bin."""
+    """Classes of codes, and how often ``codes``, (cycles, lanes), hit each.
+
+    Extremes and specials by the lane, other classes in any lane; a class that the format lacks has
+    no bin.
+    """
     f = number_format
     values, integers = f.decode(codes), codes.astype(np.int64)
     zero = values == 0
@@ -72,7 +79,11 @@ def code_bins(number_format: Scalar, codes: npt.NDArray[Any]) -> Counts:
 
 
 def bit_bins(bits: int, patterns: npt.NDArray[Any], signed: bool = False) -> Counts:
-    """Each bit of any element at 0 and at 1."""
+    """Each of ``bits`` bits at 0 and at 1, in any element: 1 where it was seen so, else 0.
+
+    ``patterns``: of any shape; of ``signed`` ports the numbers themselves, in two's complement
+    here.
+    """
     mask = (1 << bits) - 1
     if patterns.dtype == object or bits > 63:
         numbers = [int(v) & mask for v in patterns.ravel().tolist()]

@@ -218,7 +218,7 @@ def levels(seed: int, vectors: int) -> Matrix:
 
 
 def level_specs() -> list[Spec]:
-    """Three of each unit."""
+    """Three specs of each unit: those that are simulated as netlists too."""
     specs = []
     for kind in UNITS.values():
         model = unit_model.of(kind)
@@ -333,6 +333,6 @@ def require_level(level: str) -> None:
 
 
 def require_simulator(simulator: str) -> None:
-    """InputError for an unknown one."""
+    """InputError for a simulator that is not one of ``sim.compiled.SIMULATORS``."""
     if simulator not in SIMULATORS:
         raise InputError(f"simulator {simulator!r}: use one of {', '.join(SIMULATORS)}")

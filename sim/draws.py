@@ -17,7 +17,7 @@ Draw = Callable[[np.random.Generator], Any]
 
 
 def one_of(choices: Sequence[str]) -> Callable[[np.random.Generator], str]:
-    """Each of them alike."""
+    """Each of the ``choices`` as likely as the others."""
     return lambda rng: choices[int(rng.integers(len(choices)))]
 
 

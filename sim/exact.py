@@ -122,7 +122,11 @@ def _float64(values: npt.ArrayLike) -> Floats:
 
 
 def decode(number_format: Scalar, codes: npt.ArrayLike) -> ExactArray:
-    """What ``codes`` (any shape) are in ``number_format``. InputError as for ``dot``."""
+    """The numbers that ``codes`` are in ``number_format``, of the same shape.
+
+    int64 where the format's values fit as multiples of its smallest step, else Python ints.
+    InputError as for ``dot``.
+    """
     finite, special = _split_specials(_steps(number_format, codes))
     fits = largest_steps(number_format) <= INT64_MAX
     integers = _integers(finite, fits)
@@ -130,7 +134,10 @@ def decode(number_format: Scalar, codes: npt.ArrayLike) -> ExactArray:
 
 
 def from_values(values: npt.ArrayLike) -> ExactArray:
-    """Any float64 numbers (any shape) as they are; InputError for what is no float64."""
+    """Any float64 numbers as they are, of the same shape; Python ints in an object array.
+
+    InputError for what is no float64.
+    """
     finite, special = _split_specials(_float64(values))
     fraction, exponent = np.frexp(finite)
     significand = np.ldexp(fraction, 53).astype(np.int64).astype(object)
@@ -214,7 +221,7 @@ def dot(
 
 
 def add(x: ExactArray, y: ExactArray) -> ExactArray:
-    """X + y, element by element; shapes broadcast. Python ints in an object array."""
+    """The sums x + y, element by element; shapes broadcast. Python ints in an object array."""
     lsb_exponent = min(x.lsb_exponent, y.lsb_exponent)
     left, right = (v.integers.astype(object) << (v.lsb_exponent - lsb_exponent) for v in (x, y))
     zero_sign = _sign_of_sum(np.stack(np.broadcast_arrays(x.sign, y.sign)), axis=0)
@@ -222,7 +229,7 @@ def add(x: ExactArray, y: ExactArray) -> ExactArray:
 
 
 def multiply(x: ExactArray, y: ExactArray) -> ExactArray:
-    """X · y, element by element; shapes broadcast. Python ints in an object array."""
+    """The products x · y, element by element; shapes broadcast. Python ints in an object array."""
     with np.errstate(invalid="ignore"):
         # The sign of a number decides what its product with an infinity is.
         special = _sign_or_special(x) * _sign_or_special(y)
@@ -232,7 +239,10 @@ def multiply(x: ExactArray, y: ExactArray) -> ExactArray:
 
 
 def scale(x: ExactArray, exponents: npt.ArrayLike) -> ExactArray:
-    """X · 2^``exponents`` (whole numbers; shapes broadcast). Python ints in an object array."""
+    """The products x · 2^``exponents``; shapes broadcast. Python ints in an object array.
+
+    InputError for exponents that are no whole numbers.
+    """
     shifts = np.asarray(exponents)
     if not np.issubdtype(shifts.dtype, np.integer):
         raise InputError(f"exponents of type {shifts.dtype}: give whole numbers")
@@ -244,7 +254,7 @@ def scale(x: ExactArray, exponents: npt.ArrayLike) -> ExactArray:
 
 
 def total(x: ExactArray, axis: int = -1) -> ExactArray:
-    """The exact sums of x along ``axis``. Python ints in an object array."""
+    """The exact sums of ``x`` along ``axis``, which goes. Python ints in an object array."""
     with np.errstate(invalid="ignore"):
         special = np.asarray(x.special.sum(axis=axis))
     integers = x.integers.astype(object).sum(axis=axis)

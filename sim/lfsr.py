@@ -49,7 +49,10 @@ def state_after(state: int, bits: int) -> int:
 
 
 def words(seed: int, count: int, lanes: int) -> npt.NDArray[np.uint64]:
-    """The first ``count`` words of each lane, (count, lanes)."""
+    """The first ``count`` words of each lane from ``seed``, uint64, (count, lanes).
+
+    Lanes are 2^27 / ``lanes`` words of the sequence apart.
+    """
     distance = BITS * (2**27 // lanes)
     starts = np.array([state_after(seed, lane * distance) for lane in range(lanes)], np.uint64)
     rows = np.zeros((BITS * (count + 1), lanes), np.uint64)

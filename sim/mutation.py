@@ -100,7 +100,7 @@ class MutationScore:
     simulator: str
 
     def count(self, verdict: str) -> int:
-        """Survivors of a verdict."""
+        """Survivors with the ``verdict``, one of ``VERDICTS``."""
         return sum(s.verdict == verdict for s in self.survivors)
 
     @property

@@ -62,7 +62,10 @@ def watched() -> Iterator[list[Rounded]]:
 
 
 def note(target: Scalar, values: Floats, lsb_exponent: int) -> None:
-    """Tells the watchers of a rounding."""
+    """Tells the watchers that ``values`` are rounded to ``target``.
+
+    They are float64, multiples of 2^``lsb_exponent``.
+    """
     for roundings in _watchers:
         roundings.append(Rounded(target, values, lsb_exponent))
 

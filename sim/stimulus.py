@@ -161,7 +161,10 @@ def _uniform(rng: np.random.Generator, port: Port, cycles: int) -> npt.NDArray[A
 
 
 def given(inputs: Mapping[str, npt.ArrayLike]) -> Stimulus:
-    """Given patterns, a valid cycle each: (cycles, count), or (cycles,) for single elements."""
+    """A valid cycle for each row of the ``inputs``.
+
+    ``inputs``: unsigned patterns by port, (cycles, count), or (cycles,) for single elements.
+    """
     arrays = {name: np.asarray(patterns) for name, patterns in inputs.items()}
     columns = {name: a[:, None] if a.ndim == 1 else a for name, a in arrays.items()}
     always = np.ones(len(next(iter(columns.values()))), np.bool_)
@@ -185,7 +188,7 @@ def _joined(patterns: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
 
 
 def stall(spec: Spec) -> Stimulus:
-    """An input that is not taken."""
+    """One cycle with an input that is not taken."""
     inputs = {port.name: np.zeros((1, port.count), np.uint8) for port in spec.inputs}
     return Stimulus(inputs, np.ones(1, np.bool_), np.zeros(1, np.bool_))
 

@@ -74,7 +74,7 @@ def require_tools() -> None:
 
 
 def package_folder(name: str) -> Path:
-    """Where the installed package is."""
+    """The folder of the installed package of that ``name``."""
     spec = find_spec(name)
     assert spec is not None and spec.submodule_search_locations
     return Path(spec.submodule_search_locations[0])

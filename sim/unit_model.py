@@ -116,7 +116,7 @@ class UnitModel:
 
 
 def of(spec: Spec | type[Spec]) -> UnitModel:
-    """The model of the spec's unit."""
+    """The model of the spec's unit, which is ``sim.models.UNIT``'s."""
     model: UnitModel = import_module(f"sim.models.{spec.unit}").MODEL
     return model
 

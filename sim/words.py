@@ -16,7 +16,7 @@ Words = npt.NDArray[np.uint32]
 
 
 def words_of(port: Port) -> int:
-    """Words that hold the whole port."""
+    """How many words of 32 bits hold the whole port."""
     return -(-port.width // WORD_BITS)
 
 
@@ -63,5 +63,5 @@ def _from_integers(numbers: npt.NDArray[Any], port: Port) -> Words:
 
 
 def to_integer(words: Words) -> int:
-    """The number that one row of words is."""
+    """The number that one row of words, (words,), is, the lowest word first."""
     return int.from_bytes(np.ascontiguousarray(words).astype("<u4").tobytes(), "little")

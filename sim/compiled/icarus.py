@@ -26,7 +26,7 @@ def missing() -> str:
 
 
 def version() -> str:
-    """Of the installed program."""
+    """The name and version of the installed program, or that it is missing."""
     if missing():
         return "icarus, which is not installed"
     _, printed = processes.run(["iverilog", "-V"], Path("/"), tools.TIME_LIMIT_S)

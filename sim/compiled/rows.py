@@ -47,7 +47,7 @@ class Run:
 
     @property
     def segments(self) -> int:
-        """Each begins with a reset."""
+        """How many segments the cycles take; each begins with a reset."""
         return -(-self.vectors // SEGMENT)
 
     def stimulus(self, segment: int) -> Stimulus:

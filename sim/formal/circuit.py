@@ -79,7 +79,11 @@ class Circuit:
     def step(
         self, aig: Aig, state: Sequence[int], inputs: Mapping[str, Sequence[int]], name: str
     ) -> tuple[Words, list[int]]:
-        """One cycle in ``aig``: the outputs during it, and the next state."""
+        """One cycle in ``aig``: the outputs during it, and the next state.
+
+        ``state``: a literal of each register, in their order; ``inputs``: literals of every input
+        port. ``name`` begins the names of new variables, of what is undefined.
+        """
         given = {0: FALSE}
         for port, literals in self.inputs.items():
             for literal, value in zip(literals, inputs[port], strict=True):
@@ -108,13 +112,16 @@ def from_rtlil(texts: Mapping[str, str], *, time_limit_s: float = 300) -> dict[s
 
 
 def from_verilog(text: str, top: str, *, time_limit_s: float = 300) -> Circuit:
-    """Likewise, of Verilog."""
+    """The module ``top`` of a Verilog text. ToolError if Yosys fails or takes too long."""
     read = ["read_verilog design", f"hierarchy -check -top {top}"]
     return _circuits({"design": text}, [top], read, time_limit_s)[top]
 
 
 def from_netlist(netlist: Netlist, *, time_limit_s: float = 300) -> Circuit:
-    """A mapped netlist, its cells as the vendor's simulation models say."""
+    """A mapped netlist, its cells as the vendor's simulation models say.
+
+    ToolError if Yosys fails or takes too long.
+    """
     # Only the models that are used are looked at: the memories among them take minutes.
     read = [f"read_verilog -defer -overwrite -I{m.parent} {m}" for m in netlist.cell_models]
     read += ["read_verilog design", f"hierarchy -check -top {netlist.top}"]

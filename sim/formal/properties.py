@@ -67,7 +67,7 @@ class Subject:
 
     @cached_property
     def stream(self) -> Circuit:
-        """The AXI4-Stream form."""
+        """The AXI4-Stream form, at register-transfer level."""
         text = self.verilog
         if text is None:
             text = emit.verilog(self.spec, stream=True)

@@ -94,7 +94,7 @@ def least(f: Scalar) -> int:
 
 
 def most(f: Scalar) -> int:
-    """The largest number, likewise."""
+    """The largest number, in units of 2^lsb_exponent, by the format's definition."""
     if f.is_integer:
         return (1 << (f.bits - int(f.signed))) - 1
     magnitudes = f.decode(range(2 ** (f.bits - int(f.signed))))
@@ -170,7 +170,7 @@ class Addend:
 
 @functools.cache
 def addend(f: Scalar, code: int) -> Addend:
-    """What a code of numbers means."""
+    """The number that a code is, of a format of numbers alone."""
     value = float(f.decode(code))
     return Addend(Fraction(value), math.copysign(1.0, value) < 0)
 

@@ -31,7 +31,7 @@ class Start:
 
     @property
     def arbitrary(self) -> bool:
-        """Any state at all."""
+        """Runs start in any state at all, reachable or not."""
         return self.after is None
 
     def state(self, circuit: Circuit, name: str) -> list[int]:
@@ -156,7 +156,7 @@ def compared(
 
 
 def outputs_of(spec: Spec, got: Words, wanted: Words) -> dict[str, tuple[list[int], list[int]]]:
-    """Both words of every output port."""
+    """The words ``got`` and ``wanted`` of every output port, as ``compared`` takes them."""
     return {port.name: (got[port.name], wanted[port.name]) for port in spec.outputs}
 
 

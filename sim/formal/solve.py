@@ -120,7 +120,7 @@ def holds(aig: Aig, literals: Iterable[int], inputs: Mapping[int, int]) -> list[
 
 
 def abc_command() -> Path:
-    """The program, of pyosys or on the path."""
+    """The program yosys-abc, of pyosys or on the path; ToolError if it is missing."""
     spec = importlib.util.find_spec("pyosys")
     if spec is not None and spec.origin is not None:
         path = Path(spec.origin).with_name("yosys-abc")

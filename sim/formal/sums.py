@@ -60,7 +60,7 @@ def _operands(spec: DotProduct) -> dict[str, Scalar]:
 
 
 def lanes_of(spec: Spec) -> LaneProducts:
-    """What the unit's lanes multiply."""
+    """What the unit's lanes multiply; of a unit that has lanes."""
     lanes = unit_model.of(spec).lanes
     assert lanes is not None
     return lanes

@@ -22,7 +22,11 @@ from sim.unit_model import Patterns, Reach, UnitModel
 
 
 def expected(spec: Array, inputs: Patterns) -> Patterns:
-    """See ``sim.unit_model.UnitModel``; past ``max_products`` an exact accumulator wraps."""
+    """The accumulators of all rows and columns, or what they are rounded to.
+
+    ``inputs`` and the outputs as of ``sim.unit_model.UnitModel``; past ``max_products`` an exact
+    accumulator wraps.
+    """
     a = _by_member(inputs, "a", spec.rows)
     b = _by_member(inputs, "b", spec.columns)
     clear = inputs["clear"][:, 0].astype(np.bool_)
@@ -144,7 +148,7 @@ def _side_by_side(results: list[Patterns]) -> Patterns:
 
 
 def reach(spec: Array) -> Reach:
-    """See ``sim.coverage``."""
+    """The largest sum that an output or a float accumulator is rounded from, and its unit."""
     step = math.ldexp(max(map(abs, spec.product_range)), spec.lsb_exponent)
     largest = step * spec.max_products
     if isinstance(spec.accumulator, Float):

@@ -22,7 +22,11 @@ from sim.unit_model import Patterns, Reach, UnitModel
 
 
 def expected(spec: BlockDot, inputs: Patterns) -> Patterns:
-    """See ``sim.unit_model.UnitModel``."""
+    """Each cycle's sum of scaled products, rounded once to the output format.
+
+    ``inputs`` and the outputs as of ``sim.unit_model.UnitModel``; NaN is zero in a format without
+    it.
+    """
     a, b = (_blocks(spec, f, name, inputs) for name, f in (("a", spec.a), ("b", spec.b)))
     random = inputs["random_bits"][:, 0] if spec.rounding == STOCHASTIC else None
     nan = None if spec.output.has_nan else 0.0
@@ -51,7 +55,7 @@ def _blocks(spec: BlockDot, f: BlockFormat, name: str, inputs: Patterns) -> Bloc
 
 
 def reach(spec: BlockDot) -> Reach:
-    """See ``sim.coverage``."""
+    """The largest sum of scaled products, and its significant bits where one block has them all."""
     largest = (max(f.element.max, -f.element.min) * f.scale.max for f in (spec.a, spec.b))
     bits = signed_width(*spec.block_range) - 1 if spec.blocks == 1 else math.inf
     return Reach(spec.lanes * math.prod(largest), bits)

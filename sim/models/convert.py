@@ -29,13 +29,19 @@ def rounded(
     overflow: str,
     random_bits: npt.NDArray[Any] | None,
 ) -> npt.NDArray[Any]:
-    """Codes of ``values`` in ``target`` as the hardware has them: NaN that is none is zero."""
+    """Codes of ``values`` in ``target`` as the hardware has them: NaN is zero where there is none.
+
+    Of the shape of ``values``; ``random_bits``: of that shape too, for stochastic rounding.
+    """
     nan = None if target.has_nan else 0.0
     return target.encode(values, rounding, overflow, random_bits=random_bits, nan=nan)
 
 
 def expected(spec: Convert, inputs: Patterns) -> Patterns:
-    """See ``sim.unit_model.UnitModel``."""
+    """Each number rounded once to the other format.
+
+    ``inputs`` and the outputs as of ``sim.unit_model.UnitModel``.
+    """
     values = spec.a.decode(inputs["a"])
     rounding.note(spec.b, values, spec.a.lsb_exponent)
     random = inputs["random_bits"] if spec.rounding == STOCHASTIC else None
@@ -43,7 +49,7 @@ def expected(spec: Convert, inputs: Patterns) -> Patterns:
 
 
 def reach(spec: Convert) -> Reach:
-    """See ``sim.coverage``."""
+    """The largest magnitude and the precision of the format that is converted."""
     return Reach(max(spec.a.max, -spec.a.min), spec.a.precision)
 
 
@@ -64,7 +70,10 @@ def directed(spec: Convert) -> Patterns:
 
 
 def interesting_codes(source: Scalar, target: Scalar) -> npt.NDArray[Any]:
-    """Codes of ``source`` that show how it rounds to ``target``."""
+    """Codes of ``source`` that show how it rounds to ``target``, (codes,), each once, rising.
+
+    All of a small format; else extremes, and codes at and beside the target's values and ties.
+    """
     if source.bits <= EXHAUSTIVE_BITS:
         return np.arange(2**source.bits, dtype=source.code_dtype)
     span = np.arange(2 ** min(target.bits, 16), dtype=target.code_dtype)

@@ -28,7 +28,11 @@ FLOAT_CYCLES = 64
 
 
 def expected(spec: DotProduct, inputs: Patterns) -> Patterns:
-    """See ``sim.unit_model.UnitModel``; past ``max_products`` an exact accumulator wraps."""
+    """The running sum after each cycle, or what it is rounded to.
+
+    ``inputs`` and the outputs as of ``sim.unit_model.UnitModel``; past ``max_products`` an exact
+    accumulator wraps.
+    """
     sums = exact.dot(spec.a, spec.b, inputs["a"], inputs["b"])
     if spec.addend is not None:
         sums = exact.add(sums, exact.decode(spec.addend, inputs["c"][:, 0]))
@@ -36,7 +40,10 @@ def expected(spec: DotProduct, inputs: Patterns) -> Patterns:
 
 
 def accumulated(spec: DotProduct | MultiDot, sums: exact.ExactArray, inputs: Patterns) -> Patterns:
-    """The outputs for each cycle's exact sum, (cycles,)."""
+    """The output ports, (cycles, 1) each, for the exact sum of each cycle, (cycles,).
+
+    ``inputs``: the ports beside the operands, ``clear`` and, of a stochastic unit, ``random_bits``.
+    """
     random = inputs["random_bits"][:, 0] if spec.is_stochastic else None
     return results(spec, sums, inputs["clear"][:, 0].astype(np.bool_), random)
 
@@ -47,7 +54,11 @@ def results(
     clear: npt.NDArray[np.bool_],
     random: npt.NDArray[np.integer] | None,
 ) -> Patterns:
-    """The output ports of one accumulator, (cycles, 1) each, for the exact sum of each cycle."""
+    """The output ports of one accumulator, (cycles, 1) each.
+
+    ``sums``: the exact sum of each cycle; ``clear``: whether the sum restarts in it; ``random``:
+    bits for stochastic rounding; each (cycles,).
+    """
     accumulator = bounded(spec)
     history = accumulate(accumulator, sums, clear, drawn_by(accumulator, random))
     return output_ports(spec, history, random)
@@ -70,7 +81,10 @@ def drawn_by(
 def output_ports(
     spec: AccumulatingSpec | MultiDot, history: Accumulated, random: npt.NDArray[np.integer] | None
 ) -> Patterns:
-    """The output ports of an accumulator that holds this."""
+    """The output ports, (cycles, 1) each, of an accumulator with this ``history``.
+
+    ``random``: bits for stochastic rounding of an output format, (cycles,).
+    """
     if spec.output is not None:
         numbers = exact.ExactArray(
             np.where(history.special == 0, history.words, 0),
@@ -108,7 +122,7 @@ def sums_integers(spec: AccumulatingSpec | MultiDot) -> bool:
 
 
 def reach(spec: DotProduct) -> Reach:
-    """See ``sim.coverage``."""
+    """The largest sum that an output or a float accumulator is rounded from, and its unit."""
     product = math.ldexp(max(map(abs, spec.product_range)), spec.product_lsb_exponent)
     addend = 0.0 if spec.addend is None else max(spec.addend.max, -spec.addend.min)
     largest = product * spec.max_products + addend * (spec.max_products // spec.lanes)
@@ -241,7 +255,7 @@ def _codes(spec: DotProduct, inputs: Mapping[str, Code], lane: int) -> tuple[Cod
 
 
 def lane_code(f: Scalar, codes: Code, lane: int) -> Code:
-    """The code of one lane."""
+    """The part of ``codes``, all lanes' literals, that is the code of one ``lane``."""
     return codes[lane * f.bits : (lane + 1) * f.bits]
 
 

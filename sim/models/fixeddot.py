@@ -22,7 +22,11 @@ from sim.unit_model import Code, LaneProducts, Patterns, ProofRow, Reach
 
 
 def expected(spec: FixedDot, inputs: Patterns) -> Patterns:
-    """See ``sim.unit_model.UnitModel``; past ``max_products`` an exact accumulator wraps."""
+    """The running sum of products with the weights after each cycle, or what it is rounded to.
+
+    ``inputs`` and the outputs as of ``sim.unit_model.UnitModel``; past ``max_products`` an exact
+    accumulator wraps.
+    """
     weights = spec.b.encode(spec.weights.values)
     sums = exact.dot(spec.a, spec.b, inputs["a"], weights[None, :])
     # Weights are multiples of more than b's step, and the accumulator counts that.
@@ -62,7 +66,7 @@ def unreachable(spec: FixedDot) -> tuple[str, ...]:
 
 
 def reach(spec: FixedDot) -> Reach:
-    """See ``sim.coverage``."""
+    """The largest sum that an output or a float accumulator is rounded from, and its unit."""
     addend = 0.0 if spec.addend is None else max(spec.addend.max, -spec.addend.min)
     cycle = max(map(abs, _bounds(spec))) + addend
     largest = cycle * (spec.max_products // spec.lanes)

@@ -17,7 +17,10 @@ from sim.unit_model import Patterns, Reach, UnitModel
 
 
 def expected(spec: LMul, inputs: Patterns) -> Patterns:
-    """See ``sim.unit_model.UnitModel``."""
+    """Each approximate product (``sim.lmul``), rounded once to the output format.
+
+    ``inputs`` and the outputs as of ``sim.unit_model.UnitModel``.
+    """
     result = rounding.round_to(
         lmul.lmul(spec.a, spec.b, inputs["a"], inputs["b"], spec.offset),
         spec.output,
@@ -30,7 +33,7 @@ def expected(spec: LMul, inputs: Patterns) -> Patterns:
 
 
 def reach(spec: LMul) -> Reach:
-    """See ``sim.coverage``."""
+    """The largest and the smallest product, and its significant bits."""
     # Of normal numbers: subnormal operands count as zero.
     smallest = math.prod(2.0 ** (f.lsb_exponent + f.mantissa_bits) for f in (spec.a, spec.b))
     bits = max(spec.a.precision, spec.b.precision, spec.offset + 1)

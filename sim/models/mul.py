@@ -20,7 +20,10 @@ from sim.unit_model import Fields, Patterns, ProofRow, UnitModel
 
 
 def expected(spec: Multiply, inputs: Patterns) -> Patterns:
-    """See ``sim.unit_model.UnitModel``."""
+    """Each exact product, and flags of what is infinite or NaN.
+
+    ``inputs`` and the outputs as of ``sim.unit_model.UnitModel``.
+    """
     product = exact.product(spec.a, spec.b, inputs["a"], inputs["b"])
     outputs = {"product": product.integers}
     if spec.has_specials:

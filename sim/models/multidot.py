@@ -17,7 +17,11 @@ Codes = npt.NDArray[np.integer]
 
 
 def expected(spec: MultiDot, inputs: Patterns) -> Patterns:
-    """See ``sim.unit_model.UnitModel``; past ``max_products`` the accumulator wraps."""
+    """The running sum after each cycle, or what it is rounded to, each cycle in its mode.
+
+    ``inputs`` and the outputs as of ``sim.unit_model.UnitModel``; past ``max_products`` the
+    accumulator wraps.
+    """
     modes = mode_of(spec, inputs)
     integers = np.zeros(len(modes), dtype=object)
     special = np.zeros(len(modes))

@@ -34,7 +34,11 @@ Floats = npt.NDArray[np.float64]
 
 
 def expected(spec: Quantizer, inputs: Patterns) -> Patterns:
-    """See ``sim.unit_model.UnitModel``; of what elements cannot be, see the spec."""
+    """Each block's elements and its scale.
+
+    ``inputs`` and the outputs as of ``sim.unit_model.UnitModel``; of what elements cannot be, see
+    the spec.
+    """
     element = spec.b.element
     decoded = spec.a.decode(inputs["a"])
     values, lost = decoded, np.zeros(decoded.shape, np.bool_)

@@ -22,7 +22,11 @@ TIES = 2**9
 
 
 def expected(spec: Requantize, inputs: Patterns) -> Patterns:
-    """See ``sim.unit_model.UnitModel``."""
+    """Each sum times its scale, rounded once to the format.
+
+    ``inputs`` and the outputs as of ``sim.unit_model.UnitModel``; NaN is zero in a format without
+    it.
+    """
     half = 1 << (spec.bits - 1)
     sums = (inputs["sum"].astype(object) + half) % (2 * half) - half
     numbers = ExactArray(sums, spec.lsb_exponent, np.zeros(sums.shape))
@@ -37,7 +41,7 @@ def expected(spec: Requantize, inputs: Patterns) -> Patterns:
 
 
 def reach(spec: Requantize) -> Reach:
-    """See ``sim.coverage``."""
+    """The largest sum times the largest scale."""
     return Reach(
         math.ldexp(spec.scale.max if spec.scale else 1.0, spec.bits - 1 + spec.lsb_exponent)
     )

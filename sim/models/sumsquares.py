@@ -18,7 +18,11 @@ from sim.unit_model import Code, LaneProducts, Patterns
 
 
 def expected(spec: SumSquares, inputs: Patterns) -> Patterns:
-    """See ``sim.unit_model.UnitModel``; past ``max_products`` an exact accumulator wraps."""
+    """The running sum of squares after each cycle, or what it is rounded to.
+
+    ``inputs`` and the outputs as of ``sim.unit_model.UnitModel``; past ``max_products`` an exact
+    accumulator wraps.
+    """
     sums = exact.dot(spec.a, spec.a, inputs["a"], inputs["a"])
     if spec.addend is not None:
         sums = exact.add(sums, exact.decode(spec.addend, inputs["c"][:, 0]))

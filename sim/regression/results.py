@@ -96,7 +96,7 @@ class Summary:
     interrupted: bool = False
 
     def count(self, status: str) -> int:
-        """Cases of that status."""
+        """Cases with the ``status``."""
         return sum(result.status == status for result in self.results)
 
     @property
@@ -129,13 +129,13 @@ def _text(package: Any, excluded: tuple[str, ...] = ()) -> list[tuple[str, str]]
 
 @cache
 def generator_digest() -> str:
-    """Of all that makes Verilog of a spec."""
+    """The digest of all that makes Verilog of a spec."""
     return digest(_text(hwgen), version("amaranth"))
 
 
 @cache
 def verdict_digest(simulator: str, level: str) -> str:
-    """Of the golden model, the formats that it decodes, the benches and the tools."""
+    """The digest of the golden model, the formats that it decodes, the benches and the tools."""
     tools = [compiled.SIMULATORS[simulator].version(), version("numpy")]
     for package in ("pyslang", "pyosys"):
         with contextlib.suppress(PackageNotFoundError):
@@ -147,13 +147,13 @@ def verdict_digest(simulator: str, level: str) -> str:
 
 
 def inputs_digest(case: Case) -> str:
-    """Of all that the case depends on, known without making its Verilog."""
+    """The digest of all that the case depends on, known without making its Verilog."""
     decides = verdict_digest(case.simulator, case.level)
     return digest("case", case.to_dict(), generator_digest(), decides)
 
 
 def content_digest(case: Case, text: str) -> str:
-    """Of the hardware and of how it is checked."""
+    """The digest of the hardware, the Verilog ``text``, and of how it is checked."""
     options = {**case.to_dict(), "spec": None}
     return digest(text, options, verdict_digest(case.simulator, case.level))
 
