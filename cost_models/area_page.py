@@ -219,17 +219,17 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _lanes_table(results: Results) -> str:
     rows = []
-    for ours in (p for p in by_lanes() if p.kind == SUM):
-        spec, target = ours.spec, ours.target
+    for point in (p for p in by_lanes() if p.kind == SUM):
+        spec, target = point.spec, point.target
         assert isinstance(spec, DotProduct)
-        lut = _count(results, ours, "lut")
+        lut = _count(results, point, "lut")
         plain, vendor = (
-            _count(results, point, "lut") if point in results else None
-            for point in (Point(kind, spec, target, False) for kind in (PLAIN, VENDOR))
+            _count(results, other, "lut") if other in results else None
+            for other in (Point(kind, spec, target, False) for kind in (PLAIN, VENDOR))
         )
         prior = BY_LANES[str(spec.a)].get(target) if spec.lanes == PRIOR_LANES else None
         placer = yosys_scripts.target(target).placer
-        placed = (_count(results, ours, "placed") or {}) if ours.place else {}
+        placed = (_count(results, point, "placed") or {}) if point.place else {}
         rows.append(
             [
                 *(str(spec.a), str(spec.lanes), target),

@@ -165,7 +165,7 @@ def _sample(row: store.Row) -> Sample:
 
 
 def _key(row: store.Row) -> str:
-    """Of what was placed, and not of its hardware.
+    """The key of a sample: a digest of what was placed, and not of its hardware.
 
     What was measured between two registers stays true of the steps between them.
     """
@@ -258,7 +258,10 @@ def _rows(spec: Spec, paths: Sequence[logic.Path]) -> Array:
 
 
 def _weights(units: Sequence[_Unit]) -> Array:
-    """Non-negative, by relative errors; a few rounds, for units of which only Fmax is known."""
+    """The weights of the features, not negative, with the least relative errors.
+
+    A few rounds, for units of which only Fmax is known.
+    """
     weights: Array | None = None
     for _ in range(ROUNDS):
         rows, times = zip(*(unit.to_fit(weights) for unit in units), strict=True)
@@ -288,15 +291,15 @@ def extend(target: str) -> None:
     """
     samples = store.Lines(KIND, Path(str(resources.files("cost_models").joinpath("delays.jsonl"))))
     for spec, seed in sampled():
-        wanted = {"spec": spec.to_dict(), "target": target, "seed": seed}
-        if samples.find(_key(wanted)) is not None:
+        fields = {"spec": spec.to_dict(), "target": target, "seed": seed}
+        if samples.find(_key(fields)) is not None:
             continue
         try:
             sample = measure(spec, target, seed)
         except yosys_scripts.TooLarge as reason:
             print(f"{spec.name}: {reason}", file=sys.stderr, flush=True)
             continue
-        samples.add(dict(sorted({**asdict(sample), **wanted}.items())))
+        samples.add(dict(sorted({**asdict(sample), **fields}.items())))
         print(f"{spec.name}: {1000 / sample.period_ns:.1f} MHz", file=sys.stderr, flush=True)
 
 

@@ -84,7 +84,7 @@ def _longest_path(spec: DotProduct) -> float:
 
 
 def area(spec: DotProduct) -> dict[str, float]:
-    """Bits of each kind of structure in the whole unit."""
+    """Bits, or the number, of each kind of structure in the unit, by name."""
     x, y = spec.a.factor_bits, spec.b.factor_bits
     signs = (not spec.a.is_integer) + (not spec.b.is_integer)
     lanes, plan = spec.lanes, spec.lane_sum
@@ -108,7 +108,7 @@ def area(spec: DotProduct) -> dict[str, float]:
 
 
 def delay(spec: DotProduct) -> dict[str, float]:
-    """Levels and carry lengths on the longest path between registers."""
+    """Levels of LUTs and bits of carries on the longest path between registers, by name."""
     x, y = spec.a.factor_bits, spec.b.factor_bits
     return {
         "path": _longest_path(spec),

@@ -164,7 +164,7 @@ def measure_design(
     place: bool = True,
     time_limit_s: float = TIME_LIMIT_S,
 ) -> tuple[Measurement, bool]:
-    """As ``measure``, of a design that is another than the unit of ``spec``, such as its sum alone.
+    """As ``measure``, of another design than the unit of ``spec``, such as its sum alone.
 
     ``kind`` tells the measurement from that of the unit; ``top`` is the module of ``rtlil`` to
     synthesise; ``mapping`` is by default that of ``spec``.

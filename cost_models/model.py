@@ -62,7 +62,10 @@ class Group:
 
 @dataclass(frozen=True)
 class Prediction:
-    """A value and its interval. ``checked``: on designs like this one, as ``basis`` says."""
+    """A value and its interval.
+
+    ``checked``: whether the interval was, on designs like this one, as ``basis`` says.
+    """
 
     value: float
     low: float
@@ -116,7 +119,7 @@ class Model:
         return Prediction(value, value / (1 + error), value * (1 + error), not unchecked, basis)
 
     def _uncorrected(self, spec: DotProduct) -> float:
-        """By features and the pair's correction alone."""
+        """The prediction by features and the pair's correction alone."""
         structural = _row(self.features, spec) @ self.coefficients
         return float(structural * _interpolate(self.corrections.get(pair(spec)), spec.lanes))
 
@@ -237,7 +240,7 @@ def _without_sample(samples: Sequence[Sample], rows: Array, measured: Array) -> 
 
 
 def _group(ratios: Sequence[float], held_out: str) -> Group:
-    """Of ratios of measured to predicted values."""
+    """The group whose ratios of measured to predicted values are ``ratios``."""
     logs = np.log(ratios)
     others = [np.delete(logs, i) for i in range(len(logs))]
     centres = [np.median(o) if len(o) else 0.0 for o in others]

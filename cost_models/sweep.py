@@ -38,13 +38,13 @@ def shipped_set() -> Iterator[Point]:
     INT8, is placed. With DSP blocks, but on iCE40: each format with itself and with INT8.
     """
     pairs = list(itertools.combinations_with_replacement(NAMES, 2))
-    near = [(a, b) for a, b in pairs if a == b or "int8" in (a, b)]
-    nearer = [(a, b) for a, b in pairs if a == b or {"int4", "int8"} & {a, b}]
+    alike_or_int8 = [(a, b) for a, b in pairs if a == b or "int8" in (a, b)]
+    alike_or_int4_int8 = [(a, b) for a, b in pairs if a == b or {"int4", "int8"} & {a, b}]
 
     def dot(a: str, b: str, lanes: int, mapping: str = "lut") -> DotProduct:
         return DotProduct(a=a, b=b, lanes=lanes, mapping=mapping)
 
-    placed = {(a, b, 8) for a, b in nearer} | {(a, b, 24) for a, b in pairs if a == b}
+    placed = {(a, b, 8) for a, b in alike_or_int4_int8} | {(a, b, 24) for a, b in pairs if a == b}
     for lanes in (8, 24, 3):
         for a, b in pairs:
             yield Point(dot(a, b, lanes), "ecp5", (a, b, lanes) in placed)
@@ -54,14 +54,15 @@ def shipped_set() -> Iterator[Point]:
             yield Point(dot(a, b, lanes), target, place)
     with_dsp = ("ecp5", "xc7", "xcup")
     for target, mapping, lanes in itertools.product(with_dsp, ("dsp", "auto"), (4, 16)):
-        for a, b in near:
+        for a, b in alike_or_int8:
             yield Point(dot(a, b, lanes, mapping), target, lanes == 4 and target == "ecp5")
 
 
 def run(progress: Callable[[str], None], workers: int | None = None) -> None:
-    """Measures every point that the store lacks, on all cores; reports each as it ends.
+    """Measures every point that the store lacks, on ``workers`` threads (default: one a core).
 
-    ToolError at the end if a point failed; the others are measured all the same.
+    ``progress`` gets a line for each as it ends. ToolError at the end if a point failed; the others
+    are measured all the same.
     """
     points = list(shipped_set())
     pace, failures = Pace(len(points)), []

@@ -129,7 +129,11 @@ def energy(spec: Spec, target: str, operands: Stimulus | None = None) -> Energy:
 
 
 def activity(spec: Spec, target: str, cycles: Stimulus) -> float:
-    """Toggles a clock cycle of all nets of the mapped netlist but the clock's."""
+    """Toggles a clock cycle of all nets of the mapped netlist but the clock's.
+
+    The netlist of ``spec`` on ``target`` is driven with ``cycles``; the store keeps the result.
+    Errors as of ``energy``.
+    """
     rtlil = emit.rtlil(spec)
     inputs = hashlib.sha256()
     for name in sorted(cycles.inputs):

@@ -27,13 +27,17 @@ Pairs = Mapping[str, tuple[Scalar, Scalar]]
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """Activation scales and quantised weights by layer and format."""
+    """What was calibrated, by layer and format.
+
+    ``activation_scales``: one a layer; ``weights``: values of the format, float64 (dot length,
+    output channels), and their scales, float64 (output channels,).
+    """
 
     activation_scales: Mapping[tuple[str, Scalar], np.float32]
     weights: Mapping[tuple[str, Scalar], tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]
 
     def layer(self, name: str, a_format: Scalar, b_format: Scalar) -> LayerQuantization:
-        """The operands of one layer: a activations, b weights."""
+        """The operands of the layer called ``name``: activations are a, weights b."""
         weight, scale = self.weights[name, b_format]
         return LayerQuantization(
             a_format, b_format, self.activation_scales[name, a_format], weight, scale

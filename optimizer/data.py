@@ -394,7 +394,7 @@ def _check_count(where: str, images: str, image_count: int, labels: str, label_c
 
 
 def _check_same_shape(where: str, item: dict[str, tuple[int, ...]]) -> None:
-    """``item``: the shape of one input of each array, by the array's name."""
+    """InputError unless both arrays' inputs have one shape; ``item``: it, by the array's name."""
     (calibration, calibration_shape), (test, test_shape) = item.items()
     if calibration_shape != test_shape:
         raise InputError(

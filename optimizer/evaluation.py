@@ -29,7 +29,7 @@ def baseline(
 
 
 def _fp32(network: Network, images: Array, workers: int | None) -> Array:
-    """Logits, on all cores: in parts that are whole batches."""
+    """The FP32 logits of ``images``, in parts that are whole batches, on ``workers`` threads."""
     size = 16 * inference.BATCH
     starts = range(0, len(images), size)
     parts = in_parallel(lambda i: inference.run(network, images[i : i + size]), starts, workers)
@@ -60,7 +60,11 @@ def accuracies(
     progress: Callable[[str], None],
     workers: int | None,
 ) -> list[Accuracy]:
-    """Of every plan, or FP32 for None, on all test images: quantised operands, exact sums."""
+    """The accuracy of every plan, or of FP32 for None, on all test images of ``data``.
+
+    Plans are computed with quantised operands and exact sums. ``progress`` gets lines of text;
+    ``workers``: threads, default one a core.
+    """
 
     def accuracy(plan: Plan | None) -> Accuracy:
         quantization = None if plan is None else calibration.network(plan.pairs)

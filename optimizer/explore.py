@@ -90,7 +90,11 @@ class Settings:
 
 
 def settings(*, formats: Sequence[str | Scalar] | None = None, **others: Any) -> Settings:
-    """``Settings`` with ``formats`` by name too, default all of ``hwgen.formats.NAMES``."""
+    """``Settings`` with ``formats`` by name too, default all of ``hwgen.formats.NAMES``.
+
+    ``others``: the other fields of ``Settings``. InputError as theirs, and for a name that is no
+    format.
+    """
     names = number_formats.NAMES if formats is None else formats
     if isinstance(names, str) or not isinstance(names, Sequence) or not names:
         raise InputError(f"formats={shown(names)}: give a list of formats, such as ['int4']")
@@ -129,7 +133,7 @@ class Exploration:
 
     @property
     def sensitivity_images(self) -> int:
-        """How many were used: those that there were, at most as many as asked for."""
+        """How many images measured the sensitivities: at most as many as were asked for."""
         return min(self.settings.sensitivity_images, self.calibration_images)
 
     def to_dict(self) -> dict[str, Any]:
@@ -319,7 +323,7 @@ def price(network: Network, settings: Settings, sizer: sizing.Sizer) -> list[Pri
 
 
 def sensitivity_images(data: ImageData, settings: Settings) -> Array:
-    """Those of the calibration images that measure the sensitivities, (N, ...)."""
+    """The calibration images that measure the sensitivities, (N, ...), drawn at random."""
     drawn = np.random.default_rng(SENSITIVITY_SEED).permutation(len(data.calibration_images))
     return data.calibration_images[np.sort(drawn[: settings.sensitivity_images])]
 

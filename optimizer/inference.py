@@ -37,7 +37,10 @@ def to_internal(images: npt.NDArray[Any]) -> Array:
 def quantized_operand(
     node: Node, x: Array, quantization: LayerQuantization
 ) -> tuple[npt.NDArray[Any], tuple[int, ...]]:
-    """The layer's left matrix (rows, dot length) in values of the activation format."""
+    """The layer's left matrix (rows, dot length) in values of the activation format, and its shape.
+
+    The shape is that of the layer's output without its channels.
+    """
     # Before the patches are copied: each activation is rounded once, not once a window.
     scaled = x / quantization.activation_scale
     return layer_operand(node, quantization.a_format.quantize(scaled, dtype=np.float32))
@@ -46,14 +49,17 @@ def quantized_operand(
 def exact_sums(
     node: Node, x: Array, quantization: LayerQuantization
 ) -> tuple[npt.NDArray[np.float64], tuple[int, ...]]:
-    """The exact sums of a quantised layer, float64 (rows, output channels), and its shape."""
+    """The exact sums of a quantised layer, float64 (rows, output channels), and its output's shape.
+
+    The shape is without the channels; sums are in units of the product of the scales.
+    """
     operand, shape = quantized_operand(node, x, quantization)
     q = quantization
     return golden.matmul(q.a_format, q.b_format, operand, q.weight), shape
 
 
 def run_node(node: Node, inputs: list[Array], quantization: LayerQuantization | None) -> Array:
-    """One node's output, float32."""
+    """The output of ``node``, float32; in FP32 without ``quantization``."""
     if quantization is None:
         return OPERATORS[node.op].run(node, *inputs)
     sums, shape = exact_sums(node, inputs[0], quantization)

@@ -63,7 +63,7 @@ class Layer:
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates of an image."""
+        """Multiply-accumulates of one image."""
         return self.dot_length * self.outputs
 
 
@@ -90,7 +90,7 @@ class Network:
 
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
-        """What the hardware has to do, layer by layer."""
+        """The work of each compute layer, in the order of execution."""
         return tuple(
             Layer(name, node.op, len(weight), math.prod(self.shapes[node.output]))
             for name, node in self.layer_nodes.items()

@@ -26,14 +26,14 @@ _ADVICE = "write it again with numpy.savez_compressed"
 
 @dataclass(frozen=True)
 class Header:
-    """What an array says of itself."""
+    """What an array's header says of it."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
 
     @property
     def size(self) -> int:
-        """Elements."""
+        """How many elements the array has."""
         return math.prod(self.shape)
 
 
@@ -46,12 +46,15 @@ class Npz:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of its arrays, each once, in the order of the file."""
+        """The names of the arrays, each once, in the order of the file."""
         files = self.archive.namelist()
         return tuple(dict.fromkeys(n.removesuffix(_SUFFIX) for n in files if n.endswith(_SUFFIX)))
 
     def header(self, name: str) -> Header:
-        """Read without the data; InputError unless the member is as large as it says."""
+        """The header of the array called ``name``, without its data.
+
+        InputError for an array of objects, or one that is not as large as its header says.
+        """
         with self._reading(name):
             info = self.archive.getinfo(name + _SUFFIX)
             with self.archive.open(info) as file:
@@ -78,7 +81,7 @@ class Npz:
         return header
 
     def read(self, name: str) -> NDArray[Any]:
-        """The array called ``name``."""
+        """The array called ``name``; InputError if it is damaged."""
         with self._reading(name), self.archive.open(name + _SUFFIX) as file:
             array: NDArray[Any] = npy.read_array(file, allow_pickle=False)
         return array
@@ -98,7 +101,7 @@ class Npz:
 
 @contextmanager
 def opened(path: Path, where: str) -> Iterator[Npz]:
-    """The arrays of ``path``, called ``where`` in messages."""
+    """The ``.npz`` file ``path``, open in the context; InputError if it is none."""
     try:
         archive = zipfile.ZipFile(path)
     except OSError as error:
@@ -115,6 +118,6 @@ def opened(path: Path, where: str) -> Iterator[Npz]:
 
 
 def first_line(error: Exception) -> str:
-    """Of an error's text, or its type if there is none: messages stay on one line."""
+    """The first line of an error's text, or its type if there is none."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__

@@ -88,7 +88,10 @@ def run(
 
 
 def read(model: Path, data: Path, test_data: Path | None, settings: Settings) -> Job:
-    """Refuses all that can be refused before any long work, the quickest first."""
+    """Reads the network and its data, and refuses what can be before any long work.
+
+    InputError for what does not fit, ToolError for a missing tool, the quickest checks first.
+    """
     explore.require_predictable(settings)
     _require_tools(settings.target)
     network = onnx_import.load(model)
@@ -128,7 +131,7 @@ def completed(e: Exploration, job: Job, progress: Progress) -> Exploration:
 
 
 def _require_tools(target: str) -> None:
-    """ToolError, InputError if what comes after the exploration cannot run."""
+    """ToolError, InputError if the tools that follow the exploration cannot run."""
     missing = yosys_scripts.available(target)
     if missing:
         raise ToolError(f"target {target} needs: pip install {' '.join(missing)}")
@@ -162,7 +165,11 @@ def measure(plan: Plan, target: str, progress: Progress) -> dict[DotProduct, Cos
 
 
 def check(e: Exploration, images: ImageData, progress: Progress) -> tuple[LayerCheck, ...]:
-    """The Verilog of the first layers' units on the layers' real weights and activations."""
+    """Simulates the Verilog of the first layers' units on the layers' real weights and activations.
+
+    ``CHECKED_LAYERS`` of them, ``CHECKED_OUTPUTS`` outputs of each, of the first
+    ``CHECKED_IMAGES`` test images.
+    """
     first_images = images.test_images[:CHECKED_IMAGES]
 
     def checked(plan: LayerPlan) -> LayerCheck:

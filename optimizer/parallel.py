@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 
 
 def default_workers() -> int:
-    """The cores this process may use."""
+    """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -60,7 +60,7 @@ class Picture:
 
 
 def write(exploration: Exploration, path: Path) -> None:
-    """Draws it into the PNG file ``path``; the same result gives the same bytes."""
+    """Draws an exploration into the PNG file ``path``; the same result gives the same bytes."""
     # No date or version in the file.
     draw(exploration).figure.savefig(path, metadata={"Software": None})
 
@@ -72,7 +72,7 @@ def percent(plan: Plan) -> float:
 
 
 def draw(e: Exploration) -> Picture:
-    """The whole picture."""
+    """The picture of an exploration, laid out but not yet written."""
     figure = Figure(figsize=(12, 6.6), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
     axes: Any = figure.add_subplot()

@@ -19,7 +19,7 @@ STYLES = ("streaming", "shared")
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Images classified as labelled, of how many."""
+    """How many of ``images`` are classified as labelled: ``correct``."""
 
     correct: int
     images: int
@@ -31,7 +31,7 @@ class Accuracy:
 
     @property
     def standard_error(self) -> float:
-        """In percentage points: sqrt(p (1 − p) / n), of the figure on other images of the kind."""
+        """The standard error of ``percent`` on other images of the kind: sqrt(p (1 − p) / n)."""
         p = self.correct / self.images
         return 100 * math.sqrt(p * (1 - p) / self.images)
 
@@ -71,12 +71,12 @@ class LayerPlan:
 
     @property
     def measured_fmax_mhz(self) -> float | None:
-        """Measured, of one unit; None if not measured or not placed on this target."""
+        """Measured clock of one unit; None if not measured or not placed on this target."""
         return None if self.measured is None else self.measured.fmax_mhz.value
 
     @property
     def formats(self) -> tuple[Scalar, Scalar]:
-        """Of the activations and of the weights."""
+        """The format of the activations and that of the weights."""
         return self.spec.a, self.spec.b
 
     def to_dict(self) -> dict[str, Any]:
@@ -116,28 +116,28 @@ class Plan:
 
     @property
     def _datapaths(self) -> tuple[LayerPlan, ...]:
-        """One layer a datapath."""
+        """One layer of each datapath, which stands for it."""
         return self.layers[:1] if self.style == "shared" else self.layers
 
     @property
     def lut(self) -> LutRange:
-        """Predicted, of all datapaths; the range adds the datapaths' ranges."""
+        """Predicted LUTs of all datapaths; the range adds the datapaths' ranges."""
         return sum((d.lut for d in self._datapaths), LutRange(0, 0, 0))
 
     @property
     def measured_lut(self) -> int | None:
-        """Of all datapaths, or None if not all are measured."""
+        """Measured LUTs of all datapaths, or None if not all are measured."""
         measured = [d.measured_lut for d in self._datapaths if d.measured_lut is not None]
         return sum(measured) if len(measured) == len(self._datapaths) else None
 
     @property
     def sensitivity(self) -> float:
-        """The sum over the layers, as the search adds it."""
+        """The sum of the layers' sensitivities, in nats, as the search adds it."""
         return math.fsum(layer.sensitivity for layer in self.layers)
 
     @property
     def cycles(self) -> int:
-        """Between two images: of the slowest layer, or of all in turn on a shared array."""
+        """Cycles between two images: of the slowest layer, or of all in turn on a shared array."""
         cycles = [layer.cycles for layer in self.layers]
         return sum(cycles) if self.style == "shared" else max(cycles)
 
@@ -208,5 +208,5 @@ class LayerCheck:
 
     @property
     def passed(self) -> bool:
-        """Something was compared and nothing differs."""
+        """Whether something was compared and nothing differs."""
         return self.mismatches == 0 and self.wrong_outputs == 0 and self.outputs > 0

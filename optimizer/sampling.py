@@ -20,10 +20,11 @@ SEED = 1
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """``values``: float32 (n,), in the order of their ``keys``, uint64 (n,).
+    """Values drawn at random, and what decides which are drawn.
 
-    ``largest`` is the largest magnitude of all values that were seen, drawn or not: it bounds
-    the range, but has no more weight in the sample than any other value.
+    ``values``: float32 (n,), in the order of their ``keys``, uint64 (n,). ``largest`` is the
+    largest magnitude of all values that were seen, drawn or not: it bounds the range, but has no
+    more weight in the sample than any other value.
     """
 
     values: Array
@@ -41,7 +42,7 @@ class Sample:
 
 
 def nonzero_sample(values: Array, first_image: int, count: int) -> Sample:
-    """Of the non-zero ``values`` (images, ...), at most ``count``.
+    """A sample of at most ``count`` of the non-zero ``values``, (images, ...).
 
     ``first_image``: the first image's number in the whole set.
     """

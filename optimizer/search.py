@@ -33,7 +33,10 @@ Point = tuple[int, float]
 
 @dataclass(frozen=True)
 class Solution:
-    """``choice``: the index of the candidate chosen in each group."""
+    """A point of the front.
+
+    ``choice``: the index of the candidate chosen in each group; ``area``, ``damage``: their sums.
+    """
 
     choice: tuple[int, ...]
     area: int

@@ -44,7 +44,7 @@ class Sensitivities:
     images: int
 
     def pair(self, layer: str, a_format: Scalar, b_format: Scalar) -> float:
-        """Of both operands, as their sum."""
+        """The damage of both operands of ``layer``, the sum of those of each alone."""
         return self.activations[layer, a_format] + self.weights[layer, b_format]
 
 
@@ -91,7 +91,10 @@ class _Trials:
         return _Trials(network, calibration, formats, after, weights)
 
     def damages(self, batch: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-        """Of each image, (images, layers, formats, 2): activations, weights."""
+        """The damage to each image's answer, in nats: (images, layers, formats, operands).
+
+        ``batch``: (images, *input shape). Operands are activations, weights.
+        """
         values = all_values(self.network, batch)
         output = values[self.network.output]
         reference = log_softmax(output.reshape(len(output), -1))
@@ -125,7 +128,7 @@ def measure(
     progress: Progress = lambda text: None,
     workers: int | None = None,
 ) -> Sensitivities:
-    """Every format on every layer's activations and weights, one at a time.
+    """Measures every format on every layer's activations and weights, one at a time.
 
     ``images``: (N, *input shape). Only the part of the network after the layer is computed again,
     and only one batch of intermediate tensors a worker is in memory. InputError if the class
