@@ -1,12 +1,12 @@
 """Registers around a mapped netlist, on its clock; and pins, for placers that need them.
 
 ``between_registers`` puts a register in front of each bit of the inputs, but clocks, and one behind
-each bit of the outputs. So every way of the design is one between registers, those from and to its
+each bit of the outputs. So every path of the design is one between registers, those from and to its
 ports too, and the placer times it. A design without a clock gets one.
 
 ``on_pins`` goes around that, for placers that put every port on a pin: the bits of the inputs come
 from a shift register that a pin feeds; those of the outputs go through XORs into another behind it,
-which ends at a pin. They have a clock of their own, so that no way from or to them counts in the
+which ends at a pin. They have a clock of their own, so that no path from or to them counts in the
 clock of the design.
 
 Imports nothing of this package: ``worker.py`` runs it.

@@ -106,7 +106,7 @@ def _handshake(start: Start, circuit: Circuit, state: Sequence[int]) -> Iterable
     literals = outputs["m_axis_tvalid"] + outputs["s_axis_tready"]
     low, high = (aig.substituted(literals, {ready >> 1: value}) for value in (FALSE, TRUE))
     ports = {"m_axis_tvalid and s_axis_tready for m_axis_tready low and high": (low, high)}
-    yield compared("no way from tready", start, cycles, ports)
+    yield compared("no path from tready", start, cycles, ports)
     # Where the receiver was ready, or nothing was offered, the sender is not kept waiting.
     free = aig.or_(ready, first.is_present ^ 1)
     refused = aig.and_(free, trace.outputs[1]["s_axis_tready"][0] ^ 1)

@@ -189,7 +189,7 @@ def test_codes_mean_what_they_decode_to(name):
         ("inputs__ready = enable;", "inputs__ready = 1'b1;", "queue"),
         ("last_1 <= last_0;", "last_1 <= ~last_0;", "queue"),
         ("full <= results__valid & ~results__ready;", "full <= results__valid;", "progress"),
-        ("= valid_out | full;", "= (valid_out & results__ready) | full;", "no way from tready"),
+        ("= valid_out | full;", "= (valid_out & results__ready) | full;", "no path from tready"),
     ],
 )
 def test_broken_streams_are_found(old, new, claim):

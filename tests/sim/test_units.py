@@ -88,7 +88,7 @@ SUMS = [
 ]
 
 
-def right_together(specs, vectors=400):
+def check_in_one_batch(specs, vectors=400):
     """In one simulation: building it takes most of the time of a short one."""
     for spec in specs:
         assert from_dict(spec.to_dict()) == spec and spec.name.replace("_", "").isalnum()
@@ -97,7 +97,7 @@ def right_together(specs, vectors=400):
 
 
 def test_dot():
-    right_together([DotProduct(**fields) for fields in DOTS])
+    check_in_one_batch([DotProduct(**fields) for fields in DOTS])
 
 
 def test_addends():
@@ -126,15 +126,15 @@ def test_addends_that_no_unit_takes(change, message):
 
 def test_mac_and_convert():
     macs = [MultiplyAccumulate(**fields) for fields in MACS]
-    right_together([*macs, *(Convert(**fields) for fields in CONVERSIONS)])
+    check_in_one_batch([*macs, *(Convert(**fields) for fields in CONVERSIONS)])
 
 
 def test_blockdot():
-    right_together([BlockDot(**fields) for fields in BLOCK_DOTS])
+    check_in_one_batch([BlockDot(**fields) for fields in BLOCK_DOTS])
 
 
 def test_products():
-    right_together(PRODUCTS, 300)
+    check_in_one_batch(PRODUCTS, 300)
 
 
 def test_results_of_formats_without_subnormals_or_zero():
@@ -188,7 +188,7 @@ def test_a_pipeline_that_does_not_stall_is_found():
 
 
 def test_sums_to_formats():
-    right_together(SUMS)
+    check_in_one_batch(SUMS)
 
 
 @pytest.mark.parametrize(
