@@ -68,13 +68,13 @@ def _sign(number: Normalised) -> Value:
 def _increment(
     number: Normalised, rounding: str, random_bits: Value | None, split: bool
 ) -> Segmented[tuple[Value, Any]]:
-    """Whether the magnitude is rounded up; beside it the number and the random bits."""
+    """Whether the magnitude is rounded up; then the number and the random bits, carried along."""
     fraction = number.fraction
     if len(fraction) == 0 or rounding == TOWARD_ZERO:
         return Const(0), [number, random_bits]
     if rounding == STOCHASTIC:
         assert random_bits is not None
-        found = _carry(fraction, random_bits)
+        up = _carry(fraction, random_bits)
     else:
         # Of one bit there is no rest.
         below = fraction if rounding in (UP, DOWN) else fraction[:-1]
@@ -82,29 +82,29 @@ def _increment(
             groups = [below[i : i + GROUP].any() for i in range(0, len(below), GROUP)]
             values: list[Any] = [Cat(groups), number, random_bits]
             below, number, random_bits = yield Boundary("groups", values)
-        rest = below.any()
+        sticky = below.any()
         if rounding != NEAREST_AWAY:
-            values = [rest, number, random_bits]
-            rest, number, random_bits = yield Boundary("rest", values)
+            values = [sticky, number, random_bits]
+            sticky, number, random_bits = yield Boundary("rest", values)
         odd = number.whole[0] if len(number.whole) else Const(0)
         sign = _sign(number)
         half = number.fraction[-1]
         if rounding == NEAREST_EVEN:
-            found = half & (rest | odd)
+            up = half & (sticky | odd)
         elif rounding == NEAREST_AWAY:
-            found = half
+            up = half
         else:
-            found = rest & (sign if rounding == DOWN else ~sign)
-    values = [found, number, random_bits]
-    found, *others = yield Boundary("increment", values)
-    return found, others
+            up = sticky & (sign if rounding == DOWN else ~sign)
+    values = [up, number, random_bits]
+    up, *carried = yield Boundary("increment", values)
+    return up, carried
 
 
 def _carry(fraction: Value, random_bits: Value) -> Value:
     """Whether the fraction, cut to as many bits as are random, carries with them."""
-    kept = fraction[-RANDOM_BITS:] if len(fraction) > RANDOM_BITS else fraction
-    kept = Cat(Const(0, RANDOM_BITS - len(kept)), kept)
-    return (kept + random_bits)[RANDOM_BITS]
+    drawn_over = fraction[-RANDOM_BITS:] if len(fraction) > RANDOM_BITS else fraction
+    drawn_over = Cat(Const(0, RANDOM_BITS - len(drawn_over)), drawn_over)
+    return (drawn_over + random_bits)[RANDOM_BITS]
 
 
 def _integer_code(
@@ -151,8 +151,8 @@ def _without_subnormals(
         m.d.comb += code.eq(Mux(rounded < hidden, 0, rounded - hidden))
         return code
     whole, fraction = number.whole, number.fraction
-    half, rest = (fraction[-1], fraction[:-1].any()) if len(fraction) else (Const(0), Const(0))
-    anything = whole.any() | half | rest
+    half, sticky = (fraction[-1], fraction[:-1].any()) if len(fraction) else (Const(0), Const(0))
+    anything = whole.any() | half | sticky
     # The middle is 2^(M−1) steps and a half: without mantissa bits there are subnormals.
     at, above = whole == hidden // 2, whole > hidden // 2
     if rounding == STOCHASTIC:
@@ -164,7 +164,7 @@ def _without_subnormals(
         up: Value = place >= (missing << target.mantissa_bits) + missing
     else:
         up = {
-            NEAREST_EVEN: above | (at & half & rest),
+            NEAREST_EVEN: above | (at & half & sticky),
             NEAREST_AWAY: above | (at & half),
             TOWARD_ZERO: Const(0),
             UP: anything & ~sign,
@@ -197,7 +197,7 @@ def _minifloat_code(
     values = [beyond, rounded, sign, number]
     beyond, rounded, sign, number = yield Boundary("beyond", values)
     infinity = number.infinity if number.infinity is not None else Const(0)
-    kept = Mux(beyond, f.largest_code, rounded)
+    limited = Mux(beyond, f.largest_code, rounded)
     nan = number.nan if number.nan is not None else Const(0)
     nan_code = f.nan_code if f.has_nan else 0
     if overflow != SATURATE and not f.saturates:
@@ -209,14 +209,14 @@ def _minifloat_code(
         if not f.signed:
             lost = lost & ~sign  # Below zero is not beyond the largest.
         if f.has_infinity:
-            kept = Mux(lost, f.largest_code + 1, kept)
+            limited = Mux(lost, f.largest_code + 1, limited)
         else:
             nan = nan | lost
     if f.signed:
-        keep_sign = sign
+        code_sign = sign
         if f.nan_at_minus_zero:  # There is one zero.
-            keep_sign = sign & (beyond | rounded.any())
-        result = Cat((kept | Const(0, f.bits - 1))[: f.bits - 1], keep_sign)
+            code_sign = sign & (beyond | rounded.any())
+        result = Cat((limited | Const(0, f.bits - 1))[: f.bits - 1], code_sign)
     else:
         negative = sign & (beyond | rounded.any())
         if not f.zero:
@@ -225,7 +225,7 @@ def _minifloat_code(
         stops = rounding in (TOWARD_ZERO, UP)
         if overflow == SPECIAL and f.has_nan and not (stops or f.saturates):
             nan = nan | negative
-        result = Mux(negative, 0, kept)
+        result = Mux(negative, 0, limited)
     m.d.comb += code.eq(Mux(nan, nan_code, result))
     return (yield from last("code", code))
 
@@ -253,7 +253,7 @@ def rounded_integer(
     wide = Signal(signed(max(len(number), dropped + 1)), name=f"{name}_wide")
     m.d.comb += wide.eq(number)
     sign, whole, fraction = wide[-1], wide[dropped:].as_signed(), wide[:dropped]
-    half, rest = fraction[-1], fraction[:-1].any()
+    half, sticky = fraction[-1], fraction[:-1].any()
     if rounding == STOCHASTIC:
         assert random_bits is not None
         away = _carry(abs(wide)[:dropped], random_bits)
@@ -261,8 +261,8 @@ def rounded_integer(
         up: Value = Mux(sign, fraction.any() & ~away, away)
     else:
         up = {
-            NEAREST_EVEN: half & (rest | whole[0]),
-            NEAREST_AWAY: half & (rest | ~sign),
+            NEAREST_EVEN: half & (sticky | whole[0]),
+            NEAREST_AWAY: half & (sticky | ~sign),
             TOWARD_ZERO: sign & fraction.any(),
             UP: fraction.any(),
             DOWN: Const(0),

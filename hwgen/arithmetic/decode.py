@@ -52,7 +52,7 @@ def significand_bits(number_format: Scalar) -> int:
 
 
 def shift_shape(number_format: Scalar) -> Shape | None:
-    """Of the shift that ``decode`` finds."""
+    """Of the shift that ``decode`` finds; None where it is always zero."""
     f = number_format
     return Shape(f.exponent_bits) if f.exponent_bits > int(f.subnormals) else None
 
@@ -137,8 +137,8 @@ def special_flags(
 
 
 def _unless_special(significand: Value, *flags: Value | None) -> Value:
-    found = [flag for flag in flags if flag is not None]
-    if not found:
+    present = [flag for flag in flags if flag is not None]
+    if not present:
         return significand
-    special = Cat(found).any()
+    special = Cat(present).any()
     return significand & ~special.replicate(len(significand))

@@ -9,7 +9,9 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
 @dataclass(frozen=True)
 class Division:
-    """Under way: the quotient of the bits so far, what they leave (below the divisor), and the
+    """A division under way.
+
+    ``quotient``: its bits so far; ``remainder``: what they leave, below the divisor; ``rest``: the
     bits of the dividend that are still to come, the next one on top.
     """
 
@@ -29,8 +31,10 @@ def steps_of(dividend_bits: int, divisor_least_bits: int) -> int:
 
 
 def begin(dividend: Value, divisor_bits: int, divisor_least_bits: int) -> Division:
-    """Before the first step. The divisor is at least 2^(divisor_least_bits − 1), so that as many
-    bits less one of the dividend's top are a remainder already.
+    """The division before its first step.
+
+    The divisor is at least 2^(divisor_least_bits − 1), so that as many bits less one of the
+    dividend's top are a remainder already.
     """
     taken = divisor_least_bits - 1
     first = dividend[len(dividend) - taken :] if taken else Const(0, 0)

@@ -75,20 +75,20 @@ def joined(digits: Sequence[Value], step: int) -> Value:
     A negative digit fills the bits up to the next with its sign, and takes one from that. Spelled
     out, that is a decrement of few bits in LUTs, where a sum would open a carry chain.
     """
-    parts: list[Value] = []
+    fields: list[Value] = []
     borrow: Value | None = None
     for place, digit in enumerate(digits):
         number = digit if borrow is None else digit - borrow
         if place < len(digits) - 1:
             borrow = number[-1] if number.shape().signed else None
             number = _extended(number, step)
-        parts.append(number)
-    packed = Cat(parts)
-    return packed.as_signed() if parts[-1].shape().signed else packed
+        fields.append(number)
+    packed = Cat(fields)
+    return packed.as_signed() if fields[-1].shape().signed else packed
 
 
 def _extended(number: Value, bits: int) -> Value:
-    """``number`` in so many bits."""
+    """The lowest ``bits`` bits of ``number``, with its sign above where it has fewer."""
     fill = number[-1] if number.shape().signed else Const(0, 1)
     more = bits - len(number)
     return Cat(number, fill.replicate(more)) if more >= 0 else number[:bits]

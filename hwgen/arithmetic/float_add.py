@@ -33,7 +33,7 @@ class Scaled:
 
 @dataclass(frozen=True)
 class ScaledShape:
-    """Of a ``Scaled``."""
+    """The widths of a ``Scaled``."""
 
     significand: int
     exponent: Shape
@@ -41,11 +41,11 @@ class ScaledShape:
 
     @property
     def bits(self) -> int:
-        """With the sign."""
+        """Bits of significand, exponent and sign."""
         return 1 + self.significand + self.exponent.width
 
     def below(self, f: Scalar) -> ScaledShape:
-        """Of ``below`` that format."""
+        """The widths of what ``below`` makes for the format."""
         lower = lower_than(f, self.lsb_exponent, self.significand)
         exponent = either(self.exponent + lower, ZERO)
         return replace(self, exponent=exponent, lsb_exponent=self.lsb_exponent - lower)
@@ -70,12 +70,12 @@ def lower_than(f: Scalar, lsb_exponent: int, significand_bits: int) -> int:
 def normalised_segments(width: int, lsb_exponent: int) -> tuple[Segments, ScaledShape]:
     """The segments of ``normalised``, and what comes of it."""
     exponent = Shape((max(width, 2) - 1).bit_length())
-    found = (
+    segments = (
         Segment("magnitude", (Magnitude(width),)),
         *leading_one_segments(width),
         Segment("exponent", (Adder(exponent.width), Multiplexer(exponent.width))),
     )
-    return found, ScaledShape(width, exponent, lsb_exponent - (width - 1))
+    return segments, ScaledShape(width, exponent, lsb_exponent - (width - 1))
 
 
 def float_sum_segments(
@@ -87,7 +87,7 @@ def float_sum_segments(
     base = min(tops)
     larger = max((v.exponent + (top - base)).width for v, top in zip((x, y), tops, strict=True))
     near, total = (width + 2).bit_length(), width + 4
-    found = (
+    segments = (
         Segment("order", (Comparator(larger), Adder(larger))),
         Segment("distance", (Adder(larger), Multiplexer(2 * (width + 2)))),
         Segment("near", (Comparator(larger), Multiplexer(near))),
@@ -96,19 +96,20 @@ def float_sum_segments(
         Segment("sum", (Adder(width + 3), Gates(total, levels=2))),
         Segment("sign", (AnyBit(total), Gates())),
     )
-    return found, NumberShape(total, base - (width + 3), Shape(larger))
+    return segments, NumberShape(total, base - (width + 3), Shape(larger))
 
 
 def normalised(
     m: Module, number: Value, sign: Value, lsb_exponent: int, name: str, *, split: bool
 ) -> Segmented[Scaled]:
-    """A two's-complement ``number``, in units of 2^lsb_exponent, with its leading one at the top;
-    zero has the lowest exponent. ``sign``: that of the number, zero's too.
+    """``number``, in units of 2^lsb_exponent, with its leading one at the top.
+
+    It is in two's complement; ``sign`` is its sign, zero's too. Zero has the lowest exponent.
     """
     width = len(number)
-    found: Value = magnitude(m, number, f"{name}_magnitude", split=split)
-    found, sign = yield Boundary("magnitude", [found, sign])
-    search = leading_one_first(m, found, name, split=split)
+    absolute: Value = magnitude(m, number, f"{name}_magnitude", split=split)
+    absolute, sign = yield Boundary("magnitude", [absolute, sign])
+    search = leading_one_first(m, absolute, name, split=split)
     (significand, zeros), sign = yield from carry_along(search, sign)
     exponent = Signal(range(max(width, 2)), name=f"{name}_exponent")  # One bit at least.
     m.d.comb += exponent.eq(Mux(significand[-1], width - 1 - zeros, 0))
@@ -154,31 +155,36 @@ def float_sum(
         big_sign.eq(Mux(x_larger, x.sign, y.sign)),
         small_sign.eq(Mux(x_larger, y.sign, x.sign)),
     ]
-    rest: list[Any] = [larger, big, big_sign, small_sign]
-    distance, small_, rest = yield Boundary("distance", [distance, small, rest])
+    carried: list[Any] = [larger, big, big_sign, small_sign]
+    distance, shifted_right, carried = yield Boundary("distance", [distance, small, carried])
     most = width + 2
     aligned: Value = Signal(width + 3, name=f"{name}_aligned")
     near: Value = Signal(range(most + 1), name=f"{name}_shift")
     # Twice as wide, so that what leaves can be seen.
     moved: Value = Signal(2 * (width + 2), name=f"{name}_moved")
     m.d.comb += near.eq(Mux(distance > most, most, distance))
-    near, small_, rest = yield Boundary("near", [near, small_, rest])
-    start = Cat(Const(0, width + 2), small_)
+    near, shifted_right, carried = yield Boundary("near", [near, shifted_right, carried])
+    start = Cat(Const(0, width + 2), shifted_right)
     shifting = shift.right(m, start, near, "aligned", split=split)
-    shifted, rest = yield from carry_along(shifting, rest)
+    shifted, carried = yield from carry_along(shifting, carried)
     m.d.comb += [
         moved.eq(shifted),
         aligned.eq(Cat(moved[: width + 2].any(), moved[width + 2 :])),
     ]
-    aligned, rest = yield Boundary("lost", [aligned, rest])
-    return (yield from _signed_total(m, aligned, rest, base - (width + 3), rounding, name))
+    aligned, carried = yield Boundary("lost", [aligned, carried])
+    return (yield from _signed_total(m, aligned, carried, base - (width + 3), rounding, name))
 
 
 def _signed_total(
-    m: Module, aligned: Value, rest: Sequence[Value], lsb_exponent: int, rounding: str, name: str
+    m: Module,
+    aligned: Value,
+    terms: Sequence[Value],
+    lsb_exponent: int,
+    rounding: str,
+    name: str,
 ) -> Segmented[Shifted]:
-    """The sum of magnitudes in line; ``rest``: the exponent, the larger one, and both signs."""
-    larger, big, large_sign, other_sign = rest
+    """The sum of aligned magnitudes; ``terms``: the exponent, the larger one, both signs."""
+    larger, big, large_sign, other_sign = terms
     total: Value = Signal(len(aligned) + 1, name=f"{name}_total")
     wide = Cat(Const(0, 1), big)
     differ = large_sign ^ other_sign

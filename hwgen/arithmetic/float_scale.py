@@ -77,8 +77,8 @@ def leading_segments(f: Scalar) -> tuple[Segments, Shape]:
 def leading_significand_segments(width: int, shift: Shape) -> tuple[Segments, Shape]:
     """The segments of ``leading_significand``, and the shape of the exponent."""
     exponent = shift - Shape((width - 1).bit_length())
-    found = (*leading_one_segments(width), Segment("exponent", (Adder(exponent.width),)))
-    return found, exponent
+    segments = (*leading_one_segments(width), Segment("exponent", (Adder(exponent.width),)))
+    return segments, exponent
 
 
 def leading(
@@ -98,12 +98,11 @@ def leading_significand(
 ) -> Segmented[Leading]:
     """Significand · 2^shift with its leading one on top."""
     search = leading_one_first(m, significand, name, split=split)
-    (moved, by), shift = yield from carry_along(search, shift)
-    total = shift - by
+    (normalised, zeros), shift = yield from carry_along(search, shift)
+    total = shift - zeros
     exponent = Signal(total.shape(), name=f"{name}_exponent")
     m.d.comb += exponent.eq(total)
-    found = Leading(moved, exponent)
-    return (yield from last("exponent", found))
+    return (yield from last("exponent", Leading(normalised, exponent)))
 
 
 def _has_leading_zeros(f: Scalar) -> bool:
@@ -116,15 +115,17 @@ def _largest_shift(f: Scalar) -> int:
 
 @dataclass(frozen=True)
 class FloatScale:
-    """How a block's scale is made: M, of ``source``, over ``odd`` · 2^``power`` and over the
-    tensor's scale, of ``second``, where there is one; rounded to ``scale`` by ``rounding``.
+    """How a block's scale is made, of its largest magnitude M.
 
-    ``kept``: bits that M is rounded to first, ties away from zero; 0: none.
+    M is a number of ``source``, first rounded to ``kept`` bits, ties away from zero, unless that is
+    0. It is divided by ``odd`` · 2^``power`` and, where there is one, by the tensor's scale, of the
+    format ``tensor_scale``; the quotient is rounded to ``scale`` by ``rounding``. ``smallest``: the
+    scale of the smallest M, as a real number.
     """
 
     source: Scalar
     scale: Scalar
-    second: Scalar | None
+    tensor_scale: Scalar | None
     odd: int
     power: int
     kept: int
@@ -141,9 +142,9 @@ class FloatScale:
     def divisor_bits(self) -> tuple[int, int]:
         """The most and the least that the divisor of M has."""
         most = self.odd.bit_length()
-        if self.second is None:
+        if self.tensor_scale is None:
             return most, most
-        bits = significand_bits(self.second)
+        bits = significand_bits(self.tensor_scale)
         return (most + bits, most + bits - 1) if self.odd > 1 else (bits, bits)
 
     @property
@@ -156,12 +157,12 @@ class FloatScale:
     def _quotient_lsb_exponent(self) -> int:
         """Of the quotient of M, with its bit for the rest."""
         bits = significand_bits(self.source)
-        found = self.source.lsb_exponent - (bits - 1) - self.power - self._padding - 1
+        lsb_exponent = self.source.lsb_exponent - (bits - 1) - self.power - self._padding - 1
         if 0 < self.kept < bits:
-            found += bits - self.kept
-        if self.second is not None:
-            found -= self.second.lsb_exponent + _largest_shift(self.second)
-        return found
+            lsb_exponent += bits - self.kept
+        if self.tensor_scale is not None:
+            lsb_exponent -= self.tensor_scale.lsb_exponent + _largest_shift(self.tensor_scale)
+        return lsb_exponent
 
     @property
     def divides(self) -> bool:
@@ -178,18 +179,19 @@ class FloatScale:
     @property
     def element_divisor_bits(self) -> int:
         """Bits of the significand of block scale times tensor scale."""
-        second = 0 if self.second is None else significand_bits(self.second)
-        return significand_bits(self.scale) + second
+        tensor = 0 if self.tensor_scale is None else significand_bits(self.tensor_scale)
+        return significand_bits(self.scale) + tensor
 
     @property
     def element_divisor_exponent(self) -> int:
         """What is added to ``Divisor.exponent`` for the exponent of its leading bit."""
-        formats = [self.scale] if self.second is None else [self.scale, self.second]
+        formats = [self.scale] if self.tensor_scale is None else [self.scale, self.tensor_scale]
         return sum(f.lsb_exponent + significand_bits(f) - 1 for f in formats)
 
-    def begun_segments(self, second: Shape | None) -> tuple[Segments, Shape]:
-        """The segments of ``begun``, and the shape of the exponent; ``second``: of the tensor
-        scale's exponent.
+    def begun_segments(self, tensor: Shape | None) -> tuple[Segments, Shape]:
+        """The segments of ``begun``, and the shape of the exponent.
+
+        ``tensor``: the shape of the tensor scale's exponent.
         """
         bits = significand_bits(self.source)
         if self.source.is_integer:
@@ -198,9 +200,9 @@ class FloatScale:
             finding, exponent = leading_segments(self.source)
         total = exponent + (bits - 1)
         timing_paths: list[Series] = [(Adder(self.kept + 1),) if 0 < self.kept < bits else ()]
-        if second is not None:
-            assert self.second is not None
-            total = total - second + _largest_shift(self.second)
+        if tensor is not None:
+            assert self.tensor_scale is not None
+            total = total - tensor + _largest_shift(self.tensor_scale)
             if self.odd > 1:
                 timing_paths.append((Multiplier(self.divisor_bits[0], self.odd.bit_length()),))
             timing_paths.append((Adder(total.width), Adder(total.width)))
@@ -209,31 +211,31 @@ class FloatScale:
 
     def placed_segments(self, exponent: Shape) -> tuple[Segments, PlacedShape]:
         """The segments of ``placed``, and what comes of it."""
-        rest = self.divisor_bits[0] if self.divides else 1
+        remainder = self.divisor_bits[0] if self.divides else 1
         quotient = self.divisions if self.divides else self._largest_bits[0] + self._padding
         number = NumberShape(quotient + 1, self._quotient_lsb_exponent, exponent, sign=False)
         placing, placed = normalising(number, self.scale, self.rounding)
-        return (Segment("quotient", (AnyBit(rest),)), *placing), placed
+        return (Segment("quotient", (AnyBit(remainder),)), *placing), placed
 
     def code_segments(self, placed: PlacedShape) -> Segments:
         """The segments of ``code``."""
         not_zero = Segment("not_zero", (AnyBit(self.scale.bits), Gates(self.scale.bits)))
         return (*coding(placed, self.scale, self.rounding, SATURATE), not_zero)
 
-    def element_divisor_segments(self, second: Shape | None) -> tuple[Segments, Shape]:
+    def element_divisor_segments(self, tensor: Shape | None) -> tuple[Segments, Shape]:
         """The segments of ``element_divisor``, and the shape of its exponent."""
         finding, exponent = leading_segments(self.scale)
-        if second is None or self.second is None:
+        if tensor is None or self.tensor_scale is None:
             return finding, exponent
         multiplying = multiplied_segments(
-            "scales", significand_bits(self.scale), significand_bits(self.second)
+            "scales", significand_bits(self.scale), significand_bits(self.tensor_scale)
         )
-        total = exponent + second + ZERO
+        total = exponent + tensor + ZERO
         adding = Segment("scales_exponent", (Adder(total.width), Adder(total.width)))
         return (*finding, *multiplying, adding), total
 
     def begun(
-        self, m: Module, key: Value, second: Leading | None, *, split: bool
+        self, m: Module, key: Value, tensor: Leading | None, *, split: bool
     ) -> Segmented[tuple[Division, Value, Value]]:
         """The division of M, its divisor, and the exponent that goes with the quotient."""
         f = self.source
@@ -241,7 +243,7 @@ class FloatScale:
             search = leading_significand(m, key, Const(0), "largest", split=split)
         else:
             search = leading(m, decode_key(m, key, f, "largest"), f, "largest", split=split)
-        largest, second = yield from carry_along(search, second)
+        largest, tensor = yield from carry_along(search, tensor)
         bits = significand_bits(f)
         significand: Value = largest.significand
         if 0 < self.kept < bits:
@@ -252,11 +254,11 @@ class FloatScale:
             significand = rounded
         total = largest.exponent + (bits - 1)
         divisor: Value = Const(self.odd, self.divisor_bits[0])
-        if second is not None:
-            assert self.second is not None
+        if tensor is not None:
+            assert self.tensor_scale is not None
             divisor = Signal(self.divisor_bits[0], name="largest_divisor")
-            m.d.comb += divisor.eq(second.significand * self.odd)
-            total = total - second.exponent + _largest_shift(self.second)
+            m.d.comb += divisor.eq(tensor.significand * self.odd)
+            total = total - tensor.exponent + _largest_shift(self.tensor_scale)
         # Never below zero, by the constants that were added.
         exponent: Value = Signal(len(total), name="quotient_exponent")
         m.d.comb += exponent.eq(total)
@@ -284,22 +286,22 @@ class FloatScale:
         return (yield from last("not_zero", code))
 
     def element_divisor(
-        self, m: Module, code: Value, second: Leading | None, *, split: bool
+        self, m: Module, code: Value, tensor_scale: Leading | None, *, split: bool
     ) -> Segmented[Leading]:
-        """Block scale times tensor scale."""
+        """Block scale times tensor scale, with its leading one on top."""
         operand = decode(m, code, self.scale, "scale_value")
         search = leading(m, operand, self.scale, "scale_value", split=split)
-        found, second = yield from carry_along(search, second)
-        if second is None:
-            return found
+        block_scale, tensor_scale = yield from carry_along(search, tensor_scale)
+        if tensor_scale is None:
+            return block_scale
         bits = self.element_divisor_bits
         product: Value = Signal(bits, name="scales_product")
-        x, y = found.significand, second.significand
-        exponents: list[Any] = [found.exponent, second.exponent]
+        x, y = block_scale.significand, tensor_scale.significand
+        exponents: list[Any] = [block_scale.exponent, tensor_scale.exponent]
         multiplying = multiplied(m, x, y, "scales", split=split)
-        exact, (first, other) = yield from carry_along(multiplying, exponents)
+        exact, (block_exponent, tensor_exponent) = yield from carry_along(multiplying, exponents)
         m.d.comb += product.eq(exact)
-        total = first + other + product[-1]
+        total = block_exponent + tensor_exponent + product[-1]
         divisor = Signal(bits, name="scales")
         exponent = Signal(total.shape(), name="scales_exponent")
         m.d.comb += [
@@ -309,13 +311,15 @@ class FloatScale:
         return (yield from last("scales_exponent", Leading(divisor, exponent)))
 
 
-def require_float_scale(rule: str, element: Scalar, scale: Scalar, second: Scalar | None) -> None:
+def require_float_scale(
+    rule: str, element: Scalar, scale: Scalar, tensor_scale: Scalar | None
+) -> None:
     """InputError unless ``float_scale`` knows the rule and the formats."""
     require_rule(rule)
-    for name, found in (("block", scale), ("tensor", second)):
-        if found is not None and not (found.has_hardware and found.exponent_bits):
+    for name, f in (("block", scale), ("tensor", tensor_scale)):
+        if f is not None and not (f.has_hardware and f.exponent_bits):
             raise InputError(
-                f"no hardware quantizes with a scale of the {name} in {found}: use a "
+                f"no hardware quantizes with a scale of the {name} in {f}: use a "
                 "floating-point format, such as ue4m3, e8m0 or fp32"
             )
     if not element.has_hardware:
@@ -325,11 +329,11 @@ def require_float_scale(rule: str, element: Scalar, scale: Scalar, second: Scala
 
 
 def float_scale(
-    source: Scalar, element: Scalar, scale: Scalar, second: Scalar | None, rule: str
+    source: Scalar, element: Scalar, scale: Scalar, tensor_scale: Scalar | None, rule: str
 ) -> FloatScale:
     """The rule called ``rule`` for blocks of ``source`` numbers; see ``require_float_scale``."""
-    require_float_scale(rule, element, scale, second)
-    odd, power, kept, found = 1, largest_power(element), 0, rule_called(rule)
+    require_float_scale(rule, element, scale, tensor_scale)
+    odd, power, kept, scale_rule = 1, largest_power(element), 0, rule_called(rule)
     if rule in _BY_LARGEST:
         numerator, denominator = float(element.symmetric_max).as_integer_ratio()
         power = (numerator & -numerator).bit_length() - denominator.bit_length()
@@ -338,17 +342,17 @@ def float_scale(
         # Bits of the largest element: from its leading one to its step.
         step = element.max - float(element.quantize(np.nextafter(element.max, 0), "down"))
         kept = largest_power(element) - (frexp(step)[1] - 1) + 1
-    wanted = found.wanted(np.array([[source.smallest]]), element)
+    wanted = scale_rule.wanted(np.array([[source.smallest]]), element)
     clipped = np.clip(wanted, scale.smallest, scale.max)
     return FloatScale(
         source=source,
         scale=scale,
-        second=second,
+        tensor_scale=tensor_scale,
         odd=odd,
         power=power,
         kept=kept,
-        rounding=found.rounding,
-        smallest=float(scale.quantize(clipped, found.rounding)[0]),
+        rounding=scale_rule.rounding,
+        smallest=float(scale.quantize(clipped, scale_rule.rounding)[0]),
     )
 
 
@@ -404,7 +408,7 @@ def quotients(scale: FloatScale, element: Scalar, rounding: str) -> Quotients:
     span = top - element.lsb_exponent + 1
     fixed = not has_binades or span <= _FIXED_STEPS
     smallest = frexp(scale.smallest)[1] - 1
-    close = scale.second is not None or highest_bit - smallest > top
+    close = scale.tensor_scale is not None or highest_bit - smallest > top
     padding = 0 if fixed else max(0, element.precision + max(guard, 1) + divisor_bits - bits)
     below = guard + divisor_bits - 1 if fixed else guard + 2
     where = Alignment(

@@ -21,8 +21,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Boundary:
-    """A place where registers may stand: the ``values`` (signals, or dataclasses, lists and
-    dictionaries of them) behind the segment of that name.
+    """A place where registers may stand, behind the segment of that name.
+
+    ``values``: signals, or dataclasses, lists and dictionaries of them, that are needed later.
     """
 
     name: str
@@ -38,48 +39,49 @@ def last(name: str, values: T) -> Segmented[T]:
     return sent
 
 
-def whole(parts: Segmented[T]) -> T:
-    """What the function returns, with no registers inside."""
-    return ended(parts, None)
+def whole(segmented: Segmented[T]) -> T:
+    """What ``segmented`` returns, with no registers inside."""
+    return ended(segmented, None)
 
 
-def ended(parts: Segmented[T], values: Any) -> T:
-    """The same of one that has begun, and is sent these values."""
+def ended(segmented: Segmented[T], values: Any) -> T:
+    """What ``segmented`` returns, which has begun and is sent ``values``."""
     try:
         while True:
-            values = parts.send(values).values
+            values = segmented.send(values).values
     except StopIteration as end:
-        found: T = end.value
-        return found
+        result: T = end.value
+        return result
 
 
-def carry_along(parts: Segmented[T], others: Any) -> Segmented[tuple[T, Any]]:
-    """A function in segments, and values that its registers carry along."""
+def carry_along(segmented: Segmented[T], carried: Any) -> Segmented[tuple[T, Any]]:
+    """What ``segmented`` returns, and the values ``carried`` along by its registers."""
     try:
-        part = next(parts)
+        boundary = next(segmented)
         while True:
-            sent, others = yield replace(part, values=[part.values, others])
-            part = parts.send(sent)
+            sent, carried = yield replace(boundary, values=[boundary.values, carried])
+            boundary = segmented.send(sent)
     except StopIteration as end:
-        return end.value, others
+        return end.value, carried
 
 
-def lockstep(each: Sequence[Segmented[T]], *, split: bool) -> Segmented[list[T]]:
-    """Functions of the same segments side by side; unless ``split``, each whole, one after the
-    other.
+def lockstep(functions: Sequence[Segmented[T]], *, split: bool) -> Segmented[list[T]]:
+    """What ``functions`` of the same segments return, which run side by side.
+
+    Unless ``split``, each is whole, one after the other.
     """
     if not split:
-        return [whole(one) for one in each]
-    sent: list[Any] = [None] * len(each)
+        return [whole(function) for function in functions]
+    sent: list[Any] = [None] * len(functions)
     while True:
-        parts: list[Boundary] = []
-        ended: list[T] = []
-        for one, values in zip(each, sent, strict=True):
+        boundaries: list[Boundary] = []
+        results: list[T] = []
+        for function, values in zip(functions, sent, strict=True):
             try:
-                parts.append(one.send(values))
+                boundaries.append(function.send(values))
             except StopIteration as end:
-                ended.append(end.value)
-        if ended:
-            assert not parts, f"only some have the part {parts[0].name}"
-            return ended
-        sent = yield Boundary(parts[0].name, [part.values for part in parts])
+                results.append(end.value)
+        if results:
+            assert not boundaries, f"only some have the part {boundaries[0].name}"
+            return results
+        sent = yield Boundary(boundaries[0].name, [boundary.values for boundary in boundaries])

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from hwgen.accumulator import MIN_BITS, Accumulator
-from hwgen.arithmetic import constant_sum
 from hwgen.errors import InputError
 from hwgen.fields import set_fields, shown
 from hwgen.formats import Scalar
 from hwgen.formats.rounding import NEAREST_EVEN
 from hwgen.formats.widths import signed_width, value_range
+from hwgen.plan import constant_sum
 from hwgen.plan.step import Steps
 from hwgen.spec.base import Port, option, require_decoded
 from hwgen.spec.dot import MAX_LANES, DotProduct
@@ -131,7 +131,7 @@ class FixedDot(DotProduct):
 
     Each valid cycle adds Σ wᵢ·aᵢ to the accumulator, or restarts it with that sum. ``weights``:
     wᵢ, one for each lane, as numbers; each is exactly one of the format ``b``. There is no port
-    ``b``: weights become shifts and additions (``hwgen.arithmetic.constant_sum``), and those that
+    ``b``: weights become shifts and additions (``hwgen.plan.constant_sum``), and those that
     are zero nothing. ``lanes`` is how many they are, and need not be given. The rest is as of
     ``dot`` with constants at ``b``; infinities and NaN too, so that zero times infinity is NaN. But
     sums count units of the largest power of two that divides all weights, and are as wide as

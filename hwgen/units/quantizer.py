@@ -235,9 +235,11 @@ class FloatScaleQuantizerUnit(QuantizerUnit):
         code = signals.get("tensor_scale")
         rest: Any = {k: v for k, v in signals.items() if k not in ("keys", "tensor_scale")}
         if code is not None:
-            assert self._scale.second is not None
-            operand = decode(m, code, self._scale.second, "tensor_scale")
-            finding = leading(m, operand, self._scale.second, "tensor_scale", split=self._split)
+            assert self._scale.tensor_scale is not None
+            operand = decode(m, code, self._scale.tensor_scale, "tensor_scale")
+            finding = leading(
+                m, operand, self._scale.tensor_scale, "tensor_scale", split=self._split
+            )
             parts = carry_along(_named("tensor", finding), [largest, rest])
             second, (largest, rest) = yield from parts
         beginning = self._scale.begun(m, largest, second, split=self._split)

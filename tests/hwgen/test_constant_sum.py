@@ -5,8 +5,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from hwgen.arithmetic import constant_sum
-from hwgen.arithmetic.constant_sum import digits_plan, made_of, shared_plan, signed_digits
+from hwgen.plan import constant_sum
+from hwgen.plan.constant_sum import digits_plan, made_of, shared_plan, signed_digits
 
 
 def total_of(plan, numbers):

@@ -5,6 +5,7 @@ with constants at its port; bad weights.
 """
 
 import json
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -156,7 +157,7 @@ def test_a_wrong_shift_is_found(monkeypatch):
     genuine = constant_sum._sum
 
     def faulty(m, node, low, high, name):
-        wrong = constant_sum.replace(node, high_negative=not node.high_negative)
+        wrong = replace(node, high_negative=not node.high_negative)
         return genuine(m, wrong if node.shift == 2 else node, low, high, name)
 
     monkeypatch.setattr(constant_sum, "_sum", faulty)

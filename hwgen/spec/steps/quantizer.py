@@ -124,8 +124,8 @@ def _divided(spec: Quantizer, number: NumberShape) -> tuple[Steps, NumberShape]:
     lanes, apart, scale, found = spec.lanes, spec.is_tuned, spec.float_scale, spec.quotients
     where, second = found.where, None
     tensor: Segments = ()
-    if scale.second is not None:
-        tensor, second = leading_segments(scale.second)
+    if scale.tensor_scale is not None:
+        tensor, second = leading_segments(scale.tensor_scale)
         tensor = named("tensor", tensor)
     beginning, exponent = scale.begun_segments(second)
     placing, placed = scale.placed_segments(exponent)
