@@ -1,7 +1,7 @@
 """From a magnitude in its place to the code that it rounds to, in hardware.
 
 Rounding first, then the rules for overflow, NaN and what has no sign. ``rounding_plan.coding`` says
-what the parts are made of.
+what its segments are made of.
 """
 
 from __future__ import annotations
@@ -51,14 +51,13 @@ def to_code(
     rounded, number, random_bits = yield Boundary("rounded", values)
     sign = _sign(number)
     if target.is_integer:
-        code = yield from _integer_code(m, rounded, sign, number, target, name)
-        return code
+        return (yield from _integer_code(m, rounded, sign, number, target, name))
     if not target.subnormals:
         above = _without_subnormals(m, rounded, sign, number, target, rounding, name, random_bits)
         rounded, number = yield Boundary("above", [above, number])
         sign = _sign(number)
-    code = yield from _minifloat_code(m, rounded, sign, number, target, rounding, overflow, name)
-    return code
+    coding = _minifloat_code(m, rounded, sign, number, target, rounding, overflow, name)
+    return (yield from coding)
 
 
 def _sign(number: Normalised) -> Value:
@@ -76,7 +75,7 @@ def _increment(
         assert random_bits is not None
         up = _carry(fraction, random_bits)
     else:
-        # Of one bit there is no rest.
+        # Of one bit there is nothing below.
         below = fraction if rounding in (UP, DOWN) else fraction[:-1]
         if split and rounding != NEAREST_AWAY and len(below) > GROUP:
             groups = [below[i : i + GROUP].any() for i in range(0, len(below), GROUP)]

@@ -20,7 +20,7 @@ class Division:
     rest: Value
 
     @property
-    def with_rest(self) -> Value:
+    def with_sticky_bit(self) -> Value:
         """The quotient when it is done, and a bit below that tells of a remainder."""
         return Cat(self.remainder.any() if len(self.remainder) else Const(0), self.quotient)
 

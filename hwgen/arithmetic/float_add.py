@@ -202,5 +202,4 @@ def _signed_total(
     else:
         decided = (large_sign ^ negative) & (total.any() | other_sign)
     m.d.comb += sign.eq(decided)
-    found = Shifted(total, larger, lsb_exponent, sign)
-    return (yield from last("sign", found))
+    return (yield from last("sign", Shifted(total, larger, lsb_exponent, sign)))

@@ -3,7 +3,7 @@
 With M the largest magnitude of a block, the scale is S(M/(Q·g)): Q the element's largest value
 or largest power of two, g the scale of the tensor, S rounding to the scale's format. Elements are
 E(x/(s·g)), E rounding to theirs. Both quotients are exact here, cut to a few bits and one that
-tells of a rest, and rounded once: the arithmetic ``exact`` of ``hwgen.formats.block_encode``.
+tells of a remainder, and rounded once: the arithmetic ``exact`` of ``hwgen.formats.block_encode``.
 Significands are small where there is no g (four bits of UE4M3), and so are the dividers.
 """
 
@@ -22,7 +22,7 @@ from hwgen.arithmetic.decode import Operand, decode, shift_shape, significand_bi
 from hwgen.arithmetic.divide import Division
 from hwgen.arithmetic.leading_one import leading_one_first, leading_one_segments
 from hwgen.arithmetic.power_scale import decode_key, require_rule
-from hwgen.arithmetic.product_parts import multiplied, multiplied_segments
+from hwgen.arithmetic.product_rows import multiplied, multiplied_segments
 from hwgen.arithmetic.quantizer_alignment import Alignment
 from hwgen.arithmetic.rounder import Normalised, Shifted, normalise
 from hwgen.arithmetic.rounding_plan import NumberShape, PlacedShape, coding, normalising
@@ -155,7 +155,7 @@ class FloatScale:
 
     @property
     def _quotient_lsb_exponent(self) -> int:
-        """Of the quotient of M, with its bit for the rest."""
+        """Of the quotient of M, with its bit for the remainder."""
         bits = significand_bits(self.source)
         lsb_exponent = self.source.lsb_exponent - (bits - 1) - self.power - self._padding - 1
         if 0 < self.kept < bits:
@@ -273,7 +273,7 @@ class FloatScale:
         self, m: Module, done: Division, exponent: Value, *, split: bool
     ) -> Segmented[Normalised]:
         """The quotient at its place in the scale's format."""
-        quotient, exponent = yield Boundary("quotient", [done.with_rest, exponent])
+        quotient, exponent = yield Boundary("quotient", [done.with_sticky_bit, exponent])
         number = Shifted(quotient, exponent, self._quotient_lsb_exponent)
         return (yield from normalise(m, number, self.scale, self.rounding, "scale", split=split))
 
@@ -385,7 +385,7 @@ class Quotients:
 
     @property
     def lsb_exponent(self) -> int:
-        """Of a quotient with its bit for the rest, without the shift of one that has it."""
+        """Of a quotient with its bit for the remainder, without the shift of one that has it."""
         if self.where.fixed:
             return self.element.lsb_exponent - self.guard - 1
         lowest = self.where.top - self.where.furthest - (self.where.significand_bits - 1)

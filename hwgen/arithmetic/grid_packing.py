@@ -53,14 +53,15 @@ class GridPlan:
 
     @property
     def products(self) -> int:
-        """In one multiplier."""
+        """How many products one multiplier makes."""
         return self.rows * self.columns
 
     def multiply(
         self, m: Module, a: Sequence[Operand], b: Sequence[Operand], name: str
     ) -> list[list[Value]]:
-        """The products of significands, without signs that are apart: those of each of ``a`` with
-        each of ``b``, up to as many as the plan has.
+        """The products of significands, without signs that are apart.
+
+        Those of each of ``a`` with each of ``b``, up to as many as the plan has.
         """
         rows, columns = len(a), len(b)
         steps = (
@@ -92,9 +93,10 @@ class GridPlan:
 def grid_plan(
     a: Scalar, b: Scalar, rows: int, columns: int, multiplier: Multiplier
 ) -> GridPlan | None:
-    """The plan with the fewest multipliers for an array of ``rows`` and ``columns``, with the
-    smallest operands of these; None if no two products share one, and of factors that need no
-    multiplier.
+    """The plan with the fewest multipliers for an array of ``rows`` and ``columns``.
+
+    Of these it has the smallest operands. None if no two products share one, and of factors that
+    need no multiplier.
     """
     if is_gate(a) or is_gate(b):
         return None
@@ -104,18 +106,20 @@ def grid_plan(
 
     fitting = [
         plan
-        for each_rows in range(1, min(rows, multiplier.wide) + 1)
-        for each_columns in range(1, min(columns, multiplier.wide) + 1)
+        for plan_rows in range(1, min(rows, multiplier.wide) + 1)
+        for plan_columns in range(1, min(columns, multiplier.wide) + 1)
         for rows_first in (True, False)
-        for plan in [_plan(a, b, each_rows, each_columns, rows_first)]
+        for plan in [_plan(a, b, plan_rows, plan_columns, rows_first)]
         if plan.products > 1 and multiplier.takes(*plan.operand_bits)
     ]
     return min(fitting, key=lambda plan: (multipliers(plan), plan.operand_bits), default=None)
 
 
 def no_grid(mapping: str, a: Scalar, b: Scalar, rows: int, columns: int, side: str) -> InputError:
-    """Why the multiplier of ``mapping`` takes no two products of an array; ``side``: what has no
-    other to share it with, where it is that. InputError where products need none.
+    """Why the multiplier of ``mapping`` takes no two products of an array.
+
+    ``side``: what has no other to share it with, where it is that. Raises InputError where products
+    need no multiplier.
     """
     require_multiplier(mapping, a, b)
     advice = "use mapping='dsp', one product in each"

@@ -77,6 +77,7 @@ class LaneSum:
 
     @property
     def has_gates(self) -> bool:
+        """Whether there are several bins, so that each lane is gated into one of them."""
         return len(self.bins) > 1
 
     def shifter_bits(self, product_bits: int) -> int:
@@ -151,7 +152,7 @@ def _plan(a: Scalar, b: Scalar, lanes: int, fine_bits: int) -> LaneSum:
 
 
 def _lane_luts(plan: LaneSum, product_bits: int) -> float:
-    """About: a multiplexer a bit for each step of the shifter, an adder a bit in each tree."""
+    """About the LUTs of a lane: a multiplexer a bit for each step of the shifter, adders' bits."""
     trees = sum(bin.width(4, True) for bin in plan.bins)
     gates = 2 * len(plan.bins) if plan.has_gates else 0
     merging = sum(_group_width([bin], plan.lanes) + 8 for bin in plan.bins[1:])
@@ -159,7 +160,7 @@ def _lane_luts(plan: LaneSum, product_bits: int) -> float:
 
 
 def _largest_shift(number_format: Scalar) -> int:
-    """Of a decoded operand, raised."""
+    """The largest raised shift of a decoded operand."""
     f = number_format
     if f.subnormals and f.exponent_bits == 1:
         return 0
@@ -216,8 +217,8 @@ def place(m: Module, product: Product, plan: LaneSum, name: str) -> Lane:
     # What does not fit the plan's bits would need shifts that no operands have.
     is_signed = value.shape().signed
     drop = 0 if plan.has_gates else plan.bins[0].drop
-    kept = value[drop : drop + plan.moved_bits + int(is_signed)]
-    value = kept.as_signed() if is_signed else kept
+    cut = value[drop : drop + plan.moved_bits + int(is_signed)]
+    value = cut.as_signed() if is_signed else cut
     if plan.has_gates and product.sign is not None:
         inverted = _inverted(value, product.sign)
         value = inverted if is_signed else inverted[:-1]
@@ -234,8 +235,9 @@ def place(m: Module, product: Product, plan: LaneSum, name: str) -> Lane:
 
 
 def _inverted(value: Value, sign: Value) -> Value:
-    """Of ``len(value) + 1`` bits, or as many if it has a sign bit, negative of it less one where
-    ``sign`` is one.
+    """``value`` with a sign bit, all of it inverted where ``sign`` is one: its negative less one.
+
+    Of ``len(value) + 1`` bits, or as many if it has a sign bit already.
     """
     if not value.shape().signed:
         value = Cat(value, Const(0, 1))
@@ -243,7 +245,7 @@ def _inverted(value: Value, sign: Value) -> Value:
 
 
 def terms(m: Module, lanes: Sequence[Lane], plan: LaneSum) -> list[list[Term]]:
-    """By bin, what its tree adds."""
+    """The terms that each bin's tree adds, a list for each bin."""
     return [[_term(lane, plan, i) for lane in lanes] for i in range(len(plan.bins))]
 
 
@@ -257,8 +259,8 @@ def _term(lane: Lane, plan: LaneSum, index: int) -> Term:
     value = lane.value
     if lane.sign is not None and not value.shape().signed:
         value = Cat(value, lane.sign).as_signed()
-    kept = value[bin.drop : bin.drop + width]
-    gated: Value = kept & gate.replicate(len(kept))
+    field = value[bin.drop : bin.drop + width]
+    gated: Value = field & gate.replicate(len(field))
     if value.shape().signed:
         gated = gated.as_signed()
     return Term(gated, None if lane.sign is None else lane.sign & gate)
@@ -268,7 +270,7 @@ def add_level(
     m: Module, trees: Sequence[list[Term]], plan: LaneSum, level: int
 ) -> list[list[Term]]:
     """The terms of each bin in pairs, each added; behind ``level`` − 1 such levels."""
-    found = []
+    sums = []
     for bin, tree in zip(plan.bins, trees, strict=True):
         which = f"_bin_{bin.index}" if plan.has_gates else ""
         paired: list[Term] = []
@@ -277,8 +279,8 @@ def add_level(
             width = bin.width(lanes, plan.has_sign and i > 0)
             name = f"sum_level{level}{which}_{i // 2}"
             paired.append(_added(m, tree[i], tree[i + 1], width, name))
-        found.append([*paired, *tree[len(paired) * 2 :]])
-    return found
+        sums.append([*paired, *tree[len(paired) * 2 :]])
+    return sums
 
 
 def _added(m: Module, x: Term, y: Term, width: int, name: str) -> Term:

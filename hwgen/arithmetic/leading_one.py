@@ -14,15 +14,15 @@ FEW = 4
 
 def leading_one_segments(width: int) -> Segments:
     """The segments of ``leading_one_first`` of so many bits."""
-    found: list[Segment] = []
+    segments: list[Segment] = []
     for level in reversed(range((width - 1).bit_length())):
         step = 1 << level
         search: Series = (AnyBit(step),)
         if step > FEW:
-            found.append(Segment(f"empty_{level}", search))
+            segments.append(Segment(f"empty_{level}", search))
             search = ()
-        found.append(Segment(f"leading_{level}", (*search, Multiplexer(width))))
-    return tuple(found)
+        segments.append(Segment(f"leading_{level}", (*search, Multiplexer(width))))
+    return tuple(segments)
 
 
 def leading_one_first(
@@ -33,13 +33,13 @@ def leading_one_first(
     for level in reversed(range((len(magnitude) - 1).bit_length())):
         step = 1 << level
         empty: Value = Signal(name=f"{name}_empty_{level}")
-        moved = Signal(len(magnitude), name=f"{name}_leading_{level}")
+        shifted = Signal(len(magnitude), name=f"{name}_leading_{level}")
         m.d.comb += empty.eq(~magnitude[-step:].any())
         if step > FEW:
             values = [magnitude, shift, empty]
             magnitude, shift, empty = yield Boundary(f"empty_{level}", values)
-        m.d.comb += moved.eq(Mux(empty, magnitude << step, magnitude))
-        by = Cat(empty, shift) if split else shift + (empty << level)
-        values = [moved, by]
+        m.d.comb += shifted.eq(Mux(empty, magnitude << step, magnitude))
+        distance = Cat(empty, shift) if split else shift + (empty << level)
+        values = [shifted, distance]
         magnitude, shift = yield Boundary(f"leading_{level}", values)
     return magnitude, shift

@@ -28,10 +28,10 @@ _TAPS = (0, 2, 6, 7)
 def start_words(seed: int, count: int) -> list[int]:
     """What each of ``count`` registers holds after reset; the first ``seed``."""
     jump = _power(_columns(), BITS_APART // count)
-    found = [seed]
-    while len(found) < count:
-        found.append(_apply(jump, found[-1]))
-    return found
+    words = [seed]
+    while len(words) < count:
+        words.append(_apply(jump, words[-1]))
+    return words
 
 
 def random_words(m: Module, seed: int, count: int, advance: Value) -> Signal:
@@ -59,14 +59,14 @@ def _next(word: Value) -> Value:
 
 
 def _columns() -> list[int]:
-    """Of the matrix that makes the next word: what each single bit becomes."""
-    found = []
+    """The columns of the matrix that makes the next word: what each single bit becomes."""
+    columns = []
     for bit in range(RANDOM_BITS):
         bits = [int(i == bit) for i in range(RANDOM_BITS)]
         for i in range(RANDOM_BITS):
             bits.append(sum(bits[i + tap] for tap in _TAPS) % 2)
-        found.append(sum(b << i for i, b in enumerate(bits[RANDOM_BITS:])))
-    return found
+        columns.append(sum(b << i for i, b in enumerate(bits[RANDOM_BITS:])))
+    return columns
 
 
 def _apply(columns: list[int], word: int) -> int:

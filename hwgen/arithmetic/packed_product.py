@@ -21,8 +21,8 @@ from itertools import pairwise
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 
-from hwgen.arithmetic import product_parts
-from hwgen.arithmetic.product_parts import Term
+from hwgen.arithmetic import product_rows
+from hwgen.arithmetic.product_rows import Term
 from hwgen.arithmetic.segmented import Boundary, Segmented, last
 from hwgen.formats import Scalar
 from hwgen.plan.logic import Adder, FactorRows, Selection
@@ -32,8 +32,9 @@ from hwgen.plan.step import Segment, Segments
 
 @dataclass(frozen=True)
 class Packed:
-    """One mode: ``count`` products a lane of a ``wide`` and a ``narrow`` code; the lane of the
-    narrow ones has the rows.
+    """One mode: ``count`` products a lane of a ``wide`` and a ``narrow`` code.
+
+    The lane of the narrow ones has the rows.
     """
 
     wide: Scalar
@@ -48,8 +49,10 @@ class Packed:
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows ``low`` … ``high`` − 1, which belong to one code in each mode. ``negative``: by mode,
-    whether the highest weighs negatively; None where no code has them, and they are zero.
+    """Rows ``low`` … ``high`` − 1, which belong to one code in each mode.
+
+    ``negative``: by mode, whether the highest weighs negatively; None where no code has them, and
+    they are zero.
     """
 
     segment: int
@@ -59,7 +62,7 @@ class Rows:
 
     @property
     def changes(self) -> bool:
-        """The sign changes with the mode."""
+        """Whether the sign of the highest row changes with the mode."""
         return len(set(self.negative) - {None}) > 1
 
 
@@ -88,7 +91,7 @@ class RowPlan:
     @cached_property
     def rows(self) -> tuple[Rows, ...]:
         """The segments, with a highest row apart where its sign changes with the mode."""
-        found = []
+        row_groups = []
         for index, (low, high) in enumerate(self.segments):
             negative = tuple(
                 None
@@ -98,11 +101,11 @@ class RowPlan:
             )
             whole = Rows(index, low, high, negative)
             if not whole.changes or high - low == 1:
-                found.append(whole)
+                row_groups.append(whole)
                 continue
             plain = tuple(None if n is None else False for n in negative)
-            found += [Rows(index, low, high - 1, plain), Rows(index, high - 1, high, negative)]
-        return tuple(found)
+            row_groups += [Rows(index, low, high - 1, plain), Rows(index, high - 1, high, negative)]
+        return tuple(row_groups)
 
     def _place(self, mode: Packed, row: int) -> int | None:
         place = row // mode.narrow.bits
@@ -118,56 +121,57 @@ class RowPlan:
         *,
         split: bool,
     ) -> Segmented[list[Value]]:
-        """Each rows' product in a lane, in units of 2**low; the sign of a highest row is yet to
-        be applied where it changes. ``chosen``: a bit a mode.
+        """Each rows' product in a lane, in units of 2**low.
+
+        ``chosen``: a bit a mode. The sign of a highest row is yet to be applied where it changes.
         """
-        codes: list[Value] = self._wide_codes(m, wide, chosen, f"{name}_wide")
-        met, narrow = yield Boundary("codes", [codes, narrow])
+        selected: list[Value] = self._multiplicands(m, wide, chosen, f"{name}_wide")
+        multiplicands, narrow = yield Boundary("codes", [selected, narrow])
         factors: list[tuple[Value, Value]] = []
         for rows in self.rows:
             bits = narrow[rows.low : rows.high]
             signed_top = not rows.changes and any(rows.negative)
-            factors.append((met[rows.segment], bits.as_signed() if signed_top else bits))
+            factors.append((multiplicands[rows.segment], bits.as_signed() if signed_top else bits))
         if split:
             products = yield from _in_rows(m, factors, name)
         else:
             products = [
                 _gated(*pair) if _is_gate(pair[1]) else pair[0] * pair[1] for pair in factors
             ]
-        found: list[Value] = []
+        signals: list[Value] = []
         for rows, product in zip(self.rows, products, strict=True):
-            made = Signal(product.shape(), name=f"{name}_rows{rows.low}")
-            m.d.comb += made.eq(product)
-            found.append(made)
-        return (yield from last("made", found))
+            signal = Signal(product.shape(), name=f"{name}_rows{rows.low}")
+            m.d.comb += signal.eq(product)
+            signals.append(signal)
+        return (yield from last("made", signals))
 
     @property
     def segments_of_products(self) -> Segments:
         """The segments of ``products``."""
-        met = self._met_bits
-        factors = [(met[rows.segment], rows.high - rows.low) for rows in self.rows]
+        multiplicands = self._multiplicand_bits
+        factors = [(multiplicands[rows.segment], rows.high - rows.low) for rows in self.rows]
         wide, narrow = (max(pair[i] for pair in factors) for i in (0, 1))
         terms = 1
         for rows, (wide_bits, bits) in zip(self.rows, factors, strict=True):
             signed_top = not rows.changes and any(rows.negative)
             is_gate = bits == 1 and not signed_top
-            if not is_gate and wide_bits + bits > product_parts.SMALL:
+            if not is_gate and wide_bits + bits > product_rows.SMALL:
                 terms = max(terms, (bits + 1) // 2)
         sums = (
             Segment(f"sums{level}", (Adder(wide + (1 << level), count=len(factors)),))
             for level in range(1, (terms - 1).bit_length() + 1)
         )
         return (
-            Segment("codes", (Selection(max(met), len(self.modes)),)),
+            Segment("codes", (Selection(max(multiplicands), len(self.modes)),)),
             Segment("rows", (FactorRows(wide, narrow, count=len(factors)),)),
             *sums,
             Segment("made"),
         )
 
     @property
-    def _met_bits(self) -> list[int]:
-        """Bits of what the rows of each segment meet."""
-        found = []
+    def _multiplicand_bits(self) -> list[int]:
+        """Bits of the number that the rows of each segment multiply."""
+        widths = []
         for low, _ in self.segments:
             shapes = [ZERO]
             for mode in self.modes:
@@ -175,14 +179,14 @@ class RowPlan:
                 if place is not None:
                     moved = (mode.count - 1 - place) * mode.narrow.bits
                     shapes.append(Shape(mode.wide.bits, mode.wide.signed) << moved)
-            found.append(max(shape.width + (not shape.signed) for shape in shapes))
-        return found
+            widths.append(max(shape.width + (not shape.signed) for shape in shapes))
+        return widths
 
-    def _wide_codes(
+    def _multiplicands(
         self, m: Module, lane: Value, chosen: Sequence[Value], name: str
     ) -> list[Value]:
-        """What the rows of each segment meet."""
-        found: list[Value] = []
+        """The number that the rows of each segment multiply."""
+        multiplicands: list[Value] = []
         for index, (low, _) in enumerate(self.segments):
             codes: list[Value] = []
             for mode in self.modes:
@@ -195,10 +199,10 @@ class RowPlan:
                 moved = (mode.count - 1 - place) * mode.narrow.bits
                 codes.append((code.as_signed() if mode.wide.signed else code) << moved)
             width = max(len(code) + (not code.shape().signed) for code in codes)
-            met = Signal(signed(width), name=f"{name}_{index}")
-            m.d.comb += met.eq(select(chosen, codes))
-            found.append(met)
-        return found
+            multiplicand = Signal(signed(width), name=f"{name}_{index}")
+            m.d.comb += multiplicand.eq(select(chosen, codes))
+            multiplicands.append(multiplicand)
+        return multiplicands
 
     @property
     def term_count(self) -> int:
@@ -208,8 +212,9 @@ class RowPlan:
     def signed_sums(
         self, m: Module, sums: Sequence[Value], chosen: Sequence[Value]
     ) -> list[Weighted]:
-        """The rows' sums over the lanes with their signs, in a mode's own unit times
-        2**``Packed.weight``: to be added.
+        """The rows' sums over the lanes with their signs: to be added.
+
+        They are in a mode's own unit times 2**``Packed.weight``. ``chosen``: a bit a mode.
         """
         terms: list[Weighted] = []
         ones: dict[int, Value] = {}
@@ -226,7 +231,7 @@ class RowPlan:
             ones[rows.low] = negate
         top = terms.pop()
         filler = Cat(ones.pop(place, Const(0, 1)) for place in range(top.weight))
-        terms += [Weighted(place, Cat(one, Const(0, 1)).as_signed()) for place, one in ones.items()]
+        terms += [Weighted(place, Cat(bit, Const(0, 1)).as_signed()) for place, bit in ones.items()]
         return [*terms, Weighted(0, Cat(filler, top.term).as_signed())]
 
 
@@ -239,11 +244,11 @@ def _gated(code: Value, bit: Value) -> Value:
 
 
 def _in_rows(m: Module, pairs: Sequence[tuple[Value, Value]], name: str) -> Segmented[list[Value]]:
-    """The products of the pairs, in parts."""
+    """The products of the pairs, in segments."""
     terms: list[list[Term]] = [
         [Term(_gated(*pair), 0)]
         if _is_gate(pair[1])
-        else product_parts.parts(m, product_parts.Factors(*pair), f"{name}_product{index}")
+        else product_rows.row_pairs(m, product_rows.Factors(*pair), f"{name}_product{index}")
         for index, pair in enumerate(pairs)
     ]
     terms = yield Boundary("rows", terms)
@@ -251,19 +256,19 @@ def _in_rows(m: Module, pairs: Sequence[tuple[Value, Value]], name: str) -> Segm
     while max(map(len, terms)) > 1:
         level += 1
         terms = [
-            product_parts.added_parts(m, each, f"{name}_product{index}_sums{level}")
-            for index, each in enumerate(terms)
+            product_rows.pair_sums(m, product_terms, f"{name}_product{index}_sums{level}")
+            for index, product_terms in enumerate(terms)
         ]
         terms = yield Boundary(f"sums{level}", terms)
-    return [each[0].value for each in terms]
+    return [product_terms[0].value for product_terms in terms]
 
 
 def select(chosen: Sequence[Value], values: Sequence[Value]) -> Value:
     """The value whose ``chosen`` is 1, the last if none of the others is."""
-    found = values[-1]
-    for one, value in reversed(list(zip(chosen[:-1], values[:-1], strict=True))):
-        found = Mux(one, value, found)
-    return found
+    selected = values[-1]
+    for is_chosen, value in reversed(list(zip(chosen[:-1], values[:-1], strict=True))):
+        selected = Mux(is_chosen, value, selected)
+    return selected
 
 
 def add_weighted(m: Module, terms: Sequence[Weighted], name: str) -> list[Weighted]:

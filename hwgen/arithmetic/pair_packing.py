@@ -105,7 +105,7 @@ class PairPlan:
     def multiply(
         self, m: Module, first: tuple[Operand, Operand], second: tuple[Operand, Operand], name: str
     ) -> PairSum:
-        """The products of two pairs of decoded operands (shifts not raised)."""
+        """The sum of the products of two pairs of decoded operands, whose shifts are not raised."""
         highs, digits, corrections = [], [], []
         for (x, y), low_kind in zip((first, second), self.lows, strict=True):
             low_factor, high_factor = (y, x) if self.low_is_b else (x, y)
@@ -113,12 +113,12 @@ class PairPlan:
             highs.append(high)
             digits.append(digit)
             corrections += correction
-        one, other = (
-            joined([digits[1], highs[0]], self.place),
-            joined([digits[0], highs[1]], self.place),
-        )
+        packed = {
+            "one": joined([digits[1], highs[0]], self.place),
+            "other": joined([digits[0], highs[1]], self.place),
+        }
         operands = []
-        for value, which in ((one, "one"), (other, "other")):
+        for which, value in packed.items():
             operand = Signal(value.shape(), name=f"{name}_{which}")
             m.d.comb += operand.eq(value)
             operands.append(operand)
@@ -147,7 +147,7 @@ class PairPlan:
         return high, digit, [Correction(high[: self.bits - self.bias], self.bias)]
 
     def corrected(self, m: Module, pair: PairSum, name: str) -> Signal:
-        """The sum."""
+        """The sum of two products, corrected, of ``bits`` bits."""
         value: Value = pair.value
         # A correction of the highest bits alone is a gate, which goes into the next adder.
         for i, c in enumerate(sorted(pair.corrections, key=lambda c: -c.place)):
@@ -178,8 +178,9 @@ def fixed_product(m: Module, x: Operand, y: Operand, a: Scalar, b: Scalar, name:
 
 
 def pair_plan(a: Scalar, b: Scalar, multiplier: Multiplier) -> PairPlan | None:
-    """The plan with the fewest bits to correct; None if two products do not fit, and of factors
-    that need no multiplier.
+    """The plan with the fewest bits to correct.
+
+    None if two products do not fit ``multiplier``, and of factors that need no multiplier.
     """
     if is_gate(a) or is_gate(b):
         return None
@@ -194,29 +195,29 @@ def smallest_pair(a: Scalar, b: Scalar) -> PairPlan:
 
 def _luts(plan: PairPlan) -> int:
     """About: an adder's bit each that is to be corrected, more than one, and an inverter."""
-    found = 0
+    luts = 0
     for low in plan.lows:
         bits = plan.bits - plan._place_of(low)
-        found += (bits if bits > 1 else 0) + int(low == BIASED)
-    return found
+        luts += (bits if bits > 1 else 0) + int(low == BIASED)
+    return luts
 
 
 def _plans(a: Scalar, b: Scalar) -> list[PairPlan]:
     """All plans, the plainest first, of operands of any width."""
     bits = signed_width(*(2 * product for product in product_range(a, b)))
-    found = []
+    plans = []
     for low_is_b in (True, False):
         low = b if low_is_b else a
         if not low.signed or low.sign_apart:
-            found.append(_plan(a, b, low_is_b, bits, (MAGNITUDE, MAGNITUDE), 0))
-    if found:
-        return found
+            plans.append(_plan(a, b, low_is_b, bits, (MAGNITUDE, MAGNITUDE), 0))
+    if plans:
+        return plans
     for low_is_b in (True, False):  # Both in two's complement.
         low = b if low_is_b else a
-        found.append(_plan(a, b, low_is_b, bits, (CODE, CODE), 0))
+        plans.append(_plan(a, b, low_is_b, bits, (CODE, CODE), 0))
         for bias in range(low.bits, bits + 1):
-            found.append(_plan(a, b, low_is_b, bits, (CODE, BIASED), bias))
-    return found
+            plans.append(_plan(a, b, low_is_b, bits, (CODE, BIASED), bias))
+    return plans
 
 
 def _plan(

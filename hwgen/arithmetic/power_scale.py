@@ -104,10 +104,10 @@ def power_scale(
 ) -> PowerScale:
     """The rule called ``rule`` for blocks of ``source`` numbers; see ``require_power_scale``."""
     require_power_scale(rule, element, scale)
-    bits, found = significand_bits(source), rule_called(rule)
+    bits, scale_rule = significand_bits(source), rule_called(rule)
 
     def exponent(significand: int) -> int:
-        return wanted_exponent(found, element, float(np.ldexp(significand, 1 - bits)))
+        return wanted_exponent(scale_rule, element, float(np.ldexp(significand, 1 - bits)))
 
     # Rules are monotone, and twice the number has twice the scale: there is at most one step.
     below, above = 1 << (bits - 1), 1 << bits
@@ -120,7 +120,7 @@ def power_scale(
     if source.exponent_bits:
         low = float(source.decode(min((1 << source.mantissa_bits) - 1, source.largest_code)))
         lowest = lowest_code - scale.bias - furthest
-        by_exponent = low == 0 or wanted_exponent(found, element, low) <= lowest
+        by_exponent = low == 0 or wanted_exponent(scale_rule, element, low) <= lowest
     return PowerScale(
         source=source,
         offset=offset,
@@ -130,8 +130,8 @@ def power_scale(
         lowest_code=lowest_code,
         highest_code=scale.largest_code,
         wanted=(
-            wanted_exponent(found, element, source.smallest),
-            wanted_exponent(found, element, largest),
+            wanted_exponent(scale_rule, element, source.smallest),
+            wanted_exponent(scale_rule, element, largest),
         ),
         by_exponent=by_exponent,
         furthest=furthest,
@@ -150,17 +150,17 @@ def key(code: Value, magnitude: Value, counts: Value, scale: PowerScale) -> Valu
     exponent = code[f.mantissa_bits : f.magnitude_bits]
     least = scale.threshold - (1 << f.mantissa_bits)
     never = least >> f.mantissa_bits
-    found = exponent if never else Cat(mantissa >= least, exponent)
-    return found & counts.replicate(len(found))
+    bits = exponent if never else Cat(mantissa >= least, exponent)
+    return bits & counts.replicate(len(bits))
 
 
 def magnitude_key(code: Value, magnitude: Value, counts: Value, source: Scalar) -> Value:
     """What orders numbers of ``source`` by their magnitudes: all of it; zero unless ``counts``."""
     f = source
-    found = magnitude if f.is_integer else code[: f.magnitude_bits]
+    bits = magnitude if f.is_integer else code[: f.magnitude_bits]
     if _has_mark(f):
-        found = Cat(found, Const(1, 1))
-    return found & counts.replicate(len(found))
+        bits = Cat(bits, Const(1, 1))
+    return bits & counts.replicate(len(bits))
 
 
 def key_bits(scale: PowerScale) -> int:
@@ -178,35 +178,36 @@ def magnitude_key_bits(source: Scalar) -> int:
     return (f.bits if f.is_integer else f.magnitude_bits) + int(_has_mark(f))
 
 
-def decode_key(m: Module, found: Value, source: Scalar, name: str) -> Operand:
+def decode_key(m: Module, number_key: Value, source: Scalar, name: str) -> Operand:
     """The number that has this ``magnitude_key``; zero where none counts."""
-    magnitude = found[: source.magnitude_bits]
+    magnitude = number_key[: source.magnitude_bits]
     operand = decode(m, Cat(magnitude, Const(0, int(source.signed))), source, name)
     if not _has_mark(source):
         return operand
-    there = found[-1].replicate(len(operand.significand))
+    there = number_key[-1].replicate(len(operand.significand))
     return replace(operand, significand=operand.significand & there)
 
 
 def _has_mark(f: Scalar) -> bool:
-    """Keys have a bit more, that there is a number: without zero, code 0 is one, and where some
-    code is none, a block may have none.
+    """Whether keys have one more bit, which says that there is a number.
+
+    Without zero, code 0 is a number, and where some code is none, a block may have no number.
     """
     return not f.zero and (f.has_nan or f.has_infinity)
 
 
 def larger_of_pairs(m: Module, keys: Sequence[Value], name: str) -> list[Value]:
-    """One level of a tree that finds the largest."""
-    found: list[Value] = []
+    """The larger of each two keys: one level of a tree that finds the largest."""
+    larger_keys: list[Value] = []
     for i in range(0, len(keys) - 1, 2):
         larger = Signal(len(keys[i]), name=f"{name}_{i // 2}")
         m.d.comb += larger.eq(Mux(keys[i] > keys[i + 1], keys[i], keys[i + 1]))
-        found.append(larger)
-    return found + list(keys[len(found) * 2 :])
+        larger_keys.append(larger)
+    return larger_keys + list(keys[len(larger_keys) * 2 :])
 
 
 def larger_segment(bits: int, count: int) -> Segment:
-    """One such level, for so many pairs."""
+    """The segment of one such level, for ``count`` pairs of ``bits`` bits."""
     return Segment("larger", (Comparator(bits, count=count), Multiplexer(bits, count=count)))
 
 
@@ -235,12 +236,12 @@ def _wanting(scale: PowerScale) -> tuple[Segments, Shape]:
     if scale.by_exponent:
         wanted = Shape(f.exponent_bits) + ZERO
         exact = wanted + (scale.offset - f.bias + scale.bias)
-        found: Segments = (Segment("reaches", (AnyBit(f.exponent_bits), Gates())),)
+        finding: Segments = (Segment("reaches", (AnyBit(f.exponent_bits), Gates())),)
     else:
         bits, shift = significand_bits(f), shift_shape(f)
         wanted = (shift or ZERO) - Shape((bits - 1).bit_length())
         decoded = () if f.is_integer else (Segment("decoded", (Decoder(f),)),)
-        found = (
+        finding = (
             *decoded,
             *leading_one_segments(bits),
             Segment("compared", (Comparator(max(bits, wanted.width)),)),
@@ -249,7 +250,7 @@ def _wanting(scale: PowerScale) -> tuple[Segments, Shape]:
         top = bits - 1 + f.lsb_exponent
         exact = wanted + (top + scale.offset + scale.bias)
     ends = (Segment("exponent", (Adder(wanted.width),)), Segment("wanted", (Adder(exact.width),)))
-    return (*found, *ends), exact
+    return (*finding, *ends), exact
 
 
 def scale_code(
@@ -269,8 +270,9 @@ def scale_code(
 def micro_exponent(
     m: Module, largest: Value, code: Value, scale: PowerScale, name: str, *, split: bool
 ) -> Segmented[Signal]:
-    """How far below the block's scale, of that ``code``, the scale of a part is, from the largest
-    of the part's keys: as far as it may where the part is zero.
+    """How far below the block's scale, of that ``code``, the scale of a part of the block is.
+
+    ``largest``: the largest of the part's keys. It is as far as it may be where the part is zero.
     """
     (exact, zero), code = yield from carry_along(_wanted_code(m, largest, scale, name, split), code)
     below: Value = Signal(signed(max(len(exact), len(code)) + 2), name=f"{name}_below")
@@ -286,8 +288,9 @@ def micro_exponent(
 def _wanted_code(
     m: Module, largest: Value, scale: PowerScale, name: str, split: bool
 ) -> Segmented[tuple[Signal, Value]]:
-    """The scale's code if there were all, and whether it does not count: the block is zero, or
-    as small as that.
+    """The scale's code if there were all, and whether it does not count.
+
+    The latter where the block is zero, or as small as that.
     """
     f = scale.source
     if scale.by_exponent:
@@ -298,8 +301,7 @@ def _wanted_code(
         reaches, zero = reaches & exponent.any(), ~exponent.any()
         exponent, reaches, zero = yield Boundary("reaches", [exponent, reaches, zero])
         wanted = exponent + reaches
-        part = Boundary("exponent", [wanted, zero])
-        wanted, zero = yield part
+        wanted, zero = yield Boundary("exponent", [wanted, zero])
         wanted = wanted + (scale.offset - f.bias + scale.bias)
     else:
         magnitude, shift, lsb_exponent = largest, None, f.lsb_exponent

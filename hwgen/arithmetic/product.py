@@ -22,10 +22,11 @@ class Special:
 
 @dataclass(frozen=True)
 class Product:
-    """``significand`` · 2^``shift``, two's complement, in units of the product of the formats'
-    steps; zero where ``special`` says that it is infinite or NaN. Where ``sign`` is one the
-    product is the negative of that. ``shift`` is None where it is always zero, ``special`` where
-    it cannot be, ``sign`` where the significand has it. ``shift`` counts steps of ``step`` bits.
+    """``significand`` · 2^``shift``, two's complement, in units of the formats' steps multiplied.
+
+    It is zero where ``special`` says that it is infinite or NaN. Where ``sign`` is one the product
+    is the negative of that. ``shift`` is None where it is always zero, ``special`` where it cannot
+    be, ``sign`` where the significand has it. ``shift`` counts steps of ``step`` bits.
     """
 
     significand: Value
@@ -57,13 +58,13 @@ def multiply(
     """
     sign: Value | None = None
     if sign_apart:
-        one, other = x.significand, y.significand
+        x_factor, y_factor = x.significand, y.significand
         signs = [operand.sign for operand in (x, y) if operand.sign is not None]
         if signs:
             sign = signs[0] if len(signs) == 1 else signs[0] ^ signs[1]
     else:
-        one, other = signed_factors(x, y)
-    factor_product = one * other
+        x_factor, y_factor = signed_factors(x, y)
+    factor_product = x_factor * y_factor
     # The multiplication stays a plain ``*``: whether it becomes rows on carry chains or a
     # DSP block is the mapping of the target's flow.
     significand = Signal(factor_product.shape(), name=f"{name}_significand")
@@ -118,13 +119,13 @@ def special_of(
             nan = nan | (x.infinity & ~y.significand.any() & ~y_infinity)
             infinity = infinity | x.infinity
     negative = sign_of(*a) ^ sign_of(*b)
-    found = Special(*(Signal(name=f"{name}_{k}") for k in ("nan", "plus", "minus")))
+    special = Special(*(Signal(name=f"{name}_{k}") for k in ("nan", "plus", "minus")))
     m.d.comb += [
-        found.nan.eq(nan),
-        found.positive_infinity.eq(infinity & ~nan & ~negative),
-        found.negative_infinity.eq(infinity & ~nan & negative),
+        special.nan.eq(nan),
+        special.positive_infinity.eq(infinity & ~nan & ~negative),
+        special.negative_infinity.eq(infinity & ~nan & negative),
     ]
-    return found
+    return special
 
 
 def sign_of(operand: Operand, number_format: Scalar) -> Value:

@@ -56,12 +56,12 @@ class Alignment:
 
     @property
     def distance_bits(self) -> int:
-        """Of a distance."""
+        """Bits of a distance."""
         return self.furthest.bit_length()
 
 
 def alignment(scale: PowerScale, element: Scalar, rounding: str) -> Alignment:
-    """For ``source`` numbers of ``scale`` that become elements, rounded so."""
+    """The alignment of ``source`` numbers of ``scale`` that become elements, rounded so."""
     source, bits = scale.source, scale.significand_bits
     largest_exponent = -scale.offset  # of M over its scale, if that is not the largest there is
     highest_bit = bits - 1 + source.lsb_exponent  # of a significand that is not shifted
@@ -110,14 +110,14 @@ def prepared(number: FixedPoint | Shifted, where: Alignment) -> FixedPoint | Shi
     lost = len(magnitude) - where.window
     if not where.fixed or lost <= 0:
         return number
-    kept = Cat(magnitude[:lost].any(), magnitude[lost:]) if where.sticky else magnitude[lost:]
+    shortened = Cat(magnitude[:lost].any(), magnitude[lost:]) if where.sticky else magnitude[lost:]
     if isinstance(number, FixedPoint):
-        return replace(number, magnitude=kept)
-    return replace(number, significand=kept)
+        return replace(number, magnitude=shortened)
+    return replace(number, significand=shortened)
 
 
 def prepared_bits(bits: int, where: Alignment) -> int:
-    """Bits of the magnitude of a ``prepared`` number of so many."""
+    """Bits of the magnitude of a ``prepared`` number of ``bits`` bits."""
     if not where.fixed or bits <= where.window:
         return bits
     return where.window + int(where.sticky)
@@ -125,12 +125,12 @@ def prepared_bits(bits: int, where: Alignment) -> int:
 
 def distant_segments(base: Shape, shift: Shape | None, where: Alignment) -> Segments:
     """The segments of ``distant``; ``shift``: the number's own."""
-    exact, found = base, []
+    exact, subtracting = base, []
     if shift is not None:
         exact = base - shift
-        found = [Segment("exact", (Adder(exact.width),))]
+        subtracting = [Segment("exact", (Adder(exact.width),))]
     bounding = (Comparator(exact.width), Multiplexer(where.distance_bits))
-    return (*found, Segment("distance", bounding))
+    return (*subtracting, Segment("distance", bounding))
 
 
 def aligned_segments(number: NumberShape, where: Alignment) -> tuple[Segments, NumberShape]:
@@ -138,8 +138,8 @@ def aligned_segments(number: NumberShape, where: Alignment) -> tuple[Segments, N
     if not where.fixed:
         shift = Shape(where.distance_bits)
         lowest = where.top - where.furthest - (where.significand_bits - 1)
-        found = NumberShape(number.width, lowest, shift, number.sign, number.nan)
-        return (Segment("shift", (Adder(shift.width),)),), found
+        shape = NumberShape(number.width, lowest, shift, number.sign, number.nan)
+        return (Segment("shift", (Adder(shift.width),)),), shape
     spare = where.top - where.largest_exponent
     above: Series = (AnyBit(spare),) if where.clamped else ()
     width = where.window - spare + int(bool(spare) and where.clamped) + int(where.sticky)
@@ -150,11 +150,11 @@ def aligned_segments(number: NumberShape, where: Alignment) -> tuple[Segments, N
 
 def window_segments(where: Alignment) -> Segments:
     """The segments of ``into_window``."""
-    found = []
+    segments = []
     for level in range(where.distance_bits):
         lost: Series = (AnyBit(1 << level),) if where.sticky else ()
-        found.append(Segment(f"right_{level}", (Multiplexer(where.window), *lost)))
-    return tuple(found)
+        segments.append(Segment(f"right_{level}", (Multiplexer(where.window), *lost)))
+    return tuple(segments)
 
 
 def distant(
@@ -186,8 +186,8 @@ def aligned(
         shift = Signal(range(where.furthest + 1), name=f"{name}_shift")
         m.d.comb += shift.eq(where.furthest - number.distance)
         lowest = where.top - where.furthest - (where.significand_bits - 1)
-        found = Shifted(number.significand, shift, lowest, *flags)
-        return (yield from last("shift", found))
+        shifted = Shifted(number.significand, shift, lowest, *flags)
+        return (yield from last("shift", shifted))
     moving = into_window(m, number.significand, number.distance, where, name)
     (window, lost), flags = yield from carry_along(moving, flags)
     # Above what an element can be there is nothing but where scales are too small.
@@ -205,19 +205,19 @@ def aligned(
 def into_window(
     m: Module, significand: Value, distance: Value, where: Alignment, name: str
 ) -> Segmented[tuple[Value, Value]]:
-    """``significand`` shifted right, and whether that lost a one."""
+    """``significand`` shifted right by ``distance``, and whether that lost a one."""
     lost: Value = Const(0)
     if len(significand) > where.window:
         lost, significand = significand[0], significand[1:]
     if len(significand) < where.window:
         significand = Cat(Const(0, where.window - len(significand)), significand)
     for level in range(len(distance)):
-        step, by = 1 << level, distance[level]
+        step, moves = 1 << level, distance[level]
         moved = Signal(where.window, name=f"{name}_right_{level}")
-        m.d.comb += moved.eq(Mux(by, significand[step:], significand))
+        m.d.comb += moved.eq(Mux(moves, significand[step:], significand))
         if where.sticky:
             drop = Signal(name=f"{name}_lost_{level}")
-            m.d.comb += drop.eq(lost | (by & significand[:step].any()))
+            m.d.comb += drop.eq(lost | (moves & significand[:step].any()))
             lost = drop
         values = [moved, lost, distance]
         significand, lost, distance = yield Boundary(f"right_{level}", values)

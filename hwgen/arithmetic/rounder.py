@@ -60,9 +60,10 @@ class Shifted:
 
 @dataclass(frozen=True)
 class Normal:
-    """(−1)^sign · significand · 2^(field − bias − all bits of it but one), for the
-    ``placing_bias`` of the format to round to: ``field``, at least ``lowest``, is what its
-    exponent field would be. The top bit of ``significand`` is one, or the number is zero;
+    """(−1)^sign · significand · 2^(field − bias − all bits of the significand but one).
+
+    ``bias``: ``placing_bias`` of the format to round to; ``field``, at least ``lowest``, is what
+    its exponent field would be. The top bit of ``significand`` is one, or the number is zero;
     otherwise as ``FixedPoint``.
     """
 
@@ -76,9 +77,10 @@ class Normal:
 
 @dataclass(frozen=True)
 class Normalised:
-    """A magnitude in place: ``whole`` counts codes of a minifloat (of one with subnormals), or
-    steps of an integer, that lie wholly below it; ``fraction`` is the rest, its highest bit one
-    half.
+    """A magnitude in place.
+
+    ``whole`` counts codes of a minifloat (of one with subnormals), or steps of an integer, that lie
+    wholly below it; ``fraction`` is what is above these, its highest bit one half.
     """
 
     whole: Value
@@ -88,9 +90,9 @@ class Normalised:
     infinity: Value | None = None
 
     def map(self, change: Callable[[str, Value], Value]) -> Normalised:
-        """Each part replaced: by a register of it, for instance."""
-        parts = {f.name: getattr(self, f.name) for f in fields(self)}
-        return replace(self, **{k: change(k, v) for k, v in parts.items() if v is not None})
+        """Each value replaced, by its name and itself: by a register of it, for instance."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(self, **{k: change(k, v) for k, v in values.items() if v is not None})
 
 
 def require_rounding(target: Scalar, rounding: str, overflow: str) -> None:
@@ -120,12 +122,11 @@ def normalise(
     """``number`` with its rounding point where ``target`` has it."""
     if isinstance(number, Shifted):
         if target.exponent_bits:
-            found = yield from _place_significand(m, number, target, rounding, name, split)
-            return found
+            placing = _place_significand(m, number, target, rounding, name, split)
+            return (yield from placing)
         number = yield from _shift_out(m, number, name, split)
     if target.exponent_bits:
-        found = yield from _place_leading_one(m, number, target, name, split)
-        return found
+        return (yield from _place_leading_one(m, number, target, name, split))
     # All steps are alike: the rounding point stands still.
     dropped = target.lsb_exponent - number.lsb_exponent
     magnitude = number.magnitude
@@ -155,7 +156,7 @@ def _place_leading_one(
     search: Value = magnitude[len(magnitude) - 1 - most :] | 1
     place: Value = Const(above)
     flags: list[Any] = [number.sign, number.nan, number.infinity]
-    gone: Value = Const(0)
+    zeros: Value = Const(0)
     for level in reversed(range(most.bit_length())):
         step = 1 << level
         if len(search) <= step:
@@ -164,24 +165,24 @@ def _place_leading_one(
         shifted = Signal(len(magnitude), name=f"{name}_shifted_{level}")
         m.d.comb += empty.eq(~search[-step:].any())
         if step > FEW:
-            values = [empty, magnitude, search, gone, place, flags]
-            part = Boundary(f"empty_{level}", values)
-            empty, magnitude, search, gone, place, flags = yield part
+            values = [empty, magnitude, search, zeros, place, flags]
+            boundary = Boundary(f"empty_{level}", values)
+            empty, magnitude, search, zeros, place, flags = yield boundary
         m.d.comb += shifted.eq(Mux(empty, magnitude << step, magnitude))
-        moved = Mux(empty, search << step, search)[: len(search)]
+        shifted_search = Mux(empty, search << step, search)[: len(search)]
         searched = Signal(len(search), name=f"{name}_search_{level}")
-        m.d.comb += searched.eq(moved)
-        # The rest of the shift is below ``step``: no more bits can matter.
+        m.d.comb += searched.eq(shifted_search)
+        # What is left of the shift is below ``step``: no more bits can matter.
         search = searched[-step:]
         if split:
-            gone = gone | (empty << level)
+            zeros = zeros | (empty << level)
         else:
             place = place - (empty << level)
-        values = [shifted, search, gone, place, flags]
-        part = Boundary(f"leading_{level}", values)
-        magnitude, search, gone, place, flags = yield part
+        values = [shifted, search, zeros, place, flags]
+        boundary = Boundary(f"leading_{level}", values)
+        magnitude, search, zeros, place, flags = yield boundary
     if split:
-        values = [above - gone, magnitude, flags]
+        values = [above - zeros, magnitude, flags]
         place, magnitude, flags = yield Boundary("place", values)
     codes = Signal((above + 1).bit_length() + target.mantissa_bits + 1, name=f"{name}_whole")
     field = place[: above.bit_length()] if above else Const(0)
@@ -207,18 +208,15 @@ def _shift_out(m: Module, number: Shifted, name: str, split: bool) -> Segmented[
 def _place_significand(
     m: Module, number: Shifted, target: Scalar, rounding: str, name: str, split: bool
 ) -> Segmented[Normalised]:
-    """Left shift of the significand until its leading one is the top bit, and right shift
-    where the result is below the target's lowest binade.
-    """
+    """The significand with its leading one on top or, below the lowest binade, right of that."""
     search = leading_one_first(m, number.significand, name, split=split)
-    rest: list[Any] = [number.shift, number.sign, number.nan, number.infinity]
-    (significand, leading), (moved_by, *flags) = yield from carry_along(search, rest)
+    carried: list[Any] = [number.shift, number.sign, number.nan, number.infinity]
+    (significand, leading), (moved_by, *flags) = yield from carry_along(search, carried)
     # What the target's exponent field is, unless the result is subnormal.
     highest = len(significand) - 1 + number.lsb_exponent + placing_bias(target)
     exponent = moved_by - leading
     values = [significand, exponent, flags]
-    part = Boundary("exponent", values)
-    significand, exponent, flags = yield part
+    significand, exponent, flags = yield Boundary("exponent", values)
     field = exponent + highest
     values = [significand, field, flags]
     significand, field, flags = yield Boundary("field", values)
@@ -230,8 +228,10 @@ def _place_significand(
 def place_normal(
     m: Module, number: Normal, target: Scalar, rounding: str, name: str, *, split: bool
 ) -> Segmented[Normalised]:
-    """Right shift of the significand where the result is subnormal in ``target``, a minifloat
-    with exponent bits. The field is used as it is: nothing is added but by rounding.
+    """Right shift of the significand where the result is subnormal in ``target``.
+
+    That is a minifloat with exponent bits. The field is used as it is: nothing is added but by
+    rounding.
     """
     significand_bits = target.mantissa_bits + 1
     zeros = Const(0, max(0, significand_bits - len(number.significand)))
@@ -244,7 +244,7 @@ def place_normal(
         needed = 1 - number.field
         subnormal: Value = Signal(name=f"{name}_subnormal")
         distance: Value = Signal(needed.shape(), name=f"{name}_distance")
-        down: Value = Signal(range(most + 1), name=f"{name}_down")
+        right_shift: Value = Signal(range(most + 1), name=f"{name}_down")
         moved = Signal(len(significand) + most, name=f"{name}_moved")
         m.d.comb += [subnormal.eq(number.field < 1), distance.eq(needed)]
         values = [number, subnormal, distance]
@@ -252,13 +252,13 @@ def place_normal(
         beyond = distance > most
         values = [number, subnormal, distance, beyond]
         number, subnormal, distance, beyond = yield Boundary("too_small", values)
-        m.d.comb += down.eq(Mux(subnormal, Mux(beyond, most, distance), 0))
-        values = [number, subnormal, down]
-        number, subnormal, down = yield Boundary("down", values)
+        m.d.comb += right_shift.eq(Mux(subnormal, Mux(beyond, most, distance), 0))
+        values = [number, subnormal, right_shift]
+        number, subnormal, right_shift = yield Boundary("down", values)
         significand = Cat(zeros, number.significand)
         keeps_field = significand[-1] & ~subnormal
         start = Cat(Const(0, most), significand)
-        shifting = shift.right(m, start, down, "moved", split=split)
+        shifting = shift.right(m, start, right_shift, "moved", split=split)
         shifted, (number, keeps_field) = yield from carry_along(shifting, [number, keeps_field])
         m.d.comb += moved.eq(shifted)
         significand = moved

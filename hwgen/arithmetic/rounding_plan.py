@@ -38,8 +38,10 @@ GROUP = 16
 
 @dataclass(frozen=True)
 class NumberShape:
-    """Of a number to be rounded: magnitude · 2^lsb_exponent of ``width`` bits or, with a
-    ``shift``, times 2 to that; whether it has a ``sign``, and may be ``nan``.
+    """The widths of a number to be rounded.
+
+    magnitude · 2^lsb_exponent of ``width`` bits or, with a ``shift``, times 2 to that; whether it
+    has a ``sign``, and may be ``nan``.
     """
 
     width: int
@@ -50,13 +52,13 @@ class NumberShape:
 
 
 def operand_shape(number_format: Scalar) -> NumberShape:
-    """Of a decoded code, as sign and magnitude."""
+    """The widths of a decoded code, as sign and magnitude."""
     f = number_format
     return NumberShape(significand_bits(f), f.lsb_exponent, shift_shape(f), f.signed, f.has_nan)
 
 
 def operand_logic(number_format: Scalar) -> Series:
-    """From a code to that."""
+    """The logic from a code to its sign and magnitude."""
     f = number_format
     if f.is_integer and f.signed:
         return (Decoder(f), Gates(f.bits), Adder(f.bits))
@@ -65,7 +67,7 @@ def operand_logic(number_format: Scalar) -> Series:
 
 @dataclass(frozen=True)
 class PlacedShape:
-    """Of a magnitude in place: bits of whole codes or steps, and below."""
+    """The widths of a magnitude in place: bits of whole codes or steps, and below."""
 
     whole: int
     fraction: int
@@ -74,13 +76,14 @@ class PlacedShape:
 
     @property
     def bits(self) -> int:
-        """Of all of it, with flags of infinity and NaN where there are such."""
+        """Bits of all of it, with flags of infinity and NaN where there are such."""
         return self.whole + self.fraction + int(self.sign) + 2 * int(self.nan)
 
 
 def placing_bias(target: Scalar) -> int:
-    """The bias of a format with subnormals that has its lowest full binade where ``target`` has
-    it: the target's own, or one more where it has no subnormals.
+    """The bias of a format with subnormals that has its lowest full binade where ``target`` has it.
+
+    That is the target's own, or one more where it has no subnormals.
     """
     return 1 - target.mantissa_bits - target.lsb_exponent
 
@@ -88,18 +91,18 @@ def placing_bias(target: Scalar) -> int:
 def normalising(number: NumberShape, target: Scalar, rounding: str) -> tuple[Segments, PlacedShape]:
     """The segments of ``rounder.normalise``, and what comes of it."""
     has_field = target.exponent_bits > 0
-    found: Segments = ()
+    segments: Segments = ()
     if number.shift is not None:
         if has_field:
             return _placing_significand(number, number.shift, target, rounding)
-        found = shift_segments("out", number.width, number.shift.width)
+        segments = shift_segments("out", number.width, number.shift.width)
         width = number.width + (1 << number.shift.width) - 1
         number = replace(number, width=width, shift=None)
     if has_field:
         return _placing_leading_one(number, target)
     dropped = target.lsb_exponent - number.lsb_exponent
     whole = max(number.width - dropped, 0)
-    return found, PlacedShape(whole, max(dropped, 0), number.sign, number.nan)
+    return segments, PlacedShape(whole, max(dropped, 0), number.sign, number.nan)
 
 
 def _placing_significand(
@@ -111,13 +114,13 @@ def _placing_significand(
     field = exponent + highest
     lowest = highest - (number.width - 1)
     placing, placed = placing_normal(number, field, lowest, target, rounding)
-    found = (
+    segments = (
         *leading_one_segments(number.width),
         Segment("exponent", (Adder(exponent.width),)),
         Segment("field", (Adder(field.width),)),
         *placing,
     )
-    return found, placed
+    return segments, placed
 
 
 def placing_normal(
@@ -126,22 +129,22 @@ def placing_normal(
     """The segments of ``rounder.place_normal``, and what comes of it."""
     significand_bits = target.mantissa_bits + 1
     width = max(number.width, significand_bits)
-    found: list[Segment] = []
+    segments: list[Segment] = []
     if lowest < 1:
         most = significand_bits + (RANDOM_BITS if rounding == STOCHASTIC else 1)
         most = min(most, 1 - lowest)
         needed, down = (1 - field).width, most.bit_length()
         width += most
-        found += [
+        segments += [
             Segment("subnormal", (Adder(needed),)),
             Segment("too_small", (Comparator(needed),)),
             Segment("down", (Multiplexer(down),)),
             *shift_segments("moved", width, down),
         ]
     field_bits = field.width - int(field.signed)
-    found.append(Segment("placed", (Multiplexer(field_bits),)))
+    segments.append(Segment("placed", (Multiplexer(field_bits),)))
     whole, fraction = target.mantissa_bits + field_bits, width - significand_bits
-    return tuple(found), PlacedShape(whole, fraction, number.sign, number.nan)
+    return tuple(segments), PlacedShape(whole, fraction, number.sign, number.nan)
 
 
 def _placing_leading_one(number: NumberShape, target: Scalar) -> tuple[Segments, PlacedShape]:
@@ -151,42 +154,44 @@ def _placing_leading_one(number: NumberShape, target: Scalar) -> tuple[Segments,
     if width <= significand_bits:
         width = significand_bits + 1
     most = min(above, width - 1)
-    found: list[Segment] = []
-    search, gone = most + 1, 1
+    segments: list[Segment] = []
+    search, zeros = most + 1, 1
     for level in reversed(range(most.bit_length())):
         step = 1 << level
         if search <= step:
             continue
         path: Series = (AnyBit(step),)
         if step > FEW:
-            found.append(Segment(f"empty_{level}", path))
+            segments.append(Segment(f"empty_{level}", path))
             path = ()
-        found.append(Segment(f"leading_{level}", (*path, Multiplexer(width + search))))
-        search, gone = step, max(gone, (Shape(1) << level).width)
-    found.append(Segment("place", (Adder(gone + 1),)))
+        segments.append(Segment(f"leading_{level}", (*path, Multiplexer(width + search))))
+        search, zeros = step, max(zeros, (Shape(1) << level).width)
+    segments.append(Segment("place", (Adder(zeros + 1),)))
     whole = (above + 1).bit_length() + significand_bits
-    found.append(Segment("placed", (Gates(above.bit_length()), Adder(whole))))
-    return tuple(found), PlacedShape(whole, width - significand_bits, number.sign, number.nan)
+    segments.append(Segment("placed", (Gates(above.bit_length()), Adder(whole))))
+    return tuple(segments), PlacedShape(whole, width - significand_bits, number.sign, number.nan)
 
 
 def coding(placed: PlacedShape, target: Scalar, rounding: str, overflow: str) -> Segments:
     """The segments of ``rounder.to_code``."""
     rounded = placed.whole + 1
-    found = [*_incrementing(placed, target, rounding), Segment("rounded", (Adder(rounded),))]
+    segments = [*_incrementing(placed, target, rounding), Segment("rounded", (Adder(rounded),))]
     if target.is_integer:
-        return (*found, *_coding_integer(placed, rounded, target))
+        return (*segments, *_coding_integer(placed, rounded, target))
     if not target.subnormals:
         drawn = RANDOM_BITS if rounding == STOCHASTIC else 0
         compared = Comparator(placed.whole + drawn)
-        found.append(
+        segments.append(
             Segment("above", (AnyBit(placed.fraction), compared, Gates(rounded, levels=2)))
         )
-    return (*found, *_coding_minifloat(placed, rounded, target, rounding, overflow))
+    return (*segments, *_coding_minifloat(placed, rounded, target, rounding, overflow))
 
 
 def actual_rounding(target: Scalar, rounding: str) -> str:
-    """Of magnitudes in place: the upper of two codes of powers of two without a zero has the even
-    significand, so that ties go up.
+    """How magnitudes in place are rounded for ``rounding`` to ``target``.
+
+    The upper of two codes of powers of two without a zero has the even significand, so that ties go
+    up.
     """
     powers = not target.zero and not target.mantissa_bits
     return NEAREST_AWAY if powers and rounding == NEAREST_EVEN else rounding
@@ -198,15 +203,15 @@ def _incrementing(placed: PlacedShape, target: Scalar, rounding: str) -> list[Se
         return []
     if rounding == STOCHASTIC:
         return [Segment("increment", (Adder(RANDOM_BITS),))]
-    found = []
+    segments = []
     if rounding != NEAREST_AWAY:
         below = placed.fraction - int(rounding not in (UP, DOWN))
         if below > GROUP:
             groups = -(-below // GROUP)
-            found.append(Segment("groups", (AnyBit(GROUP, count=groups),)))
+            segments.append(Segment("groups", (AnyBit(GROUP, count=groups),)))
             below = groups
-        found.append(Segment("rest", (AnyBit(below),)))
-    return [*found, Segment("increment", (Gates(),))]
+        segments.append(Segment("rest", (AnyBit(below),)))
+    return [*segments, Segment("increment", (Gates(),))]
 
 
 def _coding_integer(placed: PlacedShape, rounded: int, target: Scalar) -> Segments:
@@ -225,8 +230,9 @@ def _coding_integer(placed: PlacedShape, rounded: int, target: Scalar) -> Segmen
 
 
 def fits_integer(rounded: int, target: Scalar, *, has_sign: bool) -> bool:
-    """Whether no magnitude of so many bits is beyond ``target``; a negative number is beyond what
-    has no sign, however small.
+    """Whether no magnitude of ``rounded`` bits is beyond ``target``.
+
+    A negative number is beyond what has no sign, however small.
     """
     largest = (1 << (target.bits - int(target.signed))) - 1
     return (1 << rounded) - 1 <= largest and (target.signed or not has_sign)

@@ -82,6 +82,6 @@ def lockstep(functions: Sequence[Segmented[T]], *, split: bool) -> Segmented[lis
             except StopIteration as end:
                 results.append(end.value)
         if results:
-            assert not boundaries, f"only some have the part {boundaries[0].name}"
+            assert not boundaries, f"only some have the segment {boundaries[0].name}"
             return results
         sent = yield Boundary(boundaries[0].name, [boundary.values for boundary in boundaries])

@@ -1,5 +1,7 @@
-"""Shifts by an amount that is known only when the circuit runs: one expression, or, ``split``, a
-multiplexer for each bit of the amount, between which registers may stand.
+"""Shifts by an amount that is known only when the circuit runs.
+
+One expression or, ``split``, a multiplexer for each bit of the amount, between which registers may
+stand.
 """
 
 from __future__ import annotations
@@ -12,19 +14,19 @@ from hwgen.plan.step import Segment, Segments
 
 
 def shift_segments(name: str, width: int, levels: int) -> Segments:
-    """The segments of a shift to so many bits, by an amount of ``levels`` bits."""
+    """The segments of a shift to ``width`` bits, by an amount of ``levels`` bits."""
     return tuple(Segment(f"{name}_{level}", (Multiplexer(width),)) for level in range(levels))
 
 
 def right(m: Module, value: Value, amount: Value, name: str, *, split: bool) -> Segmented[Value]:
-    """``value`` >> ``amount``."""
+    """``value`` >> ``amount``, as wide as ``value``."""
     if not split:
         return value >> amount
     for level in range(len(amount)):
-        moved = Signal(value.shape(), name=f"{name}_{level}")
-        m.d.comb += moved.eq(Mux(amount[0], value >> (1 << level), value))
-        rest = amount[1:] if len(amount) > 1 else None
-        value, amount = yield Boundary(f"{name}_{level}", [moved, rest])
+        shifted = Signal(value.shape(), name=f"{name}_{level}")
+        m.d.comb += shifted.eq(Mux(amount[0], value >> (1 << level), value))
+        higher_bits = amount[1:] if len(amount) > 1 else None
+        value, amount = yield Boundary(f"{name}_{level}", [shifted, higher_bits])
     return value
 
 
@@ -36,8 +38,8 @@ def left(
         return value << amount
     for level in range(len(amount)):
         bits = min(len(value) + (1 << level), width)
-        moved = Signal(signed(bits) if value.shape().signed else bits, name=f"{name}_{level}")
-        m.d.comb += moved.eq(Mux(amount[0], value << (1 << level), value))
-        rest = amount[1:] if len(amount) > 1 else None
-        value, amount = yield Boundary(f"{name}_{level}", [moved, rest])
+        shifted = Signal(signed(bits) if value.shape().signed else bits, name=f"{name}_{level}")
+        m.d.comb += shifted.eq(Mux(amount[0], value << (1 << level), value))
+        higher_bits = amount[1:] if len(amount) > 1 else None
+        value, amount = yield Boundary(f"{name}_{level}", [shifted, higher_bits])
     return value

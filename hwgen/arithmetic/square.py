@@ -71,7 +71,7 @@ def _columns(x: Value, width: int) -> list[list[Value]]:
 
 def _rows(m: Module, columns: list[list[Value]], name: str) -> list[_Row]:
     """The columns cut into rows, the lowest bits of each in one of its own."""
-    found = []
+    rows = []
     for r in range(max(map(len, columns))):
         places = [place for place, bits in enumerate(columns) if len(bits) > r]
         first, last = places[0], places[-1]
@@ -80,8 +80,8 @@ def _rows(m: Module, columns: list[list[Value]], name: str) -> list[_Row]:
         ]
         row = Signal(len(bits), name=f"{name}_row_{r}")
         m.d.comb += row.eq(Cat(*bits))
-        found.append(_Row(row, first))
-    return found
+        rows.append(_Row(row, first))
+    return rows
 
 
 def _sum(m: Module, x: _Row, y: _Row, name: str) -> _Row:

@@ -40,15 +40,19 @@ from hwgen.plan.step import Segment, Segments
 
 
 def shortest_gap(terms: int, largest: int, precision: int) -> int:
-    """How far apart terms of neighbouring shift must stay, for sums that are rounded to
-    ``precision`` bits. ``largest``: magnitude of a term over its power of two.
+    """How far apart terms of neighbouring shift must stay, for sums rounded to ``precision`` bits.
+
+    ``largest``: magnitude of a term over its power of two.
     """
     return precision + 1 + ((terms - 1) * largest).bit_length()
 
 
 @dataclass(frozen=True)
 class Ranked:
-    """``ranks``: of each term, 0 for the smallest shift; no two are alike. ``shifts``: rising."""
+    """The order of terms' shifts.
+
+    ``ranks``: of each term, 0 for the smallest shift; no two are alike. ``shifts``: rising.
+    """
 
     ranks: list[Value]
     shifts: list[Value]
@@ -56,8 +60,10 @@ class Ranked:
 
 @dataclass(frozen=True)
 class Placed:
-    """``places``: of each term, how far left it goes. A leading one at bit x means 2^(x + offset),
-    by the last of the ``offsets`` whose ``starts`` is not above x + 1.
+    """Where terms go.
+
+    ``places``: of each term, how far left it goes. A leading one at bit x means 2^(x + offset), by
+    the last of the ``offsets`` whose ``starts`` is not above x + 1.
     """
 
     places: list[Value]
@@ -98,25 +104,25 @@ def offset_segments(count: int, leading_bits: int) -> Segments:
 
 def leading_bits_segments(width: int, kept: int) -> Segments:
     """The segments of ``leading_bits``, of a magnitude of ``width`` bits."""
-    found = []
+    segments = []
     for level in reversed(range((width - 1).bit_length())):
         step = 1 << level
         most = 2 * step - 1 + kept
         lost = AnyBit(max(width - most, 1))
         width = min(width, most + 1)
-        found.append(Segment(f"empty_{level}", parallel((AnyBit(step),), (lost,))))
-        found.append(Segment(f"leading_{level}", (Multiplexer(width),)))
-    return (*found, Segment("kept", (AnyBit(max(width, kept + 1) - kept),)))
+        segments.append(Segment(f"empty_{level}", parallel((AnyBit(step),), (lost,))))
+        segments.append(Segment(f"leading_{level}", (Multiplexer(width),)))
+    return (*segments, Segment("kept", (AnyBit(max(width, kept + 1) - kept),)))
 
 
 def largest_segments(count: int, bits: int) -> Segments:
     """The segments of ``largest_of``, of so many shifts of so many bits."""
-    found: list[Segment] = []
+    segments: list[Segment] = []
     while count > 1:
         logic = (Comparator(bits, count=count // 2), Multiplexer(bits, count=count // 2))
-        found.append(Segment(f"largest_{len(found)}", logic))
+        segments.append(Segment(f"largest_{len(segments)}", logic))
         count = (count + 1) // 2
-    return tuple(found)
+    return tuple(segments)
 
 
 def moved_right_segments(
@@ -126,12 +132,12 @@ def moved_right_segments(
     below = 0 if rounding == DOWN else 2
     lost_bits, start = max(dropped - below, 0), term - dropped + below
     levels = start.bit_length()
-    found = [Segment("near", (AnyBit(max(distance - levels, lost_bits, 1)), Gates(levels)))]
+    segments = [Segment("near", (AnyBit(max(distance - levels, lost_bits, 1)), Gates(levels)))]
     for level in range(levels):
         lost: Series = (AnyBit(min(1 << level, start - 1)),) if below else ()
-        found.append(Segment(f"right_{level}", (Multiplexer(start), *lost)))
+        segments.append(Segment(f"right_{level}", (Multiplexer(start), *lost)))
     rounded: Series = (Gates(), Adder(width)) if below else ()
-    return (*found, Segment("rounded", rounded))
+    return (*segments, Segment("rounded", rounded))
 
 
 def ranked(m: Module, shifts: Sequence[Value], name: str) -> Segmented[Ranked]:
@@ -194,34 +200,34 @@ def offset_of(m: Module, leading: Value, where: Placed, name: str) -> Segmented[
     """What a leading one at bit ``leading`` counts beside its place."""
     reached: list[Value] = [leading + 1 >= start for start in where.starts[1:]]
     reached, where = yield Boundary("reached", [reached, where])
-    found: Value = where.offsets[0]
-    for now, offset in zip(reached, where.offsets[1:], strict=True):
+    last_reached: Value = where.offsets[0]
+    for is_reached, offset in zip(reached, where.offsets[1:], strict=True):
         # Starts rise, and so do offsets: the last that is reached is the one.
-        found = Mux(now, offset, found)
+        last_reached = Mux(is_reached, offset, last_reached)
     chosen = Signal(max(map(len, where.offsets)), name=name)
-    m.d.comb += chosen.eq(found)
+    m.d.comb += chosen.eq(last_reached)
     return (yield from last("offset", chosen))
 
 
 def leading_bits(
     m: Module, magnitude: Value, kept: int, name: str
 ) -> Segmented[tuple[Value, Value]]:
-    """The highest ``kept`` bits of ``magnitude`` from its leading one on, then one that tells
-    whether there is something below; and how many zeros stood above the leading one.
+    """The highest ``kept`` bits of ``magnitude`` from its leading one on, and the zeros above it.
 
-    Bits that can no more be among them leave the shifter as soon as that is known.
+    Below the bits is one more, which tells whether there is something below. Bits that can no more
+    be among them leave the shifter as soon as that is known.
     """
     zeros: Value = Const(0)
     for level in reversed(range((len(magnitude) - 1).bit_length())):
         step = 1 << level
         magnitude = _shortened(magnitude, 2 * step - 1 + kept)
         empty: Value = Signal(name=f"{name}_empty_{level}")
-        moved = Signal(len(magnitude), name=f"{name}_leading_{level}")
+        shifted = Signal(len(magnitude), name=f"{name}_leading_{level}")
         m.d.comb += empty.eq(~magnitude[-step:].any())
         values = [magnitude, zeros, empty]
         magnitude, zeros, empty = yield Boundary(f"empty_{level}", values)
-        m.d.comb += moved.eq(Mux(empty, magnitude << step, magnitude))
-        values = [moved, zeros + (empty << level)]
+        m.d.comb += shifted.eq(Mux(empty, magnitude << step, magnitude))
+        values = [shifted, zeros + (empty << level)]
         magnitude, zeros = yield Boundary(f"leading_{level}", values)
     if len(magnitude) <= kept:
         magnitude = Cat(Const(0, kept + 1 - len(magnitude)), magnitude)
@@ -232,17 +238,19 @@ def leading_bits(
 
 def largest_of(m: Module, shifts: Sequence[Value], name: str) -> Segmented[Value]:
     """The largest shift."""
-    level, found = 0, list(shifts)
-    while len(found) > 1:
+    level, candidates = 0, list(shifts)
+    while len(candidates) > 1:
         pairs: list[Value] = []
-        for i in range(0, len(found) - 1, 2):
-            larger = Signal(max(map(len, found[i : i + 2])), name=f"{name}_{level}_{i // 2}")
-            m.d.comb += larger.eq(Mux(found[i] >= found[i + 1], found[i], found[i + 1]))
+        for i in range(0, len(candidates) - 1, 2):
+            larger = Signal(max(map(len, candidates[i : i + 2])), name=f"{name}_{level}_{i // 2}")
+            m.d.comb += larger.eq(
+                Mux(candidates[i] >= candidates[i + 1], candidates[i], candidates[i + 1])
+            )
             pairs.append(larger)
-        found = pairs + found[len(pairs) * 2 :]
-        found = yield Boundary(f"largest_{level}", found)
+        candidates = pairs + candidates[len(pairs) * 2 :]
+        candidates = yield Boundary(f"largest_{level}", candidates)
         level += 1
-    return found[0]
+    return candidates[0]
 
 
 def moved_right(
@@ -257,10 +265,10 @@ def moved_right(
     lost_bits = max(dropped - below, 0)
     if lost_bits:
         lost, number = term[: dropped - below], term[dropped - below :]
-        parts = [lost.any() | number[0], number[1:]] if below else [number]
+        fields = [lost.any() | number[0], number[1:]] if below else [number]
     else:
-        parts = [Const(0, below - dropped), term]
-    start = Cat(*parts)
+        fields = [Const(0, below - dropped), term]
+    start = Cat(*fields)
     levels = len(start).bit_length()
     # Shifts past the width leave the sign, and so does the longest that there is.
     near: Value = Signal(levels, name=f"{name}_near")
@@ -270,16 +278,16 @@ def moved_right(
     m.d.comb += number.eq(start)
     number, near = yield Boundary("near", [number, near])
     for level in range(levels):
-        step, by = min(1 << level, len(start) - 1), near[level]
-        right = Signal(signed(len(start)), name=f"{name}_right_{level}")
+        step, moves = min(1 << level, len(start) - 1), near[level]
+        moved = Signal(signed(len(start)), name=f"{name}_right_{level}")
         shifted = (number >> step)[: len(start)]
         if below:
             shifted = Cat(shifted[0] | number[:step].any(), shifted[1:])
-        m.d.comb += right.eq(Mux(by, shifted, number))
-        number, near = yield Boundary(f"right_{level}", [right, near])
-    found = Signal(signed(width), name=name)
-    m.d.comb += found.eq(rounded_integer(m, number, -below, 0, rounding, f"{name}_rounded"))
-    return (yield from last("rounded", found))
+        m.d.comb += moved.eq(Mux(moves, shifted, number))
+        number, near = yield Boundary(f"right_{level}", [moved, near])
+    result = Signal(signed(width), name=name)
+    m.d.comb += result.eq(rounded_integer(m, number, -below, 0, rounding, f"{name}_rounded"))
+    return (yield from last("rounded", result))
 
 
 def _shortened(magnitude: Value, count: int) -> Value:
@@ -293,7 +301,7 @@ def _shortened(magnitude: Value, count: int) -> Value:
 def _chosen(conditions: Sequence[Value], values: Sequence[Value]) -> Value:
     """The value whose condition holds, of which one does."""
     width = max(map(len, values))
-    found: Value = Const(0, width)
+    selected: Value = Const(0, width)
     for condition, value in zip(conditions, values, strict=True):
-        found = found | (value & condition.replicate(len(value)))
-    return found
+        selected = selected | (value & condition.replicate(len(value)))
+    return selected

@@ -20,12 +20,12 @@ from hwgen.formats.rounding import DOWN
 
 
 def products_have_sign(a: Scalar, b: Scalar) -> bool:
-    """Products of ``a`` and ``b`` can be −0."""
+    """Whether products of ``a`` and ``b`` can be −0."""
     return (a.signed or b.signed) and not (a.is_integer and b.is_integer)
 
 
 def sum_has_sign(a: Scalar, b: Scalar, addend: Scalar | None, rounding: str) -> bool:
-    """Sums of products of ``a`` and ``b``, with an addend if there is one, can be −0."""
+    """Whether sums of products of ``a`` and ``b``, with an addend if there is one, can be −0."""
     if addend is None:
         return products_have_sign(a, b)
     if rounding == DOWN:
@@ -35,7 +35,7 @@ def sum_has_sign(a: Scalar, b: Scalar, addend: Scalar | None, rounding: str) -> 
 
 
 def blocks_have_sign(elements: Sequence[Scalar], scales: Sequence[Scalar], rounding: str) -> bool:
-    """Sums of blocks of products, times scales without sign, can be −0."""
+    """Whether sums of blocks of products, times scales without sign, can be −0."""
     if all(f.is_integer for f in (*elements, *scales)):
         return False
     if not all(f.is_integer for f in elements):
@@ -53,15 +53,16 @@ def product_signs(operands: Sequence[tuple[Operand, Operand]], a: Scalar, b: Sca
 
 def sign_of_zeros(m: Module, signs: Sequence[Value], rounding: str, name: str) -> Signal:
     """The sign of the sum of zeros with these signs."""
-    found = Signal(name=name)
+    sign = Signal(name=name)
     bits = Cat(signs)
-    m.d.comb += found.eq(bits.any() if rounding == DOWN else bits.all())
-    return found
+    m.d.comb += sign.eq(bits.any() if rounding == DOWN else bits.all())
+    return sign
 
 
 def of_sum(total: Value, zero: Value | None, rounding: str) -> Value:
-    """The sign of ``total``, in two's complement; ``zero``: that of its terms (``sign_of_zeros``),
-    or None where a zero is positive.
+    """The sign of ``total``, in two's complement.
+
+    ``zero``: that of its terms (``sign_of_zeros``), or None where a zero is positive.
     """
     if zero is None:
         return total[-1]
@@ -70,6 +71,6 @@ def of_sum(total: Value, zero: Value | None, rounding: str) -> Value:
     return total[-1] | zero
 
 
-def restarted(kept: Value, clear: Value, rounding: str) -> Value:
-    """The ``kept`` sign or, with ``clear``, the one that ``sign_of_zeros`` has of no other sign."""
-    return kept & ~clear if rounding == DOWN else kept | clear
+def restarted(held: Value, clear: Value, rounding: str) -> Value:
+    """The ``held`` sign or, with ``clear``, the one that ``sign_of_zeros`` has of no other sign."""
+    return held & ~clear if rounding == DOWN else held | clear

@@ -15,7 +15,7 @@ from hwgen.arithmetic.coding import to_code
 from hwgen.arithmetic.decode import decode
 from hwgen.arithmetic.magnitude import magnitude
 from hwgen.arithmetic.product import Special
-from hwgen.arithmetic.product_parts import multiplied
+from hwgen.arithmetic.product_rows import multiplied
 from hwgen.arithmetic.rounder import (
     FixedPoint,
     Normal,

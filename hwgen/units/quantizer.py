@@ -366,7 +366,7 @@ class FloatScaleQuantizerUnit(QuantizerUnit):
         numbers: list[FixedPoint | Shifted] = []
         for lane, number in enumerate(signals["numbers"]):
             quotient = Signal(len(number.division.quotient) + 1, name=f"lane_{lane}_quotient")
-            m.d.comb += quotient.eq(number.division.with_rest | number.lost)
+            m.d.comb += quotient.eq(number.division.with_sticky_bit | number.lost)
             flags = (number.sign, number.nan, number.infinity)
             if self.spec.alignment.fixed:
                 numbers.append(FixedPoint(quotient, lsb_exponent, *flags))

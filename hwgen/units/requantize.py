@@ -6,7 +6,7 @@ from typing import Any
 
 from amaranth.hdl import Const, Module, Signal, Value, signed
 
-from hwgen.arithmetic import product_parts, rounder
+from hwgen.arithmetic import product_rows, rounder
 from hwgen.arithmetic.coding import to_code
 from hwgen.arithmetic.decode import decode
 from hwgen.arithmetic.magnitude import magnitude
@@ -32,7 +32,7 @@ class RequantizeUnit(Unit):
     def multiplied(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
         """Sum times significand, and the sign; an infinite scale times a sum of zero is NaN."""
         total, scale, random_bits = signals["sum"], signals["scale"], passed(signals, "random_bits")
-        multiplying = product_parts.multiplied(
+        multiplying = product_rows.multiplied(
             m, total, scale.significand, "product", split=self._split
         )
         product, (total, scale, random_bits) = yield from carry_along(

@@ -13,7 +13,7 @@ from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal, Value, signed
 
-from hwgen.arithmetic import product_parts
+from hwgen.arithmetic import product_rows
 from hwgen.arithmetic.decode import Operand
 from hwgen.arithmetic.product import Product
 from hwgen.formats import Scalar
@@ -26,7 +26,7 @@ def factored(
     m: Module, x: Operand, y: Operand, a_format: Scalar, b_format: Scalar, name: str
 ) -> Product:
     """A product whose significand is what ``SplitProducts`` multiply: for ``multiply``."""
-    found = product_parts.factors(m, x, y, a_format, b_format, name)
+    found = product_rows.factors(m, x, y, a_format, b_format, name)
     bare: Any = replace(found, shift=None, special=None)
     return Product(bare, found.shift, found.special)
 
@@ -55,7 +55,7 @@ def _each(m: Module, products: Any, change: Change, name: str) -> Any:
 
 
 def _rows(m: Module, product: Product, name: str) -> Product:
-    found: Any = product_parts.parts(m, _as_any(product.significand), name)
+    found: Any = product_rows.row_pairs(m, _as_any(product.significand), name)
     return _summed(replace(product, significand=found))
 
 
@@ -63,7 +63,7 @@ def _add(m: Module, product: Product, name: str) -> Product:
     if not isinstance(product.significand, list):
         # Decoded factors may be shorter than their formats' precision, as of e0m3.
         return product
-    found: Any = product_parts.added_parts(m, _as_any(product.significand), name)
+    found: Any = product_rows.pair_sums(m, _as_any(product.significand), name)
     return _summed(replace(product, significand=found))
 
 

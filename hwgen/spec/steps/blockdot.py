@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from hwgen.accumulator import Aligned
 from hwgen.arithmetic.adder_tree import tree_adders, tree_levels
 from hwgen.arithmetic.decode import significand_bits
-from hwgen.arithmetic.product_parts import multiplied_segments
+from hwgen.arithmetic.product_rows import multiplied_segments
 from hwgen.arithmetic.rounding_plan import (
     NumberShape,
     PlacedShape,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hwgen.arithmetic.decode import shift_shape, significand_bits
-from hwgen.arithmetic.product_parts import multiplied_segments, multiplied_shape
+from hwgen.arithmetic.product_rows import multiplied_segments, multiplied_shape
 from hwgen.arithmetic.rounding_plan import NumberShape, coding, normalising
 from hwgen.plan import levels
 from hwgen.plan.logic import AnyBit, Decoder, Gates, Magnitude, parallel

@@ -1,7 +1,7 @@
-"""A product in parts, so that registers can stand inside it: factors, pairs of rows, their sums.
+"""A product in segments: its factors, the pairs of its rows, and levels of their sums.
 
 The logic is that of ``product.multiply`` after the flow's mapping to rows and adders; the
-steps are apart.
+steps are apart, so that registers can stand between them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from hwgen.plan.product import row_sums
 from hwgen.plan.shape import ZERO, Shape, either
 from hwgen.plan.step import Segment, Segments
 
-#: Bits of both factors up to which a product is a few LUTs, and has no parts.
+#: Bits of both factors up to which a product is a few LUTs, and has no rows.
 SMALL = FactorRows.SMALL
 
 
@@ -46,62 +46,63 @@ def factors(
     m: Module, x: Operand, y: Operand, a_format: Scalar, b_format: Scalar, name: str
 ) -> Factors:
     """What to multiply, of decoded codes."""
-    one, other = signed_factors(x, y)
-    wide, narrow = (one, other) if len(one) >= len(other) else (other, one)
-    found = []
+    x_factor, y_factor = signed_factors(x, y)
+    wide, narrow = (x_factor, y_factor) if len(x_factor) >= len(y_factor) else (y_factor, x_factor)
+    signals = []
     for value, which in ((wide, "wide"), (narrow, "narrow")):
         factor = Signal(value.shape(), name=f"{name}_{which}")
         m.d.comb += factor.eq(value)
-        found.append(factor)
+        signals.append(factor)
     special = special_of(m, (x, a_format), (y, b_format), name)
-    return Factors(found[0], found[1], sum_of_shifts(x, y), special)
+    wide, narrow = signals
+    return Factors(wide, narrow, sum_of_shifts(x, y), special)
 
 
-def parts(m: Module, f: Factors, name: str) -> list[Term]:
+def row_pairs(m: Module, f: Factors, name: str) -> list[Term]:
     """The rows of the product, in pairs; a row alone is the lowest one."""
     if len(f.wide) + len(f.narrow) <= SMALL:
         return [_term(m, f.wide * f.narrow, 0, f"{name}_part_0")]
     bits = len(f.narrow)
     negative = f.narrow.shape().signed
     first = bits % 2
-    found = []
+    pairs = []
     if first:
         row = Mux(f.narrow[0], f.wide, 0)
         if negative and bits == 1:
             row = -row
-        found.append(_term(m, row, 0, f"{name}_part_0"))
+        pairs.append(_term(m, row, 0, f"{name}_part_0"))
     for place in range(first, bits, 2):
         low, high = (Mux(f.narrow[place + i], f.wide, 0) for i in (0, 1))
         # The top row of a negative number counts negatively.
         last = negative and place + 2 == bits
         total = (low >> 1) - high if last else (low >> 1) + high
         value = _joined(low[:1], total)
-        found.append(_term(m, value, place, f"{name}_part_{place}"))
-    return found
+        pairs.append(_term(m, value, place, f"{name}_part_{place}"))
+    return pairs
 
 
-def added_parts(m: Module, terms: Sequence[Term], name: str) -> list[Term]:
-    """The parts in pairs, each added."""
-    found = []
+def pair_sums(m: Module, terms: Sequence[Term], name: str) -> list[Term]:
+    """The terms in pairs, each added."""
+    sums = []
     for i in range(0, len(terms) - 1, 2):
         low, high = terms[i], terms[i + 1]
         distance = high.place - low.place
         value = _joined(low.value[:distance], (low.value >> distance) + high.value)
-        found.append(_term(m, value, low.place, f"{name}_sum_{i // 2}"))
-    return [*found, *terms[len(found) * 2 :]]
+        sums.append(_term(m, value, low.place, f"{name}_sum_{i // 2}"))
+    return [*sums, *terms[len(sums) * 2 :]]
 
 
 def multiplied(m: Module, x: Value, y: Value, name: str, *, split: bool) -> Segmented[Value]:
-    """X · y: one expression, or, ``split``, in the parts above."""
+    """X · y: one expression or, if ``split``, by pairs of rows and their sums."""
     wide, narrow = (x, y) if len(x) >= len(y) else (y, x)
     if not split:
         return (yield from last(name, x * y))
-    terms = parts(m, Factors(wide, narrow), f"{name}_rows")
+    terms = row_pairs(m, Factors(wide, narrow), f"{name}_rows")
     terms = yield Boundary(f"{name}_rows", terms)
     level = 0
     while len(terms) > 1:
         level += 1
-        terms = added_parts(m, terms, f"{name}_sums{level}")
+        terms = pair_sums(m, terms, f"{name}_sums{level}")
         terms = yield Boundary(f"{name}_sums{level}", terms)
     return terms[0].value
 
@@ -115,7 +116,7 @@ def multiplied_segments(name: str, x_bits: int, y_bits: int) -> Segments:
 
 
 def multiplied_shape(x: Shape, y: Shape) -> Shape:
-    """Of the product that ``multiplied`` makes in parts."""
+    """The shape of the product that ``multiplied`` makes in segments."""
     wide, narrow = (x, y) if x.width >= y.width else (y, x)
     row, bits = either(wide, ZERO), narrow.width
     if wide.width + bits <= SMALL:
