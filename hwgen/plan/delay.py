@@ -47,9 +47,10 @@ class DelayModel:
     tools: str
 
     def price_fs(self, path: Path, input_bits: int) -> int:
-        """The time of a path's logic in a unit of so many input bits, in whole fs, so that the
-        order in which they are added makes no difference; the register that ends the path is
-        not in it.
+        """The time of a path's logic in a unit of ``input_bits`` input bits, in whole fs.
+
+        Whole numbers, so that the order in which they are added makes no difference. The register
+        that ends the path is not in it.
         """
         weights = (
             *(self.lut_ns, self.chain_ns, self.chain_bit_ns),
@@ -63,12 +64,12 @@ class DelayModel:
 
 
 def millionths(amount: float) -> int:
-    """Of a ns or a level of LUTs: what paths are measured and compared in."""
+    """Millionths of a ns, or of a level of LUTs: what paths are measured and compared in."""
     return round(1_000_000 * amount)
 
 
 def features(path: Path, input_bits: int) -> tuple[float, ...]:
-    """What the weights of a ``DelayModel`` beside the register's multiply."""
+    """What the weights of a ``DelayModel`` multiply, but for that of the register."""
     size = math.log2(max(input_bits, 2))
     return (path.luts, path.chains, path.chain_bits, path.luts * size, path.chains * size)
 

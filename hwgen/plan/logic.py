@@ -16,8 +16,10 @@ from hwgen.formats import Scalar
 
 @dataclass(frozen=True)
 class Path:
-    """The longest path through logic: how many LUTs it passes, how many carry chains it gets on
-    and off, and how many bits it goes along them.
+    """The longest path through logic.
+
+    How many LUTs it passes, how many carry chains it gets on and off, and how many bits it goes
+    along them.
     """
 
     luts: float = 0.0
@@ -33,12 +35,12 @@ class Path:
 
 
 def in_turn(paths: Iterable[Path]) -> Path:
-    """One behind the other."""
+    """The path through paths one behind the other."""
     return sum(paths, Path())
 
 
 def longer(*paths: Path) -> Path:
-    """The one of them that takes most, a chain being worth about a LUT and a half."""
+    """The longest of the paths, a chain being worth about a LUT and a half."""
     return max(paths, key=lambda p: p.luts + 1.5 * p.chains + p.chain_bits / 32)
 
 
@@ -50,14 +52,15 @@ class Logic:
 
     @property
     def path(self) -> Path:
+        """The longest path through one of it."""
         raise NotImplementedError
 
     def times(self, count: int) -> Logic:
-        """So many of it side by side."""
+        """``count`` of it side by side."""
         return replace(self, count=self.count * count)
 
     def primitives(self) -> Iterator[Logic]:
-        """It, or what it is made of."""
+        """The primitives that it is made of: itself."""
         yield self
 
 
@@ -73,9 +76,11 @@ class Parallel(Logic):
 
     @cached_property
     def path(self) -> Path:
+        """That of the longest branch."""
         return longer(*(path_of(path) for path in self.branches))
 
     def primitives(self) -> Iterator[Logic]:
+        """The primitives of all branches."""
         for path in self.branches:
             for logic in path:
                 yield from logic.times(self.count).primitives()
@@ -92,7 +97,7 @@ def path_of(series: Series) -> Path:
 
 
 def times(series: Series, count: int) -> Series:
-    """So many of it side by side."""
+    """``count`` of each piece of logic side by side."""
     return tuple(logic.times(count) for logic in series)
 
 
@@ -105,6 +110,7 @@ class Gates(Logic):
 
     @property
     def path(self) -> Path:
+        """One LUT a level."""
         return Path(luts=self.levels)
 
 
@@ -116,6 +122,7 @@ class Multiplexer(Logic):
 
     @property
     def path(self) -> Path:
+        """One LUT."""
         return Path(luts=1)
 
 
@@ -128,13 +135,15 @@ class Selection(Logic):
 
     @property
     def path(self) -> Path:
+        """That of an OR of each number's bit and its choice."""
         return any_bit(2 * self.branches)
 
 
 @dataclass(frozen=True)
 class Shifter(Logic):
-    """A number of ``width`` bits, moved by an amount of so many bits: a two-to-one multiplexer for
-    each bit of the amount.
+    """A number of ``width`` bits, moved by an amount of ``levels`` bits.
+
+    A two-to-one multiplexer for each bit of the amount.
     """
 
     width: int
@@ -142,6 +151,7 @@ class Shifter(Logic):
 
     @property
     def path(self) -> Path:
+        """One LUT for each bit of the amount."""
         return Path(luts=self.levels)
 
 
@@ -153,6 +163,7 @@ class Adder(Logic):
 
     @property
     def path(self) -> Path:
+        """The whole carry chain."""
         return Path(chains=1, chain_bits=self.width)
 
 
@@ -164,6 +175,7 @@ class Comparator(Logic):
 
     @property
     def path(self) -> Path:
+        """The whole carry chain."""
         return Path(chains=1, chain_bits=self.width)
 
 
@@ -175,11 +187,12 @@ class AnyBit(Logic):
 
     @property
     def path(self) -> Path:
+        """A tree of LUTs."""
         return any_bit(self.width)
 
 
 def any_bit(width: int) -> Path:
-    """Of so many bits, in LUTs of four inputs."""
+    """Whether any of ``width`` bits is set, in LUTs of four inputs."""
     return Path(luts=math.ceil(math.log(width, 4)) if width > 1 else 0)
 
 
@@ -191,6 +204,7 @@ class Decoder(Logic):
 
     @property
     def path(self) -> Path:
+        """Whether the exponent's field is zero, and flags behind that."""
         f = self.format
         if f.is_integer:
             return Path()
@@ -203,26 +217,29 @@ class Decoder(Logic):
 
 @dataclass(frozen=True)
 class Negation(Logic):
-    """A number of ``width`` bits with a sign that is apart: short ones are logic, others a
-    chain.
+    """A number of ``width`` bits with a sign that is apart.
+
+    Short ones are logic, others a chain.
     """
 
     width: int
 
     @property
     def path(self) -> Path:
+        """Two LUTs, or an inverter and the chain behind it."""
         short = self.width <= 4
         return Path(luts=2) if short else Path(luts=1, chains=1, chain_bits=self.width)
 
 
 @dataclass(frozen=True)
 class Magnitude(Logic):
-    """Of a two's-complement number of ``width`` bits; the chain takes the inverter in."""
+    """The magnitude of a number of ``width`` bits; the chain takes the inverter in."""
 
     width: int
 
     @property
     def path(self) -> Path:
+        """The chain, and its carry in."""
         return Path(chains=1, chain_bits=self.width + 1)
 
 
@@ -235,17 +252,19 @@ class Multiplier(Logic):
 
     @property
     def path(self) -> Path:
-        found = Path(luts=1)
+        """An AND, then an adder for each level of the rows' sum."""
+        path = Path(luts=1)
         for level in range((self.narrow - 1).bit_length()):
             bits = min(self.wide + (1 << level) + 1, self.wide + self.narrow)
-            found += Path(chains=1, chain_bits=bits)
-        return found
+            path += Path(chains=1, chain_bits=bits)
+        return path
 
 
 @dataclass(frozen=True)
 class FactorRows(Logic):
-    """The rows of a product of such factors, in pairs; both together up to ``SMALL`` bits: the
-    product, a table.
+    """The rows of a product of factors of ``wide`` and ``narrow`` bits, in pairs.
+
+    Of both together up to ``SMALL`` bits it is the product, a table.
     """
 
     wide: int
@@ -256,6 +275,7 @@ class FactorRows(Logic):
 
     @property
     def path(self) -> Path:
+        """That of the table, or of a pair of rows and their adder."""
         if self.wide + self.narrow <= self.SMALL:
             return Path(luts=2)
         if self.narrow == 1:
@@ -271,4 +291,5 @@ class Square(Logic):
 
     @property
     def path(self) -> Path:
+        """That of a multiplier with half the rows."""
         return Multiplier(self.width, max(self.width // 2, 1)).path

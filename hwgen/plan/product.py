@@ -27,17 +27,17 @@ from hwgen.plan.step import Step, Steps
 
 
 def decoders(formats: Iterable[Scalar], count: int) -> Series:
-    """Of so many codes of each format."""
+    """The decoders of ``count`` codes of each format."""
     return parallel(*((Decoder(f, count=count),) for f in formats))
 
 
 def factors(a: Scalar, b: Scalar, lanes: int) -> Series:
     """From decoded codes to what is multiplied, and to the flags of so many products."""
     signs = [f.precision for f in (a, b) if f.sign_apart]
-    found: Series = (Negation(min(signs), count=lanes),) if signs else ()
+    logic: Series = (Negation(min(signs), count=lanes),) if signs else ()
     if any(f.has_nan or f.has_infinity for f in (a, b)):
-        found = parallel(found, (Gates(levels=3, count=lanes), AnyBit(lanes)))
-    return found
+        logic = parallel(logic, (Gates(levels=3, count=lanes), AnyBit(lanes)))
+    return logic
 
 
 def multiplication(a: Scalar, b: Scalar, lanes: int) -> Series:
@@ -51,8 +51,9 @@ def shift(a: Scalar, b: Scalar, width: int, lanes: int) -> Series:
 
 
 def split_steps(a: Scalar, b: Scalar, width: int, lanes: int, key: str = "products") -> Steps:
-    """From factors in the value ``key`` (a product, a list of them, or of lists of them) to
-    products in their place, in at most ``width`` bits.
+    """The steps from factors to products in their place, in at most ``width`` bits.
+
+    ``key``: the value with the factors: a product, a list of them, or of lists of them.
     """
     return split_steps_of(*factor_bits(a, b), shift_bits(a, b), width, lanes, key)
 
@@ -60,7 +61,7 @@ def split_steps(a: Scalar, b: Scalar, width: int, lanes: int, key: str = "produc
 def split_steps_of(
     wide: int, narrow: int, shift_bits: int, width: int, lanes: int, key: str = "products"
 ) -> Steps:
-    """The same for factors of so many bits, and shifts."""
+    """As ``split_steps``, for factors and shifts of so many bits."""
 
     def step(name: str, build: str, logic: Logic, *arguments: int) -> Step:
         return Step(name, build, (logic.times(lanes),), arguments=(key, name, *arguments))
@@ -79,8 +80,9 @@ def split_steps_of(
 
 
 def row_sums(wide: int, narrow: int) -> list[Adder]:
-    """The longest adder of each level that adds the rows of factors of so many bits in pairs,
-    behind ``FactorRows``.
+    """The longest adder of each level that adds the rows of a product in pairs.
+
+    The factors have ``wide`` and ``narrow`` bits; the first level is behind ``FactorRows``.
     """
     if wide + narrow <= FactorRows.SMALL:
         return []

@@ -11,8 +11,9 @@ from hwgen.plan.step import Step
 
 
 def delays(steps: Sequence[Step], pipeline_target: str, input_bits: int) -> list[int]:
-    """What each step takes: in millionths of a level of LUTs, or in fs of the target that it is
-    ``pipeline_target``, in a unit of so many input bits.
+    """What each step takes, in a unit of ``input_bits`` input bits.
+
+    In millionths of a level of LUTs or, with a ``pipeline_target``, in fs of that target.
     """
     if not pipeline_target:
         return [millionths(step.levels) for step in steps]
@@ -21,8 +22,10 @@ def delays(steps: Sequence[Step], pipeline_target: str, input_bits: int) -> list
 
 
 def boundaries_of(delays: Sequence[int], latency: int, state: int | None = None) -> frozenset[int]:
-    """Before which steps registers stand, beside those of the step with a state, ``state``, and
-    of the outputs; ``delays`` as of the function of that name.
+    """The places in ``delays`` of the steps that registers stand before.
+
+    ``delays``: as of the function of that name. Registers of the step with a state, ``state``, and
+    of the outputs are not among them.
     """
     if state is None:
         return register_places(delays, latency - 1)
@@ -31,11 +34,12 @@ def boundaries_of(delays: Sequence[int], latency: int, state: int | None = None)
 
 
 def register_places(delays: Sequence[int], count: int, given: Sequence[int] = ()) -> frozenset[int]:
-    """Before which steps ``count`` registers stand, so that the longest path between two is
-    shortest; before the steps in ``given`` one stands already.
+    """Before which steps ``count`` registers stand, so that the longest path is shortest.
 
-    Whole numbers: sums of floats depend on the order and, in ``sum``, on the version of Python,
-    and of two paths of the same length neither may be the longer one.
+    A path is between two registers; before the steps in ``given`` one stands already.
+
+    Whole numbers: sums of floats depend on the order and, in ``sum``, on the version of Python, and
+    of two paths of the same length neither may be the longer one.
     """
     places = range(len(delays))
 

@@ -28,7 +28,7 @@ class Shape:
 
 
 def shape_of(low: int, high: int) -> Shape:
-    """Of a signal for ``low`` … ``high``."""
+    """The shape of a signal for ``low`` … ``high``."""
     if low < 0:
         return Shape(1 + max((~low).bit_length(), high.bit_length() if high > 0 else 0), True)
     return Shape(high.bit_length())
@@ -45,7 +45,7 @@ def _shape(number: Shape | int) -> Shape:
 
 
 def either(a: Shape, b: Shape) -> Shape:
-    """Of a number that is one or the other."""
+    """The shape of a number that is one or the other."""
     if not (a.signed or b.signed):
         return Shape(max(a.width, b.width))
     return Shape(max(s.width + (not s.signed) for s in (a, b)), True)

@@ -12,8 +12,9 @@ from hwgen.plan.logic import Logic, Path, Series, path_of, times
 
 @dataclass(frozen=True)
 class Segment:
-    """Logic of a step up to a place where a register may stand inside it: see
-    ``hwgen.arithmetic.segmented``.
+    """Logic of a step up to a place where a register may stand inside it.
+
+    ``hwgen.arithmetic.segmented`` makes it.
     """
 
     name: str
@@ -59,7 +60,7 @@ class Step:
     @property
     def primitives(self) -> tuple[Logic, ...]:
         """All that it is made of."""
-        return tuple(one for logic in self.logic for one in logic.primitives())
+        return tuple(primitive for logic in self.logic for primitive in logic.primitives())
 
 
 Steps = tuple[Step, ...]
@@ -76,11 +77,13 @@ def in_segments(
     bits: int | None = None,
     has_state: bool = False,
 ) -> Steps:
-    """A step whose logic has places for registers inside: each of its segments a step of its own
-    where they are wanted ``apart`` and there are any; a loop stays whole.
+    """A step whose logic has places for registers inside.
+
+    Each of its segments is a step of its own where they are wanted ``apart`` and there are any; a
+    loop stays whole.
     """
     if not apart or has_state or not segments:
-        logic = tuple(one for segment in segments for one in segment.logic)
+        logic = tuple(primitive for segment in segments for primitive in segment.logic)
         return (Step(name, build, logic, levels, arguments, bits, has_state),)
     names = tuple(segment.name for segment in segments)
     assert len(set(names)) == len(names), f"two segments of {name} have one name"
@@ -92,12 +95,12 @@ def in_segments(
 
 
 def lockstep(segments: Iterable[Segment], count: int) -> Segments:
-    """So many of the same side by side."""
+    """``count`` of the same segments side by side."""
     return tuple(replace(s, logic=times(s.logic, count)) for s in segments)
 
 
 def named(name: str, segments: Iterable[Segment]) -> Segments:
-    """The same, with names of their own beside others."""
+    """The segments with ``name`` in front of their names, to tell them from others."""
     return tuple(replace(s, name=f"{name}_{s.name}") for s in segments)
 
 

@@ -164,7 +164,7 @@ class BlockDot(Spec):
         return all(f.mantissa_bits == 0 and not (f.subnormals or f.zero) for f in self.scales)
 
     @property
-    def together_bits(self) -> int:
+    def aligned_bits(self) -> int:
         """Bits of a block's sum at its place among the others."""
         if self.alignment == ALIGNED:
             return self.window_term_width
@@ -230,7 +230,7 @@ class BlockDot(Spec):
 
     @property
     def alignment(self) -> str:
-        """How blocks' sums come together: what is exact is as narrow as it can be."""
+        """How blocks' sums are aligned: what is exact is as narrow as it can be."""
         if isinstance(self.accumulator, Aligned):
             return ALIGNED
         if self.blocks == 1:

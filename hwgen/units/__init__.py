@@ -10,8 +10,10 @@ from hwgen.units.unit import Unit
 
 
 def component(spec: Spec) -> Unit:
-    """The Amaranth component that computes ``spec``: ``component`` of the module here that has
-    the name of the spec's. Others are not imported.
+    """The Amaranth component that computes ``spec``.
+
+    That is ``component`` of the module here that has the name of the spec's. Others are not
+    imported.
     """
     module: Any = import_module(f"{__name__}.{type(spec).__module__.rpartition('.')[2]}")
     made = module.component(spec)

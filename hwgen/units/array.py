@@ -31,8 +31,9 @@ _STARTS = {"partial": "accumulator", **{f"partial_{flag}": flag for flag in FLAG
 
 
 class Line:
-    """A value, and what it was any number of enabled cycles ago: registers made when asked for,
-    one behind the other.
+    """A value, and what it was any number of enabled cycles ago.
+
+    Registers are made when asked for, one behind the other.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class ArrayUnit(Accumulating, Unit):
         return DotProductSteps(spec.scalar_element, spec.zero_rounding)
 
     def elaborate(self, platform: object) -> Module:
+        """The operands' decoders, then elements, or columns of them, and their results."""
         m = Module()
         spec = self.spec
         self._cuts = {spec.steps[place].name for place in spec.register_boundaries}
@@ -102,10 +104,10 @@ class ArrayUnit(Accumulating, Unit):
         operands = {name: inputs[name] for name in self._operand_names("ab")}
         signals, position = self._run(m, self, array.operand_steps(spec)[:1], operands, 0)
         # Registers in front of weights or products are those of a whole row or column.
-        second = spec.steps[1].name
-        if second in self._cuts:
-            signals, position = registered(m, signals, second, self.enable), position + 1
-            self._cuts.remove(second)
+        second_step = spec.steps[1].name
+        if second_step in self._cuts:
+            signals, position = registered(m, signals, second_step, self.enable), position + 1
+            self._cuts.remove(second_step)
         controls = {
             port.name: [
                 Line(m, word, f"{port.name}_{i}", self.enable)
@@ -118,8 +120,8 @@ class ArrayUnit(Accumulating, Unit):
         if spec.is_weight_stationary:
             sums = self._columns(m, sums)
         results = [
-            self._result(m, inner, index, sums_live, position, controls)
-            for index, (inner, sums_live, position) in enumerate(sums)
+            self._result(m, inner, index, signals_of_sum, position, controls)
+            for index, (inner, signals_of_sum, position) in enumerate(sums)
         ]
         m.d.comb += self.valid_out.eq(self._valid.after(self.latency))
         for port in spec.outputs:
@@ -143,8 +145,9 @@ class ArrayUnit(Accumulating, Unit):
         position: int,
         state: Mapping[str, Signal] | None = None,
     ) -> tuple[dict[str, Any], int]:
-        """The steps, with their registers; ``position``: registers passed since the ports;
-        ``state``: registers of what they hold.
+        """The values behind the steps, and the registers passed since the ports.
+
+        ``position``: those passed before the steps; ``state``: registers of what the steps hold.
         """
         boundaries = [index for index, step in enumerate(steps) if step.name in self._cuts]
 
@@ -155,33 +158,33 @@ class ArrayUnit(Accumulating, Unit):
 
         valid = self._valid.after(position)
         line = Pipeline(builder, self.enable, next_valid, state or {})
-        found, _ = line.run(m, steps, boundaries, signals, valid)
-        return found, position
+        values, _ = line.run(m, steps, boundaries, signals, valid)
+        return values, position
 
     def operands(self, m: Module, signals: Signals) -> dict[str, Any]:
         """Decoded operands, by row and by column."""
         spec = self.spec
-        found: dict[str, Any] = {}
+        operands: dict[str, Any] = {}
         for name, f, count in (("a", spec.a, spec.rows), ("b", spec.b, spec.columns)):
             kinds = {name: (f.element, spec.lanes)}
             if f.scale is not None:
                 kinds[f"{name}_scale"] = (f.scale, spec.blocks)
-            for kind, (number_format, each) in kinds.items():
-                words = _words(signals[kind], count * each)
+            for kind, (number_format, length) in kinds.items():
+                words = _words(signals[kind], count * length)
                 raises = not spec.has_blocks and spec.scalar_element.raises_shifts
                 decoded = [
                     decode(
                         m,
                         word,
                         number_format,
-                        f"{kind}_{i // each}_{i % each}",
+                        f"{kind}_{i // length}_{i % length}",
                         raised=raises,
                         special_is_zero=kind.endswith("_scale"),
                     )
                     for i, word in enumerate(words)
                 ]
-                found[kind] = [decoded[i : i + each] for i in range(0, len(decoded), each)]
-        return found
+                operands[kind] = [decoded[i : i + length] for i in range(0, len(decoded), length)]
+        return operands
 
     def _elements(
         self, m: Module, signals: Signals, position: int, load: list[Line] | None
@@ -199,22 +202,29 @@ class ArrayUnit(Accumulating, Unit):
         rows, columns = lines(a_names, spec.rows), lines(b_names, spec.columns)
         if spec.packing is not None:
             return self._packed_elements(m, rows, columns, position, load, spec.packing)
-        found = []
+        elements = []
         for row in range(spec.rows):
             for column in range(spec.columns):
                 inner = Module()
                 m.submodules[f"element_{row}_{column}"] = inner
                 delay = self._delay(row, column)
                 a, b = rows[row].after(delay), columns[column].after(delay)
-                here = position + delay
+                element_position = position + delay
                 if load is not None:
                     a = registered(inner, a, "beside_weights", self.enable)
-                    b = registered(inner, b, "weight", self._loads(load, row, here), kept=True)
-                    here += 1
-                found.append(
-                    (inner, *self._element(inner, array.element_steps(spec), {**a, **b}, here))
+                    b = registered(
+                        inner, b, "weight", self._loads(load, row, element_position), kept=True
+                    )
+                    element_position += 1
+                elements.append(
+                    (
+                        inner,
+                        *self._element(
+                            inner, array.element_steps(spec), {**a, **b}, element_position
+                        ),
+                    )
                 )
-        return found
+        return elements
 
     def _loads(self, load: list[Line], row: int, position: int) -> Value:
         """Weights of the row are taken there."""
@@ -237,13 +247,14 @@ class ArrayUnit(Accumulating, Unit):
         load: list[Line] | None,
         packing: GridPlan,
     ) -> list[tuple[Module, dict[str, Any], int]]:
-        """As ``_elements``: those that share multipliers take their operands together, when the
-        last of them would.
+        """As ``_elements``, of elements that share multipliers.
+
+        Those take their operands together, when the last of them would.
         """
         spec = self.spec
-        products, *rest = array.element_steps(spec)
+        products, *later_steps = array.element_steps(spec)
         packed = replace(products, build="multiply_packed")
-        found = {}
+        elements = {}
         for first_row in range(0, spec.rows, packing.rows):
             for first_column in range(0, spec.columns, packing.columns):
                 these_rows = range(spec.rows)[first_row:][: packing.rows]
@@ -255,23 +266,25 @@ class ArrayUnit(Accumulating, Unit):
                     "a": [rows[row].after(delay)["a"] for row in these_rows],
                     "b": [columns[column].after(delay)["b"] for column in these_columns],
                 }
-                here = position + delay
+                element_position = position + delay
                 if load is not None:
                     a = registered(inner, signals["a"], "beside_weights", self.enable)
-                    loads = self._loads(load, first_row, here)
+                    loads = self._loads(load, first_row, element_position)
                     signals = {
                         "a": a,
                         "b": registered(inner, signals["b"], "weight", loads, kept=True),
                     }
-                    here += 1
-                made, here = self._run(inner, self, [packed], signals, here)
+                    element_position += 1
+                made, element_position = self._run(inner, self, [packed], signals, element_position)
                 for i, row in enumerate(these_rows):
                     for j, column in enumerate(these_columns):
                         element = Module()
                         m.submodules[f"element_{row}_{column}"] = element
-                        sums = self._element(element, rest, made["elements"][i][j], here)
-                        found[row, column] = (element, *sums)
-        return [found[place] for place in sorted(found)]
+                        sums = self._element(
+                            element, later_steps, made["elements"][i][j], element_position
+                        )
+                        elements[row, column] = (element, *sums)
+        return [elements[place] for place in sorted(elements)]
 
     def multiply_packed(self, m: Module, signals: Signals) -> dict[str, Any]:
         """The values behind the step of the products, for each element by row and column."""
@@ -312,7 +325,7 @@ class ArrayUnit(Accumulating, Unit):
     ) -> list[tuple[Module, dict[str, Any], int]]:
         """The module of each column, its exact sum, and where that is in the pipeline."""
         spec = self.spec
-        found = []
+        columns = []
         for column in range(spec.columns):
             inner = Module()
             m.submodules[f"column_{column}"] = inner
@@ -327,8 +340,8 @@ class ArrayUnit(Accumulating, Unit):
                 signals, position = self._run(
                     inner, self, array.column_steps(spec), signals, position
                 )
-            found.append((inner, signals, position))
-        return found
+            columns.append((inner, signals, position))
+        return columns
 
     def _sum_going_down(
         self, m: Module, members: list[tuple[Module, dict[str, Any], int]], column: int
@@ -341,7 +354,7 @@ class ArrayUnit(Accumulating, Unit):
                 signals, position = registered(inner, signals, COLUMN, self.enable), position + 1
             if above:
                 signals = self._merged(inner, [above, signals])
-                # As wide as such sums are, not as any numbers of the parts' widths.
+                # As wide as such sums are, not as any two numbers of their widths.
                 width = spec.width_of_sum((row + 1) * spec.lanes)
                 total = Signal(signed(width), name="column_sum")
                 inner.d.comb += total.eq(signals["terms"][0] + signals["terms"][1])
@@ -350,17 +363,17 @@ class ArrayUnit(Accumulating, Unit):
                 above = registered(m, signals, f"column_{column}_row_{row}", self.enable)
         return signals, position
 
-    def _merged(self, m: Module, parts: Sequence[Signals]) -> dict[str, Any]:
+    def _merged(self, m: Module, sums: Sequence[Signals]) -> dict[str, Any]:
         """Several sums as the terms of one."""
-        found: dict[str, Any] = {"terms": [term for part in parts for term in part["terms"]]}
-        special = any_special([part["special"] for part in parts if "special" in part])
+        merged: dict[str, Any] = {"terms": [term for row_sum in sums for term in row_sum["terms"]]}
+        special = any_special([row_sum["special"] for row_sum in sums if "special" in row_sum])
         if special is not None:
-            found["special"] = special
+            merged["special"] = special
         rounding = self.spec.zero_rounding
         if rounding is not None:
-            signs = [part["zero_sign"] for part in parts]
-            found["zero_sign"] = zero_sign.sign_of_zeros(m, signs, rounding, "column_signs")
-        return found
+            signs = [row_sum["zero_sign"] for row_sum in sums]
+            merged["zero_sign"] = zero_sign.sign_of_zeros(m, signs, rounding, "column_signs")
+        return merged
 
     def _result(
         self,
@@ -381,38 +394,39 @@ class ArrayUnit(Accumulating, Unit):
         signals = {**signals, **carry_along}
         made, position = self._run(inner, self, array.sum_steps(spec), signals, position, state)
         names = [port.name for port in spec.outputs]
-        found = {name: made[name] for name in names}
+        results = {name: made[name] for name in names}
         if not spec.steps[-1].has_state:
             gate = self.enable & self._valid.after(position)
-            found, position = registered(inner, found, "out", gate, kept=True), position + 1
-        in_step = Line(m, found, f"in_step_{index}", self.enable, kept=True)
+            results, position = registered(inner, results, "out", gate, kept=True), position + 1
+        in_step = Line(m, results, f"in_step_{index}", self.enable, kept=True)
         return dict(in_step.after(self.latency - position))
 
     def add_rows_of_column(self, m: Module, signals: Signals, level: int) -> dict[str, Any]:
+        """The terms behind that level of the adders of a column, counted from 1."""
         return {**signals, "terms": tree_level(m, signals["terms"], f"{COLUMN}_level{level}")}
 
     def normalise_scaled(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
         """A block's sum and the shift of its scales, as a floating-point number."""
         (term,), (shift,) = signals["terms"], signals["shifts"]
         done = ("terms", "shifts", "zero_sign")
-        rest: Any = {name: value for name, value in signals.items() if name not in done}
+        carried: Any = {name: value for name, value in signals.items() if name not in done}
         split, sign = self.spec.is_tuned, self.sign_of_sum(signals)
-        parts = normalised(m, term, sign, self.spec.lsb_exponent, "sum", split=split)
-        total, (shift, rest) = yield from carry_along(parts, [shift, rest])
+        normalising = normalised(m, term, sign, self.spec.lsb_exponent, "sum", split=split)
+        total, (shift, carried) = yield from carry_along(normalising, [shift, carried])
         # Zero keeps the lowest exponent, so that no other number is shifted for its sake.
         exponent = Mux(total.significand[-1], total.exponent + shift, 0)
-        found = {**rest, "sum": replace(total, exponent=exponent)}
-        return (yield from last("scaled", found))
+        scaled = {**carried, "sum": replace(total, exponent=exponent)}
+        return (yield from last("scaled", scaled))
 
     def add_to_partial(self, m: Module, signals: Signals) -> dict[str, Any]:
         """As the accumulator does in a step, from ``partial`` instead of its register."""
         made = self.accumulate_fixed(m, signals)
-        kept = Signal(signed(self.spec.accumulator_width), name="sum_with_partial")
-        m.d.comb += kept.eq(made["accumulator"])
-        return {**made, "accumulator": kept}
+        total = Signal(signed(self.spec.accumulator_width), name="sum_with_partial")
+        m.d.comb += total.eq(made["accumulator"])
+        return {**made, "accumulator": total}
 
     def round_to_partial(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
-        """The same, of a float accumulator."""
+        """As ``add_to_partial``, of a float accumulator."""
         accumulator = self.spec.accumulator
         assert isinstance(accumulator, Float)
         # ``partial`` may be anything, also below the unit of what is added to it.

@@ -65,6 +65,7 @@ class BlockDotUnit(Unit):
 
     @cached_property
     def builder(self) -> BlockDotSteps:
+        """The builders of the spec's steps."""
         return BlockDotSteps(self.spec)
 
 
@@ -81,10 +82,11 @@ class BlockDotSteps(SplitProducts):
         return self.spec.is_tuned
 
     def operands(self, m: Module, signals: Signals) -> dict[str, Any]:
+        """Each lane's decoded elements, and each block's decoded scales."""
         spec = self.spec
-        found: dict[str, Any] = passed(signals, "random_bits", *MICRO)
+        operands: dict[str, Any] = passed(signals, "random_bits", *MICRO)
         for name, f in (("a", spec.a), ("b", spec.b)):
-            found[name] = [
+            operands[name] = [
                 decode(
                     m,
                     signals[name].word_select(i, f.element.bits),
@@ -95,14 +97,14 @@ class BlockDotSteps(SplitProducts):
                 for i in range(spec.lanes)
             ]
             scale = f"{name}_scale"
-            found[scale] = [
+            operands[scale] = [
                 decode(m, signals[scale].word_select(i, f.scale.bits), f.scale, f"{scale}_{i}")
                 for i in range(spec.blocks)
             ]
-        return found
+        return operands
 
     def multiply(self, m: Module, signals: Signals) -> dict[str, Any]:
-        """Products of elements; of scales too, by block."""
+        """``products`` of elements and ``scales``, products of scales, by block."""
         spec = self.spec
         elements, scales = (spec.a.element, spec.b.element), (spec.a.scale, spec.b.scale)
         pairs = zip(signals["a"], signals["b"], strict=True)
@@ -118,11 +120,13 @@ class BlockDotSteps(SplitProducts):
         ]
         signs: dict[str, Any] = {}
         if self._zero_rounding is not None and zero_sign.products_have_sign(*elements):
-            each = zero_sign.product_signs(
+            lane_signs = zero_sign.product_signs(
                 list(zip(signals["a"], signals["b"], strict=True)), *elements
             )
             signs["block_signs"] = [
-                zero_sign.sign_of_zeros(m, each[i : i + size], self._zero_rounding, f"signs_{i}")
+                zero_sign.sign_of_zeros(
+                    m, lane_signs[i : i + size], self._zero_rounding, f"signs_{i}"
+                )
                 for i in range(0, spec.lanes, size)
             ]
         return {
@@ -134,7 +138,7 @@ class BlockDotSteps(SplitProducts):
         }
 
     def align(self, m: Module, signals: Signals) -> dict[str, Any]:
-        """Products of elements in fixed point; the order of the scales' shifts beside it."""
+        """Products of elements in fixed point; the scales' significands and shifts with them."""
         width = self.spec.width_of_sum(1)
         terms = [
             [product.align(m, p, width, f"block_{j}_lane_{i}") for i, p in enumerate(block)]
@@ -142,25 +146,25 @@ class BlockDotSteps(SplitProducts):
         ]
         scales = signals["scales"]
         shifts = [scale.shift if scale.shift is not None else Const(0) for scale in scales]
-        found = {
+        return {
             **passed(signals, "random_bits", "special", "block_signs", *MICRO),
             "terms": terms,
             "significands": [scale.significand for scale in scales],
             "shifts": shifts,
         }
-        return found
 
     def align_and_order(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
-        """The same, and which shift is the largest, or the order of all, beside it."""
-        found: Any = self.align(m, signals)
-        shifts = found["shifts"]
+        """As ``align``, and which shift is the largest, or the order of all."""
+        carried: Any = self.align(m, signals)
+        shifts = carried["shifts"]
         if self.spec.alignment == SHORTENED:
-            order, found = yield from carry_along(ranked(m, shifts, "order"), found)
-            return {**found, "order": order}
-        largest, found = yield from carry_along(largest_of(m, shifts, "largest"), found)
-        return {**found, "largest": largest}
+            order, carried = yield from carry_along(ranked(m, shifts, "order"), carried)
+            return {**carried, "order": order}
+        largest, carried = yield from carry_along(largest_of(m, shifts, "largest"), carried)
+        return {**carried, "largest": largest}
 
     def add(self, m: Module, signals: Signals) -> dict[str, Any]:
+        """The terms of each block in pairs, added."""
         count = len(signals["terms"][0])
         terms = [
             tree_level(m, block, f"block_{j}_of_{count}")
@@ -187,13 +191,13 @@ class BlockDotSteps(SplitProducts):
                 shifted = Signal(signed(width), name=f"block_{j}_micro_{i}")
                 m.d.comb += shifted.eq(term << left)
                 terms[-1].append(shifted)
-        rest = {name: value for name, value in signals.items() if name not in MICRO}
-        return {**rest, "terms": terms}
+        carried = {name: value for name, value in signals.items() if name not in MICRO}
+        return {**carried, "terms": terms}
 
     def scale_blocks(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
-        """Each block's sum times the significands of its scales; where it goes, beside it."""
+        """Each block's sum times the significands of its scales, and where it goes."""
         spec = self.spec
-        found: Any = passed(signals, "random_bits", "special", "shifts", "largest", "order")
+        carried: Any = passed(signals, "random_bits", "special", "shifts", "largest", "order")
         totals: list[Value] = [total for (total,) in signals["terms"]]
         if self._zero_rounding is not None:
             zeros = signals.get("block_signs", [None] * spec.blocks)
@@ -201,7 +205,7 @@ class BlockDotSteps(SplitProducts):
             signs = [
                 zero_sign.of_sum(*block, rounding) for block in zip(totals, zeros, strict=True)
             ]
-            found["zero_sign"] = zero_sign.sign_of_zeros(m, signs, rounding, "zero_sign")
+            carried["zero_sign"] = zero_sign.sign_of_zeros(m, signs, rounding, "zero_sign")
         # A power of two is all in its shift; only NaN has another significand.
         if not spec.scales_are_powers:
             multiplying = [
@@ -210,80 +214,92 @@ class BlockDotSteps(SplitProducts):
                     zip(totals, signals["significands"], strict=True)
                 )
             ]
-            totals, found = yield from carry_along(lockstep(multiplying, split=self._split), found)
+            totals, carried = yield from carry_along(
+                lockstep(multiplying, split=self._split), carried
+            )
         terms: list[Value] = []
         width = signed_width(*spec.block_range)
         for index, total in enumerate(totals):
             scaled = Signal(signed(width), name=f"scaled_{index}")
             m.d.comb += scaled.eq(total)
             terms.append(scaled)
-        found = {**found, "terms": terms}
+        carried = {**carried, "terms": terms}
         if spec.alignment == SHORTENED:
-            order = found.pop("order")
-            where, found = yield from carry_along(placed(m, order, spec.gap, "place"), found)
-            found = {**found, "placed": where}
-        scaled_: dict[str, Any] = yield from last("scaled", found)
-        return scaled_
+            order = carried.pop("order")
+            places, carried = yield from carry_along(placed(m, order, spec.gap, "place"), carried)
+            carried = {**carried, "placed": places}
+        boundary_values: dict[str, Any] = yield from last("scaled", carried)
+        return boundary_values
 
-    def bring_together(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
+    def align_blocks(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
         """Each block's sum at its place among the others."""
         spec, split = self.spec, self._split
         accumulator = spec.accumulator
         if isinstance(accumulator, Aligned):
             return (yield from self._move_to_window(m, signals, accumulator))
-        kept: Any = passed(signals, "random_bits", "special", "zero_sign", "placed")
+        carried: Any = passed(signals, "random_bits", "special", "zero_sign", "placed")
         places = signals["shifts"]
         if spec.alignment == SHORTENED:
             places = signals["placed"].places
-        width = self.spec.together_bits
+        width = self.spec.aligned_bits
         shifting = []
         for index, (term, place) in enumerate(zip(signals["terms"], places, strict=True)):
             shifting.append(self._moved_to(m, term, place, width, f"together_{index}"))
-        terms, kept = yield from carry_along(lockstep(shifting, split=split), kept)
-        return {**kept, "terms": terms}
+        terms, carried = yield from carry_along(lockstep(shifting, split=split), carried)
+        return {**carried, "terms": terms}
 
     def _moved_to(
         self, m: Module, term: Value, place: Value, width: int, name: str
     ) -> Segmented[Signal]:
-        found = yield from shift.left(m, term, place, width, "moved", split=self._split)
+        moved = yield from shift.left(m, term, place, width, "moved", split=self._split)
         shifted = Signal(signed(width), name=name)
-        m.d.comb += shifted.eq(found)
+        m.d.comb += shifted.eq(moved)
         return (yield from last("together", shifted))
 
     def _move_to_window(
         self, m: Module, signals: Signals, accumulator: Aligned
     ) -> Segmented[dict[str, Any]]:
-        kept: Any = passed(signals, "random_bits", "special", "largest")
+        carried: Any = passed(signals, "random_bits", "special", "largest")
         moving = []
-        for index, (term, shift_) in enumerate(
+        for index, (term, block_shift) in enumerate(
             zip(signals["terms"], signals["shifts"], strict=True)
         ):
-            moving.append(self._to_window(m, term, signals["largest"], shift_, accumulator, index))
-        terms, kept = yield from carry_along(lockstep(moving, split=self._split), kept)
-        return {**kept, "terms": terms}
+            moving.append(
+                self._to_window(m, term, signals["largest"], block_shift, accumulator, index)
+            )
+        terms, carried = yield from carry_along(lockstep(moving, split=self._split), carried)
+        return {**carried, "terms": terms}
 
     def _to_window(
-        self, m: Module, term: Value, largest: Value, by: Value, accumulator: Aligned, index: int
+        self,
+        m: Module,
+        term: Value,
+        largest: Value,
+        block_shift: Value,
+        accumulator: Aligned,
+        index: int,
     ) -> Segmented[Signal]:
         spec = self.spec
         distance: Value = Signal(len(largest), name=f"distance_{index}")
-        m.d.comb += distance.eq(largest - by)
+        m.d.comb += distance.eq(largest - block_shift)
         term, distance = yield Boundary("distance", [term, distance])
         drop, width, name = spec.window_drop, spec.window_term_width, f"together_{index}"
         rounding = accumulator.rounding
         return (yield from moved_right(m, term, distance, drop, width, rounding, name))
 
     def add_blocks(self, m: Module, signals: Signals) -> dict[str, Any]:
+        """The blocks' sums in pairs, added."""
         terms = tree_level(m, signals["terms"], f"sum_of_{len(signals['terms'])}")
         return {**signals, "terms": terms}
 
     def normalise(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
+        """``placed``: the sum's magnitude where the output's rounding takes it."""
         spec = self.spec
         (total,) = signals["terms"]
         if isinstance(spec.accumulator, Aligned):
             # Its unit is chosen so that the sum of the blocks fits.
             total = total[: spec.accumulator.bits].as_signed()
-        found_magnitude: Value = magnitude(m, total, "magnitude", split=self._split)
+        absolute: Value = magnitude(m, total, "magnitude", split=self._split)
         sign = total[-1]
         if self._zero_rounding is not None:
             sign = zero_sign.of_sum(total, signals["zero_sign"], self._zero_rounding)
@@ -294,22 +310,22 @@ class BlockDotSteps(SplitProducts):
             nan = special.nan | both
             infinity = special.positive_infinity | special.negative_infinity
             sign = Mux(infinity, special.negative_infinity, sign)
-        rest: Any = passed(signals, "random_bits", "shifts", "largest", "placed")
-        values = [found_magnitude, [sign, nan, infinity], rest]
-        number, flags, rest = yield Boundary("magnitude", values)
+        carried: Any = passed(signals, "random_bits", "shifts", "largest", "placed")
+        values = [absolute, [sign, nan, infinity], carried]
+        number, flags, carried = yield Boundary("magnitude", values)
         lsb_exponent = spec.lsb_exponent + spec.scale_lsb_exponent
         output, modes = spec.output, (spec.rounding, "placed")
-        random_bits: Any = passed(rest, "random_bits")
+        random_bits: Any = passed(carried, "random_bits")
         placing: Segmented[Normalised]
         if spec.alignment == ALIGNED:
             lsb_exponent += spec.window_drop
-            found = Shifted(number, rest["largest"], lsb_exponent, *flags)
-            placing = rounder.normalise(m, found, output, *modes, split=self._split)
+            shifted = Shifted(number, carried["largest"], lsb_exponent, *flags)
+            placing = rounder.normalise(m, shifted, output, *modes, split=self._split)
         elif spec.alignment == ALONE:
-            found = Shifted(number, rest["shifts"][0], lsb_exponent, *flags)
-            placing = rounder.normalise(m, found, output, *modes, split=self._split)
+            shifted = Shifted(number, carried["shifts"][0], lsb_exponent, *flags)
+            placing = rounder.normalise(m, shifted, output, *modes, split=self._split)
         elif spec.rounds_to_float:
-            finding = self._leading(m, number, rest.get("placed"))
+            finding = self._leading(m, number, carried.get("placed"))
             leading, (flags, random_bits) = yield from carry_along(finding, [flags, random_bits])
             sign, nan, infinity = flags
             leading = dataclasses.replace(leading, sign=sign, nan=nan, infinity=infinity)
@@ -340,6 +356,7 @@ class BlockDotSteps(SplitProducts):
         return (yield from last("field", Normal(significand, field, lowest)))
 
     def rounded(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
+        """``result``: the output's code of the dot product."""
         spec = self.spec
         args = (spec.rounding, spec.overflow, "rounded", signals.get("random_bits"))
         code = yield from to_code(m, signals["placed"], spec.output, *args, split=self._split)
@@ -349,15 +366,16 @@ class BlockDotSteps(SplitProducts):
 def _block_special(
     lanes: list[Special | None], scale: Special | None, significand: Value
 ) -> Special | None:
-    """What a block's sum times its scales is instead of a number: NaN with a NaN scale, or
-    with an infinite sum and a scale of zero.
+    """What a block's sum times its scales is instead of a number.
+
+    NaN with a NaN scale, or with an infinite sum and a scale of zero.
     """
-    found = any_special([special for special in lanes if special is not None])
+    special = any_special([lane for lane in lanes if lane is not None])
     nan = scale.nan if scale is not None else Const(0)
-    if found is None:
+    if special is None:
         return None if scale is None else Special(nan, Const(0), Const(0))
-    infinite = found.positive_infinity | found.negative_infinity
-    return dataclasses.replace(found, nan=found.nan | nan | (infinite & ~significand.any()))
+    infinite = special.positive_infinity | special.negative_infinity
+    return dataclasses.replace(special, nan=special.nan | nan | (infinite & ~significand.any()))
 
 
 component = BlockDotUnit

@@ -16,7 +16,7 @@ from hwgen.units.unit import Signals, Unit
 
 
 def magnitude_of(m: Module, operand: Operand, source: Scalar, name: str) -> FixedPoint | Shifted:
-    """A decoded operand as sign and magnitude."""
+    """A decoded operand of the format ``source`` as sign and magnitude, in units of its step."""
     sign, significand = operand.sign, operand.significand
     if source.is_integer and source.signed:
         sign = significand[-1]
@@ -34,15 +34,17 @@ class ConvertUnit(Unit):
     spec: Convert
 
     def place(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
+        """``number``: the magnitude with its rounding point where the output has it."""
         spec, split = self.spec, self.spec.is_tuned
         number = magnitude_of(m, decode(m, signals["a"], spec.a, "a"), spec.a, "a")
-        others = {k: v for k, v in signals.items() if k != "a"}
-        number, others = yield Boundary("magnitude", [number, others])
+        carried = {k: v for k, v in signals.items() if k != "a"}
+        number, carried = yield Boundary("magnitude", [number, carried])
         placing = normalise(m, number, spec.b, spec.rounding, "placed", split=split)
-        placed, others = yield from carry_along(placing, others)
-        return {**others, "number": placed}
+        placed, carried = yield from carry_along(placing, carried)
+        return {**carried, "number": placed}
 
     def rounded(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
+        """``result``: the output's code."""
         spec = self.spec
         args = (spec.rounding, spec.overflow, "result", signals.get("random_bits"))
         code = yield from to_code(m, signals["number"], spec.b, *args, split=spec.is_tuned)

@@ -28,9 +28,11 @@ class FixedDotUnit(Unit):
 
     @cached_property
     def builder(self) -> FixedDotSteps:
+        """The builders of the spec's steps."""
         return FixedDotSteps(self.spec)
 
     def state(self) -> dict[str, Signal]:
+        """The registers of the accumulator, by name."""
         return self.builder.registers()
 
 
@@ -40,21 +42,22 @@ class FixedDotSteps(DotProductSteps):
     spec: FixedDot
 
     def operands(self, m: Module, signals: Signals) -> dict[str, Any]:
+        """The decoded operand of each lane, and the decoded addend."""
         spec = self.spec
-        found = passed(signals, "clear", "random_bits")
+        values = passed(signals, "clear", "random_bits")
         if spec.addend is not None:
-            found["c"] = decode(m, signals["c"], spec.addend, "c", special_is_zero=False)
+            values["c"] = decode(m, signals["c"], spec.addend, "c", special_is_zero=False)
         # Nothing reads those of weights that are zero, unless they have flags.
         codes = [signals["a"].word_select(lane, spec.a.bits) for lane in range(spec.lanes)]
         up = not spec.in_fixed_point and spec.raises_shifts
-        found["a"] = [
+        values["a"] = [
             decode(m, code, spec.a, f"lane_{i}_a", raised=up, special_is_zero=False)
             for i, code in enumerate(codes)
         ]
-        return found
+        return values
 
     def multiply(self, m: Module, signals: Signals) -> dict[str, Any]:
-        """With constants in the place of b, behind any registers."""
+        """The products with constants in the place of ``b``, behind any registers."""
         return super().multiply(m, {**signals, "b": self._constants(m)})
 
     def _constants(self, m: Module) -> list[Operand]:
@@ -70,17 +73,17 @@ class FixedDotSteps(DotProductSteps):
     def place_numbers(self, m: Module, signals: Signals) -> dict[str, Any]:
         """The operands in fixed point, and flags of their products."""
         spec = self.spec
-        found: dict[int, Number] = {}
+        numbers: dict[int, Number] = {}
         specials = []
         for lane, (x, weight) in enumerate(zip(signals["a"], spec.whole_weights, strict=True)):
             constant = Operand(Const(int(weight != 0), 1), Const(int(weight < 0), 1))
             specials.append(special_of(m, (x, spec.a), (constant, spec.b), f"lane_{lane}"))
             if weight:
-                found[lane] = self._number(m, x, lane)
+                numbers[lane] = self._number(m, x, lane)
         signs = []
         if self._zero_rounding is not None:
             signs = self._signs({"a": signals["a"], "b": self._constants(m)})
-        return {**self._carried_past_products(m, signals, specials, signs), "numbers": found}
+        return {**self._carried_past_products(m, signals, specials, signs), "numbers": numbers}
 
     def _number(self, m: Module, x: Operand, lane: int) -> Number:
         if self.spec.a.is_integer:
@@ -96,9 +99,11 @@ class FixedDotSteps(DotProductSteps):
         return Number(number)
 
     def add_numbers(self, m: Module, signals: Signals, level: int) -> dict[str, Any]:
+        """``numbers`` behind that level of the plan's additions, counted from 1."""
         return {**signals, "numbers": add_level(m, self.spec.plan, signals["numbers"], level)}
 
     def place_sum(self, m: Module, signals: Signals) -> dict[str, Any]:
+        """``terms`` of one: the lanes' sum, in units of the weights times ``a``'s step."""
         spec = self.spec
         total = Signal(signed(spec.width_of_sum(spec.lanes)), name="lane_sum")
         if not spec.in_fixed_point:
@@ -109,12 +114,12 @@ class FixedDotSteps(DotProductSteps):
             number = signals["numbers"][spec.plan.total]
             assert number.carry is None
             m.d.comb += total.eq(number.value)
-        kept = passed(signals, *PAST_SUM, "addend")
-        return {**kept, "terms": [total]}
+        carried = passed(signals, *PAST_SUM, "addend")
+        return {**carried, "terms": [total]}
 
 
 def magnitude_bits(a: Scalar) -> int:
-    """Bits of the largest number, in its format's steps."""
+    """Bits of the largest number of ``a``, in its format's steps."""
     return value_range(a)[1].bit_length()
 
 

@@ -43,9 +43,9 @@ def _fields(m: Module, code: Value, number_format: Scalar, name: str) -> _Fields
     )
 
 
-def _combined(operator: Callable[[Value, Value], Value], *parts: Value | None) -> Value | None:
-    there = [part for part in parts if part is not None]
-    return reduce(operator, there) if there else None
+def _combined(operator: Callable[[Value, Value], Value], *flags: Value | None) -> Value | None:
+    present = [flag for flag in flags if flag is not None]
+    return reduce(operator, present) if present else None
 
 
 def _specials(x: _Fields, y: _Fields) -> dict[str, Value | None]:
@@ -68,30 +68,34 @@ class LMulUnit(Unit):
     spec: LMul
 
     def added(self, m: Module, signals: Signals) -> dict[str, Any]:
+        """``number``: the sum of the logarithms, as what is to be rounded."""
         x = _fields(m, signals["a"], self.spec.a, "a")
         y = _fields(m, signals["b"], self.spec.b, "b")
         number = self._normal(m, x, y) if self.spec.has_field else self._shifted(m, x, y)
         return {**_random(signals), "number": number}
 
     def placed(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
+        """``number`` with its rounding point where the output has it."""
         number, target, rounding = signals["number"], self.spec.output, self.spec.rounding
         split = self.spec.is_tuned
         if isinstance(number, Normal):
             placing = place_normal(m, number, target, rounding, "placed", split=split)
         else:
             placing = normalise(m, number, target, rounding, "placed", split=split)
-        number, rest = yield from carry_along(placing, _random(signals))
-        return {**rest, "number": number}
+        number, carried = yield from carry_along(placing, _random(signals))
+        return {**carried, "number": number}
 
     def rounded(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
+        """``result``: the output's code."""
         spec = self.spec
         args = (spec.rounding, spec.overflow, "result", signals.get("random_bits"))
         code = yield from to_code(m, signals["number"], spec.output, *args, split=spec.is_tuned)
         return {"result": code}
 
     def _sum(self, m: Module, x: _Fields, y: _Fields) -> tuple[Signal, int]:
-        """Both logarithms and the offset, added, and the number of fraction bits; the exponent
-        above them has both biases.
+        """Both logarithms and the offset, added, and the number of fraction bits.
+
+        The exponent above them has both biases.
         """
         spec = self.spec
         fraction_bits = spec.fraction_bits
@@ -114,13 +118,13 @@ class LMulUnit(Unit):
         return sum_, fraction_bits
 
     def _significand(self, total: Value, fraction_bits: int, x: _Fields, y: _Fields) -> Value:
-        there = ~(x.zero | y.zero)
+        nonzero = ~(x.zero | y.zero)
         if fraction_bits == 0:  # Verilog has no empty ranges.
-            return there
-        return Cat(total[:fraction_bits] & there.replicate(fraction_bits), there)
+            return nonzero
+        return Cat(total[:fraction_bits] & nonzero.replicate(fraction_bits), nonzero)
 
     def _normal(self, m: Module, x: _Fields, y: _Fields) -> Normal:
-        """With what the exponent field of the output would be."""
+        """The number with what the exponent field of the output would be."""
         spec = self.spec
         total, fraction_bits = self._sum(m, x, y)
         biased, rebias = total[fraction_bits:], spec.rebias

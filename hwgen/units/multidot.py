@@ -48,6 +48,7 @@ class MultiDotUnit(SplitProducts, Accumulating, Unit):
         Accumulating.__init__(self, spec)  # type: ignore[arg-type]
 
     def state(self) -> dict[str, Signal]:
+        """The registers of the accumulator, by name."""
         return self.registers()
 
     def _chosen(self, signals: Signals) -> list[Value]:
@@ -57,9 +58,9 @@ class MultiDotUnit(SplitProducts, Accumulating, Unit):
         return [~mode.any(), *(mode == other for other in range(1, len(self.spec.pairs)))]
 
     def multiply_packed(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
-        """Terms of each rows' sum, by lane."""
+        """``terms``: of each rows' product a list, one for each lane."""
         spec, plan, chosen = self.spec, self.spec.row_plan, self._chosen(signals)
-        rest: Any = passed(signals, "clear", "mode", "random_bits")
+        carried: Any = passed(signals, "clear", "mode", "random_bits")
         products = []
         for lane in range(spec.lanes):
             a = signals["a"].word_select(lane, spec.a_bits)
@@ -67,15 +68,16 @@ class MultiDotUnit(SplitProducts, Accumulating, Unit):
             wide, narrow = (a, b) if spec.a_is_wide else (b, a)
             split, name = bool(spec.pipeline_target), f"lane_{lane}"
             products.append(plan.products(m, wide, narrow, chosen, name, split=split))
-        together = lockstep(products, split=bool(spec.pipeline_target))
-        lanes, rest = yield from carry_along(together, rest)
-        return {**rest, "terms": [list(terms) for terms in zip(*lanes, strict=True)]}
+        multiplying = lockstep(products, split=bool(spec.pipeline_target))
+        lanes, carried = yield from carry_along(multiplying, carried)
+        return {**carried, "terms": [list(terms) for terms in zip(*lanes, strict=True)]}
 
     def decode_modes(self, m: Module, signals: Signals) -> dict[str, Any]:
+        """Each lane's operands, decoded as codes of the mode that is chosen."""
         spec, chosen = self.spec, self._chosen(signals)
-        found: dict[str, Any] = passed(signals, "clear", "mode", "random_bits")
+        values: dict[str, Any] = passed(signals, "clear", "mode", "random_bits")
         for name, bits in (("a", spec.a_bits), ("b", spec.b_bits)):
-            found[name] = []
+            values[name] = []
             for lane in range(spec.lanes):
                 code = signals[name].word_select(lane, bits)
                 operands = [
@@ -88,10 +90,11 @@ class MultiDotUnit(SplitProducts, Accumulating, Unit):
                     )
                     for mode, f in enumerate(getattr(pair, name) for pair in spec.pairs)
                 ]
-                found[name].append(_merged(m, operands, chosen, f"lane_{lane}_{name}"))
-        return found
+                values[name].append(_merged(m, operands, chosen, f"lane_{lane}_{name}"))
+        return values
 
     def multiply(self, m: Module, signals: Signals) -> dict[str, Any]:
+        """``products``, one for each lane, their flags, and the sign of a zero sum."""
         spec = self.spec
         pair = spec.pairs[0]  # Only the kind of the formats matters, which is the same.
         multiplied = factored if spec.pipeline_target else product.multiply
@@ -102,9 +105,9 @@ class MultiDotUnit(SplitProducts, Accumulating, Unit):
         signs: dict[str, Any] = {}
         if spec.zero_rounding is not None:
             lanes = zip(signals["a"], signals["b"], strict=True)
-            each = [sign_of(x, pair.a) ^ sign_of(y, pair.b) for x, y in lanes]
+            lane_signs = [sign_of(x, pair.a) ^ sign_of(y, pair.b) for x, y in lanes]
             signs["zero_sign"] = zero_sign.sign_of_zeros(
-                m, each, spec.zero_rounding, "signs_together"
+                m, lane_signs, spec.zero_rounding, "signs_together"
             )
         return {
             **passed(signals, "clear", "mode", "random_bits"),
@@ -114,12 +117,14 @@ class MultiDotUnit(SplitProducts, Accumulating, Unit):
         }
 
     def align(self, m: Module, signals: Signals) -> dict[str, Any]:
+        """``terms``: one list, the lanes' products as integers in the unit of the mode."""
         width = self.spec.lanes_width(1)
         terms = [product.align(m, p, width, f"lane_{i}") for i, p in enumerate(signals["products"])]
-        rest = passed(signals, "clear", "mode", *PAST_SUM[1:])
-        return {**rest, "terms": [terms]}
+        carried = passed(signals, "clear", "mode", *PAST_SUM[1:])
+        return {**carried, "terms": [terms]}
 
     def add_lanes(self, m: Module, signals: Signals, level: int) -> dict[str, Any]:
+        """The terms of each list in pairs, added: that level over the lanes, counted from 1."""
         terms = [
             tree_level(m, terms, f"sum_level{level}_{i}")
             for i, terms in enumerate(signals["terms"])
@@ -127,18 +132,19 @@ class MultiDotUnit(SplitProducts, Accumulating, Unit):
         return {**signals, "terms": terms}
 
     def apply_signs(self, m: Module, signals: Signals) -> dict[str, Any]:
+        """``terms`` of the rows' sums with the signs that they have in the mode."""
         sums = [total for (total,) in signals["terms"]]
         return {**signals, "terms": self.spec.row_plan.signed_sums(m, sums, self._chosen(signals))}
 
     def combine(self, m: Module, signals: Signals, level: int) -> dict[str, Any]:
-        """The sum of all lanes from those of the rows."""
+        """The rows' sums in pairs, added: that level of the sum of all lanes, counted from 1."""
         return {**signals, "terms": add_weighted(m, signals["terms"], f"combined{level}")}
 
     def place(self, m: Module, signals: Signals) -> dict[str, Any]:
-        """The sum in units of the accumulator."""
+        """``terms`` of one: the lanes' sum in units of the accumulator."""
         spec = self.spec
-        (found,) = signals["terms"]
-        total = found.term if isinstance(found, Weighted) else found[0]
+        (lanes_sum,) = signals["terms"]
+        total = lanes_sum.term if isinstance(lanes_sum, Weighted) else lanes_sum[0]
         whole = Signal(signed(self.spec.lanes_width(spec.lanes)), name="sum_of_lanes")
         placed = []
         for mode, pair in enumerate(spec.pairs):
@@ -152,18 +158,18 @@ class MultiDotUnit(SplitProducts, Accumulating, Unit):
 def _merged(m: Module, operands: Sequence[Operand], chosen: Sequence[Value], name: str) -> Operand:
     """The one of the operands that is ``chosen``."""
 
-    def one(field: str) -> Signal | None:
+    def chosen_field(field: str) -> Signal | None:
         values = [getattr(operand, field) for operand in operands]
         if all(value is None for value in values):
             return None
         width = max(len(value) for value in values if value is not None)
-        found = Signal(width, name=f"{name}_{field}")
-        m.d.comb += found.eq(select(chosen, [Const(0) if v is None else v for v in values]))
-        return found
+        signal = Signal(width, name=f"{name}_{field}")
+        m.d.comb += signal.eq(select(chosen, [Const(0) if v is None else v for v in values]))
+        return signal
 
-    significand = one("significand")
+    significand = chosen_field("significand")
     assert significand is not None
-    return Operand(significand, *(one(f) for f in ("sign", "shift", "nan", "infinity")))
+    return Operand(significand, *(chosen_field(f) for f in ("sign", "shift", "nan", "infinity")))
 
 
 component = MultiDotUnit

@@ -50,13 +50,13 @@ class QuantizerUnit(Unit):
     def larger(
         self, m: Module, signals: Signals, name: str, size: int, keep: bool
     ) -> Segmented[dict[str, Any]]:
-        """One level of the tree in each group of ``size`` keys; ``keep`` what comes of it."""
+        """One level of the tree in each group of ``size`` keys; ``keep`` its keys as ``parts``."""
         keys: list[Value] = []
         for first in range(0, len(signals["keys"]), size):
             group = signals["keys"][first : first + size]
             keys += larger_of_pairs(m, group, f"{name}_{first}" if first else name)
-        found = {**signals, "keys": keys, **({"parts": keys} if keep else {})}
-        return (yield from last("larger", found))
+        values = {**signals, "keys": keys, **({"parts": keys} if keep else {})}
+        return (yield from last("larger", values))
 
     @abstractmethod
     def _key(self, code: Value, magnitude: Value, counts: Value) -> Value:
@@ -70,7 +70,7 @@ class QuantizerUnit(Unit):
         """Signs and magnitudes, and what to compare."""
         spec, f = self.spec, self.spec.a
         numbers, keys = [], []
-        lost: Value = Const(0)
+        not_finite: Value = Const(0)
         for lane in range(spec.lanes):
             name = f"lane_{lane}"
             code = signals["a"].word_select(lane, f.bits)
@@ -78,7 +78,7 @@ class QuantizerUnit(Unit):
             counts: Value = Const(1)
             for flag in (number.nan, number.infinity):
                 if flag is not None:
-                    counts, lost = counts & ~flag, lost | flag
+                    counts, not_finite = counts & ~flag, not_finite | flag
             if number.sign is not None and not spec.b.element.signed:
                 # What no element can be counts as zero.
                 counts = counts & ~number.sign
@@ -87,18 +87,19 @@ class QuantizerUnit(Unit):
             if spec.nonfinite != IN_ELEMENT:
                 number = replace(number, nan=None, infinity=None)
             numbers.append(self._prepared(number))
-        found = {k: v for k, v in signals.items() if k != "a"}
+        values = {k: v for k, v in signals.items() if k != "a"}
         if spec.nonfinite != IN_ELEMENT:
             flag = Signal(name="not_finite")
-            m.d.comb += flag.eq(lost)
-            found["not_finite"] = flag
+            m.d.comb += flag.eq(not_finite)
+            values["not_finite"] = flag
         if spec.b.micro_block == 1:
-            found["parts"] = keys
-        return {**found, "numbers": numbers, "keys": keys}
+            values["parts"] = keys
+        return {**values, "numbers": numbers, "keys": keys}
 
     def place(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
+        """``numbers`` with their rounding points where the elements have them."""
         element, rounding = self.spec.b.element, self.spec.rounding
-        rest: Any = {**signals, "numbers": None}
+        carried: Any = {**signals, "numbers": None}
         placing = lockstep(
             [
                 normalise(m, number, element, rounding, f"lane_{lane}", split=self._split)
@@ -106,23 +107,24 @@ class QuantizerUnit(Unit):
             ],
             split=self._split,
         )
-        numbers, rest = yield from carry_along(placing, rest)
-        return (yield from last("in_place", {**rest, "numbers": numbers}))
+        numbers, carried = yield from carry_along(placing, carried)
+        return (yield from last("in_place", {**carried, "numbers": numbers}))
 
     def rounded(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
-        rest: Any = {k: v for k, v in signals.items() if k not in ("numbers", "random_bits")}
+        """The output ports: ``elements``, ``scale`` and, if there are any, ``micro_exponents``."""
+        carried: Any = {k: v for k, v in signals.items() if k not in ("numbers", "random_bits")}
         codes = [
             self._element(m, number, signals.get("random_bits"), lane)
             for lane, number in enumerate(signals["numbers"])
         ]
-        elements, rest = yield from carry_along(lockstep(codes, split=self._split), rest)
-        not_finite, scale = rest.get("not_finite"), rest["scale"]
+        elements, carried = yield from carry_along(lockstep(codes, split=self._split), carried)
+        not_finite, scale = carried.get("not_finite"), carried["scale"]
         if not_finite is not None:
             elements = [code & ~not_finite.replicate(len(code)) for code in elements]
             scale = Mux(not_finite, self.spec.b.scale.nan_code, scale)
         results: dict[str, Any] = {"elements": Cat(elements), "scale": scale}
         if self.spec.b.micro_bits:
-            micro = Cat(rest["micro_exponents"])
+            micro = Cat(carried["micro_exponents"])
             if not_finite is not None:
                 micro = micro & ~not_finite.replicate(len(micro))
             results["micro_exponents"] = micro
@@ -155,24 +157,32 @@ class PowerScaleQuantizerUnit(QuantizerUnit):
         return prepared(number, self.spec.alignment)
 
     def make_scale(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
+        """``scale``: its code, from the largest key; the parts' micro-exponents too."""
         (largest,) = signals["keys"]
-        rest: Any = {k: v for k, v in signals.items() if k != "keys"}
+        carried: Any = {k: v for k, v in signals.items() if k != "keys"}
         making = scale_code(m, largest, self.spec.power_scale, "scale", split=self._split)
-        scale, rest = yield from carry_along(making, rest)
-        parts = rest.pop("parts", None)
+        scale, carried = yield from carry_along(making, carried)
+        part_keys = carried.pop("parts", None)
         if self.spec.b.micro_bits:
             micros = lockstep(
                 [
                     micro_exponent(
-                        m, part, scale, self.spec.power_scale, f"part_{index}", split=self._split
+                        m,
+                        part_key,
+                        scale,
+                        self.spec.power_scale,
+                        f"part_{index}",
+                        split=self._split,
                     )
-                    for index, part in enumerate(parts)
+                    for index, part_key in enumerate(part_keys)
                 ],
                 split=self._split,
             )
-            micro, (scale, rest) = yield from carry_along(_named("micro", micros), [scale, rest])
-            rest = {**rest, "micro_exponents": micro}
-        return {**rest, "scale": scale}
+            micro, (scale, carried) = yield from carry_along(
+                _named("micro", micros), [scale, carried]
+            )
+            carried = {**carried, "micro_exponents": micro}
+        return {**carried, "scale": scale}
 
     def measure(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
         """How far each number is below the largest element."""
@@ -180,19 +190,19 @@ class PowerScaleQuantizerUnit(QuantizerUnit):
         total = signals["scale"] + where.base
         base: Value = Signal(total.shape(), name="base")
         m.d.comb += base.eq(total)
-        base, found = yield Boundary("base", [base, dict(signals)])
-        bases = [base] * len(found["numbers"])
-        if "micro_exponents" in found:
-            parts: list[Value] = []
-            for index, micro in enumerate(found["micro_exponents"]):
-                own = base - micro
-                part = Signal(own.shape(), name=f"part_{index}_base")
-                m.d.comb += part.eq(own)
-                parts.append(part)
-            parts, found = yield Boundary("part_bases", [parts, found])
-            each = self.spec.b.micro_block
-            bases = [part for part in parts for _ in range(each)]
-        numbers, found["numbers"] = found["numbers"], None
+        base, carried = yield Boundary("base", [base, dict(signals)])
+        bases = [base] * len(carried["numbers"])
+        if "micro_exponents" in carried:
+            part_bases: list[Value] = []
+            for index, micro in enumerate(carried["micro_exponents"]):
+                lowered = base - micro
+                part_base = Signal(lowered.shape(), name=f"part_{index}_base")
+                m.d.comb += part_base.eq(lowered)
+                part_bases.append(part_base)
+            part_bases, carried = yield Boundary("part_bases", [part_bases, carried])
+            size = self.spec.b.micro_block
+            bases = [part_base for part_base in part_bases for _ in range(size)]
+        numbers, carried["numbers"] = carried["numbers"], None
         measuring = lockstep(
             [
                 distant(m, number, bases[lane], where, f"lane_{lane}")
@@ -200,11 +210,12 @@ class PowerScaleQuantizerUnit(QuantizerUnit):
             ],
             split=self._split,
         )
-        numbers, found = yield from carry_along(measuring, found)
-        return {**found, "numbers": numbers}
+        numbers, carried = yield from carry_along(measuring, carried)
+        return {**carried, "numbers": numbers}
 
     def align(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
-        rest: Any = {**signals, "numbers": None}
+        """``numbers`` over their scale, ready for rounding."""
+        carried: Any = {**signals, "numbers": None}
         aligning = lockstep(
             [
                 aligned(m, number, self.spec.alignment, f"lane_{lane}")
@@ -212,8 +223,8 @@ class PowerScaleQuantizerUnit(QuantizerUnit):
             ],
             split=self._split,
         )
-        numbers, rest = yield from carry_along(aligning, rest)
-        return {**rest, "numbers": numbers}
+        numbers, carried = yield from carry_along(aligning, carried)
+        return {**carried, "numbers": numbers}
 
 
 class FloatScaleQuantizerUnit(QuantizerUnit):
@@ -230,38 +241,39 @@ class FloatScaleQuantizerUnit(QuantizerUnit):
         return number if self._quotients.leading_ones else prepared(number, self.spec.alignment)
 
     def begin_scale(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
+        """``division`` of the largest magnitude by ``divisor``, and the ``exponent`` with it."""
         (largest,) = signals["keys"]
-        second: Leading | None = None
+        tensor_scale: Leading | None = None
         code = signals.get("tensor_scale")
-        rest: Any = {k: v for k, v in signals.items() if k not in ("keys", "tensor_scale")}
+        carried: Any = {k: v for k, v in signals.items() if k not in ("keys", "tensor_scale")}
         if code is not None:
             assert self._scale.tensor_scale is not None
             operand = decode(m, code, self._scale.tensor_scale, "tensor_scale")
             finding = leading(
                 m, operand, self._scale.tensor_scale, "tensor_scale", split=self._split
             )
-            parts = carry_along(_named("tensor", finding), [largest, rest])
-            second, (largest, rest) = yield from parts
-        beginning = self._scale.begun(m, largest, second, split=self._split)
-        found, (second, rest) = yield from carry_along(beginning, [second, rest])
-        division, divisor, exponent = found
+            finding_tensor = carry_along(_named("tensor", finding), [largest, carried])
+            tensor_scale, (largest, carried) = yield from finding_tensor
+        beginning = self._scale.begun(m, largest, tensor_scale, split=self._split)
+        begun, (tensor_scale, carried) = yield from carry_along(beginning, [tensor_scale, carried])
+        division, divisor, exponent = begun
         return {
-            **rest,
-            "second": second,
+            **carried,
+            "second": tensor_scale,
             "division": division,
             "divisor": divisor,
             "exponent": exponent,
         }
 
     def divide_scale(self, m: Module, signals: Signals, name: str) -> dict[str, Any]:
-        """A bit of the scale."""
+        """One bit more of the scale's quotient."""
         return {
             **signals,
             "division": divide.step(m, signals["division"], signals["divisor"], name),
         }
 
     def divide(self, m: Module, signals: Signals, name: str) -> dict[str, Any]:
-        """A bit of each element."""
+        """One bit more of each element's quotient."""
         numbers = []
         for lane, number in enumerate(signals["numbers"]):
             division = divide.step(m, number.division, signals["divisor"], f"{name}_{lane}")
@@ -269,36 +281,42 @@ class FloatScaleQuantizerUnit(QuantizerUnit):
         return {**signals, "numbers": numbers}
 
     def place_scale(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
-        gone = ("division", "divisor", "exponent")
-        rest: Any = {k: v for k, v in signals.items() if k not in gone}
+        """``placed``: the quotient where the scale's rounding takes it."""
+        divided = ("division", "divisor", "exponent")
+        carried: Any = {k: v for k, v in signals.items() if k not in divided}
         placing = self._scale.placed(m, signals["division"], signals["exponent"], split=self._split)
-        placed, rest = yield from carry_along(placing, rest)
-        return {**rest, "placed": placed}
+        placed, carried = yield from carry_along(placing, carried)
+        return {**carried, "placed": placed}
 
     def round_scale(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
-        rest: Any = {k: v for k, v in signals.items() if k != "placed"}
-        code, rest = yield from carry_along(
-            self._scale.code(m, signals["placed"], split=self._split), rest
+        """``scale``: its code."""
+        carried: Any = {k: v for k, v in signals.items() if k != "placed"}
+        code, carried = yield from carry_along(
+            self._scale.code(m, signals["placed"], split=self._split), carried
         )
-        return {**rest, "scale": code}
+        return {**carried, "scale": code}
 
     def multiply_scales(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
-        second = signals["second"]
-        rest: Any = {k: v for k, v in signals.items() if k != "second"}
-        multiplying = self._scale.element_divisor(m, rest["scale"], second, split=self._split)
-        divisor, rest = yield from carry_along(multiplying, rest)
-        return {**rest, "divisor": divisor}
+        """``divisor`` of the elements: block scale times tensor scale."""
+        tensor_scale = signals["second"]
+        carried: Any = {k: v for k, v in signals.items() if k != "second"}
+        multiplying = self._scale.element_divisor(
+            m, carried["scale"], tensor_scale, split=self._split
+        )
+        divisor, carried = yield from carry_along(multiplying, carried)
+        return {**carried, "divisor": divisor}
 
     def leading_ones(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
+        """``numbers`` with their leading ones on top, where the divisions need that."""
         if not self._quotients.leading_ones:
             return (yield from last("none", dict(signals)))
-        rest: Any = {**signals, "numbers": None}
+        carried: Any = {**signals, "numbers": None}
         finding = lockstep(
             [self._leading_one(m, number, lane) for lane, number in enumerate(signals["numbers"])],
             split=self._split,
         )
-        numbers, rest = yield from carry_along(finding, rest)
-        return {**rest, "numbers": numbers}
+        numbers, carried = yield from carry_along(finding, carried)
+        return {**carried, "numbers": numbers}
 
     def _leading_one(
         self, m: Module, number: FixedPoint | Shifted, lane: int
@@ -307,17 +325,18 @@ class FloatScaleQuantizerUnit(QuantizerUnit):
         flags: Any = [number.sign, number.nan, number.infinity]
         name = f"lane_{lane}"
         finding = leading_significand(m, _magnitude(number), shift, name, split=self._split)
-        found, flags = yield from carry_along(finding, flags)
-        whole = Shifted(found.significand, found.exponent, number.lsb_exponent, *flags)
+        normalised, flags = yield from carry_along(finding, flags)
+        whole = Shifted(normalised.significand, normalised.exponent, number.lsb_exponent, *flags)
         return prepared(whole, self.spec.alignment)
 
     def measure(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
-        rest: Any = dict(signals)
-        total = rest["divisor"].exponent + self.spec.alignment.base
+        """How far each number's leading bit is below that of the largest quotient."""
+        carried: Any = dict(signals)
+        total = carried["divisor"].exponent + self.spec.alignment.base
         base: Value = Signal(total.shape(), name="base")
         m.d.comb += base.eq(total)
-        base, rest = yield Boundary("base", [base, rest])
-        numbers, rest["numbers"] = rest["numbers"], None
+        base, carried = yield Boundary("base", [base, carried])
+        numbers, carried["numbers"] = carried["numbers"], None
         measuring = lockstep(
             [
                 distant(m, number, base, self.spec.alignment, f"lane_{lane}")
@@ -325,18 +344,18 @@ class FloatScaleQuantizerUnit(QuantizerUnit):
             ],
             split=self._split,
         )
-        numbers, rest = yield from carry_along(measuring, rest)
-        return {**rest, "numbers": numbers, "divisor": rest["divisor"].significand}
+        numbers, carried = yield from carry_along(measuring, carried)
+        return {**carried, "numbers": numbers, "divisor": carried["divisor"].significand}
 
     def align(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
-        """Dividends of the lanes."""
-        rest: Any = {**signals, "numbers": None}
+        """``numbers``: the division of each lane, not yet begun."""
+        carried: Any = {**signals, "numbers": None}
         aligning = lockstep(
             [self._dividend(m, number, lane) for lane, number in enumerate(signals["numbers"])],
             split=self._split,
         )
-        numbers, rest = yield from carry_along(aligning, rest)
-        return {**rest, "numbers": numbers}
+        numbers, carried = yield from carry_along(aligning, carried)
+        return {**carried, "numbers": numbers}
 
     def _dividend(self, m: Module, number: Distant, lane: int) -> Segmented[_Lane]:
         where, name = self.spec.alignment, f"lane_{lane}"
@@ -362,6 +381,7 @@ class FloatScaleQuantizerUnit(QuantizerUnit):
         )
 
     def place(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
+        """The quotients, with their rounding points where the elements have them."""
         lsb_exponent = self._quotients.lsb_exponent
         numbers: list[FixedPoint | Shifted] = []
         for lane, number in enumerate(signals["numbers"]):
@@ -372,9 +392,9 @@ class FloatScaleQuantizerUnit(QuantizerUnit):
                 numbers.append(FixedPoint(quotient, lsb_exponent, *flags))
             else:
                 numbers.append(Shifted(quotient, number.shift, lsb_exponent, *flags))
-        kept: Any = {k: v for k, v in signals.items() if k != "divisor"}
-        kept = yield Boundary("quotient", {**kept, "numbers": numbers})
-        return (yield from super().place(m, kept))
+        carried: Any = {k: v for k, v in signals.items() if k != "divisor"}
+        carried = yield Boundary("quotient", {**carried, "numbers": numbers})
+        return (yield from super().place(m, carried))
 
 
 @dataclass(frozen=True)
@@ -389,15 +409,15 @@ class _Lane:
     infinity: Value | None = None
 
 
-def _named(name: str, parts: Segmented[T]) -> Segmented[T]:
-    """The same parts, with names of their own beside others."""
+def _named(name: str, segmented: Segmented[T]) -> Segmented[T]:
+    """``segmented`` with ``name`` in front of its boundaries' names."""
     try:
-        part = next(parts)
+        boundary = next(segmented)
         while True:
-            part = parts.send((yield replace(part, name=f"{name}_{part.name}")))
+            boundary = segmented.send((yield replace(boundary, name=f"{name}_{boundary.name}")))
     except StopIteration as end:
-        found: T = end.value
-        return found
+        result: T = end.value
+        return result
 
 
 def _magnitude(number: FixedPoint | Shifted) -> Value:
@@ -405,14 +425,14 @@ def _magnitude(number: FixedPoint | Shifted) -> Value:
 
 
 def _unless(number: FixedPoint | Shifted, negative: Value) -> FixedPoint | Shifted:
-    """Zero in place of a negative number, and of minus infinity."""
+    """The number, zero in place of a negative one and of minus infinity."""
     infinity = None if number.infinity is None else number.infinity & ~negative
-    kept = _magnitude(number) & ~negative.replicate(len(_magnitude(number)))
+    magnitude = _magnitude(number) & ~negative.replicate(len(_magnitude(number)))
     if isinstance(number, FixedPoint):
-        return replace(number, magnitude=kept, infinity=infinity)
-    return replace(number, significand=kept, infinity=infinity)
+        return replace(number, magnitude=magnitude, infinity=infinity)
+    return replace(number, significand=magnitude, infinity=infinity)
 
 
 def component(spec: Quantizer) -> QuantizerUnit:
-    """Of a scale that is a power of two, or one that is not."""
+    """The unit of a scale that is a power of two, or of one that is not."""
     return FloatScaleQuantizerUnit(spec) if spec.has_float_scale else PowerScaleQuantizerUnit(spec)

@@ -22,6 +22,7 @@ class RequantizeUnit(Unit):
     spec: Requantize
 
     def operands(self, m: Module, signals: Signals) -> dict[str, Any]:
+        """The sum and the decoded scale."""
         scale = self.spec.scale
         assert scale is not None
         return {
@@ -30,7 +31,10 @@ class RequantizeUnit(Unit):
         }
 
     def multiplied(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
-        """Sum times significand, and the sign; an infinite scale times a sum of zero is NaN."""
+        """``sum`` times the scale's significand, its shift, sign and flags.
+
+        An infinite scale times a sum of zero is NaN.
+        """
         total, scale, random_bits = signals["sum"], signals["scale"], passed(signals, "random_bits")
         multiplying = product_rows.multiplied(
             m, total, scale.significand, "product", split=self._split
@@ -40,23 +44,23 @@ class RequantizeUnit(Unit):
         )
         scaled = Signal(signed(len(product)), name="scaled")
         m.d.comb += scaled.eq(product)
-        found = {**random_bits, "sum": scaled, "shift": scale.shift}
+        values = {**random_bits, "sum": scaled, "shift": scale.shift}
         if scale.sign is not None or scale.infinity is not None or self._zero_has_sign:
             sign = scale.sign if scale.sign is not None else Const(0)
-            found["sign"] = total[-1] ^ sign
+            values["sign"] = total[-1] ^ sign
         if scale.nan is not None:
-            found["nan"] = scale.nan
+            values["nan"] = scale.nan
         if scale.infinity is not None:
             zero = Signal(name="zero_sum")
             m.d.comb += zero.eq(~total.any())
             nan = scale.nan if scale.nan is not None else Const(0)
-            found["nan"] = nan | (scale.infinity & zero)
-            found["infinity"] = scale.infinity & ~zero
-        return found
+            values["nan"] = nan | (scale.infinity & zero)
+            values["infinity"] = scale.infinity & ~zero
+        return values
 
     @property
     def _zero_has_sign(self) -> bool:
-        """A zero product has that of its factors, unless both are integers."""
+        """Whether a zero product has the sign of its factors': unless both are integers."""
         scale = self.spec.scale
         if scale is None or scale.is_integer:
             return False
@@ -67,22 +71,24 @@ class RequantizeUnit(Unit):
         return self.spec.is_tuned
 
     def normalise(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
+        """``placed``: the magnitude where the output's rounding takes it."""
         spec, total = self.spec, signals["sum"]
-        found = magnitude(m, total, "magnitude", split=self._split)
+        absolute = magnitude(m, total, "magnitude", split=self._split)
         sign: Value = signals.get("sign", total[-1])
         lsb_exponent = spec.lsb_exponent + (0 if spec.scale is None else spec.scale.lsb_exponent)
         nan, infinity, shift = (signals.get(name) for name in ("nan", "infinity", "shift"))
         number: FixedPoint | Shifted = (
-            FixedPoint(found, lsb_exponent, sign, nan, infinity)
+            FixedPoint(absolute, lsb_exponent, sign, nan, infinity)
             if shift is None
-            else Shifted(found, shift, lsb_exponent, sign, nan, infinity)
+            else Shifted(absolute, shift, lsb_exponent, sign, nan, infinity)
         )
-        number, rest = yield Boundary("magnitude", [number, passed(signals, "random_bits")])
+        number, carried = yield Boundary("magnitude", [number, passed(signals, "random_bits")])
         placing = rounder.normalise(m, number, spec.b, spec.rounding, "placed", split=self._split)
-        placed, rest = yield from carry_along(placing, rest)
-        return {**rest, "placed": placed}
+        placed, carried = yield from carry_along(placing, carried)
+        return {**carried, "placed": placed}
 
     def rounded(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
+        """``result``: the output's code."""
         spec = self.spec
         random_bits = signals.get("random_bits")
         args = (spec.b, spec.rounding, spec.overflow, "rounded", random_bits)

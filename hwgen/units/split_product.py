@@ -1,8 +1,7 @@
-"""The steps of a product of which each is short: for units that are tuned for a target (see
-``hwgen.plan.product``).
+"""The steps of a product of which each is short, for units that are tuned for a target.
 
-Beside them ``multiply`` and ``align`` of ``hwgen.arithmetic.product`` are two steps, as long as
-the factors are wide.
+``hwgen.plan.product`` describes them. Of other units ``multiply`` and ``align`` of
+``hwgen.arithmetic.product`` are two steps, as long as the factors are wide.
 """
 
 from __future__ import annotations
@@ -26,25 +25,29 @@ def factored(
     m: Module, x: Operand, y: Operand, a_format: Scalar, b_format: Scalar, name: str
 ) -> Product:
     """A product whose significand is what ``SplitProducts`` multiply: for ``multiply``."""
-    found = product_rows.factors(m, x, y, a_format, b_format, name)
-    bare: Any = replace(found, shift=None, special=None)
-    return Product(bare, found.shift, found.special)
+    factors = product_rows.factors(m, x, y, a_format, b_format, name)
+    bare: Any = replace(factors, shift=None, special=None)
+    return Product(bare, factors.shift, factors.special)
 
 
 class SplitProducts:
-    """The builders of ``hwgen.plan.product.split_steps``: ``key`` is the value with the products,
-    ``name`` that of the step.
+    """The builders of ``hwgen.plan.product.split_steps``.
+
+    ``key`` is the value with the products, ``name`` that of the step.
     """
 
     def multiply_rows(self, m: Module, signals: Signals, key: str, name: str) -> dict[str, Any]:
+        """The products as pairs of rows, each pair added."""
         return {**signals, key: _each(m, signals[key], _rows, name)}
 
     def add_rows(self, m: Module, signals: Signals, key: str, name: str) -> dict[str, Any]:
+        """The terms of each product in pairs, added."""
         return {**signals, key: _each(m, signals[key], _add, name)}
 
     def shift_products(
         self, m: Module, signals: Signals, key: str, name: str, width: int
     ) -> dict[str, Any]:
+        """The products shifted by the next bit of their shift, in at most ``width`` bits."""
         return {**signals, key: _each(m, signals[key], _shift_by(width), name)}
 
 
@@ -55,20 +58,20 @@ def _each(m: Module, products: Any, change: Change, name: str) -> Any:
 
 
 def _rows(m: Module, product: Product, name: str) -> Product:
-    found: Any = product_rows.row_pairs(m, _as_any(product.significand), name)
-    return _summed(replace(product, significand=found))
+    terms: Any = product_rows.row_pairs(m, _as_any(product.significand), name)
+    return _summed(replace(product, significand=terms))
 
 
 def _add(m: Module, product: Product, name: str) -> Product:
     if not isinstance(product.significand, list):
         # Decoded factors may be shorter than their formats' precision, as of e0m3.
         return product
-    found: Any = product_rows.pair_sums(m, _as_any(product.significand), name)
-    return _summed(replace(product, significand=found))
+    terms: Any = product_rows.pair_sums(m, _as_any(product.significand), name)
+    return _summed(replace(product, significand=terms))
 
 
 def _summed(product: Product) -> Product:
-    """With the number in place of the only part that is left."""
+    """``product`` with a number as significand where only one term is left."""
     terms: Any = product.significand
     return replace(product, significand=terms[0].value) if len(terms) == 1 else product
 
@@ -81,10 +84,10 @@ def _shift_by(width: int) -> Change:
             return product
         value = product.significand
         bits = min(len(value) + step, width)
-        moved = Signal(signed(bits) if value.shape().signed else bits, name=name)
-        m.d.comb += moved.eq(Mux(shift[0], value << step, value))
-        rest = shift[1:] if len(shift) > 1 else None
-        return replace(product, significand=moved, shift=rest, step=2 * step)
+        shifted = Signal(signed(bits) if value.shape().signed else bits, name=name)
+        m.d.comb += shifted.eq(Mux(shift[0], value << step, value))
+        higher_bits = shift[1:] if len(shift) > 1 else None
+        return replace(product, significand=shifted, shift=higher_bits, step=2 * step)
 
     return change
 

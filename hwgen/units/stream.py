@@ -66,6 +66,7 @@ class StreamUnit(wiring.Component):
         )
 
     def elaborate(self, platform: object) -> Module:
+        """The unit, its enable, and the spare register of a beat that has to wait."""
         m = Module()
         spec, inputs, results = self.spec, self.inputs, self.results
         m.submodules.unit = unit = units.component(spec)
@@ -104,12 +105,12 @@ class AxiStreamUnit(wiring.Component):
     -----
     s_axis_tvalid, s_axis_tdata, s_axis_tlast : In
     s_axis_tready : Out(1)
-        Inputs. TDATA has the ports of ``spec.inputs``, the first in the lowest bits; the rest
-        of its last byte does not count.
+        Inputs. TDATA has the ports of ``spec.inputs``, the first in the lowest bits; what
+        is left of its last byte does not count.
     m_axis_tvalid, m_axis_tdata, m_axis_tlast : Out
     m_axis_tready : In(1)
-        Results, likewise of ``spec.outputs``. The rest of the last byte is zero, or repeats
-        the sign where the last port is one signed number.
+        Results, likewise of ``spec.outputs``. What is left of the last byte is zero, or
+        repeats the sign where the last port is one signed number.
     """
 
     def __init__(self, spec: Spec) -> None:
@@ -128,6 +129,7 @@ class AxiStreamUnit(wiring.Component):
         )
 
     def elaborate(self, platform: object) -> Module:
+        """The ``StreamUnit`` with its streams at AXI4-Stream's ports."""
         m = Module()
         m.submodules.stream = inner = StreamUnit(self.spec)
         inputs, results = inner.inputs, inner.results
@@ -146,5 +148,5 @@ class AxiStreamUnit(wiring.Component):
 
 
 def sign_fills(ports: tuple[Port, ...]) -> bool:
-    """Whether the rest of TDATA's last byte repeats a sign."""
+    """Whether the bits of TDATA above the last port repeat its sign."""
     return ports[-1].is_signed_number

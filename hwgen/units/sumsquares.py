@@ -26,9 +26,11 @@ class SumSquaresUnit(Unit):
 
     @cached_property
     def builder(self) -> SumSquaresSteps:
+        """The builders of the spec's steps."""
         return SumSquaresSteps(self.spec)
 
     def state(self) -> dict[str, Signal]:
+        """The registers of the accumulator, by name."""
         return self.builder.registers()
 
 
@@ -41,6 +43,7 @@ class SumSquaresSteps(DotProductSteps):
         return {"a": self.spec.a}
 
     def multiply(self, m: Module, signals: Signals) -> dict[str, Any]:
+        """``products``: the square of each lane's operand."""
         products = [self._square(m, x, f"lane_{lane}") for lane, x in enumerate(signals["a"])]
         return self.behind_products(m, signals, products, [])  # Squares of zeros are positive.
 

@@ -21,7 +21,7 @@ Signals = Mapping[str, Any]
 
 
 def passed(signals: Signals, *names: str) -> dict[str, Any]:
-    """Those of the values that there are."""
+    """Those of the values named that there are."""
     return {name: signals[name] for name in names if name in signals}
 
 
@@ -64,6 +64,7 @@ class Unit(wiring.Component):
         return {}
 
     def elaborate(self, platform: object) -> Module:
+        """The pipeline: each step's logic, and registers at the spec's boundaries."""
         m = Module()
         steps = self.spec.steps
         signals: dict[str, Any] = {port.name: getattr(self, port.name) for port in self.spec.inputs}
@@ -97,27 +98,27 @@ _GOING, _VALUES = "going", "values"
 
 
 def build(builder: Any, step: Step, m: Module, signals: Signals) -> dict[str, Any]:
-    """The values behind a step, made by the method of ``builder`` that it names."""
-    method, (going, values) = (
-        getattr(builder, step.build),
-        (signals.get(_GOING), signals.get(_VALUES)),
-    )
+    """The values behind ``step``, made by the method of ``builder`` that it names."""
+    method = getattr(builder, step.build)
+    generator, values = signals.get(_GOING), signals.get(_VALUES)
     if not step.segments:
         made: dict[str, Any] | Segmented[dict[str, Any]] = method(m, signals, *step.arguments)
         return whole(made) if isinstance(made, Generator) else made
     if step.segment == 0:
-        going, values = method(m, signals, *step.arguments), None
-    assert going is not None
-    part, expected = going.send(values), step.segments[step.segment]
-    assert part.name == expected, f"{step.build} has {part.name} in place of {expected}"
+        generator, values = method(m, signals, *step.arguments), None
+    assert generator is not None
+    boundary, expected = generator.send(values), step.segments[step.segment]
+    assert boundary.name == expected, f"{step.build} has {boundary.name} in place of {expected}"
     if step.segment < len(step.segments) - 1:
-        return {_GOING: going, _VALUES: part.values}
+        return {_GOING: generator, _VALUES: boundary.values}
     try:
-        more = going.send(part.values)
+        extra_boundary = generator.send(boundary.values)
     except StopIteration as end:
-        found: dict[str, Any] = end.value
-        return found
-    raise AssertionError(f"{step.build} has {more.name} behind its last segment, {expected}")
+        step_values: dict[str, Any] = end.value
+        return step_values
+    raise AssertionError(
+        f"{step.build} has {extra_boundary.name} behind its last segment, {expected}"
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,25 +142,26 @@ class Pipeline:
         signals: Signals,
         valid: Value,
     ) -> tuple[dict[str, Any], Value]:
-        """The values behind the steps, with registers in front of those that ``boundaries`` counts,
-        and their valid bit.
+        """The values behind the steps, and their valid bit.
+
+        ``boundaries``: the steps that registers stand in front of, by their places in ``steps``.
         """
-        now = dict(signals)
+        current = dict(signals)
         for index, step in enumerate(steps):
             if index in boundaries:
-                now = registered(m, now, step.name, self.enable)
+                current = registered(m, current, step.name, self.enable)
                 valid = self.next_valid(valid, step.name)
             if not step.has_state:
-                now = build(self.builder, step, m, now)
+                current = build(self.builder, step, m, current)
                 continue
-            made = build(self.builder, step, m, {**now, **self.state})
+            made = build(self.builder, step, m, {**current, **self.state})
             with m.If(self.enable & valid):
                 for name, register in self.state.items():
                     m.d.sync += register.eq(made[name])
-            rest = {name: value for name, value in made.items() if name not in self.state}
-            now = {**registered(m, rest, f"{step.name}_beside", self.enable), **self.state}
+            carried = {name: value for name, value in made.items() if name not in self.state}
+            current = {**registered(m, carried, f"{step.name}_beside", self.enable), **self.state}
             valid = self.next_valid(valid, f"{step.name}_done")
-        return now, valid
+        return current, valid
 
 
 def _shape(port: Port) -> Any:
@@ -179,12 +181,14 @@ def registered(m: Module, value: Any, name: str, enable: Value, *, kept: bool = 
         with m.If(enable):
             m.d.sync += register.eq(value)
         return register
-    again = partial(registered, m, enable=enable, kept=kept)
+    register_of = partial(registered, m, enable=enable, kept=kept)
     if isinstance(value, Mapping):
-        return {k: again(v, f"{name}_{k}") for k, v in value.items()}
+        return {k: register_of(v, f"{name}_{k}") for k, v in value.items()}
     if isinstance(value, list):
-        return [again(v, f"{name}_{i}") for i, v in enumerate(value)]
+        return [register_of(v, f"{name}_{i}") for i, v in enumerate(value)]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        parts = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
-        return dataclasses.replace(value, **{k: again(v, f"{name}_{k}") for k, v in parts.items()})
+        fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+        return dataclasses.replace(
+            value, **{k: register_of(v, f"{name}_{k}") for k, v in fields.items()}
+        )
     return value

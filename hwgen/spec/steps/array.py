@@ -1,5 +1,6 @@
-"""The steps of an array: what is between the ports of one element, with its column, whose logic is
-counted once.
+"""The steps of an array: what is between the ports of one element, with its column.
+
+Their logic is counted once.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def steps(spec: Array) -> Steps:
 
 
 def operand_steps(spec: Array) -> Steps:
-    """Of all rows and columns."""
+    """The steps that decode the operands of all rows and columns, and keep weights."""
     numbers = spec.numbers
     decoding = product.decoders(numbers, (spec.rows + spec.columns) * spec.lanes)
     operands = Step("operands", "operands", decoding, levels.decoder(*numbers[:2]))
@@ -42,11 +43,12 @@ def operand_steps(spec: Array) -> Steps:
 
 
 def element_steps(spec: Array) -> Steps:
-    """From decoded operands to their exact sum: those of the units of that name, but for
-    their decoding.
+    """From decoded operands to their exact sum: as in the units of that name.
+
+    There decoding is a step too, which here is that of whole rows and columns.
     """
     if spec.has_blocks:
-        return blockdot.sum_steps(spec.block_element, together=spec.aligns_blocks)[1:]
+        return blockdot.sum_steps(spec.block_element, aligned=spec.aligns_blocks)[1:]
     return dot.sum_steps(spec.scalar_element)[1:]
 
 
@@ -75,11 +77,12 @@ def sum_steps(spec: Array) -> Steps:
     sum_width = spec.width_of_sum(spec.summed_rows * spec.lanes)
     if isinstance(spec.accumulator, Float):
         return _float_steps(spec, spec.accumulator, sum_width)
-    found = accumulating.steps(spec, sum_width, _made_width(spec))
+    fixed_steps = accumulating.steps(spec, sum_width, _made_width(spec))
     if not spec.is_weight_stationary:
-        return found
+        return fixed_steps
     return tuple(
-        replace(s, build="add_to_partial", has_state=False) if s.name == STATE else s for s in found
+        replace(s, build="add_to_partial", has_state=False) if s.name == STATE else s
+        for s in fixed_steps
     )
 
 
@@ -91,15 +94,17 @@ def _float_steps(spec: Array, accumulator: Float, sum_width: int) -> Steps:
         adding = Segment("scaled", (Adder(shifted.width), Gates(shifted.width)))
         segments, total = (*segments, adding), replace(total, exponent=shifted)
     build = "normalise_scaled" if scaled else "normalise_sum"
-    found = in_segments("normalised", build, segments, (sum_width - 1).bit_length(), apart=apart)
+    normalising = in_segments(
+        "normalised", build, segments, (sum_width - 1).bit_length(), apart=apart
+    )
     if not spec.is_weight_stationary:
-        return (*found, *accumulating.float_steps(accumulator, total, apart=apart))
+        return (*normalising, *accumulating.float_steps(accumulator, total, apart=apart))
     below = total.below(accumulator.format)
     build = "round_to_partial"
-    adding_ = accumulating.float_steps(
+    adding_total = accumulating.float_steps(
         accumulator, below, apart=apart, build=build, has_state=False
     )
-    return (*found, *adding_)
+    return (*normalising, *adding_total)
 
 
 def _made_width(spec: Array) -> int:
@@ -108,5 +113,5 @@ def _made_width(spec: Array) -> int:
         return spec.width_of_sum(spec.rows * spec.lanes)
     grown = tree_levels(spec.summed_rows)
     if spec.has_blocks:
-        return blockdot.made_width(spec.block_element, together=spec.aligns_blocks) + grown
+        return blockdot.made_width(spec.block_element, aligned=spec.aligns_blocks) + grown
     return dot.made_width(spec.scalar_element) + grown

@@ -35,7 +35,7 @@ from hwgen.plan.step import Segment, Segments, Step, Steps, in_segments, lockste
 if TYPE_CHECKING:
     from hwgen.spec.blockdot import BlockDot
 
-#: How blocks' sums come together: a block alone; each at its place in fixed point; with long
+#: How blocks' sums are aligned: a block alone; each at its place in fixed point; with long
 #: gaps between them shortened; shifted right to the largest.
 ALONE, FIXED_POINT, SHORTENED, ALIGNED = "alone", "fixed_point", "shortened", "aligned"
 
@@ -43,43 +43,48 @@ ALONE, FIXED_POINT, SHORTENED, ALIGNED = "alone", "fixed_point", "shortened", "a
 def steps(spec: BlockDot) -> Steps:
     """The sum of the blocks, at one place, and its rounding."""
     width, output, apart = signed_width(*spec.block_range), spec.output, spec.is_tuned
-    normalising_, placed = _normalising(spec)
+    segments, placed = _normalising(spec)
     codes = coding(placed, output, spec.rounding, spec.overflow)
     coding_levels = levels.adder(output.bits) + 2
     return (
-        *sum_steps(spec, together=spec.alignment != ALONE),
-        *in_segments("normalise", "normalise", normalising_, 2 + width.bit_length(), apart=apart),
+        *sum_steps(spec, aligned=spec.alignment != ALONE),
+        *in_segments("normalise", "normalise", segments, 2 + width.bit_length(), apart=apart),
         *in_segments("round", "rounded", codes, coding_levels, apart=apart),
     )
 
 
-def sum_steps(spec: BlockDot, *, together: bool) -> Steps:
-    """The steps up to the exact sum: ``terms`` and, unless blocks are moved ``together`` to one
-    fixed point, the ``shifts`` that the scales make of it; its flags, ``special``; and
-    ``zero_sign``, that of its blocks together, where a zero has one.
+def sum_steps(spec: BlockDot, *, aligned: bool) -> Steps:
+    """The steps up to the exact sum.
+
+    It is ``terms`` and, unless blocks are ``aligned`` to one fixed point, the ``shifts`` that the
+    scales make of it; its flags, ``special``; and ``zero_sign``, that of all its blocks, where a
+    zero has one.
     """
     elements, scales = spec.elements, spec.scales
     multiply, align = _product_logic(spec)
     width, apart = spec.width_of_sum(1), spec.is_tuned
     to_align, order = levels.shift(*elements), _ordering(spec)
-    aligned: Steps = (Step("aligned", "align", align, to_align),)
+    products_aligned: Steps = (Step("aligned", "align", align, to_align),)
     if spec.alignment in (SHORTENED, ALIGNED):
-        aligned = in_segments("aligned", "align_and_order", order, to_align, apart=apart)
+        products_aligned = in_segments("aligned", "align_and_order", order, to_align, apart=apart)
     of_block = levels.adder(signed_width(*spec.block_range))
     decoding = product.decoders((*elements, *scales), spec.lanes)
     return (
         Step("operands", "operands", decoding, levels.decoder(*elements)),
         Step("products", "multiply", multiply, levels.product(*elements)),
         *(product.split_steps(*elements, width, spec.lanes) if apart else ()),
-        *aligned,
+        *products_aligned,
         *_level_steps(spec),
         *in_segments("scaled", "scale_blocks", _scaling(spec), of_block + 2, apart=apart),
-        *(_together_steps(spec) if together else ()),
+        *(_alignment_steps(spec) if aligned else ()),
     )
 
 
 def _product_logic(spec: BlockDot) -> tuple[Series, Series]:
-    """Of the steps that multiply and align; with finer steps between them, all is in those."""
+    """The logic of the steps that multiply and align.
+
+    With smaller steps between them, all is in the first and in those.
+    """
     elements, lanes = spec.elements, spec.lanes
     if not spec.is_tuned:
         align = product.shift(*elements, spec.width_of_sum(1), lanes)
@@ -104,34 +109,34 @@ def _ordering(spec: BlockDot) -> Segments:
 
 def _level_steps(spec: BlockDot) -> Steps:
     """The levels of adders of a block, and the shifts by micro-exponents among them."""
-    size, group, found = spec.a.block_size, spec.micro_group, []
+    size, group, level_steps = spec.a.block_size, spec.micro_group, []
     shifter = Shifter(spec.width_of_sum(max(group, 1)), 2, count=spec.lanes // max(group, 1))
     micro = Step("micro", "shift_by_micro", (shifter,), 1)
     if group == 1:
-        found.append(micro)
+        level_steps.append(micro)
     for level in range(1, tree_levels(size) + 1):
         bits = spec.width_of_sum(min(1 << level, size))
         adders = Adder(bits, count=spec.blocks * tree_adders(size, level))
-        found.append(Step(f"level{level}", "add", (adders,), levels.adder(bits)))
+        level_steps.append(Step(f"level{level}", "add", (adders,), levels.adder(bits)))
         if group == 1 << level:
-            found.append(micro)
-    return tuple(found)
+            level_steps.append(micro)
+    return tuple(level_steps)
 
 
 def _scaling(spec: BlockDot) -> Segments:
-    found: Segments = ()
+    segments: Segments = ()
     if not spec.scales_are_powers:
         grown = tree_levels(spec.a.block_size) + spec.largest_micro_shift
         significands = sum(map(significand_bits, spec.scales))
         multiplying = multiplied_segments("product_0", spec.width_of_sum(1) + grown, significands)
-        found = lockstep(multiplying, spec.blocks)
+        segments = lockstep(multiplying, spec.blocks)
     if spec.alignment == SHORTENED:
-        found = (*found, *placed_segments(spec.blocks, spec.shift_bits, spec.gap))
-    return (*found, Segment("scaled"))
+        segments = (*segments, *placed_segments(spec.blocks, spec.shift_bits, spec.gap))
+    return (*segments, Segment("scaled"))
 
 
-def _together_steps(spec: BlockDot) -> Steps:
-    term, width, blocks = signed_width(*spec.block_range), spec.together_bits, spec.blocks
+def _alignment_steps(spec: BlockDot) -> Steps:
+    term, width, blocks = signed_width(*spec.block_range), spec.aligned_bits, spec.blocks
     if isinstance(spec.accumulator, Aligned):
         moving: Segments = (
             Segment("distance", (Adder(spec.shift_bits),)),
@@ -149,7 +154,7 @@ def _together_steps(spec: BlockDot) -> Steps:
             amount = ((blocks - 1) * spec.gap).bit_length()
         moving = (*shift_segments("moved", width, amount), Segment("together"))
     moved = in_segments(
-        "together", "bring_together", lockstep(moving, blocks), 6, apart=spec.is_tuned
+        "together", "align_blocks", lockstep(moving, blocks), 6, apart=spec.is_tuned
     )
     adders = [
         Adder(width + n, count=tree_adders(blocks, n)) for n in range(1, tree_levels(blocks) + 1)
@@ -165,7 +170,7 @@ def _together_steps(spec: BlockDot) -> Steps:
 
 def _total_bits(spec: BlockDot) -> int:
     """Bits of the sum of all blocks, as adders make it."""
-    made = made_width(spec, together=spec.alignment != ALONE)
+    made = made_width(spec, aligned=spec.alignment != ALONE)
     return min(made, spec.accumulator.bits) if isinstance(spec.accumulator, Aligned) else made
 
 
@@ -188,8 +193,9 @@ def _normalising(spec: BlockDot) -> tuple[Segments, PlacedShape]:
 
 
 def _leading(spec: BlockDot, width: int) -> tuple[Segments, Shape, int]:
-    """To the bits of a sum of several blocks that its rounding needs: with the shape of the
-    exponent's field, and the lowest one.
+    """The segments to the bits of a sum of several blocks that its rounding needs.
+
+    Then the shape of the exponent's field, and the lowest one.
     """
     place = Shape((width - 1).bit_length() + 1, True)
     lowest = spec.lsb_exponent + spec.scale_lsb_exponent + placing_bias(spec.output)
@@ -198,17 +204,17 @@ def _leading(spec: BlockDot, width: int) -> tuple[Segments, Shape, int]:
     if spec.alignment == SHORTENED:
         offset = offset_segments(spec.blocks, place.width)
         field = field + Shape(spec.shift_bits)
-    found = (
+    segments = (
         *leading_bits_segments(width, spec.kept_bits),
         Segment("place", (Adder(place.width),)),
         *offset,
         Segment("field", (Adder(field.width),)),
     )
-    return found, field, lowest
+    return segments, field, lowest
 
 
-def made_width(spec: BlockDot, *, together: bool) -> int:
+def made_width(spec: BlockDot, *, aligned: bool) -> int:
     """Bits of the exact sum as its adders make it."""
-    if not together:
+    if not aligned:
         return signed_width(*spec.block_range)
-    return spec.together_bits + tree_levels(spec.blocks)
+    return spec.aligned_bits + tree_levels(spec.blocks)

@@ -21,20 +21,20 @@ if TYPE_CHECKING:
 def steps(spec: MultiDot) -> Steps:
     """Products of any mode, their sum over the lanes, its place, and the accumulator."""
     modes, lanes, width = len(spec.pairs), spec.lanes, spec.lanes_width(spec.lanes)
-    added = []
+    adding = []
     for level in range(1, tree_levels(lanes) + 1):
         bits = spec.lanes_width(min(1 << level, lanes))
         adders = Adder(bits, count=tree_adders(lanes, level))
-        added.append(Step(f"level{level}", "add_lanes", (adders,), levels.adder(bits), (level,)))
+        adding.append(Step(f"level{level}", "add_lanes", (adders,), levels.adder(bits), (level,)))
     integers, selected = spec.formats.are_integers, Selection(width, modes)
     term = spec.width_of_sum(lanes * max(spec.products))
     products = _integer_products(spec) if integers else _float_products(spec)
-    of_rows: Steps = ()
+    row_steps: Steps = ()
     if integers:
         plan = spec.row_plan
         # Terms have their places up to the highest row.
         combining = (Adder(width + plan.rows[-1].high),)
-        of_rows = (
+        row_steps = (
             Step("signed", "apply_signs", (selected, Gates(width)), 0.5),
             *(
                 Step(f"combined{n}", "combine", combining, levels.adder(width), (n,))
@@ -43,8 +43,8 @@ def steps(spec: MultiDot) -> Steps:
         )
     return (
         *products,
-        *added,
-        *of_rows,
+        *adding,
+        *row_steps,
         Step("placed", "place", (selected,), 1.0),
         # The spec has what these steps read.
         *accumulating.steps(spec, width, term),  # type: ignore[arg-type]
@@ -62,8 +62,9 @@ def _integer_products(spec: MultiDot) -> Steps:
 
 
 def _float_products(spec: MultiDot) -> Steps:
-    """From codes of minifloats to products in their place: of the widest fields that any mode
-    has.
+    """From codes of minifloats to products in their place.
+
+    They are of the widest fields that any mode has.
     """
     pairs, lanes, width = [(p.a, p.b) for p in spec.pairs], spec.lanes, spec.lanes_width(1)
     formats = [f for pair in pairs for f in pair]
@@ -99,6 +100,6 @@ def _factor_bits(spec: MultiDot) -> tuple[int, int, int]:
 
 
 def _widest_shift(formats: Iterable[Scalar]) -> Shape | None:
-    """Of the operands of one side."""
+    """The widest shape of the shifts of one side's operands."""
     shapes = [shape for f in formats for shape in [shift_shape(f)] if shape is not None]
     return max(shapes, key=lambda shape: shape.width, default=None)

@@ -66,15 +66,17 @@ def steps(spec: Quantizer) -> Steps:
 
 
 def _decoding(spec: Quantizer) -> Series:
-    """To magnitudes and keys."""
-    found = tuple(logic.times(spec.lanes) for logic in (*operand_logic(spec.a), Gates(spec.a.bits)))
-    return found if spec.nonfinite == IN_ELEMENT else (*found, AnyBit(spec.lanes))
+    """The logic from codes to magnitudes and keys."""
+    decoding = tuple(
+        logic.times(spec.lanes) for logic in (*operand_logic(spec.a), Gates(spec.a.bits))
+    )
+    return decoding if spec.nonfinite == IN_ELEMENT else (*decoding, AnyBit(spec.lanes))
 
 
 def _tree(spec: Quantizer) -> Steps:
     """The largest key of each part that has an exponent of its own, then of the block."""
     f = spec.b
-    found: list[Step] = []
+    tree_steps: list[Step] = []
     key = magnitude_key_bits(spec.a) if spec.has_float_scale else key_bits(spec.power_scale)
     sizes = [f.micro_block, f.micro_exponents] if f.micro_bits else [f.block_size]
     for name, size in zip(("largest_of_parts", "largest")[-len(sizes) :], sizes, strict=True):
@@ -82,7 +84,7 @@ def _tree(spec: Quantizer) -> Steps:
         while size > 1:
             last = name == "largest_of_parts" and size <= 2
             label = f"{name}_{(size - 1).bit_length()}"
-            found += in_segments(
+            tree_steps += in_segments(
                 label,
                 "larger",
                 [larger_segment(key, groups * (size // 2))],
@@ -91,7 +93,7 @@ def _tree(spec: Quantizer) -> Steps:
                 arguments=(label, size, last),
             )
             size = (size + 1) // 2
-    return tuple(found)
+    return tuple(tree_steps)
 
 
 def _shifted(spec: Quantizer, number: NumberShape) -> tuple[Steps, NumberShape]:
@@ -106,32 +108,32 @@ def _shifted(spec: Quantizer, number: NumberShape) -> tuple[Steps, NumberShape]:
         micros = lockstep(micro_exponent_segments(scale), b.micro_exponents)
         making = (*making, *named("micro", micros))
         base = base - Shape(scale.furthest.bit_length())
-        parts = Segment("part_bases", (Adder(base.width, count=b.micro_exponents),))
-        distance = (*distance, parts)
+        part_bases = Segment("part_bases", (Adder(base.width, count=b.micro_exponents),))
+        distance = (*distance, part_bases)
     distance = (*distance, *lockstep(distant_segments(base, number.shift, where), lanes))
     aligning, number = aligned_segments(number, where)
     to_scale, to_align = 2.5 if scale.by_exponent else 5, 2 if where.fixed else 0.5
-    found = (
+    shifting_steps = (
         *in_segments("scale", "make_scale", making, to_scale, apart=apart),
         *in_segments("distance", "measure", distance, 2.5, apart=apart),
         *in_segments("align", "align", lockstep(aligning, lanes), to_align, apart=apart),
     )
-    return found, number
+    return shifting_steps, number
 
 
 def _divided(spec: Quantizer, number: NumberShape) -> tuple[Steps, NumberShape]:
     """From the largest key to numbers over any scale."""
-    lanes, apart, scale, found = spec.lanes, spec.is_tuned, spec.float_scale, spec.quotients
-    where, second = found.where, None
-    tensor: Segments = ()
+    lanes, apart, scale, quotients = spec.lanes, spec.is_tuned, spec.float_scale, spec.quotients
+    where, tensor_exponent = quotients.where, None
+    tensor_segments: Segments = ()
     if scale.tensor_scale is not None:
-        tensor, second = leading_segments(scale.tensor_scale)
-        tensor = named("tensor", tensor)
-    beginning, exponent = scale.begun_segments(second)
+        tensor_segments, tensor_exponent = leading_segments(scale.tensor_scale)
+        tensor_segments = named("tensor", tensor_segments)
+    beginning, exponent = scale.begun_segments(tensor_exponent)
     placing, placed = scale.placed_segments(exponent)
-    multiplying, divisor = scale.element_divisor_segments(second)
+    multiplying, divisor = scale.element_divisor_segments(tensor_exponent)
     leading: Segments = (Segment("none"),)
-    if found.leading_ones:
+    if quotients.leading_ones:
         finding, shift = leading_significand_segments(number.width, number.shift or ZERO)
         leading, number = lockstep(finding, lanes), replace(number, shift=shift)
     number = replace(number, width=prepared_bits(number.width, where))
@@ -140,25 +142,25 @@ def _divided(spec: Quantizer, number: NumberShape) -> tuple[Steps, NumberShape]:
     distance = (Segment("base", (Adder(base.width),)), *measuring)
     shift = Shape(where.distance_bits)
     aligning = window_segments(where) if where.fixed else (Segment("shift", (Adder(shift.width),)),)
-    alone = second is None
+    alone = tensor_exponent is None
     steps = (
         *in_segments(
-            "divisor", "begin_scale", (*tensor, *beginning), 5 if alone else 7, apart=apart
+            "divisor", "begin_scale", (*tensor_segments, *beginning), 5 if alone else 7, apart=apart
         ),
         *_divisions("scale_bit", "divide_scale", scale.divisions, scale.divisor_bits[0], 1),
         *in_segments("place_scale", "place_scale", placing, 5, apart=apart),
         *in_segments("round_scale", "round_scale", scale.code_segments(placed), 3, apart=apart),
         *in_segments("scales", "multiply_scales", multiplying, 2 if alone else 6, apart=apart),
         *in_segments(
-            "leading_ones", "leading_ones", leading, 4 if found.leading_ones else 0, apart=apart
+            "leading_ones", "leading_ones", leading, 4 if quotients.leading_ones else 0, apart=apart
         ),
         *in_segments("distance", "measure", distance, 2.5, apart=apart),
         *in_segments("align", "align", lockstep(aligning, lanes), 2, apart=apart),
-        *_divisions("bit", "divide", found.divisions, found.divisor_bits, lanes),
+        *_divisions("bit", "divide", quotients.divisions, quotients.divisor_bits, lanes),
     )
     quotient = NumberShape(
-        found.divisions + 1,
-        found.lsb_exponent,
+        quotients.divisions + 1,
+        quotients.lsb_exponent,
         None if where.fixed else shift,
         number.sign,
         number.nan,

@@ -20,13 +20,13 @@ def steps(spec: Requantize) -> Steps:
     """Decoding and multiplying, where there is a scale; normalising, and rounding."""
     scale, apart = spec.scale, spec.is_tuned
     width, lsb_exponent = spec.bits, spec.lsb_exponent
-    found: Steps = ()
+    multiplying_steps: Steps = ()
     shift, nan = None, False
     if scale is not None:
         significand = Shape(significand_bits(scale), scale.is_integer and scale.signed)
         multiplying = multiplied_segments("product", spec.bits, significand.width)
         rows = levels.rows(min(scale.precision, spec.bits))
-        found = (
+        multiplying_steps = (
             Step("operands", "operands", (Decoder(scale),), levels.decoder(scale)),
             *in_segments("product", "multiplied", multiplying, rows, apart=apart),
         )
@@ -41,7 +41,7 @@ def steps(spec: Requantize) -> Steps:
     codes = coding(placed, spec.b, spec.rounding, spec.overflow)
     normalise = 2 + spec.bits.bit_length()
     return (
-        *found,
+        *multiplying_steps,
         *in_segments("normalise", "normalise", (magnitude, *placing), normalise, apart=apart),
         *in_segments("round", "rounded", codes, levels.adder(spec.b.bits) + 2, apart=apart),
     )
