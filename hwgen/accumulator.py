@@ -63,13 +63,15 @@ class Fixed:
 
 @dataclass(frozen=True)
 class Float:
-    """A code of ``format``, a signed minifloat: in each step it becomes the sum of its value
-    and the step's exact sum, rounded once (of one product: a fused multiply-add). A zero has the
-    sign of IEEE 754-2019, section 6.3; a restart leaves nothing, not +0, before the first sum.
+    """A code of ``format``, a signed minifloat, which is rounded once in each step.
 
-    ``overflow``: what becomes of a sum past the largest number, as for the format's ``encode``.
-    By default what the format's standard says: ``special`` if it has infinities, else
-    ``saturate``. A saturating accumulator holds no infinity: the largest number stands for it.
+    In a step it becomes the sum of its value and the step's exact sum (of one product: a fused
+    multiply-add). A zero has the sign of IEEE 754-2019, section 6.3; a restart leaves nothing, not
+    +0, before the first sum.
+
+    ``overflow``: what becomes of a sum past the largest number, as for the format's ``encode``. By
+    default what the format's standard says: ``special`` if it has infinities, else ``saturate``. A
+    saturating accumulator holds no infinity: the largest number stands for it.
     """
 
     format: Scalar
@@ -130,8 +132,10 @@ class Aligned:
 
 
 def parse_alignment(name: str | Exact | Aligned) -> Exact | Aligned:
-    """How several blocks are summed: ``exact``, or ``aligned:W`` with W bits, with a rounding
-    at the end if wanted: ``aligned:24:nearest_even``. InputError for anything else.
+    """How several blocks are summed, by its ``name``.
+
+    ``exact``, or ``aligned:W`` with W bits, with a rounding at the end if wanted:
+    ``aligned:24:nearest_even``. Raises InputError for anything else.
     """
     if isinstance(name, Exact | Aligned):
         return name
@@ -165,32 +169,32 @@ def parse(name: str | Accumulator) -> Accumulator:
     )
     if not isinstance(name, str):
         raise InputError(usage)
-    kind, *rest = name.split(":")
-    if kind == "exact" and not rest:
+    kind, *fields = name.split(":")
+    if kind == "exact" and not fields:
         return Exact()
     numbers = []
-    while kind == "fixed" and rest and re.fullmatch("-?(0|[1-9][0-9]{0,4})", rest[0], re.ASCII):
-        numbers.append(int(rest.pop(0)))
+    while kind == "fixed" and fields and re.fullmatch("-?(0|[1-9][0-9]{0,4})", fields[0], re.ASCII):
+        numbers.append(int(fields.pop(0)))
     overflows = FIXED_OVERFLOWS if kind == "fixed" else OVERFLOWS
     options = {}
-    if rest and rest[0] in overflows:
-        options["overflow"] = rest.pop(0)
-    if rest and rest[0] in MODES:
-        options["rounding"] = rest.pop(0)
-    if rest or (kind == "fixed" and not 1 <= len(numbers) <= 2):
+    if fields and fields[0] in overflows:
+        options["overflow"] = fields.pop(0)
+    if fields and fields[0] in MODES:
+        options["rounding"] = fields.pop(0)
+    if fields or (kind == "fixed" and not 1 <= len(numbers) <= 2):
         raise InputError(usage)
     if kind == "fixed":
         bits, fraction_bits = [*numbers, 0][:2]
         return Fixed(bits, fraction_bits, **options)
     try:
-        found = formats.parse(kind)
+        number_format = formats.parse(kind)
     except InputError as error:
         raise InputError(f"{usage} ({error})") from error
-    return Float(found, **options)  # type: ignore[arg-type]  # checked by Float
+    return Float(number_format, **options)  # type: ignore[arg-type]  # checked by Float
 
 
-def _joined(*parts: str) -> str:
-    return ":".join(part for part in parts if part)
+def _joined(*fields: str) -> str:
+    return ":".join(field for field in fields if field)
 
 
 def _require_int(name: str, value: int, low: int, high: int) -> None:

@@ -1,4 +1,4 @@
-"""A netlist of words made ready to be read: what is only wiring, the widths, and the order.
+"""A netlist of words made ready to be read: the stages, the order, and the widths.
 
 Every operand gets the width that its operator works with, extended by zeros or by its sign, and
 results lose bits that nobody reads, as linters of Verilog ask for. Only factors keep their own
@@ -7,8 +7,7 @@ widths, by which synthesis tools choose multipliers.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hwgen.netlist import (
@@ -18,12 +17,10 @@ from hwgen.netlist import (
     Module,
     Register,
     Signal,
-    Slice,
     Statement,
     Switch,
     assigns,
-    cut,
-    joined,
+    extended,
     width_of,
 )
 
@@ -36,16 +33,13 @@ _EXTENDED = {
 #: Of these, the low bits of results depend on the low bits of the operands alone.
 _UPWARD = frozenset(("$add", "$sub", "$and", "$or", "$xor", "$neg", "$not", "$shl", "$mux"))
 _COMPARISONS = frozenset(("$eq", "$ne", "$lt", "$le", "$gt", "$ge"))
-#: Which operand decides the comparison of unsigned numbers if it is zero, and as what; the other
-#: one does if all of its bits are ones.
-_BOUNDS = {"$ge": (1, 1), "$lt": (1, 0), "$le": (0, 1), "$gt": (0, 0)}
-_PLAIN = re.compile(r"\\[A-Za-z_]\w*")
 
 
 @dataclass
 class Stage:
-    """Registers and instances of the same depth, and the logic in front of them. ``statements``:
-    what all the registers do, those of one condition together.
+    """Registers and instances of the same depth, and the logic in front of them.
+
+    ``statements``: what all the registers do, those of one condition together.
     """
 
     cells: list[Cell] = field(default_factory=list)
@@ -54,17 +48,21 @@ class Stage:
 
     @property
     def registers(self) -> list[Register]:
+        """The registers among ``states``."""
         return [state for state in self.states if isinstance(state, Register)]
 
     @property
     def instances(self) -> list[Instance]:
+        """The instances among ``states``."""
         return [state for state in self.states if isinstance(state, Instance)]
 
 
 @dataclass(slots=True)
 class Reads:
-    """How a wire is read: at how many places; which bits, if the same at all (else ``low`` is
-    -1); up to which bit; and the wire that the first reader is, or is for.
+    """How a wire is read.
+
+    At how many places; which bits, if the same at all (else ``low`` is -1); up to which bit; and
+    the wire that the first reader is, or is for.
     """
 
     count: int
@@ -72,158 +70,6 @@ class Reads:
     width: int
     end: int
     by: str
-
-
-def simplified(module: Module) -> dict[Signal, str]:
-    """Shifts by constants and decided comparisons become wiring, and signals that have a name of
-    their own are read by it. Returns those names.
-    """
-    wiring: dict[str, Signal] = {}
-
-    def plain(signal: Signal) -> Signal:
-        """Without wires that are only wiring."""
-        if all(part[0] not in wiring for part in signal):
-            return signal
-        parts: list[Slice] = []
-        for wire, low, width in signal:
-            inner = wiring.get(wire) if wire else None
-            parts += [(wire, low, width)] if inner is None else plain(cut(inner, low, width))
-        return joined(parts)
-
-    cells = sorted(module.cells.values(), key=lambda cell: cell.out[0] == "$")
-    before = -1
-    while before < len(wiring):
-        before = len(wiring)
-        same: dict[object, Signal] = {}
-        for cell in cells:
-            if cell.out in wiring:
-                continue
-            cell.operands = [plain(signal) for signal in cell.operands]
-            signal = _wiring(cell)
-            key = cell.kind, tuple(cell.operands), cell.width, cell.signed
-            known = same.setdefault(key, ((cell.out, 0, cell.width),))
-            if signal is None and known[0][0] != cell.out and cell.kind:
-                signal = known
-            if signal is None:
-                continue
-            if cell.out[0] == "$":
-                wiring[cell.out] = signal
-            else:
-                cell.kind, cell.operands = "", [signal]
-    for wire in wiring:
-        del module.cells[wire]
-
-    aliases = {wire: plain(signal) for wire, signal in module.aliases.items()}
-    names: dict[Signal, str] = {}
-    for wire, signal in aliases.items():
-        if _PLAIN.fullmatch(wire) and not module.wires[wire].direction and _worth(module, signal):
-            names.setdefault(signal, wire)
-
-    def named(signal: Signal) -> Signal:
-        signal = plain(signal)
-        zeros = len(signal) > 1 and signal[0][0] is None
-        meant = signal[zeros:]
-        wire = names.get(meant)
-        if wire is None:
-            return signal
-        width = module.wires[wire].width
-        if wire not in module.cells:
-            module.cells[wire] = Cell("", wire, width, [meant])
-        return (*signal[:zeros], (wire, 0, width))
-
-    for cell in list(module.cells.values()):
-        cell.operands = [named(signal) for signal in cell.operands]
-    for register in module.registers:
-        _renew(register.statements, named)
-    for instance in module.instances:
-        instance.inputs = {port: named(signal) for port, signal in instance.inputs.items()}
-    module.aliases = {
-        wire: named(s) for wire, s in aliases.items() if module.wires[wire].direction == "output"
-    }
-    return names
-
-
-def _worth(module: Module, signal: Signal) -> bool:
-    """A name tells more than the signal does."""
-    if len(signal) > 1:
-        return True
-    ((wire, _, width),) = signal
-    return wire is not None and (wire[0] == "$" or width < module.wires[wire].width)
-
-
-def _renew(statements: Iterable[Statement], change: Callable[[Signal], Signal]) -> None:
-    for statement in statements:
-        if isinstance(statement, Assign):
-            statement.value = change(statement.value)
-        else:
-            statement.on = change(statement.on)
-            for _, inner in statement.cases:
-                _renew(inner, change)
-
-
-def _wiring(cell: Cell) -> Signal | None:
-    """What the result is, if no logic is needed for it."""
-    kind, operands, width = cell.kind, cell.operands, cell.width
-    first = operands[0]
-    if kind in ("$shl", "$shr", "$sshr"):
-        places = _number(operands[1])
-        if places is None:
-            return None
-        places = min(places, width)
-        if kind == "$shl":
-            return joined((*extended(first, width - places, cell.signed), (None, 0, places)))
-        return cut(extended(first, width + places, cell.signed), places, width)
-    if kind == "$mul" and 0 in map(_number, operands):
-        return ((None, 0, width),)
-    if kind.startswith("$reduce_") and width_of(first) < 2:
-        return first or ((None, int(kind == "$reduce_and"), 1),)
-    if kind in ("$and", "$or", "$xor", "$not", "$mux"):
-        return _of_constant(cell)
-    if kind in _BOUNDS and not cell.signed:
-        zero, result = _BOUNDS[kind]
-        size = max(map(width_of, operands))
-        if _number(operands[zero]) == 0 or _number(operands[1 - zero]) == (1 << size) - 1:
-            return ((None, result, 1),)
-    return None
-
-
-def _of_constant(cell: Cell) -> Signal | None:
-    """What a bitwise operator makes of a constant, if no logic is left."""
-    numbers, ones = [_number(signal) for signal in cell.operands], (1 << cell.width) - 1
-    if cell.kind == "$not":
-        return None if numbers[0] is None else ((None, numbers[0] ^ ones, cell.width),)
-    if cell.kind == "$mux":
-        return None if numbers[0] is None else cell.operands[2 - numbers[0]]
-    for number, other in zip(numbers, cell.operands[::-1], strict=True):
-        if number == {"$and": 0, "$or": ones}.get(cell.kind, -1):
-            return ((None, number, cell.width),)
-        if (
-            number == {"$and": ones, "$or": 0, "$xor": 0}[cell.kind]
-            and width_of(other) == cell.width
-        ):
-            return other
-    return None
-
-
-def _number(signal: Signal) -> int | None:
-    """Of a constant."""
-    if not signal:
-        return 0
-    if len(signal) > 1 or signal[0][0] is not None:
-        return None
-    return signal[0][1]
-
-
-def extended(signal: Signal, width: int, signed: bool) -> Signal:
-    """The signal with so many bits: of more, the lowest."""
-    missing = width - width_of(signal)
-    if missing <= 0:
-        return cut(signal, 0, width) if missing else signal
-    if not (signed and signal):
-        return joined(((None, 0, missing), *signal))
-    (sign,) = cut(signal, width_of(signal) - 1, 1)
-    filled = (*[sign] * missing, *signal)
-    return joined(filled) if sign[0] is None else filled
 
 
 class Flow:
@@ -278,8 +124,9 @@ class Flow:
         ]
 
     def _levels(self) -> dict[str, int]:
-        """How many registers or instances are in front of each wire, itself among them; what
-        feeds back into itself is of one level. (Tarjan, *Depth-first search and linear graph
+        """How many registers or instances are in front of each wire, itself among them.
+
+        What feeds back into itself is of one level. (Tarjan, *Depth-first search and linear graph
         algorithms*, 1972, without recursion.)
         """
         needs = {**self._needs, **self._data}
@@ -290,11 +137,11 @@ class Flow:
         for start in (*self._states, *self._ends):
             work = [] if start in index else [(start, iter(needs[start]))]
             while work:
-                wire, left = work[-1]
+                wire, unvisited = work[-1]
                 if wire not in index:
                     index[wire] = lowest[wire] = len(index)
                     opened.append(wire)
-                for need in left:
+                for need in unvisited:
                     if need not in index:
                         work.append((need, iter(needs[need])))
                         break
@@ -306,10 +153,10 @@ class Flow:
                         above = work[-1][0]
                         lowest[above] = min(lowest[above], lowest[wire])
                     if lowest[wire] == index[wire]:
-                        ring = opened[opened.index(wire) :] if opened[-1] != wire else [wire]
-                        del opened[-len(ring) :]
-                        before = max((levels.get(n, 0) for w in ring for n in needs[w]), default=0)
-                        levels |= {w: before + (w in self._states) for w in ring}
+                        cycle = opened[opened.index(wire) :] if opened[-1] != wire else [wire]
+                        del opened[-len(cycle) :]
+                        before = max((levels.get(n, 0) for w in cycle for n in needs[w]), default=0)
+                        levels |= {w: before + (w in self._states) for w in cycle}
         return levels
 
     def _in_stages(self, levels: dict[str, int]) -> list[Stage]:
@@ -342,14 +189,14 @@ class Flow:
                 yield wire
 
     def _early(self, levels: dict[str, int]) -> list[Register | Instance]:
-        found: dict[str, None] = {}
+        early: dict[str, None] = {}
         for level, stage in enumerate(self.stages, 1):
             readers = [cell.out for cell in stage.cells]
             readers += [key for key in self._states if levels[key] == level]
             for need in (need for reader in readers for need in self._needs[reader]):
                 if need in self._states and levels[need] > level:
-                    found[need] = None
-        return [self._states[key] for key in found]
+                    early[need] = None
+        return [self._states[key] for key in early]
 
     def _read_all(self, names: Mapping[Signal, str]) -> None:
         """From the last reader to the first, so that what reads a wire is known before it."""
@@ -361,12 +208,12 @@ class Flow:
                     self._read(signal, f"\\{instance.name}_{port}")
             for target, signal in reversed(list(_read_by(stage.statements))):
                 self._read(signal, target)
-            live = []
+            used = []
             for cell in reversed(stage.cells):
                 reads = self.reads.get(cell.out)
                 if reads is None and self.module.wires[cell.out].direction != "output":
                     continue
-                live.append(cell)
+                used.append(cell)
                 if reads is not None and cell.out[0] == "$":
                     if cell.kind in _UPWARD:
                         cell.width = reads.end
@@ -377,8 +224,8 @@ class Flow:
                 by = cell.out if reads is None or cell.out[0] == "\\" else reads.by
                 for signal in cell.operands:
                     self._read(signal, self.same.get(cell.out, by))
-            gone = set(self.same.values())
-            stage.cells = [cell for cell in live[::-1] if cell.out not in gone]
+            renamed = set(self.same.values())
+            stage.cells = [cell for cell in used[::-1] if cell.out not in renamed]
 
     def _read(self, signal: Signal, by: str) -> None:
         before = None
@@ -411,7 +258,7 @@ def _inputs(state: Register | Instance) -> Iterable[Signal]:
 
 
 def _read_by(statements: Iterable[Statement]) -> Iterator[tuple[str, Signal]]:
-    """What statements read, and the wire that it is for."""
+    """What statements read, each with the wire that it is for."""
     for statement in statements:
         if isinstance(statement, Assign):
             yield statement.wire, statement.value
@@ -421,25 +268,25 @@ def _read_by(statements: Iterable[Statement]) -> Iterator[tuple[str, Signal]]:
         yield from inner
 
 
-def merged(several: Iterable[Sequence[Statement]]) -> list[Statement]:
+def merged(lists: Iterable[Sequence[Statement]]) -> list[Statement]:
     """Statements of several registers as one list, with those of one condition together."""
-    found: list[Statement] = []
+    combined: list[Statement] = []
     groups: list[tuple[tuple[Signal, tuple[tuple[str, ...], ...]], list[Switch]]] = []
-    for statements in several:
-        at = 0
+    for statements in lists:
+        position = 0
         for statement in statements:
             if isinstance(statement, Assign):  # They are in front of all others.
-                found.append(statement)
+                combined.append(statement)
                 continue
             key = statement.on, tuple(patterns for patterns, _ in statement.cases)
-            places = [i for i in range(at, len(groups)) if groups[i][0] == key]
+            places = [i for i in range(position, len(groups)) if groups[i][0] == key]
             if places:
-                at = places[0]
+                position = places[0]
             else:
-                groups.insert(at, (key, []))
-            groups[at][1].append(statement)
-            at += 1
+                groups.insert(position, (key, []))
+            groups[position][1].append(statement)
+            position += 1
     for (on, cases), switches in groups:
         inner = [merged(switch.cases[i][1] for switch in switches) for i in range(len(cases))]
-        found.append(Switch(on, list(zip(cases, inner, strict=True))))
-    return found
+        combined.append(Switch(on, list(zip(cases, inner, strict=True))))
+    return combined

@@ -27,9 +27,10 @@ MANY_LANES, SOME = 96, 16
 
 
 def rtlil(spec: Spec, *, stream: bool = False) -> str:
-    """The unit, or its AXI4-Stream form, as RTLIL text; its top module is ``pins.module_name``,
-    for the unit ``spec.name``. The same spec gives the same text, so that it identifies the
-    hardware.
+    """The unit of ``spec``, or its AXI4-Stream form, as RTLIL text.
+
+    Its top module is ``pins.module_name``, for the unit ``spec.name``. The same spec gives the same
+    text, so that it identifies the hardware.
     """
     about_s = _about_s(spec, stream) if printing() else None
     with _collector_paused(), doing(f"making the hardware of {spec.name}", about_s=about_s):
@@ -38,8 +39,9 @@ def rtlil(spec: Spec, *, stream: bool = False) -> str:
 
 
 def _about_s(spec: Spec, stream: bool) -> float | None:
-    """How long a unit of many lanes takes, from one of few: the time grows as the lanes do. None
-    for other units.
+    """About how many seconds a unit of many lanes takes, from one of few.
+
+    The time grows as the lanes do. None for other units.
     """
     lanes = getattr(spec, "lanes", 0)
     if lanes < MANY_LANES:
@@ -55,8 +57,10 @@ def _about_s(spec: Spec, stream: bool) -> float | None:
 
 @contextmanager
 def _collector_paused() -> Iterator[None]:
-    """Python's garbage collector walks the whole design each time that it has grown by a part,
-    and finds nothing: with it the time grows faster than the lanes do.
+    """Pauses Python's garbage collector.
+
+    It walks the whole design each time that it has grown by a part, and finds nothing: with it the
+    time grows faster than the lanes do.
     """
     running = gc.isenabled()
     gc.disable()
@@ -97,15 +101,18 @@ def verilog(spec: Spec, command: str | None = None, *, stream: bool = False) -> 
 
 
 def component(design: Elaboratable, name: str) -> str:
-    """An Amaranth component with a signature, such as one that has units inside, as Verilog with
-    the top module ``name``. ToolError of what ``body`` does not write.
+    """An Amaranth component with a signature as Verilog with the top module ``name``.
+
+    It may have units inside. Raises ToolError of what ``body`` does not write.
     """
     return silenced(body(str(amaranth_rtlil.convert(design, name=name, **_CLEAN))))
 
 
 def body(rtlil: str) -> str:
-    """The modules of Amaranth's RTLIL text as Verilog, without a header. ToolError where there is
-    more than operators and registers of one clock's rising edge, such as a memory.
+    """The modules of Amaranth's RTLIL text as Verilog, without a header.
+
+    Raises ToolError where there is more than operators and registers of one clock's rising edge,
+    such as a memory.
     """
     with _collector_paused():
         return modules(rtlil)

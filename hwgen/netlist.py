@@ -22,7 +22,10 @@ _MODULE = re.compile(r"^module (\S+)\n(.*?)^end$", re.MULTILINE | re.DOTALL)
 
 @dataclass(slots=True)
 class Wire:
-    """``direction``: input, output, or nothing; ``initial``: at power-up, of a register."""
+    """A wire of ``width`` bits.
+
+    ``direction``: input, output, or nothing; ``initial``: at power-up, of a register.
+    """
 
     width: int
     signed: bool = False
@@ -41,9 +44,11 @@ class Assign:
 
 @dataclass(slots=True)
 class Switch:
-    """What stands in the first case with a pattern (of 0, 1 and -) that ``on`` fits is done; a
-    case without patterns fits always. In a list of statements they come behind assignments: what
-    is assigned later stands in a switch on nothing.
+    """A choice by the value of ``on``, a signal.
+
+    What stands in the first case with a pattern (of 0, 1 and -) that ``on`` fits is done; a case
+    without patterns fits always. In a list of statements switches come behind assignments: what is
+    assigned later stands in a switch on nothing.
     """
 
     on: Signal
@@ -55,8 +60,10 @@ Statement = Assign | Switch
 
 @dataclass(slots=True)
 class Cell:
-    """An operator, by its name in RTLIL, or nothing but a signal: operands in the order of
-    Verilog, and the wire that is the result. ``signed``: it reads its operands as signed.
+    """An operator, by its name in RTLIL, or nothing but a signal.
+
+    ``operands`` are in the order of Verilog, ``out`` is the wire that is the result. ``signed``: it
+    reads its operands as signed.
     """
 
     kind: str
@@ -76,7 +83,7 @@ class Register:
 
 @dataclass(slots=True)
 class Instance:
-    """Another module in this one: signals and wires by port."""
+    """Another module in this one, with signals and wires by port."""
 
     module: str
     name: str
@@ -86,7 +93,10 @@ class Instance:
 
 @dataclass(slots=True)
 class Module:
-    """``cells`` by their results. ``aliases``: wires that are other names of signals."""
+    """A module: its cells by their results.
+
+    ``aliases``: wires that are other names of signals.
+    """
 
     name: str
     wires: dict[str, Wire] = field(default_factory=dict)
@@ -98,8 +108,10 @@ class Module:
 
 
 def read(rtlil: str) -> list[Module]:
-    """The modules of the design, the top module first. ToolError where something is in it that is
-    no operator, register of the rising edge of one clock, or module.
+    """The modules of the design ``rtlil``, the top module first.
+
+    Raises ToolError where something is in it that is no operator, register of the rising edge of
+    one clock, or module.
     """
     readers = [_Reader(name[1:], text) for name, text in _MODULE.findall(rtlil)]
     ports = {reader.module.name: reader.module.wires for reader in readers}
@@ -107,40 +119,56 @@ def read(rtlil: str) -> list[Module]:
 
 
 def width_of(signal: Signal) -> int:
+    """Bits of a signal."""
     return sum(width for _, _, width in signal)
 
 
 def cut(signal: Signal, low: int, width: int) -> Signal:
-    """So many bits of it, from ``low`` on."""
-    found: list[Slice] = []
+    """``width`` bits of ``signal``, from ``low`` on."""
+    parts: list[Slice] = []
     for wire, start, size in reversed(signal):
         first, last = max(low, 0), min(low + width, size)
         if first < last:
             start = start + first if wire else start >> first & (1 << last - first) - 1
-            found.append((wire, start, last - first))
+            parts.append((wire, start, last - first))
         low -= size
-    return tuple(found[::-1])
+    return tuple(parts[::-1])
 
 
 def joined(parts: Iterable[Slice]) -> Signal:
     """The signal with neighbours of one wire, and constants, as one part."""
-    found: list[Slice] = []
+    merged: list[Slice] = []
     for wire, low, width in parts:
-        if width and found and found[-1][0] == wire:
-            _, above, size = found[-1]
+        if width and merged and merged[-1][0] == wire:
+            _, above, size = merged[-1]
             if wire is None:
-                found[-1] = (None, above << width | low, size + width)
+                merged[-1] = (None, above << width | low, size + width)
                 continue
             if above == low + width:
-                found[-1] = (wire, low, size + width)
+                merged[-1] = (wire, low, size + width)
                 continue
         if width:
-            found.append((wire, low, width))
-    return tuple(found)
+            merged.append((wire, low, width))
+    return tuple(merged)
+
+
+def extended(signal: Signal, width: int, signed: bool) -> Signal:
+    """The lowest ``width`` bits of ``signal``, with zeros or, if ``signed``, its sign above it."""
+    missing = width - width_of(signal)
+    if missing <= 0:
+        return cut(signal, 0, width) if missing else signal
+    if not (signed and signal):
+        return joined(((None, 0, missing), *signal))
+    (sign,) = cut(signal, width_of(signal) - 1, 1)
+    filled = (*[sign] * missing, *signal)
+    return joined(filled) if sign[0] is None else filled
 
 
 class _Reader:
-    """Of one module. Its wires are read first: other modules ask for its ports."""
+    """The reader of one module.
+
+    Its wires are read first: other modules ask for its ports.
+    """
 
     def __init__(self, name: str, text: str) -> None:
         self.module = Module(name)
@@ -166,6 +194,7 @@ class _Reader:
                 wire.initial = int(line.partition("'")[2] or "0", 2)
 
     def read(self, ports: Mapping[str, Mapping[str, Wire]]) -> Module:
+        """The module; ``ports``: the wires of all modules, by name."""
         module = self.module
         processes: dict[str, list[Statement]] = {}
         flip_flops: list[dict[str, str]] = []
@@ -195,12 +224,12 @@ class _Reader:
         return module
 
     def signal(self, text: str) -> Signal:
-        """What the text names."""
-        found = self._signals.get(text)
-        if found is None:
+        """The signal that the text names."""
+        signal = self._signals.get(text)
+        if signal is None:
             parts = (self._part(match) for match in _PART.finditer(text))
-            found = self._signals[text] = tuple(part for part in parts if part[2])
-        return found
+            signal = self._signals[text] = tuple(part for part in parts if part[2])
+        return signal
 
     def _part(self, match: re.Match[str]) -> Slice:
         width, bits, name, high, low = match.groups()
@@ -251,10 +280,10 @@ class _Reader:
         """Its next value is that of a process, which nothing else reads, or any other signal."""
         if pins["CLK_POLARITY"] != "1":
             raise unknown("register of the falling edge")
-        out, after = self._driven(pins["Q"]), self.signal(pins["D"])
-        statements = processes.pop(after[0][0] or "", None) if len(after) == 1 else None
+        out, next_value = self._driven(pins["Q"]), self.signal(pins["D"])
+        statements = processes.pop(next_value[0][0] or "", None) if len(next_value) == 1 else None
         if statements is None:
-            statements = [Assign(out, 0, after)]
+            statements = [Assign(out, 0, next_value)]
         elif isinstance(statements[0], Assign) and statements[0].value == self.signal(out):
             del statements[0]  # It stays as it is.
         for assign in assigns(statements):
@@ -266,26 +295,27 @@ class _Reader:
         self.module.registers.append(Register(out, statements))
 
     def _statements(self, lines: list[str]) -> list[Statement]:
-        """Up to the end of the block, or the next case; ``lines`` from the last to the first, of
-        which those are taken.
+        """The statements up to the end of the block, or the next case.
+
+        ``lines``: from the last to the first, of which those are taken.
         """
-        found: list[Statement] = []
+        statements: list[Statement] = []
         while lines[-1] != "end" and not lines[-1].startswith("case"):
-            word, _, rest = lines.pop().partition(" ")
+            word, _, operand = lines.pop().partition(" ")
             if word == "assign":
-                target = _PART.match(rest)
+                target = _PART.match(operand)
                 assert target is not None
                 wire, low, _ = self._part(target)
                 assert wire is not None
-                found.append(Assign(wire, low, self.signal(rest[target.end() :])))
+                statements.append(Assign(wire, low, self.signal(operand[target.end() :])))
                 continue
-            switch = Switch(self.signal(rest), [])
+            switch = Switch(self.signal(operand), [])
             while lines[-1] != "end":
                 patterns = tuple(re.findall(r"'([01-]+)", lines.pop()))
                 switch.cases.append((patterns, self._statements(lines)))
             lines.pop()
-            found.append(switch)
-        return found
+            statements.append(switch)
+        return statements
 
     def _chosen(self, statements: Sequence[Statement], width: int) -> Signal:
         """What a wire of a process is, without statements: multiplexers."""
@@ -299,36 +329,40 @@ class _Reader:
             for part in self._value(statements, (), low, high)
         )
 
-    def _value(self, statements: Sequence[Statement], now: Signal, low: int, high: int) -> Signal:
-        """Of bits that are assigned together, which are ``now`` before the statements."""
+    def _value(
+        self, statements: Sequence[Statement], current: Signal, low: int, high: int
+    ) -> Signal:
+        """The value of bits that are assigned together: ``current`` before the statements."""
         for statement in statements:
             if isinstance(statement, Assign):
                 value = cut(statement.value, low - statement.low, high - low)
-                now = value if low >= statement.low and width_of(value) == high - low else now
+                current = (
+                    value if low >= statement.low and width_of(value) == high - low else current
+                )
                 continue
-            found = now
+            chosen = current
             for patterns, inner in reversed(statement.cases):
-                then = self._value(inner, now, low, high)
-                if patterns and then != found:
+                taken = self._value(inner, current, low, high)
+                if patterns and taken != chosen:
                     fits = self._fits(statement.on, patterns)
-                    found = self._new("$mux", high - low, fits, then, found)
+                    chosen = self._new("$mux", high - low, fits, taken, chosen)
                 else:
-                    found = then
-            now = found
-        return now
+                    chosen = taken
+            current = chosen
+        return current
 
     def _fits(self, on: Signal, patterns: Sequence[str]) -> Signal:
         """One bit: the signal is like one of the patterns."""
-        found: Signal = ()
+        any_fits: Signal = ()
         for pattern in patterns:
             places = [i for i, digit in enumerate(reversed(pattern)) if digit != "-"][::-1]
             bits = joined(part for i in places for part in cut(on, i, 1))
             digits = pattern.replace("-", "")
-            this: Signal = bits if digits else ((None, 1, 1),)
+            fits: Signal = bits if digits else ((None, 1, 1),)
             if digits not in ("", "1"):
-                this = self._new("$eq", 1, bits, ((None, int(digits, 2), len(digits)),))
-            found = self._new("$or", 1, found, this) if found else this
-        return found
+                fits = self._new("$eq", 1, bits, ((None, int(digits, 2), len(digits)),))
+            any_fits = self._new("$or", 1, any_fits, fits) if any_fits else fits
+        return any_fits
 
     def _new(self, kind: str, width: int, *operands: Signal) -> Signal:
         out = f"$chosen{len(self.module.cells)}"
@@ -337,7 +371,7 @@ class _Reader:
 
 
 def assigns(statements: Sequence[Statement]) -> Iterator[Assign]:
-    """All that are assigned in the statements, those inside others too."""
+    """All assignments in the statements, those inside others too."""
     for statement in statements:
         if isinstance(statement, Assign):
             yield statement
@@ -353,6 +387,7 @@ def _pins(lines: Sequence[str]) -> dict[str, str]:
 
 
 def unknown(what: str) -> ToolError:
+    """The error for ``what`` this module does not read."""
     return ToolError(
         f"the design has a {what}, of which no Verilog is written here: "
         "use amaranth.back.verilog.convert"

@@ -42,7 +42,7 @@ def pins(spec: Spec, *, stream: bool = False) -> tuple[Pin, ...]:
 
 
 def _unit_pins(spec: Spec) -> tuple[Pin, ...]:
-    kept = "" if spec.keeps_outputs else "; the outputs count only then"
+    clause = "" if spec.keeps_outputs else "; the outputs count only then"
     return (
         Pin("enable", False, 1, "clock enable of the whole unit"),
         Pin("valid_in", False, 1, "the inputs of this cycle count"),
@@ -51,7 +51,7 @@ def _unit_pins(spec: Spec) -> tuple[Pin, ...]:
             "valid_out",
             True,
             1,
-            f"the outputs are the result of the inputs {spec.latency} enabled cycles ago{kept}",
+            f"the outputs are the result of the inputs {spec.latency} enabled cycles ago{clause}",
         ),
         *(Pin(p.name, True, p.width, port_meaning(p), p.is_signed_number) for p in spec.outputs),
     )
@@ -87,12 +87,12 @@ def port_meaning(port: Port) -> str:
 def tdata_meaning(ports: tuple[Port, ...], fill: str) -> str:
     """Which bits of TDATA are which port."""
     places = tdata_places(ports)
-    parts = []
+    meanings = []
     for port in ports:
         low, high = places[port.name], places[port.name] + port.width - 1
         bits = f"bit {low}" if low == high else f"bits {high}:{low}"
-        parts.append(f"{bits} {port.name} ({port_meaning(port)})")
+        meanings.append(f"{bits} {port.name} ({port_meaning(port)})")
     used = sum(port.width for port in ports)
     if used % BYTE:
-        parts.append(f"the rest {fill}")
-    return ", ".join(parts)
+        meanings.append(f"the rest {fill}")
+    return ", ".join(meanings)

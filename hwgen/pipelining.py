@@ -24,8 +24,9 @@ STATE, OUTPUTS = "state", "outputs"
 
 @dataclass(frozen=True)
 class TimingPath:
-    """What lies between two registers: the steps on it, and the name of the registers at its end
-    (the step behind them, ``STATE`` or ``OUTPUTS``).
+    """What lies between two registers: the steps on it.
+
+    ``end``: the name of the registers at its end (the step behind them, ``STATE`` or ``OUTPUTS``).
     ``start``: a register is in front, not an input port.
     """
 
@@ -41,27 +42,29 @@ class TimingPath:
 
 def timing_paths(spec: Spec) -> list[TimingPath]:
     """The paths between the registers of the unit of ``spec``, in their order."""
-    boundaries, found = spec.register_boundaries, []
-    run: list[Step] = []
+    boundaries, paths = spec.register_boundaries, []
+    passed_steps: list[Step] = []
     start = False
     for index, step in enumerate(spec.steps):
         if index in boundaries:
-            found.append(TimingPath(step.name, tuple(run), start))
-            run, start = [], True
-        run.append(step)
+            paths.append(TimingPath(step.name, tuple(passed_steps), start))
+            passed_steps, start = [], True
+        passed_steps.append(step)
         if index == spec.state_step:
-            found.append(TimingPath(STATE, tuple(run), start))
-            run, start = [], True
-    if run:
-        found.append(TimingPath(OUTPUTS, tuple(run), start))
+            paths.append(TimingPath(STATE, tuple(passed_steps), start))
+            passed_steps, start = [], True
+    if passed_steps:
+        paths.append(TimingPath(OUTPUTS, tuple(passed_steps), start))
     # In front of the first step there is no logic between the ports and a register.
-    return [path for path in found if path.steps]
+    return [path for path in paths if path.steps]
 
 
 @dataclass(frozen=True)
 class Clock:
-    """What the delay model says of a unit: its Fmax, the interval that held 90% of placed units
-    that the model had not seen, and the steps between two registers that bound it.
+    """What the delay model says of a unit.
+
+    Its Fmax, the interval that held 90% of placed units that the model had not seen, and the steps
+    between two registers that bound it.
     """
 
     fmax_mhz: float
@@ -71,8 +74,10 @@ class Clock:
 
 
 def modelled(spec: Spec) -> Clock:
-    """The clock of a unit that is tuned for a target, from its slowest path between registers
-    (or from a port to the first of them). InputError for one that is not.
+    """The clock of a unit that is tuned for a target, from its slowest path.
+
+    The path is between registers, or from a port to the first of them. Raises InputError for a unit
+    that is not tuned for a target.
     """
     if not spec.pipeline_target:
         raise InputError(f"{spec.name} is not tuned for a target: see hwgen.pipelined")
@@ -91,8 +96,10 @@ def modelled(spec: Spec) -> Clock:
 
 
 def pipelined(spec: AnySpec, *, fmax_mhz: float, target: str) -> AnySpec:
-    """``spec`` tuned for ``target``, with the fewest stages whose modelled period, and the margin
-    of the model, fit the clock; the stages that it has do not count.
+    """``spec`` tuned for ``target``, with the fewest stages that reach ``fmax_mhz``.
+
+    Those are the fewest whose modelled period, and the margin of the model, fit the clock; the
+    stages that ``spec`` has do not count.
 
     Raises:
         InputError: a frequency that is not above zero, a target without a delay model (one that
@@ -152,6 +159,6 @@ def _with_stages(spec: AnySpec, stages: int, target: str) -> AnySpec:
     """``spec`` tuned for ``target``, with so many stages; 0 for any number that it can have."""
     fields: dict[str, Any] = {**spec.to_dict(), "pipeline_target": target}
     fields["stages"] = stages or 2
-    found = from_dict(fields)
-    assert isinstance(found, type(spec))
-    return found
+    tuned = from_dict(fields)
+    assert isinstance(tuned, type(spec))
+    return tuned

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
-from hwgen.dataflow import Flow, Stage, simplified
+from hwgen.dataflow import Flow, Stage
 from hwgen.netlist import (
     Assign,
     Cell,
@@ -24,6 +24,7 @@ from hwgen.netlist import (
     unknown,
     width_of,
 )
+from hwgen.simplify import simplified
 
 LINE = 100
 #: Expressions up to this length stand where their only reader is.
@@ -92,14 +93,15 @@ _KEYWORDS = frozenset(_WORDS.split())
 
 
 def modules(rtlil: str) -> str:
-    """The modules of a design in RTLIL, the top module first. ToolError where it has more than
-    operators, registers of a rising edge, and modules.
+    """The modules of a design in RTLIL as Verilog, the top module first.
+
+    Raises ToolError where it has more than operators, registers of a rising edge, and modules.
     """
     return "\n".join("".join(f"{line}\n" for line in _Writer(m).lines()) for m in read(rtlil))
 
 
 class _Writer:
-    """Of one module."""
+    """The writer of one module."""
 
     def __init__(self, module: Module) -> None:
         self.module = module
@@ -119,12 +121,12 @@ class _Writer:
                     self.names[register.out] = self._unique("state")
 
     def _unique(self, name: str) -> str:
-        found, number = _plain(name), 1
-        while found in self._taken:
+        candidate, number = _plain(name), 1
+        while candidate in self._taken:
             number += 1
-            found = f"{_plain(name)}_{number}"
-        self._taken.add(found)
-        return found
+            candidate = f"{_plain(name)}_{number}"
+        self._taken.add(candidate)
+        return candidate
 
     def lines(self) -> Iterator[str]:
         """The text, line by line."""
@@ -370,5 +372,5 @@ def _constant(value: int, width: int) -> str:
 
 def _plain(name: str) -> str:
     """A name that Verilog takes; modules and their instances have to agree on it."""
-    found = re.sub(r"\W", "_", name)
-    return f"{found}_" if found in _KEYWORDS else found
+    identifier = re.sub(r"\W", "_", name)
+    return f"{identifier}_" if identifier in _KEYWORDS else identifier
