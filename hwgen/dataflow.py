@@ -199,7 +199,10 @@ class Flow:
         return [self._states[key] for key in early]
 
     def _read_all(self, names: Mapping[Signal, str]) -> None:
-        """From the last reader to the first, so that what reads a wire is known before it."""
+        """Records who reads what, from the last reader to the first.
+
+        So what reads a wire is known before it.
+        """
         for wire, signal in self.module.aliases.items():
             self._read(signal, wire)
         for stage in reversed(self.stages):
@@ -221,9 +224,9 @@ class Flow:
                     if name is not None:
                         self.same[cell.out] = name
                 self._fit(cell)
-                by = cell.out if reads is None or cell.out[0] == "\\" else reads.by
+                reader = cell.out if reads is None or cell.out[0] == "\\" else reads.by
                 for signal in cell.operands:
-                    self._read(signal, self.same.get(cell.out, by))
+                    self._read(signal, self.same.get(cell.out, reader))
             renamed = set(self.same.values())
             stage.cells = [cell for cell in used[::-1] if cell.out not in renamed]
 
@@ -243,10 +246,10 @@ class Flow:
             reads.end, reads.by = max(reads.end, low + width), by
 
     def _fit(self, cell: Cell) -> None:
-        width, which = cell.width, _EXTENDED.get(cell.kind, ())
+        width, extended_operands = cell.width, _EXTENDED.get(cell.kind, ())
         if cell.kind in _COMPARISONS:
-            width, which = max(1, *map(width_of, cell.operands)), (0, 1)
-        for i in which:
+            width, extended_operands = max(1, *map(width_of, cell.operands)), (0, 1)
+        for i in extended_operands:
             cell.operands[i] = extended(cell.operands[i], width, cell.signed)
 
 
@@ -263,7 +266,9 @@ def _read_by(statements: Iterable[Statement]) -> Iterator[tuple[str, Signal]]:
         if isinstance(statement, Assign):
             yield statement.wire, statement.value
             continue
-        inner = [read for _, some in statement.cases for read in _read_by(some)]
+        inner = [
+            read for _, statements_inside in statement.cases for read in _read_by(statements_inside)
+        ]
         yield (inner[0][0] if inner else ""), statement.on
         yield from inner
 

@@ -32,12 +32,12 @@ _CLOCK = (
 
 
 def module_name(spec: Spec, *, stream: bool = False) -> str:
-    """The Verilog module of the unit, or of its AXI4-Stream form."""
+    """The name of the unit's Verilog module, or of its AXI4-Stream form."""
     return f"{spec.name}_axis" if stream else spec.name
 
 
 def pins(spec: Spec, *, stream: bool = False) -> tuple[Pin, ...]:
-    """Pins of the module, clock and reset first."""
+    """The pins of the module, clock and reset first."""
     return (*_CLOCK, *(_stream_pins(spec) if stream else _unit_pins(spec)))
 
 
@@ -77,7 +77,7 @@ def _stream_pins(spec: Spec) -> tuple[Pin, ...]:
 
 
 def port_meaning(port: Port) -> str:
-    """What the port carries, with its elements' places."""
+    """Text that says what the port carries, with its elements' places."""
     if port.count == 1:
         return port.meaning
     bits = f"{port.bits} bits{' signed' if port.signed else ''}"
@@ -85,7 +85,7 @@ def port_meaning(port: Port) -> str:
 
 
 def tdata_meaning(ports: tuple[Port, ...], fill: str) -> str:
-    """Which bits of TDATA are which port."""
+    """Text that says which bits of TDATA are which port; ``fill``: what the others are."""
     places = tdata_places(ports)
     meanings = []
     for port in ports:

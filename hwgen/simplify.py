@@ -73,14 +73,14 @@ def _only_wiring(module: Module) -> dict[str, Signal]:
     before = -1
     while before < len(wiring):
         before = len(wiring)
-        same: dict[object, Signal] = {}
+        by_operation: dict[object, Signal] = {}
         for cell in cells:
             if cell.out in wiring:
                 continue
             cell.operands = [_followed(signal, wiring) for signal in cell.operands]
             signal = _wiring(cell)
             key = cell.kind, tuple(cell.operands), cell.width, cell.signed
-            known = same.setdefault(key, ((cell.out, 0, cell.width),))
+            known = by_operation.setdefault(key, ((cell.out, 0, cell.width),))
             if signal is None and known[0][0] != cell.out and cell.kind:
                 signal = known
             if signal is None:
@@ -156,14 +156,14 @@ def _of_constant(cell: Cell) -> Signal | None:
         return None if numbers[0] is None else ((None, numbers[0] ^ ones, cell.width),)
     if cell.kind == "$mux":
         return None if numbers[0] is None else cell.operands[2 - numbers[0]]
-    for number, other in zip(numbers, cell.operands[::-1], strict=True):
+    for number, other_operand in zip(numbers, cell.operands[::-1], strict=True):
         if number == {"$and": 0, "$or": ones}.get(cell.kind, -1):
             return ((None, number, cell.width),)
         if (
             number == {"$and": ones, "$or": 0, "$xor": 0}[cell.kind]
-            and width_of(other) == cell.width
+            and width_of(other_operand) == cell.width
         ):
-            return other
+            return other_operand
     return None
 
 

@@ -208,7 +208,7 @@ class _Writer:
 
     def _logic(self, cells: Sequence[Cell]) -> Iterator[str]:
         """The cells that are not part of what reads them."""
-        before = ""
+        last_section = ""
         for cell in cells:
             wire, text = cell.out, self._expression(cell)
             self.widths[wire] = cell.width
@@ -219,13 +219,13 @@ class _Writer:
             if same is not None:
                 self.names[wire] = self.names[same]
             elif wire not in self.names:
-                by = self.flow.reads[wire].by.lstrip("$\\")
-                self.names[wire] = self._unique(f"{by}_{_OPERATORS[cell.kind][1]}")
+                reader = self.flow.reads[wire].by.lstrip("$\\")
+                self.names[wire] = self._unique(f"{reader}_{_OPERATORS[cell.kind][1]}")
             number = _NUMBERED.match(self.names[wire])
             section = f"{number[1]} {number[2]}".replace("_", " ") if number else ""
-            if section != before:
+            if section != last_section:
                 yield f"  // {section}" if section else ""
-                before = section
+                last_section = section
             is_port = self.module.wires[wire].direction
             start = f"assign {self.names[wire]}" if is_port else self._declared("wire", wire)
             yield from _wrapped(f"  {start} = {text};")

@@ -153,7 +153,7 @@ def _without_subnormals(
     half, sticky = (fraction[-1], fraction[:-1].any()) if len(fraction) else (Const(0), Const(0))
     anything = whole.any() | half | sticky
     # The middle is 2^(M−1) steps and a half: without mantissa bits there are subnormals.
-    at, above = whole == hidden // 2, whole > hidden // 2
+    is_middle, above = whole == hidden // 2, whole > hidden // 2
     if rounding == STOCHASTIC:
         assert random_bits is not None
         # place/smallest + random/2^32 ≥ 1, times the smallest's 2^M + 1 steps and 2^32.
@@ -163,8 +163,8 @@ def _without_subnormals(
         up: Value = place >= (missing << target.mantissa_bits) + missing
     else:
         up = {
-            NEAREST_EVEN: above | (at & half & sticky),
-            NEAREST_AWAY: above | (at & half),
+            NEAREST_EVEN: above | (is_middle & half & sticky),
+            NEAREST_AWAY: above | (is_middle & half),
             TOWARD_ZERO: Const(0),
             UP: anything & ~sign,
             DOWN: anything & sign,

@@ -92,7 +92,7 @@ def _with_carry(x: Value, y: Value, carry: Value | None) -> Value:
 
 
 def _joined(low: Value, high: Value) -> Value:
-    """With the sign of ``high``."""
+    """``low`` below ``high``, with the sign of ``high``."""
     joined = Cat(low, high)
     return joined.as_signed() if high.shape().signed else joined
 

@@ -44,7 +44,7 @@ def shift_raised(number_format: Scalar) -> int:
 
 
 def significand_bits(number_format: Scalar) -> int:
-    """Bits of the significand that ``decode`` finds."""
+    """Bits of the significand that ``decode`` makes."""
     f = number_format
     if f.is_integer:
         return f.bits
@@ -52,7 +52,7 @@ def significand_bits(number_format: Scalar) -> int:
 
 
 def shift_shape(number_format: Scalar) -> Shape | None:
-    """Of the shift that ``decode`` finds; None where it is always zero."""
+    """The shape of the shift that ``decode`` makes; None where it is always zero."""
     f = number_format
     return Shape(f.exponent_bits) if f.exponent_bits > int(f.subnormals) else None
 

@@ -21,12 +21,15 @@ class Division:
 
     @property
     def with_sticky_bit(self) -> Value:
-        """The quotient when it is done, and a bit below that tells of a remainder."""
+        """The quotient when it is done, and a bit below that is one if something remains."""
         return Cat(self.remainder.any() if len(self.remainder) else Const(0), self.quotient)
 
 
 def steps_of(dividend_bits: int, divisor_least_bits: int) -> int:
-    """Steps, one a bit of the quotient, for a divisor that has at least so many bits."""
+    """Steps of a division, each of which makes one bit of the quotient.
+
+    The divisor has at least ``divisor_least_bits`` bits.
+    """
     return max(dividend_bits - (divisor_least_bits - 1), 0)
 
 

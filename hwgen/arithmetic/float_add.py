@@ -138,18 +138,18 @@ def float_sum(
         # Two more bits at the bottom and the one that tells.
         return Cat(Const(0, width + 2 - len(v.significand)), v.significand)
 
-    first, second = (exponent(v, top) for v, top in zip((x, y), tops, strict=True))
+    x_exponent, y_exponent = (exponent(v, top) for v, top in zip((x, y), tops, strict=True))
     x_larger: Value = Signal(name=f"{name}_first_is_larger")
-    m.d.comb += x_larger.eq(first >= second)
-    larger: Value = Signal(max(len(first), len(second)), name=f"{name}_exponent")
+    m.d.comb += x_larger.eq(x_exponent >= y_exponent)
+    larger: Value = Signal(max(len(x_exponent), len(y_exponent)), name=f"{name}_exponent")
     distance: Value = Signal(len(larger), name=f"{name}_distance")
     big, small = (Signal(width + 2, name=f"{name}_{k}") for k in ("larger", "smaller"))
     big_sign, small_sign = (Signal(name=f"{name}_{k}_sign") for k in ("larger", "smaller"))
-    values: list[Any] = [x_larger, first, second, x, y]
-    x_larger, first, second, x, y = yield Boundary("order", values)
+    values: list[Any] = [x_larger, x_exponent, y_exponent, x, y]
+    x_larger, x_exponent, y_exponent, x, y = yield Boundary("order", values)
     m.d.comb += [
-        larger.eq(Mux(x_larger, first, second)),
-        distance.eq(Mux(x_larger, first - second, second - first)),
+        larger.eq(Mux(x_larger, x_exponent, y_exponent)),
+        distance.eq(Mux(x_larger, x_exponent - y_exponent, y_exponent - x_exponent)),
         big.eq(Mux(x_larger, significand(x), significand(y))),
         small.eq(Mux(x_larger, significand(y), significand(x))),
         big_sign.eq(Mux(x_larger, x.sign, y.sign)),

@@ -155,7 +155,7 @@ class FloatScale:
 
     @property
     def _quotient_lsb_exponent(self) -> int:
-        """Of the quotient of M, with its bit for the remainder."""
+        """Exponent of the lowest bit of M's quotient, which is its sticky bit."""
         bits = significand_bits(self.source)
         lsb_exponent = self.source.lsb_exponent - (bits - 1) - self.power - self._padding - 1
         if 0 < self.kept < bits:
@@ -385,7 +385,7 @@ class Quotients:
 
     @property
     def lsb_exponent(self) -> int:
-        """Of a quotient with its bit for the remainder, without the shift of one that has it."""
+        """Exponent of a quotient's lowest bit, its sticky bit, without a shift that it has."""
         if self.where.fixed:
             return self.element.lsb_exponent - self.guard - 1
         lowest = self.where.top - self.where.furthest - (self.where.significand_bits - 1)
@@ -393,7 +393,7 @@ class Quotients:
 
 
 def quotients(scale: FloatScale, element: Scalar, rounding: str) -> Quotients:
-    """For ``source`` numbers of ``scale`` that become elements, rounded so."""
+    """The quotients of ``source`` numbers of ``scale`` that become elements, rounded so."""
     source, bits, divisor_bits = (
         scale.source,
         significand_bits(scale.source),

@@ -68,9 +68,9 @@ class GridPlan:
             (self.bits, rows * self.bits) if self.rows_first else (columns * self.bits, self.bits)
         )
         operands = []
-        for numbers, step, which in ((a, steps[0], "rows"), (b, steps[1], "columns")):
+        for numbers, step, side in ((a, steps[0], "rows"), (b, steps[1], "columns")):
             value = joined([operand.significand for operand in numbers], step)
-            operand = Signal(value.shape(), name=f"{name}_{which}")
+            operand = Signal(value.shape(), name=f"{name}_{side}")
             m.d.comb += operand.eq(value)
             operands.append(operand)
         places = [[i * steps[0] + j * steps[1] for j in range(columns)] for i in range(rows)]

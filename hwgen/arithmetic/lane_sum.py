@@ -152,7 +152,7 @@ def _plan(a: Scalar, b: Scalar, lanes: int, fine_bits: int) -> LaneSum:
 
 
 def _lane_luts(plan: LaneSum, product_bits: int) -> float:
-    """About the LUTs of a lane: a multiplexer a bit for each step of the shifter, adders' bits."""
+    """About the LUTs of a lane: its shifter's multiplexers, and its share of adders and gates."""
     trees = sum(bin.width(4, True) for bin in plan.bins)
     gates = 2 * len(plan.bins) if plan.has_gates else 0
     merging = sum(_group_width([bin], plan.lanes) + 8 for bin in plan.bins[1:])
@@ -269,7 +269,7 @@ def _term(lane: Lane, plan: LaneSum, index: int) -> Term:
 def add_level(
     m: Module, trees: Sequence[list[Term]], plan: LaneSum, level: int
 ) -> list[list[Term]]:
-    """The terms of each bin in pairs, each added; behind ``level`` − 1 such levels."""
+    """The terms of each bin in pairs, added; ``level``: counted from 1."""
     sums = []
     for bin, tree in zip(plan.bins, trees, strict=True):
         which = f"_bin_{bin.index}" if plan.has_gates else ""
@@ -298,7 +298,7 @@ def _added(m: Module, x: Term, y: Term, width: int, name: str) -> Term:
 
 
 def merge_level(m: Module, sums: Sequence[Value], plan: LaneSum, level: int) -> list[Value]:
-    """The sums of neighbouring bins, added at their places; behind ``level`` − 1 such levels."""
+    """The sums of neighbouring bins, added at their places; ``level``: counted from 1."""
     step = 1 << (level - 1)
     paired: list[Value] = []
     for i in range(0, len(sums) - 1, 2):

@@ -85,11 +85,11 @@ class PairPlan:
 
     @property
     def corrected_bits(self) -> int:
-        """The longest addition of a correction."""
+        """Bits of the longest addition of a correction."""
         return max((self.bits - self._place_of(low) for low in self.lows), default=0)
 
     def _place_of(self, low: str) -> int:
-        """Where what the sum is too much by begins: past its last bit if nowhere."""
+        """The lowest place of a low factor's correction; past the sum's last if none."""
         return {MAGNITUDE: self.bits, CODE: self.low.bits, BIASED: self.bias}[low]
 
     @property
@@ -118,8 +118,8 @@ class PairPlan:
             "other": joined([digits[0], highs[1]], self.place),
         }
         operands = []
-        for which, value in packed.items():
-            operand = Signal(value.shape(), name=f"{name}_{which}")
+        for label, value in packed.items():
+            operand = Signal(value.shape(), name=f"{name}_{label}")
             m.d.comb += operand.eq(value)
             operands.append(operand)
         product = operands[0] * operands[1]
@@ -189,16 +189,16 @@ def pair_plan(a: Scalar, b: Scalar, multiplier: Multiplier) -> PairPlan | None:
 
 
 def smallest_pair(a: Scalar, b: Scalar) -> PairPlan:
-    """The plan with the smallest operands."""
+    """The plan for ``a`` and ``b`` with the smallest operands, for a multiplier of any size."""
     return min(_plans(a, b), key=lambda plan: plan.operand_bits)
 
 
 def _luts(plan: PairPlan) -> int:
-    """About: an adder's bit each that is to be corrected, more than one, and an inverter."""
+    """About the LUTs of a plan's corrections, of more than one bit each, and inverters."""
     luts = 0
-    for low in plan.lows:
-        bits = plan.bits - plan._place_of(low)
-        luts += (bits if bits > 1 else 0) + int(low == BIASED)
+    for low_kind in plan.lows:
+        bits = plan.bits - plan._place_of(low_kind)
+        luts += (bits if bits > 1 else 0) + int(low_kind == BIASED)
     return luts
 
 

@@ -184,8 +184,8 @@ def decode_key(m: Module, number_key: Value, source: Scalar, name: str) -> Opera
     operand = decode(m, Cat(magnitude, Const(0, int(source.signed))), source, name)
     if not _has_mark(source):
         return operand
-    there = number_key[-1].replicate(len(operand.significand))
-    return replace(operand, significand=operand.significand & there)
+    has_number = number_key[-1].replicate(len(operand.significand))
+    return replace(operand, significand=operand.significand & has_number)
 
 
 def _has_mark(f: Scalar) -> bool:

@@ -13,7 +13,7 @@ from hwgen.formats.widths import product_range, signed_width
 
 @dataclass(frozen=True)
 class Special:
-    """Which number is not finite, one bit each."""
+    """Flags of a product or sum that is no finite number, one bit each."""
 
     nan: Value
     positive_infinity: Value

@@ -26,7 +26,7 @@ SMALL = FactorRows.SMALL
 
 @dataclass(frozen=True)
 class Factors:
-    """Two numbers to multiply, with their signs; shift and special as of a ``Product``."""
+    """Two numbers to multiply, with their signs; shift and special are as in ``Product``."""
 
     wide: Value
     narrow: Value
@@ -49,8 +49,8 @@ def factors(
     x_factor, y_factor = signed_factors(x, y)
     wide, narrow = (x_factor, y_factor) if len(x_factor) >= len(y_factor) else (y_factor, x_factor)
     signals = []
-    for value, which in ((wide, "wide"), (narrow, "narrow")):
-        factor = Signal(value.shape(), name=f"{name}_{which}")
+    for value, side in ((wide, "wide"), (narrow, "narrow")):
+        factor = Signal(value.shape(), name=f"{name}_{side}")
         m.d.comb += factor.eq(value)
         signals.append(factor)
     special = special_of(m, (x, a_format), (y, b_format), name)
@@ -64,18 +64,18 @@ def row_pairs(m: Module, f: Factors, name: str) -> list[Term]:
         return [_term(m, f.wide * f.narrow, 0, f"{name}_part_0")]
     bits = len(f.narrow)
     negative = f.narrow.shape().signed
-    first = bits % 2
+    odd_row = bits % 2
     pairs = []
-    if first:
+    if odd_row:
         row = Mux(f.narrow[0], f.wide, 0)
         if negative and bits == 1:
             row = -row
         pairs.append(_term(m, row, 0, f"{name}_part_0"))
-    for place in range(first, bits, 2):
+    for place in range(odd_row, bits, 2):
         low, high = (Mux(f.narrow[place + i], f.wide, 0) for i in (0, 1))
         # The top row of a negative number counts negatively.
-        last = negative and place + 2 == bits
-        total = (low >> 1) - high if last else (low >> 1) + high
+        is_top = negative and place + 2 == bits
+        total = (low >> 1) - high if is_top else (low >> 1) + high
         value = _joined(low[:1], total)
         pairs.append(_term(m, value, place, f"{name}_part_{place}"))
     return pairs

@@ -27,15 +27,15 @@ from hwgen.plan.step import Segment, Segments
 
 @dataclass(frozen=True)
 class Alignment:
-    """Where the significands of a block's numbers stand beside the element's steps.
+    """Where the significands of a block's numbers stand, relative to the element's steps.
 
     ``top``: exponent, in elements, of a significand's highest bit at distance 0;
-    ``largest_exponent``: of the largest magnitude over its scale. The distance is the scale's
-    code + ``base`` − the number's own shift, from 0 to ``furthest``, where nothing is left but
-    that there is something. ``fixed``: significands move into a window from ``top`` down to
-    ``guard`` bits below the element's smallest step, and ``sticky`` tells of ones below it;
-    else the distance becomes the exponent of a number whose leading one is yet to be found.
-    ``clamped``: the scale can be too small, so that numbers are above ``largest_exponent``.
+    ``largest_exponent``: of the largest magnitude over its scale. The distance is the scale's code
+    + ``base`` − the number's own shift, from 0 to ``furthest``, where nothing is left but that
+    there is something. ``fixed``: significands move into a window from ``top`` down to ``guard``
+    bits below the element's smallest step, and ``sticky`` tells of ones below it; else the distance
+    becomes the exponent of a number whose leading one is yet to be searched. ``clamped``: the scale
+    can be too small, so that numbers are above ``largest_exponent``.
     """
 
     element: Scalar

@@ -90,7 +90,7 @@ class Normalised:
     infinity: Value | None = None
 
     def map(self, change: Callable[[str, Value], Value]) -> Normalised:
-        """Each value replaced, by its name and itself: by a register of it, for instance."""
+        """The number with each value changed, by its name: to a register of it, say."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         return replace(self, **{k: change(k, v) for k, v in values.items() if v is not None})
 

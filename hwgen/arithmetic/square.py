@@ -74,18 +74,19 @@ def _rows(m: Module, columns: list[list[Value]], name: str) -> list[_Row]:
     rows = []
     for r in range(max(map(len, columns))):
         places = [place for place, bits in enumerate(columns) if len(bits) > r]
-        first, last = places[0], places[-1]
+        lowest, highest = places[0], places[-1]
         bits = [
-            columns[p][r] if len(columns[p]) > r else Const(0, 1) for p in range(first, last + 1)
+            columns[p][r] if len(columns[p]) > r else Const(0, 1)
+            for p in range(lowest, highest + 1)
         ]
         row = Signal(len(bits), name=f"{name}_row_{r}")
         m.d.comb += row.eq(Cat(*bits))
-        rows.append(_Row(row, first))
+        rows.append(_Row(row, lowest))
     return rows
 
 
 def _sum(m: Module, x: _Row, y: _Row, name: str) -> _Row:
-    """Bits of the lower one that lie below the other need no adder."""
+    """The sum of two rows: bits of the lower one that lie below the other need no adder."""
     if x.place > y.place:
         x, y = y, x
     apart = y.place - x.place

@@ -60,7 +60,7 @@ class Ranked:
 
 @dataclass(frozen=True)
 class Placed:
-    """Where terms go.
+    """The places of terms.
 
     ``places``: of each term, how far left it goes. A leading one at bit x means 2^(x + offset), by
     the last of the ``offsets`` whose ``starts`` is not above x + 1.
@@ -197,7 +197,7 @@ def placed(m: Module, order: Ranked, gap: int, name: str) -> Segmented[Placed]:
 
 
 def offset_of(m: Module, leading: Value, where: Placed, name: str) -> Segmented[Signal]:
-    """What a leading one at bit ``leading`` counts beside its place."""
+    """The offset of a leading one at bit ``leading``: what is added for its exponent."""
     reached: list[Value] = [leading + 1 >= start for start in where.starts[1:]]
     reached, where = yield Boundary("reached", [reached, where])
     last_reached: Value = where.offsets[0]

@@ -32,7 +32,7 @@ def decoders(formats: Iterable[Scalar], count: int) -> Series:
 
 
 def factors(a: Scalar, b: Scalar, lanes: int) -> Series:
-    """From decoded codes to what is multiplied, and to the flags of so many products."""
+    """The logic from decoded codes to the factors, and to the flags, of ``lanes`` products."""
     signs = [f.precision for f in (a, b) if f.sign_apart]
     logic: Series = (Negation(min(signs), count=lanes),) if signs else ()
     if any(f.has_nan or f.has_infinity for f in (a, b)):

@@ -20,7 +20,7 @@ class Shape:
         return Shape(either(self, _shape(other)).width + 1, True)
 
     def __lshift__(self, amount: int) -> Shape:
-        """By a constant, which counts as any of its bits."""
+        """The shape of a shift by a constant, which counts as any of its bits."""
         return Shape(self.width + (1 << _shape(amount).width) - 1, self.signed)
 
     def __rsub__(self, other: int) -> Shape:

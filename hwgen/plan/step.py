@@ -105,5 +105,5 @@ def named(name: str, segments: Iterable[Segment]) -> Segments:
 
 
 def state_step(steps: Sequence[Step]) -> int | None:
-    """Which step has a state, if any."""
+    """The place of the step that has a state; None if none has."""
     return next((index for index, step in enumerate(steps) if step.has_state), None)

@@ -346,7 +346,7 @@ class ArrayUnit(Accumulating, Unit):
     def _sum_going_down(
         self, m: Module, members: list[tuple[Module, dict[str, Any], int]], column: int
     ) -> tuple[dict[str, Any], int]:
-        """Each row adds its own to what the row above has handed on."""
+        """The sum at the last row: each adds its own to what the row above hands on."""
         spec = self.spec
         above: dict[str, Any] = {}
         for row, (inner, signals, position) in enumerate(members):
@@ -419,14 +419,14 @@ class ArrayUnit(Accumulating, Unit):
         return (yield from last("scaled", scaled))
 
     def add_to_partial(self, m: Module, signals: Signals) -> dict[str, Any]:
-        """As the accumulator does in a step, from ``partial`` instead of its register."""
+        """The accumulator's sum in a step, with ``partial`` instead of its register."""
         made = self.accumulate_fixed(m, signals)
         total = Signal(signed(self.spec.accumulator_width), name="sum_with_partial")
         m.d.comb += total.eq(made["accumulator"])
         return {**made, "accumulator": total}
 
     def round_to_partial(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
-        """As ``add_to_partial``, of a float accumulator."""
+        """As ``add_to_partial``, of a float accumulator: the code of the sum."""
         accumulator = self.spec.accumulator
         assert isinstance(accumulator, Float)
         # ``partial`` may be anything, also below the unit of what is added to it.

@@ -180,16 +180,16 @@ class BlockDotSteps(SplitProducts):
             terms.append([])
             for i, term in enumerate(block):
                 lane = j * spec.a.block_size + i * spec.micro_group
-                left: Value = Const(0)
+                shift_left: Value = Const(0)
                 for name, f in (("a", spec.a), ("b", spec.b)):
                     if f.micro_bits:
                         micro = signals[f"{name}_micro"].word_select(
                             lane // f.micro_block, f.micro_bits
                         )
-                        left = left + ~micro
+                        shift_left = shift_left + ~micro
                 width = len(term) + spec.largest_micro_shift
                 shifted = Signal(signed(width), name=f"block_{j}_micro_{i}")
-                m.d.comb += shifted.eq(term << left)
+                m.d.comb += shifted.eq(term << shift_left)
                 terms[-1].append(shifted)
         carried = {name: value for name, value in signals.items() if name not in MICRO}
         return {**carried, "terms": terms}

@@ -107,15 +107,15 @@ class LMulUnit(Unit):
         if lowest_place == 0:
             # The offset is the carry into the one adder: a place below, where both are one.
             total = (Cat(1, aligned[0]) + Cat(1, aligned[1]))[1:]
-            sum_ = Signal(len(total), name="sum")
-            m.d.comb += sum_.eq(total)
-            return sum_, fraction_bits
+            biased_sum = Signal(len(total), name="sum")
+            m.d.comb += biased_sum.eq(total)
+            return biased_sum, fraction_bits
         logarithms = aligned[0] + aligned[1]
         plain = Signal(len(logarithms), name="plain_sum")
         raised = plain[lowest_place:] + 1
-        sum_ = Signal(lowest_place + len(raised), name="sum")
-        m.d.comb += [plain.eq(logarithms), sum_.eq(Cat(plain[:lowest_place], raised))]
-        return sum_, fraction_bits
+        biased_sum = Signal(lowest_place + len(raised), name="sum")
+        m.d.comb += [plain.eq(logarithms), biased_sum.eq(Cat(plain[:lowest_place], raised))]
+        return biased_sum, fraction_bits
 
     def _significand(self, total: Value, fraction_bits: int, x: _Fields, y: _Fields) -> Value:
         nonzero = ~(x.zero | y.zero)

@@ -67,7 +67,7 @@ class QuantizerUnit(Unit):
         """A number without what will not matter."""
 
     def decoded(self, m: Module, signals: Signals) -> dict[str, Any]:
-        """Signs and magnitudes, and what to compare."""
+        """``numbers``, signs and magnitudes, and ``keys``, what to compare of them."""
         spec, f = self.spec, self.spec.a
         numbers, keys = [], []
         not_finite: Value = Const(0)

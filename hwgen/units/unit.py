@@ -21,7 +21,7 @@ Signals = Mapping[str, Any]
 
 
 def passed(signals: Signals, *names: str) -> dict[str, Any]:
-    """Those of the values named that there are."""
+    """Those of ``signals`` that have the ``names`` and are there."""
     return {name: signals[name] for name in names if name in signals}
 
 

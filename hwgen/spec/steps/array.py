@@ -43,7 +43,7 @@ def operand_steps(spec: Array) -> Steps:
 
 
 def element_steps(spec: Array) -> Steps:
-    """From decoded operands to their exact sum: as in the units of that name.
+    """The steps from decoded operands to their exact sum, as in the units of that name.
 
     There decoding is a step too, which here is that of whole rows and columns.
     """
@@ -73,7 +73,7 @@ def column_steps(spec: Array) -> Steps:
 
 
 def sum_steps(spec: Array) -> Steps:
-    """From an exact sum to the result."""
+    """The steps from an exact sum to the result."""
     sum_width = spec.width_of_sum(spec.summed_rows * spec.lanes)
     if isinstance(spec.accumulator, Float):
         return _float_steps(spec, spec.accumulator, sum_width)

@@ -101,7 +101,10 @@ def _product_logic(spec: BlockDot) -> tuple[Series, Series]:
 
 
 def _ordering(spec: BlockDot) -> Segments:
-    """Which shift is the largest, or the order of all, beside the products' alignment."""
+    """The segments that say which shift is the largest, or the order of all.
+
+    They work while the products are aligned.
+    """
     if spec.alignment == SHORTENED:
         return ranked_segments(spec.blocks, spec.shift_bits)
     return largest_segments(spec.blocks, spec.shift_bits)

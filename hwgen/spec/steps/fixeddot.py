@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 def steps(spec: FixedDot) -> Steps:
-    """The lanes' sum by additions of numbers, or as of a dot product; then as there."""
-    after = accumulating.steps(spec, spec.sum_width, spec.sum_width)
+    """The lanes' sum by the plan's additions, or as of a dot product; then the accumulator."""
+    accumulator_steps = accumulating.steps(spec, spec.sum_width, spec.sum_width)
     addend = dot.addend_steps(spec, spec.width_of_sum(spec.lanes))
-    return (*lane_steps(spec), *addend, *after)
+    return (*lane_steps(spec), *addend, *accumulator_steps)
 
 
 def lane_steps(spec: FixedDot) -> Steps:
-    """Up to the sum of the lanes."""
+    """The steps up to the sum of the lanes."""
     total = Step("sum", "place_sum", ())
     if not spec.in_fixed_point:
         multiply = product.multiplication(spec.a, spec.b, spec.lanes)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def steps(spec: Multiply) -> Steps:
-    """From codes to the product in its place."""
+    """The steps from codes to the product in its place."""
     a, b, width = spec.a, spec.b, spec.product_width
     bits = min(f.precision for f in (a, b))
     tuned = spec.is_tuned

@@ -62,7 +62,7 @@ def _integer_products(spec: MultiDot) -> Steps:
 
 
 def _float_products(spec: MultiDot) -> Steps:
-    """From codes of minifloats to products in their place.
+    """The steps from codes of minifloats to products in their place.
 
     They are of the widest fields that any mode has.
     """

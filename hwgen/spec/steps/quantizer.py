@@ -74,7 +74,7 @@ def _decoding(spec: Quantizer) -> Series:
 
 
 def _tree(spec: Quantizer) -> Steps:
-    """The largest key of each part that has an exponent of its own, then of the block."""
+    """The steps to the largest key of each part with an exponent of its own, then of the block."""
     f = spec.b
     tree_steps: list[Step] = []
     key = magnitude_key_bits(spec.a) if spec.has_float_scale else key_bits(spec.power_scale)
@@ -97,7 +97,7 @@ def _tree(spec: Quantizer) -> Steps:
 
 
 def _shifted(spec: Quantizer, number: NumberShape) -> tuple[Steps, NumberShape]:
-    """From the largest key to numbers over a scale that is a power of two."""
+    """The steps from the largest key to numbers over a power-of-two scale, and their shape."""
     b, lanes, apart = spec.b, spec.lanes, spec.is_tuned
     scale, where = spec.power_scale, spec.alignment
     number = replace(number, width=prepared_bits(number.width, where))
@@ -122,7 +122,7 @@ def _shifted(spec: Quantizer, number: NumberShape) -> tuple[Steps, NumberShape]:
 
 
 def _divided(spec: Quantizer, number: NumberShape) -> tuple[Steps, NumberShape]:
-    """From the largest key to numbers over any scale."""
+    """The steps from the largest key to numbers over any scale, and their shape."""
     lanes, apart, scale, quotients = spec.lanes, spec.is_tuned, spec.float_scale, spec.quotients
     where, tensor_exponent = quotients.where, None
     tensor_segments: Segments = ()

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 def steps(spec: SumSquares) -> Steps:
-    """Those of a dot product whose lanes have one operand each."""
+    """The steps of a dot product whose lanes have one operand each, which is squared."""
     a, lanes = spec.a, spec.lanes
     align: Series = ()
     if a.exponent_bits:
         align = (Shifter(spec.product_width, a.exponent_bits, count=lanes),)
     products = dot.product_steps(spec, (a,), (Square(a.factor_bits, count=lanes),), align)
-    after = accumulating.steps(spec, spec.sum_width, dot.made_width(spec))
+    accumulator_steps = accumulating.steps(spec, spec.sum_width, dot.made_width(spec))
     sums = (*products[2:], *dot.level_steps(spec))  # Of other bits than products.
-    own = (*products[:2], *(replace(step, bits=None) for step in sums))
-    return (*own, *dot.addend_steps(spec, dot.lanes_width(spec)), *after)
+    square_steps = (*products[:2], *(replace(step, bits=None) for step in sums))
+    return (*square_steps, *dot.addend_steps(spec, dot.lanes_width(spec)), *accumulator_steps)
