@@ -117,10 +117,10 @@ def _largest_shift(f: Scalar) -> int:
 class FloatScale:
     """How a block's scale is made, of its largest magnitude M.
 
-    M is a number of ``source``, first rounded to ``kept`` bits, ties away from zero, unless that is
-    0. It is divided by ``odd`` · 2^``power`` and, where there is one, by the tensor's scale, of the
-    format ``tensor_scale``; the quotient is rounded to ``scale`` by ``rounding``. ``smallest``: the
-    scale of the smallest M, as a real number.
+    M is a number of ``source``, first rounded to ``rounded_bits`` bits, ties away from zero, unless
+    that is 0. It is divided by ``odd`` · 2^``power`` and, where there is one, by the tensor's
+    scale, of the format ``tensor_scale``; the quotient is rounded to ``scale`` by ``rounding``.
+    ``smallest``: the scale of the smallest M, as a real number.
     """
 
     source: Scalar
@@ -128,7 +128,7 @@ class FloatScale:
     tensor_scale: Scalar | None
     odd: int
     power: int
-    kept: int
+    rounded_bits: int
     rounding: str
     smallest: float
 
@@ -136,7 +136,7 @@ class FloatScale:
     def _largest_bits(self) -> tuple[int, int]:
         """Bits of M's significand, and how many of its top ones may be zero."""
         bits = significand_bits(self.source)
-        return (self.kept + 1, 1) if 0 < self.kept < bits else (bits, 0)
+        return (self.rounded_bits + 1, 1) if 0 < self.rounded_bits < bits else (bits, 0)
 
     @property
     def divisor_bits(self) -> tuple[int, int]:
@@ -158,8 +158,8 @@ class FloatScale:
         """Exponent of the lowest bit of M's quotient, which is its sticky bit."""
         bits = significand_bits(self.source)
         lsb_exponent = self.source.lsb_exponent - (bits - 1) - self.power - self._padding - 1
-        if 0 < self.kept < bits:
-            lsb_exponent += bits - self.kept
+        if 0 < self.rounded_bits < bits:
+            lsb_exponent += bits - self.rounded_bits
         if self.tensor_scale is not None:
             lsb_exponent -= self.tensor_scale.lsb_exponent + _largest_shift(self.tensor_scale)
         return lsb_exponent
@@ -199,7 +199,9 @@ class FloatScale:
         else:
             finding, exponent = leading_segments(self.source)
         total = exponent + (bits - 1)
-        timing_paths: list[Series] = [(Adder(self.kept + 1),) if 0 < self.kept < bits else ()]
+        timing_paths: list[Series] = [
+            (Adder(self.rounded_bits + 1),) if 0 < self.rounded_bits < bits else ()
+        ]
         if tensor is not None:
             assert self.tensor_scale is not None
             total = total - tensor + _largest_shift(self.tensor_scale)
@@ -246,10 +248,10 @@ class FloatScale:
         largest, tensor = yield from carry_along(search, tensor)
         bits = significand_bits(f)
         significand: Value = largest.significand
-        if 0 < self.kept < bits:
-            rounded = Signal(self.kept + 1, name="largest_rounded")
+        if 0 < self.rounded_bits < bits:
+            rounded = Signal(self.rounded_bits + 1, name="largest_rounded")
             m.d.comb += rounded.eq(
-                significand[bits - self.kept :] + significand[bits - self.kept - 1]
+                significand[bits - self.rounded_bits :] + significand[bits - self.rounded_bits - 1]
             )
             significand = rounded
         total = largest.exponent + (bits - 1)
@@ -333,7 +335,7 @@ def float_scale(
 ) -> FloatScale:
     """The rule called ``rule`` for blocks of ``source`` numbers; see ``require_float_scale``."""
     require_float_scale(rule, element, scale, tensor_scale)
-    odd, power, kept, scale_rule = 1, largest_power(element), 0, rule_called(rule)
+    odd, power, rounded_bits, scale_rule = 1, largest_power(element), 0, rule_called(rule)
     if rule in _BY_LARGEST:
         numerator, denominator = float(element.symmetric_max).as_integer_ratio()
         power = (numerator & -numerator).bit_length() - denominator.bit_length()
@@ -341,7 +343,7 @@ def float_scale(
     if rule == "even":
         # Bits of the largest element: from its leading one to its step.
         step = element.max - float(element.quantize(np.nextafter(element.max, 0), "down"))
-        kept = largest_power(element) - (frexp(step)[1] - 1) + 1
+        rounded_bits = largest_power(element) - (frexp(step)[1] - 1) + 1
     wanted = scale_rule.wanted(np.array([[source.smallest]]), element)
     clipped = np.clip(wanted, scale.smallest, scale.max)
     return FloatScale(
@@ -350,7 +352,7 @@ def float_scale(
         tensor_scale=tensor_scale,
         odd=odd,
         power=power,
-        kept=kept,
+        rounded_bits=rounded_bits,
         rounding=scale_rule.rounding,
         smallest=float(scale.quantize(clipped, scale_rule.rounding)[0]),
     )

@@ -102,17 +102,17 @@ def offset_segments(count: int, leading_bits: int) -> Segments:
     return (Segment("reached", compared), Segment("offset", (Gates(levels=count - 1),)))
 
 
-def leading_bits_segments(width: int, kept: int) -> Segments:
+def leading_bits_segments(width: int, count: int) -> Segments:
     """The segments of ``leading_bits``, of a magnitude of ``width`` bits."""
     segments = []
     for level in reversed(range((width - 1).bit_length())):
         step = 1 << level
-        most = 2 * step - 1 + kept
+        most = 2 * step - 1 + count
         lost = AnyBit(max(width - most, 1))
         width = min(width, most + 1)
         segments.append(Segment(f"empty_{level}", parallel((AnyBit(step),), (lost,))))
         segments.append(Segment(f"leading_{level}", (Multiplexer(width),)))
-    return (*segments, Segment("kept", (AnyBit(max(width, kept + 1) - kept),)))
+    return (*segments, Segment("kept", (AnyBit(max(width, count + 1) - count),)))
 
 
 def largest_segments(count: int, bits: int) -> Segments:
@@ -210,9 +210,9 @@ def offset_of(m: Module, leading: Value, where: Placed, name: str) -> Segmented[
 
 
 def leading_bits(
-    m: Module, magnitude: Value, kept: int, name: str
+    m: Module, magnitude: Value, count: int, name: str
 ) -> Segmented[tuple[Value, Value]]:
-    """The highest ``kept`` bits of ``magnitude`` from its leading one on, and the zeros above it.
+    """The highest ``count`` bits of ``magnitude`` from its leading one on, and the zeros above it.
 
     Below the bits is one more, which tells whether there is something below. Bits that can no more
     be among them leave the shifter as soon as that is known.
@@ -220,7 +220,7 @@ def leading_bits(
     zeros: Value = Const(0)
     for level in reversed(range((len(magnitude) - 1).bit_length())):
         step = 1 << level
-        magnitude = _shortened(magnitude, 2 * step - 1 + kept)
+        magnitude = _shortened(magnitude, 2 * step - 1 + count)
         empty: Value = Signal(name=f"{name}_empty_{level}")
         shifted = Signal(len(magnitude), name=f"{name}_leading_{level}")
         m.d.comb += empty.eq(~magnitude[-step:].any())
@@ -229,9 +229,9 @@ def leading_bits(
         m.d.comb += shifted.eq(Mux(empty, magnitude << step, magnitude))
         values = [shifted, zeros + (empty << level)]
         magnitude, zeros = yield Boundary(f"leading_{level}", values)
-    if len(magnitude) <= kept:
-        magnitude = Cat(Const(0, kept + 1 - len(magnitude)), magnitude)
-    values = [_shortened(magnitude, kept), zeros]
+    if len(magnitude) <= count:
+        magnitude = Cat(Const(0, count + 1 - len(magnitude)), magnitude)
+    values = [_shortened(magnitude, count), zeros]
     magnitude, zeros = yield Boundary("kept", values)
     return magnitude, zeros
 

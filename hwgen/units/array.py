@@ -37,9 +37,9 @@ class Line:
     """
 
     def __init__(
-        self, m: Module, value: Any, name: str, enable: Value, *, kept: bool = False
+        self, m: Module, value: Any, name: str, enable: Value, *, has_reset: bool = False
     ) -> None:
-        self._next = partial(registered, m, enable=enable, kept=kept)
+        self._next = partial(registered, m, enable=enable, has_reset=has_reset)
         self._values, self._name = [value], name
 
     def after(self, registers: int) -> Any:
@@ -98,7 +98,7 @@ class ArrayUnit(Accumulating, Unit):
         m = Module()
         spec = self.spec
         self._cuts = {spec.steps[place].name for place in spec.register_boundaries}
-        self._valid = Line(m, self.valid_in, "valid", self.enable, kept=True)
+        self._valid = Line(m, self.valid_in, "valid", self.enable, has_reset=True)
 
         inputs = {port.name: getattr(self, port.name) for port in spec.inputs}
         operands = {name: inputs[name] for name in self._operand_names("ab")}
@@ -213,7 +213,7 @@ class ArrayUnit(Accumulating, Unit):
                 if load is not None:
                     a = registered(inner, a, "beside_weights", self.enable)
                     b = registered(
-                        inner, b, "weight", self._loads(load, row, element_position), kept=True
+                        inner, b, "weight", self._loads(load, row, element_position), has_reset=True
                     )
                     element_position += 1
                 elements.append(
@@ -272,7 +272,7 @@ class ArrayUnit(Accumulating, Unit):
                     loads = self._loads(load, first_row, element_position)
                     signals = {
                         "a": a,
-                        "b": registered(inner, signals["b"], "weight", loads, kept=True),
+                        "b": registered(inner, signals["b"], "weight", loads, has_reset=True),
                     }
                     element_position += 1
                 made, element_position = self._run(inner, self, [packed], signals, element_position)
@@ -397,8 +397,11 @@ class ArrayUnit(Accumulating, Unit):
         results = {name: made[name] for name in names}
         if not spec.steps[-1].has_state:
             gate = self.enable & self._valid.after(position)
-            results, position = registered(inner, results, "out", gate, kept=True), position + 1
-        in_step = Line(m, results, f"in_step_{index}", self.enable, kept=True)
+            results, position = (
+                registered(inner, results, "out", gate, has_reset=True),
+                position + 1,
+            )
+        in_step = Line(m, results, f"in_step_{index}", self.enable, has_reset=True)
         return dict(in_step.after(self.latency - position))
 
     def add_rows_of_column(self, m: Module, signals: Signals, level: int) -> dict[str, Any]:

@@ -168,20 +168,20 @@ def _shape(port: Port) -> Any:
     return signed(port.width) if port.is_signed_number else port.width
 
 
-def registered(m: Module, value: Any, name: str, enable: Value, *, kept: bool = False) -> Any:
+def registered(m: Module, value: Any, name: str, enable: Value, *, has_reset: bool = False) -> Any:
     """``value`` with a register behind each signal in it.
 
-    Data registers need no reset, as nothing reads them before their valid bit is set; those
-    whose value is ``kept`` until another replaces it have one, to zero.
+    Data registers need no reset, as nothing reads them before their valid bit is set. With
+    ``has_reset`` they have one, to zero: of values that stay until others replace them.
     """
     if isinstance(value, Value):
         if len(value) == 0:  # Verilog has no empty ranges.
             return value
-        register = Signal(value.shape(), name=name, reset_less=not kept)
+        register = Signal(value.shape(), name=name, reset_less=not has_reset)
         with m.If(enable):
             m.d.sync += register.eq(value)
         return register
-    register_of = partial(registered, m, enable=enable, kept=kept)
+    register_of = partial(registered, m, enable=enable, has_reset=has_reset)
     if isinstance(value, Mapping):
         return {k: register_of(v, f"{name}_{k}") for k, v in value.items()}
     if isinstance(value, list):
