@@ -277,7 +277,10 @@ class _Reader:
         self.module.instances.append(instance)
 
     def _register(self, pins: Mapping[str, str], processes: dict[str, list[Statement]]) -> None:
-        """Its next value is that of a process, which nothing else reads, or any other signal."""
+        """Adds a register.
+
+        Its next value is that of a process, which nothing else reads, or any other signal.
+        """
         if pins["CLK_POLARITY"] != "1":
             raise unknown("register of the falling edge")
         out, next_value = self._driven(pins["Q"]), self.signal(pins["D"])
@@ -352,7 +355,7 @@ class _Reader:
         return current
 
     def _fits(self, on: Signal, patterns: Sequence[str]) -> Signal:
-        """One bit: the signal is like one of the patterns."""
+        """A bit that is one where the signal is like one of the patterns."""
         any_fits: Signal = ()
         for pattern in patterns:
             places = [i for i, digit in enumerate(reversed(pattern)) if digit != "-"][::-1]

@@ -145,7 +145,7 @@ def _modelled(times: DelayModel) -> str:
 
 
 def _longest(prices: list[int], stages: int, state: int | None) -> int:
-    """The slowest path of the best places for so many stages, in fs."""
+    """The slowest path of the best places for ``stages`` stages, in fs."""
     boundaries = boundaries_of(prices, stages, state)
     longest = path = 0
     for index, price in enumerate(prices):
@@ -156,7 +156,7 @@ def _longest(prices: list[int], stages: int, state: int | None) -> int:
 
 
 def _with_stages(spec: AnySpec, stages: int, target: str) -> AnySpec:
-    """``spec`` tuned for ``target``, with so many stages; 0 for any number that it can have."""
+    """``spec`` tuned for ``target``, with ``stages`` stages; 0 for any number that it can have."""
     fields: dict[str, Any] = {**spec.to_dict(), "pipeline_target": target}
     fields["stages"] = stages or 2
     tuned = from_dict(fields)

@@ -260,7 +260,10 @@ class _Writer:
         return f"{texts[0]} {operator} {texts[1]}"
 
     def _read_alike(self, operands: Sequence[Signal], signed: bool) -> list[str]:
-        """Operands of what differs for signed numbers: Verilog takes them for such if all are."""
+        """The operands' text for an operator whose result differs for signed numbers.
+
+        Verilog takes its operands for signed if all are.
+        """
         if signed:
             return [self._read_signed(signal) for signal in operands]
         texts = [self._operand(signal, "") for signal in operands]

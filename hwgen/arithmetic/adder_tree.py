@@ -8,12 +8,12 @@ from amaranth.hdl import Module, Signal, Value
 
 
 def tree_levels(terms: int) -> int:
-    """Levels of adders that the sum of so many terms takes."""
+    """Levels of adders that the sum of ``terms`` terms takes."""
     return (terms - 1).bit_length()
 
 
 def tree_adders(terms: int, level: int) -> int:
-    """Adders of a level, the first of which is 1, of the sum of so many terms."""
+    """Adders of ``level``, counted from 1, in the sum of ``terms`` terms."""
     return -(-terms // (1 << (level - 1))) // 2
 
 

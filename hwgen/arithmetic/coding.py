@@ -230,7 +230,7 @@ def _minifloat_code(
 
 
 def rounded_width(width: int, dropped: int) -> int:
-    """Bits of a ``rounded_integer`` of so many, of which the lowest are ``dropped``."""
+    """Bits of a ``rounded_integer`` of ``width`` bits, of which the lowest are ``dropped``."""
     return width - dropped if dropped <= 0 else max(width, dropped + 1) - dropped + 1
 
 

@@ -50,7 +50,7 @@ def add_level(
 
 
 def _sum(m: Module, node: Node, low: Number, high: Number, name: str) -> Number:
-    """One adder. Of the ones that the two operands may lack, one is its carry in."""
+    """The adder of a node: of the ones that its operands may lack, one is its carry in."""
     # Every sum is a signal of its own, so that synthesis gives each addition one carry chain.
     if node.low_negative:
         # The one of the higher operand is worth 2^shift: ones below it and one at the lowest place.

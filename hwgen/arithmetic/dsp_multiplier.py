@@ -22,7 +22,7 @@ class Multiplier:
         return f"{self.wide} x {self.narrow}"
 
     def takes(self, x_bits: int, y_bits: int) -> bool:
-        """Whether it multiplies numbers of so many bits."""
+        """Whether it multiplies numbers of ``x_bits`` and of ``y_bits`` bits."""
         return max(x_bits, y_bits) <= self.wide and min(x_bits, y_bits) <= self.narrow
 
 
@@ -70,7 +70,7 @@ def signed_number(sign: Value | None, number: Value) -> Value:
 
 
 def joined(digits: Sequence[Value], step: int) -> Value:
-    """Σ digits[i] · 2^(i·step). Each but the last fits ``step`` bits.
+    """Σ digits[i] · 2^(i·step), of digits that fit ``step`` bits each, but for the last.
 
     A negative digit fills the bits up to the next with its sign, and takes one from that. Spelled
     out, that is a decrement of few bits in LUTs, where a sum would open a carry chain.

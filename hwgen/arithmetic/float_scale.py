@@ -166,7 +166,7 @@ class FloatScale:
 
     @property
     def divides(self) -> bool:
-        """There is something to divide by that is not a power of two."""
+        """Whether there is something to divide by that is not a power of two."""
         return self.divisor_bits[0] > 1
 
     @property
@@ -280,7 +280,7 @@ class FloatScale:
         return (yield from normalise(m, number, self.scale, self.rounding, "scale", split=split))
 
     def code(self, m: Module, placed: Normalised, *, split: bool) -> Segmented[Signal]:
-        """The scale's code: never zero's."""
+        """The scale's code, which is never zero's."""
         args = (self.scale, self.rounding, SATURATE, "scale")
         rounded = yield from to_code(m, placed, *args, split=split)
         code = Signal(self.scale.bits, name="scale_code_not_zero")
@@ -395,7 +395,7 @@ class Quotients:
 
 
 def quotients(scale: FloatScale, element: Scalar, rounding: str) -> Quotients:
-    """The quotients of ``source`` numbers of ``scale`` that become elements, rounded so."""
+    """The quotients of ``source`` numbers of ``scale``, rounded to elements by ``rounding``."""
     source, bits, divisor_bits = (
         scale.source,
         significand_bits(scale.source),

@@ -42,7 +42,7 @@ class Bin:
     high: int
 
     def width(self, lanes: int, pending: bool) -> int:
-        """Bits of a sum of so many lanes, of which one may lack a one."""
+        """Bits of a sum of ``lanes`` lanes; ``pending``: it may lack a one."""
         return signed_width(self.low * lanes - int(pending), self.high * lanes)
 
 
@@ -81,13 +81,13 @@ class LaneSum:
         return len(self.bins) > 1
 
     def shifter_bits(self, product_bits: int) -> int:
-        """Multiplexers that move one lane's product of so many bits."""
+        """Multiplexers that move one lane's product of ``product_bits`` bits."""
         return sum(
             min(product_bits + (2 << step) - 1, self.moved_bits) for step in range(self.fine_bits)
         )
 
     def bits_after(self, level: int) -> int:
-        """Bits of all partial sums behind so many levels of the lanes' trees, and their carries."""
+        """Bits of all partial sums, and carries, behind ``level`` levels of the lanes' trees."""
         counts = [1] * self.lanes
         for _ in range(level):
             counts = [sum(counts[i : i + 2]) for i in range(0, len(counts), 2)]
@@ -98,11 +98,11 @@ class LaneSum:
         )
 
     def width_behind(self, level: int) -> int:
-        """Bits of the widest partial sum behind so many levels of the lanes' trees."""
+        """Bits of the widest partial sum behind ``level`` levels of the lanes' trees."""
         return max(bin.width(min(1 << level, self.lanes), self.has_sign) for bin in self.bins)
 
     def merged_bits(self, level: int) -> int:
-        """Bits of all sums of bins behind so many levels of adders between bins."""
+        """Bits of all sums of bins behind ``level`` levels of adders between bins."""
         step = 1 << level
         groups = [self.bins[i : i + step] for i in range(0, len(self.bins), step)]
         return sum(_group_width(group, self.lanes) for group in groups)

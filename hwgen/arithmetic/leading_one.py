@@ -13,7 +13,7 @@ FEW = 4
 
 
 def leading_one_segments(width: int) -> Segments:
-    """The segments of ``leading_one_first`` of so many bits."""
+    """The segments of ``leading_one_first`` of ``width`` bits."""
     segments: list[Segment] = []
     for level in reversed(range((width - 1).bit_length())):
         step = 1 << level

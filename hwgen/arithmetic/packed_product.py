@@ -43,7 +43,7 @@ class Packed:
 
     @property
     def weight(self) -> int:
-        """Products come out times 2 to this."""
+        """The power of two that products come out times."""
         return (self.count - 1) * self.narrow.bits
 
 

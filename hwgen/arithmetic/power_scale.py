@@ -56,7 +56,7 @@ class PowerScale:
 
     @property
     def can_be_too_small(self) -> bool:
-        """Some blocks want a larger scale than there is, and saturate."""
+        """Whether some blocks want a larger scale than there is, and saturate."""
         return self.wanted[1] > self.highest_code - self.bias
 
     @property
@@ -94,7 +94,7 @@ def require_power_scale(rule: str, element: Scalar, scale: Scalar) -> None:
 
 
 def wanted_exponent(rule: ScaleRule, element: Scalar, largest: float) -> int:
-    """Exponent of the scale, of any range, for a block whose largest magnitude is this."""
+    """Exponent of the scale, of any range, for a block whose magnitudes are up to ``largest``."""
     wanted = rule.wanted(np.array([[largest]]), element)
     return int(nearest_power(wanted, rule.rounding)[0])
 
@@ -207,7 +207,7 @@ def larger_of_pairs(m: Module, keys: Sequence[Value], name: str) -> list[Value]:
 
 
 def larger_segment(bits: int, count: int) -> Segment:
-    """The segment of one such level, for ``count`` pairs of ``bits`` bits."""
+    """The segment of a level of ``larger_of_pairs``: ``count`` pairs of ``bits`` bits."""
     return Segment("larger", (Comparator(bits, count=count), Multiplexer(bits, count=count)))
 
 

@@ -61,7 +61,7 @@ class Alignment:
 
 
 def alignment(scale: PowerScale, element: Scalar, rounding: str) -> Alignment:
-    """The alignment of ``source`` numbers of ``scale`` that become elements, rounded so."""
+    """The alignment of ``source`` numbers of ``scale`` that become elements by ``rounding``."""
     source, bits = scale.source, scale.significand_bits
     largest_exponent = -scale.offset  # of M over its scale, if that is not the largest there is
     highest_bit = bits - 1 + source.lsb_exponent  # of a significand that is not shifted

@@ -72,7 +72,7 @@ class Placed:
 
 
 def ranked_segments(count: int, bits: int) -> Segments:
-    """The segments of ``ranked``, for so many shifts of so many bits."""
+    """The segments of ``ranked``, for ``count`` shifts of ``bits`` bits."""
     return (
         Segment("compared", (Comparator(bits, count=count * (count - 1) // 2),)),
         # A short addition for each bit, some of which share LUTs.
@@ -82,7 +82,7 @@ def ranked_segments(count: int, bits: int) -> Segments:
 
 
 def placed_segments(count: int, bits: int, gap: int) -> Segments:
-    """The segments of ``placed``, for so many shifts of so many bits."""
+    """The segments of ``placed``, for ``count`` shifts of ``bits`` bits."""
     gaps = count - 1
     places: Series = (Gates(levels=2, count=count), AnyBit(count, count=count))
     return (
@@ -97,7 +97,7 @@ def placed_segments(count: int, bits: int, gap: int) -> Segments:
 
 
 def offset_segments(count: int, leading_bits: int) -> Segments:
-    """The segments of ``offset_of``, with so many starts."""
+    """The segments of ``offset_of``, with ``count`` starts."""
     compared = (Adder(leading_bits + 1), Comparator(leading_bits + 1, count=count - 1))
     return (Segment("reached", compared), Segment("offset", (Gates(levels=count - 1),)))
 
@@ -116,7 +116,7 @@ def leading_bits_segments(width: int, count: int) -> Segments:
 
 
 def largest_segments(count: int, bits: int) -> Segments:
-    """The segments of ``largest_of``, of so many shifts of so many bits."""
+    """The segments of ``largest_of``, of ``count`` shifts of ``bits`` bits."""
     segments: list[Segment] = []
     while count > 1:
         logic = (Comparator(bits, count=count // 2), Multiplexer(bits, count=count // 2))
@@ -128,7 +128,7 @@ def largest_segments(count: int, bits: int) -> Segments:
 def moved_right_segments(
     term: int, distance: int, dropped: int, width: int, rounding: str
 ) -> Segments:
-    """The segments of ``moved_right``, of a term and a distance of so many bits."""
+    """The segments of ``moved_right``; ``term``, ``distance``: bits of its operands."""
     below = 0 if rounding == DOWN else 2
     lost_bits, start = max(dropped - below, 0), term - dropped + below
     levels = start.bit_length()

@@ -101,7 +101,7 @@ class Plan:
         return sum(node.level == level for node in self.nodes)
 
     def needed_behind(self, level: int) -> list[int]:
-        """Nodes of up to so many levels that later ones read, or that are the sum."""
+        """Nodes of up to ``level`` levels that later ones read, or that are the sum."""
         nodes = self.nodes[self.inputs :]
         read = {number for node in nodes if node.level > level for number in (node.low, node.high)}
         if self.total is not None:

@@ -103,7 +103,7 @@ def times(series: Series, count: int) -> Series:
 
 @dataclass(frozen=True)
 class Gates(Logic):
-    """``width`` bits of plain logic, so many ``levels`` of LUTs deep."""
+    """``width`` bits of plain logic, ``levels`` of LUTs deep."""
 
     width: int = 1
     levels: int = 1

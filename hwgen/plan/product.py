@@ -41,12 +41,12 @@ def factors(a: Scalar, b: Scalar, lanes: int) -> Series:
 
 
 def multiplication(a: Scalar, b: Scalar, lanes: int) -> Series:
-    """The products of significands, in one step."""
+    """The multipliers of significands, and what is in front of them, in one step."""
     return (*factors(a, b, lanes), Multiplier(*factor_bits(a, b), count=lanes))
 
 
 def shift(a: Scalar, b: Scalar, width: int, lanes: int) -> Series:
-    """Products to their places in so many bits, in one step."""
+    """The shifters of products to their places in ``width`` bits, in one step."""
     return (Shifter(width, shift_bits(a, b), count=lanes),)
 
 
@@ -61,7 +61,10 @@ def split_steps(a: Scalar, b: Scalar, width: int, lanes: int, key: str = "produc
 def split_steps_of(
     wide: int, narrow: int, shift_bits: int, width: int, lanes: int, key: str = "products"
 ) -> Steps:
-    """As ``split_steps``, for factors and shifts of so many bits."""
+    """As ``split_steps``, for factors of ``wide`` and ``narrow`` bits.
+
+    ``shift_bits``: of the product's shift.
+    """
 
     def step(name: str, build: str, logic: Logic, *arguments: int) -> Step:
         return Step(name, build, (logic.times(lanes),), arguments=(key, name, *arguments))

@@ -43,7 +43,7 @@ class Line:
         self._values, self._name = [value], name
 
     def after(self, registers: int) -> Any:
-        """The value behind so many registers."""
+        """The value behind ``registers`` registers."""
         assert registers >= 0
         while len(self._values) <= registers:
             self._values.append(self._next(self._values[-1], f"{self._name}_{len(self._values)}"))

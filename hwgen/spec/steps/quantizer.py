@@ -169,7 +169,7 @@ def _divided(spec: Quantizer, number: NumberShape) -> tuple[Steps, NumberShape]:
 
 
 def _divisions(name: str, build: str, count: int, width: int, lanes: int) -> Steps:
-    """Steps of a division, by a divisor of so many bits: a subtraction, whose carry chooses."""
+    """Steps of a division by ``width`` bits: a subtraction, whose carry chooses."""
     logic = (Adder(width + 1, count=lanes), Multiplexer(width, count=lanes))
     return tuple(
         Step(f"{name}_{i}", build, logic, 1.5 + width / 8, (f"{name}_{i}",)) for i in range(count)
