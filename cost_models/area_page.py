@@ -189,7 +189,7 @@ def run(
             for point, result in zip(wanted, pool.map(measured, wanted), strict=True):
                 results[point] = result
                 counts = result if isinstance(result, str) else f"{result['lut']} LUT"
-                pace.one()
+                pace.part_done()
                 progress(f"{pace}: {point.kind} {point.spec.name} on {point.target}: {counts}")
         except BaseException:
             pool.shutdown(cancel_futures=True)

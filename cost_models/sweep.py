@@ -77,10 +77,10 @@ def run(progress: Callable[[str], None], workers: int | None = None) -> None:
                     measured, known = future.result()
                 except ToolError as error:
                     failures.append(f"{point.spec.name} on {point.target}: {error}")
-                    pace.one()
+                    pace.part_done()
                     progress(f"{pace}: {failures[-1]}")
                     continue
-                pace.one(known=known)
+                pace.part_done(known=known)
                 if not known:
                     progress(
                         f"{pace}: {point.target} {point.spec.name}: "

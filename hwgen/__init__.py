@@ -61,13 +61,14 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """A public name, imported when it is first used: the command line starts in a moment, and can
-    be interrupted from the first.
+    """A public name, imported when it is first used.
+
+    So the command line starts in a moment, and can be interrupted from the first.
     """
     if name in __all__:
         for module in ("errors", "formats", "spec", "pipelining", "units", "emit"):
-            found = getattr(import_module(f"hwgen.{module}"), name, None)
-            if found is not None:
-                globals()[name] = found
-                return found
+            value = getattr(import_module(f"hwgen.{module}"), name, None)
+            if value is not None:
+                globals()[name] = value
+                return value
     raise AttributeError(f"module 'hwgen' has no attribute {name!r}")

@@ -5,8 +5,10 @@ import sys
 
 
 def main() -> int:
-    """As ``hwgen.cli.main``, of the arguments of this process. While it is imported there is
-    nothing to tidy: Ctrl-C ends the process at once, without a traceback.
+    """As ``hwgen.cli.main``, of the arguments of this process.
+
+    While it is imported there is nothing to tidy: Ctrl-C ends the process at once, without a
+    traceback.
     """
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # Not one that nohup left.
         signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -1,8 +1,8 @@
-"""Command lines: their parser, types that check an argument before any work, and the ways in
-which a command is used, each with the options that it reads.
+"""Command lines: their parser, types of arguments, and the ways in which a command is used.
 
-An option is given once, and acts, or is refused: what was not given is not in the parser's
-result, so that ``complete`` sees which options a line has before it fills in what is usual.
+Types check an argument before any work; each way of use has the options that it reads. An option
+is given once, and acts, or is refused: what was not given is not in the parser's result, so that
+``complete`` sees which options a line has before it fills in what is usual.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ def shown(text: str) -> str:
 
 def one_line(message: str) -> str:
     """The message without what would break its line, its middle left out if it is very long."""
-    plain = "".join(c if c.isprintable() else repr(c)[1:-1] for c in message)
+    printable = "".join(c if c.isprintable() else repr(c)[1:-1] for c in message)
     half = MESSAGE // 2
-    return plain if len(plain) <= MESSAGE else f"{plain[:half]} … {plain[-half:]}"
+    return printable if len(printable) <= MESSAGE else f"{printable[:half]} … {printable[-half:]}"
 
 
 def require_text(arguments: Sequence[str]) -> None:
@@ -57,6 +57,7 @@ def require_text(arguments: Sequence[str]) -> None:
 
 class _Once(argparse.Action):
     """Stores a value; an option that comes again is an error, as the first would be ignored.
+
     ``usual`` is what the command reads where the option is not given.
     """
 
@@ -102,6 +103,7 @@ class Parser(argparse.ArgumentParser):
             (file or sys.stderr).write(message)
 
     def error(self, message: str) -> NoReturn:
+        """End the process with exit code 2, after the message in one line."""
         raise InputError(f"{message} (see '{self.prog} --help')")
 
 
@@ -119,8 +121,10 @@ class HelpFormatter(argparse.HelpFormatter):
 
 @dataclass(frozen=True)
 class Mode:
-    """One way to use a command. ``words`` tell it in a message, ``when`` recognises it by the
-    options that are given, by name; only the options ``reads`` act then.
+    """One way to use a command.
+
+    ``words`` tell it in a message, ``when`` recognises it by the options that are given, by name;
+    only the options ``reads`` act then.
     """
 
     words: str
@@ -155,9 +159,7 @@ def parsed(parser: Parser, arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def complete(parser: Parser, options: argparse.Namespace) -> None:
-    """Refuses each option that the command, used so, would not read; sets those that are not
-    given to what is usual.
-    """
+    """Refuse each option that the command, used so, would not read; fill in what is not given."""
     names = option_names(parser)
     given = {name: getattr(options, name) for name in names if hasattr(options, name)}
     used = mode_of(parser, given)
@@ -173,8 +175,9 @@ def complete(parser: Parser, options: argparse.Namespace) -> None:
 
 
 def run_module(main: Callable[[Sequence[str]], None]) -> int:
-    """The exit code of a module that ``python -m`` runs: as of the command line, 2 for bad input,
-    told in one line, and 70 for a fault of the package.
+    """The exit code of a module that ``python -m`` runs.
+
+    As of the command line: 2 for bad input, told in one line, and 70 for a fault of the package.
     """
     try:
         require_text(sys.argv[1:])
@@ -248,9 +251,9 @@ def names(text: str) -> list[str]:
         raise argparse.ArgumentTypeError(
             f"{shown(text)}: give names separated by single commas, at least one"
         )
-    again = next((part for part in parts if parts.count(part) > 1), None)
-    if again is not None:
-        raise argparse.ArgumentTypeError(f"{shown(text)}: {shown(again)} is there twice")
+    repeated = next((part for part in parts if parts.count(part) > 1), None)
+    if repeated is not None:
+        raise argparse.ArgumentTypeError(f"{shown(text)}: {shown(repeated)} is there twice")
     return parts
 
 
@@ -258,24 +261,24 @@ def json_object(text: str) -> dict[str, Any]:
     """A JSON object, none of whose names comes twice."""
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) < len(pairs):
+        fields = dict(pairs)
+        if len(fields) < len(pairs):
             keys = [key for key, _ in pairs]
-            again = next(key for key in keys if keys.count(key) > 1)
-            raise ValueError(f"{shown(again)} is there twice")
-        return found
+            repeated = next(key for key in keys if keys.count(key) > 1)
+            raise ValueError(f"{shown(repeated)} is there twice")
+        return fields
 
     try:
-        found = json.loads(text, object_pairs_hook=once)
+        fields = json.loads(text, object_pairs_hook=once)
     except RecursionError:
         raise argparse.ArgumentTypeError(f"no JSON (nested too deep): {shown(text)}") from None
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"no JSON ({error}): {shown(text)}") from None
-    if not isinstance(found, dict):
+    if not isinstance(fields, dict):
         raise argparse.ArgumentTypeError(
             f'{shown(text)} is no JSON object, such as {{"unit": "mul", "a": "int4", "b": "int4"}}'
         )
-    return found
+    return fields
 
 
 def _path(text: str) -> Path:

@@ -21,8 +21,9 @@ class ToolError(RuntimeError):
 
 
 def fault(error: Exception) -> str:
-    """A line that says where the traceback of a fault of this package is kept; the traceback
-    itself where no file can be written.
+    """A line that says where the traceback of a fault of this package is kept.
+
+    It is the traceback itself where no file can be written.
     """
     text = "".join(traceback.format_exception(error))
     what = " ".join(f"{type(error).__name__}: {error}".split())[:200]

@@ -46,9 +46,14 @@ def shown(value: object, longest: int = _LONGEST) -> str:
     return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
 
-def plain(value: Any, kinds: Collection[str]) -> Any:
-    """``value`` as an object of Python if it is of one of ``kinds`` (keys of the annotations
-    ``int``, ``bool``, ``str``, ``float``, ``None``). TypeError if it is not.
+def as_python(value: Any, kinds: Collection[str]) -> Any:
+    """``value`` as an object of Python if it is of one of ``kinds``.
+
+    ``kinds`` are annotations: ``int``, ``bool``, ``str``, ``float``, ``None``.
+
+    Raises:
+        TypeError: it is of none of them.
+
     """
     if value is None and "None" in kinds:
         return None
@@ -71,12 +76,12 @@ def plain(value: Any, kinds: Collection[str]) -> Any:
 @lru_cache(maxsize=256)
 def _plain_fields(kind: Any) -> tuple[tuple[str, frozenset[str], Any], ...]:
     """Name, kinds and default of the fields of plain types."""
-    found = []
+    plain_fields = []
     for field in dataclasses.fields(kind):
         kinds = _kinds(field.type)
         if field.init and kinds:
-            found.append((field.name, kinds, field.default))
-    return tuple(found)
+            plain_fields.append((field.name, kinds, field.default))
+    return tuple(plain_fields)
 
 
 def _kinds(annotation: Any) -> frozenset[str]:
@@ -85,30 +90,40 @@ def _kinds(annotation: Any) -> frozenset[str]:
     return kinds if kinds <= set(_WORDS) else frozenset()
 
 
-def check_fields(made: Any) -> None:
-    """InputError unless each plain field of a dataclass is of the type that it is annotated with;
-    numpy's numbers become Python's. To be called first in ``__post_init__``.
+def check_fields(instance: Any) -> None:
+    """Check a dataclass's fields of plain types; to be called first in ``__post_init__``.
+
+    numpy's numbers become Python's.
+
+    Raises:
+        InputError: a field is not of the type that it is annotated with.
+
     """
-    kind: Any = type(made)
+    kind: Any = type(instance)
     for name, kinds, default in _plain_fields(kind):
-        value = getattr(made, name)
+        value = getattr(instance, name)
         if value is not default:
-            set_fields(made, **{name: require_kind(name, value, kinds)})
+            set_fields(instance, **{name: require_kind(name, value, kinds)})
 
 
-def set_fields(made: Any, **values: Any) -> None:
+def set_fields(instance: Any, **values: Any) -> None:
     """Set fields of a frozen dataclass, from its ``__post_init__`` only.
 
     For what is given by name and kept as an object, and for what follows from other fields.
     """
     for name, value in values.items():
-        object.__setattr__(made, name, value)
+        object.__setattr__(instance, name, value)
 
 
 def require_kind(name: str, value: Any, kinds: Collection[str]) -> Any:
-    """``value`` as ``plain`` has it; InputError if it is of none of the kinds."""
+    """``value`` as ``as_python`` has it.
+
+    Raises:
+        InputError: it is of none of the kinds.
+
+    """
     try:
-        return plain(value, kinds)
+        return as_python(value, kinds)
     except TypeError:
         allowed = " or ".join(_WORDS[k] for k in _WORDS if k in kinds)
         raise InputError(f"{name}={shown(value)}: use {allowed}") from None
@@ -117,13 +132,13 @@ def require_kind(name: str, value: Any, kinds: Collection[str]) -> Any:
 def checked(function: Callable[P, R]) -> Callable[P, R]:
     """``function`` with its plain arguments checked as ``check_fields`` checks fields."""
     signature = inspect.signature(function)
-    plain_ones = {n: k for n, p in signature.parameters.items() if (k := _kinds(p.annotation))}
+    kinds_of = {n: k for n, p in signature.parameters.items() if (k := _kinds(p.annotation))}
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         given = signature.bind(*args, **kwargs)
-        for name in plain_ones.keys() & given.arguments.keys():
-            given.arguments[name] = require_kind(name, given.arguments[name], plain_ones[name])
+        for name in kinds_of.keys() & given.arguments.keys():
+            given.arguments[name] = require_kind(name, given.arguments[name], kinds_of[name])
         return function(*given.args, **given.kwargs)
 
     return call

@@ -14,8 +14,8 @@ from hwgen.processes import temporary_folder
 
 def require_writable(folder: str | Path) -> Path:
     """InputError unless files can be written to ``folder``, or it can be made. Leaves nothing."""
-    wanted = Path(folder)
-    existing = wanted.absolute()
+    output = Path(folder)
+    existing = output.absolute()
     while not existing.exists() and existing != existing.parent:
         existing = existing.parent
     try:
@@ -24,17 +24,21 @@ def require_writable(folder: str | Path) -> Path:
             pass
     except OSError as error:
         raise InputError(
-            f"output folder '{wanted}' is not writable ({error.strerror} at '{existing}'): give "
+            f"output folder '{output}' is not writable ({error.strerror} at '{existing}'): give "
             "a folder that you may write to"
         ) from error
-    return wanted
+    return output
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """A name to write a file to, of the same ending, that becomes ``path`` at the end of the block:
-    readers see the old file or the new one. InputError if it cannot be written; then ``path`` is
-    as it was.
+    """A name to write a file to, of the same ending, that becomes ``path`` at the end of the block.
+
+    Readers see the old file or the new one.
+
+    Raises:
+        InputError: it cannot be written; ``path`` is as it was.
+
     """
     with writing(path), temporary_folder(next_to=path) as draft:
         new = draft / f"new{path.suffix}"
@@ -67,18 +71,21 @@ def require_between(path: Path, begin: str, end: str) -> tuple[str, str]:
     InputError if the file has no such marks, or cannot be read.
     """
     try:
-        before, begins, rest = path.read_text("utf-8").partition(begin)
+        before, begins, behind = path.read_text("utf-8").partition(begin)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: no page to put a table in ({error}): name another") from error
-    _, ends, after = rest.partition(end)
+    _, ends, after = behind.partition(end)
     if not begins or not ends:
         raise InputError(f"{path}: no place for the table, which is between '{begin}' and '{end}'")
     return before, after
 
 
 def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
-    """Writes a folder of ``files``, by name, as a whole, in place of what is there.
-    InputError if it cannot be written.
+    """Write a folder of ``files``, by name, as a whole, in place of what is there.
+
+    Raises:
+        InputError: it cannot be written.
+
     """
     with writing(path), temporary_folder(next_to=path) as draft:
         (draft / "new").mkdir()

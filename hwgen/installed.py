@@ -18,8 +18,11 @@ class HiddenPackage(ImportError):
 
 
 def require_own_packages(last: str = PACKAGES[-1]) -> None:
-    """HiddenPackage if a package of the same name in another folder comes before one of ours, of
-    ``last`` and those that it imports from.
+    """Check that ``last`` and the packages that it imports from are those beside this one.
+
+    Raises:
+        HiddenPackage: one is missing, or one of the same name in another folder comes before it.
+
     """
     ours = HERE.resolve()
     for name in PACKAGES[: PACKAGES.index(last) + 1]:
@@ -32,23 +35,24 @@ def require_own_packages(last: str = PACKAGES[-1]) -> None:
                 f"hwgen's own package '{name}' is not in '{ours}': install hwgen again"
             )
         places = [spec.origin, *(spec.submodule_search_locations or ())]
-        found = [Path(place).resolve() for place in places if place is not None]
-        if not any(place.is_relative_to(ours / name) for place in found):
+        folders = [Path(place).resolve() for place in places if place is not None]
+        if not any(place.is_relative_to(ours / name) for place in folders):
             raise HiddenPackage(
-                f"'{found[0] if found else name}' has the name of hwgen's own package '{name}' in "
-                f"'{ours}' and hides it: rename it, or take its folder off Python's path (start "
-                "Python in another folder)"
+                f"'{folders[0] if folders else name}' has the name of hwgen's own package "
+                f"'{name}' in '{ours}' and hides it: rename it, or take its folder off Python's "
+                "path (start Python in another folder)"
             )
 
 
 def pip_install(extra: str) -> str:
-    """The command that installs what this package's ``extra`` needs and is not there; by the names
-    that an index has, whatever hwgen itself was installed from.
+    """The command that installs what this package's ``extra`` needs and is not there.
+
+    By the names that an index has, whatever hwgen itself was installed from.
     """
-    wanted = []
+    requirements = []
     for line in requires("hwgen") or ():
         requirement, _, marker = line.partition(";")
         if re.search(rf"extra == ['\"]{extra}['\"]", marker):
-            wanted.append(requirement.strip())
-    missing = [r for r in wanted if find_spec(re.split(r"[^\w.-]", r)[0]) is None]
-    return f"pip install {shlex.join(missing or wanted)}"
+            requirements.append(requirement.strip())
+    missing = [r for r in requirements if find_spec(re.split(r"[^\w.-]", r)[0]) is None]
+    return f"pip install {shlex.join(missing or requirements)}"

@@ -88,16 +88,16 @@ class _Own:
         """A line to the watcher, which is started before the first one."""
         with self.lock:
             if self.pipe is None:
-                there, self.pipe = os.pipe()
+                reading_end, self.pipe = os.pipe()
                 started = subprocess.Popen(
                     [sys.executable, "-I", "-S", watcher.__file__, self.mark],
-                    stdin=there,
+                    stdin=reading_end,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
                     cwd="/",
                     start_new_session=True,
                 )
-                os.close(there)
+                os.close(reading_end)
                 started.returncode = 0  # It outlives this process, which does not wait for it.
             with contextlib.suppress(OSError):  # It was killed; this process does without.
                 os.write(self.pipe, f"{line}\n".encode())
@@ -107,8 +107,9 @@ _own = _Own(os.environ.get(ENVIRONMENT, ""))
 
 
 def _after_fork() -> None:
-    """In the new process: it is watched by a watcher of its own, and keeps no pipe open by whose
-    end its parent's watcher knows the parent's.
+    """In the new process: it is watched by a watcher of its own.
+
+    It keeps no pipe open by whose end its parent's watcher knows the parent's.
     """
     global _own
     inherited = _own
@@ -139,18 +140,21 @@ def forget_group(leader: int) -> None:
 
 @contextlib.contextmanager
 def temporary_folder(next_to: Path | None = None) -> Iterator[Path]:
-    """A new folder, which is removed with all that is in it when the block is left or this
-    process ends in any way.
+    """A new folder, which is removed with all that is in it when the block is left.
 
-    It is where temporary files go (``TMPDIR``), or next to the file or folder ``next_to``, hidden;
-    its path has no space. ToolError if it cannot be made, beside something OSError.
+    Or when this process ends in any way. It is where temporary files go (``TMPDIR``), or next to
+    the file or folder ``next_to``, hidden; its path has no space.
+
+    Raises:
+        ToolError: it cannot be made; beside something, OSError.
+
     """
     if next_to is None:
         name = Path(_temporary_root()) / f"hwgen-{uuid.uuid4().hex[:12]}"
     else:
         name = next_to.absolute().parent / f".{next_to.name[:100]}-{uuid.uuid4().hex[:12]}"
-    told = json.dumps(str(name))
-    _own.tell(f"+folder {told}")
+    path = json.dumps(str(name))
+    _own.tell(f"+folder {path}")
     try:
         try:
             name.mkdir(mode=0o700)
@@ -165,7 +169,7 @@ def temporary_folder(next_to: Path | None = None) -> Iterator[Path]:
     finally:
         shutil.rmtree(name, ignore_errors=True)
         if not name.exists():
-            _own.tell(f"-folder {told}")
+            _own.tell(f"-folder {path}")
 
 
 def _temporary_root() -> str:
@@ -186,10 +190,12 @@ def _temporary_root() -> str:
 
 
 def _variables(folder: Path) -> dict[str, str]:
-    """For a program: it is known as this process's own, and its temporary files go to ``folder``,
-    as do those that it would keep for its next run where nothing can be kept.
+    """Environment variables for a program that works in ``folder``.
+
+    It is known by them as this process's own, and its temporary files go to ``folder``, as do those
+    that it would keep for its next run where nothing can be kept.
     """
-    found = {ENVIRONMENT: _own.marks, "TMPDIR": str(folder.absolute())}
+    variables = {ENVIRONMENT: _own.marks, "TMPDIR": str(folder.absolute())}
     cache = platformdirs.user_cache_path()
     try:  # Rights do not tell: in /proc, say, nobody can make a folder.
         cache.mkdir(parents=True, exist_ok=True)
@@ -202,13 +208,14 @@ def _variables(folder: Path) -> dict[str, str]:
             "XDG_CACHE_HOME to a folder that you may write to",
             stacklevel=2,
         )
-        found["XDG_CACHE_HOME"] = str(folder.absolute() / "cache")
-    return found
+        variables["XDG_CACHE_HOME"] = str(folder.absolute() / "cache")
+    return variables
 
 
 def shortage(text: str, folder: Path) -> str | None:
-    """What the machine had too little of and what to do, if a tool said so whose files are in
-    ``folder``.
+    """What the machine had too little of and what to do, if a tool's ``text`` says so.
+
+    ``folder``: where its files are.
     """
     for words, (reason, remedy) in _SHORTAGES.items():
         if re.search(words, text):
@@ -217,8 +224,9 @@ def shortage(text: str, folder: Path) -> str | None:
 
 
 def outside(error: BaseException) -> str | None:
-    """What is to be done about an error that is the machine's state (a full disk, too little
-    memory, missing rights), and no fault of this package; None for others.
+    """What is to be done about an error that is the machine's state; None for others.
+
+    A full disk, too little memory, missing rights: no fault of this package.
     """
     if isinstance(error, MemoryError):
         return (
@@ -235,15 +243,18 @@ def outside(error: BaseException) -> str | None:
 
 
 def read_json(file: Path) -> Any:
-    """What a program wrote to a file of its folder as JSON. ToolError if it is cut short, as on a
-    disk that is full.
+    """What a program wrote to a file of its folder as JSON.
+
+    Raises:
+        ToolError: it is cut short, as on a disk that is full.
+
     """
     try:
         return json.loads(file.read_text("utf-8"))
     except (OSError, ValueError) as error:
         free = shutil.disk_usage(file.parent).free
-        said = "No space left on device" if free < _LITTLE_SPACE else str(error)
-        why = shortage(said, file.parent) or f"{type(error).__name__}: {error}"
+        message = "No space left on device" if free < _LITTLE_SPACE else str(error)
+        why = shortage(message, file.parent) or f"{type(error).__name__}: {error}"
         raise ToolError(f"'{file.name}', which a tool wrote, is not whole ({why})") from error
 
 
@@ -251,11 +262,14 @@ def read_json(file: Path) -> Any:
 def program(
     command: Sequence[str], folder: Path, *, env: dict[str, str] | None = None, **options: Any
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A program that works in ``folder``, and leads a process group, all of which is killed when
-    the block is left or this process ends in any way. ``env``: variables beside this process's
-    own, ``options``: those of ``Popen``.
+    """A program that works in ``folder``, and ends with the block.
 
-    ToolError if it cannot be started.
+    It leads a process group, all of which is killed when the block is left or this process ends in
+    any way. ``env``: variables beside this process's own, ``options``: those of ``Popen``.
+
+    Raises:
+        ToolError: it cannot be started.
+
     """
     _own.tell("")  # The watcher is there first.
     try:
@@ -313,9 +327,10 @@ def ended_by() -> int | None:
 
 @contextlib.contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """Within the block the first of ``SIGNALS`` ends all programs and raises KeyboardInterrupt
-    (``Ended``) in the main thread; a second one, or ``GRACE_S`` seconds, end the process, and
-    the watcher what it leaves. Does nothing in another thread than the main one.
+    """Within the block the first of ``SIGNALS`` ends all programs, and the main thread's work.
+
+    It raises KeyboardInterrupt (``Ended``) there; a second one, or ``GRACE_S`` seconds, end the
+    process, and the watcher what it leaves. Does nothing in another thread than the main one.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -27,45 +27,46 @@ class _Task:
     started: float
 
     def __str__(self) -> str:
-        beside = [self.detail()] if self.detail is not _nothing else []
+        notes = [self.detail()] if self.detail is not _nothing else []
         seconds = time.monotonic() - self.started
         if self.about_s is not None:
-            beside.append(f"of about {max(self.about_s, seconds):.0f} s")
+            notes.append(f"of about {max(self.about_s, seconds):.0f} s")
         if self.limit_s is not None:
-            beside.append(f"{max(self.limit_s - seconds, 0):.0f} s more at most")
-        beside = [text for text in beside if text]
-        return f"{self.text} for {seconds:.0f} s" + (f" ({', '.join(beside)})" if beside else "")
+            notes.append(f"{max(self.limit_s - seconds, 0):.0f} s more at most")
+        notes = [text for text in notes if text]
+        return f"{self.text} for {seconds:.0f} s" + (f" ({', '.join(notes)})" if notes else "")
 
 
 class Pace:
-    """How far work of ``total`` like parts has come, and when it ends at this pace.
-
-    ``one``: a part is ended; ``known`` is true of one whose result was there already, which says
-    nothing of how long the others take.
-    """
+    """How far work of ``total`` like parts has come, and when it ends at this pace."""
 
     def __init__(self, total: int) -> None:
         self.total, self.ended, self.made = total, 0, 0
         self._started = time.monotonic()
 
-    def one(self, *, known: bool = False) -> None:
+    def part_done(self, *, known: bool = False) -> None:
+        """Count one more part.
+
+        ``known``: its result was there already, which says nothing of how long the others take.
+        """
         self.ended += 1
         self.made += not known
 
     def __str__(self) -> str:
         """Such as ``12/40, 2:05 left``."""
         seconds = time.monotonic() - self._started
-        return f"{self.ended}/{self.total}{left(seconds, self.made, self.total - self.ended)}"
+        return f"{self.ended}/{self.total}{time_left(seconds, self.made, self.total - self.ended)}"
 
 
-def left(seconds: float, made: int, more: int) -> str:
-    """``, M:SS left``, if ``made`` parts took ``seconds`` and there are ``more`` of them; nothing
-    before the first is made and after the last.
+def time_left(seconds: float, made: int, more: int) -> str:
+    """``, M:SS left``, if ``made`` parts took ``seconds`` and there are ``more`` of them.
+
+    Nothing before the first is made and after the last.
     """
     if not made or not more:
         return ""
-    rest = seconds / made * more
-    return f", {rest // 60:.0f}:{rest % 60:02.0f} left"
+    left_s = seconds / made * more
+    return f", {left_s // 60:.0f}:{left_s % 60:02.0f} left"
 
 
 _printing = False
@@ -87,9 +88,9 @@ def doing(
     detail: Callable[[], str] = _nothing,
 ) -> Iterator[None]:
     """In the block ``text`` is what this thread does: "mapping mul_int4_int4 to ecp5", say.
+
     ``limit_s``: how long it may take, in seconds, before it is ended; ``about_s``: how long it will
-    take, by an estimate; ``detail``: called for how
-    far it is.
+    take, by an estimate; ``detail``: called for how far it is.
     """
     mine = _tasks.setdefault(threading.get_ident(), [])
     mine.append(_Task(text, limit_s, about_s, detail, time.monotonic()))
@@ -102,11 +103,12 @@ def doing(
 
 
 def now() -> str:
-    """What all threads do, the longest first, and how far the work is that it is a part of;
-    nothing if nobody said.
+    """What all threads do, the longest first, and how far the work is that it is a part of.
+
+    Nothing if nobody said.
     """
     doing = [(tasks[-1], tasks[:-1]) for tasks in map(list, list(_tasks.values())) if tasks]
-    doing.sort(key=lambda found: found[0].started)
+    doing.sort(key=lambda entry: entry[0].started)
     return "; ".join(
         ": ".join([*filter(None, (task.detail() for task in around)), str(task)])
         for task, around in doing

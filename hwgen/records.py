@@ -27,15 +27,17 @@ class PassedOver(UserWarning):
     """A stored result that is not what it should be, and is treated as if it were not there."""
 
 
-def row(text: str, place: str, made: Callable[[dict[str, Any]], T | None]) -> T | None:
-    """What ``made`` makes of the JSON object in ``text``; None, and a warning that names the
-    ``place``, if there is none or ``made`` raises ValueError, TypeError or KeyError.
+def row(text: str, place: str, make: Callable[[dict[str, Any]], T | None]) -> T | None:
+    """What ``make`` makes of the JSON object in ``text``.
+
+    None, and a warning that names the ``place``, if there is none or ``make`` raises ValueError,
+    TypeError or KeyError.
     """
     try:
-        found = json.loads(text)
-        if not isinstance(found, dict):
+        fields = json.loads(text)
+        if not isinstance(fields, dict):
             raise ValueError(f"it is no JSON object but {text[:40]!r}")
-        return made(found)
+        return make(fields)
     except KeyError as error:
         reason = f"it has no {error}"
     except (ValueError, TypeError, RecursionError) as error:
@@ -44,7 +46,7 @@ def row(text: str, place: str, made: Callable[[dict[str, Any]], T | None]) -> T 
     return None
 
 
-def rows(text: str, name: str, made: Callable[[dict[str, Any]], T | None]) -> Iterator[T]:
+def rows(text: str, name: str, make: Callable[[dict[str, Any]], T | None]) -> Iterator[T]:
     """``row`` of each line of the file ``name``, but of those of which it makes None."""
     *whole, half = text.split("\n")
     with contextlib.suppress(ValueError):
@@ -52,22 +54,27 @@ def rows(text: str, name: str, made: Callable[[dict[str, Any]], T | None]) -> It
         whole.append(half)
     for number, line in enumerate(whole, 1):
         if line.strip():
-            found = row(line, f"{name}, line {number}", made)
-            if found is not None:
-                yield found
+            result = row(line, f"{name}, line {number}", make)
+            if result is not None:
+                yield result
 
 
-def read(path: Path, made: Callable[[dict[str, Any]], T | None]) -> list[T]:
+def read(path: Path, make: Callable[[dict[str, Any]], T | None]) -> list[T]:
     """``rows`` of a file, none if it is not there. InputError if it cannot be read."""
     try:
         text = path.read_text("utf-8", errors="replace") if path.exists() else ""
     except OSError as error:
         raise InputError(f"'{path}' cannot be read: {error.strerror}") from error
-    return list(rows(text, str(path), made))
+    return list(rows(text, str(path), make))
 
 
 def append(path: Path, fields: Mapping[str, Any]) -> None:
-    """Adds one line, whole or not at all. InputError if it cannot be written."""
+    """Add one line, whole or not at all.
+
+    Raises:
+        InputError: it cannot be written.
+
+    """
     line = json.dumps(fields) + "\n"
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -116,14 +123,18 @@ FieldType: TypeAlias = type | tuple[type, ...]
 
 
 def require(row: Mapping[str, Any], types: Mapping[str, FieldType]) -> None:
-    """ValueError unless each of the named fields is there, of its type; numbers are not negative
-    and not beyond what a program counts in, and True is none.
+    """Check the named fields of a row, by the types that they have.
+
+    Raises:
+        ValueError: one is missing or of another type, a number is negative or beyond what a program
+            counts in, or True stands for a number.
+
     """
-    for name, wanted in types.items():
+    for name, kinds in types.items():
         if name not in row:
             raise ValueError(f"it has no {name}")
         value = row[name]
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        right = isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool))
+        right = isinstance(value, kinds) and (kinds is bool or not isinstance(value, bool))
         if not right or (number and not 0 <= value < _BEYOND):
             raise ValueError(f"its {name} is {json.dumps(value)[:60]}")

@@ -56,8 +56,9 @@ INSERT OR IGNORE INTO results SELECT key, 'measurement', '{{"key": "' || key || 
 
 
 def digest(*inputs: Any) -> str:
-    """A key from everything that a result depends on (JSON types): 32 hexadecimal digits of the
-    SHA-256 of their JSON.
+    """A key from everything that a result depends on (JSON types).
+
+    32 hexadecimal digits of the SHA-256 of their JSON.
     """
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:32]
 
@@ -128,26 +129,28 @@ class Store(Generic[T]):
             raise ToolError(f"{error}; the result is kept in {_keep(row)}") from error
 
     def once(self, key: str, make: Callable[[], Row]) -> tuple[T, bool]:
-        """The final result with this key, and whether it was known: if not, what ``make`` returns
-        is added to it. Another process or thread that wants it meanwhile waits, and takes it.
+        """The final result with this key, and whether it was known.
+
+        If not, what ``make`` returns is added to it. Another process or thread that wants it
+        meanwhile waits, and takes it.
         """
-        if (found := self.find(key)) is not None:
-            return found, True
+        if (known := self.find(key)) is not None:
+            return known, True
         with self._alone(key):
-            if (found := self.find(key)) is not None:
-                return found, True
+            if (known := self.find(key)) is not None:
+                return known, True
             row = json.loads(json.dumps({"key": key, **make()}))
             self.add(row)
         return self.kind.made(row), False
 
     def _known(self, key: str) -> Iterator[T]:
         if (text := _text(key)) is not None:
-            found = records.row(text, f"the {self.kind.name} {key} of {path()}", self.kind.made)
-            if found is not None:
-                yield found
+            result = records.row(text, f"the {self.kind.name} {key} of {path()}", self.kind.made)
+            if result is not None:
+                yield result
         # What could not be stored when it was made.
         yield from records.read(
-            _beside(), lambda row: self.kind.made(row) if row.get("key") == key else None
+            _kept_file(), lambda row: self.kind.made(row) if row.get("key") == key else None
         )
         if key in self.kind.shipped:
             yield self.kind.shipped[key]
@@ -158,8 +161,10 @@ class Store(Generic[T]):
 
 
 class Lines(Store[T]):
-    """The results of a kind in a file of their own, a line each, which one command at a time adds
-    to; a later one of the same key replaces it. InputError if the file cannot be read.
+    """The results of a kind in a file of their own, a line each.
+
+    One command at a time adds to it; a later line of the same key replaces an earlier one.
+    InputError if the file cannot be read.
     """
 
     def __init__(self, kind: Kind[T], path: Path) -> None:
@@ -169,6 +174,7 @@ class Lines(Store[T]):
         self.results = dict(records.read(path, kind.keyed))
 
     def add(self, row: Row) -> None:
+        """Append a result to the file."""
         records.append(self.path, row)
         self.results |= [self.kind.keyed(row)]
 
@@ -240,15 +246,16 @@ def _locked(file: Path) -> int:
         os.close(descriptor)
 
 
-def _beside() -> Path:
+def _kept_file() -> Path:
     return path().with_name(path().name + ".kept.jsonl")
 
 
 def _keep(row: Row) -> Path:
-    """Writes a result that the store does not take to a file: beside it, or else where temporary
-    files go.
+    """Write a result that the store does not take to a file; returns that.
+
+    It is beside the store, or else where temporary files go.
     """
-    for file in (_beside(), Path(tempfile.gettempdir()) / f"hwgen-{row['key']}.kept.jsonl"):
+    for file in (_kept_file(), Path(tempfile.gettempdir()) / f"hwgen-{row['key']}.kept.jsonl"):
         try:
             records.append(file, row)
         except InputError:
@@ -268,8 +275,8 @@ def _text(key: str) -> str | None:
     if not os.path.exists(path()):  # Which, other than Path's, takes names that no system has.
         return None
     with _open() as connection:
-        found = connection.execute("SELECT row FROM results WHERE key = ?", (key,)).fetchone()
-    return found and str(found[0])
+        row = connection.execute("SELECT row FROM results WHERE key = ?", (key,)).fetchone()
+    return row and str(row[0])
 
 
 @contextmanager

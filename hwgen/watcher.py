@@ -32,12 +32,13 @@ def end_group(leader: int) -> None:
 
 
 def end_marked(mark: str) -> None:
-    """Kills all processes that were started with the mark, whatever their group; only where
-    there is a /proc.
+    """Kill all processes that were started with the mark, whatever their group.
+
+    Only where there is a /proc.
     """
-    wanted = mark.encode()
+    marked = mark.encode()
     for _ in range(10):  # Until none has started another one meanwhile.
-        found = False
+        killed = False
         for folder in Path("/proc").glob("[0-9]*"):
             pid = int(folder.name)
             if pid == os.getpid():
@@ -45,10 +46,10 @@ def end_marked(mark: str) -> None:
             with contextlib.suppress(OSError):  # It has ended, or is another user's.
                 for entry in (folder / "environ").read_bytes().split(b"\0"):
                     name, _, value = entry.partition(b"=")
-                    if name == ENVIRONMENT.encode() and wanted in value.split(b"."):
+                    if name == ENVIRONMENT.encode() and marked in value.split(b"."):
                         os.kill(pid, signal.SIGKILL)
-                        found = True
-        if not found:
+                        killed = True
+        if not killed:
             return
         time.sleep(0.02)
 
@@ -63,6 +64,7 @@ def remove(folder: str) -> None:
 
 
 def main() -> None:
+    """Follow the lines on standard input to their end, then end and remove what is still listed."""
     # Whoever ends the process and all around it, by Ctrl-C for one, does not end its watcher.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)

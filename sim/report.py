@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 from hwgen.errors import InputError
 from hwgen.files import write_between, write_text
-from hwgen.progress import left
+from hwgen.progress import time_left
 from hwgen.spec import UNITS, Spec
 from hwgen.templates import filled
 from sim.case_list import EXHAUSTIVE, operands
@@ -55,7 +55,7 @@ def progress(summary: Summary) -> str:
     bad = ended - summary.count(PASSED)
     return (
         f"{ended}/{summary.wanted} cases, {bad} wrong, {summary.vectors / 1e6:.1f} M vectors"
-        f"{left(summary.seconds, new, summary.wanted - ended)}"
+        f"{time_left(summary.seconds, new, summary.wanted - ended)}"
     )
 
 

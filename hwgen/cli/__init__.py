@@ -42,8 +42,10 @@ COMMANDS = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command; returns the exit code: 0, 1 for a mismatch, 2 for bad input, 70 for a
-    fault of this package, 128 and its number for a signal that ended it.
+    """Run one command; returns the exit code.
+
+    It is 0, 1 for a mismatch, 2 for bad input, 70 for a fault of this package, 128 and its number
+    for a signal that ended it.
     """
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115
@@ -121,8 +123,10 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 
 def command_line_parser() -> Parser:
-    """The parser of all commands: what it returns has only the options that are given, until
-    ``hwgen.arguments.complete`` has seen them.
+    """The parser of all commands.
+
+    What it returns has only the options that are given, until ``hwgen.arguments.complete`` has seen
+    them.
     """
     parser = Parser(
         prog="hwgen",

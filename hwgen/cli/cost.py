@@ -9,6 +9,7 @@ from hwgen.cli.spec_options import spec_of
 
 
 def add(commands: Commands) -> None:
+    """Add the command and its options."""
     sub = unit_command(
         commands, "cost", run, "what a unit costs: measured if known, else estimated"
     )
@@ -20,6 +21,7 @@ def add(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    """Print what a unit costs, measured or predicted; returns the exit code."""
     import cost_models
 
     spec = spec_of(options)

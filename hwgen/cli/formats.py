@@ -12,6 +12,7 @@ from hwgen.cli.parser import Commands, command, json_option, print_json
 
 
 def add(commands: Commands) -> None:
+    """Add the command and its options."""
     sub = command(commands, "formats", run, "list the number formats, or one format's facts")
     sub.add_argument(
         "names", nargs="*", default=[], metavar="FORMAT", help="a format, such as e4m3fn"
@@ -23,6 +24,7 @@ def add(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    """List formats, print the facts of some, or draw them; returns the exit code."""
     from hwgen.formats.facts import facts
 
     # All before the first is printed.
@@ -49,9 +51,9 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _print_facts(found: dict[str, Any]) -> None:
-    values = found.pop("values", None)
-    for name, value in found.items():
+def _print_facts(facts: dict[str, Any]) -> None:
+    values = facts.pop("values", None)
+    for name, value in facts.items():
         shown = value
         if isinstance(value, float):
             shown = f"{value:.12g}"

@@ -26,6 +26,7 @@ _EXTRAS = ("core", "datasheet", "template", "vectors")
 
 
 def add(commands: Commands) -> None:
+    """Add the command and its options."""
     sub = unit_command(commands, "generate", run, "write a unit's Verilog")
     sub.add_argument(
         "--out", type=output_folder, default=Path("build"), metavar="FOLDER", help="where to"
@@ -49,6 +50,7 @@ def add(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    """Write a unit's Verilog and what goes with it; returns the exit code."""
     from hwgen.emit import verilog
     from hwgen.pins import module_name
 

@@ -1,4 +1,4 @@
-"""``hwgen mutate``: are faults found?"""
+"""``hwgen mutate``: whether faults put into a unit are found."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ MOST_MUTANTS = 10_000
 
 
 def add(commands: Commands) -> None:
+    """Add the command and its options."""
     sub = unit_command(
         commands, "mutate", run, "put faults into a unit's RTL: does the bench find them?", _modes()
     )
@@ -65,17 +66,18 @@ def add(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    """Put faults into one unit, or one of each, and print the scores; returns the exit code."""
     from hwgen import store
     from sim import case_list, mutation
 
     if options.unit is None and not options.all:
         raise InputError("give either a unit or --all (see 'hwgen mutate --help')")
     specs = case_list.level_specs()[::3] if options.all else [spec_of(options)]
-    kept = store.at(mutation.SCORE, options.store) if options.all else None
+    scores = store.at(mutation.SCORE, options.store) if options.all else None
     rows = []
     for row in mutation.mutate_all(
         specs,
-        kept,
+        scores,
         mutants=options.mutants,
         vectors=options.vectors,
         seed=options.seed,

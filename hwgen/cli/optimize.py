@@ -17,6 +17,7 @@ FASTEST_FPS = 1e10
 
 
 def add(commands: Commands) -> None:
+    """Add the command and its options."""
     sub = command(commands, "optimize", run, "choose a format for every layer of a network")
     sub.add_argument(
         "--model",
@@ -77,6 +78,7 @@ def add(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    """Choose formats for a network's layers and write the plan; returns the exit code."""
     try:
         from optimizer import optimize, report
         from optimizer.workloads import fashion_mnist
@@ -91,7 +93,7 @@ def run(options: argparse.Namespace) -> int:
             "a network and its images belong together: give both --model and --data, or neither "
             "for the shipped ResNet-8 on Fashion-MNIST"
         )
-    found = optimize.run(
+    plan = optimize.run(
         options.model or fashion_mnist.MODEL,
         options.data or fashion_mnist.DATA,
         options.out,
@@ -105,6 +107,6 @@ def run(options: argparse.Namespace) -> int:
         command=shlex.join(["hwgen", *options.arguments]),
         progress=lambda line: print(line, file=sys.stderr, flush=True),
     )
-    print(report.table(found))
+    print(report.table(plan))
     print(f"\nwritten to {options.out}: {', '.join(report.FILES)}, {report.VERILOG}/")
     return 0

@@ -33,8 +33,9 @@ def command(
     summary: str,
     modes: tuple[Mode, ...] = (),
 ) -> Parser:
-    """A command without options yet; ``run`` returns the exit code. ``modes``: its uses, if not
-    every option acts in each.
+    """A command without options yet; ``run`` returns the exit code.
+
+    ``modes``: its uses, if not every option acts in each.
     """
     sub = commands.add_parser(name, help=summary, description=summary)
     sub.modes = modes
@@ -66,6 +67,7 @@ def unit_command(
 
 
 def json_option(sub: Parser) -> None:
+    """Add ``--json``."""
     sub.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
 
 
@@ -76,24 +78,29 @@ def unit_or_all(sub: Parser) -> None:
 
 
 def stream_option(sub: Parser) -> None:
+    """Add ``--stream``."""
     sub.add_argument("--stream", action="store_true", help="the unit with AXI4-Stream ports")
 
 
 def vectors_option(sub: Parser, usual: int, words: str, most: int = MOST_VECTORS) -> None:
+    """Add ``--vectors``, of ``usual`` many unless given."""
     sub.add_argument("--vectors", type=count(1, most), default=usual, metavar="N", help=words)
 
 
 def seed_option(sub: Parser, words: str) -> None:
+    """Add ``--seed``."""
     sub.add_argument("--seed", type=count(0, MOST_SEED), default=1, metavar="S", help=words)
 
 
 def timeout_option(sub: Parser, usual: int, words: str) -> None:
+    """Add ``--timeout``, in seconds."""
     sub.add_argument(
         "--timeout", type=count(1, MOST_SECONDS), default=usual, metavar="S", help=words
     )
 
 
 def target_option(sub: Parser) -> None:
+    """Add ``--target``."""
     from yosys_scripts import TARGETS
 
     # Not restricted here: yosys_scripts checks the name itself, for callers from Python too.
@@ -101,6 +108,7 @@ def target_option(sub: Parser) -> None:
 
 
 def clock_target_option(sub: Parser) -> None:
+    """Add ``--target``, the family that ``--fmax-mhz`` is for."""
     from yosys_scripts import TARGETS
 
     sub.add_argument(
@@ -111,4 +119,5 @@ def clock_target_option(sub: Parser) -> None:
 
 
 def print_json(fields: dict[str, Any]) -> None:
+    """Print an object as JSON, for a program that reads it."""
     print(json.dumps(fields, indent=2))

@@ -39,6 +39,7 @@ def _modes() -> tuple[Mode, ...]:
 
 
 def add(commands: Commands) -> None:
+    """Add the command and its options."""
     sub = unit_command(commands, "prove", run, "prove properties of a unit, formally", _modes())
     unit_or_all(sub)
     sub.add_argument(
@@ -73,6 +74,7 @@ def add(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    """Prove what can be proved of one unit, or of one of each; returns the exit code."""
     from hwgen import store
     from sim import formal
 
@@ -84,11 +86,11 @@ def run(options: argparse.Namespace) -> int:
         tasks = formal.chosen(formal.task_list.tasks(), options.property, options.target)
     else:
         tasks = formal.tasks_of(spec_of(options), options.property, options.target)
-    kept = store.at(formal.PROOF, options.store) if options.all else None
+    proofs = store.at(formal.PROOF, options.store) if options.all else None
     quiet = options.json
     rows, pace = [], Pace(len(tasks))
     with doing("proving", detail=pace.__str__):
-        for row in formal.prove_all(tasks, kept, timeout_s=options.timeout, pace=pace):
+        for row in formal.prove_all(tasks, proofs, timeout_s=options.timeout, pace=pace):
             rows.append(row)
             if quiet:
                 continue

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hwgen.arguments import (
+    Parser,
     changed_file,
     count,
     json_object,
@@ -58,6 +59,7 @@ MOST_SPECS, MOST_JOBS = 100_000, 1024
 
 
 def add(commands: Commands) -> None:
+    """Add the command and its options."""
     sub = command(
         commands, "regress", run, "verify a whole matrix of units, formats and settings", MODES
     )
@@ -89,6 +91,12 @@ def add(commands: Commands) -> None:
         metavar="LIST",
         help="verilator, icarus, or both",
     )
+    _run_options(sub)
+    json_option(sub)
+
+
+def _run_options(sub: Parser) -> None:
+    """How much is run, by how many processes, and where results go."""
     vectors_option(sub, 200, "random cycles", MOST_VECTORS)
     seed_option(sub, "seed of all that is random")
     sub.add_argument(
@@ -118,10 +126,10 @@ def add(commands: Commands) -> None:
         metavar="FILE",
         help="run nothing: put the table of results there",
     )
-    json_option(sub)
 
 
 def run(options: argparse.Namespace) -> int:
+    """Verify a matrix of cases, or one, or write the page of results; returns the exit code."""
     from sim import case_list, regression, report
 
     if options.page is not None:
@@ -135,7 +143,7 @@ def run(options: argparse.Namespace) -> int:
         raise InputError(f"regress needs a matrix, {', '.join(case_list.MATRICES)}, or --spec JSON")
     if options.spec is not None:
         return _regress_one(options)
-    wanted = case_list.chosen(
+    matrix = case_list.chosen(
         options.matrix,
         seed=options.seed,
         vectors=options.vectors,
@@ -146,40 +154,40 @@ def run(options: argparse.Namespace) -> int:
     )
     folder = options.out
     live = sys.stderr.isatty()
-    said = [0.0]
-    told: set[str] = set()
+    last_told = [0.0]
+    reported: set[str] = set()
 
     def progress(summary: regression.Summary, seconds: float) -> None:
         for result in summary.results:
-            if result.status != regression.PASSED and result.case.command not in told:
-                told.add(result.case.command)
+            if result.status != regression.PASSED and result.case.command not in reported:
+                reported.add(result.case.command)
                 print("\r\033[K" * live + report.trouble(result), file=sys.stderr, flush=True)
         if live:
             print(f"\r\033[K{report.progress(summary)}", end="", file=sys.stderr, flush=True)
-        elif seconds - said[0] > 10:
-            said[0] = seconds
+        elif seconds - last_told[0] > 10:
+            last_told[0] = seconds
             print(report.progress(summary), file=sys.stderr, flush=True)
 
-    found = regression.run(
-        wanted.cases,
+    summary = regression.run(
+        matrix.cases,
         folder,
         jobs=options.jobs,
         again=options.again,
-        refused=wanted.refused,
+        refused=matrix.refused,
         progress=progress,
     )
     if live:
         print(file=sys.stderr)
-    files = report.write(found, folder)
+    files = report.write(summary, folder)
     if options.json:
-        print_json(report.to_dict(found))
+        print_json(report.to_dict(summary))
     else:
-        print(report.line(found))
+        print(report.line(summary))
         print(f"written to {folder}: {', '.join(file.name for file in files)}")
-    if found.interrupted:
+    if summary.interrupted:
         print("the same command goes on from here", file=sys.stderr)
         return 130
-    return 0 if found.passed else 1
+    return 0 if summary.passed else 1
 
 
 def _regress_one(options: argparse.Namespace) -> int:

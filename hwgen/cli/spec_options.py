@@ -41,16 +41,18 @@ SHARED: dict[str, tuple[str, str]] = {
 
 
 def spec_options() -> dict[str, tuple[Callable[[str], Any], str, str]]:
-    """The fields of all units' specs as options, by name: how one is read, what stands for its
-    value, help. A unit takes those that its spec has.
+    """The fields of all units' specs as options, by name.
+
+    Each has how it is read, what stands for its value, and help. A unit takes those that its spec
+    has.
     """
-    found: dict[str, tuple[Callable[[str], Any], str, str]] = {}
+    options: dict[str, tuple[Callable[[str], Any], str, str]] = {}
     for field in (field for kind in UNITS.values() for field in spec_fields(kind)):
-        if field.name not in found:
+        if field.name not in options:
             metavar, summary = field.metadata.get(OPTION) or SHARED[field.name]
             reader = READERS.get(str(field.type).partition(" ")[0], str)
-            found[field.name] = (reader, metavar, summary)
-    return found
+            options[field.name] = (reader, metavar, summary)
+    return options
 
 
 #: Commands whose target is that of --fmax-mhz and of nothing else.
@@ -58,6 +60,13 @@ TIMED_ONLY = ("generate", "verify", "mutate")
 
 
 def spec_of(options: argparse.Namespace) -> Spec:
+    """The spec that a command line means.
+
+    Raises:
+        InputError: an unknown unit, an option that it has not or that is missing, or a value that
+            it refuses.
+
+    """
     if options.unit not in UNITS:
         raise InputError(f"unknown unit {options.unit!r}: use one of {', '.join(UNITS)}")
     kind = UNITS[options.unit]

@@ -9,12 +9,14 @@ from hwgen.cli.spec_options import spec_of
 
 
 def add(commands: Commands) -> None:
+    """Add the command and its options."""
     sub = unit_command(commands, "synth", run, "synthesise a unit and measure it")
     target_option(sub)
     json_option(sub)
 
 
 def run(options: argparse.Namespace) -> int:
+    """Synthesise a unit for a target and print what it takes; returns the exit code."""
     import cost_models
 
     spec = spec_of(options)

@@ -13,10 +13,12 @@ from hwgen.spec.base import spec_fields
 
 
 def add(commands: Commands) -> None:
+    """Add the command and its options."""
     json_option(command(commands, "units", run, "list the units and their options"))
 
 
 def run(options: argparse.Namespace) -> int:
+    """List the units and their options; returns the exit code."""
     rows: list[dict[str, Any]] = [
         {
             "unit": name,

@@ -19,6 +19,7 @@ from hwgen.cli.spec_options import spec_of
 
 
 def add(commands: Commands) -> None:
+    """Add the command and its options."""
     sub = unit_command(commands, "verify", run, "simulate a unit against the golden model")
     vectors_option(sub, 2000, "random cycles, after the directed ones")
     seed_option(sub, "seed of the random ones")
@@ -28,6 +29,7 @@ def add(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    """Simulate a unit against its golden model; returns the exit code."""
     from hwgen.pins import module_name
     from sim import verify, verify_stream
 

@@ -15,8 +15,10 @@ TEXTS = (".csv", ".txt")
 
 
 def weights(text: str) -> Weights:
-    """The numbers of ``3,-5,7``, or of the file that is named: an array of one dimension (.npy),
-    or text with commas, blanks or lines between numbers.
+    """The numbers of ``3,-5,7``, or of the file that is named.
+
+    A file is an array of one dimension (.npy), or text with commas, blanks or lines between
+    numbers.
     """
     try:
         if Path(text).suffix.lower() not in (ARRAY, *TEXTS):

@@ -48,9 +48,9 @@ def parse(name: str | Format) -> Format:
     if isinstance(name, Scalar | BlockFormat):
         return name
     if isinstance(name, str):
-        found = BlockFormat.parse(name) or read(name)
-        if found is not None:
-            return found
+        number_format = BlockFormat.parse(name) or read(name)
+        if number_format is not None:
+            return number_format
     raise InputError(
         f"unknown format {shown(name)}: use one of {', '.join([*NAMES, *list(ALIASES)[:9]])}; or "
         f"{GRAMMAR}; or a block format, {', '.join(block.NAMED)}, bfp{{m}}_b{{size}} or "

@@ -75,16 +75,16 @@ class BlockFormat(BlockLayout):
         match = re.fullmatch(r"([a-z0-9_-]+?)_b(0|[1-9][0-9]{0,4})_([a-z0-9_-]+)", name, re.ASCII)
         if match is None:
             return None
-        rest, micro = match[3], (0, 0)
+        scales, micro = match[3], (0, 0)
         with_micro = re.fullmatch(
-            r"(.+?)_m([1-9][0-9]{0,4})x([1-9][0-9]{0,4})(?:_(.+))?", rest, re.ASCII
+            r"(.+?)_m([1-9][0-9]{0,4})x([1-9][0-9]{0,4})(?:_(.+))?", scales, re.ASCII
         )
         if with_micro is not None:
             micro = (int(with_micro[2]), int(with_micro[3]))
             scale, second = parse_scalar(with_micro[1]), with_micro[4]
             tensor = None if second is None else parse_scalar(second)
         else:
-            scale, tensor = _one_or_two(rest)
+            scale, tensor = _one_or_two(scales)
         return cls(parse_scalar(match[1]), int(match[2]), scale, tensor, *micro)
 
     def __str__(self) -> str:
@@ -202,14 +202,14 @@ def parse_block(name: object) -> BlockFormat:
     """The block format called ``name``; one is returned as it is. InputError if unknown."""
     if isinstance(name, BlockFormat):
         return name
-    found = BlockFormat.parse(name) if isinstance(name, str) else None
-    if found is None:
+    number_format = BlockFormat.parse(name) if isinstance(name, str) else None
+    if number_format is None:
         raise InputError(
             f"unknown block format {shown(name)}: use one of {', '.join(NAMED)}, "
             "bfp{mantissa bits}_b{block size}, or {element}_b{block size}_{scale} such as "
             "e2m1_b32_e8m0"
         )
-    return found
+    return number_format
 
 
 def _one_or_two(names: str) -> tuple[Scalar, Scalar | None]:
@@ -224,9 +224,9 @@ def _one_or_two(names: str) -> tuple[Scalar, Scalar | None]:
 
 
 def _minifloat(name: str) -> Minifloat:
-    found = Minifloat.parse(name)
-    assert found is not None
-    return found
+    minifloat = Minifloat.parse(name)
+    assert minifloat is not None
+    return minifloat
 
 
 _E8M0, _UE4M3, _FP32 = _minifloat("e8m0"), _minifloat("ue4m3"), _minifloat("e8m23ieee")

@@ -48,10 +48,10 @@ class BlockCodes:
         }
         for name, shape in expected.items():
             given = getattr(self, name)
-            found = None if given is None else given.shape
-            if found != shape:
+            given_shape = None if given is None else given.shape
+            if given_shape != shape:
                 raise InputError(
-                    f"{name} of shape {found}: {self.format} of values of shape {self.shape} "
+                    f"{name} of shape {given_shape}: {self.format} of values of shape {self.shape} "
                     f"along axis {self.axis} has {shape}"
                 )
         if (self.tensor_scale is None) != (self.format.tensor_scale is None):

@@ -99,7 +99,7 @@ class Recipe:
         require_choice("arithmetic", self.arithmetic, tuple(ARITHMETIC))
 
     def but(self, **given: str | None) -> Recipe:
-        """This recipe with what is ``given``, by its field, and not None."""
+        """The same recipe but for what is ``given``, by its field, and not None."""
         return replace(self, **{name: value for name, value in given.items() if value is not None})
 
 

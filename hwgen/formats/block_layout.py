@@ -101,12 +101,12 @@ class BlockLayout:
         to start with, only the range counts, not the bits.
         """
         shifted = Extent(1, 1 - (1 << self.micro_bits), Fraction(1))
-        found = _extent(self.element).times(shifted)
+        extent = _extent(self.element).times(shifted)
         for scale in (self.scale, self.tensor_scale):
-            found = found if scale is None else found.times(_extent(scale))
-        return found
+            extent = extent if scale is None else extent.times(_extent(scale))
+        return extent
 
 
 def _extent(number_format: Scalar) -> Extent:
-    found = extent(number_format)
-    return found if number_format.halves_by_value else Extent(1, 0, found.largest)
+    bounds = extent(number_format)
+    return bounds if number_format.halves_by_value else Extent(1, 0, bounds.largest)

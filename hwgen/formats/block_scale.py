@@ -67,9 +67,9 @@ def _rounded_over_largest_power(blocks: Floats, element: Scalar) -> Floats:
     """
     fraction, exponent = np.frexp(largest_magnitude(blocks))
     step = element.max - float(element.quantize(np.nextafter(element.max, 0), DOWN))
-    kept = largest_power(element) - int(np.frexp(step)[1]) + 2
-    rounded = np.floor(np.ldexp(fraction, kept) + 0.5)
-    return np.asarray(np.ldexp(rounded, exponent - kept - largest_power(element)))
+    bits = largest_power(element) - int(np.frexp(step)[1]) + 2
+    rounded = np.floor(np.ldexp(fraction, bits) + 0.5)
+    return np.asarray(np.ldexp(rounded, exponent - bits - largest_power(element)))
 
 
 @lru_cache(maxsize=64)

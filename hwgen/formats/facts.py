@@ -36,7 +36,7 @@ def _decibels(largest: float, smallest: float) -> float:
 
 
 def _scalar_facts(f: Scalar) -> dict[str, Any]:
-    found: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "name": str(f),
         "other_names": other_names(f),
         "bits": f.bits,
@@ -50,8 +50,8 @@ def _scalar_facts(f: Scalar) -> dict[str, Any]:
         **f.own_facts,
     }
     if f.bits <= LISTED_BITS:
-        found["values"] = [float(v) for v in f.finite_values()]
-    return found
+        facts["values"] = [float(v) for v in f.finite_values()]
+    return facts
 
 
 def _block_facts(f: BlockFormat) -> dict[str, Any]:

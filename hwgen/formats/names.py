@@ -51,9 +51,9 @@ GRAMMAR = (
 def read(name: str) -> Scalar | None:
     """The scalar format called ``name``, or None. InputError for one that cannot be."""
     for kind in KINDS:
-        found = kind(ALIASES.get(name, name))
-        if found is not None:
-            return found
+        number_format = kind(ALIASES.get(name, name))
+        if number_format is not None:
+            return number_format
     return None
 
 
@@ -61,18 +61,18 @@ def parse_scalar(name: object) -> Scalar:
     """The scalar format called ``name``; a format is returned as it is. InputError if unknown."""
     if isinstance(name, Scalar):
         return name
-    found = read(name) if isinstance(name, str) else None
-    if found is None:
+    number_format = read(name) if isinstance(name, str) else None
+    if number_format is None:
         raise InputError(
             f"unknown format {shown(name)} of single numbers: use one of "
             f"{', '.join([*NAMES, *list(ALIASES)[:9]])}; or {GRAMMAR}"
         )
-    return found
+    return number_format
 
 
 def other_names(number_format: Scalar) -> list[str]:
     """Names that stand for the format beside its own: aliases, and P3109's."""
-    found = [alias for alias, name in ALIASES.items() if read(name) == number_format]
+    names = [alias for alias, name in ALIASES.items() if read(name) == number_format]
     if isinstance(number_format, Minifloat):
-        found += filter(None, [p3109.name_of(number_format)])
-    return found
+        names += filter(None, [p3109.name_of(number_format)])
+    return names

@@ -46,9 +46,9 @@ class Reals:
 
     def exact(self, index: int) -> Fraction:
         """The finite number at ``index`` of the flat array."""
-        found = _exact(self.given.reshape(-1)[index])
-        assert isinstance(found, Fraction)
-        return found
+        number = _exact(self.given.reshape(-1)[index])
+        assert isinstance(number, Fraction)
+        return number
 
 
 def real_numbers(values: npt.ArrayLike) -> Reals:
@@ -107,10 +107,10 @@ def _from_integers(given: npt.NDArray[Any]) -> Reals:
     # frexp's exponent is the number of bits, or one more where float64 rounded up.
     dropped = np.maximum(np.frexp(magnitude.astype(np.float64))[1] - 53, 0)
     places = dropped.astype(np.uint64)
-    kept = magnitude >> places
-    rest = (kept << places) != magnitude
-    odd = np.copysign(np.ldexp((kept | rest).astype(np.float64), dropped), floats)
-    inexact = rest & far
+    upper = magnitude >> places
+    is_cut = (upper << places) != magnitude
+    odd = np.copysign(np.ldexp((upper | is_cut).astype(np.float64), dropped), floats)
+    inexact = is_cut & far
     return Reals(np.where(inexact, odd, floats), native, inexact)
 
 

@@ -108,16 +108,16 @@ class Scalar(Encoding):
 
         """
         patterns = _whole_codes(codes, self)
-        found = checked_type(dtype, extent(self), self)
+        value_dtype = checked_type(dtype, extent(self), self)
         if self.bits <= DECODED_BY_TABLE:
             # The codes are known to be in range; clipping is numpy's fastest check.
-            table = _value_table(self, found)
+            table = _value_table(self, value_dtype)
             return np.asarray(table.take(patterns, mode="clip"))
-        values = np.empty(patterns.shape, found)
+        values = np.empty(patterns.shape, value_dtype)
 
         def work(piece: slice) -> None:
             numbers = self._values(patterns.reshape(-1)[piece].astype(np.int64))
-            values.reshape(-1)[piece] = as_type(numbers, found)
+            values.reshape(-1)[piece] = as_type(numbers, value_dtype)
 
         _in_pieces(patterns.size, work)
         return values
@@ -136,11 +136,11 @@ class Scalar(Encoding):
 
         Arguments and errors as for ``encode`` and, ``dtype``, for ``decode``.
         """
-        found = checked_type(dtype, extent(self), self)
-        if found.kind == "O":
+        value_dtype = checked_type(dtype, extent(self), self)
+        if value_dtype.kind == "O":
             codes = self._rounded(values, rounding, overflow, random_bits, nan, None)
             return self.decode(codes, object)
-        return self._rounded(values, rounding, overflow, random_bits, nan, found)
+        return self._rounded(values, rounding, overflow, random_bits, nan, value_dtype)
 
     def encode(
         self,
@@ -194,7 +194,7 @@ class Scalar(Encoding):
         drawn = None if random_bits is None else np.asarray(random_bits).reshape(-1)
         if reals.inexact is not None and (drawn is not None or not self.halves_by_value):
             flat, drawn = self._stand_ins(reals, rounding, drawn)
-        found = np.empty(numbers.size, dtype or self.code_dtype)
+        results = np.empty(numbers.size, dtype or self.code_dtype)
         key_bits = _key_bits(self)
         table = None
         if numbers.size >= WORTH_A_TABLE and rounding != STOCHASTIC and key_bits is not None:
@@ -211,16 +211,16 @@ class Scalar(Encoding):
                     )
                 part = np.where(missing, nan, part.astype(np.float64))
             if table is not None and key_bits is not None:
-                np.take(table, _keys(part, key_bits), out=found[piece], mode="clip")
+                np.take(table, _keys(part, key_bits), out=results[piece], mode="clip")
                 return
             random = None if drawn is None else drawn[piece]
             # Signalling NaNs, and numbers far beyond the range, are no cause to warn.
             with np.errstate(invalid="ignore", over="ignore"):
                 codes = self._codes(part.astype(np.float64), rounding, overflow, random)
-            found[piece] = codes if dtype is None else self.decode(codes, dtype)
+            results[piece] = codes if dtype is None else self.decode(codes, dtype)
 
         _in_pieces(flat.size, work)
-        return found.reshape(numbers.shape)
+        return results.reshape(numbers.shape)
 
     @staticmethod
     def _number_for_nan(nan: Any) -> float:
@@ -245,13 +245,13 @@ class Scalar(Encoding):
         """
         assert reals.inexact is not None
         flat = reals.floats.reshape(-1).astype(np.float64)
-        left = None if drawn is None else drawn.copy()
+        random_bits = None if drawn is None else drawn.copy()
         for index in np.flatnonzero(reals.inexact).tolist():
             bits = 0 if drawn is None else int(drawn[index])
             flat[index] = self._stand_in(reals.exact(index), flat[index], rounding, bits)
-            if left is not None:
-                left[index] = 0
-        return flat, left
+            if random_bits is not None:
+                random_bits[index] = 0
+        return flat, random_bits
 
     def _stand_in(self, number: Fraction, odd: float, rounding: str, drawn: int) -> float:
         """The float64 that is rounded as ``number`` is with ``drawn``.
@@ -368,9 +368,9 @@ def _rounding_table(
     NaN, in formats without it, is not asked for.
     """
     keys = np.arange(1 << key_bits, dtype=np.uint32)
-    rest = 33 - key_bits
+    low_bits = 33 - key_bits
     # With the last bit set a key stands for all numbers between two that have it clear.
-    patterns = (keys >> 1 << rest) | (keys & 1) << (rest - 1)
+    patterns = (keys >> 1 << low_bits) | (keys & 1) << (low_bits - 1)
     with np.errstate(invalid="ignore"):  # Signalling NaNs.
         inputs = patterns.view(np.float32).astype(np.float64)
     if not number_format.has_nan:
@@ -386,11 +386,11 @@ def _rounding_table(
 
 def _keys(numbers: npt.NDArray[np.float32] | Floats, key_bits: int) -> npt.NDArray[np.intp]:
     """The index into ``_rounding_table`` of each number."""
-    rest = np.uint32(33 - key_bits)
+    low_bits = np.uint32(33 - key_bits)
     patterns = _to_odd(numbers) if numbers.dtype == np.float64 else numbers.view(np.uint32)
-    keys = patterns >> rest
+    keys = patterns >> low_bits
     keys <<= np.uint32(1)
-    keys |= (patterns & ((np.uint32(1) << rest) - np.uint32(1))) != 0
+    keys |= (patterns & ((np.uint32(1) << low_bits) - np.uint32(1))) != 0
     return keys.astype(np.intp)
 
 

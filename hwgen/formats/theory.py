@@ -171,10 +171,10 @@ def best_gaussian_scale(levels: npt.ArrayLike) -> tuple[float, float]:
         return gaussian_mse(grid * scale)
 
     # The best largest level of grids of 1 to 16 bits lies between these multiples of sigma.
-    found = minimize_scalar(
+    best = minimize_scalar(
         error, bounds=(0.1 / largest, 8.0 / largest), method="bounded", options={"xatol": 1e-12}
     )
-    return float(found.x), float(found.fun)
+    return float(best.x), float(best.fun)
 
 
 @checked

@@ -71,21 +71,21 @@ def checked_type(dtype: npt.DTypeLike, extent: Extent, name: object) -> np.dtype
 
     """
     try:
-        found = np.dtype(dtype)
+        numpy_type = np.dtype(dtype)
     except (TypeError, ValueError):
-        found = np.dtype(np.void)
-    if dtype is None or found not in TYPES:
+        numpy_type = np.dtype(np.void)
+    if dtype is None or numpy_type not in TYPES:
         raise InputError(
             f"dtype={shown(dtype)}: use {', '.join(t.name for t in TYPES[:-1])}, or object for "
             "Fractions"
         )
-    if not extent.fits(found):
+    if not extent.fits(numpy_type):
         enough = [t.name for t in TYPES if extent.fits(t)]
         raise InputError(
-            f"some values of {name} are no {found.name}: use {' or '.join(enough)}"
+            f"some values of {name} are no {numpy_type.name}: use {' or '.join(enough)}"
             + (" (of Fractions)" if enough == ["object"] else "")
         )
-    return found
+    return numpy_type
 
 
 def as_type(values: npt.NDArray[np.float64], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
@@ -95,6 +95,6 @@ def as_type(values: npt.NDArray[np.float64], dtype: np.dtype[Any]) -> npt.NDArra
     """
     if dtype.kind != "O":
         return values.astype(dtype)
-    found = np.empty(values.size, dtype=object)
-    found[:] = [Fraction(v) if np.isfinite(v) else v for v in values.ravel().tolist()]
-    return found.reshape(values.shape)
+    objects = np.empty(values.size, dtype=object)
+    objects[:] = [Fraction(v) if np.isfinite(v) else v for v in values.ravel().tolist()]
+    return objects.reshape(values.shape)

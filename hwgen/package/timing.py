@@ -53,16 +53,16 @@ def stream_waves(spec: Spec) -> tuple[Wave, ...]:
     cycles = spec.latency + 6
     ready = [cycle not in (spec.latency, spec.latency + 1) for cycle in range(cycles)]
     pipeline: deque[str | None] = deque([None] * spec.latency, spec.latency)
-    held: str | None = None
-    taken = 0
+    waiting: str | None = None
+    accepted = 0
     rows: list[tuple[Level, ...]] = []
     for cycle in range(cycles):
-        enable, result = held is None, held or pipeline[0]
-        rows.append((True, True, enable, f"x{taken}", result is not None, ready[cycle], result))
+        enable, result = waiting is None, waiting or pipeline[0]
+        rows.append((True, True, enable, f"x{accepted}", result is not None, ready[cycle], result))
         if enable:
-            pipeline.append(f"y{taken}")
-            taken += 1
-        held = None if ready[cycle] else result
+            pipeline.append(f"y{accepted}")
+            accepted += 1
+        waiting = None if ready[cycle] else result
     names = (
         CLOCK,
         *("s_axis_tvalid", "s_axis_tready", "s_axis_tdata"),
@@ -118,7 +118,7 @@ def _bits(top: int, levels: tuple[Level, ...]) -> str:
 
 def _values(top: int, levels: tuple[Level, ...]) -> list[str]:
     """A box for each run of cycles with the same value, grey where it does not count."""
-    found, first = [], 0
+    shapes, first = [], 0
     middle = top + HIGH // 2
     for cycle in range(1, len(levels) + 1):
         if cycle < len(levels) and levels[cycle] == levels[first]:
@@ -129,11 +129,11 @@ def _values(top: int, levels: tuple[Level, ...]) -> list[str]:
             f"M{left} {middle}L{left + SLOPE} {top}H{right - SLOPE}L{right} {middle}"
             f"L{right - SLOPE} {top + HIGH}H{left + SLOPE}Z"
         )
-        found.append(_path(points, "#ddd" if value is None else "#fff"))
+        shapes.append(_path(points, "#ddd" if value is None else "#fff"))
         if value is not None:
-            found.append(
+            shapes.append(
                 f'<text x="{(left + right) // 2}" y="{top + HIGH - 4}" '
                 f'text-anchor="middle">{escape(str(value))}</text>'
             )
         first = cycle
-    return found
+    return shapes

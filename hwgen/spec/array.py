@@ -281,9 +281,9 @@ class Array(AccumulatingSpec):
     @property
     def numbers(self) -> tuple[Scalar, ...]:
         """Formats of all numbers that are multiplied."""
-        both = (self.a, self.b)
-        scales = tuple(f.scale for f in both if f.scale is not None)
-        return (*(f.element for f in both), *scales)
+        operands = (self.a, self.b)
+        scales = tuple(f.scale for f in operands if f.scale is not None)
+        return (*(f.element for f in operands), *scales)
 
     @property
     def has_special(self) -> bool:
@@ -339,10 +339,10 @@ class Array(AccumulatingSpec):
     def _operand_ports(self, name: str, count: int) -> tuple[Port, ...]:
         """Codes of ``count`` rows or columns, and of their scales."""
         f = getattr(self, name)
-        found = (code_port(name, f.element, count * self.lanes),)
+        codes = (code_port(name, f.element, count * self.lanes),)
         if f.scale is None:
-            return found
-        return (*found, code_port(f"{name}_scale", f.scale, count * self.blocks))
+            return codes
+        return (*codes, code_port(f"{name}_scale", f.scale, count * self.blocks))
 
     @property
     def inputs(self) -> tuple[Port, ...]:

@@ -228,12 +228,12 @@ class Spec(ABC):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types; ``from_dict`` reads them back."""
-        plain = {
+        fields = {
             f.name: value if value is None or isinstance(value, int | str) else str(value)
             for f in spec_fields(type(self))
             for value in [getattr(self, f.name)]
         }
-        return {"unit": self.unit, **plain}
+        return {"unit": self.unit, **fields}
 
 
 def option(metavar: str, summary: str) -> dict[str, tuple[str, str]]:

@@ -189,12 +189,12 @@ class FixedDot(DotProduct):
     def _require_weights(self, b: Scalar) -> None:
         values = self.weights.values
         nearest = b.decode(b.encode(values, nan=0.0)).tolist()
-        for lane, (weight, held) in enumerate(zip(values, nearest, strict=True)):
-            if weight != held:
+        for lane, (weight, rounded) in enumerate(zip(values, nearest, strict=True)):
+            if weight != rounded:
                 raise InputError(
                     f"weights: {_shown(weight)}, of lane {lane}, is no number of b={b}: the "
-                    f"nearest is {held!r}; its range is {b.min:g} to {b.max:g}. Round the weights "
-                    "first, or use another format"
+                    f"nearest is {rounded!r}; its range is {b.min:g} to {b.max:g}. Round the "
+                    "weights first, or use another format"
                 )
 
     @cached_property
@@ -264,9 +264,9 @@ class FixedDot(DotProduct):
     @property
     def _b_description(self) -> tuple[str, ...]:
         listed = textwrap.wrap(str(self.weights).replace(",", ", "), 80)
-        made = f", made of {self.plan.adders} additions" if self.in_fixed_point else ""
+        additions = f", made of {self.plan.adders} additions" if self.in_fixed_point else ""
         return (
-            f"  b            constants of {self.b}, lane 0 first{made}:",
+            f"  b            constants of {self.b}, lane 0 first{additions}:",
             *(f"               {line}" for line in listed),
         )
 

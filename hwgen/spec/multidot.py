@@ -136,8 +136,8 @@ def _pair(item: Any) -> Pair:
     names = item.split(":") if isinstance(item, str) else item
     if isinstance(names, list | tuple) and len(names) not in (1, 2):
         raise InputError(f"formats: {shown(item)} is neither a format nor a pair such as int8:int4")
-    both = list(names) if isinstance(names, list | tuple) else [names]
-    formats = [require_scalar("formats", name) for name in both]
+    operands = list(names) if isinstance(names, list | tuple) else [names]
+    formats = [require_scalar("formats", name) for name in operands]
     return Pair(formats[0], formats[-1])
 
 

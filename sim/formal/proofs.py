@@ -294,7 +294,7 @@ def prove_all(
                 return _prove_task(task, timeout_s, read.get(task.spec.name)).to_dict()
 
             row, known = (answer(), False) if store is None else store.once(key, answer)
-            pace.one(known=known)
+            pace.part_done(known=known)
             yield row
 
 

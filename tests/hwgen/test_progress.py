@@ -67,16 +67,16 @@ def test_the_pace_of_counted_work_tells_its_end(monkeypatch):
     monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
     pace = progress.Pace(10)
     assert str(pace) == "0/10"
-    pace.one(known=True)  # Took no time, and says nothing of the others.
+    pace.part_done(known=True)  # Took no time, and says nothing of the others.
     clock[0] += 30
     assert str(pace) == "1/10"
     for _ in range(3):
-        pace.one()
+        pace.part_done()
     assert str(pace) == "4/10, 1:00 left"  # 10 s each, six more.
     with progress.doing("proving", detail=pace.__str__), progress.doing("abc compares"):
         assert progress.now() == "4/10, 1:00 left: abc compares for 0 s"
     for _ in range(6):
-        pace.one()
+        pace.part_done()
     assert str(pace) == "10/10"
 
 
