@@ -81,8 +81,8 @@ class BlockFormat(BlockLayout):
         )
         if with_micro is not None:
             micro = (int(with_micro[2]), int(with_micro[3]))
-            scale, second = parse_scalar(with_micro[1]), with_micro[4]
-            tensor = None if second is None else parse_scalar(second)
+            scale, tensor_name = parse_scalar(with_micro[1]), with_micro[4]
+            tensor = None if tensor_name is None else parse_scalar(tensor_name)
         else:
             scale, tensor = _one_or_two(scales)
         return cls(parse_scalar(match[1]), int(match[2]), scale, tensor, *micro)

@@ -59,13 +59,15 @@ class BlockCodes:
                 f"tensor_scale={self.tensor_scale!r}: give one for a format that has it, and "
                 f"no other; this is {self.format}"
             )
-        second = self.format.tensor_scale
-        if second is not None and not (
+        tensor_format = self.format.tensor_scale
+        if tensor_format is not None and not (
             self.tensor_scale is not None
             and np.isfinite(self.tensor_scale)
-            and second.quantize(self.tensor_scale) == self.tensor_scale
+            and tensor_format.quantize(self.tensor_scale) == self.tensor_scale
         ):
-            raise InputError(f"tensor_scale={self.tensor_scale!r}: give a finite value of {second}")
+            raise InputError(
+                f"tensor_scale={self.tensor_scale!r}: give a finite value of {tensor_format}"
+            )
 
     def _check_types(self) -> None:
         """InputError for what is not even of the right kind."""

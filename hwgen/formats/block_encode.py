@@ -286,15 +286,16 @@ class Encoder:
     def _scaled(self, blocks: Floats, scales: Floats, shifts: npt.NDArray[np.int64]) -> Floats:
         """``blocks`` over their scales and 2^−``shifts``, clamped to what elements may be."""
         element, working = self.format.element, self.arithmetic.working
-        second = self.tensor_scale
+        tensor_scale = self.tensor_scale
         # What vanishes in float32, or grows beyond it, must not become NaN. That is so only
         # where numbers are below 1e-35.
         if self.arithmetic.reciprocal:
-            inverse = 1 / scales if second is None else working(np.asarray(1 / second)) / scales
+            tensor_inverse = 1.0 if tensor_scale is None else working(np.asarray(1 / tensor_scale))
+            inverse = tensor_inverse / scales
             factor = np.minimum(working(inverse), FP32_MAX)
             scaled = working(blocks * np.ldexp(factor, shifts))
         else:
-            divisor = scales if second is None else working(scales * second)
+            divisor = scales if tensor_scale is None else working(scales * tensor_scale)
             divisor = np.where(divisor == 0, FP32_SMALLEST, divisor)
             with np.errstate(over="ignore"):
                 scaled = working(blocks / np.ldexp(divisor, -shifts))
@@ -310,9 +311,9 @@ class Encoder:
         f = self.format
         furthest = (1 << f.micro_bits) - 1
         parts = blocks.reshape(len(blocks), f.micro_exponents, f.micro_block)
-        whole = scales if self.tensor_scale is None else scales * self.tensor_scale
+        block_scales = scales if self.tensor_scale is None else scales * self.tensor_scale
         if not self.rule.search:
-            ratios = self.rule.wanted(parts, f.element) / whole
+            ratios = self.rule.wanted(parts, f.element) / block_scales
             # A part of zeros shifts as far as can be, as the smallest numbers do.
             bounded = np.clip(ratios, 2.0**-furthest, 1.0)
             return (-nearest_power(bounded, self.rule.rounding)).astype(np.uint8)
@@ -320,7 +321,7 @@ class Encoder:
         least = np.full(parts.shape[:-1], np.inf)
         for shift in range(furthest + 1):
             scaled = self._scaled(blocks, scales, np.full((1, 1), shift))
-            values = f.element.quantize(scaled) * np.ldexp(whole, -shift)
+            values = f.element.quantize(scaled) * np.ldexp(block_scales, -shift)
             errors = np.square(values.reshape(parts.shape) - parts).sum(axis=-1)
             best = np.where(errors < least, np.uint8(shift), best)
             least = np.minimum(errors, least)
@@ -357,8 +358,8 @@ def chosen_tensor_scale(
 
     """
     given = require_kind("tensor_scale", given, ("float", "None"))
-    second = f.tensor_scale
-    if second is None:
+    tensor_format = f.tensor_scale
+    if tensor_format is None:
         if given is not None:
             raise InputError(f"tensor_scale={given!r}: {f} has none, as nvfp4 has")
         return None
@@ -370,8 +371,10 @@ def chosen_tensor_scale(
             piece = piece[np.isfinite(piece)]
             piece = np.abs(piece) if f.element.signed else piece
             largest = max(largest, float(piece.max(initial=0.0)))
-        return tensor_scale(largest, f.element, f.scale, second)
-    lowest = smallest_tensor_scale(second)
-    if not lowest <= given <= second.max:
-        raise InputError(f"tensor_scale={given!r}: give a number from {lowest:g} to {second.max:g}")
-    return float(second.quantize(given))
+        return tensor_scale(largest, f.element, f.scale, tensor_format)
+    lowest = smallest_tensor_scale(tensor_format)
+    if not lowest <= given <= tensor_format.max:
+        raise InputError(
+            f"tensor_scale={given!r}: give a number from {lowest:g} to {tensor_format.max:g}"
+        )
+    return float(tensor_format.quantize(given))

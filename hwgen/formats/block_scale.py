@@ -161,19 +161,20 @@ def nearest_power(ratios: Floats, rounding: str) -> npt.NDArray[np.int64]:
     return np.asarray(exponent - 1 + (fraction >= bound), dtype=np.int64)
 
 
-def smallest_tensor_scale(second: Scalar) -> float:
+def smallest_tensor_scale(tensor_format: Scalar) -> float:
     """The smallest scale of a tensor: of smaller ones the reciprocal is no float32 number."""
-    return max(second.smallest, 2.0**-127)
+    return max(tensor_format.smallest, 2.0**-127)
 
 
-def tensor_scale(largest: float, element: Scalar, scale: Scalar, second: Scalar) -> float:
-    """The scale of a whole tensor whose largest magnitude is ``largest``, a value of ``second``.
+def tensor_scale(largest: float, element: Scalar, scale: Scalar, tensor_format: Scalar) -> float:
+    """The scale, in ``tensor_format``, of a whole tensor of largest magnitude ``largest``.
 
     largest / (Q·S), Q and S the largest values of elements and block scales, to the nearest
-    value of ``second``, so that the block with the largest number gets the largest block scale
+    value of that format, so that the block with the largest number gets the largest block scale
     (NVFP4: largest / (6·448)). One for a tensor of zeros.
     """
     if largest == 0:
         return 1.0
     wanted = largest / (element.symmetric_max * scale.max)
-    return float(second.quantize(np.clip(wanted, smallest_tensor_scale(second), second.max)))
+    lowest = smallest_tensor_scale(tensor_format)
+    return float(tensor_format.quantize(np.clip(wanted, lowest, tensor_format.max)))

@@ -28,7 +28,7 @@ def facts(number_format: Scalar | BlockFormat) -> dict[str, Any]:
 def specials(number_format: Scalar) -> str:
     """Which special values there are, in a word or two."""
     kinds = [("inf", number_format.has_infinity), ("NaN", number_format.has_nan)]
-    return " ".join(name for name, there in kinds if there) or "none"
+    return " ".join(name for name, has in kinds if has) or "none"
 
 
 def _decibels(largest: float, smallest: float) -> float:

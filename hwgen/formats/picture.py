@@ -34,10 +34,10 @@ def draw(formats: Sequence[Format], file: Path) -> Path:
         raise InputError(f"{file}: a picture's name ends in .png, .svg or .pdf")
     drawn = [f for f in formats if isinstance(f, Scalar) and f.bits <= DRAWN_BITS]
     if len(drawn) != len(formats) or not 1 <= len(formats) <= MOST:
-        others = ", ".join(str(f) for f in formats if f not in drawn)
+        left_out = ", ".join(str(f) for f in formats if f not in drawn)
         raise InputError(
             f"a picture shows 1 to {MOST} scalar formats of at most {DRAWN_BITS} bits, "
-            f"such as e2m1 and int4{': not ' + others if others else ''}"
+            f"such as e2m1 and int4{': not ' + left_out if left_out else ''}"
         )
     try:
         from matplotlib.figure import Figure

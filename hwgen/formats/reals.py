@@ -101,8 +101,8 @@ def _from_integers(given: npt.NDArray[Any]) -> Reals:
     floats = native.astype(np.float64)
     # −2^63 has no magnitude in int64: it wraps to itself, which read without sign is right.
     magnitude = np.abs(native).view(np.uint64)
-    far = magnitude > EXACT_FLOAT64
-    if not far.any():
+    is_far = magnitude > EXACT_FLOAT64
+    if not is_far.any():
         return Reals(floats, native)
     # frexp's exponent is the number of bits, or one more where float64 rounded up.
     dropped = np.maximum(np.frexp(magnitude.astype(np.float64))[1] - 53, 0)
@@ -110,7 +110,7 @@ def _from_integers(given: npt.NDArray[Any]) -> Reals:
     upper = magnitude >> places
     is_cut = (upper << places) != magnitude
     odd = np.copysign(np.ldexp((upper | is_cut).astype(np.float64), dropped), floats)
-    inexact = is_cut & far
+    inexact = is_cut & is_far
     return Reals(np.where(inexact, odd, floats), native, inexact)
 
 

@@ -294,8 +294,9 @@ class Scalar(Encoding):
         if not np.isfinite(values).all():
             raise InputError(f"some codes of {self} are infinite or NaN: they have no significand")
         fraction, exponent = np.frexp(values)
-        whole = np.ldexp(fraction, self.precision).astype(np.int64)
-        return whole, np.where(whole == 0, 0, exponent.astype(np.int64) - self.precision)
+        significand = np.ldexp(fraction, self.precision).astype(np.int64)
+        step = exponent.astype(np.int64) - self.precision
+        return significand, np.where(significand == 0, 0, step)
 
 
 def _in_pieces(size: int, work: Callable[[slice], None]) -> None:
@@ -317,11 +318,11 @@ def _whole_codes(codes: npt.ArrayLike, number_format: Scalar) -> npt.NDArray[np.
     if not np.issubdtype(given.dtype, np.integer) or (
         np.iinfo(given.dtype).max >= count or np.iinfo(given.dtype).min < 0
     ):
-        whole = np.issubdtype(given.dtype, np.integer)
-        if not whole or (given.size and (given.min() < 0 or given.max() >= count)):
+        are_integers = np.issubdtype(given.dtype, np.integer)
+        if not are_integers or (given.size and (given.min() < 0 or given.max() >= count)):
             raise InputError(
                 f"codes of {number_format} are whole numbers from 0 to {count - 1}, got "
-                + (f"{given.min()} to {given.max()}" if whole else f"type {given.dtype}")
+                + (f"{given.min()} to {given.max()}" if are_integers else f"type {given.dtype}")
             )
     return given
 

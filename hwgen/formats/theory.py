@@ -150,9 +150,9 @@ def gaussian_mse(levels: npt.ArrayLike) -> float:
     finite = np.where(np.isfinite(edges), edges, 0.0)
     density = np.where(np.isfinite(edges), np.exp(-(finite**2) / 2) / math.sqrt(2 * math.pi), 0)
     mass = np.diff(ndtr(edges))
-    first = -np.diff(density)
-    second = mass - np.diff(finite * density)
-    return float(np.sum(second - 2 * grid * first + grid**2 * mass))
+    first_moment = -np.diff(density)
+    second_moment = mass - np.diff(finite * density)
+    return float(np.sum(second_moment - 2 * grid * first_moment + grid**2 * mass))
 
 
 def best_gaussian_scale(levels: npt.ArrayLike) -> tuple[float, float]:

@@ -55,8 +55,8 @@ def extent_of(values: npt.NDArray[np.float64]) -> Extent:
     """The bounds of these values, which are taken as exact."""
     finite = values[np.isfinite(values) & (values != 0)]
     fraction, exponent = np.frexp(finite)
-    whole = np.ldexp(fraction, 53).astype(np.int64)
-    zeros = np.frexp((whole & -whole).astype(np.float64))[1] - 1
+    integers = np.ldexp(fraction, 53).astype(np.int64)
+    zeros = np.frexp((integers & -integers).astype(np.float64))[1] - 1
     bits, lsb_exponent = int((53 - zeros).max()), int((exponent - 53 + zeros).min())
     return Extent(bits, lsb_exponent, Fraction(float(np.abs(finite).max())))
 

@@ -71,7 +71,9 @@ class Spec(ABC):
     """A datapath: what it computes, on which formats, in how many register stages.
 
     Every unit takes a new input each cycle. Beside its data ports it has ``clk``, ``rst``,
-    ``enable`` (a clock enable of the whole pipeline), ``valid_in`` and ``valid_out``.
+    ``enable`` (a clock enable of the whole pipeline), ``valid_in`` and ``valid_out``. Formats and
+    accumulators are given by name or as objects; a spec holds the objects. InputError for fields
+    that are wrong, alone or together: it says what to use.
     """
 
     if TYPE_CHECKING:
