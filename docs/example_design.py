@@ -32,6 +32,7 @@ class DotToE4M3(wiring.Component):
     latency = DOT.latency + CONVERT.latency
 
     def elaborate(self, platform):
+        """Make the two units, one behind the other."""
         m = Module()
         m.submodules.dot = dot = hwgen.component(DOT)
         m.submodules.convert = convert = hwgen.component(CONVERT)
