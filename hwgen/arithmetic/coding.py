@@ -46,6 +46,8 @@ def to_code(
     rounded = Signal(len(number.whole) + 1, name=f"{name}_rounded")
     rounding_up = _increment(number, actual_rounding(target, rounding), random_bits, split)
     increment, (number, random_bits) = yield from rounding_up
+    if number.carry is not None:
+        increment = increment | number.carry
     m.d.comb += rounded.eq(number.whole + increment)
     values: list[Any] = [rounded, number, random_bits]
     rounded, number, random_bits = yield Boundary("rounded", values)

@@ -81,6 +81,7 @@ class Normalised:
 
     ``whole`` counts codes of a minifloat (of one with subnormals), or steps of an integer, that lie
     wholly below it; ``fraction`` is what is above these, its highest bit one half.
+    Where ``carry`` is set there is one more whole, and no fraction.
     """
 
     whole: Value
@@ -88,6 +89,7 @@ class Normalised:
     sign: Value | None = None
     nan: Value | None = None
     infinity: Value | None = None
+    carry: Value | None = None
 
     def map(self, change: Callable[[str, Value], Value]) -> Normalised:
         """The number with each value changed, by its name: to a register of it, say."""

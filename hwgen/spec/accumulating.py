@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from hwgen.accumulator import Accumulator, Exact, Fixed, Float
 from hwgen.accumulator import parse as parse_accumulator
+from hwgen.arithmetic.alignment_window import Window
 from hwgen.arithmetic.rounder import require_rounding
 from hwgen.errors import InputError
 from hwgen.fields import set_fields
@@ -132,6 +133,13 @@ class AccumulatingSpec(Spec):
     @abstractmethod
     def _has_signed_zeros(self, rounding: str) -> bool:
         """The sum of a cycle can be −0."""
+
+    @property
+    def window(self) -> Window | None:
+        """Where a cycle's only product and a float accumulator are added; None where a sum is made
+        first, or a rounding follows.
+        """
+        return None
 
     @property
     def accumulator_lsb_exponent(self) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from hwgen.accumulator import Accumulator, Exact, Float
 from hwgen.arithmetic import zero_sign
+from hwgen.arithmetic.alignment_window import Window, window
 from hwgen.arithmetic.dsp_multiplier import PACKED_FOR, SIZED, require_multiplier
 from hwgen.arithmetic.lane_sum import LaneSum, lane_sum
 from hwgen.arithmetic.pair_packing import PairPlan, pair_plan, smallest_pair
@@ -137,6 +138,13 @@ class DotProduct(AccumulatingSpec):
         return lane_sum(self.a, self.b, self.lanes, whole=whole)
 
     @cached_property
+    def window(self) -> Window | None:
+        """Of one lane without an addend, whose product and sum are one step."""
+        if not isinstance(self.accumulator, Float) or self.lanes > 1 or self.addend is not None:
+            return None
+        return window(self.a, self.b, self.accumulator.format, self.accumulator.rounding)
+
+    @cached_property
     def packing(self) -> PairPlan | None:
         """How two lanes share a multiplier; None where each has its own."""
         if self.lanes == 1 or self.mapping not in PACKED_FOR:
@@ -163,7 +171,7 @@ class DotProduct(AccumulatingSpec):
     @property
     def raises_shifts(self) -> bool:
         """Operands' shifts are ``raised``, as their sum in lanes wants them."""
-        return not self.lane_sum.whole
+        return self.window is not None or not self.lane_sum.whole
 
     @property
     def summed_terms(self) -> int:

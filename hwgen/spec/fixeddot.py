@@ -228,6 +228,11 @@ class FixedDot(DotProduct):
         return narrow or self.lanes == 1 or bool(self.pipeline_target)
 
     @property
+    def window(self) -> None:
+        """None: products with constants are summed first."""
+        return None
+
+    @property
     def _steps(self) -> Steps:
         return fixeddot.steps(self)
 

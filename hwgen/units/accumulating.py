@@ -8,7 +8,7 @@ from typing import Any
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 
 from hwgen.accumulator import WRAP, Fixed, Float
-from hwgen.arithmetic import zero_sign
+from hwgen.arithmetic import fused, zero_sign
 from hwgen.arithmetic.coding import rounded_integer, to_code
 from hwgen.arithmetic.decode import decode
 from hwgen.arithmetic.float_add import Scaled, float_sum, normalised
@@ -137,27 +137,45 @@ class Accumulating:
         total, carried = yield from carry_along(adding, carried)
         clear = carried["clear"]
         held_nan, held_infinity, held_sign = carried["kept"]
-        nan, plus, minus = (Const(0), Const(0), Const(0))
-        if "special" in carried:
-            new: Special = carried["special"]
-            nan, plus, minus = new.nan, new.positive_infinity, new.negative_infinity
-        if held_nan is not None:
-            nan = nan | (held_nan & ~clear)
-        if held_infinity is not None:
-            plus = plus | (held_infinity & ~clear & ~held_sign)
-            minus = minus | (held_infinity & ~clear & held_sign)
-        infinity = plus | minus
+        nan, infinity, minus = _special_of_step(
+            carried.get("special"), held_nan, held_infinity, held_sign, clear
+        )
         number = dataclasses.replace(
-            total,
-            sign=Mux(infinity, minus, total.sign),
-            nan=nan | (plus & minus),
-            infinity=infinity,
+            total, sign=Mux(infinity, minus, total.sign), nan=nan, infinity=infinity
         )
         random_bits = carried.get("random_bits")
         placing = normalise(m, number, f, rounding, "placed", split=self._split)
         placed, random_bits = yield from carry_along(placing, random_bits)
         args = (rounding, accumulator.overflow, "next", random_bits)
         code = yield from to_code(m, placed, f, *args, split=self._split)
+        return {"accumulator": code}
+
+    def place_term(self, m: Module, signals: Signals) -> dict[str, Any]:
+        """The only product, in the window of the sum with what was kept."""
+        window, (product,) = self._accumulating.window, signals["products"]
+        assert window is not None
+        placed = fused.term(m, product, signals.get("zero_sign"), window, "term")
+        return {**passed(signals, "clear", "random_bits", "special"), "term": placed}
+
+    def accumulate_fused(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
+        """The code to keep: of ``term`` and what was kept, rounded once."""
+        accumulator, window = self._accumulating.accumulator, self._accumulating.window
+        assert isinstance(accumulator, Float) and window is not None
+        f, rounding = accumulator.format, accumulator.rounding
+        clear, term = signals["clear"], signals["term"]
+        held = decode(m, signals["accumulator"], f, "running", raised=True, special_is_zero=False)
+        total = fused.fused_sum(m, term, held, clear, window, "step")
+        placed = fused.placed_sum(m, total, window, f, rounding, "placed")
+        sign = fused.sign_of(m, total, term, held, clear, placed, rounding, "step_sign")
+        assert held.sign is not None
+        nan, infinity, minus = _special_of_step(
+            signals.get("special"), held.nan, held.infinity, held.sign, clear
+        )
+        placed = dataclasses.replace(
+            placed, sign=Mux(infinity, minus, sign), nan=nan, infinity=infinity
+        )
+        args = (rounding, accumulator.overflow, "next", signals.get("random_bits"))
+        code = yield from to_code(m, placed, f, *args, split=False)
         return {"accumulator": code}
 
     def _kept_sign(self, sign: Value, clear: Value, accumulator: Float) -> Value:
@@ -194,6 +212,24 @@ class Accumulating:
         args = (spec.rounding, spec.overflow, "rounded", signals.get("random_bits"))
         code = yield from to_code(m, signals["placed"], spec.output, *args, split=self._split)
         return {"result": code}
+
+
+def _special_of_step(
+    new: Special | None, nan: Value | None, infinity: Value | None, sign: Value, clear: Value
+) -> tuple[Value, Value, Value]:
+    """Whether a float accumulator becomes NaN, whether infinite, and then whether negative.
+
+    ``new``: of a cycle's sum; the others: of what was kept.
+    """
+    is_nan, plus, minus = (Const(0), Const(0), Const(0))
+    if new is not None:
+        is_nan, plus, minus = new.nan, new.positive_infinity, new.negative_infinity
+    if nan is not None:
+        is_nan = is_nan | (nan & ~clear)
+    if infinity is not None:
+        plus = plus | (infinity & ~clear & ~sign)
+        minus = minus | (infinity & ~clear & sign)
+    return is_nan | (plus & minus), plus | minus, minus
 
 
 def _saturated(m: Module, total: Value, width: int) -> Signal:

@@ -100,8 +100,9 @@ class DotProductSteps(SplitProducts, Accumulating):
         spec = self.spec
         if spec.packing is not None:
             return self._packed_products(m, signals, spec.packing)
+        fused = spec.window is not None
         products = [
-            product.multiply(m, x, y, spec.a, spec.b, f"lane_{lane}", sign_apart=lane > 0)
+            product.multiply(m, x, y, spec.a, spec.b, f"lane_{lane}", sign_apart=lane > 0 or fused)
             if not spec.pipeline_target
             else factored(m, x, y, spec.a, spec.b, f"lane_{lane}")
             for lane, (x, y) in enumerate(zip(signals["a"], signals["b"], strict=True))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
+import numpy.typing as npt
 
 from hwgen.accumulator import Fixed, Float
 from hwgen.formats import Scalar
@@ -51,8 +52,10 @@ def claim(start: Start, spec: DotProduct, unit: Circuit, lanes: LaneProducts) ->
     """Each result, with the sign of zeros.
 
     Of a float accumulator: the rounded sum of what it was and of the products, or of these alone
-    with ``clear``. Of an exact one, whose signs and sums no port shows: of one cycle with
-    ``clear``, and of one that adds to it if few bits decide. NotApplicable if too many bits decide.
+    with ``clear``; what it was is a multiple of the unit of what is added, or as far from the
+    largest number, since it begins at zero and rounding keeps it so. Of an exact one, whose signs
+    and sums no port shows: of one cycle with ``clear``, and of one that adds to it if few bits
+    decide. NotApplicable if too many bits decide.
     """
     f = _result_format(spec)
     assert f is not None
@@ -77,7 +80,22 @@ def claim(start: Start, spec: DotProduct, unit: Circuit, lanes: LaneProducts) ->
     widths = [len(source) for source in sources]
     table = np.array([_code_of(spec, f, widths, lanes, p) for p in range(1 << len(bits))])
     wanted = tabulated(start.aig, bits, table, f.bits)
+    if isinstance(spec.accumulator, Float):
+        (below,) = tabulated(start.aig, bits, _below_unit(spec, f, len(bits)), 1)
+        wanted = [start.aig.mux(below, *pair) for pair in zip(outputs, wanted, strict=True)]
     return compared("rounded sums", start, cycles, {name: (list(outputs), wanted)})
+
+
+def _below_unit(spec: DotProduct, f: Scalar, bits: int) -> npt.NDArray[np.int64]:
+    """For a pattern of all bits, whether the accumulator, in the lowest, adds to the sum and is
+    none that sums can be.
+    """
+    kept = [addend(f, code).value for code in range(1 << f.bits)]
+    unit = Fraction(2) ** spec.lsb_exponent
+    ends = (Fraction(0), Fraction(f.max), -Fraction(f.max))
+    added = [all((abs(value) - end) % unit != 0 for end in ends) for value in kept]
+    added += [False] * len(kept)
+    return np.tile(np.array(added, np.int64), 1 << (bits - f.bits - 1))
 
 
 def _operand_bits(spec: DotProduct, inputs: Words) -> list[Sequence[int]]:

@@ -9,6 +9,7 @@ from hwgen.accumulator import WRAP, Fixed, Float
 from hwgen.arithmetic.coding import rounded_width
 from hwgen.arithmetic.decode import shift_shape, significand_bits
 from hwgen.arithmetic.float_add import ScaledShape, float_sum_segments, normalised_segments
+from hwgen.arithmetic.fused import fused_segments
 from hwgen.arithmetic.rounding_plan import NumberShape, coding, normalising
 from hwgen.formats.rounding import RANDOM_BITS, STOCHASTIC
 from hwgen.plan import levels
@@ -76,6 +77,21 @@ def steps(spec: AccumulatingSpec, sum_width: int, made_width: int) -> Steps:
         ),
         *in_segments("round", "round_output", codes, round_, apart=apart, bits=placed.bits),
     )
+
+
+def fused_steps(spec: AccumulatingSpec, product_bits: int | None) -> Steps:
+    """The steps of a product that is added to a float accumulator, from its significand on, which
+    has so many bits with its exponent and sign.
+    """
+    accumulator, window = spec.accumulator, spec.window
+    assert isinstance(accumulator, Float) and window is not None
+    f, rounding = accumulator.format, accumulator.rounding
+    segments, placed = fused_segments(window, f, rounding)
+    codes = coding(replace(placed, nan=True), f, rounding, accumulator.overflow)
+    logic = tuple(one for segment in (*segments, *codes) for one in segment.logic)
+    place = (AnyBit(window.leftmost), Adder(window.places.width))
+    term = Step("term", "place_term", place, levels.adder(window.places.width), bits=product_bits)
+    return (term, Step(STATE, "accumulate_fused", logic, 16.0, has_state=True))
 
 
 def float_steps(

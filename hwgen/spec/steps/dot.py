@@ -19,7 +19,18 @@ if TYPE_CHECKING:
 
 
 def steps(spec: DotProduct) -> Steps:
-    """The exact sum of a cycle, and the accumulator."""
+    """The exact sum of a cycle, and the accumulator; of a fused multiply-add the product, and its
+    sum with the accumulator.
+    """
+    if spec.window is not None:
+        split: Steps = ()
+        multiply = product.multiplication(spec.a, spec.b, spec.lanes)
+        if spec.is_tuned:
+            multiply = product.factors(spec.a, spec.b, spec.lanes)
+            factors = product.factor_bits(spec.a, spec.b)
+            split = product.split_steps_of(*factors, 0, spec.product_width, spec.lanes)
+        products = product_steps(spec, (spec.a, spec.b), multiply, (), split)[:-1]
+        return (*products, *accumulating.fused_steps(spec, products_bits(spec)))
     after = accumulating.steps(spec, spec.sum_width, made_width(spec))
     return (*sum_steps(spec), *after)
 
@@ -71,7 +82,7 @@ def product_steps(
         Step("operands", "operands", decoding, levels.decoder(a, b), bits=codes),
         Step("products", "multiply", multiply, levels.product(a, b), bits=decoded),
         *split,
-        Step("aligned", "align", align, to_align, bits=None if split else _products_bits(spec)),
+        Step("aligned", "align", align, to_align, bits=None if split else products_bits(spec)),
     )
 
 
@@ -82,7 +93,7 @@ def _decoded_bits(f: Scalar) -> int:
     return significand_bits(f) + (shift.width if shift is not None else 0) + flags
 
 
-def _products_bits(spec: DotProduct) -> int:
+def products_bits(spec: DotProduct) -> int:
     """Of all products, before they are in their places, and of the addend."""
     a, b, lanes = spec.a, spec.b, spec.lanes
     if spec.packing is not None:
