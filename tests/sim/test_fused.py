@@ -1,0 +1,208 @@
+"""Fused multiply-adds: the next accumulator of every code, and of sums near every edge.
+
+A unit with one register stage is one piece of logic from operands and accumulator to the next
+accumulator. It is evaluated as an and-inverter graph, and compared with the golden model.
+"""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from hwgen import MultiplyAccumulate, emit, parse
+from hwgen.arithmetic.alignment_window import sum_unit, window
+from hwgen.formats.rounding import MODES
+from sim import exact
+from sim.accumulate import accumulate_once
+from sim.formal.aig import WORD
+from sim.formal.circuit import from_rtlil
+
+RNG_SEED = 17
+
+
+def words_of_bits(values, width):
+    """Words of patterns for each bit of some values."""
+    padded = np.concatenate([values, np.zeros(-len(values) % WORD, np.uint64)]).astype(np.uint64)
+    bits = [(padded >> np.uint64(place) & np.uint64(1)).astype(np.uint8) for place in range(width)]
+    return [np.packbits(bit, bitorder="little").view(np.uint64) for bit in bits]
+
+
+class Logic:
+    """The next accumulators of units, for accumulators and inputs given."""
+
+    def __init__(self, specs):
+        self.circuits = from_rtlil({spec.name: emit.rtlil(spec) for spec in specs})
+
+    def next_codes(self, spec, kept, inputs):
+        circuit, count = self.circuits[spec.name], len(kept)
+        given = {"enable": np.ones(count), "valid_in": np.ones(count), "rst": np.zeros(count)}
+        values = {}
+        for port, literals in circuit.inputs.items():
+            port_words = words_of_bits({**given, **inputs}[port], len(literals))
+            values |= dict(zip((literal >> 1 for literal in literals), port_words, strict=True))
+        kept_words = words_of_bits(kept, spec.accumulator_width)
+        following = {}
+        for register in circuit.registers:
+            values[register.node] = np.zeros_like(kept_words[0])
+            for place in range(spec.accumulator_width):
+                if f"running[{place}]" in register.names:
+                    values[register.node] = kept_words[place]
+                    following[place] = register.next
+        found = circuit.aig.evaluated([following[place] for place in sorted(following)], values)
+        codes = np.zeros(count, np.uint64)
+        for place, row in enumerate(found):
+            bits = np.unpackbits(row.view(np.uint8), bitorder="little")[:count]
+            codes |= bits.astype(np.uint64) << np.uint64(place)
+        return codes
+
+
+def can_be_sums(spec, codes):
+    """Which accumulators are multiples of the unit that running sums have."""
+    f = spec.accumulator.format
+    values = f.decode(codes.astype(f.code_dtype))
+    unit = sum_unit(spec.lsb_exponent, f)
+    with np.errstate(invalid="ignore"):
+        whole = np.ldexp(np.where(np.isfinite(values), values, 0), -unit)
+    saturates = spec.accumulator.overflow == "saturate"
+    return (whole == np.floor(whole)) & ~(saturates & np.isinf(values))
+
+
+def golden_codes(spec, kept, inputs):
+    f = spec.accumulator.format
+    a, b = (
+        inputs[name].astype(x.code_dtype)[:, None] for name, x in (("a", spec.a), ("b", spec.b))
+    )
+    random = inputs["random_bits"] if spec.is_stochastic else None
+    start = exact.decode(f, kept.astype(f.code_dtype))
+    sums, clear = exact.dot(spec.a, spec.b, a, b), inputs["clear"].astype(bool)
+    words = accumulate_once(spec.accumulator, start, sums, clear, random).words
+    return words.astype(np.int64).astype(np.uint64) & np.uint64((1 << f.bits) - 1)
+
+
+def assert_right(logic, spec, kept, inputs):
+    counted = can_be_sums(spec, kept) | (inputs["clear"] == 1)
+    kept, inputs = kept[counted], {name: values[counted] for name, values in inputs.items()}
+    got, wanted = logic.next_codes(spec, kept, inputs), golden_codes(spec, kept, inputs)
+    wrong = np.flatnonzero(got != wanted)[:3]
+    told = [({k: int(v[i]) for k, v in inputs.items()}, kept[i], got[i], wanted[i]) for i in wrong]
+    assert not told, (spec.name, told)
+
+
+def mac(a, b, accumulator):
+    return MultiplyAccumulate(a=a, b=b, accumulator=accumulator, stages=1)
+
+
+#: Formats of which all codes meet all codes of the accumulator: the same, wider and narrower ones,
+#: integers, no subnormals, no mantissa, one exponent bit, special codes; sums that saturate where
+#: no multiple of their unit is.
+SMALL = [
+    *(mac("e3m2", "e3m2", f"e3m2:{mode}") for mode in MODES if mode != "stochastic"),
+    *(mac("e2m1", "e2m1", name) for name in ("e3m2", "e4m3", "e3m0", "e4m3fn:special", "e2m1")),
+    *(mac("int3", "int3", name) for name in ("e3m2:down", "e1m2", "e4m3fnuz")),
+    *(mac("e2m1", "int4", name) for name in ("e3m2ns", "e3m2ns:up", "e5m2ieee:down")),
+    *(mac("e3m2ieee", "e2m1", name) for name in ("e3m2ieee", "e3m1ieee:saturate:toward_zero")),
+    *(mac("ue2m1", "uint2", name) for name in ("e3m2", "e2m3:nearest_away")),
+    mac("e1m2", "e2m1ns", "e1m3"),
+]
+
+#: Formats of sums near every edge of the window.
+LARGE = [
+    *(mac("e5m2", "e5m2", name) for name in ("e5m2", "e5m2ieee:down", "fp16")),
+    *(mac(name, name, name) for name in ("fp16", "bf16", "fp32", "e4m3fn")),
+    *(mac("e4m3", name, "fp32") for name in ("e4m3", "e2m1", "int8")),
+    *(mac("int8", "int8", name) for name in ("fp32", "bf16:up")),
+    *(mac("fp16", "fp16", name) for name in ("fp32:toward_zero", "fp16:stochastic")),
+    *(mac("bf16", "e8m0", name) for name in ("bf16:nearest_away", "fp32:stochastic")),
+]
+
+
+def test_every_code_meets_every_accumulator():
+    logic = Logic(SMALL)
+    for spec in SMALL:
+        f = spec.accumulator.format
+        a_bits, b_bits = spec.a.bits, spec.b.bits
+        assert a_bits + b_bits + f.bits < 20
+        pattern = np.arange(1 << (a_bits + b_bits + f.bits + 1), dtype=np.uint64)
+        parts = []
+        for width in (1, a_bits, b_bits, f.bits):
+            parts.append(pattern & np.uint64((1 << width) - 1))
+            pattern = pattern >> np.uint64(width)
+        clear, a, b, kept = parts
+        assert_right(logic, spec, kept, {"clear": clear, "a": a, "b": b})
+
+
+def extreme_codes(f, count, rng):
+    """Codes of all exponents, with mantissas at and next to the ends and the middle."""
+    codes = rng.integers(0, 1 << f.bits, count, dtype=np.uint64)
+    middle, top = 1 << max(f.mantissa_bits - 1, 0), (1 << f.mantissa_bits) - 1
+    ends = [0, 1, top, top - 1, middle, middle - 1, middle + 1]
+    mantissas = rng.choice(np.array(ends), count).astype(np.uint64) & np.uint64(top)
+    return np.where(rng.random(count) < 0.7, codes & ~np.uint64(top) | mantissas, codes)
+
+
+def near_codes(spec, a, b, rng):
+    """Accumulators at all distances from the products, and codes next to these; most of them of
+    the other sign, and many cancel.
+    """
+    f, count = spec.accumulator.format, len(a)
+    products = [
+        float(x) * float(y)
+        for x, y in zip(
+            spec.a.decode(a.astype(spec.a.code_dtype)),
+            spec.b.decode(b.astype(spec.b.code_dtype)),
+            strict=True,
+        )
+    ]
+    reach = f.precision + spec.a.precision + spec.b.precision + 4
+    distances = rng.integers(-reach, reach + 1, count)
+    distances = np.where(rng.random(count) < 0.3, rng.integers(-2, 3, count), distances)
+    signs = np.where(rng.random(count) < 0.7, -1.0, 1.0)
+    finite = np.nan_to_num(products, nan=1.0, posinf=1.0, neginf=-1.0)
+    near = f.encode(np.ldexp(finite * signs, distances)).astype(np.int64)
+    return np.clip(near + rng.integers(-2, 3, count), 0, (1 << f.bits) - 1).astype(np.uint64)
+
+
+def test_sums_near_every_edge_of_the_window():
+    logic, rng, count = Logic(LARGE), np.random.default_rng(RNG_SEED), 3_000
+    for spec in LARGE:
+        a, b = (extreme_codes(x, count, rng) for x in (spec.a, spec.b))
+        kept = near_codes(spec, a, b, rng)
+        kept = np.where(rng.random(count) < 0.2, extreme_codes(parse("fp32"), count, rng), kept)
+        kept &= np.uint64((1 << spec.accumulator.format.bits) - 1)
+        inputs = {"clear": (rng.random(count) < 0.05).astype(np.uint64), "a": a, "b": b}
+        if spec.is_stochastic:
+            ends = np.array([0, 1, 2**31, 2**31 - 1, 2**32 - 1], np.uint64)
+            drawn = rng.integers(0, 2**32, count, dtype=np.uint64)
+            inputs["random_bits"] = np.where(
+                rng.random(count) < 0.5, rng.choice(ends, count), drawn
+            )
+        assert_right(logic, spec, kept, inputs)
+
+
+@pytest.mark.parametrize("name", ["e5m2", "fp16", "bf16", "fp32"])
+def test_window_of_one_format_is_three_significands_and_four_bits(name):
+    f = parse(name)
+    found = window(f, f, f, "nearest_even")
+    assert found.width == 3 * f.precision + 4
+    assert found.loses
+
+
+def test_window_of_integers_keeps_every_bit():
+    found = window(parse("int8"), parse("int8"), parse("fp32"), "nearest_even")
+    assert found.below == 0
+    assert not found.loses
+
+
+@pytest.mark.parametrize(
+    ("unit", "name", "expected"),
+    [
+        (-2, "e4m3", -2),  # The products' unit.
+        (-20, "e4m3", -9),  # The format's.
+        (3, "e1m2", -1),  # Of its largest number, 3.5.
+    ],
+)
+def test_unit_of_running_sums(unit, name, expected):
+    f = parse(name)
+    assert sum_unit(unit, f) == expected
+    steps = Fraction(f.max) / Fraction(2) ** expected
+    assert steps.denominator == 1
