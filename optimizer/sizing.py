@@ -44,7 +44,7 @@ class Cost(Protocol):
         """Look-up tables of the unit."""
 
 
-#: Lanes of one unit: as many as were measured; a layer that needs more gets more units.
+#: Lanes of one unit, where predictions are checked up to 48; a layer that needs more gets more.
 MAX_LANES = 64
 
 Predict = Callable[[DotProduct], Cost]

@@ -186,12 +186,12 @@ class Spec(ABC):
         """
         return sum(port.width for port in self.inputs)
 
-    @property
+    @cached_property
     def step_delays(self) -> list[int]:
         """What each step takes: see ``hwgen.plan.registers.delays``."""
         return delays(self.steps, self.pipeline_target, self.input_bits)
 
-    @property
+    @cached_property
     def register_boundaries(self) -> frozenset[int]:
         """In front of which steps registers stand, beside those of what is held and of outputs."""
         return boundaries_of(self.step_delays, self.stages, self.state_step)

@@ -25,7 +25,7 @@ PAST_SUM = ("clear", "random_bits", "special", "zero_sign")
 
 
 class Accumulating:
-    """The builders of ``hwgen.spec.accumulating.accumulating_steps``.
+    """The builders of the steps of ``hwgen.spec.steps.accumulating``.
 
     They take ``terms`` (the sum alone), ``clear``, ``special``, ``zero_sign`` and ``random_bits``
     where there are such, and what the accumulator held before.
