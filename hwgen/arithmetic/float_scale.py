@@ -184,7 +184,7 @@ class FloatScale:
 
     @property
     def element_divisor_exponent(self) -> int:
-        """What is added to ``Divisor.exponent`` for the exponent of its leading bit."""
+        """The exponent of the leading bit of ``element_divisor``, less its own ``exponent``."""
         formats = [self.scale] if self.tensor_scale is None else [self.scale, self.tensor_scale]
         return sum(f.lsb_exponent + significand_bits(f) - 1 for f in formats)
 

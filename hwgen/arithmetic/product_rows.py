@@ -45,7 +45,7 @@ class Term:
 def factors(
     m: Module, x: Operand, y: Operand, a_format: Scalar, b_format: Scalar, name: str
 ) -> Factors:
-    """What to multiply, of decoded codes."""
+    """The factors of the product of two decoded codes, with the sign in one of them."""
     x_factor, y_factor = signed_factors(x, y)
     wide, narrow = (x_factor, y_factor) if len(x_factor) >= len(y_factor) else (y_factor, x_factor)
     signals = []
@@ -59,7 +59,7 @@ def factors(
 
 
 def row_pairs(m: Module, f: Factors, name: str) -> list[Term]:
-    """The rows of the product, in pairs; a row alone is the lowest one."""
+    """The rows of the product ``f``, in pairs; a row alone is the lowest one."""
     if len(f.wide) + len(f.narrow) <= SMALL:
         return [_term(m, f.wide * f.narrow, 0, f"{name}_part_0")]
     bits = len(f.narrow)

@@ -173,7 +173,7 @@ def _placing_leading_one(number: NumberShape, target: Scalar) -> tuple[Segments,
 
 
 def coding(placed: PlacedShape, target: Scalar, rounding: str, overflow: str) -> Segments:
-    """The segments of ``rounder.to_code``."""
+    """The segments of ``hwgen.arithmetic.coding.to_code``."""
     rounded = placed.whole + 1
     segments = [*_incrementing(placed, target, rounding), Segment("rounded", (Adder(rounded),))]
     if target.is_integer:

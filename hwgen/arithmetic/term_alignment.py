@@ -168,7 +168,7 @@ def ranked(m: Module, shifts: Sequence[Value], name: str) -> Segmented[Ranked]:
 
 
 def placed(m: Module, order: Ranked, gap: int, name: str) -> Segmented[Placed]:
-    """Places with no gap longer than ``gap``."""
+    """The places of the terms of ``order``, with no gap longer than ``gap``."""
     distances: list[Value] = []
     for index, (below, above) in enumerate(zip(order.shifts, order.shifts[1:], strict=False), 1):
         distance = Signal(len(above), name=f"{name}_distance_{index}")
@@ -237,7 +237,7 @@ def leading_bits(
 
 
 def largest_of(m: Module, shifts: Sequence[Value], name: str) -> Segmented[Value]:
-    """The largest shift."""
+    """The largest of the ``shifts``, by a tree of comparisons."""
     level, candidates = 0, list(shifts)
     while len(candidates) > 1:
         pairs: list[Value] = []

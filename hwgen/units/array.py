@@ -227,7 +227,7 @@ class ArrayUnit(Accumulating, Unit):
         return elements
 
     def _loads(self, load: list[Line], row: int, position: int) -> Value:
-        """Weights of the row are taken there."""
+        """Whether weights of ``row`` are taken, at that position in the pipeline."""
         return self.enable & self._valid.after(position) & load[row].after(position)
 
     def _element(

@@ -49,7 +49,7 @@ def _combined(operator: Callable[[Value, Value], Value], *flags: Value | None) -
 
 
 def _specials(x: _Fields, y: _Fields) -> dict[str, Value | None]:
-    """IEEE 754 for infinities, NaN, and signs."""
+    """The sign, and the flags of NaN and infinity, as IEEE 754 has them for a product."""
     undefined = [
         infinite.infinity & other.zero
         for infinite, other in ((x, y), (y, x))

@@ -52,7 +52,7 @@ class MultiDotUnit(SplitProducts, Accumulating, Unit):
         return self.registers()
 
     def _chosen(self, signals: Signals) -> list[Value]:
-        """A bit a mode."""
+        """For each mode a bit that is one where the mode is chosen."""
         mode = signals["mode"]
         # Zero is not compared: Yosys would write that as a logical operator on many bits.
         return [~mode.any(), *(mode == other for other in range(1, len(self.spec.pairs)))]

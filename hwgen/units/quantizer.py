@@ -64,7 +64,7 @@ class QuantizerUnit(Unit):
 
     @abstractmethod
     def _prepared(self, number: FixedPoint | Shifted) -> FixedPoint | Shifted:
-        """A number without what will not matter."""
+        """The number without bits that will not matter."""
 
     def decoded(self, m: Module, signals: Signals) -> dict[str, Any]:
         """``numbers``, signs and magnitudes, and ``keys``, what to compare of them."""
@@ -148,7 +148,7 @@ class QuantizerUnit(Unit):
 
 
 class PowerScaleQuantizerUnit(QuantizerUnit):
-    """Scales are powers of two: numbers over their scale are only shifted."""
+    """The unit for scales that are powers of two: numbers over them are only shifted."""
 
     def _key(self, code: Value, magnitude: Value, counts: Value) -> Value:
         return key(code, magnitude, counts, self.spec.power_scale)
@@ -228,7 +228,7 @@ class PowerScaleQuantizerUnit(QuantizerUnit):
 
 
 class FloatScaleQuantizerUnit(QuantizerUnit):
-    """Scales have mantissas, or there is one for the tensor too: numbers are divided by them."""
+    """The unit for other scales, or one for the tensor too: numbers are divided by them."""
 
     def __init__(self, spec: Quantizer) -> None:
         super().__init__(spec)
