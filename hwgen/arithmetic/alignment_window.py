@@ -24,14 +24,14 @@ from hwgen.plan.shape import Shape, shape_of
 
 @dataclass(frozen=True)
 class Window:
-    """Of a product of significands and an addend of ``precision`` bits.
+    """The window of a product of significands and an addend of ``precision`` bits.
 
     Bit 0 of the product is bit ``below`` of the window; the addend's bit 0 is at most at bit
     ``leftmost`` of the product, and then the window ends with it. ``place`` is how far right of
-    there it goes for the lowest exponents of both: the product's exponent, up to
-    ``most_exponent``, moves it further, its own, up to ``most_addend``, back. ``drawn``: bits
-    below a result's last that rounding looks at, beside the sticky one. ``loses``: set bits of
-    the addend can be shifted out.
+    there it goes for the lowest exponents of both: the product's exponent, up to ``most_exponent``,
+    moves it further, its own, up to ``most_addend``, back. ``drawn``: bits below a result's last
+    that rounding looks at, besides the sticky one. ``loses``: set bits of the addend can be shifted
+    out.
     """
 
     precision: int
@@ -55,7 +55,7 @@ class Window:
 
     @property
     def places(self) -> Shape:
-        """Of the product's exponent, with ``place``."""
+        """The shape of the product's exponent, with ``place``."""
         return shape_of(self.place, self.place + self.most_exponent)
 
     @property
@@ -70,7 +70,7 @@ class Window:
 
     @property
     def most_distance(self) -> int:
-        """The same at most."""
+        """The shift of the addend to the right, before it is limited, at most."""
         return self.place + self.most_exponent
 
     @property
@@ -135,8 +135,9 @@ def _most_significand(f: Scalar) -> int:
 
 
 def _products(a: Scalar, b: Scalar) -> Iterator[tuple[int, int]]:
-    """Kinds of products that are not zero: how low their leading one may be, and how high their
-    exponent.
+    """The kinds of products that are not zero.
+
+    How low their leading one may be, and how high their exponent.
     """
     for a_leading, a_exponent in _operands(a):
         for b_leading, b_exponent in _operands(b):

@@ -1,9 +1,9 @@
-"""A product added to a floating-point number, near enough to be rounded once: the sum of a fused
-multiply-add.
+"""The sum of a fused multiply-add: a product added to a floating-point number.
 
-``alignment_window`` says where both stand. Their sum is two's complement; what comes out is its
-magnitude, normalised, except that a negative number's last place is still to be added: rounding
-adds it with its own (``rounder.Normalised.carry``), so that no second carry chain is needed.
+It is near enough to be rounded once. ``alignment_window`` says where both stand. Their sum is two's
+complement; what comes out is its magnitude, normalised, except that a negative number's last place
+is still to be added: rounding adds it with its own (``rounder.Normalised.carry``), so that no
+second carry chain is needed.
 """
 
 from __future__ import annotations
@@ -37,8 +37,9 @@ class Term:
 
 @dataclass(frozen=True)
 class Sum:
-    """(−1)^sign · number of a window, two's complement: its top bit is ``negative``, and
-    ``lost`` tells that there is something below.
+    """(−1)^sign · number of a window, in two's complement.
+
+    Its top bit is ``negative``, and ``lost`` tells that there is something below.
     """
 
     number: Value
@@ -48,63 +49,64 @@ class Sum:
 
 
 def fused_segments(window: Window, target: Scalar, rounding: str) -> tuple[Segments, PlacedShape]:
-    """What ``fused_sum`` and ``placed_sum`` are made of, and what comes of them."""
+    """The segments of ``fused_sum`` and ``placed_sum``, and what comes of them."""
     exponent, width = window.exponent_bits, window.width + 1
-    kept = target.precision + window.drawn
-    found = [
+    count = target.precision + window.drawn
+    segments = [
         Segment("decoded", (Decoder(target), Gates())),
         Segment("right", (Adder(window.distance_bits), Gates(window.levels, levels=2))),
         Segment("moved", (Shifter(window.width, window.levels), Gates())),
         Segment("total", (Adder(width + 1),)),
     ]
     if rounding == STOCHASTIC or not target.subnormals:
-        found.append(Segment("magnitude", (Adder(width),)))
+        segments.append(Segment("magnitude", (Adder(width),)))
     for level, digits in digit_levels(width):
         step = 1 << level
         asked = (AnyBit(2 * step, count=(1 << digits) - 1), Gates(levels=2))
-        found.append(Segment(f"empty_{level}", asked))
-        found.append(Segment(f"leading_{level}", (Shifter(kept + step - 1, digits),)))
+        segments.append(Segment(f"empty_{level}", asked))
+        segments.append(Segment(f"leading_{level}", (Shifter(count + step - 1, digits),)))
     field = exponent + 1 + (1 - shift_raised(target))
-    found.append(Segment("field", (Adder(field), Gates(field))))
+    segments.append(Segment("field", (Adder(field), Gates(field))))
     whole = target.mantissa_bits + field
-    return tuple(found), PlacedShape(whole, 1 + window.drawn)
+    return tuple(segments), PlacedShape(whole, 1 + window.drawn)
 
 
 def term(m: Module, product: Product, zero_sign: Value | None, window: Window, name: str) -> Term:
-    """A product of ``raised`` operands, in its window. A zero is where no addend is shifted out
-    for its sake.
+    """A product of ``raised`` operands, in its window.
+
+    A zero is where no addend is shifted out for its sake.
     """
     significand = product.significand
     sign = product.sign if product.sign is not None else Const(0)
-    own = significand[-1] if significand.shape().signed else sign
+    product_sign = significand[-1] if significand.shape().signed else sign
     shape = window.places
     place = Signal(_shape(shape), name=f"{name}_place")
     exponent: Value = Const(0) if product.shift is None else product.shift
     if window.loses:
         exponent = Mux(significand.any(), exponent, 0)
     m.d.comb += place.eq(exponent + window.place)
-    return Term(significand, place, sign, own if zero_sign is None else zero_sign)
+    return Term(significand, place, sign, product_sign if zero_sign is None else zero_sign)
 
 
-def fused_sum(m: Module, x: Term, kept: Operand, clear: Value, window: Window, name: str) -> Sum:
-    """``x`` + ``kept`` or, with ``clear``, ``x`` alone. ``kept`` is a ``raised`` operand."""
-    assert kept.sign is not None
+def fused_sum(m: Module, x: Term, held: Operand, clear: Value, window: Window, name: str) -> Sum:
+    """``x`` + ``held`` or, with ``clear``, ``x`` alone. ``held`` is a ``raised`` operand."""
+    assert held.sign is not None
     exponent = Signal(max(window.most_addend.bit_length(), 1), name=f"{name}_exponent")
-    if kept.shift is not None:
-        m.d.comb += exponent.eq(Mux(clear, 0, kept.shift))
+    if held.shift is not None:
+        m.d.comb += exponent.eq(Mux(clear, 0, held.shift))
     distance = Signal(signed(window.distance_bits), name=f"{name}_distance")
     m.d.comb += distance.eq(x.place - exponent)
     above = distance[-1] if window.least_distance < 0 else Const(0)
-    amount, lost = _amount_right(m, kept.significand, distance, above, clear, window, name)
-    moved = Signal(window.width, name=f"{name}_moved")
-    m.d.comb += moved.eq(Cat(Const(0, window.left), kept.significand) >> amount)
+    amount, lost = _amount_right(m, held.significand, distance, above, clear, window, name)
+    shifted = Signal(window.width, name=f"{name}_moved")
+    m.d.comb += shifted.eq(Cat(Const(0, window.left), held.significand) >> amount)
     differ = Signal(name=f"{name}_differ")
-    m.d.comb += differ.eq((kept.sign ^ x.sign) & ~clear)
+    m.d.comb += differ.eq((held.sign ^ x.sign) & ~clear)
     # The carry-in, written so that it stays one chain. What is lost borrows it.
     product = Cat(Const(1, 1), Const(0, window.below), x.significand)
     if not x.significand.shape().signed:
         product = Cat(product, Const(0, 1))
-    addend = Cat(differ & ~lost, moved ^ differ.replicate(len(moved)), differ)
+    addend = Cat(differ & ~lost, shifted ^ differ.replicate(len(shifted)), differ)
     total = Signal(signed(window.width + 3), name=f"{name}_total")
     m.d.comb += total.eq(product.as_signed() + addend.as_signed())
     number = total[1:]
@@ -122,8 +124,9 @@ def _amount_right(
     window: Window,
     name: str,
 ) -> tuple[Value, Value]:
-    """How far right an addend goes, none of it remaining with ``clear``; and whether bits that
-    are set leave the window.
+    """How far right an addend goes, and whether bits that are set leave the window.
+
+    With ``clear`` none of it remains.
     """
     levels = window.levels
     far: Value = clear
@@ -153,9 +156,9 @@ def placed_sum(
         number, negative = magnitude, Const(0)
     limit = x.exponent + (1 - shift_raised(target))
     limit = Cat(limit, Const(0, max(len(number).bit_length() - len(limit), 0)))
-    kept = target.precision + window.drawn
-    leading = leading_first(m, number, negative, limit, kept, name)
-    rest = leading.rest | lost
+    count = target.precision + window.drawn
+    leading = leading_first(m, number, negative, limit, count, name)
+    sticky = leading.sticky | lost
     top, fraction = leading.number[-target.precision :], leading.number[: -target.precision]
     hidden = Signal(name=f"{name}_hidden")
     field = Signal(len(limit) + 1, name=f"{name}_field")
@@ -163,43 +166,44 @@ def placed_sum(
     m.d.comb += field.eq(Mux(hidden, limit + 1 - leading.shift, 0))
     mantissa = top[:-1] ^ negative.replicate(len(top) - 1)
     # Of the two's complement of what is below the last place, one bit carries into it.
-    half = fraction ^ (negative & rest).replicate(len(fraction))
-    carry = negative & ~fraction.any() & ~rest
-    return Normalised(Cat(mantissa, field), Cat(rest, half), carry=carry)
+    half = fraction ^ (negative & sticky).replicate(len(fraction))
+    carry = negative & ~fraction.any() & ~sticky
+    return Normalised(Cat(mantissa, field), Cat(sticky, half), carry=carry)
 
 
 def sign_of(
     m: Module,
     total: Sum,
     x: Term,
-    kept: Operand,
+    held: Operand,
     clear: Value,
     placed: Normalised,
     rounding: str,
     name: str,
 ) -> Signal:
-    """The sign bit of the sum. A zero has that of both numbers; where they differ, it is
-    negative if rounding down.
+    """The sign bit of the sum, of a zero too.
+
+    A zero has that of both numbers; where they differ, it is negative if rounding down.
     """
-    assert kept.sign is not None
-    differ = (kept.sign ^ x.zero_sign) & ~clear
+    assert held.sign is not None
+    differ = (held.sign ^ x.zero_sign) & ~clear
     sign_of_zero = x.zero_sign | differ if rounding == DOWN else x.zero_sign & ~differ
     # A number that is negative in two's complement is not zero.
     zero = ~(total.negative | placed.whole.any() | placed.fraction.any())
-    found = Signal(name=name)
-    m.d.comb += found.eq(Mux(zero, sign_of_zero, x.sign ^ total.negative))
-    return found
+    sign = Signal(name=name)
+    m.d.comb += sign.eq(Mux(zero, sign_of_zero, x.sign ^ total.negative))
+    return sign
 
 
 @dataclass(frozen=True)
 class Leading:
-    """The highest bits of a number from its leading one on, as ``leading_first`` finds them.
+    """The highest bits of a number from its leading one on, as ``leading_first`` makes them.
 
-    ``rest``: whether there is something below; ``shift``: how far left the number was moved.
+    ``sticky``: whether there is something below; ``shift``: how far left the number was moved.
     """
 
     number: Value
-    rest: Value
+    sticky: Value
     shift: Value
 
 
@@ -213,7 +217,7 @@ def digit_levels(width: int) -> list[tuple[int, int]]:
 
 
 def leading_first(
-    m: Module, number: Value, negative: Value, limit: Value, kept: int, name: str
+    m: Module, number: Value, negative: Value, limit: Value, count: int, name: str
 ) -> Leading:
     """``number`` shifted left, by at most ``limit``, until its top bit differs from ``negative``.
 
@@ -221,7 +225,7 @@ def leading_first(
     limit counts for as long as all digits above it were reached.
     """
     levels = len(number).bit_length()
-    rest: Value = Const(0)
+    sticky: Value = Const(0)
     unlimited: Value = limit[levels:].any() if len(limit) > levels else Const(0)
     shifts: list[Value] = []
     for level, digits in digit_levels(len(number)):
@@ -229,38 +233,43 @@ def leading_first(
         number = Cat(Const(0, max((choices[-1]) * step - len(number), 0)), number)
         empty = _empty_groups(m, number, negative, step, choices[-1], f"{name}_empty_{level}")
         reached = [limit[level : level + digits] >= n for n in choices[1:]]
-        by = [e & (unlimited | r) for e, r in zip(empty, reached, strict=True)]
+        moves = [e & (unlimited | r) for e, r in zip(empty, reached, strict=True)]
         amount = Signal(digits, name=f"{name}_by_{level}")
-        m.d.comb += amount.eq(by[0] if digits == 1 else Cat(by[2] | (by[0] & ~by[1]), by[1]))
+        m.d.comb += amount.eq(
+            moves[0] if digits == 1 else Cat(moves[2] | (moves[0] & ~moves[1]), moves[1])
+        )
         stopped = [r & ~e for e, r in zip(empty, reached, strict=True)]
         following = Signal(name=f"{name}_unlimited_{level}")
         m.d.comb += following.eq(unlimited | Cat(stopped).any())
-        columns = kept + step - 1
-        gone = len(number) - columns
-        rest = rest | _chosen(amount, [number[: max(gone - n * step, 0)].any() for n in choices])
-        moved = Signal(columns, name=f"{name}_leading_{level}")
-        number = Cat(Const(0, max(-gone, 0)), number)
-        m.d.comb += moved.eq(_chosen(amount, [_top(number, n * step, columns) for n in choices]))
-        number, unlimited = moved, following
+        columns = count + step - 1
+        dropped = len(number) - columns
+        sticky = sticky | _chosen(
+            amount, [number[: max(dropped - n * step, 0)].any() for n in choices]
+        )
+        shifted = Signal(columns, name=f"{name}_leading_{level}")
+        number = Cat(Const(0, max(-dropped, 0)), number)
+        m.d.comb += shifted.eq(_chosen(amount, [_top(number, n * step, columns) for n in choices]))
+        number, unlimited = shifted, following
         shifts.append(amount)
-    told = Signal(name=f"{name}_rest")
-    m.d.comb += told.eq(rest)
-    return Leading(number, told, Cat(reversed(shifts)))
+    sticky_bit = Signal(name=f"{name}_rest")
+    m.d.comb += sticky_bit.eq(sticky)
+    return Leading(number, sticky_bit, Cat(reversed(shifts)))
 
 
 def _empty_groups(
     m: Module, number: Value, negative: Value, step: int, count: int, name: str
 ) -> list[Value]:
-    """Whether the highest group of ``step`` bits is all ``negative``, the highest two, and so on,
-    of as many as ``count``.
+    """Whether the highest group of ``step`` bits is all ``negative``, the highest two, and so on.
+
+    Of as many groups as ``count``.
     """
-    found: list[Value] = []
+    empty_groups: list[Value] = []
     for index in range(count):
         end = len(number) - index * step
         empty = Signal(name=f"{name}_{index}")
         m.d.comb += empty.eq(~(number[end - step : end] ^ negative.replicate(step)).any())
-        found.append(found[-1] & empty if found else empty)
-    return found
+        empty_groups.append(empty_groups[-1] & empty if empty_groups else empty)
+    return empty_groups
 
 
 def _top(number: Value, shift: int, columns: int) -> Value:

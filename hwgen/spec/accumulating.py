@@ -136,8 +136,9 @@ class AccumulatingSpec(Spec):
 
     @property
     def window(self) -> Window | None:
-        """Where a cycle's only product and a float accumulator are added; None where a sum is made
-        first, or a rounding follows.
+        """Where a cycle's only product and a float accumulator are added.
+
+        None where a sum is made first, or a rounding follows.
         """
         return None
 

@@ -39,7 +39,7 @@ class Accumulating:
         return self._accumulating.is_tuned
 
     def registers(self) -> dict[str, Signal]:
-        """What is kept from one input to the next."""
+        """The registers that hold what stays from one input to the next, by name."""
         spec = self._accumulating
         width = spec.accumulator_width
         if isinstance(spec.accumulator, Float):
@@ -84,9 +84,9 @@ class Accumulating:
         values = {**passed(signals, "random_bits"), "accumulator": total}
         if spec.zero_rounding is not None:
             # A partial sum that comes in is an integer, and its zero positive.
-            before = signals.get("kept_zero_sign", register[-1])
-            before = zero_sign.restarted(before, clear, spec.zero_rounding)
-            signs = (before, signals["zero_sign"])
+            sign_before = signals.get("kept_zero_sign", register[-1])
+            sign_before = zero_sign.restarted(sign_before, clear, spec.zero_rounding)
+            signs = (sign_before, signals["zero_sign"])
             values["kept_zero_sign"] = zero_sign.sign_of_zeros(
                 m, signs, spec.zero_rounding, "next_zero_sign"
             )
@@ -116,7 +116,7 @@ class Accumulating:
         return zero_sign.of_sum(term, signals["zero_sign"], rounding)
 
     def accumulate_float(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
-        """The code to keep: of ``sum`` and what was kept, rounded once."""
+        """The code to hold: of ``sum`` and what the accumulator held, rounded once."""
         accumulator = self._accumulating.accumulator
         assert isinstance(accumulator, Float)
         f, clear = accumulator.format, signals["clear"]
@@ -151,14 +151,14 @@ class Accumulating:
         return {"accumulator": code}
 
     def place_term(self, m: Module, signals: Signals) -> dict[str, Any]:
-        """The only product, in the window of the sum with what was kept."""
+        """``term``: the only product, in the window of the sum with what the accumulator held."""
         window, (product,) = self._accumulating.window, signals["products"]
         assert window is not None
         placed = fused.term(m, product, signals.get("zero_sign"), window, "term")
         return {**passed(signals, "clear", "random_bits", "special"), "term": placed}
 
     def accumulate_fused(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
-        """The code to keep: of ``term`` and what was kept, rounded once."""
+        """The code to hold: of ``term`` and what the accumulator held, rounded once."""
         accumulator, window = self._accumulating.accumulator, self._accumulating.window
         assert isinstance(accumulator, Float) and window is not None
         f, rounding = accumulator.format, accumulator.rounding

@@ -66,7 +66,7 @@ class DotProductSteps(SplitProducts, Accumulating):
         self._zero_rounding = zero_rounding or spec.zero_rounding
 
     def _operand_formats(self) -> dict[str, Scalar]:
-        """Of what comes in for each lane, by its port."""
+        """The format of each lane's operands, by their port."""
         return {"a": self.spec.a, "b": self.spec.b}
 
     def operands(self, m: Module, signals: Signals) -> dict[str, Any]:
@@ -219,8 +219,8 @@ class DotProductSteps(SplitProducts, Accumulating):
                 # As wide as such sums are: terms of two lanes and of one meet.
                 terms = [terms[0][: self.spec.width_of_sum(self.spec.lanes)].as_signed()]
             return {**signals, "terms": terms}
-        before = lane_sum.terms(m, signals["lanes"], plan) if level == 1 else signals["trees"]
-        trees = lane_sum.add_level(m, before, plan, level)
+        trees_before = lane_sum.terms(m, signals["lanes"], plan) if level == 1 else signals["trees"]
+        trees = lane_sum.add_level(m, trees_before, plan, level)
         carried = passed(signals, *PAST_SUM, "addend")
         if len(trees[0]) > 1:
             return {**carried, "trees": trees}

@@ -87,8 +87,9 @@ def claim(start: Start, spec: DotProduct, unit: Circuit, lanes: LaneProducts) ->
 
 
 def _below_unit(spec: DotProduct, f: Scalar, bits: int) -> npt.NDArray[np.int64]:
-    """For a pattern of all bits, whether the accumulator, in the lowest, adds to the sum and is
-    none that sums can be.
+    """Which patterns have an accumulator that adds to the sum and is none that sums can be.
+
+    For each pattern of all bits; the accumulator is in the lowest.
     """
     kept = [addend(f, code).value for code in range(1 << f.bits)]
     unit = Fraction(2) ** spec.lsb_exponent

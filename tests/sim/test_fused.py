@@ -141,8 +141,9 @@ def extreme_codes(f, count, rng):
 
 
 def near_codes(spec, a, b, rng):
-    """Accumulators at all distances from the products, and codes next to these; most of them of
-    the other sign, and many cancel.
+    """Accumulators at all distances from the products, and codes next to these.
+
+    Most of them are of the other sign, and many cancel.
     """
     f, count = spec.accumulator.format, len(a)
     products = [

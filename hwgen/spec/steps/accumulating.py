@@ -65,7 +65,7 @@ def steps(spec: AccumulatingSpec, sum_width: int, made_width: int) -> Steps:
     magnitude = Segment("magnitude", (Magnitude(width),))
     searching = width.bit_length() + levels.adder(width)
     codes = coding(placed, spec.output, spec.rounding, spec.overflow)
-    round_ = levels.adder(spec.output.bits) + 2
+    round_levels = levels.adder(spec.output.bits) + 2
     return (
         *fixed_steps,
         *in_segments(
@@ -75,20 +75,21 @@ def steps(spec: AccumulatingSpec, sum_width: int, made_width: int) -> Steps:
             searching,
             apart=apart,
         ),
-        *in_segments("round", "round_output", codes, round_, apart=apart, bits=placed.bits),
+        *in_segments("round", "round_output", codes, round_levels, apart=apart, bits=placed.bits),
     )
 
 
 def fused_steps(spec: AccumulatingSpec, product_bits: int | None) -> Steps:
-    """The steps of a product that is added to a float accumulator, from its significand on, which
-    has so many bits with its exponent and sign.
+    """The steps of a product that is added to a float accumulator, from its significand on.
+
+    ``product_bits``: of the significand with its exponent and sign.
     """
     accumulator, window = spec.accumulator, spec.window
     assert isinstance(accumulator, Float) and window is not None
     f, rounding = accumulator.format, accumulator.rounding
     segments, placed = fused_segments(window, f, rounding)
     codes = coding(replace(placed, nan=True), f, rounding, accumulator.overflow)
-    logic = tuple(one for segment in (*segments, *codes) for one in segment.logic)
+    logic = tuple(primitive for segment in (*segments, *codes) for primitive in segment.logic)
     place = (AnyBit(window.leftmost), Adder(window.places.width))
     term = Step("term", "place_term", place, levels.adder(window.places.width), bits=product_bits)
     return (term, Step(STATE, "accumulate_fused", logic, 16.0, has_state=True))

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 
 def steps(spec: DotProduct) -> Steps:
-    """The exact sum of a cycle, and the accumulator; of a fused multiply-add the product, and its
-    sum with the accumulator.
+    """The exact sum of a cycle, and the accumulator.
+
+    Of a fused multiply-add: the product, and its sum with the accumulator.
     """
     if spec.window is not None:
         split: Steps = ()
@@ -31,12 +32,12 @@ def steps(spec: DotProduct) -> Steps:
             split = product.split_steps_of(*factors, 0, spec.product_width, spec.lanes)
         products = product_steps(spec, (spec.a, spec.b), multiply, (), split)[:-1]
         return (*products, *accumulating.fused_steps(spec, products_bits(spec)))
-    after = accumulating.steps(spec, spec.sum_width, made_width(spec))
-    return (*sum_steps(spec), *after)
+    accumulator_steps = accumulating.steps(spec, spec.sum_width, made_width(spec))
+    return (*sum_steps(spec), *accumulator_steps)
 
 
 def sum_steps(spec: DotProduct) -> Steps:
-    """Up to the exact sum of a cycle."""
+    """The steps up to the exact sum of a cycle."""
     a, b, lanes = spec.a, spec.b, spec.lanes
     if spec.is_tuned:  # Smaller steps make the product of the factors.
         split = product.split_steps(a, b, spec.product_width, lanes)
@@ -69,7 +70,10 @@ def product_steps(
     align: Series,
     split: Steps = (),
 ) -> Steps:
-    """From codes of these formats, one of each a lane, to products in their places."""
+    """The steps from codes of these formats to products in their places.
+
+    There is one code of each format a lane; ``split``: steps between ``multiply`` and ``align``.
+    """
     a, b, c, lanes = spec.a, spec.b, spec.addend, spec.lanes
     decoding, to_align = product.decoders(formats, lanes), levels.shift(a, b)
     codes = lanes * sum(f.bits for f in formats) + (c.bits if c is not None else 0)
@@ -87,14 +91,14 @@ def product_steps(
 
 
 def _decoded_bits(f: Scalar) -> int:
-    """Of a decoded code: sign, significand, shift, and whether it is infinite or NaN."""
+    """Bits of a decoded code: sign, significand, shift, and whether it is infinite or NaN."""
     shift = shift_shape(f)
     flags = int(f.sign_apart) + int(f.has_nan) + int(f.has_infinity)
     return significand_bits(f) + (shift.width if shift is not None else 0) + flags
 
 
 def products_bits(spec: DotProduct) -> int:
-    """Of all products, before they are in their places, and of the addend."""
+    """Bits of all products, before they are in their places, and of the addend."""
     a, b, lanes = spec.a, spec.b, spec.lanes
     if spec.packing is not None:
         bits = lanes // 2 * spec.packing.product_bits + lanes % 2 * spec.product_width
@@ -105,13 +109,13 @@ def products_bits(spec: DotProduct) -> int:
 
 
 def _addend_bits(spec: DotProduct) -> int:
-    """Of an addend's product with one."""
+    """Bits of an addend's product with one."""
     c = spec.addend
     return 0 if c is None else significand_bits(c) + int(c.sign_apart) + 1 + shift_bits(c)
 
 
 def level_steps(spec: DotProduct) -> Steps:
-    """The levels of adders of the lanes, and of their bins."""
+    """The steps of the adders of the lanes, a step a level, and of those of their bins."""
     plan, steps_of_levels, terms = spec.lane_sum, [], [0]
     if spec.packing is not None:
         lanes = spec.lanes
@@ -137,7 +141,7 @@ def level_steps(spec: DotProduct) -> Steps:
 
 
 def addend_steps(spec: DotProduct, width: int) -> Steps:
-    """The addend at its place, and its sum with the lanes', which has so many bits."""
+    """The steps that align the addend and add the lanes' sum, which has ``width`` bits."""
     if spec.addend is None:
         return ()
     aligned = signed_width(*value_range(spec.addend))
