@@ -1,4 +1,4 @@
-"""Where the product and the addend of a fused multiply-add stand: widths and offsets, from formats.
+"""Where a product, or a sum, and the addend of a fused multiply-add stand, from formats alone.
 
 The product is fixed in a window of bits, and the addend is shifted right from a place left of it
 (Montoye, Hokenek and Runyon, *Design of the IBM RISC System/6000 floating-point execution unit*,
@@ -24,17 +24,17 @@ from hwgen.plan.shape import Shape, shape_of
 
 @dataclass(frozen=True)
 class Window:
-    """The window of a product of significands and an addend of ``precision`` bits.
+    """Of a term, the product of significands or an exact sum, and an addend of ``precision`` bits.
 
-    Bit 0 of the product is bit ``below`` of the window; the addend's bit 0 is at most at bit
-    ``leftmost`` of the product, and then the window ends with it. ``place`` is how far right of
-    there it goes for the lowest exponents of both: the product's exponent, up to ``most_exponent``,
-    moves it further, its own, up to ``most_addend``, back. ``drawn``: bits below a result's last
-    that rounding looks at, besides the sticky one. ``loses``: set bits of the addend can be shifted
-    out.
+    Bit 0 of the term, which has ``term_bits`` of magnitude, is bit ``below`` of the window; the
+    addend's bit 0 is at most at bit ``leftmost`` of the term. ``place`` is how far right of there
+    it goes for the lowest exponents of both: the term's exponent, up to ``most_exponent``, moves it
+    further, its own, up to ``most_addend``, back. ``drawn``: bits below a result's last that
+    rounding looks at, beside the sticky one. ``loses``: set bits of the addend can be shifted out.
     """
 
     precision: int
+    term_bits: int
     leftmost: int
     below: int
     drawn: int
@@ -45,8 +45,13 @@ class Window:
 
     @property
     def width(self) -> int:
-        """Bits from the lowest kept one to the highest of an addend."""
-        return self.precision + self.leftmost + self.below
+        """Bits from the lowest kept one to the highest of term and addend."""
+        return self.below + max(self.precision + self.leftmost, self.term_bits)
+
+    @property
+    def above(self) -> int:
+        """Bits of the window above an addend at its leftmost place."""
+        return self.width - self.left - self.precision
 
     @property
     def levels(self) -> int:
@@ -85,33 +90,76 @@ class Window:
 
 
 @lru_cache(maxsize=256)
-def window(a: Scalar, b: Scalar, target: Scalar, rounding: str) -> Window:
-    """Of the product of ``a`` and ``b``, and a running sum of such in ``target``.
+def product_window(a: Scalar, b: Scalar, target: Scalar, rounding: str) -> Window:
+    """Of the product of ``a`` and ``b``, beside its exponent, and a running sum in ``target``.
 
     No bits are kept for other addends than running sums can be (``sum_unit``). Of an operand with
     subnormals, small significands have small exponents, so that bits that a leading zero takes are
     seldom missed.
     """
-    drawn = RANDOM_BITS if rounding == STOCHASTIC else 1
     unit = a.lsb_exponent + b.lsb_exponent
-    over = unit - sum_unit(unit, target)
-    below, deepest = 0, 0
-    for leading, exponent in _products(a, b):
-        depth = exponent + over
-        below = max(below, min(target.precision + drawn - leading, depth))
-        deepest = max(deepest, depth)
-    leftmost = _largest_significand(a, b).bit_length() + 1 + drawn
-    raised = shift_raised(a) + shift_raised(b)
-    own = shift_shape(target)
+    over, drawn = unit - sum_unit(unit, target), _drawn(rounding)
+    depths = [
+        (min(target.precision + drawn - leading, exponent + over), exponent + over)
+        for leading, exponent in _products(a, b)
+    ]
+    return _window(
+        term_bits=_largest_significand(a, b).bit_length(),
+        unit=unit - shift_raised(a) - shift_raised(b),
+        most_exponent=sum((1 << s.width) - 1 for s in map(shift_shape, (a, b)) if s is not None),
+        depths=(max(kept for kept, _ in depths), max(all_bits for _, all_bits in depths)),
+        target=target,
+        drawn=drawn,
+    )
+
+
+@lru_cache(maxsize=256)
+def sum_window(unit: int, most: int, target: Scalar, rounding: str) -> Window:
+    """Of an exact sum in fixed point, and a running sum of such in ``target``.
+
+    The exact one is a multiple of 2^``unit``, its magnitude at most ``most`` of these.
+    """
+    over, drawn = unit - sum_unit(unit, target), _drawn(rounding)
+    return _window(
+        term_bits=most.bit_length(),
+        unit=unit,
+        most_exponent=0,
+        depths=(min(target.precision + drawn, over), over),
+        target=target,
+        drawn=drawn,
+    )
+
+
+def _drawn(rounding: str) -> int:
+    return RANDOM_BITS if rounding == STOCHASTIC else 1
+
+
+def _window(
+    *,
+    term_bits: int,
+    unit: int,
+    most_exponent: int,
+    depths: tuple[int, int],
+    target: Scalar,
+    drawn: int,
+) -> Window:
+    """The window of a term; ``depths``: how far below it bits of the addend are kept, and are."""
+    own, below = shift_shape(target), max(depths[0], 0)
+    most_addend = (1 << own.width) - 1 if own is not None else 0
+    # How far the addend's bit 0 is from the term's, for the lowest exponents of both.
+    offset = target.lsb_exponent - shift_raised(target) - unit
+    # What is above all that the term can reach has it below all that rounding looks at.
+    leftmost = max(min(term_bits + 1 + drawn, most_addend + offset), 0)
     return Window(
         precision=target.precision,
+        term_bits=term_bits,
         leftmost=leftmost,
         below=below,
         drawn=drawn,
-        place=leftmost + unit - raised - target.lsb_exponent + shift_raised(target),
-        most_exponent=sum((1 << s.width) - 1 for s in map(shift_shape, (a, b)) if s is not None),
-        most_addend=(1 << own.width) - 1 if own is not None else 0,
-        loses=deepest > below,
+        place=leftmost - offset,
+        most_exponent=most_exponent,
+        most_addend=most_addend,
+        loses=depths[1] > below,
     )
 
 
@@ -135,9 +183,9 @@ def _most_significand(f: Scalar) -> int:
 
 
 def _products(a: Scalar, b: Scalar) -> Iterator[tuple[int, int]]:
-    """The kinds of products that are not zero.
+    """Kinds of products that are not zero.
 
-    How low their leading one may be, and how high their exponent.
+    Of each how low its leading one may be, and how high its exponent.
     """
     for a_leading, a_exponent in _operands(a):
         for b_leading, b_exponent in _operands(b):

@@ -1,9 +1,9 @@
-"""The sum of a fused multiply-add: a product added to a floating-point number.
+"""The sum of a fused multiply-add: near enough to the exact one to be rounded once.
 
-It is near enough to be rounded once. ``alignment_window`` says where both stand. Their sum is two's
-complement; what comes out is its magnitude, normalised, except that a negative number's last place
-is still to be added: rounding adds it with its own (``rounder.Normalised.carry``), so that no
-second carry chain is needed.
+A product, or an exact sum of such, is added to a floating-point number.
+``alignment_window`` says where both stand. Their sum is two's complement; what comes out is its
+magnitude, normalised, except that a negative number's last place is still to be added: rounding
+adds it with its own (``rounder.Normalised.carry``), so that no second carry chain is needed.
 """
 
 from __future__ import annotations
@@ -37,9 +37,11 @@ class Term:
 
 @dataclass(frozen=True)
 class Sum:
-    """(−1)^sign · number of a window, in two's complement.
+    """What a window holds, in two's complement, and is negated if the term's sign is set.
 
-    Its top bit is ``negative``, and ``lost`` tells that there is something below.
+    ``negative``: its top bit, which ``number`` lacks; ``lost``: there is something below;
+    ``exponent``: how far left the number goes at most, before it is subnormal, less what
+    ``limit_bits`` adds.
     """
 
     number: Value
@@ -49,9 +51,9 @@ class Sum:
 
 
 def fused_segments(window: Window, target: Scalar, rounding: str) -> tuple[Segments, PlacedShape]:
-    """The segments of ``fused_sum`` and ``placed_sum``, and what comes of them."""
-    exponent, width = window.exponent_bits, window.width + 1
-    count = target.precision + window.drawn
+    """What ``fused_sum`` and ``placed_sum`` are made of, and what comes of them."""
+    width = window.width + 1
+    kept = target.precision + window.drawn
     segments = [
         Segment("decoded", (Decoder(target), Gates())),
         Segment("right", (Adder(window.distance_bits), Gates(window.levels, levels=2))),
@@ -64,11 +66,17 @@ def fused_segments(window: Window, target: Scalar, rounding: str) -> tuple[Segme
         step = 1 << level
         asked = (AnyBit(2 * step, count=(1 << digits) - 1), Gates(levels=2))
         segments.append(Segment(f"empty_{level}", asked))
-        segments.append(Segment(f"leading_{level}", (Shifter(count + step - 1, digits),)))
-    field = exponent + 1 + (1 - shift_raised(target))
+        segments.append(Segment(f"leading_{level}", (Shifter(kept + step - 1, digits),)))
+    field = limit_bits(window, target) + 1
     segments.append(Segment("field", (Adder(field), Gates(field))))
     whole = target.mantissa_bits + field
     return tuple(segments), PlacedShape(whole, 1 + window.drawn)
+
+
+def limit_bits(window: Window, target: Scalar) -> int:
+    """Bits of how far a sum may be moved left before it is subnormal."""
+    most = max(window.most_distance, window.most_addend) + 1 - shift_raised(target) + window.above
+    return max(most, 1).bit_length()
 
 
 def term(m: Module, product: Product, zero_sign: Value | None, window: Window, name: str) -> Term:
@@ -86,6 +94,11 @@ def term(m: Module, product: Product, zero_sign: Value | None, window: Window, n
         exponent = Mux(significand.any(), exponent, 0)
     m.d.comb += place.eq(exponent + window.place)
     return Term(significand, place, sign, product_sign if zero_sign is None else zero_sign)
+
+
+def sum_term(total: Value, sign: Value, window: Window) -> Term:
+    """An exact sum, in its window; ``sign``: of it, and of zero."""
+    return Term(total, Const(window.place, _shape(window.places)), Const(0), sign)
 
 
 def fused_sum(m: Module, x: Term, held: Operand, clear: Value, window: Window, name: str) -> Sum:
@@ -126,7 +139,7 @@ def _amount_right(
 ) -> tuple[Value, Value]:
     """How far right an addend goes, and whether bits that are set leave the window.
 
-    With ``clear`` none of it remains.
+    With ``clear`` nothing of it remains.
     """
     levels = window.levels
     far: Value = clear
@@ -154,7 +167,8 @@ def placed_sum(
         low = Cat(Const(1, 1), number ^ negative.replicate(len(number)))
         m.d.comb += magnitude.eq((low + (negative & ~lost))[1:])
         number, negative = magnitude, Const(0)
-    limit = x.exponent + (1 - shift_raised(target))
+    limit = x.exponent + (1 - shift_raised(target) + window.above)
+    limit = limit[: limit_bits(window, target)]
     limit = Cat(limit, Const(0, max(len(number).bit_length() - len(limit), 0)))
     count = target.precision + window.drawn
     leading = leading_first(m, number, negative, limit, count, name)
@@ -181,7 +195,7 @@ def sign_of(
     rounding: str,
     name: str,
 ) -> Signal:
-    """The sign bit of the sum, of a zero too.
+    """The sign bit of the sum.
 
     A zero has that of both numbers; where they differ, it is negative if rounding down.
     """
@@ -259,10 +273,7 @@ def leading_first(
 def _empty_groups(
     m: Module, number: Value, negative: Value, step: int, count: int, name: str
 ) -> list[Value]:
-    """Whether the highest group of ``step`` bits is all ``negative``, the highest two, and so on.
-
-    Of as many groups as ``count``.
-    """
+    """Whether all bits are ``negative`` in the highest groups: in one, two, up to ``count``."""
     empty_groups: list[Value] = []
     for index in range(count):
         end = len(number) - index * step

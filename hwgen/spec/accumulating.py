@@ -136,10 +136,7 @@ class AccumulatingSpec(Spec):
 
     @property
     def window(self) -> Window | None:
-        """Where a cycle's only product and a float accumulator are added.
-
-        None where a sum is made first, or a rounding follows.
-        """
+        """Where what a cycle adds and a float accumulator are added, in one step; None if not."""
         return None
 
     @property

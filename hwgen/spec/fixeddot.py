@@ -228,7 +228,7 @@ class FixedDot(DotProduct):
         return narrow or self.lanes == 1 or bool(self.pipeline_target)
 
     @property
-    def window(self) -> None:
+    def _product_window(self) -> None:
         """None: products with constants are summed first."""
         return None
 

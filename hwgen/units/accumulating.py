@@ -158,15 +158,19 @@ class Accumulating:
         return {**passed(signals, "clear", "random_bits", "special"), "term": placed}
 
     def accumulate_fused(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
-        """The code to hold: of ``term`` and what the accumulator held, rounded once."""
+        """The code to keep: of ``term``, or the cycle's sum, and what was kept, rounded once."""
         accumulator, window = self._accumulating.accumulator, self._accumulating.window
         assert isinstance(accumulator, Float) and window is not None
         f, rounding = accumulator.format, accumulator.rounding
-        clear, term = signals["clear"], signals["term"]
+        clear, term = signals["clear"], signals.get("term")
+        if term is None:
+            (total,) = signals["terms"]
+            whole = total[: window.term_bits + 1].as_signed()
+            term = fused.sum_term(whole, self.sign_of_sum(signals), window)
         held = decode(m, signals["accumulator"], f, "running", raised=True, special_is_zero=False)
-        total = fused.fused_sum(m, term, held, clear, window, "step")
-        placed = fused.placed_sum(m, total, window, f, rounding, "placed")
-        sign = fused.sign_of(m, total, term, held, clear, placed, rounding, "step_sign")
+        number = fused.fused_sum(m, term, held, clear, window, "step")
+        placed = fused.placed_sum(m, number, window, f, rounding, "placed")
+        sign = fused.sign_of(m, number, term, held, clear, placed, rounding, "step_sign")
         assert held.sign is not None
         nan, infinity, minus = _special_of_step(
             signals.get("special"), held.nan, held.infinity, held.sign, clear

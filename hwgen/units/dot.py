@@ -100,7 +100,7 @@ class DotProductSteps(SplitProducts, Accumulating):
         spec = self.spec
         if spec.packing is not None:
             return self._packed_products(m, signals, spec.packing)
-        fused = spec.window is not None
+        fused = spec.adds_product
         products = [
             product.multiply(m, x, y, spec.a, spec.b, f"lane_{lane}", sign_apart=lane > 0 or fused)
             if not spec.pipeline_target

@@ -87,9 +87,9 @@ def claim(start: Start, spec: DotProduct, unit: Circuit, lanes: LaneProducts) ->
 
 
 def _below_unit(spec: DotProduct, f: Scalar, bits: int) -> npt.NDArray[np.int64]:
-    """Which patterns have an accumulator that adds to the sum and is none that sums can be.
+    """For a pattern of all bits, whether the accumulator counts and is none that sums can be.
 
-    For each pattern of all bits; the accumulator is in the lowest.
+    Its bits are the lowest, and the next one is ``clear``.
     """
     kept = [addend(f, code).value for code in range(1 << f.bits)]
     unit = Fraction(2) ** spec.lsb_exponent

@@ -1,4 +1,4 @@
-"""Fused multiply-adds: the next accumulator of every code, and of sums near every edge.
+"""Fused multiply-adds and sums: the next accumulator of every code, and near every edge.
 
 A unit with one register stage is one piece of logic from operands and accumulator to the next
 accumulator. It is evaluated as an and-inverter graph, and compared with the golden model.
@@ -9,8 +9,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from hwgen import MultiplyAccumulate, emit, parse
-from hwgen.arithmetic.alignment_window import sum_unit, window
+from hwgen import DotProduct, MultiplyAccumulate, emit, parse
+from hwgen.arithmetic.alignment_window import product_window, sum_unit, sum_window
 from hwgen.formats.rounding import MODES
 from sim import exact
 from sim.accumulate import accumulate_once
@@ -27,6 +27,13 @@ def words_of_bits(values, width):
     return [np.packbits(bit, bitorder="little").view(np.uint64) for bit in bits]
 
 
+def packed_codes(codes, bits):
+    """Words of several codes of a port, lane 0 in the lowest bits; or of one."""
+    lanes = codes.reshape(len(codes), -1).astype(np.uint64)
+    places = np.arange(lanes.shape[1], dtype=np.uint64) * np.uint64(bits)
+    return (lanes << places).sum(axis=1, dtype=np.uint64)
+
+
 class Logic:
     """The next accumulators of units, for accumulators and inputs given."""
 
@@ -37,8 +44,9 @@ class Logic:
         circuit, count = self.circuits[spec.name], len(kept)
         given = {"enable": np.ones(count), "valid_in": np.ones(count), "rst": np.zeros(count)}
         values = {}
+        packed = {port.name: packed_codes(inputs[port.name], port.bits) for port in spec.inputs}
         for port, literals in circuit.inputs.items():
-            port_words = words_of_bits({**given, **inputs}[port], len(literals))
+            port_words = words_of_bits({**given, **packed}[port], len(literals))
             values |= dict(zip((literal >> 1 for literal in literals), port_words, strict=True))
         kept_words = words_of_bits(kept, spec.accumulator_width)
         following = {}
@@ -69,12 +77,13 @@ def can_be_sums(spec, codes):
 
 def golden_codes(spec, kept, inputs):
     f = spec.accumulator.format
-    a, b = (
-        inputs[name].astype(x.code_dtype)[:, None] for name, x in (("a", spec.a), ("b", spec.b))
-    )
+    a, b = (inputs[name].astype(x.code_dtype) for name, x in (("a", spec.a), ("b", spec.b)))
     random = inputs["random_bits"] if spec.is_stochastic else None
     start = exact.decode(f, kept.astype(f.code_dtype))
     sums, clear = exact.dot(spec.a, spec.b, a, b), inputs["clear"].astype(bool)
+    if spec.addend is not None:
+        addends = exact.decode(spec.addend, inputs["c"].astype(spec.addend.code_dtype))
+        sums = exact.add(sums, addends)
     words = accumulate_once(spec.accumulator, start, sums, clear, random).words
     return words.astype(np.int64).astype(np.uint64) & np.uint64((1 << f.bits) - 1)
 
@@ -88,8 +97,12 @@ def assert_right(logic, spec, kept, inputs):
     assert not told, (spec.name, told)
 
 
-def mac(a, b, accumulator):
-    return MultiplyAccumulate(a=a, b=b, accumulator=accumulator, stages=1)
+def mac(a, b, accumulator, **more):
+    return MultiplyAccumulate(a=a, b=b, accumulator=accumulator, stages=1, **more)
+
+
+def dot(a, b, lanes, accumulator, **more):
+    return DotProduct(a=a, b=b, lanes=lanes, accumulator=accumulator, stages=1, **more)
 
 
 #: Formats of which all codes meet all codes of the accumulator: the same, wider and narrower ones,
@@ -103,6 +116,8 @@ SMALL = [
     *(mac("e3m2ieee", "e2m1", name) for name in ("e3m2ieee", "e3m1ieee:saturate:toward_zero")),
     *(mac("ue2m1", "uint2", name) for name in ("e3m2", "e2m3:nearest_away")),
     mac("e1m2", "e2m1ns", "e1m3"),
+    *(dot("e1m1", "e1m1", 2, name) for name in ("e2m1", "e3m0:down", "e2m2ns")),
+    *(dot("int2", "e1m1", 2, name) for name in ("e2m1", "e1m2:up", "e3m1ieee")),
 ]
 
 #: Formats of sums near every edge of the window.
@@ -113,6 +128,9 @@ LARGE = [
     *(mac("int8", "int8", name) for name in ("fp32", "bf16:up")),
     *(mac("fp16", "fp16", name) for name in ("fp32:toward_zero", "fp16:stochastic")),
     *(mac("bf16", "e8m0", name) for name in ("bf16:nearest_away", "fp32:stochastic")),
+    *(dot("e5m2", "e5m2", 2, name) for name in ("fp16", "fp16:down", "e5m2:stochastic")),
+    *(dot(name, name, 3, "fp32") for name in ("e4m3fn", "int8")),
+    mac("e4m3", "e2m1", "bf16", addend="fp16"),
 ]
 
 
@@ -120,19 +138,24 @@ def test_every_code_meets_every_accumulator():
     logic = Logic(SMALL)
     for spec in SMALL:
         f = spec.accumulator.format
-        a_bits, b_bits = spec.a.bits, spec.b.bits
-        assert a_bits + b_bits + f.bits < 20
-        pattern = np.arange(1 << (a_bits + b_bits + f.bits + 1), dtype=np.uint64)
+        a_bits, b_bits, lanes = spec.a.bits, spec.b.bits, spec.lanes
+        bits = lanes * (a_bits + b_bits) + f.bits + 1
+        assert bits < 20
+        pattern = np.arange(1 << bits, dtype=np.uint64)
         parts = []
-        for width in (1, a_bits, b_bits, f.bits):
+        for width in (1, f.bits, *lanes * [a_bits], *lanes * [b_bits]):
             parts.append(pattern & np.uint64((1 << width) - 1))
             pattern = pattern >> np.uint64(width)
-        clear, a, b, kept = parts
+        clear, kept, *codes = parts
+        a, b = (np.stack(found, axis=1) for found in (codes[:lanes], codes[lanes:]))
         assert_right(logic, spec, kept, {"clear": clear, "a": a, "b": b})
 
 
 def extreme_codes(f, count, rng):
-    """Codes of all exponents, with mantissas at and next to the ends and the middle."""
+    """Codes of all exponents, with mantissas at and next to the ends and the middle.
+
+    ``count``: their shape.
+    """
     codes = rng.integers(0, 1 << f.bits, count, dtype=np.uint64)
     middle, top = 1 << max(f.mantissa_bits - 1, 0), (1 << f.mantissa_bits) - 1
     ends = [0, 1, top, top - 1, middle, middle - 1, middle + 1]
@@ -143,17 +166,12 @@ def extreme_codes(f, count, rng):
 def near_codes(spec, a, b, rng):
     """Accumulators at all distances from the products, and codes next to these.
 
-    Most of them are of the other sign, and many cancel.
+    Most are of the other sign, and many cancel.
     """
     f, count = spec.accumulator.format, len(a)
-    products = [
-        float(x) * float(y)
-        for x, y in zip(
-            spec.a.decode(a.astype(spec.a.code_dtype)),
-            spec.b.decode(b.astype(spec.b.code_dtype)),
-            strict=True,
-        )
-    ]
+    with np.errstate(invalid="ignore"):
+        values = [x.decode(c.astype(x.code_dtype)) for x, c in ((spec.a, a), (spec.b, b))]
+        products = (values[0] * values[1]).sum(axis=1)
     reach = f.precision + spec.a.precision + spec.b.precision + 4
     distances = rng.integers(-reach, reach + 1, count)
     distances = np.where(rng.random(count) < 0.3, rng.integers(-2, 3, count), distances)
@@ -166,11 +184,13 @@ def near_codes(spec, a, b, rng):
 def test_sums_near_every_edge_of_the_window():
     logic, rng, count = Logic(LARGE), np.random.default_rng(RNG_SEED), 3_000
     for spec in LARGE:
-        a, b = (extreme_codes(x, count, rng) for x in (spec.a, spec.b))
+        a, b = (extreme_codes(x, (count, spec.lanes), rng) for x in (spec.a, spec.b))
         kept = near_codes(spec, a, b, rng)
         kept = np.where(rng.random(count) < 0.2, extreme_codes(parse("fp32"), count, rng), kept)
         kept &= np.uint64((1 << spec.accumulator.format.bits) - 1)
         inputs = {"clear": (rng.random(count) < 0.05).astype(np.uint64), "a": a, "b": b}
+        if spec.addend is not None:
+            inputs["c"] = extreme_codes(spec.addend, count, rng)
         if spec.is_stochastic:
             ends = np.array([0, 1, 2**31, 2**31 - 1, 2**32 - 1], np.uint64)
             drawn = rng.integers(0, 2**32, count, dtype=np.uint64)
@@ -183,15 +203,32 @@ def test_sums_near_every_edge_of_the_window():
 @pytest.mark.parametrize("name", ["e5m2", "fp16", "bf16", "fp32"])
 def test_window_of_one_format_is_three_significands_and_four_bits(name):
     f = parse(name)
-    found = window(f, f, f, "nearest_even")
-    assert found.width == 3 * f.precision + 4
-    assert found.loses
+    window = product_window(f, f, f, "nearest_even")
+    assert window.width == 3 * f.precision + 4
+    assert window.loses
 
 
-def test_window_of_integers_keeps_every_bit():
-    found = window(parse("int8"), parse("int8"), parse("fp32"), "nearest_even")
-    assert found.below == 0
-    assert not found.loses
+def test_window_of_a_sum_keeps_every_bit():
+    of_integers = sum_window(0, 2**14, parse("fp32"), "nearest_even")
+    assert of_integers.below == 0
+    assert not of_integers.loses
+    # The accumulator's range is within the sum's.
+    of_e5m2 = sum_window(-32, 2**66 - 1, parse("fp16"), "nearest_even")
+    assert of_e5m2.width == 66
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "accumulator", "adds_product"),
+    [
+        ("e5m2", "e5m2", "e5m2", True),
+        ("e4m3", "e4m3", "fp32", True),
+        # A product in fixed point that is narrower than beside its exponent.
+        ("e2m1", "e2m1", "fp16", False),
+        ("e4m3", "e2m1", "fp16", False),
+    ],
+)
+def test_the_narrower_window_is_taken(a, b, accumulator, adds_product):
+    assert mac(a, b, accumulator).adds_product is adds_product
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@ def test_dot():
 
 def test_addends():
     specs = [DotProduct(**fields) for fields in ADDENDS]
-    mac = MultiplyAccumulate(a="e4m3fn", b="e4m3fn", addend="fp16", accumulator="fp16", stages=8)
+    mac = MultiplyAccumulate(a="e4m3fn", b="e4m3fn", addend="fp16", accumulator="fp16", stages=7)
     specs += [mac, dataclasses.replace(specs[0], max_products=6, stages=1)]
     # 6 products of −56 to 64 and 2 addends of −2^15 to 2^15 − 1 need 17 bits and a bit.
     assert specs[-1].accumulator_width == 18 and specs[-1].sum_width == 17

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from hwgen.accumulator import WRAP, Fixed, Float
 from hwgen.arithmetic.coding import rounded_width
 from hwgen.arithmetic.decode import shift_shape, significand_bits
-from hwgen.arithmetic.float_add import ScaledShape, float_sum_segments, normalised_segments
+from hwgen.arithmetic.float_add import ScaledShape, float_sum_segments
 from hwgen.arithmetic.fused import fused_segments
 from hwgen.arithmetic.rounding_plan import NumberShape, coding, normalising
 from hwgen.formats.rounding import RANDOM_BITS, STOCHASTIC
@@ -31,19 +31,7 @@ def steps(spec: AccumulatingSpec, sum_width: int, made_width: int) -> Steps:
     """
     width, accumulator, apart = spec.accumulator_width, spec.accumulator, spec.is_tuned
     if isinstance(accumulator, Float):
-        segments, total = normalised_segments(made_width, spec.lsb_exponent)
-        searching = float((sum_width - 1).bit_length())
-        return (
-            *in_segments(
-                "normalised",
-                "normalise_sum",
-                segments,
-                searching,
-                apart=apart,
-                bits=made_width,
-            ),
-            *float_steps(accumulator, total, apart=apart),
-        )
+        return (_fused_step(spec, made_width),)
     fixed_steps = []
     if isinstance(accumulator, Fixed):
         rounding = (AnyBit(sum_width), Adder(width))
@@ -79,20 +67,27 @@ def steps(spec: AccumulatingSpec, sum_width: int, made_width: int) -> Steps:
     )
 
 
-def fused_steps(spec: AccumulatingSpec, product_bits: int | None) -> Steps:
-    """The steps of a product that is added to a float accumulator, from its significand on.
+def product_steps(spec: AccumulatingSpec, product_bits: int | None) -> Steps:
+    """The steps of a product that a float accumulator takes, from its significand on.
 
-    ``product_bits``: of the significand with its exponent and sign.
+    ``product_bits``: of it, with exponent and sign.
     """
+    assert spec.window is not None
+    bits = spec.window.places.width
+    place = (AnyBit(spec.window.term_bits), Adder(bits))
+    term = Step("term", "place_term", place, levels.adder(bits), bits=product_bits)
+    return (term, _fused_step(spec, None))
+
+
+def _fused_step(spec: AccumulatingSpec, bits: int | None) -> Step:
+    """The loop of a float accumulator, from a cycle's sum or product in its window on."""
     accumulator, window = spec.accumulator, spec.window
     assert isinstance(accumulator, Float) and window is not None
     f, rounding = accumulator.format, accumulator.rounding
     segments, placed = fused_segments(window, f, rounding)
     codes = coding(replace(placed, nan=True), f, rounding, accumulator.overflow)
-    logic = tuple(primitive for segment in (*segments, *codes) for primitive in segment.logic)
-    place = (AnyBit(window.leftmost), Adder(window.places.width))
-    term = Step("term", "place_term", place, levels.adder(window.places.width), bits=product_bits)
-    return (term, Step(STATE, "accumulate_fused", logic, 16.0, has_state=True))
+    logic = tuple(one for segment in (*segments, *codes) for one in segment.logic)
+    return Step(STATE, "accumulate_fused", logic, 16.0, bits=bits, has_state=True)
 
 
 def float_steps(

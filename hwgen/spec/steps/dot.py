@@ -19,11 +19,8 @@ if TYPE_CHECKING:
 
 
 def steps(spec: DotProduct) -> Steps:
-    """The exact sum of a cycle, and the accumulator.
-
-    Of a fused multiply-add: the product, and its sum with the accumulator.
-    """
-    if spec.window is not None:
+    """The exact sum of a cycle, or its only product with an exponent, and the accumulator."""
+    if spec.adds_product:
         split: Steps = ()
         multiply = product.multiplication(spec.a, spec.b, spec.lanes)
         if spec.is_tuned:
@@ -31,9 +28,9 @@ def steps(spec: DotProduct) -> Steps:
             factors = product.factor_bits(spec.a, spec.b)
             split = product.split_steps_of(*factors, 0, spec.product_width, spec.lanes)
         products = product_steps(spec, (spec.a, spec.b), multiply, (), split)[:-1]
-        return (*products, *accumulating.fused_steps(spec, products_bits(spec)))
-    accumulator_steps = accumulating.steps(spec, spec.sum_width, made_width(spec))
-    return (*sum_steps(spec), *accumulator_steps)
+        return (*products, *accumulating.product_steps(spec, products_bits(spec)))
+    after = accumulating.steps(spec, spec.sum_width, made_width(spec))
+    return (*sum_steps(spec), *after)
 
 
 def sum_steps(spec: DotProduct) -> Steps:

@@ -20,8 +20,8 @@ def steps(spec: SumSquares) -> Steps:
     if a.exponent_bits:
         align = (Shifter(spec.product_width, a.exponent_bits, count=lanes),)
     products = dot.product_steps(spec, (a,), (Square(a.factor_bits, count=lanes),), align)
-    if spec.window is not None:
-        return (*products[:2], *accumulating.fused_steps(spec, None))
+    if spec.adds_product:
+        return (*products[:2], *accumulating.product_steps(spec, None))
     accumulator_steps = accumulating.steps(spec, spec.sum_width, dot.made_width(spec))
     sums = (*products[2:], *dot.level_steps(spec))  # Of other bits than products.
     square_steps = (*products[:2], *(replace(step, bits=None) for step in sums))
