@@ -20,11 +20,14 @@ from .flow import (
     timings,
     tool_versions,
 )
+from .foreign import MappedDesign, Size, map_design
 from .targets import TARGETS, Target, target
 
 __all__ = [
     "TARGETS",
+    "MappedDesign",
     "Netlist",
+    "Size",
     "Synthesis",
     "Target",
     "Timing",
@@ -32,6 +35,7 @@ __all__ = [
     "available",
     "does_not_fit",
     "flow_digest",
+    "map_design",
     "netlist",
     "placing_digest",
     "primitives",

@@ -97,9 +97,9 @@ def synthesise(
     start = time.monotonic()
     facts = _check(rtlil, top, target, mapping)
     placer = facts.placer if place else None
-    _require(facts, placer)
+    require(facts, placer)
     tools = tool_versions(target, place)
-    with _working_folder(facts) as folder:
+    with working_folder(facts) as folder:
         cells = _map(facts, rtlil, top, mapping, folder, time_limit_s)
         counts = facts.resources(cells)
         placed, fmax_mhz, too_large = None, None, None
@@ -166,9 +166,9 @@ def timings(
     facts = _check(rtlil, top, target, "lut")
     if facts.placer is None:
         raise InputError(f"target {target} is not placed: this flow has no placer for it")
-    _require(facts, facts.placer)
+    require(facts, facts.placer)
     measured = []
-    with _working_folder(facts) as folder:
+    with working_folder(facts) as folder:
         cells = _map(facts, rtlil, top, "lut", folder, time_limit_s)
         counts = facts.resources(cells)
         for seed in seeds:
@@ -196,8 +196,8 @@ def netlist(
     Errors as for ``synthesise``.
     """
     facts = _check(rtlil, top, target, mapping)
-    _require(facts, None)
-    with _working_folder(facts) as folder:
+    require(facts, None)
+    with working_folder(facts) as folder:
         commands = [
             "splitnets",
             "rename -hide",
@@ -206,7 +206,7 @@ def netlist(
         ]
         _map(facts, rtlil, top, mapping, folder, time_limit_s, commands)
         verilog = (folder / "netlist.v").read_text()
-    share = _share_folder()
+    share = share_folder()
     return Netlist(
         target=target,
         mapping=mapping,
@@ -306,14 +306,15 @@ def _missing(facts: Target, placer: Placer | None) -> list[str]:
     return [pkg for module, pkg in needed.items() if importlib.util.find_spec(module) is None]
 
 
-def _require(facts: Target, placer: Placer | None) -> None:
+def require(facts: Target, placer: Placer | None = None) -> None:
+    """ToolError unless Yosys is there, and the ``placer``."""
     missing = _missing(facts, placer)
     if missing:
         raise ToolError(f"target {facts.name} needs: pip install {' '.join(missing)}")
 
 
 @contextlib.contextmanager
-def _working_folder(facts: Target) -> Iterator[Path]:
+def working_folder(facts: Target) -> Iterator[Path]:
     """A temporary folder with the target's techmaps, so that scripts name them plainly."""
     with temporary_folder() as folder:
         for path in facts.files():
@@ -414,7 +415,7 @@ def _too_large(placer: Placer, registers: int, bits: Mapping[str, int]) -> TooLa
     )
 
 
-def _share_folder() -> Path:
+def share_folder() -> Path:
     """Yosys' share folder, which holds the vendors' cell models."""
     spec = importlib.util.find_spec("pyosys")
     if spec is None or spec.origin is None:

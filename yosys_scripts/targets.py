@@ -22,6 +22,8 @@ FOLDER = Path(__file__).resolve().parent
 TECHMAPS = FOLDER / "techmaps"
 #: Beside ``target.toml``, for what concerns placing alone, and what devices hold.
 PLACE_FACTS, DEVICE_FACTS = "place.toml", "devices.toml"
+#: The commands of the mappings, and what ``foreign.py`` needs beside to map any design.
+SCRIPT, MAP_SCRIPT, MAP_FACTS = "synth.ys", "map.ys", "map.toml"
 #: The section of ``synth.ys`` that puts every product into DSP blocks.
 DSP_SECTION = "dsp_all"
 #: The mapping by Yosys' own script, for comparisons: no spec has it.
@@ -166,12 +168,12 @@ class Target:
                 f"target {self.name} has no mapping {mapping!r}: use one of "
                 + ", ".join(self._with_sizes)
             )
-        return "".join(self._sections[section] for section in self.mappings[mapping])
+        return "".join(self.sections()[section] for section in self.mappings[mapping])
 
     @property
     def multiplier(self) -> Multiplier:
         """The largest of a DSP block, as ``synth.ys`` uses it."""
-        used = self._sections[DSP_SECTION]
+        used = self.sections()[DSP_SECTION]
         sides = (re.findall(rf"DSP_{side}_MAXWIDTH=(\d+)", used) for side in "AB")
         sizes = [sorted(map(int, pair)) for pair in zip(*sides, strict=True)]
         narrow, wide = max(sizes)
@@ -189,11 +191,11 @@ class Target:
         ]
         return (*(name for name in self.mappings if name != VENDOR), *fitting)
 
-    @property
-    def _sections(self) -> dict[str, str]:
+    def sections(self, script: str = SCRIPT) -> dict[str, str]:
+        """The sections of a ``script`` of this target and of its base, by name."""
         sections: dict[str, str] = {}
         for folder in self._folders:
-            sections |= _sections((folder / "synth.ys").read_text())
+            sections |= _sections((folder / script).read_text())
         return sections
 
     @property
@@ -207,7 +209,7 @@ class Target:
             p
             for f in folders
             for p in f.iterdir()
-            if p.is_file() and p.name not in (PLACE_FACTS, DEVICE_FACTS)
+            if p.is_file() and p.name not in (PLACE_FACTS, DEVICE_FACTS, MAP_SCRIPT, MAP_FACTS)
         )
 
 

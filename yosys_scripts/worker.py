@@ -34,12 +34,13 @@ CONTROL_PINS = ("CE", "LSR", "CEN", "SR")
 def yosys(job: dict[str, Any]) -> dict[str, Any]:
     """Run a Yosys script (``commands``, one a line); count the cells of ``netlist.json``.
 
-    ABC checks what it made of the logic; while it was wrong, the script runs again, and at last
-    without the step that makes such mistakes.
+    ABC checks what it made of the logic, unless the job says not to ``verify``; while it was wrong,
+    the script runs again, and at last without the step that makes such mistakes.
     """
+    verify = f"scratchpad -set abc9.verify {int(job.get('verify', True))}"
     for attempt in range(TRIES + 1):
         chosen = [f"scratchpad -set abc9.script {WITHOUT_MFS}"] if attempt == TRIES else []
-        _run(["scratchpad -set abc9.verify 1", *chosen, *job["commands"]], job["top"])
+        _run([verify, *chosen, *job["commands"]], job["top"])
         if NOT_EQUIVALENT not in Path(LOG).read_text():
             break
     else:

@@ -29,6 +29,7 @@ from hwgen.cli import (
     units,
     verify,
 )
+from hwgen.cli import map as map_command
 from hwgen.errors import FAULT, InputError, ToolError, fault
 from hwgen.installed import HiddenPackage, require_own_packages
 from hwgen.processes import outside
@@ -37,7 +38,7 @@ from hwgen.records import PassedOver
 #: In the order in which the help lists them.
 COMMANDS = (
     *(formats, units, generate, verify, regress, mutate, prove),
-    *(synth, cost, sweep, optimize),
+    *(synth, map_command, cost, sweep, optimize),
 )
 
 

@@ -35,6 +35,7 @@ USES = {
         "a unit": MUL,
     },
     "synth": {None: MUL},
+    "map": {None: ["design.v", "--top", "m"]},
     "cost": {None: MUL},
     "sweep": {None: []},
     "optimize": {None: []},
@@ -54,7 +55,8 @@ VALUES = {
     **{"simulator": "verilator", "jobs": "1", "wave": "w.vcd", "spec": SPEC[1]},
     **{"matrix": "random", "names": "int4", "picture": "p.png", "export": "e.jsonl"},
     **{"model": "m.onnx", "data": "d.npz", "test_data": "d.npz", "fps": "10", "clock_mhz": "50"},
-    **{"style": "shared", "max_drop": "1"},
+    **{"style": "shared", "max_drop": "1", "netlist": "new.json"},
+    **{"include": ".", "define": "X", "parameter": "N=1"},
 }
 
 
@@ -73,7 +75,7 @@ CASES = [(command, use) for command, uses in USES.items() for use in uses]
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for name in ("page.md", "m.onnx", "d.npz"):
+    for name in ("page.md", "m.onnx", "d.npz", "design.v"):
         (tmp_path / name).write_text("")
     return tmp_path
 
@@ -151,6 +153,7 @@ def read_by(line):
 def test_what_a_use_declares_is_read(folder, monkeypatch, capsys, command, use):
     """``run`` itself, without the long work, which has then had all that it was given."""
     import sim
+    import yosys_scripts
     from cost_models import sweep
     from optimizer import optimize
     from sim import case_list, formal, mutation, regression, report
@@ -167,6 +170,9 @@ def test_what_a_use_declares_is_read(folder, monkeypatch, capsys, command, use):
     monkeypatch.setattr(optimize, "run", worked)
     monkeypatch.setattr(sweep, "run", lambda **named: None)
     monkeypatch.setattr(sweep, "export", lambda file: 1)
+    size = yosys_scripts.Size(*range(6))
+    mapped = yosys_scripts.MappedDesign("ecp5", "lut", "m", "ours", size, size, {}, {}, 1.0, "", "")
+    monkeypatch.setattr(yosys_scripts, "map_design", lambda *given, **named: mapped)
     for name in ("verify", "verify_stream"):
         monkeypatch.setattr(sim, name, worked)
     # What they print comes after the work.
