@@ -65,7 +65,7 @@ def _register_bits(spec: DotProduct) -> dict[str, float]:
     Such a product and its adder can share LUTs.
     """
     registered = spec.register_boundaries
-    bits = {step.name: step.bits or 0 for step in spec.steps}
+    bits = {step.name: step.data_bits or 0 for step in spec.steps}
     names = {spec.steps[index].name for index in registered}
     return {
         "register_bits": sum(bits[name] for name in names),

@@ -57,6 +57,13 @@ def shift_shape(number_format: Scalar) -> Shape | None:
     return Shape(f.exponent_bits) if f.exponent_bits > int(f.subnormals) else None
 
 
+def operand_bits(number_format: Scalar) -> int:
+    """Bits of an ``Operand`` of the format."""
+    f, shift = number_format, shift_shape(number_format)
+    flags = int(f.sign_apart) + int(f.has_nan) + int(f.has_infinity)
+    return significand_bits(f) + (0 if shift is None else shift.width) + flags
+
+
 def decode(
     m: Module,
     code: Value,

@@ -18,7 +18,7 @@ from hwgen.formats import Scalar
 from hwgen.formats.rounding import DOWN
 from hwgen.plan.logic import Adder, AnyBit, Comparator, Gates, Magnitude, Multiplexer
 from hwgen.plan.shape import ZERO, Shape, either
-from hwgen.plan.step import Segment, Segments
+from hwgen.plan.step import Segment, Segments, passed_by
 
 
 @dataclass(frozen=True)
@@ -70,12 +70,14 @@ def lower_than(f: Scalar, lsb_exponent: int, significand_bits: int) -> int:
 def normalised_segments(width: int, lsb_exponent: int) -> tuple[Segments, ScaledShape]:
     """The segments of ``normalised``, and what comes of it."""
     exponent = Shape((max(width, 2) - 1).bit_length())
+    scaled = ScaledShape(width, exponent, lsb_exponent - (width - 1))
+    choosing = (Adder(exponent.width), Multiplexer(exponent.width))
     segments = (
-        Segment("magnitude", (Magnitude(width),)),
-        *leading_one_segments(width),
-        Segment("exponent", (Adder(exponent.width), Multiplexer(exponent.width))),
+        Segment("magnitude", (Magnitude(width),), width + 1),
+        *passed_by(leading_one_segments(width), 1),
+        Segment("exponent", choosing, scaled.bits),
     )
-    return segments, ScaledShape(width, exponent, lsb_exponent - (width - 1))
+    return segments, scaled
 
 
 def float_sum_segments(
@@ -85,18 +87,24 @@ def float_sum_segments(
     width = max(x.significand, y.significand, precision)
     tops = [v.lsb_exponent + v.significand for v in (x, y)]
     base = min(tops)
-    larger = max((v.exponent + (top - base)).width for v, top in zip((x, y), tops, strict=True))
+    exponents = [(v.exponent + (top - base)).width for v, top in zip((x, y), tops, strict=True)]
+    larger = max(exponents)
     near, total = (width + 2).bit_length(), width + 4
+    number = NumberShape(total, base - (width + 3), Shape(larger))
+    # The larger exponent and number, and both signs.
+    beside = larger + width + 2 + 2
+    choosing, limiting = (Adder(larger), Multiplexer(2 * (width + 2))), Multiplexer(near)
+    ordered = 1 + sum(exponents) + x.bits + y.bits
     segments = (
-        Segment("order", (Comparator(larger), Adder(larger))),
-        Segment("distance", (Adder(larger), Multiplexer(2 * (width + 2)))),
-        Segment("near", (Comparator(larger), Multiplexer(near))),
-        *shift.shift_segments("aligned", 2 * (width + 2), near),
-        Segment("lost", (AnyBit(width + 2),)),
-        Segment("sum", (Adder(width + 3), Gates(total, levels=2))),
-        Segment("sign", (AnyBit(total), Gates())),
+        Segment("order", (Comparator(larger), Adder(larger)), ordered),
+        Segment("distance", choosing, larger + width + 2 + beside),
+        Segment("near", (Comparator(larger), limiting), near + width + 2 + beside),
+        *passed_by(shift.shift_segments("aligned", 2 * (width + 2), near), beside),
+        Segment("lost", (AnyBit(width + 2),), width + 3 + beside),
+        Segment("sum", (Adder(width + 3), Gates(total, levels=2)), total + 3 + larger),
+        Segment("sign", (AnyBit(total), Gates()), number.bits),
     )
-    return segments, NumberShape(total, base - (width + 3), Shape(larger))
+    return segments, number
 
 
 def normalised(

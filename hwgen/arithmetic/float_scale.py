@@ -20,7 +20,7 @@ from hwgen.arithmetic import divide
 from hwgen.arithmetic.coding import to_code
 from hwgen.arithmetic.decode import Operand, decode, shift_shape, significand_bits
 from hwgen.arithmetic.divide import Division
-from hwgen.arithmetic.leading_one import leading_one_first, leading_one_segments
+from hwgen.arithmetic.leading_one import leading_one_first, leading_one_segments, leading_one_shift
 from hwgen.arithmetic.power_scale import decode_key, require_rule
 from hwgen.arithmetic.product_rows import multiplied, multiplied_segments
 from hwgen.arithmetic.quantizer_alignment import Alignment
@@ -38,17 +38,9 @@ from hwgen.formats.rounding import (
     TOWARD_ZERO,
 )
 from hwgen.formats.scalar import SATURATE
-from hwgen.plan.logic import (
-    Adder,
-    AnyBit,
-    Decoder,
-    Gates,
-    Multiplier,
-    Series,
-    parallel,
-)
+from hwgen.plan.logic import Adder, AnyBit, Decoder, Gates, Multiplier, Series, parallel
 from hwgen.plan.shape import ZERO, Shape
-from hwgen.plan.step import Segment, Segments
+from hwgen.plan.step import Segment, Segments, passed_by
 
 #: Rules that divide by the element's largest value; the others by its largest power of two.
 _BY_LARGEST = ("ceil", "nearest")
@@ -64,21 +56,24 @@ class Leading:
     exponent: Value
 
 
-def leading_segments(f: Scalar) -> tuple[Segments, Shape]:
+def leading_segments(f: Scalar, *, split: bool) -> tuple[Segments, Shape]:
     """The segments of ``leading``, and the shape of the exponent."""
     shift = shift_shape(f) or ZERO
-    decoded = Segment("decoded", (Decoder(f),))
+    decoded = Segment("decoded", (Decoder(f),), significand_bits(f) + shift.width)
     if not _has_leading_zeros(f):
         return (decoded,), shift
-    finding, exponent = leading_significand_segments(significand_bits(f), shift)
+    finding, exponent = leading_significand_segments(significand_bits(f), shift, split=split)
     return (decoded, *finding), exponent
 
 
-def leading_significand_segments(width: int, shift: Shape) -> tuple[Segments, Shape]:
+def leading_significand_segments(
+    width: int, shift: Shape, *, split: bool
+) -> tuple[Segments, Shape]:
     """The segments of ``leading_significand``, and the shape of the exponent."""
-    exponent = shift - Shape((width - 1).bit_length())
-    segments = (*leading_one_segments(width), Segment("exponent", (Adder(exponent.width),)))
-    return segments, exponent
+    exponent = shift - leading_one_shift(width, split=split)
+    finding = passed_by(leading_one_segments(width), shift.width)
+    total = Segment("exponent", (Adder(exponent.width),), width + exponent.width)
+    return (*finding, total), exponent
 
 
 def leading(
@@ -188,16 +183,23 @@ class FloatScale:
         formats = [self.scale] if self.tensor_scale is None else [self.scale, self.tensor_scale]
         return sum(f.lsb_exponent + significand_bits(f) - 1 for f in formats)
 
-    def begun_segments(self, tensor: Shape | None) -> tuple[Segments, Shape]:
+    @property
+    def division_bits(self) -> int:
+        """Bits of the division of M, from its beginning on."""
+        dividend = self._largest_bits[0] + self._padding
+        return divide.bits_of(dividend, *self.divisor_bits) if self.divides else dividend
+
+    def begun_segments(self, tensor: Shape | None, *, split: bool) -> tuple[Segments, Shape]:
         """The segments of ``begun``, and the shape of the exponent.
 
         ``tensor``: the shape of the tensor scale's exponent.
         """
         bits = significand_bits(self.source)
         if self.source.is_integer:
-            finding, exponent = leading_significand_segments(bits, ZERO)
+            finding, exponent = leading_significand_segments(bits, ZERO, split=split)
         else:
-            finding, exponent = leading_segments(self.source)
+            finding, exponent = leading_segments(self.source, split=split)
+        finding = passed_by(finding, self._tensor_bits(tensor))
         total = exponent + (bits - 1)
         timing_paths: list[Series] = [
             (Adder(self.rounded_bits + 1),) if 0 < self.rounded_bits < bits else ()
@@ -209,31 +211,44 @@ class FloatScale:
                 timing_paths.append((Multiplier(self.divisor_bits[0], self.odd.bit_length()),))
             timing_paths.append((Adder(total.width), Adder(total.width)))
         timing_paths.append((Adder(total.width),))
-        return (*finding, Segment("divisor", parallel(*timing_paths))), Shape(total.width)
+        made = self._largest_bits[0] + self.divisor_bits[0] + total.width
+        divisor = Segment("divisor", parallel(*timing_paths), made)
+        return (*finding, divisor), Shape(total.width)
 
-    def placed_segments(self, exponent: Shape) -> tuple[Segments, PlacedShape]:
+    def _tensor_bits(self, exponent: Shape | None) -> int:
+        """Bits of the tensor's scale with its leading one on top, if there is one."""
+        if exponent is None or self.tensor_scale is None:
+            return 0
+        return significand_bits(self.tensor_scale) + exponent.width
+
+    def placed_segments(self, exponent: Shape, *, split: bool) -> tuple[Segments, PlacedShape]:
         """The segments of ``placed``, and what comes of it."""
         remainder = self.divisor_bits[0] if self.divides else 1
         quotient = self.divisions if self.divides else self._largest_bits[0] + self._padding
         number = NumberShape(quotient + 1, self._quotient_lsb_exponent, exponent, sign=False)
-        placing, placed = normalising(number, self.scale, self.rounding)
-        return (Segment("quotient", (AnyBit(remainder),)), *placing), placed
+        placing, placed = normalising(number, self.scale, self.rounding, split=split)
+        return (Segment("quotient", (AnyBit(remainder),), number.bits), *placing), placed
 
     def code_segments(self, placed: PlacedShape) -> Segments:
         """The segments of ``code``."""
-        not_zero = Segment("not_zero", (AnyBit(self.scale.bits), Gates(self.scale.bits)))
+        bits = self.scale.bits
+        not_zero = Segment("not_zero", (AnyBit(bits), Gates(bits)), bits)
         return (*coding(placed, self.scale, self.rounding, SATURATE), not_zero)
 
-    def element_divisor_segments(self, tensor: Shape | None) -> tuple[Segments, Shape]:
+    def element_divisor_segments(
+        self, tensor: Shape | None, *, split: bool
+    ) -> tuple[Segments, Shape]:
         """The segments of ``element_divisor``, and the shape of its exponent."""
-        finding, exponent = leading_segments(self.scale)
+        finding, exponent = leading_segments(self.scale, split=split)
         if tensor is None or self.tensor_scale is None:
             return finding, exponent
-        multiplying = multiplied_segments(
-            "scales", significand_bits(self.scale), significand_bits(self.tensor_scale)
-        )
+        finding = passed_by(finding, self._tensor_bits(tensor))
+        factors = (Shape(significand_bits(f)) for f in (self.scale, self.tensor_scale))
+        multiplying, _ = multiplied_segments("scales", *factors)
+        multiplying = passed_by(multiplying, exponent.width + tensor.width)
         total = exponent + tensor + ZERO
-        adding = Segment("scales_exponent", (Adder(total.width), Adder(total.width)))
+        logic = (Adder(total.width), Adder(total.width))
+        adding = Segment("scales_exponent", logic, self.element_divisor_bits + total.width)
         return (*finding, *multiplying, adding), total
 
     def begun(

@@ -15,7 +15,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 
 from hwgen.arithmetic.alignment_window import Window
 from hwgen.arithmetic.decode import Operand, shift_raised
-from hwgen.arithmetic.product import Product
+from hwgen.arithmetic.product import Product, ProductShape
 from hwgen.arithmetic.rounder import Normalised
 from hwgen.arithmetic.rounding_plan import PlacedShape
 from hwgen.formats import Scalar
@@ -77,6 +77,11 @@ def limit_bits(window: Window, target: Scalar) -> int:
     """Bits of how far a sum may be moved left before it is subnormal."""
     most = max(window.most_distance, window.most_addend) + 1 - shift_raised(target) + window.above
     return max(most, 1).bit_length()
+
+
+def term_bits(product: ProductShape, window: Window) -> int:
+    """Bits of the ``Term`` of such a product."""
+    return product.significand.width + window.places.width + 2
 
 
 def term(m: Module, product: Product, zero_sign: Value | None, window: Window, name: str) -> Term:

@@ -22,9 +22,10 @@ from amaranth.hdl import Cat, Const, Module, Signal, Value, signed
 
 from hwgen.arithmetic.adder_tree import tree_levels
 from hwgen.arithmetic.decode import shift_raised
-from hwgen.arithmetic.product import Product
+from hwgen.arithmetic.product import Product, ProductShape
 from hwgen.formats import Scalar
 from hwgen.formats.widths import product_range, signed_width, value_range
+from hwgen.plan.shape import Shape
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,46 @@ class LaneSum:
     def width_behind(self, level: int) -> int:
         """Bits of the widest partial sum behind ``level`` levels of the lanes' trees."""
         return max(bin.width(min(1 << level, self.lanes), self.has_sign) for bin in self.bins)
+
+    def lanes_bits(self, first: ProductShape, other: ProductShape) -> int:
+        """Bits of all lanes that ``place`` makes of products of these shapes."""
+        gates = len(self.bins) if self.has_gates else 0
+        signs = int(first.sign) + (self.lanes - 1) * int(other.sign)
+        moved = self._moved(first).width + (self.lanes - 1) * self._moved(other).width
+        return moved + signs + self.lanes * gates
+
+    def terms_bits(self, level: int, other: ProductShape) -> int:
+        """Bits of all terms behind ``level`` levels of the trees, one at least.
+
+        ``other``: the products of lanes but for the first. A last lane may have none to be added
+        to yet.
+        """
+        size, bits = 1 << level, 0
+        groups, rest = divmod(self.lanes, size)
+        for bin in self.bins:
+            bits += bin.width(min(size, self.lanes), False)
+            if groups == 0:
+                continue
+            bits += (groups - 1) * bin.width(size, self.has_sign)
+            if rest:
+                alone = rest == 1
+                bits += self._alone(bin, other) if alone else bin.width(rest, self.has_sign)
+        carries = max(groups + int(rest > 0) - 1, 0) if other.sign else 0
+        return bits + carries * len(self.bins)
+
+    def _moved(self, product: ProductShape) -> Shape:
+        """The shape of a product that ``place`` has moved."""
+        width, signed = product.significand.width, product.significand.signed
+        if product.shift and self.fine_bits:
+            width += (1 << min(self.fine_bits, product.shift)) - 1
+        drop = 0 if self.has_gates else self.bins[0].drop
+        return Shape(min(width - drop, self.moved_bits + int(signed)), signed)
+
+    def _alone(self, bin: Bin, product: ProductShape) -> int:
+        """Bits of a term of one lane."""
+        moved = self._moved(product)
+        width = moved.width + int(product.sign and not moved.signed)
+        return min(width - bin.drop, bin.width(1, self.has_sign)) if self.has_gates else width
 
     def merged_bits(self, level: int) -> int:
         """Bits of all sums of bins behind ``level`` levels of adders between bins."""

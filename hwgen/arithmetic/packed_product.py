@@ -148,25 +148,53 @@ class RowPlan:
     @property
     def segments_of_products(self) -> Segments:
         """The segments of ``products``."""
-        multiplicands = self._multiplicand_bits
-        factors = [(multiplicands[rows.segment], rows.high - rows.low) for rows in self.rows]
-        wide, narrow = (max(pair[i] for pair in factors) for i in (0, 1))
-        terms = 1
-        for rows, (wide_bits, bits) in zip(self.rows, factors, strict=True):
-            signed_top = not rows.changes and any(rows.negative)
-            is_gate = bits == 1 and not signed_top
-            if not is_gate and wide_bits + bits > product_rows.SMALL:
-                terms = max(terms, (bits + 1) // 2)
+        multiplicands, factors = self._multiplicand_bits, self._factors
+        wide, narrow = (max(pair[i].width for pair in factors) for i in (0, 1))
+        terms = self._product_terms
+        bits = [
+            sum(product_rows.bits_of(levels[min(level, len(levels) - 1)]) for levels in terms)
+            for level in range(max(map(len, terms)))
+        ]
         sums = (
-            Segment(f"sums{level}", (Adder(wide + (1 << level), count=len(factors)),))
-            for level in range(1, (terms - 1).bit_length() + 1)
+            Segment(f"sums{level}", (Adder(wide + (1 << level), count=len(factors)),), made)
+            for level, made in enumerate(bits[1:], 1)
         )
+        codes = sum(multiplicands) + max(high for _, high in self.segments)
         return (
-            Segment("codes", (Selection(max(multiplicands), len(self.modes)),)),
-            Segment("rows", (FactorRows(wide, narrow, count=len(factors)),)),
+            Segment("codes", (Selection(max(multiplicands), len(self.modes)),), codes),
+            Segment("rows", (FactorRows(wide, narrow, count=len(factors)),), bits[0]),
             *sums,
-            Segment("made"),
+            Segment("made", (), bits[-1]),
         )
+
+    @property
+    def _factors(self) -> list[tuple[Shape, Shape]]:
+        """The shapes of what each rows' product is made of."""
+        multiplicands = self._multiplicand_bits
+        return [
+            (
+                Shape(multiplicands[rows.segment], True),
+                Shape(rows.high - rows.low, not rows.changes and any(rows.negative)),
+            )
+            for rows in self.rows
+        ]
+
+    @property
+    def _product_terms(self) -> list[list[product_rows.TermShapes]]:
+        """What each rows' product is summed of in segments, before each sum and behind the last."""
+        return [
+            [[(wide, 0)]] if narrow == Shape(1) else product_rows.term_shapes(wide, narrow)
+            for wide, narrow in self._factors
+        ]
+
+    def product_widths(self, *, split: bool) -> list[int]:
+        """Bits of each of the ``products``."""
+        if split:
+            return [levels[-1][0][0].width for levels in self._product_terms]
+        return [
+            wide.width + (0 if narrow == Shape(1) else narrow.width)
+            for wide, narrow in self._factors
+        ]
 
     @property
     def _multiplicand_bits(self) -> list[int]:
@@ -208,6 +236,16 @@ class RowPlan:
     def term_count(self) -> int:
         """How many terms ``signed_sums`` makes."""
         return len(self.rows) + int(self.rows[-1].changes)
+
+    def signed_shapes(self, widths: Sequence[int]) -> list[tuple[int, Shape]]:
+        """The weights and shapes of what ``signed_sums`` makes of sums of so many bits."""
+        terms = [
+            (rows.low, Shape(width, True)) for rows, width in zip(self.rows, widths, strict=True)
+        ]
+        weight, top = terms.pop()
+        if self.rows[-1].changes:
+            terms.append((weight, Shape(2, True)))
+        return [*terms, (0, Shape(weight + top.width, True))]
 
     def signed_sums(
         self, m: Module, sums: Sequence[Value], chosen: Sequence[Value]
@@ -269,6 +307,15 @@ def select(chosen: Sequence[Value], values: Sequence[Value]) -> Value:
     for is_chosen, value in reversed(list(zip(chosen[:-1], values[:-1], strict=True))):
         selected = Mux(is_chosen, value, selected)
     return selected
+
+
+def added_shapes(terms: Sequence[tuple[int, Shape]]) -> list[tuple[int, Shape]]:
+    """The weights and shapes of what ``add_weighted`` makes of such terms."""
+    paired = []
+    for i in range(0, len(terms) - 1, 2):
+        low, high = sorted(terms[i : i + 2], key=lambda term: term[0])
+        paired.append((low[0], low[1] + (high[1] << (high[0] - low[0]))))
+    return [*paired, *terms[len(paired) * 2 :]]
 
 
 def add_weighted(m: Module, terms: Sequence[Weighted], name: str) -> list[Weighted]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from hwgen.arithmetic.decode import shift_shape, significand_bits
-from hwgen.arithmetic.leading_one import FEW, leading_one_segments
+from hwgen.arithmetic.leading_one import FEW, leading_one_segments, leading_one_shift
 from hwgen.arithmetic.shift import shift_segments
 from hwgen.formats import Scalar
 from hwgen.formats.rounding import (
@@ -16,6 +16,7 @@ from hwgen.formats.rounding import (
     STOCHASTIC,
     TOWARD_ZERO,
     UP,
+    drawn_bits,
 )
 from hwgen.formats.scalar import SATURATE, SPECIAL
 from hwgen.plan.logic import (
@@ -30,7 +31,7 @@ from hwgen.plan.logic import (
     parallel,
 )
 from hwgen.plan.shape import Shape
-from hwgen.plan.step import Segment, Segments
+from hwgen.plan.step import Segment, Segments, passed_by
 
 #: So many bits are asked at once whether any is set, in two LUTs.
 GROUP = 16
@@ -41,7 +42,7 @@ class NumberShape:
     """The widths of a number to be rounded.
 
     magnitude · 2^lsb_exponent of ``width`` bits or, with a ``shift``, times 2 to that; whether it
-    has a ``sign``, and may be ``nan``.
+    has a ``sign``, and may be ``nan`` or an ``infinity``.
     """
 
     width: int
@@ -49,12 +50,26 @@ class NumberShape:
     shift: Shape | None = None
     sign: bool = True
     nan: bool = False
+    infinity: bool = False
+
+    @property
+    def flags(self) -> int:
+        """Bits of the sign and of what the number may be instead."""
+        return int(self.sign) + int(self.nan) + int(self.infinity)
+
+    @property
+    def bits(self) -> int:
+        """Bits of all of it."""
+        return self.width + (0 if self.shift is None else self.shift.width) + self.flags
 
 
 def operand_shape(number_format: Scalar) -> NumberShape:
     """The widths of a decoded code, as sign and magnitude."""
     f = number_format
-    return NumberShape(significand_bits(f), f.lsb_exponent, shift_shape(f), f.signed, f.has_nan)
+    shift, infinity = shift_shape(f), f.has_infinity
+    return NumberShape(
+        significand_bits(f), f.lsb_exponent, shift, f.signed, f.has_nan, infinity=infinity
+    )
 
 
 def operand_logic(number_format: Scalar) -> Series:
@@ -73,11 +88,17 @@ class PlacedShape:
     fraction: int
     sign: bool = True
     nan: bool = False
+    infinity: bool = False
 
     @property
     def bits(self) -> int:
-        """Bits of all of it, with flags of infinity and NaN where there are such."""
-        return self.whole + self.fraction + int(self.sign) + 2 * int(self.nan)
+        """Bits of all of it, with its sign and the flags that it has."""
+        flags = int(self.sign) + int(self.nan) + int(self.infinity)
+        return self.whole + self.fraction + flags
+
+
+def _placed(whole: int, fraction: int, number: NumberShape) -> PlacedShape:
+    return PlacedShape(whole, fraction, number.sign, number.nan, number.infinity)
 
 
 def placing_bias(target: Scalar) -> int:
@@ -88,36 +109,40 @@ def placing_bias(target: Scalar) -> int:
     return 1 - target.mantissa_bits - target.lsb_exponent
 
 
-def normalising(number: NumberShape, target: Scalar, rounding: str) -> tuple[Segments, PlacedShape]:
+def normalising(
+    number: NumberShape, target: Scalar, rounding: str, *, split: bool
+) -> tuple[Segments, PlacedShape]:
     """The segments of ``rounder.normalise``, and what comes of it."""
     has_field = target.exponent_bits > 0
     segments: Segments = ()
     if number.shift is not None:
         if has_field:
-            return _placing_significand(number, number.shift, target, rounding)
-        segments = shift_segments("out", number.width, number.shift.width)
+            return _placing_significand(number, number.shift, target, rounding, split)
         width = number.width + (1 << number.shift.width) - 1
+        shifting = shift_segments("out", number.width, number.shift.width, most=width)
+        segments = passed_by(shifting, number.flags)
         number = replace(number, width=width, shift=None)
     if has_field:
         return _placing_leading_one(number, target)
     dropped = target.lsb_exponent - number.lsb_exponent
     whole = max(number.width - dropped, 0)
-    return segments, PlacedShape(whole, max(dropped, 0), number.sign, number.nan)
+    return segments, _placed(whole, max(dropped, 0), number)
 
 
 def _placing_significand(
-    number: NumberShape, shift: Shape, target: Scalar, rounding: str
+    number: NumberShape, shift: Shape, target: Scalar, rounding: str, split: bool
 ) -> tuple[Segments, PlacedShape]:
-    leading = Shape((number.width - 1).bit_length())
+    leading = leading_one_shift(number.width, split=split)
     exponent = shift - leading
     highest = number.width - 1 + number.lsb_exponent + placing_bias(target)
     field = exponent + highest
     lowest = highest - (number.width - 1)
     placing, placed = placing_normal(number, field, lowest, target, rounding)
+    significand = number.width + number.flags
     segments = (
-        *leading_one_segments(number.width),
-        Segment("exponent", (Adder(exponent.width),)),
-        Segment("field", (Adder(field.width),)),
+        *passed_by(leading_one_segments(number.width), shift.width + number.flags),
+        Segment("exponent", (Adder(exponent.width),), significand + exponent.width),
+        Segment("field", (Adder(field.width),), significand + field.width),
         *placing,
     )
     return segments, placed
@@ -135,16 +160,17 @@ def placing_normal(
         most = min(most, 1 - lowest)
         needed, down = (1 - field).width, most.bit_length()
         width += most
+        # The number as it is, and whether it is subnormal or, then, keeps its field.
+        beside = number.width + field.width + number.flags + 1
         segments += [
-            Segment("subnormal", (Adder(needed),)),
-            Segment("too_small", (Comparator(needed),)),
-            Segment("down", (Multiplexer(down),)),
-            *shift_segments("moved", width, down),
+            Segment("subnormal", (Adder(needed),), beside + needed),
+            Segment("too_small", (Comparator(needed),), beside + needed + 1),
+            Segment("down", (Multiplexer(down),), beside + down),
+            *passed_by(shift_segments("moved", width, down), beside),
         ]
     field_bits = field.width - int(field.signed)
-    segments.append(Segment("placed", (Multiplexer(field_bits),)))
-    whole, fraction = target.mantissa_bits + field_bits, width - significand_bits
-    return tuple(segments), PlacedShape(whole, fraction, number.sign, number.nan)
+    placed = _placed(target.mantissa_bits + field_bits, width - significand_bits, number)
+    return (*segments, Segment("placed", (Multiplexer(field_bits),), placed.bits)), placed
 
 
 def _placing_leading_one(number: NumberShape, target: Scalar) -> tuple[Segments, PlacedShape]:
@@ -156,34 +182,49 @@ def _placing_leading_one(number: NumberShape, target: Scalar) -> tuple[Segments,
     most = min(above, width - 1)
     segments: list[Segment] = []
     search, zeros = most + 1, 1
+    # The magnitude, its flags and, as it is, the place above it.
+    beside = width + number.flags + max(above.bit_length(), 1)
     for level in reversed(range(most.bit_length())):
         step = 1 << level
         if search <= step:
             continue
         path: Series = (AnyBit(step),)
         if step > FEW:
-            segments.append(Segment(f"empty_{level}", path))
+            segments.append(Segment(f"empty_{level}", path, beside + 1 + search + zeros))
             path = ()
-        segments.append(Segment(f"leading_{level}", (*path, Multiplexer(width + search))))
+        logic = (*path, Multiplexer(width + search))
         search, zeros = step, max(zeros, (Shape(1) << level).width)
-    segments.append(Segment("place", (Adder(zeros + 1),)))
+        segments.append(Segment(f"leading_{level}", logic, beside + search + zeros))
+    place = (above - Shape(zeros)).width
+    segments.append(Segment("place", (Adder(zeros + 1),), width + number.flags + place))
     whole = (above + 1).bit_length() + significand_bits
-    segments.append(Segment("placed", (Gates(above.bit_length()), Adder(whole))))
-    return tuple(segments), PlacedShape(whole, width - significand_bits, number.sign, number.nan)
+    placed = _placed(whole, width - significand_bits, number)
+    segments.append(Segment("placed", (Gates(above.bit_length()), Adder(whole)), placed.bits))
+    return tuple(segments), placed
 
 
-def coding(placed: PlacedShape, target: Scalar, rounding: str, overflow: str) -> Segments:
-    """The segments of ``hwgen.arithmetic.coding.to_code``."""
-    rounded = placed.whole + 1
-    segments = [*_incrementing(placed, target, rounding), Segment("rounded", (Adder(rounded),))]
+def coding(
+    placed: PlacedShape,
+    target: Scalar,
+    rounding: str,
+    overflow: str,
+    *,
+    random_bits: int | None = None,
+) -> Segments:
+    """The segments of ``hwgen.arithmetic.coding.to_code``.
+
+    ``random_bits``: how many come with the number, if not as many as the rounding takes.
+    """
+    rounded, drawn = placed.whole + 1, drawn_bits(rounding)
+    passing = drawn if random_bits is None else random_bits
+    adding = Segment("rounded", (Adder(rounded),), rounded + placed.bits)
+    segments = [*passed_by((*_incrementing(placed, target, rounding), adding), passing)]
     if target.is_integer:
         return (*segments, *_coding_integer(placed, rounded, target))
     if not target.subnormals:
-        drawn = RANDOM_BITS if rounding == STOCHASTIC else 0
         compared = Comparator(placed.whole + drawn)
-        segments.append(
-            Segment("above", (AnyBit(placed.fraction), compared, Gates(rounded, levels=2)))
-        )
+        above = (AnyBit(placed.fraction), compared, Gates(rounded, levels=2))
+        segments.append(Segment("above", above, rounded + placed.bits))
     return (*segments, *_coding_minifloat(placed, rounded, target, rounding, overflow))
 
 
@@ -202,16 +243,17 @@ def _incrementing(placed: PlacedShape, target: Scalar, rounding: str) -> list[Se
     if placed.fraction == 0 or rounding == TOWARD_ZERO:
         return []
     if rounding == STOCHASTIC:
-        return [Segment("increment", (Adder(RANDOM_BITS),))]
+        return [Segment("increment", (Adder(RANDOM_BITS),), 1 + placed.bits)]
     segments = []
     if rounding != NEAREST_AWAY:
         below = placed.fraction - int(rounding not in (UP, DOWN))
         if below > GROUP:
             groups = -(-below // GROUP)
-            segments.append(Segment("groups", (AnyBit(GROUP, count=groups),)))
+            anything = (AnyBit(GROUP, count=groups),)
+            segments.append(Segment("groups", anything, groups + placed.bits))
             below = groups
-        segments.append(Segment("rest", (AnyBit(below),)))
-    return [*segments, Segment("increment", (Gates(),))]
+        segments.append(Segment("rest", (AnyBit(below),), 1 + placed.bits))
+    return [*segments, Segment("increment", (Gates(),), 1 + placed.bits)]
 
 
 def _coding_integer(placed: PlacedShape, rounded: int, target: Scalar) -> Segments:
@@ -222,10 +264,11 @@ def _coding_integer(placed: PlacedShape, rounded: int, target: Scalar) -> Segmen
     code: Series = (Negation(bits),) if target.signed else ()
     if placed.nan:
         code = (*code, Gates(bits))
+    beside = 1 + int(placed.nan)  # A sign, of what has none too.
     return (
-        Segment("beyond", beyond),
-        Segment("limited", (Multiplexer(bits),)),
-        Segment("code", code),
+        Segment("beyond", beyond, 1 + rounded + beside),
+        Segment("limited", (Multiplexer(bits),), bits + beside),
+        Segment("code", code, bits),
     )
 
 
@@ -253,8 +296,9 @@ def _coding_minifloat(
     elif placed.sign or not f.zero:
         bits = rounded if f.zero else placed.whole + placed.fraction
         code = (*code, AnyBit(bits), Gates(f.bits))
+    values = 1 + rounded + 1 + placed.bits  # A sign apart, of what has none too.
     return (
-        Segment("passes", (Comparator(rounded),) if compares else ()),
-        Segment("beyond", (Gates(),)),
-        Segment("code", code),
+        Segment("passes", (Comparator(rounded),) if compares else (), values),
+        Segment("beyond", (Gates(),), values),
+        Segment("code", code, f.bits),
     )

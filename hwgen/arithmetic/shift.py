@@ -13,9 +13,18 @@ from hwgen.plan.logic import Multiplexer
 from hwgen.plan.step import Segment, Segments
 
 
-def shift_segments(name: str, width: int, levels: int) -> Segments:
-    """The segments of a shift to ``width`` bits, by an amount of ``levels`` bits."""
-    return tuple(Segment(f"{name}_{level}", (Multiplexer(width),)) for level in range(levels))
+def shift_segments(name: str, width: int, levels: int, *, most: int = 0) -> Segments:
+    """The segments of a shift of ``width`` bits, by an amount of ``levels`` bits.
+
+    ``most``: bits that a shift to the left may make of them.
+    """
+    segments: list[Segment] = []
+    bits = width
+    for level in range(levels):
+        bits = max(min(bits + (1 << level), most), width)
+        logic = (Multiplexer(width),)
+        segments.append(Segment(f"{name}_{level}", logic, bits + levels - level - 1))
+    return tuple(segments)
 
 
 def right(m: Module, value: Value, amount: Value, name: str, *, split: bool) -> Segmented[Value]:

@@ -20,6 +20,11 @@ MODES = (NEAREST_EVEN, NEAREST_AWAY, TOWARD_ZERO, UP, DOWN, STOCHASTIC)
 RANDOM_BITS = 32
 
 
+def drawn_bits(mode: str) -> int:
+    """Random bits that a rounding takes."""
+    return RANDOM_BITS if mode == STOCHASTIC else 0
+
+
 def check_mode(
     mode: str, random_bits: npt.NDArray[np.integer] | None, shape: tuple[int, ...]
 ) -> None:

@@ -14,11 +14,13 @@ from hwgen.plan.logic import Logic, Path, Series, path_of, times
 class Segment:
     """Logic of a step up to a place where a register may stand inside it.
 
-    ``hwgen.arithmetic.segmented`` makes it.
+    ``hwgen.arithmetic.segmented`` makes it. ``bits``: of all values at that place, which are what a
+    register there would hold.
     """
 
     name: str
     logic: Series = ()
+    bits: int | None = None
 
     @property
     def path(self) -> Path:
@@ -36,10 +38,11 @@ class Step:
     ``logic``: primitives one behind the other. ``build``: the name of the unit's method that makes
     it, with its ``arguments``. ``levels``: about how many levels of LUTs it takes, by which
     registers are placed that are tuned for no target. ``bits``: what a register in front of it
-    holds, beside controls and flags of special numbers; None where that has not been worked out.
-    ``has_state``: it has a state, which a valid input sets, and which is what comes after it.
-    ``segment``: its place among those that the method makes, one a step, of which these are the
-    names.
+    holds, controls and flags with it, but for the valid bit; behind a step with a state that is the
+    state too. None where that has not been worked out. ``data_bits``: of these about what is data,
+    as the area model has it. ``has_state``: it has a state, which a valid input sets, and which is
+    what comes after it. ``segment``: its place among those that the method makes, one a step, of
+    which these are the names.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Step:
     levels: float = 0.0
     arguments: tuple[Any, ...] = ()
     bits: int | None = None
+    data_bits: int | None = None
     has_state: bool = False
     segment: int = 0
     segments: tuple[str, ...] = ()
@@ -84,19 +88,40 @@ def in_segments(
     """
     if not apart or has_state or not segments:
         logic = tuple(primitive for segment in segments for primitive in segment.logic)
-        return (Step(name, build, logic, levels, arguments, bits, has_state),)
+        return (Step(name, build, logic, levels, arguments, bits, has_state=has_state),)
     names = tuple(segment.name for segment in segments)
     assert len(set(names)) == len(names), f"two segments of {name} have one name"
-    steps = [
-        Step(f"{name}_{s.name}", build, s.logic, 0.0, arguments, segment=i, segments=names)
+    before = (bits, *(segment.bits for segment in segments))
+    return tuple(
+        Step(f"{name}_{s.name}", build, s.logic, 0.0, arguments, before[i], None, False, i, names)
         for i, s in enumerate(segments)
-    ]
-    return (replace(steps[0], bits=bits), *steps[1:])
+    )
 
 
 def lockstep(segments: Iterable[Segment], count: int) -> Segments:
     """``count`` of the same segments side by side."""
-    return tuple(replace(s, logic=times(s.logic, count)) for s in segments)
+    return tuple(
+        Segment(s.name, times(s.logic, count), None if s.bits is None else count * s.bits)
+        for s in segments
+    )
+
+
+def passed_by(segments: Iterable[Segment], bits: int) -> Segments:
+    """The segments with so many more bits, which pass them by."""
+    return tuple(
+        s if s.bits is None or not bits else Segment(s.name, s.logic, s.bits + bits)
+        for s in segments
+    )
+
+
+def with_bits(steps: Iterable[Step], bits: Iterable[int]) -> Steps:
+    """The steps with so many bits in front of each."""
+    return tuple(replace(step, bits=n) for step, n in zip(steps, bits, strict=True))
+
+
+def without_bits(steps: Iterable[Step]) -> Steps:
+    """The steps of a plan that does not say of all that passes them by."""
+    return tuple(replace(step, bits=None) for step in steps)
 
 
 def named(name: str, segments: Iterable[Segment]) -> Segments:

@@ -49,6 +49,11 @@ class AccumulatingSpec(Spec):
     def has_special(self) -> bool:
         """Some operand can be infinite or NaN."""
 
+    @property
+    def has_flags(self) -> bool:
+        """A cycle's sum comes with flags, whether or not they can be set."""
+        return self.has_special
+
     @abstractmethod
     def width_of_sum(self, products: int) -> int:
         """Bits of a signed sum of ``products`` products, from their true extremes."""

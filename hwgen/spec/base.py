@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -161,7 +161,10 @@ class Spec(ABC):
 
         Registers may stand in front of each, and behind the last.
         """
-        return self._steps
+        first, *others = self._steps
+        made_inside = self.random_words
+        random_bits = 0 if made_inside is None else RANDOM_BITS * made_inside.count
+        return (replace(first, bits=self.input_bits + random_bits), *others)
 
     @property
     def state_step(self) -> int | None:

@@ -228,6 +228,12 @@ class FixedDot(DotProduct):
         return narrow or self.lanes == 1 or bool(self.pipeline_target)
 
     @property
+    def has_flags(self) -> bool:
+        """Products of decoded weights have those of the weights' format."""
+        of_weights = self.b.has_nan or self.b.has_infinity
+        return self.has_special or (not self.in_fixed_point and of_weights)
+
+    @property
     def _product_window(self) -> None:
         """None: products with constants are summed first."""
         return None

@@ -316,6 +316,16 @@ class MultiDot(Spec):
         return any(pair.has_special for pair in self.pairs)
 
     @property
+    def has_flags(self) -> bool:
+        """A cycle's sum comes with flags, by the name that other units have for it."""
+        return self.has_special
+
+    @property
+    def mode_bits(self) -> int:
+        """Bits of the number of the mode."""
+        return (len(self.pairs) - 1).bit_length()
+
+    @property
     def is_stochastic(self) -> bool:
         """Random bits come in with the operands."""
         return self.rounding == STOCHASTIC
@@ -329,12 +339,11 @@ class MultiDot(Spec):
     def inputs(self) -> tuple[Port, ...]:
         """``clear``, the number of the mode, lanes of ``a`` and ``b``, random bits."""
         modes = ", ".join(f"{index}: {pair}" for index, pair in enumerate(self.pairs))
-        bits = (len(self.pairs) - 1).bit_length()
-        past = "" if len(self.pairs) == 1 << bits else "; above it the last"
+        past = "" if len(self.pairs) == 1 << self.mode_bits else "; above it the last"
         meaning = "codes of the mode's format, a lane an element"
         return (
             Port("clear", 1, "the accumulator restarts with this cycle's sum"),
-            Port("mode", bits, f"{modes}{past}"),
+            Port("mode", self.mode_bits, f"{modes}{past}"),
             Port("a", self.a_bits, meaning, self.lanes),
             Port("b", self.b_bits, meaning, self.lanes),
             *random_bits_port(self.rounding),

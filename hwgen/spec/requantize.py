@@ -80,6 +80,20 @@ class Requantize(Spec):
         set_fields(self, scale=require_decoded("scale", self.scale))
 
     @property
+    def zero_has_sign(self) -> bool:
+        """Whether a zero product has the sign of its factors': unless both are integers."""
+        scale = self.scale
+        return scale is not None and not scale.is_integer and self.b.has_minus_zero and scale.zero
+
+    @property
+    def has_sign_apart(self) -> bool:
+        """Whether the product has a sign beside that of its number."""
+        scale = self.scale
+        if scale is None:
+            return False
+        return scale.sign_apart or scale.has_infinity or self.zero_has_sign
+
+    @property
     def _steps(self) -> Steps:
         return requantize.steps(self)
 

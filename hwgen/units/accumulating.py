@@ -16,7 +16,7 @@ from hwgen.arithmetic.magnitude import magnitude
 from hwgen.arithmetic.product import Special
 from hwgen.arithmetic.rounder import FixedPoint, normalise
 from hwgen.arithmetic.segmented import Boundary, Segmented, carry_along
-from hwgen.formats.rounding import DOWN, RANDOM_BITS, STOCHASTIC
+from hwgen.formats.rounding import DOWN, drawn_bits
 from hwgen.spec.accumulating import FLAGS, AccumulatingSpec
 from hwgen.units.unit import Signals, passed
 
@@ -132,8 +132,8 @@ class Accumulating:
         flags = {"clear": clear, "kept": [held.nan, held.infinity, held.sign]}
         decoded = [value, signals["sum"], {**flags, **passed(signals, "special", "random_bits")}]
         value, term, carried = yield Boundary("decoded", decoded)
-        drawn = RANDOM_BITS if accumulator.rounding == STOCHASTIC else 0
-        adding = float_sum(m, value, term, f.precision + drawn, rounding, "step", split=self._split)
+        precision = f.precision + drawn_bits(rounding)
+        adding = float_sum(m, value, term, precision, rounding, "step", split=self._split)
         total, carried = yield from carry_along(adding, carried)
         clear = carried["clear"]
         held_nan, held_infinity, held_sign = carried["kept"]

@@ -45,7 +45,7 @@ class RequantizeUnit(Unit):
         scaled = Signal(signed(len(product)), name="scaled")
         m.d.comb += scaled.eq(product)
         values = {**random_bits, "sum": scaled, "shift": scale.shift}
-        if scale.sign is not None or scale.infinity is not None or self._zero_has_sign:
+        if self.spec.has_sign_apart:
             sign = scale.sign if scale.sign is not None else Const(0)
             values["sign"] = total[-1] ^ sign
         if scale.nan is not None:
@@ -57,14 +57,6 @@ class RequantizeUnit(Unit):
             values["nan"] = nan | (scale.infinity & zero)
             values["infinity"] = scale.infinity & ~zero
         return values
-
-    @property
-    def _zero_has_sign(self) -> bool:
-        """Whether a zero product has the sign of its factors': unless both are integers."""
-        scale = self.spec.scale
-        if scale is None or scale.is_integer:
-            return False
-        return self.spec.b.has_minus_zero and scale.zero
 
     @property
     def _split(self) -> bool:

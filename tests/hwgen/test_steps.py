@@ -73,7 +73,7 @@ def test_a_plan_takes_well_under_a_millisecond_or_a_few(unit):
     ]:
         spec = from_dict(spec.to_dict())
         start = time.process_time()
-        assert spec._steps == spec.steps
+        assert type(spec).steps.func(spec) == spec.steps
         taken.append(1000 * (time.process_time() - start))
     print(f"{unit}: {statistics.median(taken):.2f} ms, at most {max(taken):.2f} ms")
     assert statistics.median(taken) < 10

@@ -9,13 +9,14 @@ from hwgen.accumulator import WRAP, Fixed, Float
 from hwgen.arithmetic.coding import rounded_width
 from hwgen.arithmetic.decode import shift_shape, significand_bits
 from hwgen.arithmetic.float_add import ScaledShape, float_sum_segments
-from hwgen.arithmetic.fused import fused_segments
+from hwgen.arithmetic.fused import fused_segments, term_bits
+from hwgen.arithmetic.product import ProductShape
 from hwgen.arithmetic.rounding_plan import NumberShape, coding, normalising
-from hwgen.formats.rounding import RANDOM_BITS, STOCHASTIC
+from hwgen.formats.rounding import RANDOM_BITS, drawn_bits
 from hwgen.plan import levels
 from hwgen.plan.logic import Adder, AnyBit, Decoder, Gates, Magnitude, Multiplexer, Series
 from hwgen.plan.shape import ZERO
-from hwgen.plan.step import Segment, Step, Steps, in_segments
+from hwgen.plan.step import Segment, Step, Steps, in_segments, passed_by
 
 if TYPE_CHECKING:
     from hwgen.spec.accumulating import AccumulatingSpec
@@ -24,62 +25,80 @@ if TYPE_CHECKING:
 STATE = "accumulate"
 
 
+def control_bits(spec: AccumulatingSpec) -> int:
+    """Bits of ``clear`` and of random bits."""
+    return 1 + (RANDOM_BITS if spec.is_stochastic else 0)
+
+
+def beside_bits(spec: AccumulatingSpec) -> int:
+    """Bits of all that is beside a cycle's sum: controls, flags, and the sign of a zero."""
+    flags = 3 * int(spec.has_flags) + int(spec.zero_rounding is not None)
+    return control_bits(spec) + flags
+
+
 def steps(spec: AccumulatingSpec, sum_width: int, made_width: int) -> Steps:
     """The steps of ``hwgen.units.accumulating.Accumulating``, from a cycle's sum on.
 
     ``sum_width``: its bits; ``made_width``: with those that adders make without need.
     """
     width, accumulator, apart = spec.accumulator_width, spec.accumulator, spec.is_tuned
+    beside = beside_bits(spec)
     if isinstance(accumulator, Float):
-        return (_fused_step(spec, made_width),)
+        return (_fused_step(spec, made_width + beside),)
     fixed_steps = []
     if isinstance(accumulator, Fixed):
         rounding = (AnyBit(sum_width), Adder(width))
-        fixed_steps.append(
-            Step("term", "round_term", rounding, levels.adder(width), bits=made_width)
-        )
+        round_term = Step("term", "round_term", rounding, levels.adder(width))
+        fixed_steps.append(replace(round_term, bits=made_width + beside))
         dropped = -accumulator.fraction_bits - spec.lsb_exponent
         made_width = rounded_width(made_width, dropped)
     # The clear, and the flags that hold a term back, are in front of the chain; limits behind.
     saturates = isinstance(accumulator, Fixed) and accumulator.overflow != WRAP
     limits: Series = (AnyBit(width), Multiplexer(width)) if saturates else ()
     logic = (Gates(width), Adder(width), *limits)
-    accumulate = Step(STATE, "accumulate_fixed", logic, levels.adder(width), bits=made_width)
-    fixed_steps.append(replace(accumulate, has_state=True))
+    accumulate = Step(STATE, "accumulate_fixed", logic, levels.adder(width), data_bits=made_width)
+    fixed_steps.append(replace(accumulate, bits=made_width + beside, has_state=True))
     if spec.output is None:
         return tuple(fixed_steps)
-    number = NumberShape(width, spec.accumulator_lsb_exponent, nan=spec.has_special)
-    placing, placed = normalising(number, spec.output, spec.rounding)
-    magnitude = Segment("magnitude", (Magnitude(width),))
+    special, drawn = spec.has_special, RANDOM_BITS if spec.is_stochastic else 0
+    number = NumberShape(width, spec.accumulator_lsb_exponent, nan=special, infinity=special)
+    placing, placed = normalising(number, spec.output, spec.rounding, split=apart)
+    magnitude = Segment("magnitude", (Magnitude(width),), number.bits)
     searching = width.bit_length() + levels.adder(width)
-    codes = coding(placed, spec.output, spec.rounding, spec.overflow)
+    codes = coding(placed, spec.output, spec.rounding, spec.overflow, random_bits=drawn)
+    kept = width + 3 * int(special) + int(spec.zero_rounding is not None)
     round_levels = levels.adder(spec.output.bits) + 2
     return (
         *fixed_steps,
         *in_segments(
             "normalise",
             "normalise_output",
-            (magnitude, *placing),
+            passed_by((magnitude, *placing), drawn),
             searching,
             apart=apart,
+            bits=kept + drawn,
         ),
-        *in_segments("round", "round_output", codes, round_levels, apart=apart, bits=placed.bits),
+        *in_segments(
+            "round", "round_output", codes, round_levels, apart=apart, bits=placed.bits + drawn
+        ),
     )
 
 
-def product_steps(spec: AccumulatingSpec, product_bits: int | None) -> Steps:
-    """The steps of a product that a float accumulator takes, from its significand on.
+def product_steps(spec: AccumulatingSpec, product: ProductShape) -> Steps:
+    """The steps of a product that a float accumulator takes, from its significand on."""
+    window, beside = spec.window, beside_bits(spec)
+    assert window is not None
+    place = (AnyBit(window.term_bits), Adder(window.places.width))
+    placing = Step("term", "place_term", place, levels.adder(window.places.width))
+    # The term has the sign of a zero.
+    past_term = beside - int(spec.zero_rounding is not None)
+    return (
+        replace(placing, bits=product.bits + beside),
+        _fused_step(spec, term_bits(product, window) + past_term),
+    )
 
-    ``product_bits``: of it, with exponent and sign.
-    """
-    assert spec.window is not None
-    bits = spec.window.places.width
-    place = (AnyBit(spec.window.term_bits), Adder(bits))
-    term = Step("term", "place_term", place, levels.adder(bits), bits=product_bits)
-    return (term, _fused_step(spec, None))
 
-
-def _fused_step(spec: AccumulatingSpec, bits: int | None) -> Step:
+def _fused_step(spec: AccumulatingSpec, bits: int) -> Step:
     """The loop of a float accumulator, from a cycle's sum or product in its window on."""
     accumulator, window = spec.accumulator, spec.window
     assert isinstance(accumulator, Float) and window is not None
@@ -93,19 +112,23 @@ def _fused_step(spec: AccumulatingSpec, bits: int | None) -> Step:
 def float_steps(
     accumulator: Float,
     total: ScaledShape,
+    beside: int,
     *,
     apart: bool,
     build: str = "accumulate_float",
     has_state: bool = True,
 ) -> Steps:
-    """The step of a float accumulator that adds ``total``: a loop, unless it has no state."""
+    """The step of a float accumulator that adds ``total``: a loop, unless it has no state.
+
+    ``beside``: bits of what passes the total by.
+    """
     f, rounding = accumulator.format, accumulator.rounding
     held = ScaledShape(significand_bits(f), shift_shape(f) or ZERO, f.lsb_exponent)
     # Bits below these are no more than a bit that tells of them: none that rounding adds to.
-    drawn = RANDOM_BITS if rounding == STOCHASTIC else 0
+    drawn = drawn_bits(rounding)
     adding, number = float_sum_segments(held, total, f.precision + drawn)
-    placing, placed = normalising(replace(number, nan=True), f, rounding)
+    placing, placed = normalising(replace(number, nan=True), f, rounding, split=apart)
     codes = coding(placed, f, rounding, accumulator.overflow)
     decoded = Segment("decoded", (Decoder(f), Multiplexer(f.bits)))
-    segments, bits = (decoded, *adding, *placing, *codes), total.bits
+    segments, bits = (decoded, *adding, *placing, *codes), total.bits + beside
     return in_segments(STATE, build, segments, 16.0, apart=apart, bits=bits, has_state=has_state)

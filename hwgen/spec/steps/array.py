@@ -14,7 +14,7 @@ from hwgen.arithmetic.float_add import normalised_segments
 from hwgen.plan import levels, product
 from hwgen.plan.logic import Adder, Gates
 from hwgen.plan.shape import ZERO, Shape, either
-from hwgen.plan.step import Segment, Step, Steps, in_segments
+from hwgen.plan.step import Segment, Step, Steps, in_segments, without_bits
 from hwgen.spec.steps import accumulating, blockdot, dot
 from hwgen.spec.steps.accumulating import STATE
 
@@ -29,7 +29,8 @@ BROADCAST, SYSTOLIC = "broadcast", "systolic"
 
 def steps(spec: Array) -> Steps:
     """What is between the ports of one element, with its column."""
-    return (*operand_steps(spec), *element_steps(spec), *column_steps(spec), *sum_steps(spec))
+    elements = element_steps(spec)
+    return without_bits((*operand_steps(spec), *elements, *column_steps(spec), *sum_steps(spec)))
 
 
 def operand_steps(spec: Array) -> Steps:
@@ -98,11 +99,11 @@ def _float_steps(spec: Array, accumulator: Float, sum_width: int) -> Steps:
         "normalised", build, segments, (sum_width - 1).bit_length(), apart=apart
     )
     if not spec.is_weight_stationary:
-        return (*normalising, *accumulating.float_steps(accumulator, total, apart=apart))
+        return (*normalising, *accumulating.float_steps(accumulator, total, 0, apart=apart))
     below = total.below(accumulator.format)
     build = "round_to_partial"
     adding_total = accumulating.float_steps(
-        accumulator, below, apart=apart, build=build, has_state=False
+        accumulator, below, 0, apart=apart, build=build, has_state=False
     )
     return (*normalising, *adding_total)
 

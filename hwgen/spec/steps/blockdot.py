@@ -30,7 +30,7 @@ from hwgen.formats.widths import signed_width
 from hwgen.plan import levels, product
 from hwgen.plan.logic import Adder, Magnitude, Multiplier, Series, Shifter, parallel
 from hwgen.plan.shape import Shape
-from hwgen.plan.step import Segment, Segments, Step, Steps, in_segments, lockstep
+from hwgen.plan.step import Segment, Segments, Step, Steps, in_segments, lockstep, without_bits
 
 if TYPE_CHECKING:
     from hwgen.spec.blockdot import BlockDot
@@ -46,10 +46,12 @@ def steps(spec: BlockDot) -> Steps:
     segments, placed = _normalising(spec)
     codes = coding(placed, output, spec.rounding, spec.overflow)
     coding_levels = levels.adder(output.bits) + 2
-    return (
-        *sum_steps(spec, aligned=spec.alignment != ALONE),
-        *in_segments("normalise", "normalise", segments, 2 + width.bit_length(), apart=apart),
-        *in_segments("round", "rounded", codes, coding_levels, apart=apart),
+    return without_bits(
+        (
+            *sum_steps(spec, aligned=spec.alignment != ALONE),
+            *in_segments("normalise", "normalise", segments, 2 + width.bit_length(), apart=apart),
+            *in_segments("round", "rounded", codes, coding_levels, apart=apart),
+        )
     )
 
 
@@ -130,8 +132,9 @@ def _scaling(spec: BlockDot) -> Segments:
     segments: Segments = ()
     if not spec.scales_are_powers:
         grown = tree_levels(spec.a.block_size) + spec.largest_micro_shift
-        significands = sum(map(significand_bits, spec.scales))
-        multiplying = multiplied_segments("product_0", spec.width_of_sum(1) + grown, significands)
+        significands = Shape(sum(map(significand_bits, spec.scales)))
+        total = Shape(spec.width_of_sum(1) + grown, True)
+        multiplying, _ = multiplied_segments("product_0", total, significands)
         segments = lockstep(multiplying, spec.blocks)
     if spec.alignment == SHORTENED:
         segments = (*segments, *placed_segments(spec.blocks, spec.shift_bits, spec.gap))
@@ -191,7 +194,7 @@ def _normalising(spec: BlockDot) -> tuple[Segments, PlacedShape]:
         number = replace(number, width=spec.kept_bits + 1)
         placing, placed = placing_normal(number, field, lowest, spec.output, spec.rounding)
         return (magnitude, *leading, *placing), placed
-    placing, placed = normalising(number, spec.output, spec.rounding)
+    placing, placed = normalising(number, spec.output, spec.rounding, split=spec.is_tuned)
     return (magnitude, *placing), placed
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hwgen.arithmetic.rounding_plan import coding, normalising, operand_logic, operand_shape
-from hwgen.plan.step import Segment, Steps, in_segments
+from hwgen.formats.rounding import drawn_bits
+from hwgen.plan.step import Segment, Steps, in_segments, passed_by
 
 if TYPE_CHECKING:
     from hwgen.spec.convert import Convert
@@ -13,10 +14,12 @@ if TYPE_CHECKING:
 
 def steps(spec: Convert) -> Steps:
     """The number at its place in the other format, and its code."""
-    magnitude = Segment("magnitude", operand_logic(spec.a))
-    placing, placed = normalising(operand_shape(spec.a), spec.b, spec.rounding)
-    codes, apart = coding(placed, spec.b, spec.rounding, spec.overflow), spec.is_tuned
+    number, apart, drawn = operand_shape(spec.a), spec.is_tuned, drawn_bits(spec.rounding)
+    magnitude = Segment("magnitude", operand_logic(spec.a), number.bits)
+    placing, placed = normalising(number, spec.b, spec.rounding, split=apart)
+    segments = passed_by((magnitude, *placing), drawn)
+    codes, bits = coding(placed, spec.b, spec.rounding, spec.overflow), placed.bits + drawn
     return (
-        *in_segments("place", "place", (magnitude, *placing), 4, apart=apart),
-        *in_segments("round", "rounded", codes, 3, apart=apart),
+        *in_segments("place", "place", segments, 4, apart=apart),
+        *in_segments("round", "rounded", codes, 3, apart=apart, bits=bits),
     )

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hwgen.arithmetic.adder_tree import tree_adders, tree_levels
-from hwgen.arithmetic.decode import shift_shape, significand_bits
-from hwgen.formats import Scalar
+from hwgen.arithmetic.adder_tree import level_widths, tree_adders, tree_levels
+from hwgen.arithmetic.decode import operand_bits
+from hwgen.arithmetic.product import ProductShape, product_shape
+from hwgen.arithmetic.product_rows import product_bits
+from hwgen.formats import Integer, Scalar
 from hwgen.formats.widths import signed_width, value_range
 from hwgen.plan import levels, product
 from hwgen.plan.logic import Adder, Series, Shifter
 from hwgen.plan.product import shift_bits
-from hwgen.plan.step import Step, Steps
+from hwgen.plan.shape import Shape
+from hwgen.plan.step import Step, Steps, with_bits
 from hwgen.spec.steps import accumulating
 
 if TYPE_CHECKING:
     from hwgen.spec.dot import DotProduct
+
+#: The format of the one that an addend is multiplied by.
+ONE = Integer(1, False)
 
 
 def steps(spec: DotProduct) -> Steps:
@@ -27,22 +35,31 @@ def steps(spec: DotProduct) -> Steps:
             multiply = product.factors(spec.a, spec.b, spec.lanes)
             factors = product.factor_bits(spec.a, spec.b)
             split = product.split_steps_of(*factors, 0, spec.product_width, spec.lanes)
-        products = product_steps(spec, (spec.a, spec.b), multiply, (), split)[:-1]
-        return (*products, *accumulating.product_steps(spec, products_bits(spec)))
-    after = accumulating.steps(spec, spec.sum_width, made_width(spec))
-    return (*sum_steps(spec), *after)
+        bits = products_bits(spec, split)
+        products = product_steps(spec, (spec.a, spec.b), multiply, (), bits, split)[:-1]
+        made = product_shape(spec.a, spec.b, sign_apart=True)
+        if split:
+            made = ProductShape(Shape(bits[-1] - made.shift), made.shift)
+        return (*products, *accumulating.product_steps(spec, made))
+    accumulator_steps = accumulating.steps(spec, spec.sum_width, made_width(spec))
+    return (*sum_steps(spec), *accumulator_steps)
 
 
 def sum_steps(spec: DotProduct) -> Steps:
     """The steps up to the exact sum of a cycle."""
     a, b, lanes = spec.a, spec.b, spec.lanes
+    split: Steps = ()
+    multiply = product.multiplication(a, b, lanes)
+    align = product.shift(a, b, spec.product_width, lanes)
     if spec.is_tuned:  # Smaller steps make the product of the factors.
+        multiply, align = product.factors(a, b, lanes), ()
         split = product.split_steps(a, b, spec.product_width, lanes)
-        products = product_steps(spec, (a, b), product.factors(a, b, lanes), (), split)
-    else:
-        align = product.shift(a, b, spec.product_width, lanes)
-        products = product_steps(spec, (a, b), product.multiplication(a, b, lanes), align)
-    return (*products, *level_steps(spec), *addend_steps(spec, lanes_width(spec)))
+    products = product_steps(spec, (a, b), multiply, align, products_bits(spec, split), split)
+    return (
+        *products,
+        *level_steps(spec, product_shapes(spec)),
+        *addend_steps(spec, lanes_width(spec)),
+    )
 
 
 def made_width(spec: DotProduct) -> int:
@@ -65,75 +82,85 @@ def product_steps(
     formats: tuple[Scalar, ...],
     multiply: Series,
     align: Series,
+    products: Sequence[int],
     split: Steps = (),
 ) -> Steps:
     """The steps from codes of these formats to products in their places.
 
     There is one code of each format a lane; ``split``: steps between ``multiply`` and ``align``.
+    ``products``: bits of all lanes' products in front of each of the ``split`` steps that make
+    them, and of that which aligns them.
     """
     a, b, c, lanes = spec.a, spec.b, spec.addend, spec.lanes
     decoding, to_align = product.decoders(formats, lanes), levels.shift(a, b)
     codes = lanes * sum(f.bits for f in formats) + (c.bits if c is not None else 0)
-    decoded = lanes * sum(map(_decoded_bits, formats))
-    decoded += _decoded_bits(c) if c is not None else 0
+    decoded = lanes * sum(map(operand_bits, formats))
+    decoded += operand_bits(c) if c is not None else 0
     if spec.packing is not None:
         corrected = spec.packing.corrected_bits
         to_align = levels.adder(corrected) if corrected else 0.0
+    beside = accumulating.control_bits(spec)
+    multiplying = Step("products", "multiply", multiply, levels.product(a, b), data_bits=decoded)
+    aligning = Step("aligned", "align", align, to_align, data_bits=products[-1] + addend_bits(spec))
+    past_products = accumulating.beside_bits(spec) + addend_bits(spec)
     return (
-        Step("operands", "operands", decoding, levels.decoder(a, b), bits=codes),
-        Step("products", "multiply", multiply, levels.product(a, b), bits=decoded),
-        *split,
-        Step("aligned", "align", align, to_align, bits=None if split else products_bits(spec)),
+        Step("operands", "operands", decoding, levels.decoder(a, b), data_bits=codes),
+        replace(multiplying, bits=decoded + beside),
+        *with_bits((*split, aligning), (bits + past_products for bits in products)),
     )
 
 
-def _decoded_bits(f: Scalar) -> int:
-    """Bits of a decoded code: sign, significand, shift, and whether it is infinite or NaN."""
-    shift = shift_shape(f)
-    flags = int(f.sign_apart) + int(f.has_nan) + int(f.has_infinity)
-    return significand_bits(f) + (shift.width if shift is not None else 0) + flags
+def product_shapes(spec: DotProduct) -> tuple[ProductShape, ProductShape]:
+    """The widths of the products of the first lane, and of another."""
+    first = product_shape(spec.a, spec.b, sign_apart=spec.adds_product)
+    return first, product_shape(spec.a, spec.b, sign_apart=True)
 
 
-def products_bits(spec: DotProduct) -> int:
-    """Bits of all products, before they are in their places, and of the addend."""
-    a, b, lanes = spec.a, spec.b, spec.lanes
+def products_bits(spec: DotProduct, split: Steps = ()) -> list[int]:
+    """Bits of all lanes' products in front of the ``split`` steps, and of that behind them."""
+    lanes = spec.lanes
     if spec.packing is not None:
-        bits = lanes // 2 * spec.packing.product_bits + lanes % 2 * spec.product_width
-    else:
-        factors, has_sign = significand_bits(a) + significand_bits(b), a.sign_apart or b.sign_apart
-        bits = lanes * (factors + int(has_sign) + shift_bits(a, b))
-    return bits + _addend_bits(spec)
+        return [lanes // 2 * spec.packing.product_bits + lanes % 2 * spec.product_width]
+    bits = product_bits(spec.a, spec.b, spec.product_width, split)
+    return [lanes * n for n in bits]
 
 
-def _addend_bits(spec: DotProduct) -> int:
+def addend_bits(spec: DotProduct) -> int:
     """Bits of an addend's product with one."""
     c = spec.addend
-    return 0 if c is None else significand_bits(c) + int(c.sign_apart) + 1 + shift_bits(c)
+    return 0 if c is None else product_shape(c, ONE, sign_apart=False).bits
 
 
-def level_steps(spec: DotProduct) -> Steps:
-    """The steps of the adders of the lanes, a step a level, and of those of their bins."""
-    plan, steps_of_levels, terms = spec.lane_sum, [], [0]
+def level_steps(spec: DotProduct, shapes: tuple[ProductShape, ProductShape]) -> Steps:
+    """The levels of adders of the lanes, and of their bins.
+
+    ``shapes``: of the products of the first lane, and of another.
+    """
+    plan, steps_of_levels, lanes = spec.lane_sum, [], spec.lanes
+    terms = lanes * [spec.product_width]
     if spec.packing is not None:
-        lanes = spec.lanes
         terms = lanes // 2 * [spec.packing.bits] + lanes % 2 * [spec.product_width]
+    beside = accumulating.beside_bits(spec) + addend_bits(spec)
     for level in range(1, tree_levels(spec.summed_terms) + 1):
         width, bits = plan.width_behind(level), sum(terms)
         adders = Adder(width, count=tree_adders(spec.summed_terms, level) * len(plan.bins))
-        taken = levels.adder(width)
-        if spec.packing is not None:
-            pairs = [terms[i : i + 2] for i in range(0, len(terms), 2)]
-            terms = [max(pair) + len(pair) - 1 for pair in pairs]
-            taken = levels.adder(max(terms))
+        taken, data_bits = levels.adder(width), bits
+        if plan.whole:
+            terms = level_widths(terms)
+            taken = levels.adder(max(terms)) if spec.packing is not None else taken
+        elif level == 1:
+            bits, data_bits = plan.lanes_bits(*shapes), lanes * plan.lane_bits
         else:
-            bits = plan.bits_after(level - 1) if level > 1 else spec.lanes * plan.lane_bits
-        bits += _addend_bits(spec)
-        steps_of_levels.append(Step(f"level{level}", "add", (adders,), taken, (level,), bits))
-    width = spec.width_of_sum(spec.lanes)
+            bits, data_bits = plan.terms_bits(level - 1, shapes[1]), plan.bits_after(level - 1)
+        data_bits += addend_bits(spec)
+        step = Step(f"level{level}", "add", (adders,), taken, (level,), data_bits=data_bits)
+        steps_of_levels.append(replace(step, bits=bits + beside))
+    width = spec.width_of_sum(lanes)
     for level in range(1, plan.merge_levels + 1):
         adders = Adder(width, count=tree_adders(len(plan.bins), level))
-        taken, bits = levels.adder(width), plan.merged_bits(level - 1) + _addend_bits(spec)
-        steps_of_levels.append(Step(f"merged{level}", "merge", (adders,), taken, (level,), bits))
+        taken, bits = levels.adder(width), plan.merged_bits(level - 1)
+        step = Step(f"merged{level}", "merge", (adders,), taken, (level,), bits + beside)
+        steps_of_levels.append(replace(step, data_bits=bits + addend_bits(spec)))
     return tuple(steps_of_levels)
 
 
@@ -143,9 +170,9 @@ def addend_steps(spec: DotProduct, width: int) -> Steps:
         return ()
     aligned = signed_width(*value_range(spec.addend))
     shift, adder = Shifter(aligned, shift_bits(spec.addend)), Adder(spec.sum_width)
-    taken, bits = levels.one_shift(spec.addend), width + _addend_bits(spec)
+    taken, bits = levels.one_shift(spec.addend), width + accumulating.beside_bits(spec)
     adding = levels.adder(spec.sum_width)
     return (
-        Step("addend", "align_addend", (shift,), taken, bits=bits),
-        Step("plus", "add_addend", (adder,), adding, bits=width + aligned),
+        Step("addend", "align_addend", (shift,), taken, bits=bits + addend_bits(spec)),
+        Step("plus", "add_addend", (adder,), adding, bits=bits + aligned),
     )

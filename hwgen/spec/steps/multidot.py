@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hwgen.arithmetic.adder_tree import tree_adders, tree_levels
+from hwgen.arithmetic.adder_tree import level_widths, tree_adders, tree_levels
 from hwgen.arithmetic.decode import shift_shape, significand_bits
+from hwgen.arithmetic.packed_product import added_shapes
+from hwgen.arithmetic.product_rows import product_bits_of
 from hwgen.formats import Scalar
 from hwgen.plan import levels, product
 from hwgen.plan.logic import Adder, Gates, Multiplier, Selection, Series, Shifter, parallel
 from hwgen.plan.shape import Shape
-from hwgen.plan.step import Step, Steps, in_segments, lockstep
+from hwgen.plan.step import Step, Steps, in_segments, lockstep, passed_by, with_bits
 from hwgen.spec.steps import accumulating
 
 if TYPE_CHECKING:
@@ -21,34 +24,55 @@ if TYPE_CHECKING:
 def steps(spec: MultiDot) -> Steps:
     """Products of any mode, their sum over the lanes, its place, and the accumulator."""
     modes, lanes, width = len(spec.pairs), spec.lanes, spec.lanes_width(spec.lanes)
-    adding = []
-    for level in range(1, tree_levels(lanes) + 1):
-        bits = spec.lanes_width(min(1 << level, lanes))
-        adders = Adder(bits, count=tree_adders(lanes, level))
-        adding.append(Step(f"level{level}", "add_lanes", (adders,), levels.adder(bits), (level,)))
     integers, selected = spec.formats.are_integers, Selection(width, modes)
     term = spec.width_of_sum(lanes * max(spec.products))
     products = _integer_products(spec) if integers else _float_products(spec)
-    row_steps: Steps = ()
+    # Of each list of terms, one a lane: bits of each term.
+    terms = [spec.lanes_width(1)]
     if integers:
-        plan = spec.row_plan
-        # Terms have their places up to the highest row.
-        combining = (Adder(width + plan.rows[-1].high),)
-        row_steps = (
-            Step("signed", "apply_signs", (selected, Gates(width)), 0.5),
-            *(
-                Step(f"combined{n}", "combine", combining, levels.adder(width), (n,))
-                for n in range(1, tree_levels(plan.term_count) + 1)
-            ),
-        )
+        terms = spec.row_plan.product_widths(split=spec.is_tuned)
+    lists = [lanes * [bits] for bits in terms]
+    adding, beside = [], _beside_bits(spec)
+    for level in range(1, tree_levels(lanes) + 1):
+        bits = spec.lanes_width(min(1 << level, lanes))
+        adders = Adder(bits, count=tree_adders(lanes, level))
+        before = beside + sum(map(sum, lists))
+        taken = levels.adder(bits)
+        adding.append(Step(f"level{level}", "add_lanes", (adders,), taken, (level,), before))
+        lists = [level_widths(widths) for widths in lists]
+    sums = [bits for (bits,) in lists]
+    placing = Step("placed", "place", (selected,), 1.0, bits=sum(sums) + beside)
     return (
         *products,
         *adding,
-        *row_steps,
-        Step("placed", "place", (selected,), 1.0),
+        *(_row_steps(spec, sums, placing) if integers else (placing,)),
         # The spec has what these steps read.
         *accumulating.steps(spec, width, term),  # type: ignore[arg-type]
     )
+
+
+def _beside_bits(spec: MultiDot) -> int:
+    """Bits of all that passes the products by."""
+    return accumulating.beside_bits(spec) + spec.mode_bits  # type: ignore[arg-type]
+
+
+def _control_bits(spec: MultiDot) -> int:
+    return accumulating.control_bits(spec) + spec.mode_bits  # type: ignore[arg-type]
+
+
+def _row_steps(spec: MultiDot, sums: Sequence[int], placing: Step) -> Steps:
+    """The steps that add the lanes' sums of each rows, of so many bits, and ``placing``."""
+    plan, width, beside = spec.row_plan, spec.lanes_width(spec.lanes), _beside_bits(spec)
+    # Terms have their places up to the highest row.
+    combining = (Adder(width + plan.rows[-1].high),)
+    logic = (Selection(width, len(spec.pairs)), Gates(width))
+    steps = [Step("signed", "apply_signs", logic, 0.5, bits=sum(sums) + beside)]
+    terms = plan.signed_shapes(sums)
+    for n in range(1, tree_levels(plan.term_count) + 1):
+        bits = beside + sum(shape.width for _, shape in terms)
+        steps.append(Step(f"combined{n}", "combine", combining, levels.adder(width), (n,), bits))
+        terms = added_shapes(terms)
+    return (*steps, replace(placing, bits=beside + sum(shape.width for _, shape in terms)))
 
 
 def _integer_products(spec: MultiDot) -> Steps:
@@ -58,6 +82,7 @@ def _integer_products(spec: MultiDot) -> Steps:
     rows = max(rows.high - rows.low for rows in spec.row_plan.rows)
     taken = 1.5 + 1.5 * tree_levels(rows)
     segments = lockstep(spec.row_plan.segments_of_products, spec.lanes)
+    segments = passed_by(segments, _control_bits(spec))
     return in_segments("products", "multiply_packed", segments, taken, apart=spec.is_tuned)
 
 
@@ -68,7 +93,8 @@ def _float_products(spec: MultiDot) -> Steps:
     """
     pairs, lanes, width = [(p.a, p.b) for p in spec.pairs], spec.lanes, spec.lanes_width(1)
     formats = [f for pair in pairs for f in pair]
-    wide, narrow, shift = _factor_bits(spec)
+    factors, shift = _factor_shapes(spec), _shift_bits(spec)
+    wide, narrow = (factor.width for factor in factors)
     chosen = Selection(max(map(significand_bits, formats)), len(pairs), count=2 * lanes)
     multiply = parallel(*(product.factors(*pair, lanes) for pair in pairs))
     align: Series = ()
@@ -77,26 +103,48 @@ def _float_products(spec: MultiDot) -> Steps:
         align = (Shifter(width, shift, count=lanes),)
     split = product.split_steps_of(wide, narrow, shift, width, lanes) if spec.is_tuned else ()
     decoding = (*product.decoders(formats, lanes), chosen)
+    decoded = lanes * sum(map(_operand_bits, _sides(spec))) + _control_bits(spec)
+    products, beside = product_bits_of(factors, shift, width, split), _beside_bits(spec)
+    aligning = Step("aligned", "align", align, max(levels.shift(*p) for p in pairs))
+    multiplying = Step("products", "multiply", multiply, max(levels.product(*p) for p in pairs))
     return (
         Step("operands", "decode_modes", decoding, 1 + levels.decoder(*formats)),
-        Step("products", "multiply", multiply, max(levels.product(*p) for p in pairs)),
-        *split,
-        Step("aligned", "align", align, max(levels.shift(*p) for p in pairs)),
+        replace(multiplying, bits=decoded),
+        *with_bits((*split, aligning), (lanes * bits + beside for bits in products)),
     )
 
 
-def _factor_bits(spec: MultiDot) -> tuple[int, int, int]:
-    """Bits of a lane's wider and narrower factor, and of its product's shift."""
-    sides = [[p.a for p in spec.pairs], [p.b for p in spec.pairs]]
-    bits = sorted(max(map(significand_bits, side)) for side in sides)
+def _sides(spec: MultiDot) -> list[list[Scalar]]:
+    """The formats of either operand."""
+    return [[p.a for p in spec.pairs], [p.b for p in spec.pairs]]
+
+
+def _operand_bits(formats: Sequence[Scalar]) -> int:
+    """Bits of a decoded operand with the widest fields of the formats."""
+    shift = _widest_shift(formats)
+    flags = [[f.signed for f in formats], [f.has_nan for f in formats]]
+    flags.append([f.has_infinity for f in formats])
+    bits = max(map(significand_bits, formats)) + (0 if shift is None else shift.width)
+    return bits + sum(map(any, flags))
+
+
+def _factor_shapes(spec: MultiDot) -> tuple[Shape, Shape]:
+    """The shapes of a lane's wider and narrower factor."""
+    sides = _sides(spec)
+    x, y = (max(map(significand_bits, side)) for side in sides)
     signs = [any(f.signed for f in side) for side in sides]
-    shifts = [shape.width for side in sides for shape in [_widest_shift(side)] if shape]
     if all(signs):  # The narrower significand takes the sign of the product.
-        bits[0] += 1
+        factors = Shape(max(x, y)), Shape(min(x, y) + 1, True)
     else:
-        bits = [max(map(significand_bits, s)) + sign for s, sign in zip(sides, signs, strict=True)]
-    shift = max(shifts) + len(shifts) - 1 if shifts else 0
-    return max(bits), min(bits), shift
+        factors = Shape(x + signs[0], signs[0]), Shape(y + signs[1], signs[1])
+    wide, narrow = factors
+    return (wide, narrow) if wide.width >= narrow.width else (narrow, wide)
+
+
+def _shift_bits(spec: MultiDot) -> int:
+    """Bits of the shift of a lane's product."""
+    shifts = [shape.width for side in _sides(spec) for shape in [_widest_shift(side)] if shape]
+    return max(shifts) + len(shifts) - 1 if shifts else 0
 
 
 def _widest_shift(formats: Iterable[Scalar]) -> Shape | None:

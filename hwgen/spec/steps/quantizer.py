@@ -29,7 +29,16 @@ from hwgen.arithmetic.rounding_plan import (
 from hwgen.formats.block_encode import IN_ELEMENT
 from hwgen.plan.logic import Adder, AnyBit, Gates, Multiplexer, Series
 from hwgen.plan.shape import ZERO, Shape
-from hwgen.plan.step import Segment, Segments, Step, Steps, in_segments, lockstep, named
+from hwgen.plan.step import (
+    Segment,
+    Segments,
+    Step,
+    Steps,
+    in_segments,
+    lockstep,
+    named,
+    without_bits,
+)
 
 if TYPE_CHECKING:
     from hwgen.spec.quantizer import Quantizer
@@ -40,7 +49,7 @@ def steps(spec: Quantizer) -> Steps:
     number = replace(operand_shape(spec.a), nan=spec.a.has_nan and spec.nonfinite == IN_ELEMENT)
     over_scale, number = _divided(spec, number) if spec.has_float_scale else _shifted(spec, number)
     element, lanes, apart = spec.b.element, spec.lanes, spec.is_tuned
-    placing, placed = normalising(number, element, spec.rounding)
+    placing, placed = normalising(number, element, spec.rounding, split=apart)
     quotient: Segments = ()
     if spec.has_float_scale:
         bits = spec.quotients.divisor_bits
@@ -56,12 +65,14 @@ def steps(spec: Quantizer) -> Steps:
         ends = (Gates(lanes * element.bits),)
     place_segments = (*quotient, *lockstep(placing, lanes), Segment("in_place"))
     round_segments = (*lockstep(codes, lanes), Segment("codes", ends))
-    return (
-        Step("decode", "decoded", _decoding(spec), 1.5),
-        *_tree(spec),
-        *over_scale,
-        *in_segments("place", "place", place_segments, place, apart=apart),
-        *in_segments("round", "rounded", round_segments, 3, apart=apart),
+    return without_bits(
+        (
+            Step("decode", "decoded", _decoding(spec), 1.5),
+            *_tree(spec),
+            *over_scale,
+            *in_segments("place", "place", place_segments, place, apart=apart),
+            *in_segments("round", "rounded", round_segments, 3, apart=apart),
+        )
     )
 
 
@@ -127,14 +138,16 @@ def _divided(spec: Quantizer, number: NumberShape) -> tuple[Steps, NumberShape]:
     where, tensor_exponent = quotients.where, None
     tensor_segments: Segments = ()
     if scale.tensor_scale is not None:
-        tensor_segments, tensor_exponent = leading_segments(scale.tensor_scale)
+        tensor_segments, tensor_exponent = leading_segments(scale.tensor_scale, split=apart)
         tensor_segments = named("tensor", tensor_segments)
-    beginning, exponent = scale.begun_segments(tensor_exponent)
-    placing, placed = scale.placed_segments(exponent)
-    multiplying, divisor = scale.element_divisor_segments(tensor_exponent)
+    beginning, exponent = scale.begun_segments(tensor_exponent, split=apart)
+    placing, placed = scale.placed_segments(exponent, split=apart)
+    multiplying, divisor = scale.element_divisor_segments(tensor_exponent, split=apart)
     leading: Segments = (Segment("none"),)
     if quotients.leading_ones:
-        finding, shift = leading_significand_segments(number.width, number.shift or ZERO)
+        finding, shift = leading_significand_segments(
+            number.width, number.shift or ZERO, split=apart
+        )
         leading, number = lockstep(finding, lanes), replace(number, shift=shift)
     number = replace(number, width=prepared_bits(number.width, where))
     base = divisor + where.base
