@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import yosys_scripts
+from cost_models.combinational import TOP, combinational_rtlil
 from hwgen import emit, records, store
 from hwgen.errors import InputError
 from hwgen.spec import Spec
 
-SYNTHESIS = "synthesis"
+SYNTHESIS, COMBINATIONAL = "synthesis", "combinational"
 TIME_LIMIT_S = 900.0
 #: Of a synthesis: what a measurement has elsewhere, and what goes without saying.
 _OUTSIDE_RESULT, _FITS = ("tools", "target", "mapping"), ("too_large", None)
@@ -201,13 +202,18 @@ def measure_design(
     return STORE.once(key, synthesised)
 
 
-def synthesise(spec: Spec, target: str) -> dict[str, Any]:
+def synthesise(spec: Spec, target: str, *, combinational: bool = False) -> dict[str, Any]:
     """One synthesis as the ``synth`` command reports it.
 
     The row has the fields of the spec, counts, Fmax in MHz, tools, seconds, and whether it was
-    ``stored`` before. InputError, ToolError as in ``yosys_scripts``.
+    ``stored`` before. ``combinational``: of the unit's arithmetic alone, without registers and so
+    without Fmax (``cost_models.combinational``). InputError, ToolError as in ``yosys_scripts``.
     """
-    measurement, known = measure(spec, target)
+    if combinational:
+        text = combinational_rtlil(spec)
+        measurement, known = measure_design(COMBINATIONAL, text, TOP, spec, target, place=False)
+    else:
+        measurement, known = measure(spec, target)
     return {
         **spec.to_dict(),
         "target": target,

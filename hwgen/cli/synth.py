@@ -11,6 +11,12 @@ from hwgen.cli.spec_options import spec_of
 def add(commands: Commands) -> None:
     """Add the command and its options."""
     sub = unit_command(commands, "synth", run, "synthesise a unit and measure it")
+    sub.add_argument(
+        "--combinational",
+        action="store_true",
+        help="its arithmetic alone, without registers: of an exact accumulator the sum that it "
+        "takes, of a float one the step to the next",
+    )
     target_option(sub)
     json_option(sub)
 
@@ -20,7 +26,8 @@ def run(options: argparse.Namespace) -> int:
     import cost_models
 
     spec = spec_of(options)
-    fields = cost_models.synthesise(spec, options.target)
+    combinational = options.combinational
+    fields = cost_models.synthesise(spec, options.target, combinational=combinational)
     if options.json:
         print_json(fields)
         return 0
@@ -29,8 +36,9 @@ def run(options: argparse.Namespace) -> int:
         clock = f"Fmax {fmax:.1f} MHz"
     else:
         clock = f"not placed: {too_large}" if too_large else "not placed"
+    design = f"{spec.name}, without registers," if combinational else spec.name
     print(
-        f"{spec.name} on {options.target}: {fields['lut']} LUT, {fields['carry']} carry cells, "
+        f"{design} on {options.target}: {fields['lut']} LUT, {fields['carry']} carry cells, "
         f"{fields['ff']} registers, {fields['dsp']} DSP, "
         + clock
         + f" ({', '.join(f'{k} {v}' for k, v in fields['tools'].items())}, "

@@ -140,6 +140,11 @@ class AccumulatingSpec(Spec):
         """The sum of a cycle can be −0."""
 
     @property
+    def rounds_in_loop(self) -> bool:
+        """The accumulator is a float."""
+        return isinstance(self.accumulator, Float)
+
+    @property
     def window(self) -> Window | None:
         """Where what a cycle adds and a float accumulator are added, in one step; None if not."""
         return None

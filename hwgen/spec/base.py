@@ -172,6 +172,11 @@ class Spec(ABC):
         return state_step(self.steps)
 
     @property
+    def rounds_in_loop(self) -> bool:
+        """What is held is rounded with each input: its loop is more than an adder."""
+        return False
+
+    @property
     def least_stages(self) -> int:
         """A register for what is held, and one for results that are not that."""
         return 1 if self.state_step in (None, len(self.steps) - 1) else 2
