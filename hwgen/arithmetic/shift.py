@@ -13,15 +13,17 @@ from hwgen.plan.logic import Multiplexer
 from hwgen.plan.step import Segment, Segments
 
 
-def shift_segments(name: str, width: int, levels: int, *, most: int = 0) -> Segments:
+def shift_segments(
+    name: str, width: int, levels: int, *, start: int | None = None, most: int | None = None
+) -> Segments:
     """The segments of a shift of ``width`` bits, by an amount of ``levels`` bits.
 
-    ``most``: bits that a shift to the left may make of them.
+    ``start``: the fewer bits of what is shifted left; ``most``: what is made of them at most.
     """
     segments: list[Segment] = []
-    bits = width
+    bits, most = width if start is None else start, width if most is None else most
     for level in range(levels):
-        bits = max(min(bits + (1 << level), most), width)
+        bits = min(bits + (1 << level), most)
         logic = (Multiplexer(width),)
         segments.append(Segment(f"{name}_{level}", logic, bits + levels - level - 1))
     return tuple(segments)

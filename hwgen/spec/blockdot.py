@@ -8,6 +8,7 @@ from math import gcd
 from typing import TYPE_CHECKING, ClassVar
 
 from hwgen.accumulator import Aligned, Exact, parse_alignment
+from hwgen.arithmetic.adder_tree import tree_levels
 from hwgen.arithmetic.decode import require_decodable
 from hwgen.arithmetic.term_alignment import shortest_gap
 from hwgen.arithmetic.zero_sign import blocks_have_sign
@@ -222,6 +223,11 @@ class BlockDot(Spec):
         low, high = (bound * factor for bound in self.product_range)
         significand = largest_significand(self.b.scale)
         return low * significand, high * significand
+
+    @property
+    def grown(self) -> int:
+        """Bits that a block's sum has more than a product, as adders and shifts make it."""
+        return tree_levels(self.a.block_size) + self.largest_micro_shift
 
     @property
     def largest_shift(self) -> int:

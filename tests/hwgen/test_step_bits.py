@@ -64,6 +64,7 @@ def _bits(value, beside=frozenset()):
 #: Units whose plans say it of every step.
 COMPLETE = [
     "accumulator_to_float",
+    "blockdot",
     "convert",
     "dot",
     "fixeddot",

@@ -49,7 +49,7 @@ def element_steps(spec: Array) -> Steps:
     There decoding is a step too, which here is that of whole rows and columns.
     """
     if spec.has_blocks:
-        return blockdot.sum_steps(spec.block_element, aligned=spec.aligns_blocks)[1:]
+        return blockdot.sum_steps(spec.block_element, aligned=spec.aligns_blocks)[0][1:]
     return dot.sum_steps(spec.scalar_element)[1:]
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hwgen.accumulator import Aligned
-from hwgen.arithmetic.adder_tree import tree_adders, tree_levels
-from hwgen.arithmetic.decode import significand_bits
-from hwgen.arithmetic.product_rows import multiplied_segments
+from hwgen.arithmetic.adder_tree import level_widths, tree_adders, tree_levels
+from hwgen.arithmetic.decode import operand_bits
+from hwgen.arithmetic.product import product_shape, special_bits
+from hwgen.arithmetic.product_rows import multiplied_segments, product_bits
 from hwgen.arithmetic.rounding_plan import (
     NumberShape,
     PlacedShape,
@@ -23,14 +25,27 @@ from hwgen.arithmetic.term_alignment import (
     leading_bits_segments,
     moved_right_segments,
     offset_segments,
+    placed_bits,
     placed_segments,
+    ranked_bits,
     ranked_segments,
 )
+from hwgen.arithmetic.zero_sign import products_have_sign
+from hwgen.formats.rounding import drawn_bits
 from hwgen.formats.widths import signed_width
 from hwgen.plan import levels, product
 from hwgen.plan.logic import Adder, Magnitude, Multiplier, Series, Shifter, parallel
 from hwgen.plan.shape import Shape
-from hwgen.plan.step import Segment, Segments, Step, Steps, in_segments, lockstep, without_bits
+from hwgen.plan.step import (
+    Segment,
+    Segments,
+    Step,
+    Steps,
+    in_segments,
+    lockstep,
+    passed_by,
+    with_bits,
+)
 
 if TYPE_CHECKING:
     from hwgen.spec.blockdot import BlockDot
@@ -46,40 +61,141 @@ def steps(spec: BlockDot) -> Steps:
     segments, placed = _normalising(spec)
     codes = coding(placed, output, spec.rounding, spec.overflow)
     coding_levels = levels.adder(output.bits) + 2
-    return without_bits(
-        (
-            *sum_steps(spec, aligned=spec.alignment != ALONE),
-            *in_segments("normalise", "normalise", segments, 2 + width.bit_length(), apart=apart),
-            *in_segments("round", "rounded", codes, coding_levels, apart=apart),
-        )
+    drawn = drawn_bits(spec.rounding)
+    sums, bits = sum_steps(spec, aligned=spec.alignment != ALONE)
+    searching = 2 + width.bit_length()
+    return (
+        *sums,
+        *in_segments(
+            "normalise", "normalise", passed_by(segments, drawn), searching, apart=apart, bits=bits
+        ),
+        *in_segments(
+            "round", "rounded", codes, coding_levels, apart=apart, bits=placed.bits + drawn
+        ),
     )
 
 
-def sum_steps(spec: BlockDot, *, aligned: bool) -> Steps:
+def sum_steps(spec: BlockDot, *, aligned: bool) -> tuple[Steps, int]:
     """The steps up to the exact sum.
 
     It is ``terms`` and, unless blocks are ``aligned`` to one fixed point, the ``shifts`` that the
     scales make of it; its flags, ``special``; and ``zero_sign``, that of all its blocks, where a
-    zero has one.
+    zero has one. Then the bits of all of these.
     """
-    elements, scales = spec.elements, spec.scales
+    elements, scales, lanes = spec.elements, spec.scales, spec.lanes
     multiply, align = _product_logic(spec)
-    width, apart = spec.width_of_sum(1), spec.is_tuned
-    to_align, order = levels.shift(*elements), _ordering(spec)
-    products_aligned: Steps = (Step("aligned", "align", align, to_align),)
-    if spec.alignment in (SHORTENED, ALIGNED):
-        products_aligned = in_segments("aligned", "align_and_order", order, to_align, apart=apart)
-    of_block = levels.adder(signed_width(*spec.block_range))
-    decoding = product.decoders((*elements, *scales), spec.lanes)
-    return (
-        Step("operands", "operands", decoding, levels.decoder(*elements)),
-        Step("products", "multiply", multiply, levels.product(*elements)),
-        *(product.split_steps(*elements, width, spec.lanes) if apart else ()),
-        *products_aligned,
-        *_level_steps(spec),
-        *in_segments("scaled", "scale_blocks", _scaling(spec), of_block + 2, apart=apart),
-        *(_alignment_steps(spec) if aligned else ()),
+    width, apart, passing = spec.width_of_sum(1), spec.is_tuned, _Passing(spec)
+    to_align, ordering = levels.shift(*elements), spec.alignment in (SHORTENED, ALIGNED)
+    split = product.split_steps(*elements, width, lanes) if apart else ()
+    beside = passing.past_sums + passing.micro
+    of_scales = spec.blocks * product_shape(*scales, sign_apart=False).bits
+    made = [lanes * n + of_scales + beside for n in product_bits(*elements, width, split)]
+    products_aligned: Steps = (Step("aligned", "align", align, to_align, bits=made[-1]),)
+    beside += passing.of_scales
+    if ordering:
+        order = passed_by(_ordering(spec), lanes * width + beside)
+        products_aligned = in_segments(
+            "aligned", "align_and_order", order, to_align, apart=apart, bits=made[-1]
+        )
+    of_block, scaling = levels.adder(signed_width(*spec.block_range)) + 2, _scaling(spec, passing)
+    decoding = product.decoders((*elements, *scales), lanes)
+    summed = (
+        spec.blocks * (width + spec.grown) + passing.past_sums + passing.of_scales + passing.order
     )
+    taken, multiplying = levels.decoder(*elements), levels.product(*elements)
+    steps = (
+        Step("operands", "operands", decoding, taken),
+        Step("products", "multiply", multiply, multiplying, bits=passing.decoded),
+        *with_bits(split, made[:-1]),
+        *products_aligned,
+        *_level_steps(spec, passing),
+        *in_segments("scaled", "scale_blocks", scaling, of_block, apart=apart, bits=summed),
+    )
+    if not aligned:
+        return steps, passing.scaled
+    aligning, bits = _alignment_steps(spec, passing)
+    return (*steps, *aligning), bits
+
+
+@dataclass(frozen=True)
+class _Passing:
+    """Bits of what passes by the sums of ``spec``'s blocks, on their way to one sum."""
+
+    spec: BlockDot
+
+    @property
+    def decoded(self) -> int:
+        """All that is decoded, and what comes with it."""
+        spec = self.spec
+        elements = spec.lanes * sum(map(operand_bits, spec.elements))
+        scales = spec.blocks * sum(map(operand_bits, spec.scales))
+        return elements + scales + drawn_bits(spec.rounding) + self.micro
+
+    @property
+    def micro(self) -> int:
+        """The micro-exponents."""
+        return sum(f.micro_exponents * f.micro_bits for f in (self.spec.a, self.spec.b)) * (
+            self.spec.blocks
+        )
+
+    @property
+    def flags(self) -> int:
+        """Random bits, and what a sum is instead."""
+        flags = special_bits(*self.spec.elements, *self.spec.scales)
+        return drawn_bits(self.spec.rounding) + flags
+
+    @property
+    def past_sums(self) -> int:
+        """Random bits, flags, and the signs of blocks that are zero."""
+        spec = self.spec
+        signs = spec.zero_rounding is not None and products_have_sign(*spec.elements)
+        return self.flags + (spec.blocks if signs else 0)
+
+    @property
+    def shifts(self) -> int:
+        """The shifts of all blocks."""
+        return self.spec.blocks * self.spec.shift_bits
+
+    @property
+    def of_scales(self) -> int:
+        """The significands and shifts of all blocks' scales."""
+        significand = product_shape(*self.spec.scales, sign_apart=False).significand
+        return self.spec.blocks * significand.width + self.shifts
+
+    @property
+    def order(self) -> int:
+        """The order of the shifts, or the largest."""
+        spec = self.spec
+        if spec.alignment == SHORTENED:
+            return ranked_bits(spec.blocks, spec.shift_bits)
+        return spec.shift_bits if spec.alignment == ALIGNED else 0
+
+    @property
+    def placed(self) -> int:
+        """The places of all blocks, with long gaps shortened."""
+        spec = self.spec
+        if spec.alignment != SHORTENED:
+            return 0
+        return placed_bits(spec.blocks, spec.shift_bits, spec.gap)
+
+    @property
+    def past_products(self) -> int:
+        """What passes by the products with scales: all but the order of the shifts."""
+        largest = self.order if self.spec.alignment == ALIGNED else 0
+        return self.flags + int(self.spec.zero_rounding is not None) + self.shifts + largest
+
+    @property
+    def scaled(self) -> int:
+        """All behind the products with scales."""
+        terms = self.spec.blocks * signed_width(*self.spec.block_range)
+        return terms + self.past_products + self.placed
+
+    @property
+    def past_blocks(self) -> int:
+        """What passes by the sum of the blocks."""
+        if self.spec.alignment == ALIGNED:
+            return self.flags + self.order
+        return self.flags + int(self.spec.zero_rounding is not None) + self.placed
 
 
 def _product_logic(spec: BlockDot) -> tuple[Series, Series]:
@@ -112,40 +228,51 @@ def _ordering(spec: BlockDot) -> Segments:
     return largest_segments(spec.blocks, spec.shift_bits)
 
 
-def _level_steps(spec: BlockDot) -> Steps:
+def _level_steps(spec: BlockDot, passing: _Passing) -> Steps:
     """The levels of adders of a block, and the shifts by micro-exponents among them."""
     size, group, level_steps = spec.a.block_size, spec.micro_group, []
     shifter = Shifter(spec.width_of_sum(max(group, 1)), 2, count=spec.lanes // max(group, 1))
     micro = Step("micro", "shift_by_micro", (shifter,), 1)
+    terms, beside = size * [spec.width_of_sum(1)], passing.past_sums + passing.micro
+    beside += passing.of_scales + passing.order
     if group == 1:
-        level_steps.append(micro)
+        level_steps.append(replace(micro, bits=spec.blocks * sum(terms) + beside))
+        terms, beside = _shifted_by_micro(spec, terms), beside - passing.micro
     for level in range(1, tree_levels(size) + 1):
         bits = spec.width_of_sum(min(1 << level, size))
         adders = Adder(bits, count=spec.blocks * tree_adders(size, level))
-        level_steps.append(Step(f"level{level}", "add", (adders,), levels.adder(bits)))
+        before, taken = spec.blocks * sum(terms) + beside, levels.adder(bits)
+        level_steps.append(Step(f"level{level}", "add", (adders,), taken, bits=before))
+        terms = level_widths(terms)
         if group == 1 << level:
-            level_steps.append(micro)
+            level_steps.append(replace(micro, bits=spec.blocks * sum(terms) + beside))
+            terms, beside = _shifted_by_micro(spec, terms), beside - passing.micro
     return tuple(level_steps)
 
 
-def _scaling(spec: BlockDot) -> Segments:
+def _shifted_by_micro(spec: BlockDot, terms: Sequence[int]) -> list[int]:
+    return [bits + spec.largest_micro_shift for bits in terms]
+
+
+def _scaling(spec: BlockDot, passing: _Passing) -> Segments:
     segments: Segments = ()
     if not spec.scales_are_powers:
-        grown = tree_levels(spec.a.block_size) + spec.largest_micro_shift
-        significands = Shape(sum(map(significand_bits, spec.scales)))
-        total = Shape(spec.width_of_sum(1) + grown, True)
+        significands = product_shape(*spec.scales, sign_apart=False).significand
+        total = Shape(spec.width_of_sum(1) + spec.grown, True)
         multiplying, _ = multiplied_segments("product_0", total, significands)
-        segments = lockstep(multiplying, spec.blocks)
+        order = passing.order if spec.alignment == SHORTENED else 0
+        segments = passed_by(lockstep(multiplying, spec.blocks), passing.past_products + order)
     if spec.alignment == SHORTENED:
-        segments = (*segments, *placed_segments(spec.blocks, spec.shift_bits, spec.gap))
-    return (*segments, Segment("scaled"))
+        placing = placed_segments(spec.blocks, spec.shift_bits, spec.gap)
+        segments = (*segments, *passed_by(placing, passing.scaled - passing.placed))
+    return (*segments, Segment("scaled", (), passing.scaled))
 
 
-def _alignment_steps(spec: BlockDot) -> Steps:
+def _alignment_steps(spec: BlockDot, passing: _Passing) -> tuple[Steps, int]:
     term, width, blocks = signed_width(*spec.block_range), spec.aligned_bits, spec.blocks
     if isinstance(spec.accumulator, Aligned):
         moving: Segments = (
-            Segment("distance", (Adder(spec.shift_bits),)),
+            Segment("distance", (Adder(spec.shift_bits),), term + spec.shift_bits),
             *moved_right_segments(
                 term,
                 spec.shift_bits,
@@ -158,20 +285,26 @@ def _alignment_steps(spec: BlockDot) -> Steps:
         amount = spec.shift_bits
         if spec.alignment == SHORTENED:
             amount = ((blocks - 1) * spec.gap).bit_length()
-        moving = (*shift_segments("moved", width, amount), Segment("together"))
+        shifting = shift_segments("moved", width, amount, start=term)
+        moving = (*shifting, Segment("together", (), width))
+    segments, beside = lockstep(moving, blocks), passing.past_blocks
     moved = in_segments(
-        "together", "align_blocks", lockstep(moving, blocks), 6, apart=spec.is_tuned
+        "together",
+        "align_blocks",
+        passed_by(segments, beside),
+        6,
+        apart=spec.is_tuned,
+        bits=passing.scaled,
     )
     adders = [
         Adder(width + n, count=tree_adders(blocks, n)) for n in range(1, tree_levels(blocks) + 1)
     ]
-    return (
-        *moved,
-        *(
-            Step(f"block_level{n}", "add_blocks", (adder,), levels.adder(term))
-            for n, adder in enumerate(adders, 1)
-        ),
-    )
+    adding, terms = [], blocks * [moving[-1].bits or 0]
+    for n, adder in enumerate(adders, 1):
+        step = Step(f"block_level{n}", "add_blocks", (adder,), levels.adder(term))
+        adding.append(replace(step, bits=sum(terms) + beside))
+        terms = level_widths(terms)
+    return (*moved, *adding), sum(terms) + beside
 
 
 def _total_bits(spec: BlockDot) -> int:
@@ -184,13 +317,16 @@ def _normalising(spec: BlockDot) -> tuple[Segments, PlacedShape]:
     width, lsb_exponent = _total_bits(spec), spec.lsb_exponent + spec.scale_lsb_exponent
     formats = (*spec.elements, *spec.scales)
     nan = any(f.has_nan or f.has_infinity for f in formats)
-    number = NumberShape(width, lsb_exponent, nan=nan)
-    magnitude = Segment("magnitude", (Magnitude(width),))
+    number = NumberShape(width, lsb_exponent, nan=nan, infinity=nan)
+    magnitude = Segment("magnitude", (Magnitude(width),), number.bits)
     if spec.alignment in (ALONE, ALIGNED):
         drop = spec.window_drop if spec.alignment == ALIGNED else 0
         number = replace(number, lsb_exponent=lsb_exponent + drop, shift=Shape(spec.shift_bits))
+        magnitude = replace(magnitude, bits=number.bits)
     elif spec.rounds_to_float:
         leading, field, lowest = _leading(spec, width)
+        leading = passed_by(leading, number.flags)
+        magnitude = replace(magnitude, bits=number.bits + _Passing(spec).placed)
         number = replace(number, width=spec.kept_bits + 1)
         placing, placed = placing_normal(number, field, lowest, spec.output, spec.rounding)
         return (magnitude, *leading, *placing), placed
@@ -207,14 +343,16 @@ def _leading(spec: BlockDot, width: int) -> tuple[Segments, Shape, int]:
     lowest = spec.lsb_exponent + spec.scale_lsb_exponent + placing_bias(spec.output)
     field = place + lowest
     offset: Segments = ()
+    significand, placed = spec.kept_bits + 1, _Passing(spec).placed
     if spec.alignment == SHORTENED:
-        offset = offset_segments(spec.blocks, place.width)
+        offset = offset_segments(spec.blocks, place.width, spec.shift_bits, spec.gap)
+        offset = passed_by(offset, significand + field.width)
         field = field + Shape(spec.shift_bits)
     segments = (
-        *leading_bits_segments(width, spec.kept_bits),
-        Segment("place", (Adder(place.width),)),
+        *passed_by(leading_bits_segments(width, spec.kept_bits), placed),
+        Segment("place", (Adder(place.width),), significand + place.width + placed),
         *offset,
-        Segment("field", (Adder(field.width),)),
+        Segment("field", (Adder(field.width),), significand + field.width),
     )
     return segments, field, lowest
 
