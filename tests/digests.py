@@ -1,6 +1,6 @@
 """Digests of the hardware of some 2,000 specs: what a change of the generators has changed.
 
-``digests.jsonl`` has a line for each spec of five groups: 500 drawn of all units; some of each unit
+``digests.jsonl`` has a line for each spec of five groups: 506 drawn of all units; some of each unit
 that are tuned for a target, and that ``hwgen.pipelined`` made for a clock; and those of the
 shipped measurements and of the samples of the delay models. A line says what the spec is and has
 the first 16 digits of the SHA-256 of its RTLIL and of its Verilog, without the header. The specs
@@ -42,7 +42,7 @@ from hwgen.spec import UNITS, Spec, from_dict
 from sim.random_specs import legal_spec, legal_specs
 
 FILE = Path(__file__).with_suffix(".jsonl")
-SEED, DRAWN, OF_EACH_UNIT = 20, 500, 6
+SEED, DRAWN, OF_EACH_UNIT = 20, 506, 6
 TARGET = "ecp5"
 DIGITS = 16
 

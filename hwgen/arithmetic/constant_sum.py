@@ -1,4 +1,4 @@
-"""Sums of numbers times constants in hardware: the adders of a ``hwgen.plan.constant_sum.Plan``."""
+"""Sums of numbers times constants in hardware: the adders of a ``hwgen.plan.constant_sum``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from amaranth.hdl import Cat, Const, Module, Shape, Signal, Value
 
-from hwgen.plan.constant_sum import Node, Plan
+from hwgen.plan.constant_sum import Additions, Node
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Number:
 
 
 def add_level(
-    m: Module, plan: Plan, numbers: Mapping[int, Number], level: int
+    m: Module, plan: Additions, numbers: Mapping[int, Number], level: int
 ) -> dict[int, Number]:
     """The nodes that are needed behind a level of additions, from those before it."""
     known = dict(numbers)
@@ -49,7 +49,7 @@ def add_level(
     return {index: known[index] for index in plan.needed_behind(level)}
 
 
-def number_bits(plan: Plan, inputs: Mapping[int, tuple[int, bool]]) -> list[int]:
+def number_bits(plan: Additions, inputs: Mapping[int, tuple[int, bool]]) -> list[int]:
     """Bits of all numbers in front of each level of additions, and behind the last.
 
     ``inputs``: of those that are there, the bits of the value, and whether there is a carry.

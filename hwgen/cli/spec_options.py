@@ -9,14 +9,19 @@ from typing import Any
 
 from hwgen.arguments import truth, whole
 from hwgen.arithmetic.dsp_multiplier import SIZED
-from hwgen.cli.weights import weights
+from hwgen.cli.weights import constants, weights
 from hwgen.errors import InputError
 from hwgen.pipelining import pipelined
 from hwgen.spec import MAPPINGS, MAX_LANES, UNITS, Spec
 from hwgen.spec.base import OPTION, spec_fields
 
 #: How an option is read, by the type of its field; others are text that the spec reads.
-READERS: dict[str, Callable[[str], Any]] = {"int": whole, "bool": truth, "Weights": weights}
+READERS: dict[str, Callable[[str], Any]] = {
+    "int": whole,
+    "bool": truth,
+    "Weights": weights,
+    "Matrix": constants,
+}
 #: What stands for the value, and help, of fields that several units have. Others say it themselves
 #: (``hwgen.spec.base.option``).
 SHARED: dict[str, tuple[str, str]] = {

@@ -1,17 +1,21 @@
-"""Weights on the command line: a list of numbers, or a file of them."""
+"""Weights on the command line: numbers, or a file of them."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from hwgen.errors import InputError
 from hwgen.spec.fixeddot import Weights
+from hwgen.spec.fixedmatrix import Matrix
 
 ARRAY = ".npy"
 TEXTS = (".csv", ".txt")
+Constants = TypeVar("Constants", Weights, Matrix)
 
 
 def weights(text: str) -> Weights:
@@ -20,24 +24,39 @@ def weights(text: str) -> Weights:
     A file is an array of one dimension (.npy), or text with commas, blanks or lines between
     numbers.
     """
+    return _parsed(text, "weights", Weights.parse, ",")
+
+
+def constants(text: str) -> Matrix:
+    """The rows of ``3,-5;7,0``, or of the file that is named.
+
+    A file is an array of two dimensions (.npy), or text with a row a line, commas or blanks between
+    numbers.
+    """
+    return _parsed(text, "constants", Matrix.parse, ";")
+
+
+def _parsed(text: str, name: str, parse: Callable[[object], Constants], line_end: str) -> Constants:
+    """What ``parse`` makes of the text or of its file; ``line_end``: what stands for a new line."""
     try:
         if Path(text).suffix.lower() not in (ARRAY, *TEXTS):
-            return Weights.parse(text)
-        return Weights.parse(_read(Path(text)))
+            return parse(text)
+        return parse(_read(Path(text), name, line_end))
     except InputError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
-def _read(path: Path) -> object:
+def _read(path: Path, name: str, line_end: str) -> object:
     try:
         if path.suffix.lower() == ARRAY:
             return np.load(path, allow_pickle=False)
-        return ",".join(path.read_text("utf-8").replace(",", " ").split())
+        lines = path.read_text("utf-8").replace(",", " ").splitlines()
+        return line_end.join(",".join(line.split()) for line in lines if line.split())
     except OSError as error:
         raise InputError(
-            f"weights: the file '{path}' cannot be read ({error.strerror or error}): give one that "
+            f"{name}: the file '{path}' cannot be read ({error.strerror or error}): give one that "
             "can, or the numbers themselves, such as 3,-5,7"
         ) from error
     except Exception as error:  # A damaged header of .npy raises what its parsers raise.
         kind = path.suffix.lower()
-        raise InputError(f"weights: '{path}' is no {kind} file of numbers: {error}") from error
+        raise InputError(f"{name}: '{path}' is no {kind} file of numbers: {error}") from error

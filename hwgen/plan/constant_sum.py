@@ -63,17 +63,21 @@ class Node:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """The nodes, ``inputs`` first, and which is the sum; None if that is always zero."""
+class Additions:
+    """The nodes, ``inputs`` first; a subclass says which of them are its ``results``."""
 
     inputs: int
     nodes: tuple[Node, ...]
-    total: int | None
+
+    @property
+    def results(self) -> tuple[int, ...]:
+        """The nodes that others than nodes read."""
+        raise NotImplementedError
 
     @property
     def levels(self) -> int:
         """Additions one behind the other."""
-        return 0 if self.total is None else self.nodes[self.total].level
+        return max((self.nodes[number].level for number in self.results), default=0)
 
     @property
     def bits(self) -> int:
@@ -85,13 +89,6 @@ class Plan:
         """Additions that are not wiring."""
         return sum(node.bits > 0 for node in self.nodes)
 
-    @property
-    def range(self) -> tuple[int, int]:
-        """The least and the largest sum."""
-        if self.total is None:
-            return 0, 0
-        return self.nodes[self.total].least, self.nodes[self.total].most
-
     def width_at(self, level: int) -> int:
         """Bits of the longest adder of a level."""
         return max(node.bits for node in self.nodes if node.level == level)
@@ -101,12 +98,30 @@ class Plan:
         return sum(node.level == level for node in self.nodes)
 
     def needed_behind(self, level: int) -> list[int]:
-        """Nodes of up to ``level`` levels that later ones read, or that are the sum."""
+        """Nodes of up to ``level`` levels that later ones read, or that are results."""
         nodes = self.nodes[self.inputs :]
         read = {number for node in nodes if node.level > level for number in (node.low, node.high)}
-        if self.total is not None:
-            read.add(self.total)
+        read.update(self.results)
         return sorted(number for number in read if self.nodes[number].level <= level)
+
+
+@dataclass(frozen=True)
+class Plan(Additions):
+    """The additions of one sum: ``total`` is its node; None if it is always zero."""
+
+    total: int | None
+
+    @property
+    def results(self) -> tuple[int, ...]:
+        """The sum."""
+        return () if self.total is None else (self.total,)
+
+    @property
+    def range(self) -> tuple[int, int]:
+        """The least and the largest sum."""
+        if self.total is None:
+            return 0, 0
+        return self.nodes[self.total].least, self.nodes[self.total].most
 
     def inputs_of(self, number: int) -> frozenset[int]:
         """The inputs that a node is a sum of."""

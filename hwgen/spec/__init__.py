@@ -19,6 +19,7 @@ from hwgen.spec.blockdot import BlockDot
 from hwgen.spec.convert import Convert
 from hwgen.spec.dot import MAX_LANES, MAX_PRODUCTS, DotProduct, MultiplyAccumulate
 from hwgen.spec.fixeddot import FixedDot
+from hwgen.spec.fixedmatrix import FixedMatrix
 from hwgen.spec.lmul import LMul
 from hwgen.spec.mul import Multiply
 from hwgen.spec.multidot import MultiDot
@@ -32,6 +33,7 @@ UNITS: dict[str, type[Spec]] = {
         DotProduct,
         MultiplyAccumulate,
         FixedDot,
+        FixedMatrix,
         SumSquares,
         MultiDot,
         BlockDot,
@@ -83,6 +85,7 @@ __all__ = [
     "Convert",
     "DotProduct",
     "FixedDot",
+    "FixedMatrix",
     "LMul",
     "MultiDot",
     "Multiply",

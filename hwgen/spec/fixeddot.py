@@ -125,6 +125,34 @@ def _shown(value: float) -> str:
     return str(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)
 
 
+def require_numbers_of(b: Scalar, values: Sequence[float], place: str) -> None:
+    """Check that the format ``b`` has the weights; ``place``: what a weight's index is of.
+
+    Raises:
+        InputError: a weight that is no number of it.
+
+    """
+    nearest = b.decode(b.encode(values, nan=0.0)).tolist()
+    for index, (weight, rounded) in enumerate(zip(values, nearest, strict=True)):
+        if weight != rounded:
+            raise InputError(
+                f"weights: {_shown(weight)}, {place}{index}, is no number of b={b}: the "
+                f"nearest is {rounded!r}; its range is {b.min:g} to {b.max:g}. Round the "
+                "weights first, or use another format"
+            )
+
+
+def in_steps(b: Scalar, values: Sequence[float]) -> list[int]:
+    """The weights in units of the format's step."""
+    return [int(weight * 2.0**-b.lsb_exponent) for weight in values]
+
+
+def common_shift(numbers: Sequence[int]) -> int:
+    """The largest power of two that divides all numbers; 0 of zeros."""
+    common = math.gcd(*numbers)
+    return max((common & -common).bit_length() - 1, 0)
+
+
 @dataclass(frozen=True, kw_only=True)
 class FixedDot(DotProduct):
     """A dot product whose weights are constants.
@@ -171,7 +199,7 @@ class FixedDot(DotProduct):
     def _settle(self) -> None:
         require_decoded("a", self.a)
         set_fields(self, weights=Weights.parse(self.weights))
-        self._require_weights(require_decoded("b", self.b))
+        require_numbers_of(require_decoded("b", self.b), self.weights.values, "of lane ")
         count = len(self.weights.values)
         if self.lanes not in (0, count):
             raise InputError(
@@ -186,17 +214,6 @@ class FixedDot(DotProduct):
             )
         super()._settle()
 
-    def _require_weights(self, b: Scalar) -> None:
-        values = self.weights.values
-        nearest = b.decode(b.encode(values, nan=0.0)).tolist()
-        for lane, (weight, rounded) in enumerate(zip(values, nearest, strict=True)):
-            if weight != rounded:
-                raise InputError(
-                    f"weights: {_shown(weight)}, of lane {lane}, is no number of b={b}: the "
-                    f"nearest is {rounded!r}; its range is {b.min:g} to {b.max:g}. Round the "
-                    "weights first, or use another format"
-                )
-
     @cached_property
     def whole_weights(self) -> tuple[int, ...]:
         """The weights in units of 2**weight_lsb_exponent."""
@@ -206,12 +223,11 @@ class FixedDot(DotProduct):
     @property
     def weight_lsb_exponent(self) -> int:
         """The largest power of two of which all weights are multiples; b's, if all are zero."""
-        common = math.gcd(*self._b_steps)
-        return self.b.lsb_exponent + max((common & -common).bit_length() - 1, 0)
+        return self.b.lsb_exponent + common_shift(self._b_steps)
 
     @property
     def _b_steps(self) -> list[int]:
-        return [int(weight * 2.0**-self.b.lsb_exponent) for weight in self.weights.values]
+        return in_steps(self.b, self.weights.values)
 
     @cached_property
     def plan(self) -> constant_sum.Plan:

@@ -43,6 +43,7 @@ USES = {
 #: A value that each option takes; switches and positional arguments have none.
 VALUES = {
     **{"a": "int4", "b": "int4", "formats": "int4", "weights": "1,2", "lanes": "2", "blocks": "1"},
+    **{"constants": "1,2;3,4"},
     **{"rows": "1", "columns": "1", "dataflow": "output_stationary", "movement": "systolic"},
     **{"max_products": "64", "bits": "20", "lsb_exponent": "-2", "scale": "e8m0"},
     **{"addend": "int4", "accumulator": "exact", "output": "fp16", "offset": "1"},

@@ -31,6 +31,7 @@ SMALL = {
         {"unit": "dot", **FEW, "addend": "int4", "output": "e4m3fn"},
         {"unit": "mac", "a": "e3m2", "b": "int3", "accumulator": "fp16"},
         {"unit": "fixeddot", "a": "e3m2", "b": "int5", "weights": "3,-7,0", "output": "int8"},
+        {"unit": "fixedmatrix", "a": "e3m2", "b": "int5", "constants": "3,-7,0;-3,7,5"},
         {"unit": "sumsquares", "a": "int5", "lanes": 3},
         {"unit": "multidot", "formats": "int4,uint2,int3", "lanes": 2},
         {"unit": "blockdot", **BLOCKS, "output": "bf16", "rounding": "up"},

@@ -68,6 +68,7 @@ COMPLETE = [
     "convert",
     "dot",
     "fixeddot",
+    "fixedmatrix",
     "lmul",
     "mac",
     "mul",
