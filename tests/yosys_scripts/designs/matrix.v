@@ -1,5 +1,5 @@
 // A matrix engine: a row of products a cycle, plain `a * b` and `+`, weights loaded by row.
-module matrix #(parameter N = 4, WIDTH = 8) (
+module matrix #(parameter N = 3, WIDTH = 6) (
 	input clk, rst, en, load,
 	input [1:0] row,
 	input [N*WIDTH-1:0] weights, x,
