@@ -7,6 +7,7 @@ import hashlib
 import importlib.util
 import json
 import re
+import runpy
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -278,9 +279,9 @@ def placing_digest(target: str) -> str | None:
     facts = _target(target)
     if facts.placer is None:
         return None
-    file = facts.folder / PLACE_FACTS
     digest = hashlib.sha256(f"place {PLACE_VERSION}\n".encode())
-    digest.update(file.read_bytes() if file.exists() else b"")
+    for file in (facts.folder / PLACE_FACTS, facts.placer.change):
+        digest.update(file.read_bytes() if file is not None and file.exists() else b"")
     return digest.hexdigest()
 
 
@@ -363,6 +364,8 @@ def _place(
     """
     netlist = read_json(folder / "netlist.json")
     module = netlist["modules"][top]
+    if placer.change is not None:
+        runpy.run_path(str(placer.change))["apply"](module)
     try:
         ring = harness.between_registers(module, placer.ring.cells)
     except ValueError as reason:
@@ -384,7 +387,7 @@ def _place(
         "netlist": file,
     }
     if arrivals:
-        job["arrivals_of"] = top
+        job |= {"arrivals_of": top, "control_pins": placer.control_pins}
     for device in placer.devices:
         if any(needed[r] > (_FILL if r != "dsp" else 1) * n for r, n in device.capacity.items()):
             continue

@@ -24,6 +24,8 @@ TECHMAPS = FOLDER / "techmaps"
 PLACE_FACTS, DEVICE_FACTS = "place.toml", "devices.toml"
 #: The commands of the mappings, and what ``foreign.py`` needs beside to map any design.
 SCRIPT, MAP_SCRIPT, MAP_FACTS = "synth.ys", "map.ys", "map.toml"
+#: What the mapped netlist needs before it is placed: ``apply`` changes a module of it.
+PLACE_CHANGE = "place.py"
 #: The section of ``synth.ys`` that puts every product into DSP blocks.
 DSP_SECTION = "dsp_all"
 #: The mapping by Yosys' own script, for comparisons: no spec has it.
@@ -80,8 +82,10 @@ class Ring:
 class Placer:
     """How a target is placed and routed: a YoWASP package and the devices, smallest first.
 
-    ``logic`` is its name of a cell with a LUT. ``ring`` is around every design; ``harness`` is None
-    where the placer takes a design without pins.
+    ``logic`` is its name of a cell with a LUT, ``control_pins`` are those of registers that enable
+    and reset them. ``change`` is a script whose ``apply`` changes the netlist of a module before it
+    is placed, if there is one. ``ring`` is around every design; ``harness`` is None where the
+    placer takes a design without pins.
     """
 
     tool: str
@@ -91,6 +95,8 @@ class Placer:
     options: tuple[str, ...]
     devices: tuple[Device, ...]
     logic: str
+    control_pins: tuple[str, ...]
+    change: Path | None
     ring: Ring
     harness: Harness | None
 
@@ -209,7 +215,8 @@ class Target:
             p
             for f in folders
             for p in f.iterdir()
-            if p.is_file() and p.name not in (PLACE_FACTS, DEVICE_FACTS, MAP_SCRIPT, MAP_FACTS)
+            if p.is_file()
+            and p.name not in (PLACE_FACTS, PLACE_CHANGE, DEVICE_FACTS, MAP_SCRIPT, MAP_FACTS)
         )
 
 
@@ -220,12 +227,17 @@ def target(name: str) -> Target:
     folder = FOLDER / name
     facts = tomllib.loads((folder / "target.toml").read_text())
     simulation = facts["simulation"]
-    placer = _placer(facts["place"] | _facts(folder / PLACE_FACTS)) if "place" in facts else None
+    base = FOLDER / facts["base"] if "base" in facts else None
+    folders = (folder,) if base is None else (folder, base)
+    changes = [f / PLACE_CHANGE for f in folders if (f / PLACE_CHANGE).exists()]
+    placer = None
+    if "place" in facts:
+        placer = _placer(facts["place"] | _facts(folder / PLACE_FACTS), *changes[:1])
     return Target(
         name=name,
         title=facts["title"],
         folder=folder,
-        base=FOLDER / facts["base"] if "base" in facts else None,
+        base=base,
         count=facts["count"],
         mappings={k: tuple(v) for k, v in facts["mappings"].items()},
         cell_models=tuple(simulation["cell_models"]),
@@ -252,7 +264,7 @@ def _devices(folder: Path, placer: Placer | None) -> tuple[Device, ...]:
     )
 
 
-def _placer(facts: dict[str, Any]) -> Placer:
+def _placer(facts: dict[str, Any], change: Path | None = None) -> Placer:
     harness = facts.get("harness")
     # The registers of a harness serve for the ring too.
     ring = {"cells": harness["cells"], "takes": harness["takes"]["inputs"]} if harness else {}
@@ -265,7 +277,9 @@ def _placer(facts: dict[str, Any]) -> Placer:
         devices=tuple(
             Device(d["name"], tuple(d["options"]), dict(d["capacity"])) for d in facts["devices"]
         ),
-        logic=facts.get("logic", "TRELLIS_COMB"),
+        logic=facts["logic"],
+        control_pins=tuple(facts["control_pins"]),
+        change=change,
         ring=Ring(**(ring | facts.get("ring", {}))),
         harness=Harness(**{**harness, "pins": tuple(harness["pins"])}) if harness else None,
     )

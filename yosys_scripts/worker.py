@@ -12,7 +12,7 @@ import runpy
 import signal
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,6 @@ passes = importlib.import_module("passes")
 NOT_EQUIVALENT, TRIES = "NOT EQUIVALENT", 4
 WITHOUT_MFS = "+&scorr;&sweep;&dc2;&dch,-f,-r;&ps;&if,{W},{D},{R},-v"
 LOG = "steps.log"
-#: Pins of the placers' registers that enable and reset them: no logic's way ends there.
-CONTROL_PINS = ("CE", "LSR", "CEN", "SR")
 
 
 def yosys(job: dict[str, Any]) -> dict[str, Any]:
@@ -45,10 +43,7 @@ def yosys(job: dict[str, Any]) -> dict[str, Any]:
             break
     else:
         raise RuntimeError("abc9's result is not equivalent to what it was given")
-    netlist = json.loads(Path("netlist.json").read_text())
-    module = netlist["modules"][job["top"]]
-    leave_open_carries(module)
-    Path("netlist.json").write_text(json.dumps(netlist))
+    module = json.loads(Path("netlist.json").read_text())["modules"][job["top"]]
     cells = Counter(cell["type"] for cell in module["cells"].values())
     return {"cells": dict(sorted(cells.items()))}
 
@@ -84,33 +79,6 @@ def change_netlist(design: Any, top: str, change: Callable[[dict[str, Any]], Non
         libyosys.run_pass(command, design)
 
 
-def leave_open_carries(module: dict[str, Any]) -> None:
-    """Disconnect the ends of ECP5's and Nexus' carry chains that carry nothing.
-
-    nextpnr-ecp5 adds a CCU2C to feed a constant into CIN, and one to bring COUT out, even where
-    no carry depends on CIN (see ecp5/arith.v) and nothing reads COUT; nextpnr-nexus takes no
-    constant there. "x" is no connection.
-    """
-    readers = Counter(bit for port in module["ports"].values() for bit in port["bits"])
-    carries, constants = [], {"0": "0", "1": "1"}
-    for cell in module["cells"].values():
-        if cell["type"] in ("CCU2C", "CCU2"):
-            carries.append(cell)
-        if cell["type"] in ("VLO", "VHI"):
-            constants[cell["connections"]["Z"][0]] = "0" if cell["type"] == "VLO" else "1"
-        for bits in cell["connections"].values():
-            readers.update(bits)
-    for cell in carries:
-        pins = cell["connections"]
-        if pins["COUT"] and readers[pins["COUT"][0]] == 1:
-            pins["COUT"] = ["x"]
-        # With C0 and D0 high the first LUT4 reads INIT0[15:12]; when that is 0 it stops CIN.
-        stops_cin = cell["parameters"]["INIT0"].startswith(("0000", "0x0"))
-        tied_high = all(constants.get(pins[pin][0]) == "1" for pin in ("C0", "D0"))
-        if stops_cin and tied_high and pins["CIN"][0] in constants:
-            pins["CIN"] = ["x"]
-
-
 def place(job: dict[str, Any]) -> dict[str, Any]:
     """Place and route a ``netlist``; read the tool's report, but for the clock of a harness."""
     # Paths are relative: the tool's sandbox has the working folder, and a /tmp of its own.
@@ -132,8 +100,8 @@ def place(job: dict[str, Any]) -> dict[str, Any]:
     measured: dict[str, Any] = {"placed": dict(sorted(used.items())), "fmax_mhz": fmax_mhz}
     if "arrivals_of" in job:
         timings = own_timings(report["detailed_net_timings"])
-        late = arrivals(job["arrivals_of"], timings)
-        # Some placers count from the clock's pin on; the period does not have that way.
+        late = arrivals(job["arrivals_of"], timings, job["control_pins"])
+        # Some placers count from the clock's pin on; the period does not have that path.
         latest = max((end["delay"][-1] for net in timings for end in net["endpoints"]), default=0.0)
         way_ns = latest - 1000 / fmax_mhz if fmax_mhz else 0.0
         measured["clock_way_ns"] = way_ns
@@ -150,10 +118,13 @@ def own_timings(timings: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def arrivals(top: str, timings: list[dict[str, Any]]) -> dict[str, float]:
+def arrivals(
+    top: str, timings: list[dict[str, Any]], control_pins: Sequence[str]
+) -> dict[str, float]:
     """The latest arrival, in ns, at the data input of each register of ``netlist.json``.
 
-    From any other register, by the name of the register's output.
+    From any other register, by the name of the register's output. ``control_pins`` enable and
+    reset the placer's registers: no path of logic ends there.
     """
     module = json.loads(Path("netlist.json").read_text())["modules"][top]
     names: dict[int, str] = {}
@@ -165,7 +136,7 @@ def arrivals(top: str, timings: list[dict[str, Any]]) -> dict[str, float]:
     latest: dict[str, float] = {}
     for net in timings:
         for end in net["endpoints"]:
-            if end["port"] in CONTROL_PINS:
+            if end["port"] in control_pins:
                 continue
             for bit in outputs.get(end["cell"], ()):
                 name = names.get(bit, end["cell"])
