@@ -7,7 +7,6 @@ import hashlib
 import importlib.util
 import json
 import re
-import runpy
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -364,8 +363,7 @@ def _place(
     """
     netlist = read_json(folder / "netlist.json")
     module = netlist["modules"][top]
-    if placer.change is not None:
-        runpy.run_path(str(placer.change))["apply"](module)
+    placer.prepare(module)
     try:
         ring = harness.between_registers(module, placer.ring.cells)
     except ValueError as reason:

@@ -147,9 +147,18 @@ def map_design(
         cells=netlists[kept].cells,
         tools=flow.tool_versions(target, place=False),
         seconds=time.monotonic() - start,
-        netlist_json=netlists[kept].json,
+        netlist_json=_to_place(facts, netlists[kept].json, top),
         verilog=netlists[kept].verilog,
     )
+
+
+def _to_place(facts: Target, netlist_json: str, top: str) -> str:
+    """The netlist as the target's placer takes it."""
+    if facts.placer is None:
+        return netlist_json
+    netlist = json.loads(netlist_json)
+    facts.placer.prepare(netlist["modules"][top])
+    return json.dumps(netlist)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
+import runpy
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -99,6 +100,11 @@ class Placer:
     change: Path | None
     ring: Ring
     harness: Harness | None
+
+    def prepare(self, module: dict[str, Any]) -> None:
+        """Change a module of a mapped netlist, in Yosys' JSON, to what the placer takes."""
+        if self.change is not None:
+            runpy.run_path(str(self.change))["apply"](module)
 
 
 @dataclass(frozen=True)
