@@ -106,7 +106,7 @@ def sampled() -> Iterator[tuple[Spec, int]]:
         (LMul(a="e4m3", b="e4m3"), 6),
         (Requantize(bits=24, scale="fp16", b="int8"), 12),
         (AccumulatorToFloat(bits=30, b=FP16), 9),
-        (DotProduct(**e4m3, accumulator="fp16"), 18),
+        (DotProduct(**e4m3, accumulator="fp16"), 14),
         (DotProduct(a="int8", b="int8", lanes=4, output="bf16"), 14),
         (MultiDot(formats="int8,int4,int2", lanes=4), 7),
         (MultiDot(formats="e4m3fn,e3m2", lanes=4), 10),
