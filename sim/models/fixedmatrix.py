@@ -135,6 +135,7 @@ MODEL = UnitModel(
         {"constants": "1.5,-6;0.5,3;0,-4;-1.5,6", "stages": 1},
         {"constants": "2,-2,1,0,1"},
         {"constants": "1,0,1;0,0,0", "stages": 2},
+        {"constants": "1,2;2,1;1,1"},
     ),
     draws={"constants": _drawn},
     typical=(

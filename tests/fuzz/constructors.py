@@ -32,7 +32,7 @@ from amaranth.back import rtlil
 import hwgen
 from hwgen import InputError, accumulator, formats
 from hwgen.formats import BlockFormat, Scalar, block, block_codes, theory, transforms
-from hwgen.spec import UNITS, Spec, fixeddot, from_dict, multidot
+from hwgen.spec import UNITS, Spec, fixeddot, fixedmatrix, from_dict, multidot
 from optimizer import data, explore
 from optimizer.data import ImageData
 from optimizer.workloads import fashion_mnist
@@ -262,7 +262,7 @@ def _refused_verify(spec: Any, vectors: Any, seed: Any) -> None:
 
 def _namespace() -> dict[str, Any]:
     names: dict[str, Any] = {kind.__name__: kind for kind in UNITS.values()}
-    for module in (accumulator, block, transforms, fixeddot, multidot):
+    for module in (accumulator, block, transforms, fixeddot, fixedmatrix, multidot):
         names |= {k: v for k, v in vars(module).items() if isinstance(v, type)}
     # Its names are there when they are first asked for.
     return names | {name: getattr(hwgen, name) for name in hwgen.__all__}

@@ -13,7 +13,7 @@ from hwgen import InputError, accumulator
 
 
 def test_malformed_calls_end_in_input_errors_or_work():
-    ends, faults = constructors.run(400, seed=7)
+    ends, faults = constructors.run(600, seed=7)
     assert not faults, "\n".join(faults)
     assert ends["InputError"] > 200 and ends["accepted"] > 20
 
