@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from amaranth.hdl import Cat, Const, Module, Shape, Signal, Value
 
+from hwgen.arithmetic.shift import joined
 from hwgen.plan.constant_sum import Additions, Node
 
 
@@ -69,7 +70,7 @@ def _sum(m: Module, node: Node, low: Number, high: Number, name: str) -> Number:
     if node.low_negative:
         # The one of the higher operand is worth 2^shift: ones below it and one at the lowest place.
         ones = Const(0, 1) if high.carry is None else high.carry
-        upper_operand = _joined(ones.replicate(node.shift), high.value)
+        upper_operand = joined(ones.replicate(node.shift), high.value)
         total = _signal(node, high, name)
         m.d.comb += total.eq(_difference(upper_operand, low))
         return Number(total, high.carry)
@@ -102,13 +103,7 @@ def _with_carry(x: Value, y: Value, carry: Value | None) -> Value:
     if carry is None:
         return x + y
     # The carry in, written so that it stays one chain: a bit below the lowest, with a one.
-    return (_joined(Const(1, 1), x) + _joined(carry, y)) >> 1
-
-
-def _joined(low: Value, high: Value) -> Value:
-    """``low`` below ``high``, with the sign of ``high``."""
-    joined = Cat(low, high)
-    return joined.as_signed() if high.shape().signed else joined
+    return (joined(Const(1, 1), x) + joined(carry, y)) >> 1
 
 
 def _split(value: Value, place: int) -> tuple[Value, Value]:

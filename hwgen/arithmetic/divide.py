@@ -33,11 +33,6 @@ def steps_of(dividend_bits: int, divisor_least_bits: int) -> int:
     return max(dividend_bits - (divisor_least_bits - 1), 0)
 
 
-def bits_of(dividend_bits: int, divisor_bits: int, divisor_least_bits: int) -> int:
-    """Bits of a ``Division``, before and behind each of its steps."""
-    return divisor_bits + dividend_bits - (divisor_least_bits - 1)
-
-
 def begin(dividend: Value, divisor_bits: int, divisor_least_bits: int) -> Division:
     """The division before its first step.
 

@@ -183,12 +183,6 @@ class FloatScale:
         formats = [self.scale] if self.tensor_scale is None else [self.scale, self.tensor_scale]
         return sum(f.lsb_exponent + significand_bits(f) - 1 for f in formats)
 
-    @property
-    def division_bits(self) -> int:
-        """Bits of the division of M, from its beginning on."""
-        dividend = self._largest_bits[0] + self._padding
-        return divide.bits_of(dividend, *self.divisor_bits) if self.divides else dividend
-
     def begun_segments(self, tensor: Shape | None, *, split: bool) -> tuple[Segments, Shape]:
         """The segments of ``begun``, and the shape of the exponent.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.hdl import Module, Mux, Signal, Value, signed, unsigned
 
 from hwgen.arithmetic.decode import Operand
 from hwgen.arithmetic.product import (
@@ -20,6 +20,7 @@ from hwgen.arithmetic.product import (
     sum_of_shifts,
 )
 from hwgen.arithmetic.segmented import Boundary, Segmented, last
+from hwgen.arithmetic.shift import joined
 from hwgen.formats import Scalar
 from hwgen.plan.logic import FactorRows
 from hwgen.plan.product import row_sums, shift_bits
@@ -82,7 +83,7 @@ def row_pairs(m: Module, f: Factors, name: str) -> list[Term]:
         # The top row of a negative number counts negatively.
         is_top = negative and place + 2 == bits
         total = (low >> 1) - high if is_top else (low >> 1) + high
-        value = _joined(low[:1], total)
+        value = joined(low[:1], total)
         pairs.append(_term(m, value, place, f"{name}_part_{place}"))
     return pairs
 
@@ -93,7 +94,7 @@ def pair_sums(m: Module, terms: Sequence[Term], name: str) -> list[Term]:
     for i in range(0, len(terms) - 1, 2):
         low, high = terms[i], terms[i + 1]
         distance = high.place - low.place
-        value = _joined(low.value[:distance], (low.value >> distance) + high.value)
+        value = joined(low.value[:distance], (low.value >> distance) + high.value)
         sums.append(_term(m, value, low.place, f"{name}_sum_{i // 2}"))
     return [*sums, *terms[len(sums) * 2 :]]
 
@@ -188,12 +189,6 @@ def product_bits_of(
         value = min(value + (1 << bit), width)
         bits.append(value + shift - bit - 1)
     return bits
-
-
-def _joined(low: Value, high: Value) -> Value:
-    """Bits below a sum, which has their sign."""
-    joined = Cat(low, high)
-    return joined.as_signed() if high.shape().signed else joined
 
 
 def _term(m: Module, value: Value, place: int, name: str) -> Term:

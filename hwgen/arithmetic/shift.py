@@ -6,7 +6,7 @@ stand.
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 
 from hwgen.arithmetic.segmented import Boundary, Segmented
 from hwgen.plan.logic import Multiplexer
@@ -27,6 +27,12 @@ def shift_segments(
         logic = (Multiplexer(width),)
         segments.append(Segment(f"{name}_{level}", logic, bits + levels - level - 1))
     return tuple(segments)
+
+
+def joined(low: Value, high: Value) -> Value:
+    """The bits of ``low`` below those of ``high``, with the sign of ``high``."""
+    bits = Cat(low, high)
+    return bits.as_signed() if high.shape().signed else bits
 
 
 def right(m: Module, value: Value, amount: Value, name: str, *, split: bool) -> Segmented[Value]:

@@ -6,6 +6,7 @@ Every input of small ones, others by benches, netlists, proofs; bad constants; t
 import json
 import re
 import time
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -117,8 +118,8 @@ def test_a_wrong_sign_is_found(monkeypatch):
     def wrong(matrix, least, most):
         plan = right(matrix, least, most)
         node = plan.nodes[-1]
-        turned = constant_matrix.replace(node, high_negative=not node.high_negative)
-        return constant_matrix.replace(plan, nodes=(*plan.nodes[:-1], turned))
+        turned = replace(node, high_negative=not node.high_negative)
+        return replace(plan, nodes=(*plan.nodes[:-1], turned))
 
     monkeypatch.setattr(constant_matrix, "plan", wrong)
     proof = formal.prove(FixedMatrix(a="int4", b="int8", constants="3,1;1,-5"), "reference")
