@@ -11,6 +11,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from netlists import require_equal_netlist
 
 import yosys_scripts
 from hwgen import FixedMatrix, InputError, emit
@@ -18,7 +19,7 @@ from hwgen.cli import main
 from hwgen.formats.widths import value_range
 from hwgen.plan import constant_matrix
 from hwgen.spec import from_dict
-from sim import exhaustive, formal, golden, stimulus, unit_model, verification
+from sim import exhaustive, formal, golden, stimulus, unit_model
 from sim.batch import verify_batch
 from sim.exhaustive import Case
 
@@ -94,15 +95,7 @@ def test_specials_are_as_of_ieee_754():
 @pytest.mark.parametrize("fields", [UNITS[1], UNITS[4]], ids=lambda fields: fields["a"])
 def test_netlists_against_the_golden_model(target, fields):
     spec = FixedMatrix(**fields)
-    netlist = yosys_scripts.netlist(emit.rtlil(spec), spec.name, target=target)
-    outcome = verification.run(
-        spec,
-        verification.whole_stimulus(spec, 300, 1),
-        verilog=netlist.verilog,
-        sources=netlist.cell_models,
-        verilator_flags=netlist.verilator_flags,
-    )
-    assert outcome.passed, outcome
+    require_equal_netlist(spec, target)
 
 
 @pytest.mark.parametrize("name", ["reference", "pipeline"])

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from netlists import require_equal_netlist
 
 import hwgen
-import yosys_scripts
-from hwgen import DotProduct, InputError, ToolError, emit
+from hwgen import DotProduct, InputError, ToolError
 from sim import golden, tools, verification, verify, verify_inputs
 from sim import stimulus as stimuli
 
@@ -35,16 +35,8 @@ def test_unit_equals_golden_model(a, b, lanes):
 def test_mapped_netlist_equals_golden_model(target, mapping):
     """The netlist of the target's cells, with the vendor's cell models."""
     spec = DotProduct(a="e3m2", b="int5", lanes=3, max_products=48, mapping=mapping)
-    netlist = yosys_scripts.netlist(emit.rtlil(spec), spec.name, target=target, mapping=mapping)
     cycles = (stimuli.directed(spec), stimuli.random(spec, 300, 1), stimuli.flush(spec))
-    outcome = verification.run(
-        spec,
-        stimuli.concatenate(*cycles),
-        verilog=netlist.verilog,
-        sources=netlist.cell_models,
-        verilator_flags=netlist.verilator_flags,
-    )
-    assert outcome.passed, outcome.shown
+    require_equal_netlist(spec, target, stimuli.concatenate(*cycles))
 
 
 def test_same_seed_same_vectors():
