@@ -137,6 +137,8 @@ def map_design(
         kept = "stock" if sizes["ours"].larger(sizes["stock"]) else "ours"
         if kept == "stock":
             netlists[kept] = _run(scripts[kept], top, folder, time_limit_s, verify=True)
+    if facts.placer is not None:
+        facts.placer.prepare(netlists[kept].netlist["modules"][top])
     return MappedDesign(
         target=target,
         mapping=mapping,
@@ -147,24 +149,17 @@ def map_design(
         cells=netlists[kept].cells,
         tools=flow.tool_versions(target, place=False),
         seconds=time.monotonic() - start,
-        netlist_json=_to_place(facts, netlists[kept].json, top),
+        netlist_json=json.dumps(netlists[kept].netlist),
         verilog=netlists[kept].verilog,
     )
 
 
-def _to_place(facts: Target, netlist_json: str, top: str) -> str:
-    """The netlist as the target's placer takes it."""
-    if facts.placer is None:
-        return netlist_json
-    netlist = json.loads(netlist_json)
-    facts.placer.prepare(netlist["modules"][top])
-    return json.dumps(netlist)
-
-
 @dataclass(frozen=True)
 class _Netlist:
+    """``cells``: how many of each type; ``netlist``: in Yosys' JSON."""
+
     cells: dict[str, int]
-    json: str
+    netlist: dict[str, Any]
     verilog: str
 
 
@@ -296,7 +291,7 @@ def _run(
     _require_primitives(netlist, top, set(cells), folder)
     # The primitives that it has, and not all of the vendor's.
     netlist["modules"] = {n: m for n, m in netlist["modules"].items() if n == top or n in cells}
-    return _Netlist(cells, json.dumps(netlist), (folder / "mapped.v").read_text())
+    return _Netlist(cells, netlist, (folder / "mapped.v").read_text())
 
 
 def _require_primitives(netlist: dict[str, Any], top: str, used: set[str], folder: Path) -> None:
