@@ -78,14 +78,17 @@ class Weights:
         if isinstance(given, str):
             parts = [part.strip() for part in given.split(",")] if given.strip() else []
             return cls(tuple(_from_text(part) for part in parts))
-        shape = given.shape if isinstance(given, np.ndarray) else (0,)
-        ordered = isinstance(given, Sequence | np.ndarray) and not isinstance(
-            given, bytes | bytearray
-        )
-        if len(shape) != 1 or not ordered:
-            what = shown(given) if len(shape) == 1 else f"an array of shape {shape}"
-            raise InputError(f"weights: {what}: give one number for each lane, such as 3,-5,7")
+        require_ordered(given, 1, "weights", "give one number for each lane, such as 3,-5,7")
         return cls(tuple(_number(item) for item in given))
+
+
+def require_ordered(given: Any, dimensions: int, name: str, how: str) -> None:
+    """InputError, which says ``how``, unless it is a sequence or an array of so many dimensions."""
+    is_array = isinstance(given, np.ndarray)
+    if is_array and given.ndim != dimensions:
+        raise InputError(f"{name}: an array of shape {given.shape}: {how}")
+    if not is_array and (not isinstance(given, Sequence) or isinstance(given, bytes | bytearray)):
+        raise InputError(f"{name}: {shown(given)}: {how}")
 
 
 def _number(item: Any) -> float:

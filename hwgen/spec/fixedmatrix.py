@@ -23,6 +23,7 @@ from hwgen.spec.fixeddot import (
     common_shift,
     in_steps,
     require_numbers_of,
+    require_ordered,
 )
 from hwgen.spec.steps import fixedmatrix
 
@@ -82,13 +83,7 @@ class Matrix:
             return given
         if isinstance(given, str):
             given = given.split(";") if given.strip() else []
-        shape = given.shape if isinstance(given, np.ndarray) else (0, 0)
-        ordered = isinstance(given, Sequence | np.ndarray) and not isinstance(
-            given, bytes | bytearray
-        )
-        if len(shape) != 2 or not ordered:
-            what = shown(given) if len(shape) == 2 else f"an array of shape {shape}"
-            raise InputError(f"constants: {what}: give rows of numbers, {_SUCH_AS}")
+        require_ordered(given, 2, "constants", f"give rows of numbers, {_SUCH_AS}")
         rows = []
         for index, row in enumerate(given):
             try:
