@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Callable, Iterable, Mapping
 
@@ -21,6 +22,12 @@ from hwgen.netlist import (
 #: Which operand decides the comparison of unsigned numbers if it is zero, and as what; the other
 #: one does if all of its bits are ones.
 _BOUNDS = {"$ge": (1, 1), "$lt": (1, 0), "$le": (0, 1), "$gt": (0, 0)}
+#: What is worked out where all operands are constants.
+_COMPUTED: dict[str, Callable[..., int]] = {
+    **{"$add": operator.add, "$sub": operator.sub, "$mul": operator.mul},
+    **{"$eq": operator.eq, "$ne": operator.ne, "$ge": operator.ge, "$gt": operator.gt},
+    **{"$le": operator.le, "$lt": operator.lt},
+}
 _PLAIN = re.compile(r"\\[A-Za-z_]\w*")
 
 
@@ -66,7 +73,7 @@ def simplified(module: Module) -> dict[Signal, str]:
 def _only_wiring(module: Module) -> dict[str, Signal]:
     """The wires that need no logic, or have another's, and the signals that they are.
 
-    A named wire stays: its cell becomes that signal.
+    A named wire stays, unless it is a constant: its cell becomes that signal.
     """
     wiring: dict[str, Signal] = {}
     cells = sorted(module.cells.values(), key=lambda cell: cell.out[0] == "$")
@@ -85,7 +92,9 @@ def _only_wiring(module: Module) -> dict[str, Signal]:
                 signal = known
             if signal is None:
                 continue
-            if cell.out[0] == "$":
+            # A name that is a constant would be a comparison's constant operand, in disguise.
+            is_inner = not module.wires[cell.out].direction
+            if cell.out[0] == "$" or (is_inner and _number(signal) is not None):
                 wiring[cell.out] = signal
             else:
                 cell.kind, cell.operands = "", [signal]
@@ -126,16 +135,18 @@ def _renew(statements: Iterable[Statement], change: Callable[[Signal], Signal]) 
 def _wiring(cell: Cell) -> Signal | None:
     """What the result is, if no logic is needed for it."""
     kind, operands, width = cell.kind, cell.operands, cell.width
-    first = operands[0]
+    first, numbers = operands[0], [_number(signal) for signal in operands]
+    if kind in _COMPUTED and not cell.signed and None not in numbers:
+        return ((None, int(_COMPUTED[kind](*numbers)) % (1 << width), width),)
     if kind in ("$shl", "$shr", "$sshr"):
-        places = _number(operands[1])
+        places = numbers[1]
         if places is None:
             return None
         places = min(places, width)
         if kind == "$shl":
             return joined((*extended(first, width - places, cell.signed), (None, 0, places)))
         return cut(extended(first, width + places, cell.signed), places, width)
-    if kind == "$mul" and 0 in map(_number, operands):
+    if kind == "$mul" and 0 in numbers:
         return ((None, 0, width),)
     if kind.startswith("$reduce_") and width_of(first) < 2:
         return first or ((None, int(kind == "$reduce_and"), 1),)
@@ -144,7 +155,7 @@ def _wiring(cell: Cell) -> Signal | None:
     if kind in _BOUNDS and not cell.signed:
         zero, result = _BOUNDS[kind]
         size = max(map(width_of, operands))
-        if _number(operands[zero]) == 0 or _number(operands[1 - zero]) == (1 << size) - 1:
+        if numbers[zero] == 0 or numbers[1 - zero] == (1 << size) - 1:
             return ((None, result, 1),)
     return None
 

@@ -110,6 +110,14 @@ class _Writer:
         #: What wires are called, and expressions with their operators that stand in their place.
         self.names: dict[str, str] = {}
         self.inlined: dict[str, tuple[str, str]] = {}
+        #: Verilog works a factor out as wide as the product: it has to be a name.
+        self._factors = {
+            wire
+            for cell in module.cells.values()
+            if cell.kind == "$mul"
+            for signal in cell.operands
+            for wire, _, _ in signal
+        }
         self._taken: set[str] = set()
         for is_port in (True, False):  # Instances know ports by their names.
             for wire, facts in module.wires.items():
@@ -233,6 +241,8 @@ class _Writer:
     def _fits_in(self, cell: Cell, text: str) -> bool:
         """Whether the text can stand in place of the wire."""
         if cell.out[0] != "$" or cell.out in self.flow.same or cell.kind in _ALONE:
+            return False
+        if cell.out in self._factors:
             return False
         reads = self.flow.reads[cell.out]
         if (reads.low, reads.width) != (0, cell.width):

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from hwgen import Convert, DotProduct, InputError, ToolError, emit, package
+from hwgen import Convert, DotProduct, InputError, MultiDot, ToolError, emit, package
 from hwgen.cli import main
 from hwgen.pins import module_name
 from hwgen.spec import UNITS
@@ -20,6 +20,8 @@ SPECS = [
     DotProduct(a="e4m3", b="int8", lanes=5),
     DotProduct(a="int2", b="e5m2", lanes=1),
     Convert(a="uint2", b="uint3", rounding="up"),  # Nothing can be beyond the largest.
+    Convert(a="fixed1_1", b="uint5"),  # Everything is zero.
+    MultiDot(formats="uint8,uint8:int1", lanes=4),  # A factor that is chosen by the mode.
     # A NOT of a NOT that stands in its place.
     DotProduct(
         a="int8", b="int4", lanes=8, accumulator="bf16:down", stages=5, pipeline_target="ecp5"
