@@ -128,8 +128,6 @@ def fused_sum(m: Module, x: Term, held: Operand, clear: Value, window: Window, n
     total = Signal(signed(window.width + 3), name=f"{name}_total")
     m.d.comb += total.eq(product.as_signed() + addend.as_signed())
     number = total[1:]
-    if window.least_distance >= 0 and isinstance(x.place, Const):
-        return Sum(number[:-1], number[-1], lost, Const(x.place.value, window.exponent_bits))
     larger = Signal(window.exponent_bits, name=f"{name}_larger")
     m.d.comb += larger.eq(Mux(above, exponent, x.place))
     return Sum(number[:-1], number[-1], lost, larger)
@@ -158,9 +156,7 @@ def _amount_right(
     if not window.loses:
         return amount, Const(0)
     lost = Signal(name=f"{name}_lost")
-    # Higher bits stay in the window, however far they go.
-    leaving = significand[: max((1 << levels) - 1 - window.left, 0)]
-    out = [bit & (amount > window.left + place) for place, bit in enumerate(leaving)]
+    out = [bit & (amount > window.left + place) for place, bit in enumerate(significand)]
     m.d.comb += lost.eq(Cat(out).any() & ~clear)
     return amount, lost
 
@@ -176,7 +172,9 @@ def placed_sum(
         low = Cat(Const(1, 1), number ^ negative.replicate(len(number)))
         m.d.comb += magnitude.eq((low + (negative & ~lost))[1:])
         number, negative = magnitude, Const(0)
-    limit = _limit(x.exponent, window, target, len(number).bit_length())
+    limit = x.exponent + (1 - shift_raised(target) + window.above)
+    limit = limit[: limit_bits(window, target)]
+    limit = Cat(limit, Const(0, max(len(number).bit_length() - len(limit), 0)))
     count = target.precision + window.drawn
     leading = leading_first(m, number, negative, limit, count, name)
     sticky = leading.sticky | lost
@@ -190,19 +188,6 @@ def placed_sum(
     half = fraction ^ (negative & sticky).replicate(len(fraction))
     carry = negative & ~fraction.any() & ~sticky
     return Normalised(Cat(mantissa, field), Cat(sticky, half), carry=carry)
-
-
-def _limit(exponent: Value, window: Window, target: Scalar, least_bits: int) -> Value:
-    """How far left the sum may be moved; what is known beforehand is a constant."""
-    more, bits = 1 - shift_raised(target) + window.above, limit_bits(window, target)
-    if isinstance(exponent, Const):
-        return Const((exponent.value + more) % (1 << bits), max(bits, least_bits))
-    limit = (exponent + more)[:bits]
-    return Cat(limit, Const(0, max(least_bits - len(limit), 0)))
-
-
-def _reaches(digit: Value, n: int) -> Value:
-    return Const(int(digit.value >= n)) if isinstance(digit, Const) else digit >= n
 
 
 def sign_of(
@@ -266,10 +251,7 @@ def leading_first(
         step, choices = 1 << level, range(1 << digits)
         number = Cat(Const(0, max((choices[-1]) * step - len(number), 0)), number)
         empty = _empty_groups(m, number, negative, step, choices[-1], f"{name}_empty_{level}")
-        digit = limit[level : level + digits]
-        if isinstance(limit, Const):
-            digit = Const(limit.value >> level & choices[-1], digits)
-        reached = [_reaches(digit, n) for n in choices[1:]]
+        reached = [limit[level : level + digits] >= n for n in choices[1:]]
         moves = [e & (unlimited | r) for e, r in zip(empty, reached, strict=True)]
         amount = Signal(digits, name=f"{name}_by_{level}")
         m.d.comb += amount.eq(
