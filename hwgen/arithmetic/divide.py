@@ -33,6 +33,11 @@ def steps_of(dividend_bits: int, divisor_least_bits: int) -> int:
     return max(dividend_bits - (divisor_least_bits - 1), 0)
 
 
+def bits_of(dividend_bits: int, divisor_bits: int, divisor_least_bits: int) -> int:
+    """Bits of a ``Division`` between any two of its steps."""
+    return dividend_bits - (divisor_least_bits - 1) + divisor_bits
+
+
 def begin(dividend: Value, divisor_bits: int, divisor_least_bits: int) -> Division:
     """The division before its first step.
 

@@ -172,6 +172,12 @@ class FloatScale:
         return divide.steps_of(self._largest_bits[0] + self._padding, self.divisor_bits[1])
 
     @property
+    def dividing_bits(self) -> int:
+        """Bits of the division under way, or of the dividend if there is none."""
+        dividend = self._largest_bits[0] + self._padding
+        return divide.bits_of(dividend, *self.divisor_bits) if self.divides else dividend
+
+    @property
     def element_divisor_bits(self) -> int:
         """Bits of the significand of block scale times tensor scale."""
         tensor = 0 if self.tensor_scale is None else significand_bits(self.tensor_scale)
@@ -386,8 +392,17 @@ class Quotients:
     @property
     def divisions(self) -> int:
         """Steps of the division."""
+        return divide.steps_of(self._dividend_bits, self.divisor_bits)
+
+    @property
+    def dividing_bits(self) -> int:
+        """Bits of a division under way."""
+        return divide.bits_of(self._dividend_bits, self.divisor_bits, self.divisor_bits)
+
+    @property
+    def _dividend_bits(self) -> int:
         bits = self.where.window if self.where.fixed else self.where.significand_bits
-        return divide.steps_of(bits + self.padding, self.divisor_bits)
+        return bits + self.padding
 
     def begun(self, significand: Value) -> Division:
         """The division of a significand that stands at its place."""

@@ -16,7 +16,7 @@ import numpy as np
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 
 from hwgen.arithmetic.decode import Operand, decode, shift_shape, significand_bits
-from hwgen.arithmetic.leading_one import leading_one_first, leading_one_segments
+from hwgen.arithmetic.leading_one import leading_one_first, leading_one_segments, leading_one_shift
 from hwgen.arithmetic.segmented import Boundary, Segmented, carry_along, last
 from hwgen.errors import InputError
 from hwgen.formats import Scalar, block_scale
@@ -24,7 +24,7 @@ from hwgen.formats.block_scale import ScaleRule, nearest_power, rule_called
 from hwgen.formats.rounding import DOWN, UP
 from hwgen.plan.logic import Adder, AnyBit, Comparator, Decoder, Gates, Multiplexer
 from hwgen.plan.shape import ZERO, Shape
-from hwgen.plan.step import Segment, Segments
+from hwgen.plan.step import Segment, Segments, passed_by
 
 #: Rules that ask for a block's largest magnitude alone.
 RULES = ("floor", "ceil", "ceil_power", "even", "nearest")
@@ -215,41 +215,46 @@ def scale_code_segments(scale: PowerScale) -> Segments:
     """The segments of ``scale_code``."""
     wanting, exact = _wanting(scale)
     bounds = (Comparator(exact.width, count=2), Gates(exact.width, levels=2))
-    return (*wanting, Segment("bounded", bounds))
+    return (*wanting, Segment("bounded", bounds, scale.highest_code.bit_length()))
 
 
 def micro_exponent_segments(scale: PowerScale) -> Segments:
     """The segments of ``micro_exponent``."""
     wanting, exact = _wanting(scale)
-    below = max(exact.width, scale.highest_code.bit_length()) + 2
-    micro = scale.furthest.bit_length()
+    code = scale.highest_code.bit_length()
+    below, micro = max(exact.width, code) + 2, scale.furthest.bit_length()
     return (
-        *wanting,
-        Segment("below", (Adder(below),)),
-        Segment("micro", (Comparator(below), Gates(micro, levels=2))),
+        *passed_by(wanting, code),
+        Segment("below", (Adder(below),), below + 1),
+        Segment("micro", (Comparator(below), Gates(micro, levels=2)), micro),
     )
 
 
 def _wanting(scale: PowerScale) -> tuple[Segments, Shape]:
-    """The segments of ``_wanted_code``, and the code's shape."""
+    """The segments of ``_wanted_code`` where it is split, and the code's shape."""
     f = scale.source
     if scale.by_exponent:
         wanted = Shape(f.exponent_bits) + ZERO
         exact = wanted + (scale.offset - f.bias + scale.bias)
-        finding: Segments = (Segment("reaches", (AnyBit(f.exponent_bits), Gates())),)
+        reaches = (AnyBit(f.exponent_bits), Gates())
+        finding: Segments = (Segment("reaches", reaches, f.exponent_bits + 2),)
     else:
         bits, shift = significand_bits(f), shift_shape(f)
-        wanted = (shift or ZERO) - Shape((bits - 1).bit_length())
-        decoded = () if f.is_integer else (Segment("decoded", (Decoder(f),)),)
+        beside = 0 if shift is None else shift.width
+        wanted = (shift or ZERO) - leading_one_shift(bits, split=True)
+        decoded = () if f.is_integer else (Segment("decoded", (Decoder(f),), bits + beside),)
         finding = (
             *decoded,
-            *leading_one_segments(bits),
-            Segment("compared", (Comparator(max(bits, wanted.width)),)),
+            *passed_by(leading_one_segments(bits), beside),
+            Segment("compared", (Comparator(max(bits, wanted.width)),), wanted.width + 2),
         )
         wanted = wanted + ZERO
         top = bits - 1 + f.lsb_exponent
         exact = wanted + (top + scale.offset + scale.bias)
-    ends = (Segment("exponent", (Adder(wanted.width),)), Segment("wanted", (Adder(exact.width),)))
+    ends = (
+        Segment("exponent", (Adder(wanted.width),), wanted.width + 1),
+        Segment("wanted", (Adder(exact.width),), exact.width + 1),
+    )
     return (*finding, *ends), exact
 
 

@@ -22,7 +22,7 @@ from hwgen.formats.rounding import (
 )
 from hwgen.plan.logic import Adder, AnyBit, Comparator, Multiplexer, Series
 from hwgen.plan.shape import Shape
-from hwgen.plan.step import Segment, Segments
+from hwgen.plan.step import Segment, Segments, passed_by
 
 
 @dataclass(frozen=True)
@@ -123,14 +123,15 @@ def prepared_bits(bits: int, where: Alignment) -> int:
     return where.window + int(where.sticky)
 
 
-def distant_segments(base: Shape, shift: Shape | None, where: Alignment) -> Segments:
-    """The segments of ``distant``; ``shift``: the number's own."""
+def distant_segments(base: Shape, number: NumberShape, where: Alignment) -> Segments:
+    """The segments of ``distant``."""
     exact, subtracting = base, []
-    if shift is not None:
-        exact = base - shift
-        subtracting = [Segment("exact", (Adder(exact.width),))]
+    beside = number.width + number.flags
+    if number.shift is not None:
+        exact = base - number.shift
+        subtracting = [Segment("exact", (Adder(exact.width),), beside + exact.width)]
     bounding = (Comparator(exact.width), Multiplexer(where.distance_bits))
-    return (*subtracting, Segment("distance", bounding))
+    return (*subtracting, Segment("distance", bounding, beside + where.distance_bits))
 
 
 def aligned_segments(number: NumberShape, where: Alignment) -> tuple[Segments, NumberShape]:
@@ -138,22 +139,23 @@ def aligned_segments(number: NumberShape, where: Alignment) -> tuple[Segments, N
     if not where.fixed:
         shift = Shape(where.distance_bits)
         lowest = where.top - where.furthest - (where.significand_bits - 1)
-        shape = NumberShape(number.width, lowest, shift, number.sign, number.nan)
-        return (Segment("shift", (Adder(shift.width),)),), shape
+        shape = replace(number, lsb_exponent=lowest, shift=shift)
+        return (Segment("shift", (Adder(shift.width),), shape.bits),), shape
     spare = where.top - where.largest_exponent
     above: Series = (AnyBit(spare),) if where.clamped else ()
     width = where.window - spare + int(bool(spare) and where.clamped) + int(where.sticky)
     lsb_exponent = where.element.lsb_exponent - where.guard - int(where.sticky)
-    segments = (*window_segments(where), Segment("window", above))
-    return segments, NumberShape(width, lsb_exponent, None, number.sign, number.nan)
+    shape = replace(number, width=width, lsb_exponent=lsb_exponent, shift=None)
+    moving = passed_by(window_segments(where), number.flags)
+    return (*moving, Segment("window", above, shape.bits)), shape
 
 
 def window_segments(where: Alignment) -> Segments:
     """The segments of ``into_window``."""
-    segments = []
+    segments, bits = [], where.window + 1 + where.distance_bits
     for level in range(where.distance_bits):
         lost: Series = (AnyBit(1 << level),) if where.sticky else ()
-        segments.append(Segment(f"right_{level}", (Multiplexer(where.window), *lost)))
+        segments.append(Segment(f"right_{level}", (Multiplexer(where.window), *lost), bits))
     return tuple(segments)
 
 

@@ -73,6 +73,7 @@ COMPLETE = [
     "mac",
     "mul",
     "multidot",
+    "quantizer",
     "requantize",
     "sumsquares",
 ]
