@@ -39,10 +39,10 @@ class Step:
     it, with its ``arguments``. ``levels``: about how many levels of LUTs it takes, by which
     registers are placed that are tuned for no target. ``bits``: what a register in front of it
     holds, controls and flags with it, but for the valid bit; behind a step with a state that is the
-    state too. None where that has not been worked out. ``data_bits``: of these about what is data,
-    as the area model has it. ``has_state``: it has a state, which a valid input sets, and which is
-    what comes after it. ``segment``: its place among those that the method makes, one a step, of
-    which these are the names.
+    state too. In an array that is one element's, behind the operands of all, or one column's.
+    ``data_bits``: of these about what is data, as the area model has it. ``has_state``: it has a
+    state, which a valid input sets, and which is what comes after it. ``segment``: its place among
+    those that the method makes, one a step, of which these are the names.
     """
 
     name: str
@@ -117,11 +117,6 @@ def passed_by(segments: Iterable[Segment], bits: int) -> Segments:
 def with_bits(steps: Iterable[Step], bits: Iterable[int]) -> Steps:
     """The steps with so many bits in front of each."""
     return tuple(replace(step, bits=n) for step, n in zip(steps, bits, strict=True))
-
-
-def without_bits(steps: Iterable[Step]) -> Steps:
-    """The steps of a plan that does not say of all that passes them by."""
-    return tuple(replace(step, bits=None) for step in steps)
 
 
 def named(name: str, segments: Iterable[Segment]) -> Segments:

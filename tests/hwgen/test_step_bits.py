@@ -1,6 +1,7 @@
 """What a plan says of the registers in front of its steps is what the hardware has."""
 
 import dataclasses
+import itertools
 import re
 from collections.abc import Mapping
 
@@ -10,8 +11,9 @@ from amaranth.hdl import Fragment, Value
 
 from hwgen import emit
 from hwgen.spec import UNITS, DotProduct, from_dict
+from hwgen.spec.steps.array import WEIGHTS
+from hwgen.units import array, unit
 from hwgen.units import component as unit_of
-from hwgen.units import unit
 from sim.random_specs import legal_spec
 
 SPECS = [
@@ -61,28 +63,13 @@ def _bits(value, beside=frozenset()):
     return sum(map(_bits, value)) if isinstance(value, list) else 0
 
 
-#: Units whose plans say it of every step.
-COMPLETE = [
-    "accumulator_to_float",
-    "blockdot",
-    "convert",
-    "dot",
-    "fixeddot",
-    "fixedmatrix",
-    "lmul",
-    "mac",
-    "mul",
-    "multidot",
-    "quantizer",
-    "requantize",
-    "sumsquares",
-]
-
-
 @pytest.mark.parametrize("target", ["", "ecp5"])
-@pytest.mark.parametrize("kind", COMPLETE)
+@pytest.mark.parametrize("kind", UNITS)
 def test_bits_of_all_registers(kind, target, monkeypatch):
-    """Of random specs with a register in front of every step: what each of these holds."""
+    """Of random specs with a register in front of every step: what each of these holds.
+
+    Of an array the first element's, or group of elements', and the first column's.
+    """
     made = {}
     registered = unit.registered
 
@@ -91,6 +78,7 @@ def test_bits_of_all_registers(kind, target, monkeypatch):
         return registered(m, value, name, enable, **options)
 
     monkeypatch.setattr(unit, "registered", noted)
+    monkeypatch.setattr(array, "registered", noted)
     rng = np.random.default_rng([4, *kind.encode()])
     for _ in range(12):
         spec = legal_spec(UNITS[kind], rng, {"pipeline_target": target})
@@ -98,10 +86,19 @@ def test_bits_of_all_registers(kind, target, monkeypatch):
         made.clear()
         hardware = unit_of(spec)
         Fragment.get(hardware, None)
-        state = spec.state_step
-        if state is not None and state < len(spec.steps) - 1:
-            beside = made[f"{spec.steps[state].name}_beside"]
-            made[spec.steps[state + 1].name] = beside + _bits(hardware.state())
+        if kind == "array":  # Where controls go by on lines of their own.
+            made["operands"] += sum(
+                made[f"{port.name}_{i}_1"]
+                for port in spec.inputs
+                for i in range(port.count)
+                if port.name.split("_")[0] not in ("a", "b")
+            )
+        for step, behind in itertools.pairwise(spec.steps):
+            if step.name == WEIGHTS:
+                made[behind.name] = made["beside_weights"] + made["weight"]
+            elif step.has_state:
+                kept = hardware.registers() if kind == "array" else hardware.state()
+                made[behind.name] = made[f"{step.name}_beside"] + _bits(kept)
         for step in spec.steps:
             assert step.bits == made[step.name], (spec, step.name)
 

@@ -36,13 +36,14 @@ def beside_bits(spec: AccumulatingSpec) -> int:
     return control_bits(spec) + flags
 
 
-def steps(spec: AccumulatingSpec, sum_width: int, made_width: int) -> Steps:
+def steps(spec: AccumulatingSpec, sum_width: int, made_width: int, partial_bits: int = 0) -> Steps:
     """The steps of ``hwgen.units.accumulating.Accumulating``, from a cycle's sum on.
 
     ``sum_width``: its bits; ``made_width``: with those that adders make without need.
+    ``partial_bits``: of a sum that comes in to be added to, in place of a register's.
     """
     width, accumulator, apart = spec.accumulator_width, spec.accumulator, spec.is_tuned
-    beside = beside_bits(spec)
+    beside = beside_bits(spec) + partial_bits
     if isinstance(accumulator, Float):
         return (_fused_step(spec, made_width + beside),)
     fixed_steps = []
@@ -113,6 +114,7 @@ def float_steps(
     accumulator: Float,
     total: ScaledShape,
     beside: int,
+    before: int,
     *,
     apart: bool,
     build: str = "accumulate_float",
@@ -120,15 +122,24 @@ def float_steps(
 ) -> Steps:
     """The step of a float accumulator that adds ``total``: a loop, unless it has no state.
 
-    ``beside``: bits of what passes the total by.
+    ``beside``: bits of the flags of the cycle's sum and of random bits, which pass the total by;
+    ``before``: of all that the step takes.
     """
     f, rounding = accumulator.format, accumulator.rounding
     held = ScaledShape(significand_bits(f), shift_shape(f) or ZERO, f.lsb_exponent)
     # Bits below these are no more than a bit that tells of them: none that rounding adds to.
     drawn = drawn_bits(rounding)
     adding, number = float_sum_segments(held, total, f.precision + drawn)
-    placing, placed = normalising(replace(number, nan=True), f, rounding, split=apart)
-    codes = coding(placed, f, rounding, accumulator.overflow)
-    decoded = Segment("decoded", (Decoder(f), Multiplexer(f.bits)))
-    segments, bits = (decoded, *adding, *placing, *codes), total.bits + beside
-    return in_segments(STATE, build, segments, 16.0, apart=apart, bits=bits, has_state=has_state)
+    number = replace(number, nan=True, infinity=True)
+    placing, placed = normalising(number, f, rounding, split=apart)
+    codes = coding(placed, f, rounding, accumulator.overflow, random_bits=drawn)
+    # Of what was held, its sign, and whether it is infinite or NaN; the clear.
+    flags = beside + 2 + int(f.has_nan) + int(f.has_infinity)
+    decoded = (Decoder(f), Multiplexer(f.bits))
+    segments = (
+        Segment("decoded", decoded, held.bits + total.bits + flags),
+        *passed_by(adding, flags),
+        *passed_by(placing, drawn),
+        *codes,
+    )
+    return in_segments(STATE, build, segments, 16.0, apart=apart, bits=before, has_state=has_state)

@@ -9,12 +9,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hwgen.accumulator import Float
-from hwgen.arithmetic.adder_tree import tree_adders, tree_levels
+from hwgen.arithmetic.adder_tree import level_widths, tree_adders, tree_levels
+from hwgen.arithmetic.decode import operand_bits
 from hwgen.arithmetic.float_add import normalised_segments
+from hwgen.formats import Format
 from hwgen.plan import levels, product
 from hwgen.plan.logic import Adder, Gates
 from hwgen.plan.shape import ZERO, Shape, either
-from hwgen.plan.step import Segment, Step, Steps, in_segments, without_bits
+from hwgen.plan.step import Segment, Step, Steps, in_segments, passed_by
 from hwgen.spec.steps import accumulating, blockdot, dot
 from hwgen.spec.steps.accumulating import STATE
 
@@ -30,7 +32,7 @@ BROADCAST, SYSTOLIC = "broadcast", "systolic"
 def steps(spec: Array) -> Steps:
     """What is between the ports of one element, with its column."""
     elements = element_steps(spec)
-    return without_bits((*operand_steps(spec), *elements, *column_steps(spec), *sum_steps(spec)))
+    return (*operand_steps(spec), *elements, *column_steps(spec), *sum_steps(spec))
 
 
 def operand_steps(spec: Array) -> Steps:
@@ -39,18 +41,63 @@ def operand_steps(spec: Array) -> Steps:
     decoding = product.decoders(numbers, (spec.rows + spec.columns) * spec.lanes)
     operands = Step("operands", "operands", decoding, levels.decoder(*numbers[:2]))
     # Weights stay in registers of their own, behind no logic.
-    weights = (Step(WEIGHTS, "", (), has_state=True),) if spec.is_weight_stationary else ()
+    weights: Steps = ()
+    if spec.is_weight_stationary:
+        weights = (Step(WEIGHTS, "", (), bits=_decoded_bits(spec), has_state=True),)
     return (operands, *weights)
 
 
 def element_steps(spec: Array) -> Steps:
     """The steps from decoded operands to their exact sum, as in the units of that name.
 
-    There decoding is a step too, which here is that of whole rows and columns.
+    There decoding is a step too, which here is that of whole rows and columns: so is the register
+    behind it, but for weights.
     """
     if spec.has_blocks:
-        return blockdot.sum_steps(spec.block_element, aligned=spec.aligns_blocks)[0][1:]
-    return dot.sum_steps(spec.scalar_element)[1:]
+        products, *later = _block_steps(spec)[0]
+    else:
+        element, sign = spec.scalar_element, int(spec.zero_rounding is not None)
+        products, *later = dot.sum_steps(element)[1:]
+        # No control passes an element by, and the sign of a zero does where the array has it.
+        unlike = sign - accumulating.control_bits(element)
+        later = [replace(s, bits=None if s.bits is None else s.bits + unlike) for s in later]
+    bits = _decoded_bits(spec)
+    if spec.is_weight_stationary:
+        rows, columns = (
+            (1, 1) if spec.packing is None else (spec.packing.rows, spec.packing.columns)
+        )
+        bits = rows * _operand_bits(spec.a, spec) + columns * _operand_bits(spec.b, spec)
+    return (replace(products, bits=bits), *later)
+
+
+def _block_steps(spec: Array) -> tuple[Steps, int]:
+    sign = spec.zero_rounding is not None
+    aligned = spec.aligns_blocks
+    block_steps, bits = blockdot.sum_steps(spec.block_element, aligned=aligned, has_zero_sign=sign)
+    return block_steps[1:], bits
+
+
+def _operand_bits(f: Format, spec: Array) -> int:
+    """Bits of the decoded operands of one row or column."""
+    scales = 0 if f.scale is None else spec.blocks * operand_bits(f.scale)
+    return spec.lanes * operand_bits(f.element) + scales
+
+
+def _decoded_bits(spec: Array) -> int:
+    """Bits of the decoded operands of all rows and columns."""
+    return spec.rows * _operand_bits(spec.a, spec) + spec.columns * _operand_bits(spec.b, spec)
+
+
+def _flag_bits(spec: Array) -> int:
+    """Bits of the flags that are beside an element's or a column's sum, and of a zero's sign."""
+    return 3 * int(spec.has_special) + int(spec.zero_rounding is not None)
+
+
+def _element_bits(spec: Array) -> int:
+    """Bits of an element's sum, of the flags beside it, and of the scales that it is without."""
+    if spec.has_blocks:
+        return _block_steps(spec)[1]
+    return dot.made_width(spec.scalar_element) + _flag_bits(spec)
 
 
 def column_steps(spec: Array) -> Steps:
@@ -60,17 +107,15 @@ def column_steps(spec: Array) -> Steps:
     width = spec.width_of_sum(spec.rows * spec.lanes)
     taken, adder = levels.adder(width), Adder(width)
     if spec.movement == SYSTOLIC:  # In each row one addition.
-        return (Step(COLUMN, "", (adder,), taken),)
-    return tuple(
-        Step(
-            f"{COLUMN}{n}",
-            "add_rows_of_column",
-            (adder.times(tree_adders(spec.rows, n)),),
-            taken,
-            (n,),
-        )
-        for n in range(1, tree_levels(spec.rows) + 1)
-    )
+        return (Step(COLUMN, "", (adder,), taken, bits=_element_bits(spec)),)
+    terms, flags = spec.rows * [_element_bits(spec) - _flag_bits(spec)], _flag_bits(spec)
+    adding = []
+    for level in range(1, tree_levels(spec.rows) + 1):
+        logic = (adder.times(tree_adders(spec.rows, level)),)
+        step = Step(f"{COLUMN}{level}", "add_rows_of_column", logic, taken, (level,))
+        adding.append(replace(step, bits=sum(terms) + flags))
+        terms = level_widths(terms)
+    return tuple(adding)
 
 
 def sum_steps(spec: Array) -> Steps:
@@ -78,7 +123,7 @@ def sum_steps(spec: Array) -> Steps:
     sum_width = spec.width_of_sum(spec.summed_rows * spec.lanes)
     if isinstance(spec.accumulator, Float):
         return _float_steps(spec, spec.accumulator, sum_width)
-    fixed_steps = accumulating.steps(spec, sum_width, _made_width(spec))
+    fixed_steps = accumulating.steps(spec, sum_width, _made_width(spec), _partial_bits(spec))
     if not spec.is_weight_stationary:
         return fixed_steps
     return tuple(
@@ -87,23 +132,42 @@ def sum_steps(spec: Array) -> Steps:
     )
 
 
+def _partial_bits(spec: Array) -> int:
+    """Bits of the earlier sum that comes in with a column's, and of its flags."""
+    if not spec.is_weight_stationary:
+        return 0
+    return spec.accumulator_width + len(spec.accumulator_flags)
+
+
 def _float_steps(spec: Array, accumulator: Float, sum_width: int) -> Steps:
     segments, total = normalised_segments(_made_width(spec), spec.lsb_exponent)
     scaled, apart = spec.has_blocks and not spec.aligns_blocks, spec.is_tuned
+    passing = accumulating.control_bits(spec) + 3 * int(spec.has_special) + _partial_bits(spec)
     if scaled:
-        shifted = either(total.exponent + Shape(spec.block_element.shift_bits), ZERO)
-        adding = Segment("scaled", (Adder(shifted.width), Gates(shifted.width)))
-        segments, total = (*segments, adding), replace(total, exponent=shifted)
+        shift = spec.block_element.shift_bits
+        shifted = either(total.exponent + Shape(shift), ZERO)
+        scaled_total = replace(total, exponent=shifted)
+        adding = Segment("scaled", (Adder(shifted.width), Gates(shifted.width)), scaled_total.bits)
+        segments, total = (*passed_by(segments, shift), adding), scaled_total
+    before = _made_width(spec) + passing + int(spec.zero_rounding is not None)
     build = "normalise_scaled" if scaled else "normalise_sum"
     normalising = in_segments(
-        "normalised", build, segments, (sum_width - 1).bit_length(), apart=apart
+        "normalised",
+        build,
+        passed_by(segments, passing),
+        (sum_width - 1).bit_length(),
+        apart=apart,
+        bits=before + (spec.block_element.shift_bits if scaled else 0),
     )
+    beside = passing - _partial_bits(spec) - 1  # The clear.
+    before = total.bits + passing
     if not spec.is_weight_stationary:
-        return (*normalising, *accumulating.float_steps(accumulator, total, 0, apart=apart))
+        adding_total = accumulating.float_steps(accumulator, total, beside, before, apart=apart)
+        return (*normalising, *adding_total)
     below = total.below(accumulator.format)
     build = "round_to_partial"
     adding_total = accumulating.float_steps(
-        accumulator, below, 0, apart=apart, build=build, has_state=False
+        accumulator, below, beside, before, apart=apart, build=build, has_state=False
     )
     return (*normalising, *adding_total)
 

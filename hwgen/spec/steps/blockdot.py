@@ -75,8 +75,12 @@ def steps(spec: BlockDot) -> Steps:
     )
 
 
-def sum_steps(spec: BlockDot, *, aligned: bool) -> tuple[Steps, int]:
+def sum_steps(
+    spec: BlockDot, *, aligned: bool, has_zero_sign: bool | None = None
+) -> tuple[Steps, int]:
     """The steps up to the exact sum.
+
+    ``has_zero_sign``: whether the sum comes with the sign of a zero, if not as the spec's own.
 
     It is ``terms`` and, unless blocks are ``aligned`` to one fixed point, the ``shifts`` that the
     scales make of it; its flags, ``special``; and ``zero_sign``, that of all its blocks, where a
@@ -84,7 +88,10 @@ def sum_steps(spec: BlockDot, *, aligned: bool) -> tuple[Steps, int]:
     """
     elements, scales, lanes = spec.elements, spec.scales, spec.lanes
     multiply, align = _product_logic(spec)
-    width, apart, passing = spec.width_of_sum(1), spec.is_tuned, _Passing(spec)
+    width, apart = spec.width_of_sum(1), spec.is_tuned
+    if has_zero_sign is None:
+        has_zero_sign = spec.zero_rounding is not None
+    passing = _Passing(spec, has_zero_sign)
     to_align, ordering = levels.shift(*elements), spec.alignment in (SHORTENED, ALIGNED)
     split = product.split_steps(*elements, width, lanes) if apart else ()
     beside = passing.past_sums + passing.micro
@@ -119,9 +126,13 @@ def sum_steps(spec: BlockDot, *, aligned: bool) -> tuple[Steps, int]:
 
 @dataclass(frozen=True)
 class _Passing:
-    """Bits of what passes by the sums of ``spec``'s blocks, on their way to one sum."""
+    """Bits of what passes by the sums of ``spec``'s blocks, on their way to one sum.
+
+    ``has_zero_sign``: the sign of a zero does.
+    """
 
     spec: BlockDot
+    has_zero_sign: bool
 
     @property
     def decoded(self) -> int:
@@ -148,7 +159,7 @@ class _Passing:
     def past_sums(self) -> int:
         """Random bits, flags, and the signs of blocks that are zero."""
         spec = self.spec
-        signs = spec.zero_rounding is not None and products_have_sign(*spec.elements)
+        signs = self.has_zero_sign and products_have_sign(*spec.elements)
         return self.flags + (spec.blocks if signs else 0)
 
     @property
@@ -171,31 +182,30 @@ class _Passing:
         return spec.shift_bits if spec.alignment == ALIGNED else 0
 
     @property
-    def placed(self) -> int:
-        """The places of all blocks, with long gaps shortened."""
-        spec = self.spec
-        if spec.alignment != SHORTENED:
-            return 0
-        return placed_bits(spec.blocks, spec.shift_bits, spec.gap)
-
-    @property
     def past_products(self) -> int:
         """What passes by the products with scales: all but the order of the shifts."""
         largest = self.order if self.spec.alignment == ALIGNED else 0
-        return self.flags + int(self.spec.zero_rounding is not None) + self.shifts + largest
+        return self.flags + int(self.has_zero_sign) + self.shifts + largest
 
     @property
     def scaled(self) -> int:
         """All behind the products with scales."""
         terms = self.spec.blocks * signed_width(*self.spec.block_range)
-        return terms + self.past_products + self.placed
+        return terms + self.past_products + _placed(self.spec)
 
     @property
     def past_blocks(self) -> int:
         """What passes by the sum of the blocks."""
         if self.spec.alignment == ALIGNED:
             return self.flags + self.order
-        return self.flags + int(self.spec.zero_rounding is not None) + self.placed
+        return self.flags + int(self.has_zero_sign) + _placed(self.spec)
+
+
+def _placed(spec: BlockDot) -> int:
+    """Bits of the places of all blocks, with long gaps shortened."""
+    if spec.alignment != SHORTENED:
+        return 0
+    return placed_bits(spec.blocks, spec.shift_bits, spec.gap)
 
 
 def _product_logic(spec: BlockDot) -> tuple[Series, Series]:
@@ -264,7 +274,7 @@ def _scaling(spec: BlockDot, passing: _Passing) -> Segments:
         segments = passed_by(lockstep(multiplying, spec.blocks), passing.past_products + order)
     if spec.alignment == SHORTENED:
         placing = placed_segments(spec.blocks, spec.shift_bits, spec.gap)
-        segments = (*segments, *passed_by(placing, passing.scaled - passing.placed))
+        segments = (*segments, *passed_by(placing, passing.scaled - _placed(spec)))
     return (*segments, Segment("scaled", (), passing.scaled))
 
 
@@ -326,7 +336,7 @@ def _normalising(spec: BlockDot) -> tuple[Segments, PlacedShape]:
     elif spec.rounds_to_float:
         leading, field, lowest = _leading(spec, width)
         leading = passed_by(leading, number.flags)
-        magnitude = replace(magnitude, bits=number.bits + _Passing(spec).placed)
+        magnitude = replace(magnitude, bits=number.bits + _placed(spec))
         number = replace(number, width=spec.kept_bits + 1)
         placing, placed = placing_normal(number, field, lowest, spec.output, spec.rounding)
         return (magnitude, *leading, *placing), placed
@@ -343,7 +353,7 @@ def _leading(spec: BlockDot, width: int) -> tuple[Segments, Shape, int]:
     lowest = spec.lsb_exponent + spec.scale_lsb_exponent + placing_bias(spec.output)
     field = place + lowest
     offset: Segments = ()
-    significand, placed = spec.kept_bits + 1, _Passing(spec).placed
+    significand, placed = spec.kept_bits + 1, _placed(spec)
     if spec.alignment == SHORTENED:
         offset = offset_segments(spec.blocks, place.width, spec.shift_bits, spec.gap)
         offset = passed_by(offset, significand + field.width)
