@@ -25,7 +25,8 @@ class Pin:
         return f"[{self.width - 1}:0] " if self.width > 1 else ""
 
 
-_CLOCK = (
+#: The first pins of each module.
+CLOCK = (
     Pin("clk", False, 1, "clock"),
     Pin("rst", False, 1, "synchronous reset: clears the valid bits and what is kept"),
 )
@@ -38,7 +39,7 @@ def module_name(spec: Spec, *, stream: bool = False) -> str:
 
 def pins(spec: Spec, *, stream: bool = False) -> tuple[Pin, ...]:
     """The pins of the module, clock and reset first."""
-    return (*_CLOCK, *(_stream_pins(spec) if stream else _unit_pins(spec)))
+    return (*CLOCK, *(_stream_pins(spec) if stream else _unit_pins(spec)))
 
 
 def _unit_pins(spec: Spec) -> tuple[Pin, ...]:

@@ -4,7 +4,8 @@ from hwgen.installed import require_own_packages
 
 require_own_packages(__name__)
 
-from .emission import primitives
+from .component import MappedUnit, component
+from .emission import cells_of_open_tools, primitives
 from .flow import (
     Netlist,
     Synthesis,
@@ -26,6 +27,7 @@ from .targets import TARGETS, Target, target
 __all__ = [
     "TARGETS",
     "MappedDesign",
+    "MappedUnit",
     "Netlist",
     "Size",
     "Synthesis",
@@ -33,6 +35,8 @@ __all__ = [
     "Timing",
     "TooLarge",
     "available",
+    "cells_of_open_tools",
+    "component",
     "does_not_fit",
     "flow_digest",
     "map_design",

@@ -60,9 +60,9 @@ def run(options: argparse.Namespace) -> int:
     module = module_name(spec, stream=stream)
     texts = {"verilog": (".v", verilog(spec, stream=stream))}
     for extra in extras:
-        texts |= _extra_files(spec, extra, stream)
+        texts |= _extra_files(spec, extra, options)
     if options.primitives is not None:
-        texts["primitives"] = (f"_{options.primitives}.v", _primitives(spec, options))
+        texts |= _primitives(spec, options)
     folder.mkdir(parents=True, exist_ok=True)
     files = {
         kind: str(write_text(folder / f"{module}{end}", text))
@@ -98,20 +98,25 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _primitives(spec: Spec, options: argparse.Namespace) -> str:
+def _primitives(spec: Spec, options: argparse.Namespace) -> dict[str, tuple[str, str]]:
+    """The mapped unit, and the cells that only the open tools know, as ``_extra_files``."""
     from hwgen import emit
     from hwgen.pins import module_name
-    from yosys_scripts import primitives
+    from yosys_scripts import cells_of_open_tools, primitives
 
-    stream = options.stream
-    command = emit.generate_command(spec, stream=stream) + f" --primitives {options.primitives}"
+    stream, target = options.stream, options.primitives
+    command = emit.generate_command(spec, stream=stream) + f" --primitives {target}"
     head = emit.stream_header if stream else emit.header
-    return head(spec, command) + primitives(
+    mapped = primitives(
         emit.rtlil(spec, stream=stream),
         module_name(spec, stream=stream),
-        target=options.primitives,
-        mapping=getattr(spec, "mapping", "lut"),
+        target=target,
+        mapping=spec.mapping,
     )
+    texts = {"primitives": (f"_{target}.v", head(spec, command) + mapped)}
+    if cells := cells_of_open_tools(target):
+        texts["cells"] = (f"_{target}_cells.v", cells)
+    return texts
 
 
 def _wanted_extras(options: argparse.Namespace) -> list[str]:
@@ -124,13 +129,14 @@ def _wanted_extras(options: argparse.Namespace) -> list[str]:
     return [name for name in _EXTRAS if options.all or name in given]
 
 
-def _extra_files(spec: Spec, extra: str, stream: bool) -> dict[str, tuple[str, str]]:
+def _extra_files(spec: Spec, extra: str, options: argparse.Namespace) -> dict[str, tuple[str, str]]:
     """The texts that ``extra`` means, by what they are: end of the file's name, and text."""
     from hwgen import package
     from hwgen.pins import module_name
 
+    stream = options.stream
     if extra == "core":
-        return {extra: (".core", package.core(spec, stream=stream))}
+        return {extra: (".core", package.core(spec, stream=stream, primitives=options.primitives))}
     if extra == "template":
         return {extra: ("_template.v", package.template(spec, stream=stream))}
     if extra == "vectors":

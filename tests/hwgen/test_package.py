@@ -70,6 +70,10 @@ def test_core_names_what_is_there():
     assert text.startswith("CAPI=2:\n") and f"name: hwgen:dot:{name}:" in text
     assert f"- {name}.v\n" in text and f"toplevel: {name}\n" in text
     assert "verilator_options: [-Wall]\n" in text  # What is waived stands in the Verilog.
+    assert "filesets: [rtl]\n" in text and "hwgen_" not in text
+    mapped = package.core(spec, stream=True, primitives="xc7")
+    assert f"  xc7:\n    files:\n      - {name}_xc7.v\n" in mapped
+    assert 'filesets: ["!hwgen_xc7 ? (rtl)", "hwgen_xc7 ? (xc7)"]\n' in mapped
 
 
 def test_waivers_have_reasons():

@@ -1,5 +1,5 @@
-
-// The register cell of the open tools, for those that do not know it.
+// The register cell of the open tools, for those that do not know it: Diamond, and simulators. Yosys
+// does, and would stop at a second definition.
 module TRELLIS_FF #(
   parameter CEMUX = "CE",
   parameter CLKMUX = "CLK",
