@@ -11,6 +11,7 @@ from amaranth.back import rtlil as amaranth_rtlil
 from amaranth.hdl import Elaboratable
 
 from hwgen import units
+from hwgen.cycles import checked_by_cell
 from hwgen.errors import InputError
 from hwgen.pins import module_name, pins
 from hwgen.progress import doing, printing
@@ -35,7 +36,12 @@ def rtlil(spec: Spec, *, stream: bool = False) -> str:
     about_s = _about_s(spec, stream) if printing() else None
     with _collector_paused(), doing(f"making the hardware of {spec.name}", about_s=about_s):
         unit = AxiStreamUnit(spec) if stream else units.component(spec)
-        return str(amaranth_rtlil.convert(unit, name=module_name(spec, stream=stream), **_CLEAN))
+        return _converted(unit, module_name(spec, stream=stream))
+
+
+def _converted(design: Elaboratable, name: str) -> str:
+    with checked_by_cell():
+        return str(amaranth_rtlil.convert(design, name=name, **_CLEAN))
 
 
 def _about_s(spec: Spec, stream: bool) -> float | None:
@@ -105,7 +111,7 @@ def component(design: Elaboratable, name: str) -> str:
 
     It may have units inside. Raises ToolError of what ``body`` does not write.
     """
-    return silenced(body(str(amaranth_rtlil.convert(design, name=name, **_CLEAN))))
+    return silenced(body(_converted(design, name)))
 
 
 def body(rtlil: str) -> str:
