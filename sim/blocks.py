@@ -8,7 +8,7 @@ once, so that the result is correctly rounded and no order of blocks or lanes ma
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -56,9 +56,11 @@ def block_dot(a: Blocks, b: Blocks) -> ExactArray:
     """Σ over blocks of X_A·X_B·Σ P_A·P_B, exact, without the last two axes.
 
     The axes before broadcast. A NaN scale makes NaN; infinite and NaN elements and products
-    follow IEEE 754 (an infinite sum times a zero scale is NaN). InputError for blocks of
-    different number or size.
+    follow IEEE 754 (an infinite sum times a zero scale is NaN). Blocks of a size that is a
+    multiple of the other operand's are several of that size, of one scale. InputError for other
+    sizes, and other numbers of elements.
     """
+    a, b = _of_one_size(a, b)
     result = total(_terms(a, b))
     if all(f.is_integer for x in (a, b) for f in (x.element_format, x.scale_format)):
         result = exact.integer_zeros(result)
@@ -73,6 +75,7 @@ def aligned_block_dot(a: Blocks, b: Blocks, accumulator: Aligned) -> ExactArray:
 
     What is infinite or NaN is as for ``block_dot``.
     """
+    a, b = _of_one_size(a, b)
     terms = _terms(a, b)
     exponents = scale_exponents(a.scale_format, a.scales) + scale_exponents(
         b.scale_format, b.scales
@@ -126,13 +129,32 @@ def _largest_fraction(f: Scalar) -> Fraction:
     return max(Fraction(v) / Fraction(2) ** int(e) for v, e in zip(values, exponents, strict=True))
 
 
+def _of_one_size(a: Blocks, b: Blocks) -> tuple[Blocks, Blocks]:
+    """Both with the smaller of their block sizes."""
+    (blocks_a, size_a), (blocks_b, size_b) = (np.shape(x.elements)[-2:] for x in (a, b))
+    size = min(size_a, size_b)
+    if size_a % size or size_b % size or blocks_a * size_a != blocks_b * size_b:
+        raise InputError(
+            f"{blocks_a} blocks of {size_a} and {blocks_b} of {size_b}: use block sizes of which "
+            "one is a multiple of the other, and as many elements of both"
+        )
+    return _of_size(a, size), _of_size(b, size)
+
+
+def _of_size(x: Blocks, size: int) -> Blocks:
+    """Each block as several of ``size`` elements, which have its scale."""
+    *outer, blocks, block_size = np.shape(x.elements)
+    shape = (*outer, blocks * block_size // size, size)
+    return replace(
+        x,
+        elements=x.elements.reshape(shape),
+        scales=np.repeat(x.scales, block_size // size, axis=-1),
+        exponents=None if x.exponents is None else x.exponents.reshape(shape),
+    )
+
+
 def _terms(a: Blocks, b: Blocks) -> ExactArray:
     """X_A·X_B·Σ P_A·P_B of each block."""
-    if np.shape(a.elements)[-2:] != np.shape(b.elements)[-2:]:
-        raise InputError(
-            f"{np.shape(a.elements)[-2:]} and {np.shape(b.elements)[-2:]} blocks and elements a "
-            "block: both operands have the same"
-        )
     scales = multiply(decode(a.scale_format, a.scales), decode(b.scale_format, b.scales))
     return multiply(_element_dot(a, b), scales)
 

@@ -58,7 +58,7 @@ MIXED_MINIFLOATS = (
 MIXED_BLOCKS = (
     *(("mxfp4", "mxint8"), ("mxint4", "mxfp4"), ("mxfp8_e4m3", "mxfp4"), ("nvfp4", "nvint4")),
     *(("mxfp8_e5m2", "mxfp8_e4m3"), ("mxfp6_e2m3", "mxfp6_e3m2"), ("mxint8", "mxfp6_e3m2")),
-    *(("nvfp4", "msfp12"), ("msfp16", "nvint4"), ("msfp12", "msfp14"), ("mxint6", "mxint4")),
+    *(("nvfp4", "msfp12"), ("msfp16", "nvint4"), ("mxfp6_e2m3", "nvint4"), ("nvfp4", "mxfp8_e4m3")),
     *(("e2m1_b4_ue4m3", "int4_b4_e8m0"), ("e4m3fn_b4_e8m0", "e2m1_b4_ue5m3")),
     *(("int8_b8_e8m0", "e2m1_b8_ue4m3"), ("e0m3_b4_e8m0", "int4_b4_ue5m3")),
     *(("e5m2ieee_b2_ue4m3", "e4m3fn_b2_e8m0"), ("fixed8_6_b2_e8m0", "e3m2_b2_ue4m3")),

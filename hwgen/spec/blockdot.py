@@ -14,7 +14,7 @@ from hwgen.arithmetic.term_alignment import shortest_gap
 from hwgen.arithmetic.zero_sign import blocks_have_sign
 from hwgen.errors import InputError
 from hwgen.fields import set_fields
-from hwgen.formats import BlockFormat, Format, Scalar
+from hwgen.formats import BlockFormat, Format, Scalar, parse_scalar
 from hwgen.formats.rounding import NEAREST_EVEN, RANDOM_BITS, STOCHASTIC
 from hwgen.formats.widths import product_range, signed_width
 from hwgen.plan import product
@@ -32,6 +32,8 @@ from hwgen.spec.base import (
 from hwgen.spec.steps import blockdot
 from hwgen.spec.steps.blockdot import ALIGNED, ALONE, FIXED_POINT, SHORTENED
 
+#: What OCP MX 1.0 has sums of blocks in.
+FP32 = parse_scalar("fp32")
 MAX_BLOCKS = 16
 MAX_LANES = 256
 
@@ -40,13 +42,16 @@ MAX_LANES = 256
 class BlockDot(Spec):
     """Σ over ``blocks`` blocks of scale_a·scale_b·Σ aᵢ·bᵢ, rounded once to ``output``.
 
-    ``a`` and ``b`` are block formats of one block size; elements and scales may differ. All is
-    exact up to the one rounding, so that the order of lanes and blocks does not matter (OCP MX
-    1.0, DotGeneral, leaves that open). A NaN scale makes the result NaN; infinities and NaN of
-    elements follow IEEE 754, and so does the sign of a zero, for which a block's sum times its
-    scales is one number (docs/units.md, Zero sums). ``overflow``: by default infinity if the
-    output has one. A tensor scale (NVFP4) is not in the unit: the result counts products of the
-    tensors' scales. Shared micro-exponents (``mx9``) come in beside the scales.
+    ``a`` and ``b`` are block formats; elements and scales may differ, and block sizes if one is a
+    multiple of the other. ``blocks`` then counts the smaller ones, several of which share a scale
+    of the other operand; by default there is one of the larger. All is exact up to the one
+    rounding, so that the order of lanes and blocks does not matter (OCP MX 1.0, DotGeneral, leaves
+    that open). A NaN scale makes the result NaN; infinities and NaN of elements follow IEEE 754,
+    and so does the sign of a zero, for which a (smaller) block's sum times its scales is one number
+    (docs/units.md, Zero sums). ``output``: FP32 unless said otherwise, as OCP MX 1.0 has it;
+    ``overflow``: by default infinity if the output has one. A tensor scale (NVFP4) is not in the
+    unit: the result counts products of the tensors' scales. Shared micro-exponents (``mx9``) come
+    in beside the scales.
 
     ``accumulator``: ``exact``, or ``aligned:W``, which sums several blocks in W bits and loses
     what does not fit below (see ``hwgen.accumulator.Aligned``); ``output`` is that sum, rounded.
@@ -56,9 +61,9 @@ class BlockDot(Spec):
 
     a: BlockFormat
     b: BlockFormat
-    blocks: int = 1
+    blocks: int = 0
     accumulator: Exact | Aligned = field(default=Exact())
-    output: Scalar
+    output: Scalar = FP32
     rounding: str = NEAREST_EVEN
     overflow: str = ""
     stages: int = 0
@@ -71,9 +76,9 @@ class BlockDot(Spec):
             *,
             a: str | BlockFormat,
             b: str | BlockFormat,
-            blocks: int = 1,
+            blocks: int = 0,
             accumulator: str | Exact | Aligned = "exact",
-            output: str | Scalar,
+            output: str | Scalar = FP32,
             rounding: str = NEAREST_EVEN,
             overflow: str = "",
             stages: int = 0,
@@ -83,23 +88,41 @@ class BlockDot(Spec):
 
     def _settle(self) -> None:
         set_fields(self, a=_require_block("a", self.a), b=_require_block("b", self.b))
-        if self.a.block_size != self.b.block_size:
-            raise InputError(
-                f"a={self.a} has blocks of {self.a.block_size}, b={self.b} of "
-                f"{self.b.block_size}: use formats of one block size, such as "
-                f"{self.b.element}_b{self.a.block_size}_{self.b.scale} for b"
-            )
-        require_int("blocks", self.blocks, 1, MAX_BLOCKS)
-        if self.lanes > MAX_LANES:
-            raise InputError(
-                f"blocks={self.blocks} of {self.a.block_size} are {self.lanes} lanes: use up to "
-                f"{MAX_LANES}"
-            )
+        self._require_blocks()
         output, overflow = require_rounded("output", self.output, self.rounding, self.overflow)
         set_fields(self, output=output, overflow=overflow)
         require_mapping(self.mapping)
         set_fields(self, accumulator=parse_alignment(self.accumulator))
         self._require_window()
+
+    def _require_blocks(self) -> None:
+        """One block size is a multiple of the other, and ``blocks`` fill the larger."""
+        sizes = [f.block_size for f in self.operands]
+        if max(sizes) % min(sizes):
+            raise InputError(
+                f"a={self.a} has blocks of {sizes[0]}, b={self.b} of {sizes[1]}: use block sizes "
+                "of which one is a multiple of the other, such as "
+                f"{self.b.element}_b{sizes[0]}_{self.b.scale} for b"
+            )
+        together = max(sizes) // min(sizes)
+        if together > MAX_BLOCKS:
+            raise InputError(
+                f"a={self.a} has blocks of {sizes[0]}, b={self.b} of {sizes[1]}: use block sizes "
+                f"that differ by a factor of up to {MAX_BLOCKS}, which is what a cycle sums"
+            )
+        if self.blocks == 0:
+            set_fields(self, blocks=together)
+        require_int("blocks", self.blocks, 1, MAX_BLOCKS)
+        if self.blocks % together:
+            raise InputError(
+                f"blocks={self.blocks}: {together} blocks of {min(sizes)} share the scale of one "
+                f"of {max(sizes)}: use a multiple of {together}, up to {MAX_BLOCKS}"
+            )
+        if self.lanes > MAX_LANES:
+            raise InputError(
+                f"blocks={self.blocks} of {self.block_size} are {self.lanes} lanes: use up to "
+                f"{MAX_LANES}"
+            )
 
     def _require_window(self) -> None:
         """Two bits are left of each block's largest sum; no wider than what loses nothing."""
@@ -130,7 +153,12 @@ class BlockDot(Spec):
     @property
     def lanes(self) -> int:
         """Products in a cycle."""
-        return self.blocks * self.a.block_size
+        return self.blocks * self.block_size
+
+    @property
+    def block_size(self) -> int:
+        """Products that are summed before their scales count: the smaller of the block sizes."""
+        return min(f.block_size for f in self.operands)
 
     @property
     def usual_stages(self) -> int:
@@ -143,6 +171,11 @@ class BlockDot(Spec):
     @property
     def _steps(self) -> Steps:
         return blockdot.steps(self)
+
+    @property
+    def operands(self) -> tuple[BlockFormat, BlockFormat]:
+        """The formats of ``a`` and ``b``."""
+        return self.a, self.b
 
     @property
     def elements(self) -> tuple[Scalar, Scalar]:
@@ -181,15 +214,17 @@ class BlockDot(Spec):
     @property
     def largest_micro_shift(self) -> int:
         """The largest sum of a micro-exponent of a and one of b."""
-        return sum((1 << f.micro_bits) - 1 for f in (self.a, self.b))
+        return sum((1 << f.micro_bits) - 1 for f in self.operands)
 
     @property
     def micro_group(self) -> int:
         """Lanes whose products are summed before micro-exponents shift them; 0 without those.
 
-        Neighbours share theirs.
+        Neighbours of a block share theirs.
         """
-        shared = gcd(*(f.micro_block for f in (self.a, self.b)))
+        shared = gcd(*(f.micro_block for f in self.operands))
+        if shared:  # A micro-exponent can be that of several of the smaller blocks.
+            shared = gcd(shared, self.block_size)
         return shared & -shared
 
     @property
@@ -219,7 +254,7 @@ class BlockDot(Spec):
 
         The significands of its scales are in it, and not their shifts.
         """
-        factor = (self.a.block_size << self.largest_micro_shift) * largest_significand(self.a.scale)
+        factor = (self.block_size << self.largest_micro_shift) * largest_significand(self.a.scale)
         low, high = (bound * factor for bound in self.product_range)
         significand = largest_significand(self.b.scale)
         return low * significand, high * significand
@@ -227,12 +262,12 @@ class BlockDot(Spec):
     @property
     def grown(self) -> int:
         """Bits that a block's sum has more than a product, as adders and shifts make it."""
-        return tree_levels(self.a.block_size) + self.largest_micro_shift
+        return tree_levels(self.block_size) + self.largest_micro_shift
 
     @property
     def largest_shift(self) -> int:
         """The farthest that scales shift a block's sum."""
-        return sum(_largest_shift(f.scale) for f in (self.a, self.b))
+        return sum(_largest_shift(f.scale) for f in self.operands)
 
     @property
     def alignment(self) -> str:
@@ -279,8 +314,8 @@ class BlockDot(Spec):
     def inputs(self) -> tuple[Port, ...]:
         """Elements and scales of ``a`` and ``b``, their micro-exponents, random bits."""
         return (
-            *_operand_ports("a", self.a, self.blocks),
-            *_operand_ports("b", self.b, self.blocks),
+            *_operand_ports("a", self.a, self.lanes),
+            *_operand_ports("b", self.b, self.lanes),
             *random_bits_port(self.rounding),
         )
 
@@ -308,7 +343,7 @@ class BlockDot(Spec):
     def description(self) -> tuple[str, ...]:
         """The sum over blocks, what is exact in it, and how it is rounded."""
         return (
-            f"Block-scaled dot product, {self.a} x {self.b}, {self.blocks} x {self.a.block_size} "
+            f"Block-scaled dot product, {self.a} x {self.b}, {self.blocks} x {self.block_size} "
             "elements:",
             "  result <- sum over blocks of a_scale * b_scale * sum of a[i] * b[i]"
             + (" / 2^micro-exponents" if self.micro_group else "")
@@ -316,8 +351,18 @@ class BlockDot(Spec):
             *self._sum_description,
             f"            then rounded once to {self.output}: rounding {self.rounding}, "
             f"overflow {self.overflow}",
+            *self._sizes_description,
             "  NaN scales make NaN; infinities and NaN of elements follow IEEE 754",
             f"  mapping {self.mapping}",
+        )
+
+    @property
+    def _sizes_description(self) -> tuple[str, ...]:
+        """Whose scales count for several blocks."""
+        return tuple(
+            f"  {name}_scale: one for {f.block_size // self.block_size} blocks each"
+            for name, f in (("a", self.a), ("b", self.b))
+            if f.block_size > self.block_size
         )
 
     @property
@@ -362,13 +407,14 @@ def _window_width(blocks: int, block_range: tuple[int, int], drop: int) -> int:
     return signed_width(blocks * (low >> drop), -blocks * (-high >> drop))
 
 
-def _operand_ports(name: str, f: BlockFormat, blocks: int) -> tuple[Port, ...]:
+def _operand_ports(name: str, f: BlockFormat, lanes: int) -> tuple[Port, ...]:
+    blocks = lanes // f.block_size
     micro: tuple[Port, ...] = ()
     if f.micro_bits:
         meaning = f"micro-exponents: of {f.micro_block} elements each, shifted right by so much"
         micro = (Port(f"{name}_micro", f.micro_bits, meaning, blocks * f.micro_exponents),)
     return (
-        code_port(name, f.element, blocks * f.block_size),
+        code_port(name, f.element, lanes),
         code_port(f"{name}_scale", f.scale, blocks),
         *micro,
     )

@@ -12,7 +12,7 @@ from hwgen.accumulator import Aligned
 from hwgen.arithmetic import product, rounder, shift, zero_sign
 from hwgen.arithmetic.adder_tree import tree_level
 from hwgen.arithmetic.coding import to_code
-from hwgen.arithmetic.decode import decode
+from hwgen.arithmetic.decode import Operand, decode
 from hwgen.arithmetic.magnitude import magnitude
 from hwgen.arithmetic.product import Special
 from hwgen.arithmetic.product_rows import multiplied
@@ -52,7 +52,7 @@ class BlockDotUnit(Unit):
     a, b : In(lanes * bits)
         Codes of the elements, block 0 and its element 0 in the lowest bits.
     a_scale, b_scale : In(blocks * bits)
-        Codes of the scales.
+        Codes of the scales; of the larger blocks there are fewer.
     a_micro, b_micro : In(blocks * micro_exponents * micro_bits)
         Micro-exponents, of the formats that have them; those of the first elements lowest.
     random_bits : In(32)
@@ -99,7 +99,7 @@ class BlockDotSteps(SplitProducts):
             scale = f"{name}_scale"
             operands[scale] = [
                 decode(m, signals[scale].word_select(i, f.scale.bits), f.scale, f"{scale}_{i}")
-                for i in range(spec.blocks)
+                for i in range(spec.lanes // f.block_size)
             ]
         return operands
 
@@ -110,9 +110,9 @@ class BlockDotSteps(SplitProducts):
         pairs = zip(signals["a"], signals["b"], strict=True)
         multiplied = factored if spec.pipeline_target else product.multiply
         products = [multiplied(m, *xy, *elements, f"lane_{i}") for i, xy in enumerate(pairs)]
-        pairs = zip(signals["a_scale"], signals["b_scale"], strict=True)
+        pairs = zip(*(self._by_block(signals[f"{name}_scale"]) for name in "ab"), strict=True)
         of_scales = [product.multiply(m, *xy, *scales, f"scale_{i}") for i, xy in enumerate(pairs)]
-        size = spec.a.block_size
+        size = spec.block_size
         blocks = [products[i : i + size] for i in range(0, spec.lanes, size)]
         special = [
             _block_special([p.special for p in block], scale.special, scale.significand)
@@ -136,6 +136,10 @@ class BlockDotSteps(SplitProducts):
             "scales": [dataclasses.replace(p, special=None) for p in of_scales],
             "special": any_special([s for s in special if s is not None]),
         }
+
+    def _by_block(self, scales: list[Operand]) -> list[Operand]:
+        """The scales of an operand, one for each of the smaller blocks."""
+        return [scales[i * len(scales) // self.spec.blocks] for i in range(self.spec.blocks)]
 
     def align(self, m: Module, signals: Signals) -> dict[str, Any]:
         """Products of elements in fixed point; the scales' significands and shifts with them."""
@@ -179,7 +183,7 @@ class BlockDotSteps(SplitProducts):
         for j, block in enumerate(signals["terms"]):
             terms.append([])
             for i, term in enumerate(block):
-                lane = j * spec.a.block_size + i * spec.micro_group
+                lane = j * spec.block_size + i * spec.micro_group
                 shift_left: Value = Const(0)
                 for name, f in (("a", spec.a), ("b", spec.b)):
                     if f.micro_bits:

@@ -40,7 +40,7 @@ def expected(spec: BlockDot, inputs: Patterns) -> Patterns:
 
 
 def _blocks(spec: BlockDot, f: BlockFormat, name: str, inputs: Patterns) -> Blocks:
-    shape = (len(inputs[name]), spec.blocks, f.block_size)
+    shape = (len(inputs[name]), spec.lanes // f.block_size, f.block_size)
     exponents = None
     if f.micro_bits:
         micro = np.repeat(inputs[f"{name}_micro"].astype(np.int64), f.micro_block, axis=1)
@@ -87,14 +87,15 @@ def directed(spec: BlockDot) -> Patterns:
                         codes = np.where(
                             np.arange(spec.lanes) == rng.integers(spec.lanes), codes, 0
                         )
-                    block_scales = np.full(spec.blocks, scale)
+                    blocks = spec.lanes // f.block_size
+                    block_scales = np.full(blocks, scale)
                     if kind == 3:  # Blocks of different scale.
-                        block_scales = rng.choice(scales[name], spec.blocks)
+                        block_scales = rng.choice(scales[name], blocks)
                     rows[name].append(codes)
                     rows[f"{name}_scale"].append(block_scales)
                     if f.micro_bits:
                         ends = (0, (1 << f.micro_bits) - 1)
-                        count = spec.blocks * f.micro_exponents
+                        count = blocks * f.micro_exponents
                         micro = np.full(count, ends[kind % 2])
                         rows[f"{name}_micro"].append(rng.choice(ends, count) if kind else micro)
     if spec.rounding == STOCHASTIC:
@@ -155,6 +156,7 @@ def _reach_output(
     ends = {f: (math.log2(f.scale.smallest), math.log2(f.scale.max)) for f in (spec.a, spec.b)}
     first = np.clip(wanted * rng.random((len(rows), 1)), *ends[spec.a])
     for name, f, exponents in (("a", spec.a, first), ("b", spec.b, wanted - first)):
+        exponents = exponents[:, :: f.block_size // spec.block_size]
         scales = f.scale.encode(np.exp2(np.clip(exponents, *ends[f])))
         inputs[f"{name}_scale"][rows] = scales
 
@@ -177,7 +179,7 @@ def _spread(
     """
     rows = np.flatnonzero(chosen)
     shape = (len(rows), spec.blocks)
-    lanes = (*shape, spec.a.block_size)
+    lanes = (*shape, spec.block_size)
     distance = rng.choice([0, 0, 1, 2, spec.kept_bits - 1, spec.gap - 1, spec.gap], shape)
     steps = distance + rng.integers(-1, 2, shape)
     steps *= rng.integers(0, spec.blocks, shape)
@@ -191,14 +193,16 @@ def _spread(
         wider = "a" if spec.a.scale.bits >= spec.b.scale.bits else "b"
         if f.scale.bits > 1:
             top = rng.integers(largest // 2, largest + 1, (len(rows), 1))
-            codes_of_scale = np.clip(top - steps * (name == wider), 0, largest)
+            own_steps = steps[:, :: f.block_size // spec.block_size]
+            codes_of_scale = np.clip(top - own_steps * (name == wider), 0, largest)
         twins = rng.random(len(rows)) < 0.5
         codes[twins, 1] = codes[twins, 0]
         if name == "a":
             negated = f.element.encode(-f.element.decode(codes[:, 0]))
             codes[twins, 1] = negated[twins]
         same = twins if name == "b" else rng.random(len(rows)) < 0.9
-        codes_of_scale[same, 1] = codes_of_scale[same, 0]
+        if f.block_size == spec.block_size:  # The larger blocks' scale may be the only one.
+            codes_of_scale[same, 1] = codes_of_scale[same, 0]
         inputs[name][rows] = codes.reshape(len(rows), spec.lanes)
         inputs[f"{name}_scale"][rows] = codes_of_scale
 
@@ -222,12 +226,17 @@ MODEL = UnitModel(
     ),
     example={"a": "mxfp4", "b": "mxfp4", "output": "bf16"},
     proofs={
+        "blocks of two sizes": [
+            ({"a": "e1m1_b1_ue1m1", "b": "e1m0_b2_ue1m1", "output": "e3m2"}, ("reference",)),
+            ({"a": "int2_b2_ue1m1", "b": "e1m1_b1_ue1m1", "output": "fp16"}, ("reference",)),
+            ({"a": "uint1_b4_ue1m1", "b": "e1m0_b2_ue1m0", "output": "e4m2"}, ("reference",)),
+        ],
         dot.ZERO_SIGNS: [
             (
                 {**dict.fromkeys("ab", "e1m1_b2_ue1m1"), "output": "e3m2", "rounding": mode},
                 ("reference",),
             )
             for mode in DEFINED_MODES
-        ]
+        ],
     },
 )

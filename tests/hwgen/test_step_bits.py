@@ -63,6 +63,16 @@ def _bits(value, beside=frozenset()):
     return sum(map(_bits, value)) if isinstance(value, list) else 0
 
 
+#: Operands in blocks of two sizes, which units take that have them.
+TWO_SIZES = dict.fromkeys(
+    ("blockdot", "array"),
+    (
+        {"a": "e2m1_b2_ue4m3", "b": "e5m2ieee_b4_e8m0"},
+        {"a": "int4_b6_ue4m3", "b": "e2m1_b2_ue4m3"},
+    ),
+)
+
+
 @pytest.mark.parametrize("target", ["", "ecp5"])
 @pytest.mark.parametrize("kind", UNITS)
 def test_bits_of_all_registers(kind, target, monkeypatch):
@@ -80,8 +90,8 @@ def test_bits_of_all_registers(kind, target, monkeypatch):
     monkeypatch.setattr(unit, "registered", noted)
     monkeypatch.setattr(array, "registered", noted)
     rng = np.random.default_rng([4, *kind.encode()])
-    for _ in range(12):
-        spec = legal_spec(UNITS[kind], rng, {"pipeline_target": target})
+    for operands in [*[{}] * 12, *TWO_SIZES.get(kind, ())]:
+        spec = legal_spec(UNITS[kind], rng, {"pipeline_target": target, **operands})
         spec = from_dict({**spec.to_dict(), "stages": spec.most_stages})
         made.clear()
         hardware = unit_of(spec)

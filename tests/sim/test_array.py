@@ -46,6 +46,9 @@ BLOCKS = [
     {"a": "e2m1_b2_ue4m3", "b": "e2m1_b2_ue4m3", "rows": 2, "columns": 2, "output": "fp16"} | BOTH,
     {"a": "e2m1_b2_ue4m3", "b": "e2m1_b2_ue4m3", "rows": 1, "columns": 2, "accumulator": "fp16"}
     | WEIGHTS,
+    # Blocks of two sizes.
+    {"a": "e2m1_b2_ue4m3", "b": "e4m3fn_b4_e8m0", "rows": 2, "columns": 2, "output": "bf16"},
+    {"a": "int4_b4_ue4m3", "b": "e2m1_b2_ue4m3", "rows": 2, "columns": 2, "blocks": 4} | BOTH,
 ]
 
 
@@ -114,7 +117,7 @@ def test_specials_stay_in_their_row_and_column():
 def _operand(name, shape):
     """Random codes (rows, K), the scales of their blocks, and the numbers that they are."""
     f = parse(name)
-    if name.startswith("mx"):
+    if f.scale is not None:
         blocks = f.encode(RNG.normal(size=shape), axis=1)
         codes = blocks.elements.reshape(shape[0], -1)[:, : shape[1]]
         return codes, blocks.scales, blocks.decode()
@@ -128,9 +131,10 @@ def _fractions(values):
 
 #: Formats, shapes, and sizes M, K, N that are no multiples of a tile.
 PRODUCTS = [
-    ("int8", {"rows": 2, "columns": 3, "lanes": 3}, (5, 11, 4)),
-    ("e4m3", {"rows": 3, "columns": 2, "lanes": 2}, (4, 15, 5)),
-    ("mxfp4", {"rows": 2, "columns": 1}, (3, 150, 2)),
+    ("int8", "int8", {"rows": 2, "columns": 3, "lanes": 3}, (5, 11, 4)),
+    ("e4m3", "e4m3", {"rows": 3, "columns": 2, "lanes": 2}, (4, 15, 5)),
+    ("mxfp4", "mxfp4", {"rows": 2, "columns": 1}, (3, 150, 2)),
+    ("e2m1_b4_ue4m3", "e4m3fn_b8_e8m0", {"rows": 2, "columns": 1}, (3, 45, 2)),
 ]
 
 
@@ -141,13 +145,13 @@ def test_matrix_products_of_the_simulated_array():
     make the product.
     """
     specs, driven = [], []
-    for name, shape, (m, k, n) in PRODUCTS:
-        a, a_scale, x = _operand(name, (m, k))
-        b, b_scale, y = _operand(name, (n, k))
+    for first, second, shape, (m, k, n) in PRODUCTS:
+        a, a_scale, x = _operand(first, (m, k))
+        b, b_scale, y = _operand(second, (n, k))
         scales = {} if a_scale is None else {"a_scale": a_scale, "b_scale": b_scale.T}
         wanted = _fractions(x) @ _fractions(y).T
         for fields in ({}, {**BOTH}):
-            spec = Array(a=name, b=name, max_products=256, **shape, **fields)
+            spec = Array(a=first, b=second, max_products=256, **shape, **fields)
             parts = []
 
             def answers(spec, inputs, parts=parts):
@@ -157,7 +161,7 @@ def test_matrix_products_of_the_simulated_array():
             got = matmul(spec, a, b.T, answers=answers, **scales)["accumulator"]
             assert got.shape == (m, n)
             assert (got.astype(object) * Fraction(2) ** spec.lsb_exponent == wanted).all()
-            if name == "int8":
+            if first == "int8":
                 assert np.array_equal(
                     got.astype(np.int64), x.astype(np.int64) @ y.T.astype(np.int64)
                 )
@@ -207,7 +211,8 @@ def test_products_that_the_array_does_not_make():
         ({"b": "mxfp4"}, "a=int8 and b=mxfp4: use two block formats, or two of single numbers"),
         ({"blocks": 2}, "blocks=2: int8 and int8 have no blocks; give lanes"),
         ({"a": "mxfp4", "b": "mxfp4", "lanes": 8}, "lanes=8: 1 of mxfp4 have 32 numbers"),
-        ({"a": "mxfp4", "b": "nvfp4"}, "a=mxfp4 has blocks of 32, b=nvfp4 of 16"),
+        ({"a": "mxfp4", "b": "e2m1_b12_e8m0"}, "a=mxfp4 has blocks of 32, b=e2m1_b12_e8m0 of 12"),
+        ({"a": "mxfp4", "b": "nvfp4", "blocks": 1}, "blocks=1: 2 blocks of 16 share the scale"),
         ({"rows": 64, "columns": 64, "lanes": 2}, "are 8192 products in a cycle: use up to 4096"),
         ({"rows": 64, "columns": 64}, "the ports of 64 x 64 elements have .* bits, with 28 of"),
         ({"max_products": 1, "lanes": 2}, "at least the 2 products that one cycle sums"),

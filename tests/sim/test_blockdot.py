@@ -59,6 +59,86 @@ def test_every_way_of_summing_blocks():
     assert outcome.passed, outcome.shown
 
 
+#: Blocks of two sizes, aligned in every way, with micro-exponents, special elements, both orders.
+TWO_SIZES = [
+    {"a": "e2m1_b2_ue4m3", "b": "e4m3fn_b4_e8m0", "output": "fp32"},
+    {"a": "e4m3fn_b4_e8m0", "b": "e2m1_b2_e8m0", "output": "bf16", "pipeline_target": "ecp5"},
+    {"a": "int4_b6_ue4m3_m6x1", "b": "e2m1_b3_ue4m3", "blocks": 4, "output": "bf16"},
+    {"a": "int4_b6_ue4m3_m2x1", "b": "e2m1_b3_ue4m3_m3x2", "output": "fp16", "rounding": "up"},
+    {"a": "e5m2ieee_b2_ue4m3", "b": "e5m2ieee_b4_ue5m3", "output": "fp32", "rounding": "down"},
+    {"a": "int4_b2_e8m0", "b": "e2m1_b4_e8m0", "output": "fp32", "accumulator": "aligned:24"},
+    {"a": "nvfp4", "b": "mxfp8_e4m3", "output": "fp32"},
+]
+
+
+def test_blocks_of_two_sizes():
+    specs = [BlockDot(**fields) for fields in TWO_SIZES]
+    assert {spec.alignment for spec in specs} == {SHORTENED, FIXED_POINT, ALIGNED}
+    assert [spec.blocks for spec in specs] == [2, 2, 4, 2, 2, 2, 2]
+    assert [p.count for p in specs[-1].inputs] == [32, 2, 32, 1]
+    outcome = verify_batch(specs, vectors=200)
+    assert outcome.passed, outcome.shown
+
+
+def test_values_of_blocks_of_two_sizes():
+    """The golden model against what the formats' own ``decode`` says of whole operands."""
+    rng = np.random.default_rng(4)
+    spec = BlockDot(a="nvfp4", b="mxfp8_e4m3", blocks=4, output="fp32")
+    inputs = {p.name: rng.integers(0, 1 << p.bits, (300, p.count)) for p in spec.inputs}
+    inputs["b_scale"] = rng.integers(110, 140, inputs["b_scale"].shape)
+    sums = []
+    for row in range(300):
+        factors = []
+        for name, size in (("a", 16), ("b", 32)):
+            f = getattr(spec, name)
+            elements = f.element.decode(inputs[name][row])
+            scales = f.scale.decode(inputs[f"{name}_scale"][row])
+            scale_of_lane = [scales[i // size] for i in range(64)]
+            factors.append([e * s for e, s in zip(elements, scale_of_lane, strict=True)])
+        pairs = list(zip(*factors, strict=True))
+        is_number = np.isfinite(factors).all()
+        sums.append(sum(Fraction(x) * Fraction(y) for x, y in pairs) if is_number else None)
+    results = spec.output.decode(golden.expected(spec, inputs)["result"][:, 0])
+    assert 100 < sum(s is not None for s in sums) < 300
+    for result, wanted in zip(results, sums, strict=True):
+        if wanted is None:
+            assert np.isnan(result)
+        else:
+            exact = minifloat_value(wanted, spec.output, "nearest_even", "special")[0]
+            assert Fraction(float(result)) == exact
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"a": "e2m1_b6_e8m0"},
+            "a=e2m1_b6_e8m0 has blocks of 6, b=mxfp8_e4m3 of 32: use block sizes of which one is a "
+            "multiple of the other, such as e4m3fn_b6_e8m0 for b",
+        ),
+        (
+            {"a": "e2m1_b1_e8m0"},
+            "a=e2m1_b1_e8m0 has blocks of 1, b=mxfp8_e4m3 of 32: use block sizes that differ by a "
+            "factor of up to 16, which is what a cycle sums",
+        ),
+        (
+            {"blocks": 3},
+            "blocks=3: 2 blocks of 16 share the scale of one of 32: use a multiple of 2, up to 16",
+        ),
+        ({"blocks": 16, "b": "e2m1_b64_e8m0"}, None),
+        ({"blocks": 18}, "blocks=18: use a whole number from 1 to 16"),
+    ],
+)
+def test_blocks_that_do_not_fill_the_larger(change, message):
+    fields = {"a": "nvfp4", "b": "mxfp8_e4m3", "output": "fp32", **change}
+    if message is None:
+        assert BlockDot(**fields).lanes == 256
+        return
+    with pytest.raises(InputError) as error:
+        BlockDot(**fields)
+    assert str(error.value) == message
+
+
 #: Signs of three blocks, the rounding and the output of their sum.
 SMALL = (
     ((1, 1, -1), "nearest_even", "e5m0"),

@@ -165,5 +165,7 @@ def test_shapes_that_do_not_go_together_are_refused():
         single("e2m1", [1, 2], "e8m0", [1, 2])
     with pytest.raises(InputError, match="exponents"):
         single("e2m1", [1, 2], "e8m0", 1, exponents=np.zeros(2, int))
-    with pytest.raises(InputError, match="both operands"):
-        block_dot(single("e2m1", [1, 2], "e8m0", 1), single("e2m1", [1, 2, 3], "e8m0", 1))
+    # No multiple of the other's size; a multiple, of which there are too many.
+    for elements in ([1, 2, 3], [1, 2, 3, 4]):
+        with pytest.raises(InputError, match=f"1 blocks of 2 and 1 of {len(elements)}: use block"):
+            block_dot(single("e2m1", [1, 2], "e8m0", 1), single("e2m1", elements, "e8m0", 1))

@@ -79,7 +79,7 @@ def _block_steps(spec: Array) -> tuple[Steps, int]:
 
 def _operand_bits(f: Format, spec: Array) -> int:
     """Bits of the decoded operands of one row or column."""
-    scales = 0 if f.scale is None else spec.blocks * operand_bits(f.scale)
+    scales = 0 if f.scale is None else spec.lanes // f.block_size * operand_bits(f.scale)
     return spec.lanes * operand_bits(f.element) + scales
 
 

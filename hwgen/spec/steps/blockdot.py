@@ -139,14 +139,15 @@ class _Passing:
         """All that is decoded, and what comes with it."""
         spec = self.spec
         elements = spec.lanes * sum(map(operand_bits, spec.elements))
-        scales = spec.blocks * sum(map(operand_bits, spec.scales))
+        scales = sum(operand_bits(f.scale) * (spec.lanes // f.block_size) for f in spec.operands)
         return elements + scales + drawn_bits(spec.rounding) + self.micro
 
     @property
     def micro(self) -> int:
         """The micro-exponents."""
-        return sum(f.micro_exponents * f.micro_bits for f in (self.spec.a, self.spec.b)) * (
-            self.spec.blocks
+        spec = self.spec
+        return sum(
+            spec.lanes // f.block_size * f.micro_exponents * f.micro_bits for f in spec.operands
         )
 
     @property
@@ -240,7 +241,7 @@ def _ordering(spec: BlockDot) -> Segments:
 
 def _level_steps(spec: BlockDot, passing: _Passing) -> Steps:
     """The levels of adders of a block, and the shifts by micro-exponents among them."""
-    size, group, level_steps = spec.a.block_size, spec.micro_group, []
+    size, group, level_steps = spec.block_size, spec.micro_group, []
     shifter = Shifter(spec.width_of_sum(max(group, 1)), 2, count=spec.lanes // max(group, 1))
     micro = Step("micro", "shift_by_micro", (shifter,), 1)
     terms, beside = size * [spec.width_of_sum(1)], passing.past_sums + passing.micro
