@@ -171,7 +171,7 @@ def stream_header(spec: Spec, command: str) -> str:
             "",
             *spec.description,
             "",
-            "With AXI4-Stream ports, a beat out for each beat in:",
+            f"With AXI4-Stream ports, {spec.stream_summary}:",
             *(
                 f"  {'out' if pin.output else 'in':3}  {pin.name:14} {pin.width} "
                 f"bit{'s' if pin.width > 1 else ''}, {pin.meaning}"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hwgen.spec import Spec
-from hwgen.spec.base import Port
+from hwgen.spec.base import Port, Stream
 from hwgen.units.stream import BYTE, sign_fills, tdata_places, tdata_width
 
 
@@ -60,21 +61,24 @@ def _unit_pins(spec: Spec) -> tuple[Pin, ...]:
 
 def _stream_pins(spec: Spec) -> tuple[Pin, ...]:
     fill = "the sign" if sign_fills(spec.outputs) else "zeros"
+    streams = spec.input_streams
+    result_of = "" if len(streams) == 1 else f" of {streams[0].axis}"
     return (
-        Pin("s_axis_tvalid", False, 1, "an input is offered"),
-        Pin("s_axis_tready", True, 1, "it is taken at the next clock edge"),
-        Pin(
-            "s_axis_tdata",
-            False,
-            tdata_width(spec.inputs),
-            tdata_meaning(spec.inputs, "bits that do not count"),
-        ),
-        Pin("s_axis_tlast", False, 1, "travels with its beat"),
+        *(pin for stream in streams for pin in _input_pins(stream)),
         Pin("m_axis_tvalid", True, 1, "a result is offered"),
         Pin("m_axis_tready", False, 1, "it is taken at the next clock edge"),
         Pin("m_axis_tdata", True, tdata_width(spec.outputs), tdata_meaning(spec.outputs, fill)),
-        Pin("m_axis_tlast", True, 1, "TLAST of the input that this is the result of"),
+        Pin("m_axis_tlast", True, 1, f"TLAST of the input{result_of} that this is the result of"),
     )
+
+
+def _input_pins(stream: Stream) -> Iterator[Pin]:
+    yield Pin(f"{stream.axis}_tvalid", False, 1, stream.meaning)
+    yield Pin(f"{stream.axis}_tready", True, 1, "it is taken at the next clock edge")
+    meaning = tdata_meaning(stream.ports, "bits that do not count")
+    yield Pin(f"{stream.axis}_tdata", False, tdata_width(stream.ports), meaning)
+    if stream.last:
+        yield Pin(f"{stream.axis}_tlast", False, 1, stream.last)
 
 
 def port_meaning(port: Port) -> str:

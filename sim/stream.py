@@ -14,7 +14,7 @@ from hwgen import emit
 from hwgen.pins import module_name, pins
 from hwgen.spec import Port, Spec
 from hwgen.units.stream import sign_fills, tdata_places, tdata_width
-from sim import golden, stimulus
+from sim import golden, stimulus, unit_model
 from sim.verification import DEFAULT_VECTORS, pack, require_counts, run_bench, simulator
 
 #: Cycles in which a source and a sink keep their mood.
@@ -70,40 +70,78 @@ class StreamVerification:
         return {**dataclasses.asdict(self), "passed": self.passed}
 
 
+@dataclass(frozen=True)
+class Beats:
+    """Beats in, TDATA and TLAST of each stream, by what its pins' names begin with, and results.
+
+    ``due``: how many results there can be at most, once so many beats of the first stream are in.
+    """
+
+    sent: dict[str, tuple[list[int], list[int] | None]]
+    results: tuple[list[int], list[int]]
+    due: list[int]
+
+
+def beats(spec: Spec, vectors: int, rng: np.random.Generator, seed: int) -> Beats:
+    """Directed extremes and ``vectors`` random beats, or what a unit makes of so many inputs."""
+    drawn = stimulus.beats(spec, vectors, seed)
+    streamed = unit_model.of(spec).streamed(spec, drawn, rng)
+    last = streamed.last.astype(int)
+    sent = {}
+    for stream in spec.input_streams:
+        cycles = streamed.taken[stream.name]
+        inputs = {port.name: streamed.inputs[port.name][cycles] for port in stream.ports}
+        sent[stream.axis] = (
+            tdata(stream.ports, inputs),
+            last[cycles].tolist() if stream.last else None,
+        )
+    expected = golden.expected(spec, streamed.inputs)
+    answered = streamed.answered
+    outputs = {name: words[answered] for name, words in expected.items()}
+    first = streamed.taken[spec.input_streams[0].name]
+    return Beats(
+        sent=sent,
+        results=(tdata(spec.outputs, outputs), last[answered].tolist()),
+        due=[0, *np.searchsorted(answered, first, side="right").tolist()],
+    )
+
+
 def verify_stream(
     spec: Spec,
     *,
     vectors: int = DEFAULT_VECTORS,
     seed: int = 1,
     verilog: str | None = None,
+    waits: bool = True,
 ) -> StreamVerification:
     """Simulates the AXI4-Stream form of a unit, and compares it with the golden model.
 
-    It gets directed extremes and ``vectors`` random beats, with gaps and back-pressure from
-    ``seed``. Checked are every result and its TLAST, in order; that TVALID stays and TDATA and
-    TLAST stand still until TREADY (Arm IHI 0051); that nothing comes that was not sent; and a
-    result every cycle where neither side waits. ``verilog`` stands in for the unit's own.
+    It gets directed extremes and ``vectors`` random beats, with gaps on every stream and
+    back-pressure from ``seed``; without ``waits`` everything is offered, and taken, at once.
+    Checked are every result and its TLAST, in order; that TVALID stays and TDATA and
+    TLAST stand still until TREADY (Arm IHI 0051); that nothing comes that was not sent; and, of a
+    unit with one input, a result every cycle where neither side waits. ``verilog`` stands in for
+    the unit's own.
 
     InputError for bad counts, ToolError as for ``sim.verification.run_bench``.
     """
     require_counts(vectors, seed)
     started = time.monotonic()
-    inputs = stimulus.beats(spec, vectors, seed)
-    results = golden.expected(spec, inputs)
-    sent = tdata(spec.inputs, inputs)
     rng = np.random.default_rng([seed, 1])
+    given = beats(spec, vectors, rng, seed)
     # Long enough for all beats at the mean mood; after that both sides go on without a stop.
-    cycles = 2 * len(sent)
-    last = rng.random(len(sent)) < 0.2
+    cycles = 2 * max(len(data) for data, _ in given.sent.values()) if waits else 0
     result = run_bench(
         verilog if verilog is not None else emit.verilog(spec, stream=True),
         module_name(spec, stream=True),
         [pin.name for pin in pins(spec, stream=True)],
         {
-            "data": sent,
-            "last": [int(v) for v in last],
-            "expected": tdata(spec.outputs, results),
-            "offer": _moods(rng, cycles),
+            "sent": [
+                {"axis": axis, "data": data, "last": last, "offer": _moods(rng, cycles)}
+                for axis, (data, last) in given.sent.items()
+            ],
+            "expected": list(zip(*given.results, strict=True)),
+            "due": given.due,
             "accept": _moods(rng, cycles),
             "latency": spec.latency,
         },

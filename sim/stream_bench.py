@@ -2,13 +2,15 @@
 
 Runs inside the simulator, started by :mod:`sim.stream`, which passes a file
 (``HWGEN_CYCLES``) and a place for the result (``HWGEN_RESULT``) in the environment. The file:
-``data``, ``last``: the beats to send; ``expected``: TDATA of their results; ``offer``,
-``accept``: whether, in each cycle, the source would offer a beat and the sink takes one (always
-after the last of them); ``latency``.
+``sent``: the fields of each ``Source``; ``expected``: TDATA and TLAST of the results; ``due``: how
+many results there can be once so many beats of the first source are in; ``accept``: whether, in
+each cycle, the sink takes a beat (as sources offer one: always after the last of them);
+``latency``.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import pickle
@@ -49,7 +51,7 @@ class Check:
             self.shown.append({**place, "rule": rule, "expected": wanted, "got": got})
 
     def see(self, beat: tuple[int, int] | None, sent: int, offered: bool, ready: bool) -> bool:
-        """One cycle: the ``beat`` that is valid, if one is, after so many were ``sent``.
+        """One cycle: the ``beat`` that is valid, if one is, of so many that have been ``sent``.
 
         ``offered`` and ``ready``: what the source and the receiver do in it. False where a result
         comes that belongs to nothing: what comes then cannot be told apart any more.
@@ -78,10 +80,49 @@ class Check:
         return self.received < len(self.expected) and self.idle < PATIENCE + self.latency
 
 
-async def reset(dut: Any) -> None:
-    """Starts the clock and resets the unit, with both sides at rest."""
-    for name in ("s_axis_tvalid", "s_axis_tdata", "s_axis_tlast", "m_axis_tready"):
-        getattr(dut, name).value = 0
+@dataclasses.dataclass
+class Source:
+    """A sender at the pins that begin with ``axis``: what it has offered it does not take back.
+
+    ``data``, ``last``: TDATA and TLAST of its beats (None: it has no TLAST); ``offer``: whether it
+    would offer one in each cycle.
+    """
+
+    axis: str
+    data: Sequence[int]
+    last: Sequence[int] | None
+    offer: Sequence[bool]
+    sent: int = 0
+    offered: bool = False
+
+    def drive(self, dut: Any, cycle: int) -> None:
+        """Sets its pins for the cycle."""
+        asked = cycle >= len(self.offer) or self.offer[cycle]
+        self.offered = self.sent < len(self.data) and (self.offered or asked)
+        getattr(dut, f"{self.axis}_tvalid").value = int(self.offered)
+        if self.offered:
+            getattr(dut, f"{self.axis}_tdata").value = self.data[self.sent]
+            if self.last is not None:
+                getattr(dut, f"{self.axis}_tlast").value = self.last[self.sent]
+
+    def is_taken(self, dut: Any) -> bool:
+        """Whether its beat goes in at the end of the cycle."""
+        return self.offered and bool(int(getattr(dut, f"{self.axis}_tready").value))
+
+    def next(self) -> None:
+        """The beat is in."""
+        self.sent += 1
+        self.offered = False
+
+
+async def reset(dut: Any, sources: Sequence[Source]) -> None:
+    """Starts the clock and resets the unit, with all sides at rest."""
+    dut.m_axis_tready.value = 0
+    for source in sources:
+        getattr(dut, f"{source.axis}_tvalid").value = 0
+        getattr(dut, f"{source.axis}_tdata").value = 0
+        if source.last is not None:
+            getattr(dut, f"{source.axis}_tlast").value = 0
     dut.rst.value = 1
     Clock(dut.clk, 2, unit="step").start(start_high=False)
     await FallingEdge(dut.clk)
@@ -94,37 +135,33 @@ async def every_beat(dut: Any) -> None:
     """All results, in order, and what the receiver may rely on while it waits."""
     # Written by the process that started the simulation, in its own temporary folder.
     job = pickle.loads(Path(os.environ["HWGEN_CYCLES"]).read_bytes())
-    data, last, offer, accept = job["data"], job["last"], job["offer"], job["accept"]
-    check = Check(list(zip(job["expected"], last, strict=True)), job["latency"])
-    await reset(dut)
-    sent, offered = 0, False
+    sources, accept, due = [Source(**sent) for sent in job["sent"]], job["accept"], job["due"]
+    first = sources[0]
+    check = Check(job["expected"], job["latency"])
+    await reset(dut, sources)
     while check.is_patient:
-        # A source must not take back what it has offered.
-        asked = check.cycle >= len(offer) or offer[check.cycle]
-        offered = sent < len(data) and (offered or asked)
+        for source in sources:
+            source.drive(dut, check.cycle)
         ready = check.cycle >= len(accept) or accept[check.cycle]
-        dut.s_axis_tvalid.value = int(offered)
-        if offered:
-            dut.s_axis_tdata.value = data[sent]
-            dut.s_axis_tlast.value = last[sent]
         dut.m_axis_tready.value = int(ready)
-        # Both sides' answers, settled, as the next rising edge finds them.
+        # All sides' answers, settled, as the next rising edge finds them.
         await ReadOnly()
-        taken = offered and bool(int(dut.s_axis_tready.value))
+        taken = [source for source in sources if source.is_taken(dut)]
         valid = bool(int(dut.m_axis_tvalid.value))
         seen = (int(dut.m_axis_tdata.value), int(dut.m_axis_tlast.value))
-        if not check.see(seen if valid else None, sent, offered, ready):
+        # Of several streams one may have to wait for another.
+        flows = first.offered and len(sources) == 1
+        if not check.see(seen if valid else None, due[first.sent], flows, ready):
             break
         # Nothing is due while all that was sent has come back and no more is offered.
-        is_due = offered or check.received < sent
+        is_due = any(source.offered for source in sources) or check.received < due[first.sent]
         check.idle = 0 if valid or taken or not ready or not is_due else check.idle + 1
-        if taken:
-            sent += 1
-            offered = False
+        for source in taken:
+            source.next()
         check.cycle += 1
         await FallingEdge(dut.clk)
-    if check.received < len(data):
-        check.fault("every beat has a result", len(data), check.received)
+    if check.received < len(check.expected):
+        check.fault("every beat has a result", len(check.expected), check.received)
     result = {
         **{"cycles": check.cycle, "beats": check.received},
         **{"mismatches": check.mismatches, "shown": check.shown},

@@ -72,13 +72,36 @@ def _all_patterns(
 
 
 @dataclass(frozen=True, kw_only=True)
+class Streamed:
+    """Valid cycles of a unit that beats of its streams amount to.
+
+    ``inputs``: of all ports, (cycles, count). ``taken``: of each input stream the cycles, (beats,),
+    whose inputs it carries. ``last``: TLAST, (cycles,). ``answered``: the cycles whose results come
+    out, (results,).
+    """
+
+    inputs: Patterns
+    taken: Mapping[str, npt.NDArray[np.intp]]
+    last: npt.NDArray[np.bool_]
+    answered: npt.NDArray[np.intp]
+
+
+def _beat_by_beat(spec: Any, inputs: Patterns, rng: np.random.Generator) -> Streamed:
+    """A beat a cycle, some with TLAST."""
+    cycles = np.arange(len(next(iter(inputs.values()))))
+    last = rng.random(len(cycles)) < 0.2
+    return Streamed(inputs=inputs, taken={"inputs": cycles}, last=last, answered=cycles)
+
+
+@dataclass(frozen=True, kw_only=True)
 class UnitModel:
     """A unit as its verification sees it; functions take its spec first.
 
     ``expected``: the output ports' patterns for consecutive valid inputs, (cycles, count) each; of
     signed ports the numbers themselves. ``directed``: inputs at the extremes: bounds, ties,
     special codes. ``restrict``: changes random inputs in place to what the unit's contract allows;
-    its third argument are the cycles that count.
+    its third argument are the cycles that count. ``streamed``: what the beats of its streams are,
+    from inputs of so many cycles, which it may change.
 
     Of coverage: ``reach`` bounds what is rounded, ``bins`` are those beside what formats alone
     declare, ``unreachable`` names bins that no inputs hit. ``signs_zeros``: whether zeros of either
@@ -100,6 +123,7 @@ class UnitModel:
     restrict: Callable[[Any, Patterns, npt.NDArray[np.intp], np.random.Generator], None] = (
         _all_patterns
     )
+    streamed: Callable[[Any, Patterns, np.random.Generator], Streamed] = _beat_by_beat
     reach: Callable[[Any], Reach] = lambda spec: Reach()
     bins: Callable[[Any, Patterns, Patterns], Counts] = lambda spec, inputs, results: {}
     unreachable: Callable[[Any], tuple[str, ...]] = lambda spec: ()

@@ -16,11 +16,12 @@ from sim import golden, stimulus
 from sim.lint import lint
 from sim.verification import pack
 
-FILE = Path(__file__).parents[1] / "docs" / "example_design.py"
+DOCS = Path(__file__).parents[1] / "docs"
+FILE = DOCS / "example_design.py"
 
 
-def _example():
-    spec = importlib.util.spec_from_file_location("example_design", FILE)
+def _example(name="example_design"):
+    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -58,9 +59,22 @@ def test_results_are_the_golden_models():
     assert got == wanted
 
 
+@pytest.mark.parametrize(("m", "k", "n"), [(16, 12, 8), (1, 8, 4), (3, 4, 8)])
+def test_a_matrix_product_by_streams_is_numpys(m, k, n):
+    example, rng = _example("example_matmul"), np.random.default_rng(m)
+    a, b = rng.integers(-128, 128, (m, k)), rng.integers(-128, 128, (k, n))
+    product, cycles = example.multiply(a, b)
+    assert np.array_equal(product, a @ b)
+    if m > example.SPEC.rows:  # Loading costs the first tile's rows, and no more.
+        assert cycles <= m * k * n / 16 + example.SPEC.latency + example.SPEC.rows
+
+
 def test_it_writes_verilog():
     text = subprocess.run(
-        [sys.executable, str(FILE)], capture_output=True, text=True, check=True
+        [sys.executable, str(FILE)],
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
     assert lint(text, "dot_to_e4m3", ["yosys", "verilator"]) == []
 
@@ -112,7 +126,7 @@ def test_every_page_is_read():
 
 def test_the_table_of_rooms_is_the_contract_of_imports():
     """Top to bottom, a row a layer; rows may name the modules that share one, none is left out."""
-    root = FILE.parents[1]
+    root = DOCS.parent
     contracts = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["importlinter"]
     layers = next(c["layers"] for c in contracts["contracts"] if c["type"] == "layers")
     text = (root / "docs" / "architecture.md").read_text().split("\n\n")[2]
@@ -130,7 +144,7 @@ def test_the_table_of_rooms_is_the_contract_of_imports():
 
 
 def test_pages_link_to_files_that_are_there():
-    root = FILE.parents[1]
+    root = DOCS.parent
     pages_ = [root / "README.md", *root.glob("docs/*.md"), *root.glob("yosys_scripts/*.md")]
     broken = [
         f"{page.relative_to(root)}: {link}"

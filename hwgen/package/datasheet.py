@@ -78,9 +78,10 @@ def datasheet(
 
 def _latency(spec: Spec, stream: bool) -> str:
     if stream:
+        summary = spec.stream_summary
         return (
-            f"A beat out for each beat in, {spec.latency} cycles later where nothing waits; a new "
-            "beat every cycle. No combinational path leads from one side to the other."
+            f"{summary[0].upper()}{summary[1:]}, {spec.latency} cycles later where nothing waits; "
+            "a new beat every cycle. No combinational path leads from one side to the other."
         )
     return (
         f"The result comes {spec.latency} enabled cycles after its input; a new input every "

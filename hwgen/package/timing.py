@@ -49,7 +49,10 @@ def unit_waves(spec: Spec) -> tuple[Wave, ...]:
 
 
 def stream_waves(spec: Spec) -> tuple[Wave, ...]:
-    """Beats with a receiver that does not take the first result at once."""
+    """Beats that have results, with a receiver that does not take the first at once.
+
+    What other streams have to give is always there.
+    """
     cycles = spec.latency + 6
     ready = [cycle not in (spec.latency, spec.latency + 1) for cycle in range(cycles)]
     pipeline: deque[str | None] = deque([None] * spec.latency, spec.latency)
@@ -63,9 +66,10 @@ def stream_waves(spec: Spec) -> tuple[Wave, ...]:
             pipeline.append(f"y{accepted}")
             accepted += 1
         waiting = None if ready[cycle] else result
+    axis = spec.input_streams[0].axis
     names = (
         CLOCK,
-        *("s_axis_tvalid", "s_axis_tready", "s_axis_tdata"),
+        *(f"{axis}_tvalid", f"{axis}_tready", f"{axis}_tdata"),
         *("m_axis_tvalid", "m_axis_tready", "m_axis_tdata"),
     )
     return tuple(

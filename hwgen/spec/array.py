@@ -15,15 +15,15 @@ from hwgen.errors import InputError
 from hwgen.fields import require_choice, set_fields
 from hwgen.formats import Format, Scalar, parse
 from hwgen.formats.block import parse_block
-from hwgen.formats.rounding import NEAREST_EVEN, STOCHASTIC
+from hwgen.formats.rounding import NEAREST_EVEN
 from hwgen.formats.widths import product_range, signed_width, value_range
 from hwgen.plan.step import Steps
+from hwgen.spec import array_ports
 from hwgen.spec.accumulating import AccumulatingSpec
 from hwgen.spec.base import (
     Port,
-    code_port,
+    Stream,
     option,
-    random_bits_port,
     require_int,
     require_mapping,
 )
@@ -48,9 +48,8 @@ class Array(AccumulatingSpec):
     """Rows x columns of dot products: a tile of a matrix product in each cycle.
 
     An element has ``lanes`` products of scalar formats (by default one), or ``blocks`` blocks of
-    block formats (by default one; elements and scales of ``a`` and ``b`` may differ, their block
-    sizes not). ``accumulator``, ``output`` and the rest are as for ``DotProduct``; sums of blocks
-    times their scales are as exact as those of scalars, and as wide.
+    block formats, as of ``BlockDot``. ``accumulator``, ``output`` and the rest are as for
+    ``DotProduct``; sums of blocks times their scales are as exact as those of scalars, and as wide.
 
     ``output_stationary``: element (r, c) has an accumulator, and each valid cycle adds
     Σ a[r, i]·b[c, i] to it, or restarts it with that (``clear``).
@@ -161,9 +160,9 @@ class Array(AccumulatingSpec):
         require_int("lanes", self.lanes, 1, MAX_LANES)
 
     def _require_blocks(self) -> None:
-        if self.blocks == 0:
-            set_fields(self, blocks=1)
-        lanes = self.block_element.lanes  # Which checks the formats.
+        element = self.block_element  # Which checks the formats.
+        set_fields(self, blocks=element.blocks)
+        lanes = element.lanes
         for name in ("a", "b"):
             f = parse_block(getattr(self, name))
             if f.micro_bits:
@@ -336,51 +335,30 @@ class Array(AccumulatingSpec):
     def _steps(self) -> Steps:
         return array.steps(self)
 
-    def _operand_ports(self, name: str, count: int) -> tuple[Port, ...]:
-        """Codes of ``count`` rows or columns, and of their scales."""
-        f = getattr(self, name)
-        codes = (code_port(name, f.element, count * self.lanes),)
-        if f.scale is None:
-            return codes
-        return (*codes, code_port(f"{name}_scale", f.scale, count * self.blocks))
-
     @property
     def inputs(self) -> tuple[Port, ...]:
         """``clear``, operands and their scales; of held weights ``load`` and ``partial``."""
-        columns = self.columns
-        load: tuple[Port, ...] = ()
-        partial: tuple[Port, ...] = ()
-        if self.is_weight_stationary:
-            meaning = "this row takes its weights from b"
-            load = (Port("load", 1, meaning, self.rows),)
-            if isinstance(self.accumulator, Float):
-                partial = (code_port("partial", self.accumulator.format, columns),)
-            else:
-                unit = self.accumulator_lsb_exponent
-                meaning = f"sums to add to, in units of 2^{unit}"
-                partial = (
-                    Port("partial", self.accumulator_width, meaning, columns, signed=True),
-                    *(
-                        Port(f"partial_{flag}", 1, "what that sum is instead", columns)
-                        for flag in self.accumulator_flags
-                    ),
-                )
-        meaning = (
-            "partial does not count" if partial else "all accumulators restart with this cycle"
-        )
-        return (
-            *load,
-            Port("clear", 1, meaning),
-            *self._operand_ports("a", self.rows),
-            *self._operand_ports("b", columns),
-            *partial,
-            *random_bits_port(STOCHASTIC if self.is_stochastic else NEAREST_EVEN, self.sums),
-        )
+        return array_ports.inputs(self)
 
     @property
     def outputs(self) -> tuple[Port, ...]:
         """A result, or an accumulator and its flags, of each element or each column."""
         return self._result_ports(self.sums)
+
+    @property
+    def input_streams(self) -> tuple[Stream, ...]:
+        """Activations, weights and, of weights that stay, partial sums."""
+        return array_ports.input_streams(self)
+
+    @property
+    def stream_summary(self) -> str:
+        """As of any spec."""
+        return array_ports.summary(self)
+
+    @property
+    def answers_last_only(self) -> bool:
+        """The sums of a tile come out with its last step."""
+        return not self.is_weight_stationary
 
     @property
     def facts(self) -> dict[str, int]:

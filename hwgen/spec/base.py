@@ -55,6 +55,21 @@ class Port:
 
 
 @dataclass(frozen=True)
+class Stream:
+    """Ports that a streamed unit takes together, as a beat.
+
+    ``axis``: what the names of its AXI4-Stream pins begin with. ``last``: what TLAST says of a
+    beat; nothing where there is none. ``meaning``: of TVALID.
+    """
+
+    name: str
+    axis: str
+    ports: tuple[Port, ...]
+    last: str = ""
+    meaning: str = "an input is offered"
+
+
+@dataclass(frozen=True)
 class RandomWords:
     """Random words of 32 bits made inside a unit: ``count`` for each result.
 
@@ -114,6 +129,21 @@ class Spec(ABC):
     @abstractmethod
     def outputs(self) -> tuple[Port, ...]:
         """Data ports that are driven with ``valid_out``."""
+
+    @property
+    def input_streams(self) -> tuple[Stream, ...]:
+        """What the streamed unit takes: first the stream whose beats have the results."""
+        return (Stream("inputs", "s_axis", self.inputs, "travels with its beat"),)
+
+    @property
+    def stream_summary(self) -> str:
+        """Which beats of a streamed unit have results."""
+        return "a beat out for each beat in"
+
+    @property
+    def answers_last_only(self) -> bool:
+        """Of the first of the streams only beats with TLAST have results."""
+        return False
 
     @property
     @abstractmethod

@@ -168,7 +168,7 @@ class ArrayUnit(Accumulating, Unit):
         for name, f, count in (("a", spec.a, spec.rows), ("b", spec.b, spec.columns)):
             kinds = {name: (f.element, spec.lanes)}
             if f.scale is not None:
-                kinds[f"{name}_scale"] = (f.scale, spec.blocks)
+                kinds[f"{name}_scale"] = (f.scale, spec.lanes // f.block_size)
             for kind, (number_format, length) in kinds.items():
                 words = _words(signals[kind], count * length)
                 raises = not spec.has_blocks and spec.scalar_element.raises_shifts
@@ -212,9 +212,7 @@ class ArrayUnit(Accumulating, Unit):
                 element_position = position + delay
                 if load is not None:
                     a = registered(inner, a, "beside_weights", self.enable)
-                    b = registered(
-                        inner, b, "weight", self._loads(load, row, element_position), has_reset=True
-                    )
+                    b = self._weights(inner, b, load, row, element_position)
                     element_position += 1
                 elements.append(
                     (
@@ -226,9 +224,10 @@ class ArrayUnit(Accumulating, Unit):
                 )
         return elements
 
-    def _loads(self, load: list[Line], row: int, position: int) -> Value:
-        """Whether weights of ``row`` are taken, at that position in the pipeline."""
-        return self.enable & self._valid.after(position) & load[row].after(position)
+    def _weights(self, m: Module, b: Any, load: list[Line], row: int, position: int) -> Any:
+        """The weights of ``row`` that stay: those of ``b``, at that position in the pipeline."""
+        loads = self.enable & self._valid.after(position) & load[row].after(position)
+        return registered(m, b, "weight", loads, has_reset=True)
 
     def _element(
         self, inner: Module, steps: Sequence[Step], signals: Signals, position: int
@@ -269,11 +268,8 @@ class ArrayUnit(Accumulating, Unit):
                 element_position = position + delay
                 if load is not None:
                     a = registered(inner, signals["a"], "beside_weights", self.enable)
-                    loads = self._loads(load, first_row, element_position)
-                    signals = {
-                        "a": a,
-                        "b": registered(inner, signals["b"], "weight", loads, has_reset=True),
-                    }
+                    weights = self._weights(inner, signals["b"], load, first_row, element_position)
+                    signals = {"a": a, "b": weights}
                     element_position += 1
                 made, element_position = self._run(inner, self, [packed], signals, element_position)
                 for i, row in enumerate(these_rows):

@@ -13,7 +13,9 @@ multiplexer of the results' width, which of most units is narrower than their in
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Shape, Signal
+from typing import Any
+
+from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.data import StructLayout
 from amaranth.lib.wiring import In, Out
@@ -24,10 +26,10 @@ from hwgen.spec.base import Port, Spec
 BYTE = 8
 
 
-def beat_layout(ports: tuple[Port, ...]) -> StructLayout:
+def beat_layout(ports: tuple[Port, ...], *, has_last: bool = True) -> StructLayout:
     """One beat: ``data`` with a field a port, the first in the lowest bits; and ``last``."""
     data = StructLayout({port.name: Shape(port.width, port.is_signed_number) for port in ports})
-    return StructLayout({"data": data, "last": 1})
+    return StructLayout({"data": data, "last": 1} if has_last else {"data": data})
 
 
 def tdata_places(ports: tuple[Port, ...]) -> dict[str, int]:
@@ -45,12 +47,12 @@ def tdata_width(ports: tuple[Port, ...]) -> int:
 
 
 class StreamUnit(wiring.Component):
-    """Hardware of any spec, a beat in for each beat out; initiation interval 1.
+    """Hardware of any spec; initiation interval 1.
 
     Ports
     -----
     inputs : In(stream.Signature(beat_layout(spec.inputs)))
-        A beat is one valid input of the unit.
+        A beat is one valid input of the unit. Of a spec with other ``input_streams`` these.
     results : Out(stream.Signature(beat_layout(spec.outputs)))
         A beat is its result, with the ``last`` of the input. The first comes ``spec.latency``
         cycles after its input where nothing waits.
@@ -58,33 +60,30 @@ class StreamUnit(wiring.Component):
 
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
-        super().__init__(
-            {
-                "inputs": In(stream.Signature(beat_layout(spec.inputs))),
-                "results": Out(stream.Signature(beat_layout(spec.outputs))),
-            }
-        )
+        inputs = {
+            s.name: In(stream.Signature(beat_layout(s.ports, has_last=bool(s.last))))
+            for s in spec.input_streams
+        }
+        results = Out(stream.Signature(beat_layout(spec.outputs)))
+        super().__init__({**inputs, "results": results})
 
     def elaborate(self, platform: object) -> Module:
         """The unit, its enable, and the spare register of a beat that has to wait."""
         m = Module()
-        spec, inputs, results = self.spec, self.inputs, self.results
-        m.submodules.unit = unit = units.component(spec)
+        spec, results = self.spec, self.results
+        m.submodules.unit = unit = units.streamed(spec)
 
         # ``held`` has a beat that the receiver has not taken; the unit waits for that.
         full = Signal()
         enable = ~full
-        m.d.comb += [unit.enable.eq(enable), inputs.ready.eq(enable)]
-        m.d.comb += unit.valid_in.eq(inputs.valid)
-        for port in spec.inputs:
-            m.d.comb += getattr(unit, port.name).eq(inputs.payload.data[port.name])
+        m.d.comb += unit.enable.eq(enable)
+        streams = {s.name: getattr(self, s.name) for s in spec.input_streams}
+        fed = unit.feed(m, streams, enable)
 
-        last = inputs.payload.last
-        for stage in range(spec.latency):
-            next_last = Signal(name=f"last_{stage}", reset_less=True)
-            with m.If(enable):
-                m.d.sync += next_last.eq(last)
-            last = next_last
+        last = self._behind_unit(m, fed.last, "last", enable)
+        is_result = unit.valid_out
+        if fed.makes_result is not None:
+            is_result = self._behind_unit(m, fed.makes_result, "result", enable, has_reset=True)
 
         leaving = Cat(*(getattr(unit, port.name) for port in spec.outputs), last)
         held = Signal(len(leaving), reset_less=True)
@@ -92,10 +91,21 @@ class StreamUnit(wiring.Component):
             m.d.sync += held.eq(leaving)
         m.d.sync += full.eq(results.valid & ~results.ready)
         m.d.comb += [
-            results.valid.eq(unit.valid_out | full),
+            results.valid.eq(is_result | full),
             results.payload.as_value().eq(Mux(full, held, leaving)),
         ]
         return m
+
+    def _behind_unit(
+        self, m: Module, bit: Value, name: str, enable: Value, *, has_reset: bool = False
+    ) -> Value:
+        """The bit as many registers later as the unit has."""
+        for stage in range(self.spec.latency):
+            next_bit = Signal(name=f"{name}_{stage}", reset_less=not has_reset)
+            with m.If(enable):
+                m.d.sync += next_bit.eq(bit)
+            bit = next_bit
+        return bit
 
 
 class AxiStreamUnit(wiring.Component):
@@ -106,7 +116,8 @@ class AxiStreamUnit(wiring.Component):
     s_axis_tvalid, s_axis_tdata, s_axis_tlast : In
     s_axis_tready : Out(1)
         Inputs. TDATA has the ports of ``spec.inputs``, the first in the lowest bits; what
-        is left of its last byte does not count.
+        is left of its last byte does not count. Of a spec with other ``input_streams`` pins of
+        these, with their ``axis`` in place of ``s_axis``.
     m_axis_tvalid, m_axis_tdata, m_axis_tlast : Out
     m_axis_tready : In(1)
         Results, likewise of ``spec.outputs``. What is left of the last byte is zero, or
@@ -115,12 +126,17 @@ class AxiStreamUnit(wiring.Component):
 
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
+        inputs: dict[str, Any] = {}
+        for s in spec.input_streams:
+            inputs |= {
+                f"{s.axis}_tvalid": In(1),
+                f"{s.axis}_tready": Out(1),
+                f"{s.axis}_tdata": In(tdata_width(s.ports)),
+                **({f"{s.axis}_tlast": In(1)} if s.last else {}),
+            }
         super().__init__(
             {
-                "s_axis_tvalid": In(1),
-                "s_axis_tready": Out(1),
-                "s_axis_tdata": In(tdata_width(spec.inputs)),
-                "s_axis_tlast": In(1),
+                **inputs,
                 "m_axis_tvalid": Out(1),
                 "m_axis_tready": In(1),
                 "m_axis_tdata": Out(tdata_width(spec.outputs)),
@@ -132,13 +148,18 @@ class AxiStreamUnit(wiring.Component):
         """The ``StreamUnit`` with its streams at AXI4-Stream's ports."""
         m = Module()
         m.submodules.stream = inner = StreamUnit(self.spec)
-        inputs, results = inner.inputs, inner.results
+        for s in self.spec.input_streams:
+            inputs = getattr(inner, s.name)
+            m.d.comb += [
+                inputs.valid.eq(getattr(self, f"{s.axis}_tvalid")),
+                getattr(self, f"{s.axis}_tready").eq(inputs.ready),
+                inputs.payload.data.as_value().eq(getattr(self, f"{s.axis}_tdata")),
+            ]
+            if s.last:
+                m.d.comb += inputs.payload.last.eq(getattr(self, f"{s.axis}_tlast"))
+        results = inner.results
         data = results.payload.data.as_value()
         m.d.comb += [
-            inputs.valid.eq(self.s_axis_tvalid),
-            self.s_axis_tready.eq(inputs.ready),
-            inputs.payload.data.as_value().eq(self.s_axis_tdata),
-            inputs.payload.last.eq(self.s_axis_tlast),
             self.m_axis_tvalid.eq(results.valid),
             results.ready.eq(self.m_axis_tready),
             self.m_axis_tdata.eq(data.as_signed() if sign_fills(self.spec.outputs) else data),

@@ -25,6 +25,17 @@ def passed(signals: Signals, *names: str) -> dict[str, Any]:
     return {name: signals[name] for name in names if name in signals}
 
 
+@dataclasses.dataclass(frozen=True)
+class Feed:
+    """What a streamed unit takes in a cycle: its TLAST, and whether it makes a result.
+
+    ``makes_result`` is None where everything valid does.
+    """
+
+    last: Value
+    makes_result: Value | None = None
+
+
 class Unit(wiring.Component):
     """Hardware of a spec: a pipeline of ``spec.steps`` with ``spec.latency`` registers.
 
@@ -53,6 +64,14 @@ class Unit(wiring.Component):
     def latency(self) -> int:
         """Enabled cycles from ``valid_in`` to ``valid_out``."""
         return self.spec.latency
+
+    def feed(self, m: Module, streams: Mapping[str, Any], enable: Value) -> Feed:
+        """Connects the input ports, in the module around, to the streams of these names."""
+        inputs = streams["inputs"]
+        m.d.comb += [inputs.ready.eq(enable), self.valid_in.eq(inputs.valid)]
+        for port in self.spec.inputs:
+            m.d.comb += getattr(self, port.name).eq(inputs.payload.data[port.name])
+        return Feed(inputs.payload.last)
 
     @property
     def builder(self) -> Any:

@@ -4,6 +4,9 @@ The state of the wrapper and its unit is read by draining it: with no input and 
 is always ready, the beats that come out are those that it holds, in their order. One cycle
 from any state may take a beat from the head of that queue and put one at its end, and must not
 change it otherwise. So nothing is lost, repeated, reordered or changed, ever.
+
+Of several input streams the first has the beats that results belong to; the result is that of
+whatever the others offer beside it, and of what came in before.
 """
 
 from __future__ import annotations
@@ -20,7 +23,6 @@ from sim.formal.solve import Claim
 
 #: Up to so many bits that say where beats are, each of their values is a case.
 MOST_SPLIT = 12
-IDLE = {"rst": [FALSE], "s_axis_tvalid": [FALSE], "m_axis_tready": [TRUE]}
 
 
 @dataclass(frozen=True)
@@ -31,25 +33,32 @@ class Beat:
     payload: list[int]
 
 
+def _idle(spec: Spec) -> dict[str, list[int]]:
+    nothing = {f"{stream.axis}_tvalid": [FALSE] for stream in spec.input_streams}
+    return {"rst": [FALSE], **nothing, "m_axis_tready": [TRUE]}
+
+
 def stream_claims(start: Start, spec: Spec, circuit: Circuit) -> Iterable[Claim]:
     """See the module. ``places``: as many cycles as the wrapper can hold beats for."""
-    places = spec.latency + 1
+    places, idle = spec.latency + 1, _idle(spec)
     state = start.state(circuit, "state")
-    yield from _handshake(start, circuit, state)
-    yield from _reset(start, circuit, places)
+    yield from _handshake(start, spec, circuit, state)
+    yield from _reset(start, spec, circuit, places)
 
     aig = start.aig
-    drained = run(start, circuit, [IDLE] * (places + 1), "held", state=state)
+    drained = run(start, circuit, [idle] * (places + 1), "held", state=state)
     before = [_offered(outputs) for outputs in drained.outputs]
     ports = {"m_axis_tvalid": ([before[places].is_present], [FALSE])}
     yield compared("drained", start, [*start.cycles, *drained.inputs], ports)
 
-    step = run(start, circuit, [{"rst": [FALSE]}, *[IDLE] * places], "step", state=state)
+    step = run(start, circuit, [{"rst": [FALSE]}, *[idle] * places], "step", state=state)
     after = [_offered(outputs) for outputs in step.outputs[1:]]
-    ready, valid = step.inputs[0]["m_axis_tready"][0], step.inputs[0]["s_axis_tvalid"][0]
-    taken = aig.and_(ready, step.outputs[0]["m_axis_tvalid"][0])
-    accepted = aig.and_(valid, step.outputs[0]["s_axis_tready"][0])
-    new = _new_beat(start, circuit, state, step, places)
+    taken = aig.and_(step.inputs[0]["m_axis_tready"][0], step.outputs[0]["m_axis_tvalid"][0])
+    axis = spec.input_streams[0].axis
+    accepted = aig.and_(step.inputs[0][f"{axis}_tvalid"][0], step.outputs[0][f"{axis}_tready"][0])
+    if spec.answers_last_only:
+        accepted = aig.and_(accepted, step.inputs[0][f"{axis}_tlast"][0])
+    new = _new_beat(start, spec, circuit, state, step, places)
     first = [Beat(taken, _offered(step.outputs[0]).payload)]
     # What the queue held and what comes in is, in this order, what leaves and what stays.
     old_queue = _queue(aig, [*before[:places], Beat(accepted, new)])
@@ -82,7 +91,7 @@ def _cases(aig: Aig, literals: Sequence[int]) -> list[dict[int, int]]:
     ]
 
 
-def _handshake(start: Start, circuit: Circuit, state: Sequence[int]) -> Iterable[Claim]:
+def _handshake(start: Start, spec: Spec, circuit: Circuit, state: Sequence[int]) -> Iterable[Claim]:
     aig = start.aig
     trace = run(start, circuit, [{"rst": [FALSE]}, {"rst": [FALSE]}], "offer", state=state)
     cycles = [*start.cycles, *trace.inputs]
@@ -103,24 +112,27 @@ def _handshake(start: Start, circuit: Circuit, state: Sequence[int]) -> Iterable
     # A sender must not wait for READY: not of this cycle either.
     ready = trace.inputs[0]["m_axis_tready"][0]
     outputs = trace.outputs[0]
-    literals = outputs["m_axis_tvalid"] + outputs["s_axis_tready"]
+    senders = [stream.axis for stream in spec.input_streams]
+    literals = [outputs["m_axis_tvalid"][0], *(outputs[f"{axis}_tready"][0] for axis in senders)]
     low, high = (aig.substituted(literals, {ready >> 1: value}) for value in (FALSE, TRUE))
     ports = {"m_axis_tvalid and s_axis_tready for m_axis_tready low and high": (low, high)}
     yield compared("no path from tready", start, cycles, ports)
-    # Where the receiver was ready, or nothing was offered, the sender is not kept waiting.
+    # Where the receiver was ready, or nothing was offered, the sender is not kept waiting; of
+    # several that all have something, one.
     free = aig.or_(ready, first.is_present ^ 1)
-    refused = aig.and_(free, trace.outputs[1]["s_axis_tready"][0] ^ 1)
+    refused = aig.and_(free, aig.any(trace.outputs[1][f"{axis}_tready"][0] for axis in senders) ^ 1)
+    if len(senders) > 1:
+        for axis in senders:
+            refused = aig.and_(refused, trace.inputs[1][f"{axis}_tvalid"][0])
     yield compared("progress", start, cycles, {"s_axis_tready comes back": ([refused], [FALSE])})
 
 
-def _reset(start: Start, circuit: Circuit, places: int) -> Iterable[Claim]:
-    trace = run(start, circuit, [{"rst": [TRUE]}, *[IDLE] * (places + 1)], "reset")
+def _reset(start: Start, spec: Spec, circuit: Circuit, places: int) -> Iterable[Claim]:
+    trace = run(start, circuit, [{"rst": [TRUE]}, *[_idle(spec)] * (places + 1)], "reset")
     valid = [outputs["m_axis_tvalid"][0] for outputs in trace.outputs[1:]]
-    ready = trace.outputs[1]["s_axis_tready"]
-    ports = {
-        "m_axis_tvalid": (valid, [FALSE] * len(valid)),
-        "s_axis_tready": (ready, [TRUE]),
-    }
+    ports = {"m_axis_tvalid": (valid, [FALSE] * len(valid))}
+    if len(spec.input_streams) == 1:  # Of several one may wait for another.
+        ports["s_axis_tready"] = (trace.outputs[1]["s_axis_tready"], [TRUE])
     yield compared("reset", start, [*start.cycles, *trace.inputs], ports)
 
 
@@ -130,7 +142,7 @@ def _offered(outputs: Words) -> Beat:
 
 
 def _new_beat(
-    start: Start, circuit: Circuit, state: Sequence[int], step: Run, places: int
+    start: Start, spec: Spec, circuit: Circuit, state: Sequence[int], step: Run, places: int
 ) -> list[int]:
     """What the beat that is offered in the ``step`` becomes where nothing ever waits.
 
@@ -138,13 +150,12 @@ def _new_beat(
     come out as many cycles after their inputs as there are registers in between, however many
     cycles the draining takes.
     """
-    given = {
-        name: step.inputs[0][name] for name in ("s_axis_tdata", "s_axis_tlast", "s_axis_tvalid")
-    }
+    idle = _idle(spec)
     free = {"rst": [FALSE], "m_axis_tready": [TRUE]}
-    straight = run(start, circuit, [{**free, **given}, *[IDLE] * places], "straight", state=state)
+    given = {name: pins for name, pins in step.inputs[0].items() if name not in free}
+    straight = run(start, circuit, [{**free, **given}, *[idle] * places], "straight", state=state)
     data = straight.outputs[places - 1]["m_axis_tdata"]
-    return [*data, *step.inputs[0]["s_axis_tlast"]]
+    return [*data, *step.inputs[0][f"{spec.input_streams[0].axis}_tlast"]]
 
 
 def _queue(aig: Aig, beats: Sequence[Beat]) -> list[Beat]:

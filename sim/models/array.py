@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from hwgen.accumulator import Fixed, Float
 from hwgen.formats import Format
-from hwgen.spec.array import DATAFLOWS, MOVEMENTS, Array
+from hwgen.spec.array import DATAFLOWS, MOVEMENTS, WEIGHT_STATIONARY, Array
 from sim import exact
 from sim.accumulate import accumulate_once
 from sim.bins import carry_bins
@@ -18,7 +18,7 @@ from sim.draws import one_of, up_to
 from sim.exact import ExactArray
 from sim.extremes import extreme_codes
 from sim.models import blockdot, dot
-from sim.unit_model import Patterns, Reach, UnitModel
+from sim.unit_model import Patterns, Reach, Streamed, UnitModel
 
 
 def expected(spec: Array, inputs: Patterns) -> Patterns:
@@ -260,8 +260,35 @@ def restrict(
         )
 
 
+def streamed(spec: Array, inputs: Patterns, rng: np.random.Generator) -> Streamed:
+    """Steps whose sums end where the next ``clear``s them; or rows of weights, then activations.
+
+    Of the last tile of weights some rows may be missing, which nothing needs.
+    """
+    cycles = np.arange(len(inputs["clear"]))
+    if not spec.is_weight_stationary:
+        inputs["clear"][0] = 1
+        last = np.append(inputs["clear"][1:, 0] != 0, True)
+        taken = {"a": cycles, "b": cycles}
+        return Streamed(inputs=inputs, taken=taken, last=last, answered=np.flatnonzero(last))
+    rows: list[int] = []
+    while len(rows) < len(cycles):
+        rows += [*range(spec.rows), *[-1] * int(rng.integers(1, 3 * spec.rows + 2))]
+    loaded = np.array(rows[: len(cycles)])
+    inputs["load"] = (loaded[:, None] == np.arange(spec.rows)).astype(np.uint8)
+    is_row = loaded >= 0
+    answered, added = ~is_row, ~is_row & (inputs["clear"][:, 0] == 0)
+    taken = {
+        name: np.flatnonzero(chosen)
+        for name, chosen in (("a", answered), ("b", is_row), ("partial", added))
+    }
+    last = answered & np.append(is_row[1:], True)
+    return Streamed(inputs=inputs, taken=taken, last=last, answered=taken["a"])
+
+
 MODEL = UnitModel(
     expected=expected,
+    streamed=streamed,
     directed=directed,
     restrict=restrict,
     reach=reach,
@@ -291,4 +318,16 @@ MODEL = UnitModel(
         },
     ),
     example={"a": "int4", "b": "e2m1", "rows": 2, "columns": 2},
+    proofs={
+        "streams of weights that stay": [
+            (
+                {
+                    **{"a": "int3", "b": "int3", "rows": 2, "columns": 1, "stages": 3},
+                    **{"dataflow": WEIGHT_STATIONARY, "movement": movement},
+                },
+                ("stream",),
+            )
+            for movement in MOVEMENTS
+        ]
+    },
 )

@@ -15,7 +15,16 @@ import yosys_scripts
 from hwgen import DotProduct, InputError, MultiplyAccumulate, emit, parse
 from hwgen.cli import main
 from hwgen.errors import ToolError
-from hwgen.spec import UNITS, AccumulatorToFloat, Convert, FixedDot, LMul, Multiply, SumSquares
+from hwgen.spec import (
+    UNITS,
+    AccumulatorToFloat,
+    Array,
+    Convert,
+    FixedDot,
+    LMul,
+    Multiply,
+    SumSquares,
+)
 from hwgen.store import Lines
 from sim import formal, golden, stimulus, verification
 from sim.formal import page, references, task_list
@@ -197,6 +206,24 @@ def test_broken_streams_are_found(old, new, claim):
     proof = formal.prove(CONVERT, "stream", verilog=verilog)
     assert proof.reason.startswith(claim)
     assert proof.result == "disproved" and proof.counterexample["outputs"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "claim"),
+    [
+        # Steps that are not the last have results.
+        ("result_0 <= step_taken & a__payload[4];", "result_0 <= step_taken;", "queue"),
+        # A step is taken while the unit stands still.
+        ("a__ready = enable & b__valid;", "a__ready = b__valid;", "queue"),
+        # Sums that wait are not those that were made.
+        ("full ? held : {last_2, ", "full ? held : {last_1, ", "offer stays"),
+    ],
+)
+def test_broken_streams_of_an_array_are_found(old, new, claim):
+    spec = Array(a="int4", b="int2", rows=1, columns=1, max_products=4, stages=3)
+    verilog = broken(emit.verilog(spec, stream=True), old, new)
+    proof = formal.prove(spec, "stream", verilog=verilog)
+    assert proof.result == "disproved" and proof.reason.startswith(claim)
 
 
 @pytest.mark.parametrize("target", ["ecp5", "ice40"])

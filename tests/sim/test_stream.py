@@ -6,13 +6,13 @@ from amaranth.sim import Simulator
 
 from hwgen import DotProduct, InputError, emit
 from hwgen.package.timing import stream_waves, unit_waves
-from hwgen.spec import Convert
+from hwgen.spec import Array, Convert
 from hwgen.spec.base import Port
 from hwgen.units.stream import StreamUnit, tdata_places, tdata_width
 from sim import golden, verify_stream
 from sim.random_specs import examples
 from sim.stimulus import Stimulus
-from sim.stream import tdata
+from sim.stream import beats, tdata
 
 DOT = DotProduct(a="e2m1", b="int3", lanes=2, max_products=64)
 
@@ -22,7 +22,8 @@ def test_every_unit_as_a_stream(spec):
     outcome = verify_stream(spec, vectors=300)
     assert outcome.passed, outcome.shown
     # Gaps and back-pressure took place.
-    assert outcome.vectors > 300 and outcome.cycles > 1.2 * outcome.vectors
+    results = 300 if len(spec.input_streams) == 1 else 30
+    assert outcome.vectors > results and outcome.cycles > 1.2 * outcome.vectors
 
 
 @pytest.mark.parametrize(
@@ -46,6 +47,76 @@ def test_a_fault_is_found(old, new, rule):
     assert faulty != verilog
     outcome = verify_stream(DOT, vectors=200, verilog=faulty)
     assert not outcome.passed and outcome.mismatches > 0
+    assert any(rule in fault.rule for fault in outcome.shown), outcome.shown
+
+
+WEIGHTS_STAY = {"rows": 2, "columns": 2, "dataflow": "weight_stationary"}
+#: Arrays: formats and accumulators, blocks of two sizes, dataflows, movements, packed multipliers.
+ARRAYS = [
+    {"a": "int4", "b": "e2m1", "rows": 2, "columns": 2},
+    {"a": "e2m1_b2_ue4m3", "b": "e4m3fn_b4_e8m0", "rows": 2, "columns": 1, "accumulator": "fp32"},
+    {"a": "int4", "b": "int4", **WEIGHTS_STAY, "columns": 4, "mapping": "dsp18x18"},
+    {"a": "int4", "b": "e2m1", **WEIGHTS_STAY, "movement": "systolic", "accumulator": "fp16"},
+    {"a": "e5m2ieee", "b": "e2m1", "rows": 1, "columns": 1, "dataflow": "weight_stationary"},
+    {"a": "int4", "b": "int3", **WEIGHTS_STAY, "output": "int8", "rounding": "stochastic"},
+]
+
+
+@pytest.mark.parametrize("fields", ARRAYS, ids=lambda f: f"{f['a']}-{f.get('dataflow', '')}")
+def test_an_array_between_its_streams(fields):
+    """With stalls of every stream for itself."""
+    outcome = verify_stream(Array(max_products=24, **fields), vectors=150)
+    assert outcome.passed, outcome.shown
+    assert outcome.cycles > 1.2 * outcome.vectors
+
+
+def test_weights_are_loaded_while_others_are_used():
+    """Where nothing waits, results come in nearly every cycle; a third of what goes in is rows."""
+    spec = Array(a="int4", b="int4", **{**WEIGHTS_STAY, "rows": 3})
+    outcome = verify_stream(spec, vectors=300, waits=False)
+    assert outcome.passed, outcome.shown
+    given = beats(spec, 300, np.random.default_rng([1, 1]), 1)
+    (rows, _), ends = given.sent["s_axis_b"], sum(given.results[1])
+    assert len(rows) > outcome.vectors / 3
+    # A tile of fewer inputs than rows waits for the next one's weights.
+    assert outcome.cycles < 1.2 * outcome.vectors and ends > 20
+
+
+@pytest.mark.parametrize(
+    ("fields", "old", "new", "rule"),
+    [
+        # Loading takes the place of the weights that are in use.
+        ({}, "swap = activations_taken & tile_begins", "swap = 1'b1", "result"),
+        # A tile begins before all of its rows are there.
+        ({}, "~tile_begins | next_tile_is_loaded", "1'b1", "result"),
+        # A row that finds no room is lost.
+        ({}, "b__ready = enable & weights_taken_or", "b__ready = 1'b1", "result"),
+        # A partial sum is taken by an input that clears it.
+        ({}, "activations_taken_or & ~clear", "activations_taken_or", "result"),
+        # Beats that load have results.
+        ({}, "result_0 <= activations_taken", "result_0 <= activations_taken | weights_taken", ""),
+        # Each step of a tile has a result.
+        (
+            {"dataflow": "output_stationary"},
+            "result_0 <= step_taken & a__payload[8]",
+            "result_0 <= step_taken",
+            "sent",
+        ),
+        # The sums of a tile go on in the next.
+        (
+            {"dataflow": "output_stationary"},
+            "clear <= a__payload[8]",
+            "clear <= 1'b0",
+            "result",
+        ),
+    ],
+)
+def test_a_fault_of_an_array_is_found(fields, old, new, rule):
+    spec = Array(a="int4", b="int4", **{**WEIGHTS_STAY, **fields})
+    verilog = emit.verilog(spec, stream=True)
+    faulty = verilog.replace(old, new)
+    assert faulty != verilog
+    outcome = verify_stream(spec, vectors=200, verilog=faulty)
     assert any(rule in fault.rule for fault in outcome.shown), outcome.shown
 
 
