@@ -69,6 +69,12 @@ def test_a_matrix_product_by_streams_is_numpys(m, k, n):
         assert cycles <= m * k * n / 16 + example.SPEC.latency + example.SPEC.rows
 
 
+def test_the_matrix_product_says_what_the_page_has_of_it():
+    done = subprocess.run([sys.executable, str(DOCS / "example_matmul.py")], capture_output=True)
+    page = " ".join((DOCS / "units.md").read_text().split())
+    assert done.returncode == 0 and f"`{done.stdout.decode().strip()}`" in page
+
+
 def test_it_writes_verilog():
     text = subprocess.run(
         [sys.executable, str(FILE)],
