@@ -22,6 +22,10 @@ from hwgen.waivers import VERILATOR
 
 #: No names of source files: they differ between machines and say nothing of the hardware.
 _CLEAN = {"emit_src": False}
+PLAIN = "plain"
+#: How products and sums are written: by their operators, or as ``stock_text`` does for LUTs of so
+#: many inputs.
+STYLES = {PLAIN: 0, "lut4": 4, "lut6": 6}
 #: Units of so many lanes can take a while: that of the hardware is estimated, from one of this part
 #: of the lanes.
 MANY_LANES, SOME = 96, 16
@@ -92,18 +96,34 @@ def generate_command(spec: Spec, *, stream: bool = False) -> str:
     return f"hwgen generate {spec.unit} " + " ".join(options)
 
 
-def verilog(spec: Spec, command: str | None = None, *, stream: bool = False) -> str:
+def verilog(
+    spec: Spec, command: str | None = None, *, stream: bool = False, style: str = PLAIN
+) -> str:
     """The unit as plain Verilog with a header that says what it computes.
 
     ``command`` is what the header names as its origin; by default the ``hwgen generate``
     command of the spec. With ``stream`` the top module, ``pins.module_name``, is the unit
-    with AXI4-Stream ports. The same arguments give the same bytes.
+    with AXI4-Stream ports. ``style``: one of ``STYLES``; ``lut4`` and ``lut6`` write products
+    and sums in forms that Yosys' own scripts map to few LUTs. The same arguments give the same
+    bytes.
+
+    InputError for an unknown style, and for these two where products are for DSP blocks, which the
+    scripts find by their ``*``.
     """
-    made_by = command or generate_command(spec, stream=stream)
+    if style not in STYLES:
+        raise InputError(f"unknown style {style!r}: use one of {', '.join(STYLES)}")
+    if style != PLAIN and spec.mapping != "lut":
+        raise InputError(
+            f"style {style!r} writes products for LUTs, and mapping={spec.mapping!r} asks for DSP "
+            f"blocks: use mapping lut, or style {PLAIN!r}"
+        )
+    made_by = command or generate_command(spec, stream=stream) + f" --style {style}" * (
+        style != PLAIN
+    )
     head = (stream_header if stream else header)(spec, made_by)
     text = rtlil(spec, stream=stream)
     with doing(f"making the Verilog of {spec.name}"):
-        return head + silenced(body(text))
+        return head + silenced(body(text, style=style))
 
 
 def component(design: Elaboratable, name: str) -> str:
@@ -114,14 +134,14 @@ def component(design: Elaboratable, name: str) -> str:
     return silenced(body(_converted(design, name)))
 
 
-def body(rtlil: str) -> str:
+def body(rtlil: str, *, style: str = PLAIN) -> str:
     """The modules of Amaranth's RTLIL text as Verilog, without a header.
 
-    Raises ToolError where there is more than operators and registers of one clock's rising edge,
-    such as a memory.
+    ``style``: one of ``STYLES``. Raises ToolError where there is more than operators and registers
+    of one clock's rising edge, such as a memory.
     """
     with _collector_paused():
-        return modules(rtlil)
+        return modules(rtlil, lut_inputs=STYLES[style])
 
 
 def silenced(body: str, waivers: Mapping[str, str] = VERILATOR) -> str:

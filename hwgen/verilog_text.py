@@ -25,6 +25,7 @@ from hwgen.netlist import (
     width_of,
 )
 from hwgen.simplify import simplified
+from hwgen.stock_text import GATES_FROM, MERGED, Function
 
 LINE = 100
 #: Expressions up to this length stand where their only reader is.
@@ -92,18 +93,22 @@ _WORDS = """
 _KEYWORDS = frozenset(_WORDS.split())
 
 
-def modules(rtlil: str) -> str:
+def modules(rtlil: str, *, lut_inputs: int = 0) -> str:
     """The modules of a design in RTLIL as Verilog, the top module first.
 
-    Raises ToolError where it has more than operators, registers of a rising edge, and modules.
+    With ``lut_inputs`` products and sums of sums have the forms of ``stock_text`` for LUTs of so
+    many. Raises ToolError where it has more than operators, registers of a rising edge, and
+    modules.
     """
-    return "\n".join("".join(f"{line}\n" for line in _Writer(m).lines()) for m in read(rtlil))
+    return "\n".join(
+        "".join(f"{line}\n" for line in _Writer(m, lut_inputs).lines()) for m in read(rtlil)
+    )
 
 
 class _Writer:
     """The writer of one module."""
 
-    def __init__(self, module: Module) -> None:
+    def __init__(self, module: Module, lut_inputs: int) -> None:
         self.module = module
         self.flow = Flow(module, simplified(module))
         self.widths = {wire: facts.width for wire, facts in module.wires.items()}
@@ -127,6 +132,35 @@ class _Writer:
             for register in stage.registers:
                 if register.out not in self.names:
                     self.names[register.out] = self._unique("state")
+        #: What is written as a call of a function, and what each function is called.
+        self._calls = self._find_calls(lut_inputs) if lut_inputs else {}
+        self._functions = {
+            function: self._unique(function.name)
+            for function in dict.fromkeys(function for function, _ in self._calls.values())
+        }
+
+    def _find_calls(self, lut_inputs: int) -> dict[str, tuple[Function, list[Signal]]]:
+        """The functions, with their operands, of products and of sums of sums, by their wires."""
+        calls: dict[str, tuple[Function, list[Signal]]] = {}
+        merged: set[str] = set()
+        for cell in (cell for stage in self.flow.stages for cell in stage.cells):
+            of_merged = any(wire in merged for s in cell.operands for wire, _, _ in s)
+            if cell.kind in MERGED or (not cell.kind and of_merged):
+                merged |= {cell.out, self.flow.same.get(cell.out, cell.out)}
+            # A product by a constant is left to the scripts.
+            numbers = [all(wire is None for wire, _, _ in s) for s in cell.operands]
+            if cell.kind == "$mul" and not any(numbers):
+                operands = sorted(cell.operands, key=width_of, reverse=True)
+            elif cell.kind in ("$add", "$sub") and of_merged:
+                operands = cell.operands
+            else:
+                continue
+            wide, narrow = map(width_of, operands)
+            signed = cell.kind == "$mul" and cell.signed
+            function = Function(cell.kind, (wide, narrow), cell.width, signed)
+            if lut_inputs >= GATES_FROM or not function.is_small:
+                calls[cell.out] = function, operands
+        return calls
 
     def _unique(self, name: str) -> str:
         candidate, number = _plain(name), 1
@@ -139,6 +173,10 @@ class _Writer:
     def lines(self) -> Iterator[str]:
         """The text, line by line."""
         yield from self._header()
+        for function, name in self._functions.items():
+            yield ""
+            for line in function.lines(name):
+                yield from _wrapped(line)
         early = self.flow.early
         if early:
             yield from self._title("Fed back: read in front of where it is made")
@@ -253,6 +291,10 @@ class _Writer:
         kind, operands = cell.kind, cell.operands
         if kind not in _OPERATORS:
             raise unknown(f"cell {kind}")
+        if cell.out in self._calls:
+            function, arguments = self._calls[cell.out]
+            values = ", ".join(self._text(signal) for signal in arguments)
+            return f"{self._functions[function]}({values})"
         operator = _OPERATORS[kind][0]
         if not operator:
             return self._text(operands[0])

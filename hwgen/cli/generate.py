@@ -45,6 +45,13 @@ def add(commands: Commands) -> None:
         metavar="TARGET",
         help="also write the unit mapped to this FPGA family's primitives, with the same ports",
     )
+    sub.add_argument(
+        "--style",
+        default="plain",
+        metavar="plain|lut4|lut6",
+        help="lut4, lut6: products and sums as Yosys' own scripts map them well to LUTs of so many "
+        "inputs (default: plain)",
+    )
     clock_target_option(sub)
     json_option(sub)
 
@@ -58,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
     extras = _wanted_extras(options)
     folder = require_writable(options.out)
     module = module_name(spec, stream=stream)
-    texts = {"verilog": (".v", verilog(spec, stream=stream))}
+    texts = {"verilog": (".v", verilog(spec, stream=stream, style=options.style))}
     for extra in extras:
         texts |= _extra_files(spec, extra, options)
     if options.primitives is not None:

@@ -1,5 +1,6 @@
 """The emitted Verilog: deterministic, described, accepted by others."""
 
+import itertools
 import operator
 import re
 import subprocess
@@ -15,12 +16,14 @@ from amaranth.lib.memory import Memory
 
 import hwgen
 from hwgen import DotProduct, emit
+from hwgen.cli import main
 from hwgen.errors import ToolError
 from hwgen.pins import module_name
 from hwgen.spec import UNITS, from_dict
 from sim.formal.aig import Aig
 from sim.formal.circuit import from_rtlil, from_verilog
 from sim.formal.solve import DISPROVED, PROVED, Claim, solve
+from sim.lint import lint
 
 FEW = {"a": "e2m1", "b": "int3", "lanes": 2}
 BLOCKS = {"a": "e2m1_b2_e8m0", "b": "int4_b2_ue4m3"}
@@ -135,12 +138,66 @@ def _any_operators(seed):
     return rtlil.convert(m, name="any", ports=[*ports, *results], emit_src=False)
 
 
+@pytest.mark.parametrize("style", emit.STYLES)
 @pytest.mark.parametrize("seed", range(8))
-def test_any_operators_are_the_same(seed):
+def test_any_operators_are_the_same(seed, style):
     """For all inputs: the design as Amaranth writes it, and the text that is emitted."""
     text = _any_operators(seed)
-    wrong = _differences(from_rtlil({"any": text})["any"], from_verilog(emit.body(text), "any"))
+    verilog = from_verilog(emit.body(text, style=style), "any")
+    wrong = _differences(from_rtlil({"any": text})["any"], verilog)
     assert wrong.result == PROVED, wrong
+
+
+def _product(a_bits, b_bits, is_signed, width):
+    a, b, y = (
+        Signal(signed(bits) if is_signed else bits, name=name)
+        for name, bits in (("a", a_bits), ("b", b_bits), ("y", width))
+    )
+    m = Module()
+    m.d.comb += y.eq(a * b)
+    return rtlil.convert(m, name="any", ports=[a, b, y], emit_src=False)
+
+
+@pytest.mark.parametrize("style", ["lut4", "lut6"])
+@pytest.mark.parametrize("is_signed", [False, True], ids=["unsigned", "signed"])
+def test_products_in_other_styles_are_products(is_signed, style):
+    """For all operands: of pairs of widths up to four bits, some wider, and results cut short."""
+    sizes = [*itertools.product(range(1, 5), repeat=2), (5, 3), (6, 6), (3, 8), (7, 5)]
+    for a_bits, b_bits in sizes:
+        for more in (0, 2, -1) if (a_bits, b_bits) in ((4, 4), (3, 2), (5, 3)) else (0,):
+            text = _product(a_bits, b_bits, is_signed, a_bits + b_bits + more)
+            verilog = emit.body(text, style=style)
+            is_small = min(a_bits, b_bits) <= 3 and max(a_bits, b_bits) <= 4
+            assert ("*" in verilog) is (style == "lut4" and is_small)
+            wrong = _differences(from_rtlil({"any": text})["any"], from_verilog(verilog, "any"))
+            assert wrong.result == PROVED, (a_bits, b_bits, more, wrong)
+
+
+@pytest.mark.parametrize("style", ["lut4", "lut6"])
+@pytest.mark.parametrize("kind", UNITS)
+def test_other_styles_are_the_rtlil(kind, style):
+    """Proved, register by register, of a unit of each kind, and nothing for linters to say."""
+    spec = SMALL[kind]
+    text, verilog = emit.rtlil(spec), emit.verilog(spec, style=style)
+    assert verilog.splitlines()[-1] and f" --style {style}\n" in verilog
+    answer = _differences(
+        from_rtlil({spec.name: text})[spec.name], from_verilog(verilog, spec.name)
+    )
+    assert answer.result == PROVED, answer
+    assert not lint(verilog, spec.name, ["verilator"])
+
+
+def test_styles_are_checked(tmp_path, capsys):
+    arguments = ["generate", "dot", "--a", "int4", "--b", "int4", "--lanes", "2"]
+    out = ["--out", str(tmp_path / "out")]
+    for more, words in (
+        (["--style", "lut5"], "unknown style 'lut5': use one of plain, lut4, lut6"),
+        (["--style", "lut4", "--mapping", "dsp"], "use mapping lut, or style 'plain'"),
+    ):
+        assert main([*arguments, *more, *out]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert words in line
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["unit", "stream"])
