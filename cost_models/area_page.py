@@ -29,13 +29,16 @@ from hwgen.spec import BlockDot, DotProduct, Spec
 BEGIN, END = "<!-- python -m cost_models.area_page {} -->", "<!-- end of {} -->"
 PAGE = Path("docs") / "area.md"
 #: What is measured: the unit, the exact sum alone as the unit makes it, and by plain operators,
-#: which is also mapped by Yosys' own script for the target.
-UNIT, SUM, PLAIN, VENDOR = (
+#: which is also mapped by Yosys' own script for the target, as is the unit's sum in its style.
+UNIT, SUM, PLAIN, VENDOR, STYLED = (
     measurement.SYNTHESIS,
     "exact sum",
     "plain sum",
     "plain sum, Yosys' script",
+    "styled sum, Yosys' script",
 )
+#: The style of Verilog for a target's own script: by the inputs of its LUTs.
+STYLES = {"ecp5": "lut4", "xc7": "lut6", "ice40": "lut4"}
 #: Formats of the table by lanes, and LUTs of the prior open RTL (combinational, 32 lanes, no DSP
 #: blocks: Samson et al., FPL 2024, through Yosys 0.70's own scripts) by target, counted as ours: on
 #: ECP5 each CCU2C is two.
@@ -92,8 +95,12 @@ class Point:
             rtlil, top = emit.rtlil(self.spec), self.spec.name
         else:
             assert isinstance(self.spec, DotProduct)
-            make = baseline.unit_rtlil if self.kind == SUM else baseline.baseline_rtlil
-            rtlil, top = make(self.spec), baseline.TOP
+            top = baseline.TOP
+            if self.kind == STYLED:
+                rtlil = baseline.styled_rtlil(self.spec, STYLES[self.target])
+            else:
+                make = baseline.unit_rtlil if self.kind == SUM else baseline.baseline_rtlil
+                rtlil = make(self.spec)
         return measurement.measure_design(
             self.kind,
             rtlil,
@@ -101,7 +108,7 @@ class Point:
             self.spec,
             self.target,
             place=self.place,
-            mapping="vendor" if self.kind == VENDOR else None,
+            mapping="vendor" if self.kind in (VENDOR, STYLED) else None,
         )[0].result
 
 
@@ -136,6 +143,15 @@ def by_lanes() -> Iterator[Point]:
                 yield Point(VENDOR, spec, target, False)
             if target in prior_luts:
                 yield Point(SUM, DotProduct(a=name, b=name, lanes=MANY_LANES), target, False)
+
+
+def by_script() -> Iterator[Point]:
+    """Exact sums of a few formats by this package's mapping, and by Yosys' own scripts."""
+    for name in BY_LANES:
+        for target in FEW_TARGETS:
+            spec = DotProduct(a=name, b=name, lanes=min(LANES))
+            for kind in (SUM, STYLED):
+                yield Point(kind, spec, target, False)
 
 
 def by_format() -> Iterator[Point]:
@@ -243,6 +259,20 @@ def _lanes_table(results: Results) -> str:
     return _table((*head, "this package", *ratios, "cells placed"), rows)
 
 
+def _script_table(results: Results) -> str:
+    rows = []
+    for point in (p for p in by_script() if p.kind == SUM):
+        spec, target = point.spec, point.target
+        ours, styled = (
+            _count(results, Point(kind, spec, target, False), "lut") for kind in (SUM, STYLED)
+        )
+        style = f"`--style {STYLES[target]}`"
+        name = str(spec.to_dict()["a"])
+        rows.append([name, target, _text(ours), style, _text(styled), _ratio(styled, ours)])
+    head = ("format", "target", "this mapping", "unit", "Yosys' script", "script ÷ this mapping")
+    return _table(head, rows)
+
+
 def _format_table(results: Results) -> str:
     rows = []
     for unit in (p for p in by_format() if p.kind == UNIT):
@@ -279,6 +309,7 @@ def _block_table(results: Results) -> str:
 #: What is measured, and its Markdown, by the name of the table.
 TABLES: dict[str, tuple[Callable[[], Iterator[Point]], Callable[[Results], str]]] = {
     "lanes": (by_lanes, _lanes_table),
+    "scripts": (by_script, _script_table),
     "formats": (by_format, _format_table),
     "blocks": (by_block, _block_table),
 }

@@ -10,12 +10,14 @@ from __future__ import annotations
 from amaranth.back import rtlil
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 
+from hwgen import emit, processes
 from hwgen.formats import Scalar
 from hwgen.spec import DotProduct
 from hwgen.spec.accumulating import FLAGS
 from hwgen.spec.steps.dot import sum_steps
 from hwgen.units.dot import DotProductSteps
 from hwgen.units.unit import build
+from yosys_scripts import isolation
 
 TOP = "exact_sum"
 
@@ -32,6 +34,20 @@ def unit_rtlil(spec: DotProduct) -> str:
     for flag in flags:
         m.d.comb += flag.eq(getattr(live["special"], flag.name))
     return _convert(m, a, b, total, *flags)
+
+
+def styled_rtlil(spec: DotProduct, style: str) -> str:
+    """RTLIL of the Verilog, in one of ``emit.STYLES``, of what ``unit_rtlil`` makes.
+
+    As Yosys reads it; ToolError if that fails.
+    """
+    with processes.temporary_folder() as folder:
+        (folder / "sum.v").write_text(emit.body(unit_rtlil(spec), style=style))
+        read = ["read_verilog sum.v", f"hierarchy -check -top {TOP}", "proc"]
+        commands = [*read, "write_json netlist.json", "write_rtlil sum.il"]
+        job = {"kind": "yosys", "commands": commands, "top": TOP}
+        isolation.run("yosys", job, folder, time_limit_s=300)
+        return (folder / "sum.il").read_text()
 
 
 def baseline_rtlil(spec: DotProduct) -> str:

@@ -21,6 +21,13 @@ COST_COLUMNS = {
     "tools": "measured with",
 }
 
+#: Which mapping the costs are of.
+MAPPED_BY = (
+    "By the mapping of `hwgen synth`, which the files of `hwgen generate … --primitives TARGET` "
+    "keep in any build. Yosys' own scripts take more LUTs for the portable Verilog, less with "
+    "`--style lut4` or `lut6`."
+)
+
 
 def datasheet(
     spec: Spec,
@@ -63,7 +70,7 @@ def datasheet(
         known = [(key.replace("_", " "), str(value)) for key, value in spec.facts.items()]
         parts += ["## Facts", _table(("fact", "value"), known)]
     if costs:
-        parts.append("## Cost")
+        parts += ["## Cost", MAPPED_BY]
         if stream:
             parts.append("Measured without the stream ports.")
         parts.append(

@@ -76,10 +76,11 @@ def test_tables_say_what_was_measured(tmp_path):
         "| e4m3fn | 32 | xc7 | 5,593 | 100 | 100 | **100** | 55.93 | 1.00 | 1.00 |"
         in page.read_text()
     )
+    assert "| e2m1 | xc7 | 100 | `--style lut6` | 100 | 1.00 |" in page.read_text()
     # Prior RTL counts as ours: 12,521 LUT4 and 526 CCU2C, two each.
     assert "| e4m3fn | 32 | ecp5 | 13,573 | 100 | 100 | **100** | 135.73 |" in page.read_text()
     assert "| mxfp4 | ecp5 | 100 | 7 | 5 | 123 |" in page.read_text()
-    formats = page.read_text().partition(area_page.END.format("lanes"))[2]
+    formats = page.read_text().partition(area_page.END.format("scripts"))[2]
     tools = formats.partition("Measured with ")[2].partition("\n")[0]
     assert [tool.split()[0] for tool in tools.split(",")] == [
         *("yosys", "nextpnr-ecp5", "nextpnr-ice40", "nextpnr-nexus")

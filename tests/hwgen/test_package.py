@@ -52,6 +52,7 @@ def test_datasheet_says_what_a_user_needs():
     assert f"| accumulator width | {spec.accumulator_width} |" in text
     assert "| ecp5 | 10 | 2 | 3 | 0 | 81.4 | yosys 1, nextpnr-ecp5 2 |" in text
     assert "| xc7 | 9 | 1 | 3 | 0 | – | yosys 1 |" in text
+    assert "By the mapping of `hwgen synth`" in text
     assert "## Cost" not in package.datasheet(spec)
 
 

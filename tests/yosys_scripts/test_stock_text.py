@@ -16,7 +16,7 @@ STYLES = {"ecp5": "lut4", "ice40": "lut4", "xc7": "lut6"}
     [
         *(("int8", "ecp5", 1.5), ("int8", "xc7", 1.5), ("int8", "ice40", 0.9)),
         *(("int4", "ecp5", 1.5), ("int4", "xc7", 1.5), ("int4", "ice40", 0.9)),
-        *(("e2m1", "ecp5", 1.5), ("e2m1", "xc7", 1.5), ("e4m3", "xc7", 1.5)),
+        *(("e2m1", "ecp5", 1.5), ("e2m1", "xc7", 1.55), ("e4m3", "xc7", 1.5)),
     ],
 )
 def test_luts_by_stock_scripts(a, target, most, tmp_path):
