@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from hwgen import formats
 from hwgen.errors import InputError
@@ -19,6 +20,8 @@ from hwgen.formats.rounding import DOWN, MODES, NEAREST_EVEN, STOCHASTIC
 from hwgen.formats.scalar import OVERFLOWS, SATURATE
 
 WRAP = "wrap"
+#: What a float accumulator's name has at its end where it is ``fast``.
+FAST = "fast"
 FIXED_OVERFLOWS = (SATURATE, WRAP)
 MIN_BITS, MAX_BITS = 2, 4096
 MAX_FRACTION_BITS = 4096
@@ -72,11 +75,15 @@ class Float:
     ``overflow``: what becomes of a sum past the largest number, as for the format's ``encode``. By
     default what the format's standard says: ``special`` if it has infinities, else ``saturate``. A
     saturating accumulator holds no infinity: the largest number stands for it.
+
+    ``fast``: the same numbers, from hardware with a shorter loop, which rounds a sum where it adds
+    the next one to it (see ``hwgen.arithmetic.pending_sum``); of sums of narrow range only.
     """
 
     format: Scalar
     rounding: str = NEAREST_EVEN
     overflow: str = ""
+    fast: bool = False
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -97,6 +104,7 @@ class Float:
             str(self.format),
             "" if self.overflow == self.format.usual_overflow else self.overflow,
             "" if self.rounding == NEAREST_EVEN else self.rounding,
+            FAST if self.fast else "",
         )
 
 
@@ -158,14 +166,15 @@ def parse(name: str | Accumulator) -> Accumulator:
 
     ``exact``; ``fixed:W`` or ``fixed:W:F`` (width, fraction bits); or a floating-point format
     such as ``fp32``. The last two take an overflow and a rounding at the end: ``fixed:24:8:wrap``,
-    ``fixed:24:8:toward_zero``, ``bf16:saturate:stochastic``. InputError if unknown.
+    ``fixed:24:8:toward_zero``, ``bf16:saturate:stochastic``; a float one also ``fast`` behind
+    these. InputError if unknown.
     """
     if isinstance(name, Exact | Fixed | Float):
         return name
     usage = (
         f"accumulator {shown(name)}: use exact, fixed:W or fixed:W:F (width and fraction bits), or "
         "a floating-point format such as fp32; then, if wanted, overflow and rounding, such as "
-        "fixed:24:8:wrap or fp32:toward_zero"
+        "fixed:24:8:wrap or fp32:toward_zero; of a format last fast, such as fp32:fast"
     )
     if not isinstance(name, str):
         raise InputError(usage)
@@ -176,11 +185,13 @@ def parse(name: str | Accumulator) -> Accumulator:
     while kind == "fixed" and fields and re.fullmatch("-?(0|[1-9][0-9]{0,4})", fields[0], re.ASCII):
         numbers.append(int(fields.pop(0)))
     overflows = FIXED_OVERFLOWS if kind == "fixed" else OVERFLOWS
-    options = {}
+    options: dict[str, Any] = {}
     if fields and fields[0] in overflows:
         options["overflow"] = fields.pop(0)
     if fields and fields[0] in MODES:
         options["rounding"] = fields.pop(0)
+    if kind != "fixed" and fields == [FAST]:
+        options["fast"] = bool(fields.pop())
     if fields or (kind == "fixed" and not 1 <= len(numbers) <= 2):
         raise InputError(usage)
     if kind == "fixed":

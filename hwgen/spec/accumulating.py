@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from hwgen.accumulator import Accumulator, Exact, Fixed, Float
 from hwgen.accumulator import parse as parse_accumulator
 from hwgen.arithmetic.alignment_window import Window
+from hwgen.arithmetic.pending_sum import PendingSum
 from hwgen.arithmetic.rounder import require_rounding
 from hwgen.errors import InputError
 from hwgen.fields import set_fields
 from hwgen.formats import Format, Scalar
 from hwgen.formats.rounding import NEAREST_EVEN, STOCHASTIC
+from hwgen.formats.scalar import SPECIAL
 from hwgen.spec.base import Port, Spec, code_port, require_rounded
 
 #: What a sum can be instead of a number: a port each, beside a fixed-point accumulator.
@@ -84,6 +86,11 @@ class AccumulatingSpec(Spec):
         if isinstance(accumulator, Float):
             f = accumulator.format
             require_rounding(f, accumulator.rounding, accumulator.overflow)
+            if accumulator.fast and not self._has_fast_loop:
+                raise InputError(
+                    f"accumulator={accumulator}: the fast loop is one of dot and its kin: leave "
+                    "'fast' out"
+                )
             if f.exponent_bits == 0:
                 raise InputError(f"accumulator={accumulator}: a format with exponent is needed")
             if self.has_special and not f.has_nan:
@@ -140,6 +147,28 @@ class AccumulatingSpec(Spec):
         """The sum of a cycle can be −0."""
 
     @property
+    def keeps_flags(self) -> bool:
+        """Beside a running sum in fixed point is kept whether it is infinite or NaN."""
+        if self.pending is None:
+            return self.has_special and not isinstance(self.accumulator, Float)
+        return self.has_special or (self.pending.saturates and self.rounded_to[2] == SPECIAL)
+
+    @property
+    def keeps_zero_sign(self) -> bool:
+        """Beside a running sum in fixed point is kept the sign that it has as a zero."""
+        if self.pending is None:
+            return self.zero_rounding is not None and not isinstance(self.accumulator, Float)
+        return self.rounded_to[0].has_minus_zero
+
+    @property
+    def rounded_to(self) -> tuple[Scalar, str, str]:
+        """What a running sum in fixed point is rounded to: format, rounding and overflow."""
+        if self.output is not None:
+            return self.output, self.rounding, self.overflow
+        assert isinstance(self.accumulator, Float)
+        return self.accumulator.format, self.accumulator.rounding, self.accumulator.overflow
+
+    @property
     def rounds_in_loop(self) -> bool:
         """The accumulator is a float."""
         return isinstance(self.accumulator, Float)
@@ -147,6 +176,14 @@ class AccumulatingSpec(Spec):
     @property
     def window(self) -> Window | None:
         """Where what a cycle adds and a float accumulator are added, in one step; None if not."""
+        return None
+
+    #: The unit has float accumulators that are ``fast``.
+    _has_fast_loop: ClassVar[bool] = False
+
+    @property
+    def pending(self) -> PendingSum | None:
+        """Where a ``fast`` accumulator stands in fixed point; None if there is no such."""
         return None
 
     @property

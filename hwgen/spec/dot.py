@@ -12,6 +12,7 @@ from hwgen.arithmetic.alignment_window import Window, product_window, sum_window
 from hwgen.arithmetic.dsp_multiplier import PACKED_FOR, SIZED, require_multiplier
 from hwgen.arithmetic.lane_sum import LaneSum, lane_sum
 from hwgen.arithmetic.pair_packing import PairPlan, pair_plan, smallest_pair
+from hwgen.arithmetic.pending_sum import PendingSum, pending_sum, require_pending
 from hwgen.errors import InputError
 from hwgen.fields import set_fields
 from hwgen.formats import Scalar
@@ -63,6 +64,7 @@ class DotProduct(AccumulatingSpec):
 
     unit: ClassVar[str] = "dot"
     keeps_outputs: ClassVar[bool] = True
+    _has_fast_loop: ClassVar[bool] = True
 
     a: Scalar
     b: Scalar
@@ -112,15 +114,18 @@ class DotProduct(AccumulatingSpec):
         self._require_packing()
         self._require_addend()
         self._require_accumulation()
+        if isinstance(self.accumulator, Float) and self.accumulator.fast:
+            require_pending(self.accumulator, self.pending, has_special=self.has_special)
 
     @property
     def usual_stages(self) -> int:
         """Four; one more for a float accumulator or an addend, and two for an output.
 
         Registers stand in front of the products, behind them, behind their sum, and at the
-        accumulator.
+        accumulator. A ``fast`` one is rounded behind its loop, as to an output.
         """
-        extra = int(isinstance(self.accumulator, Float)) + 2 * (self.output is not None)
+        is_rounded = self.output is not None or self.pending is not None
+        extra = int(isinstance(self.accumulator, Float)) + 2 * is_rounded
         return 4 + extra + (self.addend is not None)
 
     @property
@@ -164,11 +169,20 @@ class DotProduct(AccumulatingSpec):
 
     @cached_property
     def _sum_window(self) -> Window | None:
-        if not isinstance(self.accumulator, Float):
+        if not isinstance(self.accumulator, Float) or self.accumulator.fast:
             return None
         target, rounding = self.accumulator.format, self.accumulator.rounding
         most = max(map(abs, self._range_with_addends(self.lanes)))
         return sum_window(self.lsb_exponent, most, target, rounding)
+
+    @cached_property
+    def pending(self) -> PendingSum | None:
+        """Where a ``fast`` accumulator stands in fixed point; None if there is no such."""
+        accumulator = self.accumulator
+        if not isinstance(accumulator, Float) or not accumulator.fast:
+            return None
+        most = max(map(abs, self._range_with_addends(self.lanes)))
+        return pending_sum(self.lsb_exponent, most, accumulator.format, accumulator.rounding)
 
     @cached_property
     def packing(self) -> PairPlan | None:

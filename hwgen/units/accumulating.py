@@ -13,10 +13,12 @@ from hwgen.arithmetic.coding import rounded_integer, to_code
 from hwgen.arithmetic.decode import decode
 from hwgen.arithmetic.float_add import Scaled, float_sum, normalised
 from hwgen.arithmetic.magnitude import magnitude
+from hwgen.arithmetic.pending_sum import fitted_term, pending_step
 from hwgen.arithmetic.product import Special
 from hwgen.arithmetic.rounder import FixedPoint, normalise
 from hwgen.arithmetic.segmented import Boundary, Segmented, carry_along
 from hwgen.formats.rounding import DOWN, drawn_bits
+from hwgen.formats.scalar import SPECIAL
 from hwgen.spec.accumulating import FLAGS, AccumulatingSpec
 from hwgen.units.unit import Signals, passed
 
@@ -42,10 +44,12 @@ class Accumulating:
         """The registers that hold what stays from one input to the next, by name."""
         spec = self._accumulating
         width = spec.accumulator_width
-        if isinstance(spec.accumulator, Float):
+        if spec.pending is not None:
+            width = spec.pending.width
+        elif isinstance(spec.accumulator, Float):
             return {"accumulator": Signal(width, name="running")}
-        flags = FLAGS if spec.has_special else ()
-        signs = () if spec.zero_rounding is None else ("kept_zero_sign",)
+        flags = FLAGS if spec.keeps_flags else ()
+        signs = ("kept_zero_sign",) if spec.keeps_zero_sign else ()
         return {
             "accumulator": Signal(signed(width), name="running"),
             **{name: Signal(name=f"running_{name}") for name in (*flags, *signs)},
@@ -91,13 +95,50 @@ class Accumulating:
                 m, signs, spec.zero_rounding, "next_zero_sign"
             )
         if spec.has_special:
-            held = {flag: signals[flag] & ~clear for flag in FLAGS}
-            plus = held["positive_infinity"] | new.positive_infinity
-            minus = held["negative_infinity"] | new.negative_infinity
-            nan = Signal(name="next_nan")
-            m.d.comb += nan.eq(held["nan"] | new.nan | (plus & minus))
-            values |= dict(zip(FLAGS, (nan, plus & ~nan, minus & ~nan), strict=True))
+            values |= _flags(m, {flag: signals[flag] & ~clear for flag in FLAGS}, new)
         return values
+
+    def fit_term(self, m: Module, signals: Signals) -> dict[str, Any]:
+        """``terms``, the sum in units of a ``fast`` accumulator; its sign, of a zero too."""
+        spec, (term,) = self._accumulating, signals["terms"]
+        assert spec.pending is not None
+        fitted: Value = fitted_term(m, term, spec.lsb_exponent, spec.pending, "term")
+        values = passed(signals, "clear", "special")
+        if spec.has_special:
+            new: Special = signals["special"]
+            fitted = Mux(new.nan | new.positive_infinity | new.negative_infinity, 0, fitted)
+        if spec.keeps_zero_sign:
+            values["zero_sign"] = self.sign_of_sum(signals)
+        return {**values, "terms": [fitted.as_signed()]}
+
+    def accumulate_pending(self, m: Module, signals: Signals) -> dict[str, Any]:
+        """The running sum, rounded, with this cycle's term; its flags, and its sign as a zero."""
+        spec, total, clear = self._accumulating, signals["accumulator"], signals["clear"]
+        plan, (_, rounding, overflow) = spec.pending, spec.rounded_to
+        assert plan is not None
+        step = pending_step(m, total, signals["terms"][0], clear, plan, rounding, "step")
+        values: dict[str, Any] = {"accumulator": step.total}
+        if spec.keeps_zero_sign:
+            # A number that rounds to zero leaves its sign.
+            before = zero_sign.restarted(self._sign_of_kept(signals), clear, rounding)
+            signs = (before, signals["zero_sign"])
+            values["kept_zero_sign"] = zero_sign.sign_of_zeros(m, signs, rounding, "next_zero_sign")
+        if spec.keeps_flags:
+            held = {flag: signals[flag] for flag in FLAGS}
+            if overflow == SPECIAL:
+                is_number = ~Cat(held.values()).any()
+                held["positive_infinity"] |= is_number & step.above
+                held["negative_infinity"] |= is_number & step.below
+            held = {flag: value & ~clear for flag, value in held.items()}
+            values |= _flags(m, held, signals.get("special"))
+        return values
+
+    def _sign_of_kept(self, signals: Signals) -> Value:
+        """The sign of the running sum in fixed point, of a zero too."""
+        total = signals["accumulator"]
+        if not self._accumulating.keeps_zero_sign:
+            return total[-1]
+        return total[-1] | (signals["kept_zero_sign"] & ~total.any())
 
     def normalise_sum(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
         """``sum``, the cycle's sum as a float: a significand with a leading one, and its shift."""
@@ -192,30 +233,40 @@ class Accumulating:
     def normalise_output(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
         """``placed``, the running sum's leading bits where the output's rounding takes them."""
         spec, total = self._accumulating, signals["accumulator"]
-        assert spec.output is not None
+        target, rounding, _ = spec.rounded_to
         nan = infinity = None
-        sign = total[-1]
-        if spec.zero_rounding is not None:
-            sign = sign | (signals["kept_zero_sign"] & ~total.any())
-        if spec.has_special:
+        sign = self._sign_of_kept(signals)
+        if spec.keeps_flags:
             nan = signals["nan"]
             infinity = signals["positive_infinity"] | signals["negative_infinity"]
             sign = Mux(infinity, signals["negative_infinity"], sign)
         significand = magnitude(m, total, "magnitude", split=self._split)
-        number = FixedPoint(significand, spec.accumulator_lsb_exponent, sign, nan, infinity)
+        unit = spec.accumulator_lsb_exponent if spec.pending is None else spec.pending.lsb_exponent
+        number = FixedPoint(significand, unit, sign, nan, infinity)
         values = [number, passed(signals, "random_bits")]
         number, carried = yield Boundary("magnitude", values)
-        placing = normalise(m, number, spec.output, spec.rounding, "placed", split=self._split)
+        placing = normalise(m, number, target, rounding, "placed", split=self._split)
         placed, carried = yield from carry_along(placing, carried)
         return {**carried, "placed": placed}
 
     def round_output(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
-        """``result``, the output's code of the running sum."""
+        """``result``, the output's code of the running sum; of a ``fast`` one ``accumulator``."""
         spec = self._accumulating
-        assert spec.output is not None
-        args = (spec.rounding, spec.overflow, "rounded", signals.get("random_bits"))
-        code = yield from to_code(m, signals["placed"], spec.output, *args, split=self._split)
-        return {"result": code}
+        target, rounding, overflow = spec.rounded_to
+        args = (rounding, overflow, "rounded", signals.get("random_bits"))
+        code = yield from to_code(m, signals["placed"], target, *args, split=self._split)
+        return {"accumulator" if spec.output is None else "result": code}
+
+
+def _flags(m: Module, held: dict[str, Value], new: Special | None) -> dict[str, Value]:
+    """What a running sum is instead of a number, by the flags it had, and a cycle's sum has."""
+    nan, plus, minus = (held[flag] for flag in FLAGS)
+    if new is not None:
+        nan, plus = nan | new.nan, plus | new.positive_infinity
+        minus = minus | new.negative_infinity
+    is_nan = Signal(name="next_nan")
+    m.d.comb += is_nan.eq(nan | (plus & minus))
+    return dict(zip(FLAGS, (is_nan, plus & ~is_nan, minus & ~is_nan), strict=True))
 
 
 def _special_of_step(

@@ -10,6 +10,7 @@ from hwgen.arithmetic.coding import rounded_width
 from hwgen.arithmetic.decode import shift_shape, significand_bits
 from hwgen.arithmetic.float_add import ScaledShape, float_sum_segments
 from hwgen.arithmetic.fused import fused_segments, term_bits
+from hwgen.arithmetic.pending_sum import GROUP, PendingSum
 from hwgen.arithmetic.product import ProductShape
 from hwgen.arithmetic.rounding_plan import NumberShape, coding, normalising
 from hwgen.formats.rounding import RANDOM_BITS, drawn_bits
@@ -42,8 +43,10 @@ def steps(spec: AccumulatingSpec, sum_width: int, made_width: int, partial_bits:
     ``sum_width``: its bits; ``made_width``: with those that adders make without need.
     ``partial_bits``: of a sum that comes in to be added to, in place of a register's.
     """
-    width, accumulator, apart = spec.accumulator_width, spec.accumulator, spec.is_tuned
+    width, accumulator = spec.accumulator_width, spec.accumulator
     beside = beside_bits(spec) + partial_bits
+    if spec.pending is not None:
+        return _pending_steps(spec, spec.pending, sum_width, made_width + beside)
     if isinstance(accumulator, Float):
         return (_fused_step(spec, made_width + beside),)
     fixed_steps = []
@@ -61,16 +64,33 @@ def steps(spec: AccumulatingSpec, sum_width: int, made_width: int, partial_bits:
     fixed_steps.append(replace(accumulate, bits=made_width + beside, has_state=True))
     if spec.output is None:
         return tuple(fixed_steps)
-    special, drawn = spec.has_special, RANDOM_BITS if spec.is_stochastic else 0
-    number = NumberShape(width, spec.accumulator_lsb_exponent, nan=special, infinity=special)
-    placing, placed = normalising(number, spec.output, spec.rounding, split=apart)
+    return (*fixed_steps, *_rounding_steps(spec, width, spec.accumulator_lsb_exponent))
+
+
+def _pending_steps(spec: AccumulatingSpec, plan: PendingSum, sum_width: int, bits: int) -> Steps:
+    """The steps of a ``fast`` float accumulator: its loop, and rounding behind that."""
+    terms, width = plan.term_bits + 1, plan.width
+    fit = (AnyBit(max(sum_width - terms, 1)), Multiplexer(terms))
+    fitting = Step("term", "fit_term", fit, levels.adder(sum_width), bits=bits)
+    found = (AnyBit(GROUP + 1), AnyBit(len(plan.groups)), Gates(plan.ends, levels=2))
+    loop = (*found, Adder(width, count=2), Multiplexer(width))
+    beside = control_bits(spec) + 3 * int(spec.has_flags) + int(spec.keeps_zero_sign)
+    accumulate = Step(STATE, "accumulate_pending", loop, 8.0, bits=terms + beside, has_state=True)
+    return (fitting, accumulate, *_rounding_steps(spec, width, plan.lsb_exponent))
+
+
+def _rounding_steps(spec: AccumulatingSpec, width: int, lsb_exponent: int) -> Steps:
+    """The steps from a running sum in fixed point, of ``width`` bits, to what it rounds to."""
+    (target, rounding, overflow), apart = spec.rounded_to, spec.is_tuned
+    special, drawn = spec.keeps_flags, RANDOM_BITS if spec.is_stochastic else 0
+    number = NumberShape(width, lsb_exponent, nan=special, infinity=special)
+    placing, placed = normalising(number, target, rounding, split=apart)
     magnitude = Segment("magnitude", (Magnitude(width),), number.bits)
     searching = width.bit_length() + levels.adder(width)
-    codes = coding(placed, spec.output, spec.rounding, spec.overflow, random_bits=drawn)
-    kept = width + 3 * int(special) + int(spec.zero_rounding is not None)
-    round_levels = levels.adder(spec.output.bits) + 2
+    codes = coding(placed, target, rounding, overflow, random_bits=drawn)
+    kept = width + 3 * int(special) + int(spec.keeps_zero_sign)
+    round_levels = levels.adder(target.bits) + 2
     return (
-        *fixed_steps,
         *in_segments(
             "normalise",
             "normalise_output",
