@@ -99,7 +99,8 @@ def pipelined(spec: AnySpec, *, fmax_mhz: float, target: str) -> AnySpec:
     """``spec`` tuned for ``target``, with the fewest stages that reach ``fmax_mhz``.
 
     Those are the fewest whose modelled period, and the margin of the model, fit the clock; the
-    stages that ``spec`` has do not count.
+    stages that ``spec`` has do not count. Where no number of them does, and the unit has a loop
+    that is faster and larger (``Spec.with_fast_loop``), it is made with that.
 
     Raises:
         InputError: a frequency that is not above zero, a target without a delay model (one that
@@ -124,6 +125,9 @@ def pipelined(spec: AnySpec, *, fmax_mhz: float, target: str) -> AnySpec:
     for stages in range(least.least_stages, least.most_stages + 1):
         if _longest(prices, stages, state) <= allowed_fs:
             return _with_stages(spec, stages, target)
+    faster = spec.with_fast_loop()
+    if faster is not None:
+        return pipelined(faster, fmax_mhz=fmax_mhz, target=target)
     best = modelled(_with_stages(spec, least.most_stages, target))
     raise InputError(
         f"fmax_mhz={fmax_mhz:g}: no number of stages of this {spec.unit} reaches it on {target}; "

@@ -20,22 +20,18 @@ from functools import lru_cache
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 
-from hwgen.accumulator import Float
-from hwgen.errors import InputError
 from hwgen.formats import Scalar
 from hwgen.formats.rounding import (
     DOWN,
     NEAREST_AWAY,
     NEAREST_EVEN,
-    STOCHASTIC,
     TOWARD_ZERO,
     UP,
 )
-from hwgen.formats.scalar import SATURATE, SPECIAL
 from hwgen.formats.widths import value_range
 
 #: Places of the leading digit that are looked at together.
-GROUP = 5
+GROUP = 6
 #: Bits of a running sum before it is rounded, at most.
 MAX_BITS = 128
 
@@ -103,30 +99,10 @@ def pending_sum(unit: int, most: int, target: Scalar, rounding: str) -> PendingS
     )
 
 
-def require_pending(accumulator: Float, plan: PendingSum | None, *, has_special: bool) -> None:
-    """Check that there is a fast loop for an accumulator; ``has_special``: of its terms.
-
-    Raises:
-        InputError: random bits, a format whose numbers do not stand alike, infinities that become
-            the largest number, or a sum that is too wide.
-
-    """
-    f, largest = accumulator.format, value_range(accumulator.format)[1]
-    reason = ""
-    if accumulator.rounding == STOCHASTIC:
-        reason = "none rounds by random bits"
-    elif not f.subnormals or (largest & -largest) + largest != 1 << largest.bit_length():
-        reason = "its format needs subnormals, and a largest significand of ones alone"
-    elif (accumulator.overflow == SPECIAL or has_special) and not f.has_infinity:
-        reason = "its format has no infinity, which a sum may be"
-    elif has_special and (accumulator.overflow == SATURATE or f.saturates):
-        reason = "none makes infinities its largest number"
-    elif plan is not None and plan.width > MAX_BITS:
-        reason = f"its sum has {plan.width} bits in fixed point, and up to {MAX_BITS} are taken"
-    if reason:
-        raise InputError(
-            f"accumulator={accumulator}: there is no fast loop of it: {reason}; leave 'fast' out"
-        )
+def is_all_ones(f: Scalar) -> bool:
+    """Whether the largest number's significand has ones alone."""
+    largest = value_range(f)[1]
+    return largest >> (largest.bit_length() - f.precision) == (1 << f.precision) - 1
 
 
 @dataclass(frozen=True)
@@ -229,9 +205,7 @@ def _rounded_off(
     """Which bits are below the last place, of those that can be; whether they round up."""
     groups, digits = plan.groups, plan.precision
     leading = Signal(len(groups), name=f"{name}_leading")
-    m.d.comb += leading.eq(
-        Cat(_differ(total[g[0] + digits : g[-1] + digits + 2]) for g in groups)
-    )
+    m.d.comb += leading.eq(Cat(_differ(total[g[0] + digits : g[-1] + digits + 2]) for g in groups))
     rounded_off: list[Value] = [Const(1) for _ in range(plan.first)]
     ups: list[Value] = []
     for index, group in enumerate(groups):

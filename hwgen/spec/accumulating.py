@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, ClassVar
 from hwgen.accumulator import Accumulator, Exact, Fixed, Float
 from hwgen.accumulator import parse as parse_accumulator
 from hwgen.arithmetic.alignment_window import Window
-from hwgen.arithmetic.pending_sum import PendingSum
+from hwgen.arithmetic.pending_sum import MAX_BITS, PendingSum, is_all_ones
 from hwgen.arithmetic.rounder import require_rounding
 from hwgen.errors import InputError
 from hwgen.fields import set_fields
 from hwgen.formats import Format, Scalar
 from hwgen.formats.rounding import NEAREST_EVEN, STOCHASTIC
-from hwgen.formats.scalar import SPECIAL
+from hwgen.formats.scalar import SATURATE, SPECIAL
 from hwgen.spec.base import Port, Spec, code_port, require_rounded
 
 #: What a sum can be instead of a number: a port each, beside a fixed-point accumulator.
@@ -255,3 +255,31 @@ class AccumulatingSpec(Spec):
         if isinstance(self.accumulator, Fixed):
             return f"{width}, {self.accumulator}: each cycle's sum is rounded to its unit"
         return f"{width}, exact for {self.max_products} products, then it wraps"
+
+
+def require_pending(accumulator: Float, plan: PendingSum | None, *, has_special: bool) -> None:
+    """Check that there is a fast loop for an accumulator; ``has_special``: of its terms.
+
+    Raises:
+        InputError: random bits, a format whose numbers do not stand alike, infinities that become
+            the largest number, or a sum that is too wide.
+
+    """
+    f, reason = accumulator.format, ""
+    if accumulator.rounding == STOCHASTIC:
+        reason = "none rounds by random bits"
+    elif f.mantissa_bits == 0 or not f.subnormals:
+        # Without mantissa bits the even of two codes is told by the exponent.
+        reason = "its format needs mantissa bits and subnormals"
+    elif plan is not None and plan.saturates and not is_all_ones(f):
+        reason = "its format's largest significand needs to be ones alone"
+    elif (accumulator.overflow == SPECIAL or has_special) and not f.has_infinity:
+        reason = "its format has no infinity, which a sum may be"
+    elif has_special and (accumulator.overflow == SATURATE or f.saturates):
+        reason = "none makes infinities its largest number"
+    elif plan is not None and plan.width > MAX_BITS:
+        reason = f"its sum has {plan.width} bits in fixed point, and up to {MAX_BITS} are taken"
+    if reason:
+        raise InputError(
+            f"accumulator={accumulator}: there is no fast loop of it: {reason}; leave 'fast' out"
+        )

@@ -6,7 +6,7 @@ import dataclasses
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from hwgen.arithmetic.decode import require_decodable
 from hwgen.arithmetic.dsp_multiplier import SIZED
@@ -205,6 +205,10 @@ class Spec(ABC):
     def rounds_in_loop(self) -> bool:
         """What is held is rounded with each input: its loop is more than an adder."""
         return False
+
+    def with_fast_loop(self) -> Self | None:
+        """The unit with a loop that is faster and larger; None where it has no such, or has it."""
+        return None
 
     @property
     def least_stages(self) -> int:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from hwgen.accumulator import Accumulator, Exact, Float
 from hwgen.arithmetic import zero_sign
@@ -12,14 +12,14 @@ from hwgen.arithmetic.alignment_window import Window, product_window, sum_window
 from hwgen.arithmetic.dsp_multiplier import PACKED_FOR, SIZED, require_multiplier
 from hwgen.arithmetic.lane_sum import LaneSum, lane_sum
 from hwgen.arithmetic.pair_packing import PairPlan, pair_plan, smallest_pair
-from hwgen.arithmetic.pending_sum import PendingSum, pending_sum, require_pending
+from hwgen.arithmetic.pending_sum import PendingSum, pending_sum
 from hwgen.errors import InputError
 from hwgen.fields import set_fields
 from hwgen.formats import Scalar
 from hwgen.formats.rounding import NEAREST_EVEN, STOCHASTIC
 from hwgen.formats.widths import product_range, signed_width, value_range
 from hwgen.plan.step import Steps
-from hwgen.spec.accumulating import AccumulatingSpec
+from hwgen.spec.accumulating import AccumulatingSpec, require_pending
 from hwgen.spec.base import (
     Port,
     code_port,
@@ -183,6 +183,16 @@ class DotProduct(AccumulatingSpec):
             return None
         most = max(map(abs, self._range_with_addends(self.lanes)))
         return pending_sum(self.lsb_exponent, most, accumulator.format, accumulator.rounding)
+
+    def with_fast_loop(self) -> Self | None:
+        """The unit with a ``fast`` accumulator; None where it has no such, or has it."""
+        accumulator = self.accumulator
+        if not isinstance(accumulator, Float) or accumulator.fast:
+            return None
+        try:
+            return replace(self, accumulator=replace(accumulator, fast=True), stages=0)
+        except InputError:
+            return None
 
     @cached_property
     def packing(self) -> PairPlan | None:

@@ -321,6 +321,27 @@ class MultiDot(Spec):
         return self.has_special
 
     @property
+    def pending(self) -> None:
+        """None, and below what is kept and rounded to, by the names that other units have."""
+        return
+
+    @property
+    def keeps_flags(self) -> bool:
+        """Beside the running sum is kept whether it is infinite or NaN."""
+        return self.has_special
+
+    @property
+    def keeps_zero_sign(self) -> bool:
+        """Beside the running sum is kept the sign that it has as a zero."""
+        return self.zero_rounding is not None
+
+    @property
+    def rounded_to(self) -> tuple[Scalar, str, str]:
+        """What a running sum is rounded to: format, rounding and overflow."""
+        assert self.output is not None
+        return self.output, self.rounding, self.overflow
+
+    @property
     def mode_bits(self) -> int:
         """Bits of the number of the mode."""
         return (len(self.pairs) - 1).bit_length()

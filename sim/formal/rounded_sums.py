@@ -48,20 +48,25 @@ def _rounding(spec: DotProduct) -> str:
     return spec.accumulator.rounding if isinstance(spec.accumulator, Float) else spec.rounding
 
 
+def _shows_sum(spec: DotProduct) -> bool:
+    """Its output is all that it keeps of sums."""
+    return isinstance(spec.accumulator, Float) and not spec.accumulator.fast
+
+
 def claim(start: Start, spec: DotProduct, unit: Circuit, lanes: LaneProducts) -> Claim:
     """Each result, with the sign of zeros.
 
     Of a float accumulator: the rounded sum of what it was and of the products, or of these alone
     with ``clear``; what it was is a multiple of the unit of what is added, or as far from the
     largest number, since it begins at zero and rounding keeps it so. Of an exact one, whose signs
-    and sums no port shows: of one cycle with ``clear``, and of one that adds to it if few bits
-    decide. NotApplicable if too many bits decide.
+    and sums no port shows, and of a ``fast`` one: of one cycle with ``clear``, and of one that adds
+    to it if few bits decide. NotApplicable if too many bits decide.
     """
     f = _result_format(spec)
     assert f is not None
     width = sum(port.width for port in spec.inputs if port.name != "clear")
     name = spec.outputs[0].name
-    if isinstance(spec.accumulator, Float):
+    if _shows_sum(spec):
         got = result(start, spec, unit, "unit")
         sources = [got.before[name], got.first["clear"], *_operand_bits(spec, got.first)]
         outputs, cycles = got.outputs[name], got.cycles
@@ -80,7 +85,7 @@ def claim(start: Start, spec: DotProduct, unit: Circuit, lanes: LaneProducts) ->
     widths = [len(source) for source in sources]
     table = np.array([_code_of(spec, f, widths, lanes, p) for p in range(1 << len(bits))])
     wanted = tabulated(start.aig, bits, table, f.bits)
-    if isinstance(spec.accumulator, Float):
+    if _shows_sum(spec):
         (below,) = tabulated(start.aig, bits, _below_unit(spec, f, len(bits)), 1)
         wanted = [start.aig.mux(below, *pair) for pair in zip(outputs, wanted, strict=True)]
     return compared("rounded sums", start, cycles, {name: (list(outputs), wanted)})
@@ -112,11 +117,13 @@ def _code_of(
         words.append([pattern >> place & 1 for place in range(width)])
         pattern >>= width
     addends: list[Addend] = []
-    if isinstance(spec.accumulator, Float):
+    if _shows_sum(spec):
         previous, clear, *words = words
         addends = [] if clear == [1] else [addend(f, _number(previous))]
     names = [port.name for port in spec.inputs if port.name != "clear"]
     for first in range(0, len(words), len(names)):
+        if first > 0 and isinstance(spec.accumulator, Float):
+            addends = [addend(f, rounded_sum(f, _rounding(spec), addends))]
         cycle = dict(zip(names, words[first : first + len(names)], strict=True))
         codes = [lanes.codes(spec, cycle, lane) for lane in range(spec.lanes)]
         products = [addend(spec.a, _number(a)) * addend(spec.b, _number(b)) for a, b in codes]

@@ -384,3 +384,23 @@ def test_registers_stand_where_the_longest_path_is_shortest():
         best = min(map(longest, itertools.combinations(free, min(count, len(free)))))
         boundaries = register_places(delays, count, given)
         assert longest(boundaries) == best and len(boundaries) <= count
+
+
+@pytest.mark.parametrize(("asked_mhz", "fast"), [(20, False), (60, True)])
+def test_a_clock_that_the_small_loop_does_not_reach_takes_the_fast_one(asked_mhz, fast):
+    small = MultiplyAccumulate(a="e4m3", b="e4m3", accumulator="fp16")
+    tuned = pipelined(small, fmax_mhz=asked_mhz, target="ecp5")
+    assert tuned.accumulator.fast is fast
+    assert modelled(tuned).fmax_mhz >= asked_mhz
+
+
+def test_a_clock_that_no_loop_reaches_is_an_error():
+    with pytest.raises(InputError, match="'accumulate' bounds"):
+        pipelined(
+            MultiplyAccumulate(a="e4m3", b="e4m3", accumulator="fp16"), fmax_mhz=300, target="ecp5"
+        )
+    # BF16's range is too wide for a fast one.
+    with pytest.raises(InputError, match="no number of stages"):
+        pipelined(
+            MultiplyAccumulate(a="bf16", b="bf16", accumulator="bf16"), fmax_mhz=60, target="ecp5"
+        )
