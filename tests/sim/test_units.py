@@ -195,9 +195,9 @@ def test_sums_to_formats():
     ("change", "message"),
     [
         ({"a": "e2m1"}, "a=e2m1: a block format is needed here"),
-        ({"b": "nvfp4"}, "a=mxfp4 has blocks of 32, b=nvfp4 of 16"),
+        ({"b": "e2m1_b24_e8m0"}, "a=mxfp4 has blocks of 32, b=.* of 24"),
         ({"blocks": 9}, "blocks=9 of 32 are 288 lanes: use up to 256"),
-        ({"blocks": 0}, "blocks=0: use a whole number from 1 to 16"),
+        ({"blocks": -1}, "blocks=-1: use a whole number from 1 to 16"),
         ({"output": "mxfp4"}, "output=mxfp4: a format of single numbers"),
         ({"output": "e4m3", "overflow": "special"}, "neither infinity nor NaN"),
         ({"a": "e2m1_b32_fp16"}, "scales have no sign and no infinity"),
