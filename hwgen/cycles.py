@@ -8,11 +8,15 @@ operand's bit; where none depends on itself so, none of its bits does.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from graphlib import CycleError, TopologicalSorter
 
 from amaranth.hdl import _nir
+
+#: One conversion at a time: the check is Amaranth's own, for all threads.
+_ALONE = threading.RLock()
 
 
 @contextmanager
@@ -21,17 +25,18 @@ def checked_by_cell() -> Iterator[None]:
 
     A combinational cycle raises ``amaranth.hdl.CombinationalCycle``, as always.
     """
-    check_bits = _nir.Netlist.check_comb_cycles
+    with _ALONE:
+        check_bits = _nir.Netlist.check_comb_cycles
 
-    def check(netlist: _nir.Netlist) -> None:
-        if not _cells_are_in_order(netlist):
-            check_bits(netlist)
+        def check(netlist: _nir.Netlist) -> None:
+            if not _cells_are_in_order(netlist):
+                check_bits(netlist)
 
-    _nir.Netlist.check_comb_cycles = check
-    try:
-        yield
-    finally:
-        _nir.Netlist.check_comb_cycles = check_bits
+        _nir.Netlist.check_comb_cycles = check
+        try:
+            yield
+        finally:
+            _nir.Netlist.check_comb_cycles = check_bits
 
 
 def _cells_are_in_order(netlist: _nir.Netlist) -> bool:

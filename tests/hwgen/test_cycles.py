@@ -1,5 +1,8 @@
 """Combinational cycles are found either way of looking for them; bits are followed rarely."""
 
+import threading
+import time
+
 import pytest
 from amaranth.back import rtlil
 from amaranth.hdl import CombinationalCycle, Module, Signal, _nir
@@ -80,3 +83,23 @@ def test_bits_of_wide_units_are_not_followed(monkeypatch):
         emit.rtlil(DotProduct(a="fp32", b="fp32", lanes=2, accumulator=accumulator))
     with pytest.raises(AssertionError, match="all bits followed"):
         rtlil.convert(Fed(_register))
+
+
+def test_threads_leave_amaranths_own_check():
+    """Each puts its check in its place for a while: two at once would put back another's."""
+    own = _nir.Netlist.check_comb_cycles
+    inside = threading.Event()
+
+    def convert():
+        with checked_by_cell():
+            inside.set()
+            time.sleep(0.05)
+
+    first = threading.Thread(target=convert)
+    first.start()
+    inside.wait()
+    second = threading.Thread(target=convert)
+    second.start()
+    first.join()
+    second.join()
+    assert _nir.Netlist.check_comb_cycles is own
