@@ -10,13 +10,12 @@ from contextlib import contextmanager
 from amaranth.back import rtlil as amaranth_rtlil
 from amaranth.hdl import Elaboratable
 
-from hwgen import units
 from hwgen.cycles import checked_by_cell
 from hwgen.errors import InputError
 from hwgen.pins import module_name, pins
 from hwgen.progress import doing, printing
 from hwgen.spec import Spec, from_dict
-from hwgen.units.stream import AxiStreamUnit
+from hwgen.units import stream as streams
 from hwgen.verilog_text import modules
 from hwgen.waivers import VERILATOR
 
@@ -39,8 +38,7 @@ def rtlil(spec: Spec, *, stream: bool = False) -> str:
     """
     about_s = _about_s(spec, stream) if printing() else None
     with _collector_paused(), doing(f"making the hardware of {spec.name}", about_s=about_s):
-        unit = AxiStreamUnit(spec) if stream else units.component(spec)
-        return _converted(unit, module_name(spec, stream=stream))
+        return _converted(streams.component(spec, stream=stream), module_name(spec, stream=stream))
 
 
 def _converted(design: Elaboratable, name: str) -> str:

@@ -8,10 +8,10 @@ from amaranth.hdl import ClockSignal, Elaboratable, Instance, Module, ResetSigna
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hwgen import emit, units
+from hwgen import emit
 from hwgen.pins import CLOCK, Pin, module_name, pins
 from hwgen.spec import Spec
-from hwgen.units.stream import AxiStreamUnit
+from hwgen.units import stream as streams
 from yosys_scripts.emission import primitives
 from yosys_scripts.targets import target
 
@@ -45,8 +45,7 @@ class MappedUnit(wiring.Component):
         m = Module()
         add_file = getattr(platform, "add_file", None)
         if add_file is None:
-            portable = AxiStreamUnit(self.spec) if self.stream else units.component(self.spec)
-            m.submodules.portable = portable
+            m.submodules.portable = portable = streams.component(self.spec, stream=self.stream)
             wiring.connect(m, wiring.flipped(self), portable)
             return m
         name = module_name(self.spec, stream=self.stream)

@@ -171,3 +171,8 @@ class AxiStreamUnit(wiring.Component):
 def sign_fills(ports: tuple[Port, ...]) -> bool:
     """Whether the bits of TDATA above the last port repeat its sign."""
     return ports[-1].is_signed_number
+
+
+def component(spec: Spec, *, stream: bool) -> wiring.Component:
+    """The unit of ``spec`` or, with ``stream``, its AXI4-Stream form."""
+    return AxiStreamUnit(spec) if stream else units.component(spec)
