@@ -7,7 +7,7 @@ import time
 import pytest
 
 import hwgen
-from hwgen import emit, progress
+from hwgen import emit, progress, units
 from hwgen.cli import main
 
 
@@ -83,8 +83,8 @@ def test_the_pace_of_counted_work_tells_its_end(monkeypatch):
 def test_many_lanes_are_estimated_from_few(monkeypatch):
     """Only where somebody reads it, and for units whose lanes can be chosen."""
     made = []
-    genuine = emit.units.component
-    monkeypatch.setattr(emit.units, "component", lambda s: made.append(s.lanes) or genuine(s))
+    genuine = units.component
+    monkeypatch.setattr(units, "component", lambda s: made.append(s.lanes) or genuine(s))
     spec = hwgen.DotProduct(a="int2", b="int2", lanes=96)
     assert emit.rtlil(spec) and made == [96]
     with progress.shown():
