@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 FPS ?= 1000
 WORKLOAD := optimizer/workloads/fashion_mnist
+# Tests start hundreds of processes, each of which would compile the package once more.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: setup demo test test-all versions lint bench regress clean
 

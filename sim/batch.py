@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy.typing as npt
 
 from hwgen import emit
-from hwgen.errors import InputError
-from hwgen.pins import pins
 from hwgen.spec import Spec
+from sim import compiled
 from sim import stimulus as stimuli
 from sim.stimulus import Stimulus
-from sim.verification import DEFAULT_VECTORS, driven, simulate, whole_stimulus
-
-TOP = "batch"
-CLOCK = ("clk", "rst")
+from sim.verification import DEFAULT_VECTORS, whole_stimulus
 
 
 @dataclass(frozen=True)
 class BatchRun:
     """Outcome of a run of several units.
 
-    ``vectors``: clock cycles checked of each unit, by its name; ``mismatches``: cycles in which
-    some unit was wrong; ``shown``: the first of them, with the unit's name.
+    ``vectors``: clock cycles checked of each unit, by its name; ``mismatches``: those of all units
+    that were wrong; ``shown``: the first of them, with the unit's name.
     """
 
     vectors: dict[str, int]
@@ -38,10 +33,21 @@ class BatchRun:
         return self.mismatches == 0 and all(self.vectors.values())
 
 
+@dataclass(frozen=True)
+class Driven(compiled.Run):
+    """A unit that is driven with a stimulus of its own."""
+
+    driven: Stimulus = field(kw_only=True)
+
+    def stimulus(self, segment: int) -> Stimulus:
+        """The one that is given."""
+        return self.driven
+
+
 def verify_batch(
     specs: Sequence[Spec], *, vectors: int = DEFAULT_VECTORS, seed: int = 1
 ) -> BatchRun:
-    """As ``sim.verify``, of all ``specs`` in one simulation.
+    """As ``sim.verify``, of all ``specs`` in one simulation, without cocotb.
 
     InputError for two specs of the same name, and as ``sim.verify``.
     """
@@ -65,54 +71,17 @@ def verify_inputs_batch(cases: Sequence[tuple[Spec, Mapping[str, npt.ArrayLike]]
 def run_batch(cases: Sequence[tuple[Spec, Stimulus]]) -> BatchRun:
     """Simulates each unit on its own stimulus, all in one simulation.
 
-    InputError as for ``verify_batch``, ToolError as for ``sim.verification.run_bench``.
+    InputError as for ``verify_batch``, ToolError as for ``sim.compiled.check``.
     """
-    specs = [spec for spec, _ in cases]
-    if len({spec.name for spec in specs}) != len(specs):
-        raise InputError("give each spec once: their modules' names must differ")
-    inputs: dict[str, list[int]] = {}
-    outputs: dict[str, list[int | None]] = {}
-    lengths = {}
-    for index, (spec, stimulus) in enumerate(cases):
-        unit_inputs, unit_outputs = driven(spec, stimulus)
-        lengths[spec.name] = len(unit_inputs["enable"])
-        inputs |= {f"u{index}_{name}": values for name, values in unit_inputs.items()}
-        outputs |= {f"u{index}_{name}": values for name, values in unit_outputs.items()}
-    longest = max(lengths.values())
-    # A unit that is done stands still, and nobody looks at it.
-    padded_inputs = {name: v + [0] * (longest - len(v)) for name, v in inputs.items()}
-    padded_outputs = {name: [*v, *[None] * (longest - len(v))] for name, v in outputs.items()}
-    verilog = "\n".join([emit.verilog(spec) for spec in specs] + [_top(specs)])
-    result = simulate(verilog, TOP, padded_inputs, padded_outputs)
+    runs = [Driven(spec, emit.verilog(spec), 1, driven=stimulus) for spec, stimulus in cases]
+    outcomes = compiled.check(runs)
+    names = [spec.name for spec, _ in cases]
     return BatchRun(
-        lengths, result["mismatches"], tuple(_shown(specs, result["shown"], padded_outputs))
+        {name: outcome.cycles for name, outcome in zip(names, outcomes, strict=True)},
+        sum(outcome.mismatches for outcome in outcomes),
+        tuple(
+            f"{name} {mismatch}"
+            for name, outcome in zip(names, outcomes, strict=True)
+            for mismatch in outcome.shown
+        ),
     )
-
-
-def _top(specs: Sequence[Spec]) -> str:
-    """A module that has every unit's pins, with the unit's number before their names."""
-    ports, body = ["input clk", "input rst"], []
-    for index, spec in enumerate(specs):
-        own = [pin for pin in pins(spec) if pin.name not in CLOCK]
-        ports += [
-            f"{'output' if pin.output else 'input'} {pin.range}u{index}_{pin.name}" for pin in own
-        ]
-        wires = [f".{name}({name})" for name in CLOCK]
-        wires += [f".{pin.name}(u{index}_{pin.name})" for pin in own]
-        body.append(f"  {spec.name} u{index} ({', '.join(wires)});")
-    return "\n".join([f"module {TOP}({', '.join(ports)});", *body, "endmodule", ""])
-
-
-def _shown(
-    specs: Sequence[Spec], mismatches: list[dict[str, Any]], outputs: dict[str, list[int | None]]
-) -> list[str]:
-    lines = []
-    for mismatch in mismatches:
-        cycle = mismatch["cycle"]
-        for port, got in mismatch["got"].items():
-            expected = outputs[port][cycle]
-            if expected is not None and got != expected:
-                unit, _, pin = port.partition("_")
-                name = specs[int(unit[1:])].name
-                lines.append(f"{name} cycle {cycle}: {pin} expected {expected} got {got}")
-    return lines

@@ -29,12 +29,14 @@ using Wave = VerilatedSaifC;
 
 constexpr int SHOWN = 20;
 
+#if HWGEN_WAVE
 // Instead of the runtime's own (VL_USER_FATAL), which flushes files that cannot be written.
 void vl_fatal(const char*, int, const char*, const char* message) {
     std::fprintf(stderr, "%s\n", message);
     std::fflush(stderr);
     std::_Exit(1);
 }
+#endif
 
 int main(int argc, char** argv) {
     VerilatedContext context;

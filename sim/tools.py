@@ -30,12 +30,16 @@ from hwgen.progress import doing
 TIME_LIMIT_S = 900
 #: The headers of Verilator's runtime, which every C++ file of a build includes; where they are
 #: precompiled, the compiler reads none of them again. Several C++ files have a header of their own
-#: precompiled, and a compiler takes one only.
+#: precompiled, twice, and a compiler takes one only.
 _HEADER, _PRECOMPILED = "runtime.h", "runtime.h.gch"
 _HEADERS = '#include "verilated.h"\n#include "verilated_dpi.h"\n#include "verilated_vpi.h"\n'
 _HOW = "-x c++-header -o $@ $<"
+#: From how many statements on Verilator writes several C++ files: compiled without optimisation,
+#: up to ten times its own number take less than precompiling the header of several. Optimising
+#: takes long, and of several on all cores.
+_ONE_FILE, SEVERAL_FILES = (("--output-split", str(count)) for count in (200_000, 20_000))
 BUILD_FLAGS = (
-    *("-Wno-fatal", "-Wno-lint"),
+    *("-Wno-fatal", "-Wno-lint", *_ONE_FILE),
     *("-CFLAGS", f"$(if $(filter 1,$(VM_PARALLEL_BUILDS)),,-include {_HEADER})"),
 )
 #: What Verilator's builds call, and how each says that it works.
@@ -134,13 +138,12 @@ def shared_runtime(build: Path, flags: Sequence[str]) -> Iterator[None]:
     It is the same for every design and takes most of the time of a small build: its objects, and
     its headers, precompiled. The objects depend on the make file that Verilator is about to
     write, so they are dated an hour ahead, and make leaves them. The first build's are kept for
-    the others with the same ``flags``, with digests by which damaged ones are known: they are
-    made again.
+    the others with the same ``flags`` (those that the runtime is compiled with, none for a plain
+    build), with digests by which damaged ones are known: they are made again.
     """
     _, compiler = processes.run(["c++", "--version"], build.parent, TIME_LIMIT_S)
-    root = str(package_folder("verilator"))
-    versions = [_DIGESTS, version("verilator"), version("cocotb"), "\n".join(compiler) + "\n"]
-    cache = _cache(store.digest(root, versions, flags, _HEADERS))
+    versions = [_DIGESTS, _runtime_digest(), version("cocotb"), "\n".join(compiler) + "\n"]
+    cache = _cache(store.digest(versions, flags, _HEADERS))
     build.mkdir(parents=True, exist_ok=True)
     (build / _HEADER).write_text(_HEADERS)
     # Without a cache every build is slower, and nothing else.
@@ -166,6 +169,15 @@ def shared_runtime(build: Path, flags: Sequence[str]) -> Iterator[None]:
             cache.parent.mkdir(parents=True, exist_ok=True)
             write_folder(cache, {**compiled, _DIGESTS: json.dumps(digests).encode()})
             _remove_unused(cache.parent)
+
+
+@functools.cache
+def _runtime_digest() -> str:
+    """Of the runtime's sources, wherever they are installed: once a process."""
+    root = package_folder("verilator") / "include"
+    files = sorted(file for file in root.rglob("*") if file.is_file())
+    digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+    return store.digest([str(file.relative_to(root)) for file in files], digests)
 
 
 def _cache(key: str) -> Path:

@@ -304,7 +304,12 @@ def run_bench(
         # Only the unit's own nets are traced: those inside its cells are not wires.
         trace_flags = ["--trace-saif", "--trace-underscore", "--trace-depth", "1"] if saif else []
         build = folder / "build"
-        environment = {"HWGEN_CYCLES": str(cycles), "HWGEN_RESULT": str(result)}
+        environment = {
+            "HWGEN_CYCLES": str(cycles),
+            "HWGEN_RESULT": str(result),
+            # No assertion is taken apart for its message, which takes longer than short benches.
+            "COCOTB_REWRITE_ASSERTION_FILES": "",
+        }
         steps = {
             "path": sys.path,
             "build": {
@@ -321,7 +326,7 @@ def run_bench(
         }
         (folder / "steps.json").write_text(json.dumps(steps))
         command = [sys.executable, "-P", str(RUNNER), "steps.json"]
-        with tools.shared_runtime(build, trace_flags):
+        with tools.shared_runtime(build, ["--vpi", *trace_flags]):
             with doing(f"simulating {top}", limit_s=tools.TIME_LIMIT_S):
                 code, lines = processes.run(
                     command, folder, tools.TIME_LIMIT_S, env=tools.environment()

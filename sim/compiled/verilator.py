@@ -38,16 +38,19 @@ def lines(job: Job) -> list[str]:
     """What the harness, compiled with the design, prints. ToolError if that fails."""
     harness = resources.files("sim").joinpath("harness.cpp")
     kind = job.wave.suffix[1:] if job.wave is not None else ""
-    trace = [f"--trace-{kind}", "-CFLAGS", f"-DHWGEN_{kind.upper()}=1"] if kind else []
-    # The runtime's own, at a full disk, writes what is left once more, and waits for ever.
-    trace += ["-CFLAGS", "-DVL_USER_FATAL"]
+    trace = []
+    if kind:
+        # The runtime's own, at a full disk, writes what is left once more, and waits for ever.
+        defined = (f"-DHWGEN_{kind.upper()}=1", "-DVL_USER_FATAL")
+        trace = [f"--trace-{kind}", *(part for flag in defined for part in ("-CFLAGS", flag))]
     if kind == "saif":
         # Of the units' nets; what is inside of the vendor's cells is not wanted.
         cells = [f'tracing_off -file "{source}"\n' for source in job.sources]
         (job.folder / "nets.vlt").write_text("`verilator_config\n" + "".join(cells))
         trace += ["--trace-underscore", "nets.vlt"]
     many = sum(run.vectors for run in job.runs) >= MANY
-    speed = ["-O3", "--x-assign", "fast", "-MAKEFLAGS", "OPT_FAST=-O2"] if many else []
+    optimised = ["-O3", "--x-assign", "fast", "-MAKEFLAGS", "OPT_FAST=-O2", *tools.SEVERAL_FILES]
+    speed = optimised if many else []
     build = job.folder / "build"
     with resources.as_file(harness) as main:
         command = [
@@ -56,7 +59,7 @@ def lines(job: Job) -> list[str]:
             *(*trace, *speed, *job.flags, "design.v", *map(str, job.sources), str(main)),
         ]
         try:
-            with tools.shared_runtime(build, [TOP, kind, str(many), "fatal"]):
+            with tools.shared_runtime(build, [*trace, *speed]):
                 tools.run(command, job.folder)
         except ToolError as error:
             if kind == "fst" and ("lz4" in str(error) or "zlib" in str(error)):

@@ -108,6 +108,28 @@ class Aig:
         """The nodes of the inputs that the literals depend on."""
         return [node for node in self.cone(literals) if node in self.names]
 
+    def by_support(self, literals: Sequence[int]) -> dict[tuple[int, ...], list[int]]:
+        """The literals, by the nodes of the inputs that they depend on."""
+        inputs: list[int] = []
+        # A bit for each of the inputs.
+        supports: dict[int, int] = {}
+        for node in self.cone(literals):
+            pair = self.fanin[node]
+            if pair is not None:
+                supports[node] = supports[pair[0] >> 1] | supports[pair[1] >> 1]
+            elif node in self.names:
+                supports[node] = 1 << len(inputs)
+                inputs.append(node)
+            else:
+                supports[node] = 0
+        groups: dict[int, list[int]] = {}
+        for literal in literals:
+            groups.setdefault(supports[literal >> 1], []).append(literal)
+        return {
+            tuple(node for place, node in enumerate(inputs) if bits >> place & 1): group
+            for bits, group in groups.items()
+        }
+
     def substituted(self, literals: Sequence[int], values: Mapping[int, int]) -> list[int]:
         """The literals with literals in the place of some inputs (by node)."""
         place: dict[int, int] = {}

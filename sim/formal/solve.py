@@ -78,15 +78,14 @@ def _solve_case(claim: Claim, case: Mapping[int, int], deadline: float) -> Answe
     if TRUE in differ:
         return Answer(DISPROVED, ("structure",))
     engines = ["structure"] if not differ else []
-    wide = []
-    for literal in sorted(differ):
-        inputs = aig.support([literal])
+    wide: list[int] = []
+    for inputs, literals in aig.by_support(sorted(differ)).items():
         if len(inputs) > TABLE_INPUTS:
-            wide.append(literal)
+            wide += literals
             continue
         if time.monotonic() > deadline:
             return _late()
-        witness = table(aig, literal, inputs)
+        witness = table(aig, literals, inputs)
         if witness is not None:
             return Answer(DISPROVED, ("truth table",), witness)
         engines = ["truth table"]
@@ -96,9 +95,9 @@ def _solve_case(claim: Claim, case: Mapping[int, int], deadline: float) -> Answe
     return Answer(answer.result, (*engines, *answer.engines), answer.inputs, answer.reason)
 
 
-def table(aig: Aig, literal: int, inputs: Sequence[int]) -> dict[int, int] | None:
-    """Inputs for which the literal is true, of all patterns of them; None if there are none."""
-    (words,) = aig.evaluated([literal], every_pattern(inputs))
+def table(aig: Aig, literals: Sequence[int], inputs: Sequence[int]) -> dict[int, int] | None:
+    """Inputs for which a literal is true, of all patterns of them; None if there are none."""
+    words = np.bitwise_or.reduce(aig.evaluated(literals, every_pattern(inputs)))
     if len(inputs) < 6:
         words = words & np.uint64(2 ** (2 ** len(inputs)) - 1)
     (hits,) = np.nonzero(words)

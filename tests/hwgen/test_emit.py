@@ -1,5 +1,6 @@
 """The emitted Verilog: deterministic, described, accepted by others."""
 
+import functools
 import itertools
 import operator
 import re
@@ -27,9 +28,10 @@ from sim.lint import lint
 
 FEW = {"a": "e2m1", "b": "int3", "lanes": 2}
 BLOCKS = {"a": "e2m1_b2_e8m0", "b": "int4_b2_ue4m3"}
-#: A unit of each kind, with what rounds, negates, compares and shifts.
+#: A unit of each kind, with what rounds, negates, compares and shifts, in few stages: more are more
+#: registers of the same kind.
 SMALL = {
-    fields["unit"]: from_dict(fields)
+    fields["unit"]: from_dict({"stages": 3, **fields})
     for fields in [
         {"unit": "dot", **FEW, "addend": "int4", "output": "e4m3fn"},
         {"unit": "mac", "a": "e3m2", "b": "int3", "accumulator": "fp16"},
@@ -99,11 +101,12 @@ def test_header_of_the_stream_states_where_the_ports_are():
     assert text == emit.verilog(spec, stream=True)
 
 
-def _any_operators(seed):
-    """A module of operators of every kind, on operands of any widths, constants among them."""
+def _any_operators(m, seed):
+    """Operators of every kind, on operands of any widths, constants among them; the ports."""
     rng = np.random.default_rng(seed)
-    m = Module()
-    ports = [Signal(signed(n) if i % 2 else n, name=f"in{i}") for i, n in enumerate([1, 3, 4, 5])]
+    ports = [
+        Signal(signed(n) if i % 2 else n, name=f"in{seed}_{i}") for i, n in enumerate([1, 3, 4, 5])
+    ]
     values = [*ports, Const(0, 3), Const(-2, signed(3)), Const(15, 4), Const(0, 0)]
 
     def drawn():
@@ -130,47 +133,64 @@ def _any_operators(seed):
         if len(value) == 0:  # No port of no bits, but operands of none there are.
             values.append(value)
             continue
-        result = Signal(len(value), name=f"out{len(results)}")
+        result = Signal(len(value), name=f"out{seed}_{len(results)}")
         m.d.comb += result.eq(value)
         results.append(result)
         # Results are operands of others, as signed numbers too.
         values.append(result.as_signed() if len(result) and rng.integers(2) else result)
-    return rtlil.convert(m, name="any", ports=[*ports, *results], emit_src=False)
+    return [*ports, *results]
 
 
-@pytest.mark.parametrize("style", emit.STYLES)
-@pytest.mark.parametrize("seed", range(8))
-def test_any_operators_are_the_same(seed, style):
-    """For all inputs: the design as Amaranth writes it, and the text that is emitted."""
-    text = _any_operators(seed)
-    verilog = from_verilog(emit.body(text, style=style), "any")
-    wrong = _differences(from_rtlil({"any": text})["any"], verilog)
-    assert wrong.result == PROVED, wrong
+def test_any_operators_are_the_same():
+    """For all inputs: the design as Amaranth writes it, and the text that is emitted.
 
-
-def _product(a_bits, b_bits, is_signed, width):
-    a, b, y = (
-        Signal(signed(bits) if is_signed else bits, name=name)
-        for name, bits in (("a", a_bits), ("b", b_bits), ("y", width))
-    )
+    Side by side in one design, which Yosys reads once.
+    """
     m = Module()
-    m.d.comb += y.eq(a * b)
-    return rtlil.convert(m, name="any", ports=[a, b, y], emit_src=False)
+    ports = [port for seed in range(6) for port in _any_operators(m, seed)]
+    text = rtlil.convert(m, name="any", ports=ports, emit_src=False)
+    given = from_rtlil({"any": text})["any"]
+    for style in emit.STYLES:
+        wrong = _differences(given, from_verilog(emit.body(text, style=style), "any"))
+        assert wrong.result == PROVED, (style, wrong)
+
+
+def _products(sizes, is_signed):
+    """A design with a product of each of the sizes: bits of both operands and of the result."""
+    m, ports = Module(), []
+    for i, size in enumerate(sizes):
+        a, b, y = (
+            Signal(signed(bits) if is_signed else bits, name=f"{name}{i}")
+            for name, bits in zip("aby", size, strict=True)
+        )
+        m.d.comb += y.eq(a * b)
+        ports += [a, b, y]
+    return rtlil.convert(m, name="any", ports=ports, emit_src=False)
 
 
 @pytest.mark.parametrize("style", ["lut4", "lut6"])
 @pytest.mark.parametrize("is_signed", [False, True], ids=["unsigned", "signed"])
 def test_products_in_other_styles_are_products(is_signed, style):
     """For all operands: of pairs of widths up to four bits, some wider, and results cut short."""
-    sizes = [*itertools.product(range(1, 5), repeat=2), (5, 3), (6, 6), (3, 8), (7, 5)]
-    for a_bits, b_bits in sizes:
+    operands = [*itertools.product(range(1, 5), repeat=2), (5, 3), (6, 6), (3, 8), (7, 5)]
+    sizes = []
+    for a_bits, b_bits in operands:
         for more in (0, 2, -1) if (a_bits, b_bits) in ((4, 4), (3, 2), (5, 3)) else (0,):
-            text = _product(a_bits, b_bits, is_signed, a_bits + b_bits + more)
-            verilog = emit.body(text, style=style)
+            sizes.append((a_bits, b_bits, a_bits + b_bits + more))
+            verilog = emit.body(_products(sizes[-1:], is_signed), style=style)
             is_small = min(a_bits, b_bits) <= 3 and max(a_bits, b_bits) <= 4
             assert ("*" in verilog) is (style == "lut4" and is_small)
-            wrong = _differences(from_rtlil({"any": text})["any"], from_verilog(verilog, "any"))
-            assert wrong.result == PROVED, (a_bits, b_bits, more, wrong)
+    text = _products(sizes, is_signed)
+    verilog = from_verilog(emit.body(text, style=style), "any")
+    wrong = _differences(from_rtlil({"any": text})["any"], verilog)
+    assert wrong.result == PROVED, wrong
+
+
+@functools.cache
+def _unit(kind, *, stream=False):
+    """A unit of the kind as Amaranth writes it."""
+    name = module_name(SMALL[kind], stream=stream)
+    return from_rtlil({name: emit.rtlil(SMALL[kind], stream=stream)})[name]
 
 
 @pytest.mark.parametrize("style", ["lut4", "lut6"])
@@ -178,11 +198,9 @@ def test_products_in_other_styles_are_products(is_signed, style):
 def test_other_styles_are_the_rtlil(kind, style):
     """Proved, register by register, of a unit of each kind, and nothing for linters to say."""
     spec = SMALL[kind]
-    text, verilog = emit.rtlil(spec), emit.verilog(spec, style=style)
+    verilog = emit.verilog(spec, style=style)
     assert verilog.splitlines()[-1] and f" --style {style}\n" in verilog
-    answer = _differences(
-        from_rtlil({spec.name: text})[spec.name], from_verilog(verilog, spec.name)
-    )
+    answer = _differences(_unit(kind), from_verilog(verilog, spec.name))
     assert answer.result == PROVED, answer
     assert not lint(verilog, spec.name, ["verilator"])
 
@@ -204,10 +222,9 @@ def test_styles_are_checked(tmp_path, capsys):
 @pytest.mark.parametrize("kind", UNITS)
 def test_the_verilog_is_the_rtlil(kind, stream):
     """Proved, register by register, of a unit of each kind in both forms."""
-    spec, name = SMALL[kind], module_name(SMALL[kind], stream=stream)
-    text = emit.rtlil(spec, stream=stream)
-    verilog = from_verilog(emit.verilog(spec, stream=stream), name)
-    answer = _differences(from_rtlil({name: text})[name], verilog)
+    verilog = emit.verilog(SMALL[kind], stream=stream)
+    read = from_verilog(verilog, module_name(SMALL[kind], stream=stream))
+    answer = _differences(_unit(kind, stream=stream), read)
     assert answer.result == PROVED, answer
 
 

@@ -50,7 +50,7 @@ SPECS = {
 def test_every_way_of_summing_blocks():
     specs = []
     for alignment, fields in SPECS.items():
-        aligned_so = [BlockDot(**{"output": "fp32", **f}) for f in fields]
+        aligned_so = [BlockDot(**{"output": "fp32", "stages": 5, **f}) for f in fields]
         assert {spec.alignment for spec in aligned_so} == {alignment}
         specs += aligned_so
     for spec in specs:
@@ -61,13 +61,25 @@ def test_every_way_of_summing_blocks():
 
 #: Blocks of two sizes, aligned in every way, with micro-exponents, special elements, both orders.
 TWO_SIZES = [
-    {"a": "e2m1_b2_ue4m3", "b": "e4m3fn_b4_e8m0", "output": "fp32"},
-    {"a": "e4m3fn_b4_e8m0", "b": "e2m1_b2_e8m0", "output": "bf16", "pipeline_target": "ecp5"},
-    {"a": "int4_b6_ue4m3_m6x1", "b": "e2m1_b3_ue4m3", "blocks": 4, "output": "bf16"},
-    {"a": "int4_b6_ue4m3_m2x1", "b": "e2m1_b3_ue4m3_m3x2", "output": "fp16", "rounding": "up"},
-    {"a": "e5m2ieee_b2_ue4m3", "b": "e5m2ieee_b4_ue5m3", "output": "fp32", "rounding": "down"},
-    {"a": "int4_b2_e8m0", "b": "e2m1_b4_e8m0", "output": "fp32", "accumulator": "aligned:24"},
-    {"a": "nvfp4", "b": "mxfp8_e4m3", "output": "fp32"},
+    {"a": "e2m1_b2_ue4m3", "b": "e4m3fn_b4_e8m0", "output": "fp32", "stages": 6},
+    {
+        **{"a": "e4m3fn_b4_e8m0", "b": "e2m1_b2_e8m0", "output": "bf16"},
+        **{"pipeline_target": "ecp5", "stages": 8},
+    },
+    {"a": "int4_b6_ue4m3_m6x1", "b": "e2m1_b3_ue4m3", "blocks": 4, "output": "bf16", "stages": 3},
+    {
+        **{"a": "int4_b6_ue4m3_m2x1", "b": "e2m1_b3_ue4m3_m3x2"},
+        **{"output": "fp16", "rounding": "up", "stages": 5},
+    },
+    {
+        **{"a": "e5m2ieee_b2_ue4m3", "b": "e5m2ieee_b4_ue5m3"},
+        **{"output": "fp32", "rounding": "down", "stages": 4},
+    },
+    {
+        **{"a": "int4_b2_e8m0", "b": "e2m1_b4_e8m0"},
+        **{"output": "fp32", "accumulator": "aligned:24", "stages": 2},
+    },
+    {"a": "nvfp4", "b": "mxfp8_e4m3", "output": "fp32", "stages": 4},
 ]
 
 

@@ -173,7 +173,7 @@ def simulated(target, names):
             *("-Wno-MULTITOP", "-Wno-SPECIFYIGN", "--timescale", "1ns/1ps"),
             *(str(folder / "design.v"), str(folder / "main.cpp")),
         ]
-        with tools.shared_runtime(folder / "build", ["bench"]):
+        with tools.shared_runtime(folder / "build", []):
             tools.run(command, folder)
         return tools.run([str(folder / "build" / "bench")], folder), netlists
 
