@@ -4,7 +4,7 @@ Yosys maps an adder's operands and its carry chain apart, and each AND of a part
 XOR of a negation takes a LUT of its own although the LUT of the adder's bit has inputs to spare.
 The passes here work on the netlist of one module as `write_json` gives it, and change its cells.
 
-Imports nothing of this package: `worker.py` runs it.
+Imports nothing of this package but its neighbours: `worker.py` runs it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from yosys_scripts.dual_luts import lut6_2
+    from yosys_scripts.small_functions import SmallFunctions
+else:  # In `worker.py` they are modules of their own.
+    from dual_luts import lut6_2
+    from small_functions import SmallFunctions
 
 Bit = int | str  # A net's number, or "0", "1", "x".
 Json = dict[str, Any]
@@ -35,14 +42,18 @@ _ADD, _SUBTRACT = 0x6008, 0x9002
 
 @dataclass(frozen=True)
 class Operand:
-    """A bit as a function of two nets: ``table`` has its value for (first, second) = 00, 10, 01,
-    11. A net that it does not depend on is "0"."""
+    """A bit as a function of two nets.
+
+    ``table`` has its value for (first, second) = 00, 10, 01, 11. A net that it does not depend on
+    is "0".
+    """
 
     first: Bit
     second: Bit
     table: tuple[int, int, int, int]
 
     def inverted(self) -> Operand:
+        """The inverse of the bit, of the same nets."""
         a, b, c, d = (1 - value for value in self.table)
         return Operand(self.first, self.second, (a, b, c, d))
 
@@ -67,6 +78,7 @@ class Gates:
                     self.readers.update(bits)
 
     def new_net(self) -> int:
+        """A net that the module has not yet."""
         self._last_net += 1
         return self._last_net
 
@@ -86,6 +98,28 @@ class Gates:
         table = gate[2]
         values = [table[(i & 1 ^ flip_first) | (i >> 1 ^ flip_second) << 1] for i in range(4)]
         return Operand(first, second, (values[0], values[1], values[2], values[3]))
+
+    def one_lut_beside(self, x: Bit, y: Bit) -> bool:
+        """Whether the logic of x that nothing else reads is a LUT6, and that of y fits beside x.
+
+        Both have more than one gate: the LUT of an adder's bit would not take all of them.
+        """
+        x_nets, y_nets = self._leaves(x), self._leaves(y)
+        return min(len(x_nets), len(y_nets)) > 2 and len(x_nets) <= 6 and len(y_nets) <= 5
+
+    def _leaves(self, bit: Bit) -> set[Bit]:
+        """The nets that a bit's gates read, with those in front that nothing else reads."""
+        leaves, waiting = set[Bit](), [bit]
+        while waiting:
+            pins = self.drivers[waiting.pop()]["connections"]
+            for net in (pins[pin][0] for pin in "ABS" if pin in pins):
+                driver = self.drivers.get(net)
+                inverter = driver is not None and driver["type"] == "$_NOT_"
+                if driver is not None and (inverter or self.readers[net] == 1):
+                    waiting.append(net)
+                elif isinstance(net, int):
+                    leaves.add(net)
+        return leaves
 
     def _single_use(self, bit: Bit) -> bool:
         cell = self.drivers.get(bit)
@@ -147,7 +181,12 @@ def into_carry4(module: Json) -> None:
     Its O6 drives S with x ^ y, its O5 drives DI with x. Where only one operand comes from a gate
     the other one drives DI, and the gate becomes part of S's LUT.
     """
-    gates = Gates(module)
+    gates, functions = Gates(module), SmallFunctions(module)
+
+    def deep(operand: Operand) -> bool:
+        """Whether a net in front of an operand's gate is more than a LUT (`small_functions.py`)."""
+        return any(functions.inputs(net) is None for net in (operand.first, operand.second))
+
     made: Json = {}
     for name, cell in module["cells"].items():
         if cell["type"] != "CARRY4":
@@ -167,6 +206,8 @@ def into_carry4(module: Json) -> None:
             if y.second == "0" and y.table == (0, 1, 0, 1):
                 pins["DI"][i] = y.first
                 continue
+            if deep(x) and deep(y) and gates.one_lut_beside(di, both[0]):
+                continue
             nets = [x.first, x.second, y.first, y.second, "0", "1"]
             lower = [x.table[row & 3] for row in range(32)]
             upper = [lower[row] ^ y.table[row >> 2 & 3] for row in range(32)]
@@ -174,77 +215,6 @@ def into_carry4(module: Json) -> None:
             pins["S"][i], pins["DI"][i] = outputs["O6"], outputs["O5"]
             made[f"{name}.bit{i}"] = lut6_2(nets, upper, lower, outputs)
     module["cells"].update(made)
-
-
-def lut6_2(nets: list[Bit], upper: list[int], lower: list[int], outputs: dict[str, Bit]) -> Json:
-    """``nets``: of I0 to I5; ``upper``, ``lower``: values of O6 and O5 for the first five."""
-    return {
-        "hide_name": 1,
-        "type": "LUT6_2",
-        "parameters": {"INIT": "".join(str(bit) for bit in reversed([*lower, *upper]))},
-        "attributes": {},
-        "port_directions": {**{f"I{i}": "input" for i in range(6)}, "O6": "output", "O5": "output"},
-        "connections": {
-            **{f"I{i}": [net] for i, net in enumerate(nets)},
-            **{name: [net] for name, net in outputs.items()},
-        },
-    }
-
-
-def pack_lut6_2(module: Json) -> None:
-    """The two LUTs of a CARRY4's bit become one LUT6_2, if they have five inputs or fewer.
-
-    Beside the LUT of S (its O6), that of DI (O5) is free: 7 Series CLB User Guide (UG474).
-    """
-    luts: dict[Bit, str] = {}
-    readers: Counter[Bit] = Counter()
-    for port in module["ports"].values():
-        readers.update(port["bits"])
-    for name, cell in module["cells"].items():
-        pins = cell["connections"]
-        if cell["type"] in _LUTS:
-            luts[pins["O"][0]] = name
-        for pin, bits in pins.items():
-            if cell["port_directions"][pin] == "input":
-                readers.update(bits)
-    for cell in list(_of_type(module, "CARRY4")):
-        pins = cell["connections"]
-        for s, di in zip(pins["S"], pins["DI"], strict=True):
-            upper, lower = luts.get(s), luts.get(di)
-            # Only the chain can read O5: the sum leaves the slice where O5 would.
-            if upper is None or lower is None or upper == lower or readers[di] != 1:
-                continue
-            cells = module["cells"]
-            inputs = sorted({*_inputs(cells[upper]), *_inputs(cells[lower])})
-            if len(inputs) > 5:
-                continue
-            tables = _table(cells[upper], inputs), _table(cells[lower], inputs)
-            nets: list[Bit] = [*inputs, *["0"] * (5 - len(inputs)), "1"]
-            cells[upper] = lut6_2(nets, *tables, {"O6": s, "O5": di})
-            del cells[lower], luts[s], luts[di]
-
-
-_LUTS = {f"LUT{n}": n for n in range(1, 7)}
-
-
-def _inputs(lut: Json) -> list[int]:
-    """The nets that a LUT reads, without constants."""
-    found = (lut["connections"][f"I{i}"][0] for i in range(_LUTS[lut["type"]]))
-    return [net for net in found if isinstance(net, int)]
-
-
-def _table(lut: Json, inputs: list[int]) -> list[int]:
-    """The LUT's 32 values for five inputs, of which the first are ``inputs``."""
-    init = int(lut["parameters"]["INIT"], 2)
-    pins = [lut["connections"][f"I{i}"][0] for i in range(_LUTS[lut["type"]])]
-    table = []
-    for row in range(32):
-        place = 0
-        for i, net in enumerate(pins):
-            value = row >> inputs.index(net) & 1 if isinstance(net, int) else int(net == "1")
-            place |= value << i
-        table.append(init >> place & 1)
-    return table
 
 
 def _of_type(module: Json, cell_type: str) -> Iterator[Json]:

@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from yosys_scripts.absorb import lut6_2
     from yosys_scripts.bit_heap import Chain, HeapBit, Slot, luts, plan
+    from yosys_scripts.dual_luts import lut6_2
 else:  # In `worker.py` they are modules of their own.
-    from absorb import lut6_2
     from bit_heap import Chain, HeapBit, Slot, luts, plan
+    from dual_luts import lut6_2
 
 Net = int | str  # A net's number, or "0", "1", "x".
 Json = dict[str, Any]
@@ -110,8 +110,11 @@ class _Sums:
         return 2 * gates > len(nets)
 
     def below(self, term: _Term) -> tuple[_Adder, int] | None:
-        """The adder whose result is the term's bits from a place on, and the place; negative, if
-        the adder's low bits are not among them."""
+        """The adder whose result is the term's bits from a place on, and the place.
+
+        The place is negative if the adder's low bits are not among them. None if there is no such
+        adder, or if another cell reads its result.
+        """
         if term.inner is not None:
             return term.inner, 0
         if term.inverted:
@@ -139,15 +142,16 @@ class _Sums:
         if key not in self.ranges:
             low, high = 0, sum(1 << weight for net, weight in adder.carries if net != "0")
             for term in adder.terms:
-                found = term.range()
+                extremes = term.range()
                 if (below := self.below(term)) is not None and below[1] >= 0:
                     inner, place = below
                     if (narrow := self.range(inner)) is not None:
                         below_ones = (1 << place) - 1
                         fitting = (narrow[0] << place, (narrow[1] << place) + below_ones)
-                        if found[0] <= fitting[0] and fitting[1] <= found[1]:
-                            found = fitting
-                low, high = low + (found[0] << term.weight), high + (found[1] << term.weight)
+                        if extremes[0] <= fitting[0] and fitting[1] <= extremes[1]:
+                            extremes = fitting
+                low += extremes[0] << term.weight
+                high += extremes[1] << term.weight
             self.ranges[key] = low, high
         low, high = self.ranges[key]
         return (low, high) if high - low < 1 << len(adder.y) else None
@@ -156,8 +160,8 @@ class _Sums:
         """Whether its result, extended, is its sum."""
         half = 1 << len(adder.y) - 1
         least, limit = (-half, half) if signed else (0, 2 * half)
-        found = self.range(adder)
-        return found is not None and least <= found[0] and found[1] < limit
+        extremes = self.range(adder)
+        return extremes is not None and least <= extremes[0] and extremes[1] < limit
 
     def _join_low_bits(self) -> None:
         """Where an adder adds to the upper bits of another sum they become one."""
@@ -166,10 +170,10 @@ class _Sums:
             changed = False
             for adder in list(self.by_top.values()):
                 for term in adder.terms:
-                    found = self.below(term)
-                    if found is None or found[1] >= 0 or found[0] is adder:
+                    below = self.below(term)
+                    if below is None or below[1] >= 0 or below[0] is adder:
                         continue
-                    inner, place = found
+                    inner, place = below
                     if not self.fits(inner, term.signed) or any(
                         other.weight for other in adder.terms
                     ):
@@ -185,8 +189,11 @@ class _Sums:
 
 @dataclass
 class _Heap:
-    """The sum of a tree of adders, in columns. ``names``: cells that it replaces; ``luts``: about
-    what they take; ``y``: nets of the result."""
+    """The sum of a tree of adders, in columns.
+
+    ``names``: cells that it replaces; ``luts``: about what they take; ``y``: nets of the result;
+    ``constant``: what is to be added beside the bits.
+    """
 
     columns: list[list[HeapBit]]
     names: list[str]
@@ -195,7 +202,7 @@ class _Heap:
     constant: int = 0
 
     def add(self, net: Net, weight: int, inverted: bool = False) -> None:
-        """An inverted bit b is 1 - b."""
+        """Add a bit b·2^weight; if it is ``inverted``, (1 - b)·2^weight."""
         if weight >= len(self.columns):
             return
         if isinstance(net, int):
@@ -204,6 +211,7 @@ class _Heap:
             self.constant += 1 << weight
 
     def add_term(self, term: _Term, weight: int) -> None:
+        """Add the bits of a term, the sign bit of a signed one as its inverse and a constant."""
         top = len(term.bits) - 1
         for i, net in enumerate(term.bits):
             at = weight + i
@@ -217,7 +225,7 @@ class _Heap:
             self.constant -= 1 << (weight + top + 1)
 
     def finish(self) -> None:
-        """The constant becomes bits."""
+        """Put the ones of the constant into the columns."""
         for i, bits in enumerate(self.columns):
             if self.constant >> i & 1:
                 bits.append(HeapBit("1"))
@@ -227,8 +235,8 @@ def _heaps(sums: _Sums) -> Iterator[_Heap]:
     """Trees of two adders and more; each adder is in one."""
     inner: set[Net] = set()
     for adder in sums.by_top.values():
-        found = (_part(sums, term) for term in adder.terms)
-        inner.update(part[0].y[-1] for part in found if part is not None)
+        parts = (_part(sums, term) for term in adder.terms)
+        inner.update(part[0].y[-1] for part in parts if part is not None)
     for root in sums.by_top.values():
         if root.y[-1] in inner:
             continue
@@ -241,10 +249,10 @@ def _heaps(sums: _Sums) -> Iterator[_Heap]:
 
 def _part(sums: _Sums, term: _Term) -> tuple[_Adder, int] | None:
     """The adder below a term, and its place, if its sum can be added in the same columns."""
-    found = sums.below(term)
-    if found is None or found[1] < 0 or not sums.fits(found[0], term.signed):
+    below = sums.below(term)
+    if below is None or below[1] < 0 or not sums.fits(below[0], term.signed):
         return None
-    return found
+    return below
 
 
 def _collect(sums: _Sums, adder: _Adder, weight: int, heap: _Heap) -> None:
@@ -254,17 +262,17 @@ def _collect(sums: _Sums, adder: _Adder, weight: int, heap: _Heap) -> None:
         heap.add(net, weight + at)
     for term in adder.terms:
         at = weight + term.weight
-        found = _part(sums, term)
-        if found is None:
+        part = _part(sums, term)
+        if part is None:
             heap.add_term(term, at)
             continue
-        inner, place = found
+        inner, place = part
         heap.add_term(_Term(term.bits[:place], 0, False), at)
         _collect(sums, inner, at + place, heap)
 
 
 class _Cells:
-    """Makes the cells of chains."""
+    """Makes the cells of chains in a module, with names that begin with ``name``."""
 
     def __init__(self, module: Json, name: str) -> None:
         nets = [bit for wire in module["netnames"].values() for bit in wire["bits"]]
@@ -314,8 +322,10 @@ class _Cells:
         return self.gate("$_NOT_", net) if bit.inverted else net
 
     def slot(self, slot: Slot, bypass: bool) -> tuple[Net, Net]:
-        """S and DI of a slot; ``bypass``: DI may come from the slice's pin, which the carry into a
-        chain takes."""
+        """The nets of S and DI of a slot.
+
+        ``bypass``: DI may come from the slice's pin, which the carry into a chain takes.
+        """
         if not slot.x and not slot.y_count:
             return self._parity([self.value(bit) for bit in slot.y]), "0"
         plain = len(slot.x) == 1 and not slot.x[0].inverted
@@ -340,8 +350,11 @@ class _Cells:
         return s, self.net(slot.x[0]) if plain and bypass else o5
 
     def _parity(self, nets: list[Net]) -> Net:
-        """The first net, which drives DI, is no input of the last gate: `absorb.into_carry4` would
-        take it for an adder of two operands, and that gate for itself."""
+        """The XOR of nets, of which the first drives DI.
+
+        That one is no input of the last gate: `absorb.into_carry4` would take it for an adder of
+        two operands, and that gate for itself.
+        """
         if len(nets) > 2:
             nets = [self.gate("$_XOR_", *nets[:2]), *nets[2:]]
         while len(nets) > 1:
@@ -349,6 +362,7 @@ class _Cells:
         return nets[0]
 
     def full_adder(self, number: int, chain: Chain, drives: dict[Any, int]) -> None:
+        """Make the LUT6_2 of a chain of one slot, whose outputs are its sum and its carry."""
         (slot,) = chain.slots
         carry_in = (chain.carry_in,) if chain.carry_in else ()
         bits = (*slot.x, *slot.y, *carry_in)
@@ -366,7 +380,7 @@ class _Cells:
         self.cells[f"{self.prefix}.{len(self.cells)}"] = lut6_2(padded, upper, lower, outputs)
 
     def chain(self, number: int, chain: Chain, drives: dict[Any, int]) -> None:
-        """``drives``: the nets of sums that are the result's."""
+        """Make the cells of a chain; ``drives``: the nets of sums that are the result's."""
         if chain.full_adder:
             self.full_adder(number, chain, drives)
             return
@@ -399,7 +413,7 @@ class _Cells:
 
 
 def compress(module: Json) -> None:
-    """Trees of adders become chains of wider slots, where that takes fewer LUTs."""
+    """Replace trees of adders by chains of wider slots, where that takes fewer LUTs."""
     for heap in _heaps(_Sums(module)):
         planned = plan(heap.columns)
         if planned is None or luts(planned[0], len(heap.y)) >= heap.luts:

@@ -10,7 +10,7 @@ COMMANDS = {
     "absorb_into_carry4": ("absorb", "into_carry4"),
     "compress_adder_trees": ("adder_trees", "compress"),
     "tabulate_small_functions": ("small_functions", "tabulate"),
-    "pack_into_lut6_2": ("absorb", "pack_lut6_2"),
+    "pack_into_lut6_2": ("dual_luts", "pack"),
 }
-#: What these are written in: they import ``bit_heap.py``.
+#: What these are written in: they import ``bit_heap.py`` and ``dual_luts.py``.
 FILES = tuple(sorted({f"{module}.py" for module, _ in COMMANDS.values()} | {"bit_heap.py"}))

@@ -56,13 +56,15 @@ _GATES = {
 }
 
 
-class _Gates:
+class SmallFunctions:
+    """The nets of a module as functions of nets that no gate drives."""
+
     def __init__(self, module: Json) -> None:
         self.drivers: dict[Net, Json] = {}
         for cell in module["cells"].values():
             if cell["type"] in _GATES:
                 self.drivers[cell["connections"]["Y"][0]] = cell
-        self.found: dict[Net, frozenset[int] | None] = {}
+        self.known_inputs: dict[Net, frozenset[int] | None] = {}
 
     def inputs(self, net: Net) -> frozenset[int] | None:
         """The nets that a net depends on and no gate drives; None if they are too many."""
@@ -70,26 +72,27 @@ class _Gates:
         waiting, begun = [net], set[Net]()
         while waiting:
             at = waiting[-1]
-            if at in self.found:
+            if at in self.known_inputs:
                 waiting.pop()
                 continue
             begun.add(at)
             cell = self.drivers.get(at)
             if cell is None:
-                self.found[at] = frozenset((at,) if isinstance(at, int) else ())
+                self.known_inputs[at] = frozenset((at,) if isinstance(at, int) else ())
                 continue
             nets = _read(cell)
-            new = [n for n in nets if n not in self.found and n not in begun]
+            new = [n for n in nets if n not in self.known_inputs and n not in begun]
             if new:
                 waiting += new
                 continue
-            parts = [self.found.get(n) for n in nets]
+            parts = [self.known_inputs.get(n) for n in nets]
             union = frozenset().union(*(part for part in parts if part is not None))
             fits = None not in parts and len(union) <= _INPUTS
-            self.found[at] = union if fits else None
-        return self.found[net]
+            self.known_inputs[at] = union if fits else None
+        return self.known_inputs[net]
 
     def table(self, net: Net, inputs: list[int]) -> int:
+        """The values of a net in each row, as the bits of one number; ``inputs``: of `inputs`."""
         known: dict[Net, int] = {"0": 0, "1": _ALL, "x": 0}
         known |= zip(inputs, _INPUT, strict=False)
 
@@ -110,7 +113,7 @@ def _read(cell: Json) -> list[Net]:
 
 def tabulate(module: Json) -> None:
     """Drive what cells other than gates read from one LUT each, where six inputs are enough."""
-    gates = _Gates(module)
+    gates = SmallFunctions(module)
     needed: dict[Net, None] = {}
     for port in module["ports"].values():
         if port["direction"] == "output":

@@ -6,6 +6,7 @@ A folder beside this file that holds a ``target.toml`` is a target, and its name
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import re
 import runpy
@@ -115,7 +116,8 @@ class Target:
     where it has none of its own. ``count`` gives, for each of lut, carry, ff and dsp, the weight of
     each cell type (a pattern, as in ``fnmatch``). ``mappings`` gives the sections of ``synth.ys``
     that each mapping runs. A path in ``cell_models`` and ``include`` that begins with ``+/`` is in
-    Yosys' share folder. ``devices`` are the largest of the family, if not all that are placed.
+    Yosys' share folder. ``devices`` are the largest of the family, if not all that are placed;
+    ``parts`` are devices by the names that they are bought by.
     """
 
     name: str
@@ -128,6 +130,7 @@ class Target:
     include: tuple[str, ...]
     placer: Placer | None
     devices: tuple[Device, ...]
+    parts: tuple[Device, ...]
 
     def resources(self, cells: dict[str, int]) -> dict[str, int]:
         """Weighted counts (lut, carry, ff, dsp) of a netlist's cells, rounded up."""
@@ -207,7 +210,7 @@ class Target:
         """The sections of a ``script`` of this target and of its base, by name."""
         sections: dict[str, str] = {}
         for folder in self._folders:
-            sections |= _sections((folder / script).read_text())
+            sections |= sections_of((folder / script).read_text())
         return sections
 
     @property
@@ -230,6 +233,11 @@ def target(name: str) -> Target:
     """The target of this name; InputError if there is none."""
     if name not in TARGETS:
         raise InputError(f"unknown target {name!r}: use one of {', '.join(TARGETS)}")
+    return _read(name)
+
+
+@functools.cache
+def _read(name: str) -> Target:
     folder = FOLDER / name
     facts = tomllib.loads((folder / "target.toml").read_text())
     simulation = facts["simulation"]
@@ -250,6 +258,7 @@ def target(name: str) -> Target:
         include=tuple(simulation.get("include", ())),
         placer=placer,
         devices=_devices(folder, placer),
+        parts=_named(_facts(folder / DEVICE_FACTS), "parts"),
     )
 
 
@@ -260,14 +269,21 @@ def _facts(file: Path) -> dict[str, Any]:
 def _devices(folder: Path, placer: Placer | None) -> tuple[Device, ...]:
     """With their carry cells: those that are placed, or else those that the folder names."""
     facts = _facts(folder / DEVICE_FACTS)
-    named = [Device(d["name"], (), dict(d["capacity"])) for d in facts.get("devices", ())]
-    carries = facts.get("carries_per_lut")
-    return tuple(
-        dataclasses.replace(d, capacity={**d.capacity, "carry": int(d.capacity["lut"] * carries)})
-        if carries
-        else d
-        for d in (placer.devices if placer is not None else named)
-    )
+    if placer is None:
+        return _named(facts, "devices")
+    return tuple(_with_carries(device, facts) for device in placer.devices)
+
+
+def _named(facts: dict[str, Any], table: str) -> tuple[Device, ...]:
+    devices = (Device(d["name"], (), dict(d["capacity"])) for d in facts.get(table, ()))
+    return tuple(_with_carries(device, facts) for device in devices)
+
+
+def _with_carries(device: Device, facts: dict[str, Any]) -> Device:
+    if "carries_per_lut" not in facts:
+        return device
+    carries = int(device.capacity["lut"] * facts["carries_per_lut"])
+    return dataclasses.replace(device, capacity={**device.capacity, "carry": carries})
 
 
 def _placer(facts: dict[str, Any], change: Path | None = None) -> Placer:
@@ -291,7 +307,7 @@ def _placer(facts: dict[str, Any], change: Path | None = None) -> Placer:
     )
 
 
-def _sections(script: str) -> dict[str, str]:
+def sections_of(script: str) -> dict[str, str]:
     """Split a script at its ``label:`` lines; comments and blank lines go."""
     sections: dict[str, str] = {}
     label = ""

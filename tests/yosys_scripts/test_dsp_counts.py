@@ -37,11 +37,22 @@ def test_an_array_of_four_by_four(a, mapping, target, products, most_luts):
     assert dsp == 16 // products and lut <= most_luts
 
 
+@pytest.mark.parametrize("stages", [1, 6])
+def test_blocks_of_a_cascade_are_counted(stages):
+    """Adders in one stage are those of the blocks, and one's sum goes to the next."""
+    spec = DotProduct(a="int8", b="int8", lanes=4, mapping="dsp", stages=stages)
+    result = yosys_scripts.synthesise(
+        emit.rtlil(spec), spec.name, target="xcup", mapping="dsp", place=False
+    )
+    assert result.dsp == result.cells["DSP48E2"] == 4
+    assert not any(name.startswith("DSP48E1") for name in result.cells)
+
+
 @pytest.mark.parametrize(("a", "products"), [("e4m3", 4), ("e2m3", 4), ("e2m1", 8)])
 def test_significands_of_an_array(a, products):
-    spec = Array(a=a, b=a, rows=4, columns=4, mapping="dsp27x18")
+    spec = Array(a=a, b=a, rows=4, columns=2, mapping="dsp27x18")
     assert spec.packing.products == products
-    assert counts(spec, "xcup")[0] == 16 // products
+    assert counts(spec, "xcup")[0] == 8 // products
 
 
 def test_multipliers_are_those_of_the_targets_scripts():

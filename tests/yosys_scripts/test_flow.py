@@ -15,7 +15,7 @@ import yosys_scripts
 from cost_models import measurement
 from hwgen import emit
 from hwgen.errors import InputError, ToolError
-from hwgen.spec import Multiply
+from hwgen.spec import Multiply, Quantizer
 from yosys_scripts import isolation
 from yosys_scripts.targets import Device
 
@@ -30,11 +30,19 @@ def adder() -> str:
 
 
 def multiplier(width: int = 8, name: str = "a") -> str:
-    m = Module()
-    a, b = Signal(signed(width), name=name), Signal(signed(width), name="b")
-    y = Signal(signed(2 * width), name="y")
-    m.d.comb += y.eq(a * b)
-    return rtlil.convert(m, ports=[a, b, y], name="top")
+    return multipliers((width, name))
+
+
+def multipliers(*sizes: tuple[int, str]) -> str:
+    """A product of each size: bits of the operands, and the name of the first."""
+    m, ports = Module(), []
+    for number, (width, name) in enumerate(sizes):
+        end = str(number or "")
+        a, b = Signal(signed(width), name=name), Signal(signed(width), name=f"b{end}")
+        y = Signal(signed(2 * width), name=f"y{end}")
+        m.d.comb += y.eq(a * b)
+        ports += [a, b, y]
+    return rtlil.convert(m, ports=ports, name="top")
 
 
 def adder_tree() -> str:
@@ -139,7 +147,8 @@ PLACES = [(0, 0), (2, 0), (0, 1), (1, 0), (0, 2)]
 
 
 @pytest.mark.parametrize(
-    ("target", "places"), [("ecp5", PLACES[:3]), ("ice40", PLACES), ("nexus", PLACES[:1])]
+    ("target", "places"),
+    [*(("ecp5", PLACES[:1]), ("ecp5", PLACES[1:3])), ("ice40", PLACES), ("nexus", PLACES[:1])],
 )
 def test_ways_from_and_to_ports_are_in_fmax(target, places):
     """A product takes its time wherever the registers stand, if there are any."""
@@ -159,12 +168,12 @@ def test_ways_from_and_to_ports_are_in_fmax(target, places):
         assert 0 <= cells - result.lut - (result.ff - extra) <= 2
 
 
-def test_a_unit_reaches_what_its_product_allows_in_any_number_of_stages():
+@pytest.mark.parametrize("stages", [1, 2])
+def test_a_unit_reaches_what_its_product_allows_in_any_number_of_stages(stages):
     """82 MHz is what nextpnr says of the product between registers, as in three stages."""
-    for stages in (1, 2):
-        spec = Multiply(a="int16", b="int16", stages=stages)
-        result = yosys_scripts.synthesise(emit.rtlil(spec), spec.name, target="ecp5")
-        assert result.fmax_mhz == pytest.approx(82, rel=0.06)
+    spec = Multiply(a="int16", b="int16", stages=stages)
+    result = yosys_scripts.synthesise(emit.rtlil(spec), spec.name, target="ecp5")
+    assert result.fmax_mhz == pytest.approx(82, rel=0.06)
 
 
 def test_a_design_of_two_clocks_is_not_timed():
@@ -246,14 +255,17 @@ def test_a_design_that_is_too_large_is_not_placed(monkeypatch):
 
 @pytest.mark.parametrize("target", yosys_scripts.TARGETS)
 def test_mapping_decides_on_dsp(target):
-    def dsp(mapping: str, width: int) -> int:
-        return yosys_scripts.synthesise(
-            multiplier(width), "top", target=target, mapping=mapping, place=False
-        ).dsp
+    """A product of eight bits is for a DSP block, one of four only where all are."""
+    text = multipliers((8, "wide"), (4, "narrow"))
 
-    assert dsp("lut", 8) == 0
-    assert dsp("dsp", 8) == dsp("auto", 8) == 1
-    assert (dsp("dsp", 4), dsp("auto", 4)) == (1, 0)
+    def mapped(mapping: str) -> yosys_scripts.Synthesis:
+        return yosys_scripts.synthesise(text, "top", target=target, mapping=mapping, place=False)
+
+    none, both, one = (mapped(mapping) for mapping in ("lut", "dsp", "auto"))
+    # Two multipliers of nine bits are one block.
+    assert (none.dsp, both.dsp, one.dsp) == (0, 1 if target in ("gowin", "nexus") else 2, 1)
+    # The narrow product is the one of LUTs.
+    assert both.lut < one.lut < 0.5 * none.lut
 
 
 def test_same_design_same_counts():
@@ -350,3 +362,23 @@ def test_netlist_compiles_in_verilator(target, mapping, tmp_path):
     )
     assert run.returncode == 0 and "%Error" not in run.stderr, run.stderr
     assert "input signed [7:0] n1;" in result.verilog
+
+
+def test_both_luts_of_a_wide_function_are_counted_on_nexus():
+    """A WIDEFN9 is two LUT4 and a multiplexer: Yosys' own script makes such, and none is free."""
+    stock = yosys_scripts.synthesise(
+        multiplier(), "top", target="nexus", mapping="vendor", place=False
+    )
+    assert stock.cells["WIDEFN9"] > 10
+    luts = {"LUT4": 1, "WIDEFN9": 2, "CCU2": 2}
+    assert stock.lut == sum(weight * stock.cells[cell] for cell, weight in luts.items())
+
+
+@pytest.mark.parametrize("target", ["gowin", "xc7"])
+def test_adders_of_no_width_do_not_stop_the_mapping(target):
+    """Yosys leaves two sums of no bits here, at which its `alumacc` stops."""
+    spec = Quantizer(a="bf16", b="e0m4_b2_e8m0_m1x1")
+    result = yosys_scripts.synthesise(
+        emit.rtlil(spec), spec.name, target=target, mapping="lut", place=False
+    )
+    assert result.lut > 0

@@ -2,6 +2,9 @@
 //
 // Adders on carry chains need about half the LUTs of Yosys' own expansion (see README.md).
 
+// Where three by three bits are smaller as logic (Gowin), Yosys expands them.
+// An operand whose sign bit is a constant zero is an unsigned one; the rows are of the narrower
+// operand, or of the unsigned one of two that are as wide: the product does not depend on which is A.
 (* techmap_celltype = "$mul" *)
 module multipliers_mul (A, B, Y);
 	parameter A_SIGNED = 0;
@@ -9,24 +12,39 @@ module multipliers_mul (A, B, Y);
 	parameter A_WIDTH = 1;
 	parameter B_WIDTH = 1;
 	parameter Y_WIDTH = 1;
+	parameter _TECHMAP_CONSTMSK_A_ = 0;
+	parameter _TECHMAP_CONSTMSK_B_ = 0;
+	parameter _TECHMAP_CONSTVAL_A_ = 0;
+	parameter _TECHMAP_CONSTVAL_B_ = 0;
 
 	(* force_downto *) input [A_WIDTH-1:0] A;
 	(* force_downto *) input [B_WIDTH-1:0] B;
 	(* force_downto *) output [Y_WIDTH-1:0] Y;
 
 	localparam SIGNED = A_SIGNED && B_SIGNED;
-	wire [A_WIDTH+B_WIDTH-1:0] product;
+	localparam [A_WIDTH-1:0] A_ZEROS = _TECHMAP_CONSTMSK_A_ & ~_TECHMAP_CONSTVAL_A_;
+	localparam [B_WIDTH-1:0] B_ZEROS = _TECHMAP_CONSTMSK_B_ & ~_TECHMAP_CONSTVAL_B_;
+	localparam A_POSITIVE = SIGNED && A_WIDTH > 1 && A_ZEROS[A_WIDTH-1];
+	localparam B_POSITIVE = SIGNED && B_WIDTH > 1 && B_ZEROS[B_WIDTH-1];
+	localparam A_BITS = A_WIDTH - A_POSITIVE;
+	localparam B_BITS = B_WIDTH - B_POSITIVE;
+	localparam A_NEGATIVE = SIGNED && !A_POSITIVE;
+	localparam B_NEGATIVE = SIGNED && !B_POSITIVE;
+	wire [A_BITS+B_BITS-1:0] product;
+`ifdef THREE_BY_THREE_IS_LOGIC
+	wire _TECHMAP_FAIL_ = !SIGNED && A_WIDTH == 3 && B_WIDTH == 3;
+`endif
 
 	// One row a bit of the narrower operand.
-	generate if (A_WIDTH < B_WIDTH)
-		\$__rows #(.A_WIDTH(B_WIDTH), .B_WIDTH(A_WIDTH), .A_SIGNED(SIGNED), .B_SIGNED(SIGNED))
-			rows (.A(B), .B(A), .Y(product));
+	generate if (A_BITS < B_BITS || (A_BITS == B_BITS && B_NEGATIVE && !A_NEGATIVE))
+		\$__rows #(.A_WIDTH(B_BITS), .B_WIDTH(A_BITS), .A_SIGNED(B_NEGATIVE), .B_SIGNED(A_NEGATIVE))
+			rows (.A(B[B_BITS-1:0]), .B(A[A_BITS-1:0]), .Y(product));
 	else
-		\$__rows #(.A_WIDTH(A_WIDTH), .B_WIDTH(B_WIDTH), .A_SIGNED(SIGNED), .B_SIGNED(SIGNED))
-			rows (.A(A), .B(B), .Y(product));
+		\$__rows #(.A_WIDTH(A_BITS), .B_WIDTH(B_BITS), .A_SIGNED(A_NEGATIVE), .B_SIGNED(B_NEGATIVE))
+			rows (.A(A[A_BITS-1:0]), .B(B[B_BITS-1:0]), .Y(product));
 	endgenerate
 
-	generate if (SIGNED)
+	generate if (A_NEGATIVE || B_NEGATIVE)
 		assign Y = $signed(product);
 	else
 		assign Y = product;

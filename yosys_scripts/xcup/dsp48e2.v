@@ -1,4 +1,5 @@
-// What mul27x18.v calls a DSP48E1, with what was packed into it, is a DSP48E2.
+// What mul27x18.v calls a DSP48E1, with what was packed into it, is a DSP48E2. A port that a cell has
+// and this does not leaves the cell as it is: here are those of a cascade too.
 module DSP48E1 (
 	input [29:0] A, ACIN,
 	input [17:0] B, BCIN,
@@ -10,7 +11,9 @@ module DSP48E1 (
 	input [2:0] CARRYINSEL,
 	input CARRYIN, CLK, CEA1, CEA2, CEB1, CEB2, CEC, CED, CEAD, CEM, CEP,
 	input RSTA, RSTB, RSTC, RSTD, RSTM, RSTP,
-	output [47:0] P
+	output [47:0] P, PCOUT,
+	output [29:0] ACOUT,
+	output [17:0] BCOUT
 );
 	parameter ACASCREG = 1;
 	parameter ADREG = 1;
@@ -43,6 +46,6 @@ module DSP48E1 (
 		.INMODE(INMODE), .OPMODE({2'b00, OPMODE}), .ALUMODE(ALUMODE), .CARRYINSEL(CARRYINSEL),
 		.CARRYIN(CARRYIN), .CLK(CLK), .CEA1(CEA1), .CEA2(CEA2), .CEB1(CEB1), .CEB2(CEB2), .CEC(CEC),
 		.CED(CED), .CEAD(CEAD), .CEM(CEM), .CEP(CEP), .RSTA(RSTA), .RSTB(RSTB), .RSTC(RSTC),
-		.RSTD(RSTD), .RSTM(RSTM), .RSTP(RSTP), .P(P)
+		.RSTD(RSTD), .RSTM(RSTM), .RSTP(RSTP), .P(P), .PCOUT(PCOUT), .ACOUT(ACOUT), .BCOUT(BCOUT)
 	);
 endmodule
