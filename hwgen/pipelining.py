@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from hwgen.errors import InputError
 from hwgen.fields import require_kind, shown
 from hwgen.plan.delay import DelayModel, model
 from hwgen.plan.logic import Path, in_turn
-from hwgen.plan.registers import boundaries_of
+from hwgen.plan.registers import fewest_stages
 from hwgen.plan.step import Step
 from hwgen.spec import Spec, from_dict
 from hwgen.spec.base import require_spec
@@ -119,16 +119,15 @@ def pipelined(spec: AnySpec, *, fmax_mhz: float, target: str) -> AnySpec:
             f"fmax_mhz={shown(fmax_mhz)}: give a number of MHz above zero, such as 200"
         )
     times = model(target)
-    least = _with_stages(spec, 0, target)
-    prices, state = least.step_delays, least.state_step
-    allowed_fs = 1e6 * (1000 / fmax_mhz / (1 + times.margin) - times.register_ns)
-    for stages in range(least.least_stages, least.most_stages + 1):
-        if _longest(prices, stages, state) <= allowed_fs:
-            return _with_stages(spec, stages, target)
+    any_stages = _with_stages(spec, 2, target)
+    limit, state = times.allowed_fs(fmax_mhz), any_stages.state_step
+    stages = fewest_stages(any_stages.step_delays, limit, state)
+    if stages is not None:
+        return _with_stages(spec, stages, target)
     faster = spec.with_fast_loop()
     if faster is not None:
         return pipelined(faster, fmax_mhz=fmax_mhz, target=target)
-    best = modelled(_with_stages(spec, least.most_stages, target))
+    best = modelled(_with_stages(spec, any_stages.most_stages, target))
     raise InputError(
         f"fmax_mhz={fmax_mhz:g}: no number of stages of this {spec.unit} reaches it on {target}; "
         f"the most is {_promised(best, times):.0f} MHz, which the step "
@@ -148,21 +147,8 @@ def _modelled(times: DelayModel) -> str:
     )
 
 
-def _longest(prices: list[int], stages: int, state: int | None) -> int:
-    """The slowest path of the best places for ``stages`` stages, in fs."""
-    boundaries = boundaries_of(prices, stages, state)
-    longest = path = 0
-    for index, price in enumerate(prices):
-        after_state = state is not None and index == state + 1
-        path = price if index in boundaries or after_state else path + price
-        longest = max(longest, path)
-    return longest
-
-
 def _with_stages(spec: AnySpec, stages: int, target: str) -> AnySpec:
-    """``spec`` tuned for ``target``, with ``stages`` stages; 0 for any number that it can have."""
-    fields: dict[str, Any] = {**spec.to_dict(), "pipeline_target": target}
-    fields["stages"] = stages or 2
-    tuned = from_dict(fields)
+    """``spec`` tuned for ``target``, with ``stages`` stages."""
+    tuned = from_dict({**spec.to_dict(), "pipeline_target": target, "stages": stages})
     assert isinstance(tuned, type(spec))
     return tuned

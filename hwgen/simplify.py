@@ -136,6 +136,8 @@ def _wiring(cell: Cell) -> Signal | None:
     """What the result is, if no logic is needed for it."""
     kind, operands, width = cell.kind, cell.operands, cell.width
     first, numbers = operands[0], [_number(signal) for signal in operands]
+    if not kind and numbers[0] is not None:  # What it is another name of has become a constant.
+        return first
     if kind in _COMPUTED and not cell.signed and None not in numbers:
         return ((None, int(_COMPUTED[kind](*numbers)) % (1 << width), width),)
     if kind in ("$shl", "$shr", "$sshr"):

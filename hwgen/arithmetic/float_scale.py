@@ -25,15 +25,19 @@ from hwgen.arithmetic.power_scale import decode_key, require_rule
 from hwgen.arithmetic.product_rows import multiplied, multiplied_segments
 from hwgen.arithmetic.quantizer_alignment import Alignment
 from hwgen.arithmetic.rounder import Normalised, Shifted, normalise
-from hwgen.arithmetic.rounding_plan import NumberShape, PlacedShape, coding, normalising
+from hwgen.arithmetic.rounding_plan import (
+    NumberShape,
+    PlacedShape,
+    coding,
+    guard_bits,
+    normalising,
+)
 from hwgen.arithmetic.segmented import Boundary, Segmented, carry_along, last
 from hwgen.errors import InputError
 from hwgen.formats import Scalar
 from hwgen.formats.block_scale import largest_power, rule_called
 from hwgen.formats.rounding import (
     NEAREST_AWAY,
-    NEAREST_EVEN,
-    RANDOM_BITS,
     STOCHASTIC,
     TOWARD_ZERO,
 )
@@ -429,7 +433,7 @@ def quotients(scale: FloatScale, element: Scalar, rounding: str) -> Quotients:
     # A quotient is less than a factor of two below its number over the scale's leading bit: what
     # is clamped to this place is too large for any element.
     top = frexp(max(element.max, -element.min))[1] + 1
-    guard = {NEAREST_EVEN: 1, NEAREST_AWAY: 1, STOCHASTIC: RANDOM_BITS}.get(rounding, 0)
+    guard = guard_bits(rounding)
     has_binades = element.exponent_bits > 0
     span = top - element.lsb_exponent + 1
     fixed = not has_binades or span <= _FIXED_STEPS

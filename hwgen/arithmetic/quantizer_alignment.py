@@ -6,17 +6,16 @@ from dataclasses import dataclass, replace
 from math import frexp
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 
 from hwgen.arithmetic.power_scale import PowerScale
 from hwgen.arithmetic.rounder import FixedPoint, Shifted
-from hwgen.arithmetic.rounding_plan import NumberShape
+from hwgen.arithmetic.rounding_plan import NumberShape, guard_bits
 from hwgen.arithmetic.segmented import Boundary, Segmented, carry_along, last
+from hwgen.arithmetic.shift import into_window, window_segments
 from hwgen.formats import Scalar
 from hwgen.formats.rounding import (
     NEAREST_AWAY,
-    NEAREST_EVEN,
-    RANDOM_BITS,
     STOCHASTIC,
     TOWARD_ZERO,
 )
@@ -59,6 +58,17 @@ class Alignment:
         """Bits of a distance."""
         return self.furthest.bit_length()
 
+    @property
+    def moving_segments(self) -> Segments:
+        """The segments of ``moved``."""
+        return window_segments(self.window, self.distance_bits, sticky=self.sticky)
+
+    def moved(
+        self, m: Module, significand: Value, distance: Value, name: str
+    ) -> Segmented[tuple[Value, Value]]:
+        """``significand`` in the window, ``distance`` below its top, and whether a one is lost."""
+        return into_window(m, significand, distance, self.window, name, sticky=self.sticky)
+
 
 def alignment(scale: PowerScale, element: Scalar, rounding: str) -> Alignment:
     """The alignment of ``source`` numbers of ``scale`` that become elements by ``rounding``."""
@@ -72,9 +82,7 @@ def alignment(scale: PowerScale, element: Scalar, rounding: str) -> Alignment:
         # What is further up counts as this, and is too large for any element.
         beyond = frexp(max(element.max, -element.min))[1]
         top = max(top, largest_exponent + 1, beyond)
-    guard = {TOWARD_ZERO: 0, NEAREST_EVEN: 1, NEAREST_AWAY: 1, STOCHASTIC: RANDOM_BITS}.get(
-        rounding, 0
-    )
+    guard = guard_bits(rounding)
     steps = largest_exponent - element.lsb_exponent + 1
     has_binades = element.exponent_bits > 0
     fixed = not has_binades or steps <= bits
@@ -146,17 +154,8 @@ def aligned_segments(number: NumberShape, where: Alignment) -> tuple[Segments, N
     width = where.window - spare + int(bool(spare) and where.clamped) + int(where.sticky)
     lsb_exponent = where.element.lsb_exponent - where.guard - int(where.sticky)
     shape = replace(number, width=width, lsb_exponent=lsb_exponent, shift=None)
-    moving = passed_by(window_segments(where), number.flags)
+    moving = passed_by(where.moving_segments, number.flags)
     return (*moving, Segment("window", above, shape.bits)), shape
-
-
-def window_segments(where: Alignment) -> Segments:
-    """The segments of ``into_window``."""
-    segments, bits = [], where.window + 1 + where.distance_bits
-    for level in range(where.distance_bits):
-        lost: Series = (AnyBit(1 << level),) if where.sticky else ()
-        segments.append(Segment(f"right_{level}", (Multiplexer(where.window), *lost), bits))
-    return tuple(segments)
 
 
 def distant(
@@ -190,7 +189,7 @@ def aligned(
         lowest = where.top - where.furthest - (where.significand_bits - 1)
         shifted = Shifted(number.significand, shift, lowest, *flags)
         return (yield from last("shift", shifted))
-    moving = into_window(m, number.significand, number.distance, where, name)
+    moving = where.moved(m, number.significand, number.distance, name)
     (window, lost), flags = yield from carry_along(moving, flags)
     # Above what an element can be there is nothing but where scales are too small.
     spare = where.top - where.largest_exponent
@@ -202,25 +201,3 @@ def aligned(
         window = Cat(lost, window)
     lsb_exponent = where.element.lsb_exponent - where.guard - int(where.sticky)
     return (yield from last("window", FixedPoint(window, lsb_exponent, *flags)))
-
-
-def into_window(
-    m: Module, significand: Value, distance: Value, where: Alignment, name: str
-) -> Segmented[tuple[Value, Value]]:
-    """``significand`` shifted right by ``distance``, and whether that lost a one."""
-    lost: Value = Const(0)
-    if len(significand) > where.window:
-        lost, significand = significand[0], significand[1:]
-    if len(significand) < where.window:
-        significand = Cat(Const(0, where.window - len(significand)), significand)
-    for level in range(len(distance)):
-        step, moves = 1 << level, distance[level]
-        moved = Signal(where.window, name=f"{name}_right_{level}")
-        m.d.comb += moved.eq(Mux(moves, significand[step:], significand))
-        if where.sticky:
-            drop = Signal(name=f"{name}_lost_{level}")
-            m.d.comb += drop.eq(lost | (moves & significand[:step].any()))
-            lost = drop
-        values = [moved, lost, distance]
-        significand, lost, distance = yield Boundary(f"right_{level}", values)
-    return significand, lost

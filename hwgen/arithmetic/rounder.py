@@ -20,7 +20,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
 from hwgen.arithmetic import shift
 from hwgen.arithmetic.leading_one import FEW, leading_one_first
-from hwgen.arithmetic.rounding_plan import placing_bias
+from hwgen.arithmetic.rounding_plan import NumberShape, StepWindow, placing_bias, step_window
 from hwgen.arithmetic.segmented import Boundary, Segmented, carry_along, last
 from hwgen.errors import InputError
 from hwgen.formats import Scalar
@@ -30,6 +30,7 @@ from hwgen.formats.rounding import (
     STOCHASTIC,
 )
 from hwgen.formats.scalar import OVERFLOWS, SATURATE
+from hwgen.plan.shape import Shape
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,10 @@ def normalise(
         if target.exponent_bits:
             placing = _place_significand(m, number, target, rounding, name, split)
             return (yield from placing)
+        shape = NumberShape(len(number.significand), number.lsb_exponent, Shape(len(number.shift)))
+        window = step_window(shape, target, rounding)
+        if window is not None:
+            return (yield from _place_in_window(m, number, window, target, name))
         number = yield from _shift_out(m, number, name, split)
     if target.exponent_bits:
         return (yield from _place_leading_one(m, number, target, name, split))
@@ -194,6 +199,32 @@ def _place_leading_one(
     fraction = magnitude[:-significand_bits]
     placed = Normalised(codes, fraction, *flags)
     return (yield from last("placed", placed))
+
+
+def _place_in_window(
+    m: Module, number: Shifted, window: StepWindow, target: Scalar, name: str
+) -> Segmented[Normalised]:
+    """The significand among the steps of a target that has no exponent."""
+    flags: list[Any] = [number.sign, number.nan, number.infinity]
+    exact: Value = window.nearest - number.shift
+    values = [number.significand, exact, flags]
+    significand, exact, flags = yield Boundary("exact", values)
+    distance: Value = Signal(range(window.furthest + 1), name=f"{name}_distance")
+    bounded: Value = exact
+    if window.furthest < window.nearest:
+        bounded = Mux(exact > window.furthest, window.furthest, exact)
+    if window.nearest < (1 << len(number.shift)) - 1:
+        bounded = Mux(exact < 0, 0, bounded)
+    m.d.comb += distance.eq(bounded)
+    significand, distance, flags = yield Boundary("distance", [significand, distance, flags])
+    moving = shift.into_window(m, significand, distance, window.bits, name, sticky=window.sticky)
+    (moved, lost), flags = yield from carry_along(moving, flags)
+    whole, fraction = moved[window.guard :], moved[: window.guard]
+    if window.whole > target.bits + 1:
+        whole = Cat(whole[: target.bits], whole[target.bits :].any())
+    if window.sticky:
+        fraction = Cat(lost, fraction)
+    return (yield from last("window", Normalised(whole, fraction, *flags)))
 
 
 def _shift_out(m: Module, number: Shifted, name: str, split: bool) -> Segmented[FixedPoint]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from hwgen.arithmetic.decode import shift_shape, significand_bits
 from hwgen.arithmetic.leading_one import FEW, leading_one_segments, leading_one_shift
-from hwgen.arithmetic.shift import shift_segments
+from hwgen.arithmetic.shift import shift_segments, window_segments
 from hwgen.formats import Scalar
 from hwgen.formats.rounding import (
     DOWN,
@@ -97,6 +97,61 @@ class PlacedShape:
         return self.whole + self.fraction + flags
 
 
+@dataclass(frozen=True)
+class StepWindow:
+    """Where a significand is moved to, to be rounded to a format whose steps are all alike.
+
+    It stands at the top at shift ``nearest``, and for each less one place lower, to ``furthest``
+    places, where nothing of it is left but that there is something, if that counts (``sticky``).
+    Of larger shifts any number is beyond the format. ``whole`` bits of the window are steps,
+    ``guard`` bits lie below.
+    """
+
+    nearest: int
+    furthest: int
+    whole: int
+    guard: int
+    sticky: bool
+
+    @property
+    def bits(self) -> int:
+        """Bits of the window."""
+        return self.whole + self.guard
+
+    @property
+    def levels(self) -> int:
+        """Bits of the distance from the top."""
+        return self.furthest.bit_length()
+
+    @property
+    def fraction(self) -> int:
+        """Bits below whole steps, with the one that tells of what was lost."""
+        return self.guard + int(self.sticky)
+
+
+def step_window(number: NumberShape, target: Scalar, rounding: str) -> StepWindow | None:
+    """The window for a number with a shift; None where all that shifts make of it is no wider.
+
+    ``target`` has no exponent. Rounding asks for no more below a step than the quantizer's does.
+    """
+    assert number.shift is not None
+    shifts = (1 << number.shift.width) - 1
+    below = number.lsb_exponent - target.lsb_exponent
+    # Where the lowest bit stands at the bits that the format has, any number is beyond it.
+    nearest = min(target.bits - below, shifts)
+    whole, guard = nearest + below + number.width, guard_bits(rounding)
+    if not nearest > 0 or whole < 1 or whole + guard >= number.width + shifts:
+        return None
+    sticky = rounding not in (TOWARD_ZERO, NEAREST_AWAY, STOCHASTIC)
+    return StepWindow(nearest, min(whole + guard, nearest), whole, guard, sticky)
+
+
+def guard_bits(rounding: str) -> int:
+    """Bits below a step that a rounding asks for, beside whether there is anything below them."""
+    one_half = {NEAREST_EVEN: 1, NEAREST_AWAY: 1, STOCHASTIC: RANDOM_BITS}
+    return one_half.get(rounding, 0)
+
+
 def _placed(whole: int, fraction: int, number: NumberShape) -> PlacedShape:
     return PlacedShape(whole, fraction, number.sign, number.nan, number.infinity)
 
@@ -118,6 +173,9 @@ def normalising(
     if number.shift is not None:
         if has_field:
             return _placing_significand(number, number.shift, target, rounding, split)
+        window = step_window(number, target, rounding)
+        if window is not None:
+            return _placing_in_window(number, number.shift, window, target)
         width = number.width + (1 << number.shift.width) - 1
         shifting = shift_segments("out", number.width, number.shift.width, most=width)
         segments = passed_by(shifting, number.flags)
@@ -127,6 +185,23 @@ def normalising(
     dropped = target.lsb_exponent - number.lsb_exponent
     whole = max(number.width - dropped, 0)
     return segments, _placed(whole, max(dropped, 0), number)
+
+
+def _placing_in_window(
+    number: NumberShape, shift: Shape, window: StepWindow, target: Scalar
+) -> tuple[Segments, PlacedShape]:
+    exact, beside = window.nearest - shift, number.width + number.flags
+    above = window.whole - target.bits - 1
+    whole = min(window.whole, target.bits + 1)
+    placed = _placed(whole, window.fraction, number)
+    bounding = (Comparator(exact.width), Multiplexer(window.levels))
+    segments = (
+        Segment("exact", (Adder(exact.width),), beside + exact.width),
+        Segment("distance", bounding, beside + window.levels),
+        *passed_by(window_segments(window.bits, window.levels, sticky=window.sticky), number.flags),
+        Segment("window", (AnyBit(above),) if above > 0 else (), placed.bits),
+    )
+    return segments, placed
 
 
 def _placing_significand(

@@ -6,10 +6,10 @@ stand.
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 
 from hwgen.arithmetic.segmented import Boundary, Segmented
-from hwgen.plan.logic import Multiplexer
+from hwgen.plan.logic import AnyBit, Multiplexer, Series
 from hwgen.plan.step import Segment, Segments
 
 
@@ -60,3 +60,40 @@ def left(
         higher_bits = amount[1:] if len(amount) > 1 else None
         value, amount = yield Boundary(f"{name}_{level}", [shifted, higher_bits])
     return value
+
+
+def window_segments(window: int, levels: int, *, sticky: bool) -> Segments:
+    """The segments of ``into_window``, by a distance of ``levels`` bits."""
+    segments, bits = [], window + 1 + levels
+    for level in range(levels):
+        lost: Series = (AnyBit(1 << level),) if sticky else ()
+        segments.append(Segment(f"right_{level}", (Multiplexer(window), *lost), bits))
+    return tuple(segments)
+
+
+def into_window(
+    m: Module, significand: Value, distance: Value, window: int, name: str, *, sticky: bool
+) -> Segmented[tuple[Value, Value]]:
+    """``significand`` at the top of ``window`` bits, shifted right by ``distance``.
+
+    Then whether that lost a one, if that is asked (``sticky``). Bits below the window, of a
+    significand that is wider, are lost at any distance.
+    """
+    lost: Value = Const(0)
+    below = len(significand) - window
+    if below > 0:
+        lost = significand[0] if below == 1 else significand[:below].any()
+        significand = significand[below:]
+    if len(significand) < window:
+        significand = Cat(Const(0, window - len(significand)), significand)
+    for level in range(len(distance)):
+        step, moves = 1 << level, distance[level]
+        moved = Signal(window, name=f"{name}_right_{level}")
+        m.d.comb += moved.eq(Mux(moves, significand[step:], significand))
+        if sticky:
+            drop = Signal(name=f"{name}_lost_{level}")
+            m.d.comb += drop.eq(lost | (moves & significand[:step].any()))
+            lost = drop
+        values = [moved, lost, distance]
+        significand, lost, distance = yield Boundary(f"right_{level}", values)
+    return significand, lost

@@ -17,6 +17,7 @@ from importlib.metadata import version
 from hwgen import processes, progress
 from hwgen.arguments import Parser, complete, one_line, require_text
 from hwgen.cli import (
+    compare,
     cost,
     formats,
     generate,
@@ -38,7 +39,7 @@ from hwgen.records import PassedOver
 #: In the order in which the help lists them.
 COMMANDS = (
     *(formats, units, generate, verify, regress, mutate, prove),
-    *(synth, map_command, cost, sweep, optimize),
+    *(synth, map_command, cost, compare, sweep, optimize),
 )
 
 

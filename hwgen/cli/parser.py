@@ -99,12 +99,13 @@ def timeout_option(sub: Parser, usual: int, words: str) -> None:
     )
 
 
-def target_option(sub: Parser) -> None:
-    """Add ``--target``."""
+def target_option(sub: Parser, others: str = "") -> None:
+    """Add ``--target``; ``others``: what else than a family it takes, for people."""
     from yosys_scripts import TARGETS
 
     # Not restricted here: yosys_scripts checks the name itself, for callers from Python too.
-    sub.add_argument("--target", default="ecp5", metavar="|".join(TARGETS), help="FPGA family")
+    words = ", ".join(part for part in ("FPGA family", others) if part)
+    sub.add_argument("--target", default="ecp5", metavar="|".join(TARGETS), help=words)
 
 
 def clock_target_option(sub: Parser) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 
 from hwgen.cli.parser import Commands, json_option, print_json, target_option, unit_command
 from hwgen.cli.spec_options import spec_of
@@ -17,16 +18,24 @@ def add(commands: Commands) -> None:
         help="its arithmetic alone, without registers: of an exact accumulator the sum that it "
         "takes, of a float one the step to the next",
     )
-    target_option(sub)
+    target_option(sub, "or 'gates' (two-input gates), or 'liberty:FILE' (a library's cells)")
     json_option(sub)
 
 
 def run(options: argparse.Namespace) -> int:
     """Synthesise a unit for a target and print what it takes; returns the exit code."""
     import cost_models
+    from cost_models import chip
 
     spec = spec_of(options)
     combinational = options.combinational
+    if chip.is_chip(options.target):
+        found = chip.gates(spec, options.target, combinational=combinational)
+        if options.json:
+            print_json({**spec.to_dict(), "target": options.target, **asdict(found)})
+        else:
+            print(chip.line(spec, options.target, found, combinational=combinational))
+        return 0
     fields = cost_models.synthesise(spec, options.target, combinational=combinational)
     if options.json:
         print_json(fields)

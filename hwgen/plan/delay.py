@@ -18,6 +18,9 @@ from hwgen.errors import InputError
 from hwgen.plan.logic import Path
 
 FILE = "delays.toml"
+#: What units are pipelined for where nobody asks for a clock: MHz on each target, and the target.
+USUAL_MHZ = {"ecp5": 180, "ice40": 60, "nexus": 150}
+USUAL_TARGET = "ecp5"
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,10 @@ class DelayModel:
             w * x for w, x in zip(weights, features(path, input_bits), strict=True)
         )
         return millionths(price_ns)
+
+    def allowed_fs(self, fmax_mhz: float) -> int:
+        """What a path's logic may take at a clock, with the margin, in fs."""
+        return int(1e6 * (1000 / fmax_mhz / (1 + self.margin) - self.register_ns))
 
 
 def millionths(amount: float) -> int:

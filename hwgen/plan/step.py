@@ -42,7 +42,8 @@ class Step:
     state too. In an array that is one element's, behind the operands of all, or one column's.
     ``data_bits``: of these about what is data, as the area model has it. ``has_state``: it has a
     state, which a valid input sets, and which is what comes after it. ``segment``: its place among
-    those that the method makes, one a step, of which these are the names.
+    those that the method makes, one a step, of which these are the names. ``copies``: how many of
+    it the unit has, of which all but these fields tell of one.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Step:
     has_state: bool = False
     segment: int = 0
     segments: tuple[str, ...] = ()
+    copies: int = 1
 
     @cached_property
     def path(self) -> Path:
@@ -117,6 +119,11 @@ def passed_by(segments: Iterable[Segment], bits: int) -> Segments:
 def with_bits(steps: Iterable[Step], bits: Iterable[int]) -> Steps:
     """The steps with so many bits in front of each."""
     return tuple(replace(step, bits=n) for step, n in zip(steps, bits, strict=True))
+
+
+def copied(steps: Iterable[Step], copies: int) -> Steps:
+    """The steps of what the unit has so many of."""
+    return tuple(replace(step, copies=copies) for step in steps)
 
 
 def named(name: str, segments: Iterable[Segment]) -> Segments:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from hwgen.accumulator import Accumulator, Exact, Float
 from hwgen.arithmetic import zero_sign
+from hwgen.arithmetic.alignment_window import Window, sum_window
 from hwgen.arithmetic.decode import require_decodable
 from hwgen.arithmetic.dsp_multiplier import PACKED_FOR, SIZED
 from hwgen.arithmetic.grid_packing import GridPlan, grid_plan, no_grid
@@ -250,6 +251,7 @@ class Array(AccumulatingSpec):
             b=self.b.element,
             lanes=self.lanes,
             max_products=self.lanes,
+            stages=2,  # Which are no matter here.
             pipeline_target=self.pipeline_target,
         )
 
@@ -315,6 +317,19 @@ class Array(AccumulatingSpec):
         low, high = self.product_range
         return signed_width(low * products, high * products)
 
+    @cached_property
+    def window(self) -> Window | None:
+        """Where a float accumulator of an element and a cycle's sum are added, in one step.
+
+        None for those that add a ``partial`` sum, which is no loop, or a block beside its scales.
+        """
+        accumulator = self.accumulator
+        beside_scales = self.has_blocks and not self.aligns_blocks
+        if not isinstance(accumulator, Float) or self.is_weight_stationary or beside_scales:
+            return None
+        most = self.lanes * max(map(abs, self.product_range))
+        return sum_window(self.lsb_exponent, most, accumulator.format, accumulator.rounding)
+
     @property
     def skew(self) -> int:
         """Cycles that operands take from the first element to the last."""
@@ -371,9 +386,7 @@ class Array(AccumulatingSpec):
         parts = [self.unit, f"{self.rows}x{self.columns}", f"{self.a}", f"{self.b}"]
         parts.append(f"blocks{self.blocks}" if self.has_blocks else f"lanes{self.lanes}")
         parts += [self.dataflow, self.movement, f"products{self.max_products}", self.mapping]
-        parts += self._accumulation_name
-        if self.stages != self.usual_stages or self.pipeline_target:
-            parts.append(self.stages_name)
+        parts += [*self._accumulation_name, self.stages_name]
         return "_".join(parts)
 
     @property

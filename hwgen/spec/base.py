@@ -16,8 +16,8 @@ from hwgen.errors import InputError
 from hwgen.fields import check_fields, set_fields, shown
 from hwgen.formats import BlockFormat, Format, Scalar, parse
 from hwgen.formats.rounding import RANDOM_BITS, STOCHASTIC
-from hwgen.plan.delay import model
-from hwgen.plan.registers import boundaries_of, delays
+from hwgen.plan.delay import USUAL_MHZ, USUAL_TARGET, model
+from hwgen.plan.registers import boundaries_of, delays, fewest_stages
 from hwgen.plan.step import Steps, state_step
 
 MAPPINGS = ("lut", "dsp", "auto")
@@ -100,16 +100,42 @@ class Spec(ABC):
     #: Outputs keep the last result while ``valid_out`` is low; else they may be anything then.
     keeps_outputs: ClassVar[bool] = False
 
-    #: The target whose delay model places the registers, between finer steps than the usual
-    #: ones; none: they stand by an estimate that is the same for all targets.
+    #: The target whose delay model places the registers, between finer steps than those of a unit
+    #: without one, in which they stand by an estimate that is the same for all targets. With 0
+    #: ``stages`` there are as many as a usual clock of the target needs (``USUAL_MHZ``).
     pipeline_target: str = ""
 
     def __post_init__(self) -> None:
         check_fields(self)
         self._settle()
+        self._require_delay_model()
         if self.stages == 0:
-            set_fields(self, stages=self.usual_stages)
+            self._choose_stages()
         self.require_stages()
+
+    def _require_delay_model(self) -> None:
+        """Check that the target, if there is one, has a model of the delays of what is made."""
+        if not self.pipeline_target:
+            return
+        model(self.pipeline_target)
+        if self.mapping != "lut":
+            raise InputError(
+                f"mapping={self.mapping!r}, pipeline_target={self.pipeline_target!r}: the "
+                "delay model has no DSP blocks; use mapping='lut', or give stages alone"
+            )
+
+    def _choose_stages(self) -> None:
+        """As few as the usual clock of the target needs, or the fastest that the unit can have."""
+        if self.mapping != "lut" and not self.pipeline_target:
+            set_fields(self, stages=self.usual_stages)
+            return
+        set_fields(self, pipeline_target=self.pipeline_target or USUAL_TARGET)
+        times = model(self.pipeline_target)
+        limit = times.allowed_fs(USUAL_MHZ[self.pipeline_target])
+        limit = max(limit, *self.step_delays)
+        stages = fewest_stages(self.step_delays, limit, self.state_step)
+        assert stages is not None
+        set_fields(self, stages=stages)
 
     @abstractmethod
     def _settle(self) -> None:
@@ -172,8 +198,8 @@ class Spec(ABC):
 
     @property
     def usual_stages(self) -> int:
-        """What 0 ``stages`` stand for; 0 where they stand for nothing."""
-        return 0
+        """What 0 ``stages`` stand for where no delay model can tell: of DSP blocks."""
+        return 2
 
     @property
     def is_tuned(self) -> bool:
@@ -242,17 +268,9 @@ class Spec(ABC):
         """Check that registers have places for all stages; ``why`` ends the message.
 
         Raises:
-            InputError: too few stages, of which those that hold something are some, or too many; a
-                target without a delay model; DSP blocks, which a delay model does not have.
+            InputError: too few stages, of which those that hold something are some, or too many.
 
         """
-        if self.pipeline_target:
-            model(self.pipeline_target)
-            if self.mapping != "lut":
-                raise InputError(
-                    f"mapping={self.mapping!r}, pipeline_target={self.pipeline_target!r}: the "
-                    "delay model has no DSP blocks; use mapping='lut', or give stages alone"
-                )
         require_int("stages", self.stages, self.least_stages, self.most_stages, why)
 
     @property

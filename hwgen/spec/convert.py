@@ -45,7 +45,7 @@ class Convert(Spec):
     overflow: str = SATURATE
     random: str | None = None
     random_seed: int | None = None
-    stages: int = 2
+    stages: int = 0
 
     if TYPE_CHECKING:
 
@@ -58,7 +58,7 @@ class Convert(Spec):
             overflow: str = SATURATE,
             random: str | None = None,
             random_seed: int | None = None,
-            stages: int = 2,
+            stages: int = 0,
             pipeline_target: str = "",
         ) -> None: ...
 

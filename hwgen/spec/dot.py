@@ -376,9 +376,7 @@ class DotProduct(AccumulatingSpec):
         if self.addend is not None:
             parts.append(f"plus_{self.addend}")
         parts += [f"products{self.max_products}", self.mapping]
-        parts += self._accumulation_name
-        if self.stages != self.usual_stages or self.pipeline_target:
-            parts.append(self.stages_name)
+        parts += [*self._accumulation_name, self.stages_name]
         return "_".join(parts)
 
     @property

@@ -73,7 +73,7 @@ class LMul(Spec):
     offset: int = field(default=_DERIVED, metadata=option("L", "L-Mul adds 2^-L to the mantissas"))
     rounding: str = NEAREST_EVEN
     overflow: str = SATURATE
-    stages: int = 2
+    stages: int = 0
 
     if TYPE_CHECKING:
 
@@ -86,7 +86,7 @@ class LMul(Spec):
             offset: int | None = None,
             rounding: str = NEAREST_EVEN,
             overflow: str = SATURATE,
-            stages: int = 2,
+            stages: int = 0,
             pipeline_target: str = "",
         ) -> None: ...
 

@@ -27,7 +27,7 @@ class Multiply(Spec):
 
     a: Scalar
     b: Scalar
-    stages: int = 2
+    stages: int = 0
     mapping: str = "lut"
 
     if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Multiply(Spec):
             *,
             a: str | Scalar,
             b: str | Scalar,
-            stages: int = 2,
+            stages: int = 0,
             mapping: str = "lut",
             pipeline_target: str = "",
         ) -> None: ...

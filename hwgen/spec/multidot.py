@@ -421,6 +421,5 @@ class MultiDot(Spec):
         parts += [f"lanes{self.lanes}", f"products{self.max_products}", self.mapping]
         if self.output is not None:
             parts += [f"to_{self.output}", self.rounding, self.overflow]
-        if self.stages != self.usual_stages or self.pipeline_target:
-            parts.append(self.stages_name)
+        parts.append(self.stages_name)
         return "_".join(parts)

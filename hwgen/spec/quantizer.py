@@ -91,7 +91,7 @@ class Quantizer(Spec):
     )
     random: str | None = None
     random_seed: int | None = None
-    stages: int = 4
+    stages: int = 0
 
     if TYPE_CHECKING:
 
@@ -108,7 +108,7 @@ class Quantizer(Spec):
             tensor_scale: str | None = None,
             random: str | None = None,
             random_seed: int | None = None,
-            stages: int = 4,
+            stages: int = 0,
             pipeline_target: str = "",
         ) -> None: ...
 

@@ -47,7 +47,7 @@ class Requantize(Spec):
     b: Scalar
     rounding: str = NEAREST_EVEN
     overflow: str = ""
-    stages: int = 3
+    stages: int = 0
     mapping: str = "lut"
 
     if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Requantize(Spec):
             b: str | Scalar,
             rounding: str = NEAREST_EVEN,
             overflow: str = "",
-            stages: int = 3,
+            stages: int = 0,
             mapping: str = "lut",
             pipeline_target: str = "",
         ) -> None: ...
@@ -92,6 +92,11 @@ class Requantize(Spec):
         if scale is None:
             return False
         return scale.sign_apart or scale.has_infinity or self.zero_has_sign
+
+    @property
+    def usual_stages(self) -> int:
+        """Three: in front of the product, behind it, and of the result."""
+        return 3
 
     @property
     def _steps(self) -> Steps:

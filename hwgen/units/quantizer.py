@@ -24,7 +24,6 @@ from hwgen.arithmetic.quantizer_alignment import (
     Distant,
     aligned,
     distant,
-    into_window,
     prepared,
 )
 from hwgen.arithmetic.rounder import FixedPoint, Normalised, Shifted, normalise
@@ -363,7 +362,7 @@ class FloatScaleQuantizerUnit(QuantizerUnit):
         shift: Value = Const(0)
         flags: Any = [number.sign, number.nan, number.infinity]
         if where.fixed:
-            moving = into_window(m, number.significand, number.distance, where, name)
+            moving = where.moved(m, number.significand, number.distance, name)
             (window, lost), flags = yield from carry_along(moving, flags)
         else:
             shift = Signal(range(where.furthest + 1), name=f"{name}_shift")

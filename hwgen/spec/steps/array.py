@@ -1,6 +1,6 @@
 """The steps of an array: what is between the ports of one element, with its column.
 
-Their logic is counted once.
+They tell of one element and one column, and how many of these there are.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from hwgen.arithmetic.decode import operand_bits
 from hwgen.arithmetic.float_add import normalised_segments
 from hwgen.formats import Format
 from hwgen.plan import levels, product
-from hwgen.plan.logic import Adder, Gates
+from hwgen.plan.logic import Adder, Gates, parallel
 from hwgen.plan.shape import ZERO, Shape, either
-from hwgen.plan.step import Segment, Step, Steps, in_segments, passed_by
+from hwgen.plan.step import Segment, Step, Steps, copied, in_segments, passed_by
 from hwgen.spec.steps import accumulating, blockdot, dot
 from hwgen.spec.steps.accumulating import STATE
 
@@ -31,15 +31,23 @@ BROADCAST, SYSTOLIC = "broadcast", "systolic"
 
 def steps(spec: Array) -> Steps:
     """What is between the ports of one element, with its column."""
-    elements = element_steps(spec)
-    return (*operand_steps(spec), *elements, *column_steps(spec), *sum_steps(spec))
+    return (
+        *operand_steps(spec),
+        *copied(element_steps(spec), spec.rows * spec.columns),
+        *copied(column_steps(spec), spec.columns),
+        *copied(sum_steps(spec), spec.sums),
+    )
 
 
 def operand_steps(spec: Array) -> Steps:
     """The steps that decode the operands of all rows and columns, and keep weights."""
-    numbers = spec.numbers
-    decoding = product.decoders(numbers, (spec.rows + spec.columns) * spec.lanes)
-    operands = Step("operands", "operands", decoding, levels.decoder(*numbers[:2]))
+    sides = ((spec.a, spec.rows * spec.lanes), (spec.b, spec.columns * spec.lanes))
+    decoding = parallel(
+        *(product.decoders((f.element,), count) for f, count in sides),
+        *(product.decoders((f.scale,), n // f.block_size) for f, n in sides if f.scale is not None),
+    )
+    elements = (spec.a.element, spec.b.element)
+    operands = Step("operands", "operands", decoding, levels.decoder(*elements))
     # Weights stay in registers of their own, behind no logic.
     weights: Steps = ()
     if spec.is_weight_stationary:
@@ -121,7 +129,7 @@ def column_steps(spec: Array) -> Steps:
 def sum_steps(spec: Array) -> Steps:
     """The steps from an exact sum to the result."""
     sum_width = spec.width_of_sum(spec.summed_rows * spec.lanes)
-    if isinstance(spec.accumulator, Float):
+    if isinstance(spec.accumulator, Float) and spec.window is None:
         return _float_steps(spec, spec.accumulator, sum_width)
     fixed_steps = accumulating.steps(spec, sum_width, _made_width(spec), _partial_bits(spec))
     if not spec.is_weight_stationary:

@@ -105,7 +105,10 @@ def sum_steps(
             "aligned", "align_and_order", order, to_align, apart=apart, bits=made[-1]
         )
     of_block, scaling = levels.adder(signed_width(*spec.block_range)) + 2, _scaling(spec, passing)
-    decoding = product.decoders((*elements, *scales), lanes)
+    decoding = parallel(
+        product.decoders(elements, lanes),
+        *(product.decoders((f.scale,), lanes // f.block_size) for f in spec.operands),
+    )
     summed = (
         spec.blocks * (width + spec.grown) + passing.past_sums + passing.of_scales + passing.order
     )

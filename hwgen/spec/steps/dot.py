@@ -149,7 +149,7 @@ def level_steps(spec: DotProduct, shapes: tuple[ProductShape, ProductShape]) -> 
             terms = level_widths(terms)
             taken = levels.adder(max(terms)) if spec.packing is not None else taken
         elif level == 1:
-            bits, data_bits = plan.lanes_bits(*shapes), lanes * plan.lane_bits
+            bits = data_bits = plan.lanes_bits(*shapes)
         else:
             bits, data_bits = plan.terms_bits(level - 1, shapes[1]), plan.bits_after(level - 1)
         data_bits += addend_bits(spec)

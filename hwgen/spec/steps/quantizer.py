@@ -18,7 +18,6 @@ from hwgen.arithmetic.quantizer_alignment import (
     aligned_segments,
     distant_segments,
     prepared_bits,
-    window_segments,
 )
 from hwgen.arithmetic.rounding_plan import (
     NumberShape,
@@ -248,7 +247,7 @@ def _divided(spec: Quantizer, decoded: NumberShape) -> tuple[Steps, NumberShape]
     )
     distance = passed_by(measuring, made + beside)
     shift = Shape(where.distance_bits)
-    aligning = window_segments(where)
+    aligning = where.moving_segments
     if not where.fixed:
         aligning = (Segment("shift", (Adder(shift.width),), where.significand_bits + shift.width),)
     beside += quotients.divisor_bits
