@@ -57,7 +57,11 @@ def accumulator_name(rng: np.random.Generator) -> str:
     fixed = f"fixed:{bits}:{fraction_bits}" + one_of(("", ":wrap"))(rng)
     aligned = f"aligned:{rng.integers(8, 80)}"
     name = one_of((fixed, aligned, "exact", "fp32", "bf16", "fp16", "e4m3fn"))(rng)
-    return name if name == "exact" else name + one_of(("", *(f":{m}" for m in MODES)))(rng)
+    if name == "exact":
+        return name
+    # Of a format in half of the draws with the loop that is faster, which fewer units can have.
+    fast = one_of(("", ":fast"))(rng) if ":" not in name else ""
+    return name + one_of(("", *(f":{m}" for m in MODES)))(rng) + fast
 
 
 #: Draws for fields that several units have, by name; those of one unit say their models.

@@ -17,7 +17,7 @@ from hwgen.errors import InputError
 from hwgen.pins import module_name
 from hwgen.spec import Spec
 from sim import unit_model
-from sim.formal import sums
+from sim.formal import hidden_state, sums
 from sim.formal.circuit import Circuit, from_netlist, from_rtlil, from_verilog
 from sim.formal.references import by_truth_table
 from sim.formal.run import Start, compared, control, outputs_of, result
@@ -112,11 +112,31 @@ def pipeline(start: Start, subject: Subject) -> Iterable[Claim]:
 def _alike(
     name: str, start: Start, x_spec: Spec, x: Circuit, y_spec: Spec, y: Circuit
 ) -> Iterable[Claim]:
-    """Both circuits' results of the same inputs, with the same kept outputs before them."""
-    wanted = result(start, x_spec, x, "expected")
-    got = result(start, y_spec, y, "unit", first=wanted.first, before=wanted.before)
-    ports = outputs_of(y_spec, got.outputs, wanted.outputs)
-    yield compared(name, start, got.cycles, ports)
+    """Both circuits' results of the same inputs, with the same kept outputs before them.
+
+    What they keep and no port shows is the same before too, and is after (``hidden_state``).
+    ``x`` is a unit as it is written.
+    """
+    if not hidden_state.is_hidden(x_spec):
+        wanted = result(start, x_spec, x, "expected")
+        got = result(start, y_spec, y, "unit", first=wanted.first, before=wanted.before)
+        yield compared(name, start, got.cycles, outputs_of(y_spec, got.outputs, wanted.outputs))
+        return
+    found = hidden_state.ties((x_spec, y_spec), (x, y))
+    x_held, y_held = hidden_state.tied(start, found)
+    x_place, y_place = hidden_state.place(x_spec), hidden_state.place(y_spec)
+    wanted = result(start, x_spec, x, "expected", held=(x_place, x_held))
+    got = result(
+        start,
+        y_spec,
+        y,
+        "unit",
+        first=wanted.first,
+        before=wanted.before,
+        held=(y_place, y_held),
+    )
+    yield compared(name, start, got.cycles, outputs_of(y_spec, got.outputs, wanted.outputs))
+    yield from hidden_state.claims(start, found, (x, y), (wanted, got), (x_place, y_place))
 
 
 def reference(start: Start, subject: Subject) -> Iterable[Claim]:

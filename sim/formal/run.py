@@ -97,13 +97,15 @@ class Result:
     """One result of a unit.
 
     ``first``: the inputs that it is of; ``outputs``: what comes out, and ``before`` the outputs one
-    cycle earlier. ``cycles``: all inputs from the start on.
+    cycle earlier. ``cycles``: all inputs from the start on; ``states``: those in front of each of
+    the cycles that were run, and behind the last.
     """
 
     first: Words
     outputs: Words
     before: Words
     cycles: list[Words]
+    states: list[list[int]]
 
 
 def result(
@@ -115,12 +117,14 @@ def result(
     first: Mapping[str, Sequence[int]] | None = None,
     before: Words | None = None,
     valid: int = TRUE,
+    held: tuple[int, Mapping[int, int]] | None = None,
 ) -> Result:
     """The unit without a stop, from the cycle of an input to that of its result.
 
     ``first``: literals for the ports of that input; others are new variables. ``before``:
     literals for outputs that are kept, in front of the result: a register that a port shows
-    as it is may hold anything then, as the state at the start may.
+    as it is may hold anything then, as the state at the start may. ``held``: a cycle, and literals
+    of registers (nodes) in front of it.
     """
     inputs: list[Mapping[str, Sequence[int]]]
     inputs = [{**RUNNING, "valid_in": [valid], **(first or {})}, *[RUNNING] * spec.latency]
@@ -135,12 +139,16 @@ def result(
             for literal, value in zip(literals, given, strict=True):
                 if literal >> 1 in registers:
                     forced[literal >> 1] = value ^ (literal & 1)
-    trace = run(start, circuit, inputs, name, forced={spec.latency - 1: forced})
+    all_forced: dict[int, dict[int, int]] = {spec.latency - 1: forced}
+    if held is not None and start.arbitrary:
+        all_forced[held[0]] = {**all_forced.get(held[0], {}), **held[1]}
+    trace = run(start, circuit, inputs, name, forced=all_forced)
     return Result(
         {port.name: trace.inputs[0][port.name] for port in spec.inputs},
         trace.outputs[spec.latency],
         trace.outputs[spec.latency - 1],
         [*start.cycles, *trace.inputs],
+        trace.states,
     )
 
 

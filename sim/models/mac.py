@@ -33,8 +33,19 @@ MODEL = dataclasses.replace(
         {"max_products": 32, "accumulator": "fixed:20:4:wrap"},
         {"max_products": 32, "output": "e5m2ieee", "overflow": "special"},
         {"max_products": 32, "accumulator": "e4m3:stochastic"},
+        {"max_products": 32, "accumulator": "fp32:fast"},
     ),
     long=(),
     example={"a": "e2m1", "b": "int4"},
-    proofs={dot.ZERO_SIGNS: _zero_signs()},
+    proofs={
+        dot.ZERO_SIGNS: _zero_signs(),
+        "fast sums": [
+            ({"a": "e2m1", "b": "e2m1", "accumulator": f"{f}:fast"}, of)
+            for f, of in (
+                ("e3m2", ("reference", "netlist", "pipeline")),
+                ("e2m3", ("reference", "netlist", "pipeline")),
+                ("e3m2ieee", ("netlist", "pipeline")),
+            )
+        ],
+    },
 )

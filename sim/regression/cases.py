@@ -193,10 +193,10 @@ def _bench(
 
 @contextlib.contextmanager
 def _sources(group: Sequence[_Prepared]) -> Iterator[list[Path]]:
-    """Files with the models of the cells of the netlists."""
+    """Files with the models of the cells of the netlists: the vendor's others take long to read."""
     files = list(dict.fromkeys(source for item in group for source in item.sources))
-    if not files or group[0].case.simulator != "icarus":
-        yield files
+    if not files:
+        yield []
         return
     with processes.temporary_folder() as folder:
         file = folder / "cells.v"
