@@ -1,4 +1,4 @@
-"""The tables of docs/area.md: what each named format costs, beside plain RTL.
+"""The tables of docs/area.md and docs/units.md: what each named format costs, beside plain RTL.
 
 ``python -m cost_models.area_page`` measures what the store lacks, a line each as it ends, and
 writes the tables; a run that was stopped goes on where it was. Given names of ``TABLES``, it does
@@ -7,38 +7,37 @@ those.
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import yosys_scripts
-from cost_models import baseline, measurement
-from hwgen import emit
+from cost_models import unit_tables
+from cost_models.area_points import (
+    PLAIN,
+    STYLED,
+    STYLES,
+    SUM,
+    UNIT,
+    VENDOR,
+    Point,
+    Results,
+    Table,
+    count,
+    ratio,
+    run,
+    table,
+    text,
+)
 from hwgen.arguments import Parser, parsed, run_module
-from hwgen.errors import InputError, ToolError
+from hwgen.errors import InputError
 from hwgen.files import require_between, write_between
 from hwgen.formats import GROUPS, Scalar, parse
-from hwgen.progress import Pace
-from hwgen.spec import BlockDot, DotProduct, Spec
+from hwgen.spec import BlockDot, DotProduct
 
 #: Around each table of the page.
 BEGIN, END = "<!-- python -m cost_models.area_page {} -->", "<!-- end of {} -->"
 PAGE = Path("docs") / "area.md"
-#: What is measured: the unit, the exact sum alone as the unit makes it, and by plain operators,
-#: which is also mapped by Yosys' own script for the target, as is the unit's sum in its style.
-UNIT, SUM, PLAIN, VENDOR, STYLED = (
-    measurement.SYNTHESIS,
-    "exact sum",
-    "plain sum",
-    "plain sum, Yosys' script",
-    "styled sum, Yosys' script",
-)
-#: The style of Verilog for a target's own script: by the inputs of its LUTs.
-STYLES = {"ecp5": "lut4", "xc7": "lut6", "ice40": "lut4"}
 #: Formats of the table by lanes, and LUTs of the prior open RTL (combinational, 32 lanes, no DSP
 #: blocks: Samson et al., FPL 2024, through Yosys 0.70's own scripts) by target, counted as ours: on
 #: ECP5 each CCU2C is two.
@@ -53,14 +52,16 @@ BY_LANES: dict[str, dict[str, int]] = {
     "e5m2ieee": {},
 }
 LANES, PRIOR_LANES, MANY_LANES = (8, 32), 32, 128
-#: Targets of the table by lanes and that of block formats; the table of formats has all.
+#: Targets of the tables by lanes and by scripts; the table of formats has all.
 FEW_TARGETS = ("ecp5", "xc7", "ice40")
 #: Lanes of the table of every format.
 FEW_LANES = 4
 MAPPINGS = ("lut", "dsp")
 #: What is placed there: mappings, and formats of up to so many bits. nextpnr-nexus takes half a
 #: minute for a thousand cells, and more than a minute for two DSP blocks.
-PLACED = {"ecp5": (MAPPINGS, 16), "ice40": (MAPPINGS, 16), "nexus": (("lut",), 8)}
+PLACED = {"ecp5": (MAPPINGS, 16), "ice40": (MAPPINGS, 16), "nexus": (("lut",), 4)}
+#: Bits of the widest exact sums that are placed: those of BF16 and E8M0 take a quarter of an hour.
+PLACED_WIDTH = 256
 
 
 def _in_luts() -> tuple[str, ...]:
@@ -75,41 +76,6 @@ def _in_luts() -> tuple[str, ...]:
 
 
 IN_LUTS = _in_luts()
-
-
-@dataclass(frozen=True)
-class Point:
-    """One design on one target."""
-
-    kind: str
-    spec: Spec
-    target: str
-    place: bool
-
-    def measure(self) -> dict[str, Any]:
-        """Its counts and Fmax, as a row of the store has them.
-
-        InputError for a spec or a mapping that the target lacks, ToolError as a synthesis.
-        """
-        if self.kind == UNIT:
-            rtlil, top = emit.rtlil(self.spec), self.spec.name
-        else:
-            assert isinstance(self.spec, DotProduct)
-            top = baseline.TOP
-            if self.kind == STYLED:
-                rtlil = baseline.styled_rtlil(self.spec, STYLES[self.target])
-            else:
-                make = baseline.unit_rtlil if self.kind == SUM else baseline.baseline_rtlil
-                rtlil = make(self.spec)
-        return measurement.measure_design(
-            self.kind,
-            rtlil,
-            top,
-            self.spec,
-            self.target,
-            place=self.place,
-            mapping="vendor" if self.kind in (VENDOR, STYLED) else None,
-        )[0].result
 
 
 def scalars() -> Iterator[str]:
@@ -164,73 +130,22 @@ def by_format() -> Iterator[Point]:
             for mapping in MAPPINGS if target in IN_LUTS else MAPPINGS[1:]:
                 spec = DotProduct(a=name, b=name, lanes=FEW_LANES, mapping=mapping)
                 mappings, bits = PLACED.get(target, ((), 0))
-                yield Point(UNIT, spec, target, mapping in mappings and spec.a.bits <= bits)
+                few = spec.a.bits <= bits and spec.accumulator_width <= PLACED_WIDTH
+                yield Point(UNIT, spec, target, few and mapping in mappings)
                 if mapping == "lut":
                     yield Point(SUM, spec, target, False)
                     yield Point(PLAIN, spec, target, False)
 
 
 def by_block() -> Iterator[Point]:
-    """Block dot products of one block of every named block format, rounded to FP32."""
-    for name in GROUPS["blocks"]:
-        for target in FEW_TARGETS:
-            spec = BlockDot(a=name, b=name, output="fp32")
-            yield Point(UNIT, spec, target, target == "ecp5")
+    """Block dot products of one block of every named block format, rounded to FP32.
 
-
-#: The counts of each point, or why there are none.
-Results = dict[Point, dict[str, Any] | str]
-
-
-def run(
-    points: Iterable[Point], progress: Callable[[str], None], workers: int | None = None
-) -> Results:
-    """Measures the points, on ``workers`` threads (default: one a core).
-
-    ``progress`` gets a line for each point as it ends. A point that cannot be measured has the
-    reason as its result.
+    Not on iCE40, where hardly one of them fits the device.
     """
-
-    def measured(point: Point) -> dict[str, Any] | str:
-        try:
-            return point.measure()
-        except (InputError, ToolError) as error:
-            return str(error)
-
-    wanted = list(dict.fromkeys(points))
-    results: Results = {}
-    pace = Pace(len(wanted))
-    with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
-        try:
-            for point, result in zip(wanted, pool.map(measured, wanted), strict=True):
-                results[point] = result
-                counts = result if isinstance(result, str) else f"{result['lut']} LUT"
-                pace.part_done()
-                progress(f"{pace}: {point.kind} {point.spec.name} on {point.target}: {counts}")
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-    return results
-
-
-def _count(results: Results, point: Point, name: str) -> Any:
-    result = results[point]
-    return None if isinstance(result, str) else result[name]
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return "–"
-    return f"{value:,.0f}" if isinstance(value, float) else f"{value:,}"
-
-
-def _ratio(large: int | None, small: int | None) -> str:
-    return f"{large / small:.2f}" if large and small else "–"
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    rule = ["---" if name in ("format", "target", "mapping", "unit") else "--:" for name in head]
-    return "\n".join("| " + " | ".join(row) + " |" for row in (head, rule, *rows))
+    for name in GROUPS["blocks"]:
+        for target in ("ecp5", "xc7"):
+            spec = BlockDot(a=name, b=name, output="fp32")
+            yield Point(UNIT, spec, target, False)
 
 
 def _lanes_table(results: Results) -> str:
@@ -238,25 +153,25 @@ def _lanes_table(results: Results) -> str:
     for point in (p for p in by_lanes() if p.kind == SUM):
         spec, target = point.spec, point.target
         assert isinstance(spec, DotProduct)
-        lut = _count(results, point, "lut")
+        lut = count(results, point, "lut")
         plain, vendor = (
-            _count(results, other, "lut") if other in results else None
+            count(results, other, "lut") if other in results else None
             for other in (Point(kind, spec, target, False) for kind in (PLAIN, VENDOR))
         )
         prior = BY_LANES[str(spec.a)].get(target) if spec.lanes == PRIOR_LANES else None
         placer = yosys_scripts.target(target).placer
-        placed = (_count(results, point, "placed") or {}) if point.place else {}
+        placed = (count(results, point, "placed") or {}) if point.place else {}
         rows.append(
             [
                 *(str(spec.a), str(spec.lanes), target),
-                *(_text(prior), _text(vendor), _text(plain), f"**{_text(lut)}**"),
-                *(_ratio(prior, lut), _ratio(vendor, lut), _ratio(plain, lut)),
-                _text(placed.get(placer.logic) if placer is not None else None),
+                *(text(prior), text(vendor), text(plain), f"**{text(lut)}**"),
+                *(ratio(prior, lut), ratio(vendor, lut), ratio(plain, lut)),
+                text(placed.get(placer.logic) if placer is not None else None),
             ]
         )
     head = ("format", "lanes", "target", "prior RTL", "plain, Yosys' script", "plain")
     ratios = ("prior ÷ this", "Yosys' ÷ this", "plain ÷ this")
-    return _table((*head, "this package", *ratios, "cells placed"), rows)
+    return table((*head, "this package", *ratios, "cells placed"), rows)
 
 
 def _script_table(results: Results) -> str:
@@ -264,13 +179,13 @@ def _script_table(results: Results) -> str:
     for point in (p for p in by_script() if p.kind == SUM):
         spec, target = point.spec, point.target
         ours, styled = (
-            _count(results, Point(kind, spec, target, False), "lut") for kind in (SUM, STYLED)
+            count(results, Point(kind, spec, target, False), "lut") for kind in (SUM, STYLED)
         )
         style = f"`--style {STYLES[target]}`"
         name = str(spec.to_dict()["a"])
-        rows.append([name, target, _text(ours), style, _text(styled), _ratio(styled, ours)])
+        rows.append([name, target, text(ours), style, text(styled), ratio(styled, ours)])
     head = ("format", "target", "this mapping", "unit", "Yosys' script", "script ÷ this mapping")
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _format_table(results: Results) -> str:
@@ -278,53 +193,53 @@ def _format_table(results: Results) -> str:
     for unit in (p for p in by_format() if p.kind == UNIT):
         spec, target = unit.spec, unit.target
         exact_sum, plain = (
-            _count(results, point, "lut") if point in results else None
+            count(results, point, "lut") if point in results else None
             for point in (Point(kind, spec, target, False) for kind in (SUM, PLAIN))
         )
         fields = spec.to_dict()
-        counts = [
-            _text(_count(results, unit, n)) for n in ("lut", "carry", "ff", "dsp", "fmax_mhz")
-        ]
+        counts = [text(count(results, unit, n)) for n in ("lut", "carry", "ff", "dsp", "fmax_mhz")]
         rows.append(
             [
                 *(fields["a"], target, fields["mapping"], *counts),
-                *(_text(exact_sum), _text(plain), _ratio(plain, exact_sum)),
+                *(text(exact_sum), text(plain), ratio(plain, exact_sum)),
             ]
         )
     head = ("format", "target", "mapping", "LUT", "carry", "FF", "DSP", "Fmax, MHz")
-    return _table((*head, "sum alone", "plain", "plain ÷ this"), rows)
+    return table((*head, "sum alone", "plain", "plain ÷ this"), rows)
 
 
 def _block_table(results: Results) -> str:
     rows = [
         [
             *(str(point.spec.to_dict()["a"]), point.target),
-            *(_text(_count(results, point, n)) for n in ("lut", "carry", "ff", "fmax_mhz")),
+            *(text(count(results, point, n)) for n in ("lut", "carry", "ff")),
         ]
         for point in by_block()
     ]
-    return _table(("format", "target", "LUT", "carry", "FF", "Fmax, MHz"), rows)
+    return table(("format", "target", "LUT", "carry", "FF"), rows)
 
 
-#: What is measured, and its Markdown, by the name of the table.
-TABLES: dict[str, tuple[Callable[[], Iterator[Point]], Callable[[Results], str]]] = {
-    "lanes": (by_lanes, _lanes_table),
-    "scripts": (by_script, _script_table),
-    "formats": (by_format, _format_table),
-    "blocks": (by_block, _block_table),
+#: By name.
+TABLES: dict[str, Table] = {
+    "lanes": Table(PAGE, by_lanes, _lanes_table),
+    "scripts": Table(PAGE, by_script, _script_table),
+    "formats": Table(PAGE, by_format, _format_table),
+    "blocks": Table(PAGE, by_block, _block_table),
+    **unit_tables.TABLES,
 }
 
 
-def update(page: Path, name: str, results: Results) -> None:
-    """Puts the table called ``name``, of ``results``, in its place on the page."""
+def update(name: str, results: Results, page: Path | None = None) -> None:
+    """Puts the table called ``name``, of ``results``, in its place on its page, or another."""
     versions = {
         tool: version
         for target, place in dict.fromkeys((p.target, p.place) for p in results)
         for tool, version in yosys_scripts.tool_versions(target, place).items()
     }
     tools = ", ".join(f"{tool} {version}" for tool, version in versions.items())
-    text = f"{TABLES[name][1](results)}\n\nMeasured with {tools}."
-    write_between(page, BEGIN.format(name), END.format(name), text)
+    chosen = TABLES[name]
+    text = f"{chosen.markdown(results)}\n\nMeasured with {tools}."
+    write_between(page or chosen.page, BEGIN.format(name), END.format(name), text)
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -338,12 +253,11 @@ def main(arguments: Sequence[str]) -> None:
         if names.count(name) > 1:
             raise InputError(f"table {name!r} is given twice: give it once")
         # Before the work: the page is that of a checkout.
-        require_between(PAGE, BEGIN.format(name), END.format(name))
+        require_between(TABLES[name].page, BEGIN.format(name), END.format(name))
     for name in names:
-        points = TABLES[name][0]
-        results = run(points(), lambda line: print(line, file=sys.stderr, flush=True))
-        update(PAGE, name, results)
-        for reason in dict.fromkeys(text for text in results.values() if isinstance(text, str)):
+        results = run(TABLES[name].points(), lambda line: print(line, file=sys.stderr, flush=True))
+        update(name, results)
+        for reason in dict.fromkeys(r for r in results.values() if isinstance(r, str)):
             print(f"not measured: {reason}", file=sys.stderr)
 
 

@@ -10,11 +10,13 @@ from __future__ import annotations
 from amaranth.back import rtlil
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 
+from cost_models.combinational import undivided
 from hwgen import emit, processes
 from hwgen.formats import Scalar
-from hwgen.spec import DotProduct
+from hwgen.spec import DotProduct, FixedDot
 from hwgen.spec.accumulating import FLAGS
 from hwgen.spec.steps.dot import sum_steps
+from hwgen.units import component
 from hwgen.units.dot import DotProductSteps
 from hwgen.units.unit import build
 from yosys_scripts import isolation
@@ -23,7 +25,8 @@ TOP = "exact_sum"
 
 
 def unit_rtlil(spec: DotProduct) -> str:
-    """RTLIL of the sum as the unit ``dot`` makes it, and of its flags if it has any."""
+    """RTLIL of the sum as the unit ``dot`` makes it, undivided, and of its flags if it has any."""
+    spec = undivided(spec)
     m, a, b, total = _ports(spec)
     live = {"a": a, "b": b, "clear": Const(0)}
     for step in sum_steps(spec):
@@ -75,6 +78,19 @@ def baseline_rtlil(spec: DotProduct) -> str:
         terms, level = sums + terms[len(terms) & ~1 :], level + 1
     m.d.comb += total.eq(terms[0])
     return _convert(m, a, b, total)
+
+
+def tied_rtlil(spec: FixedDot) -> str:
+    """RTLIL of a ``dot`` with the weights of ``spec`` at its port ``b``, as constants."""
+    fields = {k: v for k, v in spec.to_dict().items() if k not in ("unit", "weights", "stages")}
+    dot = DotProduct(**fields)
+    m = Module()
+    m.submodules.unit = unit = component(dot)
+    codes = spec.b.encode(list(spec.weights.values))
+    m.d.comb += unit.b.eq(sum(int(code) << i * spec.b.bits for i, code in enumerate(codes)))
+    ports = [unit.enable, unit.valid_in, unit.valid_out]
+    ports += [getattr(unit, p.name) for p in (*dot.inputs, *dot.outputs) if p.name != "b"]
+    return _convert(m, *ports)
 
 
 def _ports(spec: DotProduct) -> tuple[Module, Signal, Signal, Signal]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from amaranth.back import rtlil
 from amaranth.hdl import Const, Module, Signal, Value
@@ -20,15 +20,23 @@ from hwgen.spec import Spec
 from hwgen.units.unit import Unit, build
 
 TOP = "combinational"
+AnySpec = TypeVar("AnySpec", bound=Spec)
 #: Values between steps that are results; others are controls on their way.
 RESULTS = ("terms", "special")
+
+
+def undivided(spec: AnySpec) -> AnySpec:
+    """The spec with the fewest stages, tuned for no target: none of its steps is in segments."""
+    return dataclasses.replace(spec, stages=spec.least_stages, pipeline_target="")
 
 
 def combinational_rtlil(spec: Spec) -> str:
     """RTLIL of the module ``TOP``: operands, and what a float accumulator held, to results.
 
-    InputError for an array, between whose rows and columns are registers.
+    Steps are whole: registers that are not there divide none. InputError for an array, between
+    whose rows and columns are registers.
     """
+    spec = undivided(spec)
     unit = units.component(spec)
     unit._MustUse__used = True  # Amaranth's: no warning that it stands in no design.
     if not isinstance(unit, Unit) or type(unit).elaborate is not Unit.elaborate:

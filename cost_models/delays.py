@@ -65,17 +65,17 @@ Array = npt.NDArray[np.float64]
 class Sample:
     """A placed unit: its period, and how long the paths between its registers take.
 
-    ``timing_paths``: for each path the names of the steps on it and the slowest arrival at its
-    end, in ns (which steps are together depended on the model of that day); empty where only the
-    period is known, which one of the paths sets. ``ports_timed``: whether paths from the ports
-    were among those that set the period, and are among ``timing_paths``.
+    ``timing_paths``: for each path the names of the steps on it, what it passes by the plan of that
+    day, and the slowest arrival at its end, in ns; None where only the period is known, which one
+    of the paths sets. ``ports_timed``: whether paths from the ports were among those that set the
+    period, and are among ``timing_paths``.
     """
 
     spec: Spec
     target: str
     seed: int
     period_ns: float
-    timing_paths: list[tuple[list[str], float]]
+    timing_paths: list[tuple[list[str], logic.Path, float | None]]
     tools: dict[str, str]
     ports_timed: bool = False
 
@@ -135,8 +135,10 @@ def measure(spec: Spec, target: str, seed: int) -> Sample:
     )
 
 
-def by_path(spec: Spec, arrivals_ns: dict[str, float]) -> list[tuple[list[str], float]]:
-    """The names of the steps of each path to a register, and the slowest arrival at its end, in ns.
+def by_path(
+    spec: Spec, arrivals_ns: dict[str, float]
+) -> list[tuple[list[str], logic.Path, float | None]]:
+    """Of each path to a register its steps' names, itself, and the slowest arrival there, in ns.
 
     ``arrivals_ns``: by the name of the register, which tells the path that it ends.
     """
@@ -153,7 +155,7 @@ def by_path(spec: Spec, arrivals_ns: dict[str, float]) -> list[tuple[list[str], 
             end = STATE
         slowest[end] = round(max(slowest.get(end, 0.0), ns), 3)
     return [
-        ([step.name for step in path.steps], slowest[path.end])
+        ([step.name for step in path.steps], path.path, slowest[path.end])
         for path in all_paths
         if path.end in slowest
     ]
@@ -161,13 +163,14 @@ def by_path(spec: Spec, arrivals_ns: dict[str, float]) -> list[tuple[list[str], 
 
 def _sample(row: store.Row) -> Sample:
     records.require(row, {"target": str, "seed": int, "period_ns": (int, float), "tools": dict})
-    return Sample(**{**row, "spec": from_dict(row["spec"])})
+    paths = [(names, logic.Path(**passed), ns) for names, passed, ns in row["timing_paths"]]
+    return Sample(**{**row, "spec": from_dict(row["spec"]), "timing_paths": paths})
 
 
 def _key(row: store.Row) -> str:
     """The key of a sample: a digest of what was placed, and not of its hardware.
 
-    What was measured between two registers stays true of the steps between them.
+    What was measured between two registers stays true of what the path passes, which is kept.
     """
     return store.digest(from_dict(row["spec"]).to_dict(), row["target"], row["seed"])
 
@@ -224,15 +227,9 @@ class _Unit:
 
     @staticmethod
     def of(sample: Sample) -> _Unit:
-        if not sample.timing_paths:
-            timed = [
-                path.path for path in timing_paths(sample.spec) if path.start or sample.ports_timed
-            ]
-            return _Unit(_rows(sample.spec, timed), None, sample.period_ns)
-        steps = {step.name: step.path for step in sample.spec.steps}
-        paths = [logic.in_turn([steps[name] for name in names]) for names, _ in sample.timing_paths]
-        paths_ns = np.array([ns for _, ns in sample.timing_paths])
-        return _Unit(_rows(sample.spec, paths), paths_ns, sample.period_ns)
+        rows = _rows(sample.spec, [path for _, path, _ in sample.timing_paths])
+        times = [ns for _, _, ns in sample.timing_paths if ns is not None]
+        return _Unit(rows, np.array(times) if times else None, sample.period_ns)
 
     def predicted(self, weights: Array) -> float:
         return float(np.max(self.rows @ weights))

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+import functools
+import hashlib
+import os
+import time
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import yosys_scripts
-from cost_models.combinational import TOP, combinational_rtlil
-from hwgen import emit, records, store
+from hwgen import records, store
 from hwgen.errors import InputError
-from hwgen.spec import Spec
+from hwgen.files import writing
+from hwgen.generator import generator_digest
+from hwgen.spec import Spec, from_dict
 
 SYNTHESIS, COMBINATIONAL = "synthesis", "combinational"
 TIME_LIMIT_S = 900.0
@@ -73,19 +79,51 @@ def shipped() -> Iterable[Measurement]:
     return KIND.shipped.values()
 
 
+@functools.cache
+def held_out() -> tuple[Measurement, ...]:
+    """Measurements that no fit sees, of ``plans/holdout.toml``."""
+    return tuple(KIND.read("cost_models/holdout.jsonl").values())
+
+
 def export(file: Path, measurements: Iterable[Measurement]) -> None:
-    """Writes measurements as those that ship, without the raw cells, which no model reads."""
+    """Writes measurements as those that ship, without the raw cells, which no model reads.
+
+    InputError if ``file`` cannot be written; its folder is made.
+    """
     rows = [asdict(measurement) for measurement in measurements]
     for row in rows:
         row["result"].pop("cells", None)
+    with writing(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
     store.export(file, rows)
+
+
+#: The ``rtlil_digest`` that a spec was found to have, so that its RTLIL need not be made again.
+#: Those of the shipped measurements ship (``python -m cost_models.hardware`` writes them).
+_HARDWARE = store.Store(
+    store.Kind("hardware", lambda row: str(row["rtlil"]), ships="cost_models/hardware.jsonl")
+)
+
+
+def _hardware_key(spec: Spec) -> str:
+    return store.digest("hardware", spec.to_dict(), generator_digest())
+
+
+def point_key(spec: Spec, target: str, place: bool) -> str:
+    """What tells a synthesis from all others, without making the hardware."""
+    return synthesis_key(spec.mapping, target, _hardware_key(spec), place)
+
+
+def rtlil_digest(rtlil: str) -> str:
+    """SHA-256 of hardware as RTLIL text, by which it is known in the store."""
+    return hashlib.sha256(rtlil.encode()).hexdigest()
 
 
 def synthesis_key(mapping: str, target: str, rtlil: str, place: bool, kind: str = SYNTHESIS) -> str:
     """Key of a synthesis in the store, a hexadecimal digest.
 
-    It is of the hardware itself, how it is mapped, the target's flow and the tools; where it is
-    placed, of how that is done too.
+    It is of the hardware itself (``rtlil``: its ``rtlil_digest``), how it is mapped, the target's
+    flow and the tools; where it is placed, of how that is done too.
     """
     placing = yosys_scripts.placing_digest(target) if place else None
     return store.digest(
@@ -99,13 +137,108 @@ def synthesis_key(mapping: str, target: str, rtlil: str, place: bool, kind: str 
     )
 
 
+@functools.cache
+def require_mapping(target: str, mapping: str) -> None:
+    """InputError for an unknown target or a mapping that the target lacks."""
+    yosys_scripts.target(target).script(mapping)
+
+
 def stored(spec: Spec, target: str) -> Measurement | None:
     """What is known of ``spec``: its placed measurement, or one that was only mapped.
 
     InputError for an unknown target or a mapping that the target lacks.
     """
-    yosys_scripts.target(target).script(spec.mapping)
-    return _find(spec.mapping, target, emit.rtlil(spec), (True, False))
+    require_mapping(target, spec.mapping)
+    digest = _known_digest(spec)
+    return None if digest is None else _find(spec.mapping, target, digest, (True, False))
+
+
+@functools.lru_cache(maxsize=100_000)
+def _made_digest(spec: Spec) -> str:
+    from hwgen import emit  # Amaranth, which queries of what ships do without.
+
+    return rtlil_digest(emit.rtlil(spec))
+
+
+def _known_digest(spec: Spec) -> str | None:
+    """The digest of the RTLIL of ``spec``; None where this generator measured nothing of it.
+
+    It is made to be looked for where measurements of another generator may be of it too.
+    """
+    digest = _HARDWARE.find(_hardware_key(spec))
+    if digest is not None or _ships_of_this_generator():
+        return digest
+    return _made_digest(spec)
+
+
+@functools.cache
+def _ships_of_this_generator() -> bool:
+    """The hardware of the shipped measurements is that of this generator."""
+    first = next(iter(shipped()), None)
+    return first is not None and _hardware_key(from_dict(first.spec)) in _HARDWARE.kind.shipped
+
+
+def hardware_rows() -> Iterator[store.Row]:
+    """The digest of the RTLIL of each shipped measurement, by spec and generator."""
+    for spec in dict.fromkeys(from_dict(m.spec) for m in (*shipped(), *held_out())):
+        key = _hardware_key(spec)
+        yield {"key": key, "rtlil": _HARDWARE.find(key) or _made_digest(spec)}
+
+
+#: Of the user's store and of what it could not take, each: which file it is, its size, its time.
+StoreState: TypeAlias = tuple[tuple[int, int, int] | None, ...]
+#: Files that changed so lately may change again within a tick of the clock that dates them.
+_SETTLED_NS = 1_000_000_000
+
+
+def store_state() -> StoreState | None:
+    """What is the same as long as the user's store has the same results.
+
+    None while it is being written: then nothing that was read before is to be trusted.
+    """
+    file = os.fspath(store.path())
+    state: list[tuple[int, int, int] | None] = []
+    for name in (file, f"{file}.kept.jsonl"):
+        try:
+            stat = os.stat(name)
+        except (OSError, ValueError):  # There is none, or no such name can be.
+            state.append(None)
+            continue
+        if time.time_ns() - stat.st_mtime_ns < _SETTLED_NS:
+            return None
+        state.append((stat.st_ino, stat.st_size, stat.st_mtime_ns))
+    return tuple(state)
+
+
+def rough_design(spec: Spec) -> tuple[Any, ...]:
+    """What two specs that have the same measurement have the same: part of their modules' name."""
+    a, b = (getattr(spec, name, None) for name in ("a", "b"))
+    texts = [None if f is None else str(f) for f in (a, b)]
+    return (spec.unit, *texts, getattr(spec, "lanes", None))
+
+
+def rough_designs() -> frozenset[tuple[Any, ...]]:
+    """The ``rough_design`` of all that was measured: of others nothing is known."""
+    state = store_state()
+    return _rough_designs() if state is None else _remembered_designs(state)
+
+
+@functools.lru_cache(maxsize=1)
+def _remembered_designs(state: StoreState) -> frozenset[tuple[Any, ...]]:
+    return _rough_designs()
+
+
+def _rough_designs() -> frozenset[tuple[Any, ...]]:
+    fields = ("unit", "a", "b", "lanes")
+    found = {tuple(m.spec.get(name) for name in fields) for m in shipped()}
+    specs = (row["spec"] for row in records.read(store._kept_file(), dict) if "spec" in row)
+    found.update(tuple(spec.get(name) for name in fields) for spec in specs)
+    if os.path.exists(store.path()):
+        columns = ", ".join(f"json_extract(row, '$.spec.{name}')" for name in fields)
+        query = f"SELECT DISTINCT {columns} FROM results WHERE kind = ? AND json_valid(row)"
+        with store._open() as connection:
+            found.update(connection.execute(query, (KIND.name,)))
+    return frozenset(found)
 
 
 def known(spec: Spec) -> list[dict[str, Any]]:
@@ -143,15 +276,45 @@ def measure(
     With ``place``, targets that have a placer are placed and routed for Fmax. A new result
     is committed to the user's store at once. InputError, ToolError as in ``yosys_scripts``.
     """
+    known = measured_before(spec, target, place=place)
+    if known is not None:
+        return known, True
+    from hwgen import emit
+
+    rtlil = emit.rtlil(spec)
+    with contextlib.suppress(InputError):  # What ships is there without a store too.
+        store.require_writable()
+        keep_hardware(spec, rtlil_digest(rtlil))
     return measure_design(
-        SYNTHESIS,
-        emit.rtlil(spec),
-        spec.name,
-        spec,
-        target,
-        place=place,
-        time_limit_s=time_limit_s,
+        SYNTHESIS, rtlil, spec.name, spec, target, place=place, time_limit_s=time_limit_s
     )
+
+
+def measured_before(spec: Spec, target: str, *, place: bool) -> Measurement | None:
+    """What ``measure`` takes from the store, if that knows the hardware of ``spec``.
+
+    Quick: the hardware is not made, as it is by ``stored``.
+    """
+    digest = hardware(spec)
+    if digest is None:
+        return None
+    places = (True,) if _is_placed(target, place) else (True, False)
+    return _find(spec.mapping, target, digest, places)
+
+
+def hardware(spec: Spec) -> str | None:
+    """The ``rtlil_digest`` of the hardware of ``spec``, if this generator has made it before."""
+    return _HARDWARE.find(_hardware_key(spec))
+
+
+def keep_hardware(spec: Spec, digest: str) -> None:
+    """Commits to the user's store which hardware ``spec`` has, if that is not known."""
+    if hardware(spec) is None:
+        _HARDWARE.add({"key": _hardware_key(spec), "rtlil": digest})
+
+
+def _is_placed(target: str, place: bool) -> bool:
+    return place and yosys_scripts.target(target).placer is not None
 
 
 def measure_design(
@@ -171,11 +334,11 @@ def measure_design(
     synthesise; ``mapping`` is by default that of ``spec``.
     """
     mapping = mapping or spec.mapping
-    placed = place and yosys_scripts.target(target).placer is not None
-    known = _find(mapping, target, rtlil, (True,) if placed else (True, False), kind)
+    placed, digest = _is_placed(target, place), rtlil_digest(rtlil)
+    known = _find(mapping, target, digest, (True,) if placed else (True, False), kind)
     if known is not None:
         return known, True
-    key = synthesis_key(mapping, target, rtlil, place, kind)
+    key = synthesis_key(mapping, target, digest, place, kind)
 
     def synthesised() -> store.Row:
         figures = asdict(
@@ -210,6 +373,8 @@ def synthesise(spec: Spec, target: str, *, combinational: bool = False) -> dict[
     without Fmax (``cost_models.combinational``). InputError, ToolError as in ``yosys_scripts``.
     """
     if combinational:
+        from cost_models.combinational import TOP, combinational_rtlil
+
         text = combinational_rtlil(spec)
         measurement, known = measure_design(COMBINATIONAL, text, TOP, spec, target, place=False)
     else:

@@ -1,63 +1,75 @@
-"""The cost model: features times fitted coefficients, corrected by the pair's measurements.
+"""The cost model: what any unit takes on any target, from its step plan alone.
 
-One model is fitted for each resource, target and mapping, on the shipped measurements: a
-non-negative combination of the structural features (so that more hardware never costs less),
-then a factor for each pair of formats that was measured, interpolated over the logarithm of
-the lanes.
+For each target and resource, in this order:
 
-Each prediction has an interval from errors on measurements that its fit did not see, of designs
-like the one that is asked for (`Group`): one lane, few, as many as were measured, more. Where no
-such measurements ship, the interval says that it was not checked. The width is a conformal quantile
-(Vovk et al., Algorithmic Learning in a Random World, 2005): of n errors the ⌈0.9 (n + 1)⌉-th.
+1. *structural*: a non-negative combination of the amounts of logic and of registers
+   (``cost_models.structure``), so that more hardware never costs less; of registers and DSP blocks
+   the plan's own counts, of the clock period the delay model's;
+2. *learned*: boosted trees on what a measurement is of that (``cost_models.trees``), the same for
+   all targets, so that each learns from the others; of kinds of units whose measurements all are
+   the plan's count exactly, that count stays;
+3. *local*: what is left at measured designs of the same formats and settings, nearer ones more
+   (kriging over the lanes and the places of the registers; Matheron, Economic Geology 58, 1963).
+
+Each prediction has an interval from errors on designs that its fit did not see, of designs like it
+(`Stratum`), by conformal prediction (Vovk et al., Algorithmic Learning in a Random World, 2005): of
+n errors the ⌈0.9 (n + 1)⌉-th. ``python -m cost_models.fit`` makes ``model.npz`` of the shipped
+measurements.
 """
 
 from __future__ import annotations
 
 import functools
+import json
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import nnls
 
 import yosys_scripts
-from cost_models import features, holdout, measurement
-from cost_models.measurement import SYNTHESIS
-from hwgen.errors import InputError
-from hwgen.spec import DotProduct, from_dict
+from cost_models.features import Codes, Features
+from cost_models.structure import Inputs
+from cost_models.trees import Bools, Floats, Trees
+from hwgen.files import whole_file
+from hwgen.spec import Spec
 
 AREA = ("lut", "carry", "ff", "dsp")
 PERIOD = "period_ns"
+RESOURCES = (*AREA, PERIOD)
+FILE = "model.npz"
 #: Part of the designs like the one that is asked for that the interval holds.
 COVERAGE = 0.9
 #: Errors that are enough to state it.
 FEWEST = math.ceil(COVERAGE / (1 - COVERAGE) - 1e-9)
-#: The class of lane counts that were fitted, or lie between.
-MEASURED_LANES = "measured lanes"
-#: The most lanes of designs that the errors are known of.
-MOST_CHECKED = holdout.BEYOND[1]
+#: How much wider an interval is, in logarithm, where nothing as large or small was measured.
+BEYOND = 2.0
+#: Of the local correction, by cross-validation: at which distances, in the logarithm of the lanes
+#: and in shares of the steps, two designs have little to do with each other; what all of a family
+#: have in common, and which part of a measurement is chance, in parts of what distance takes away.
+REACH, COMMON, NUGGET = np.array([8.0, 0.6, 0.6, 0.6]), 0.5, 0.02
 
-Sample = tuple[DotProduct, float]
-Pair = tuple[str, str]
-Array = npt.NDArray[np.float64]
+MEASURED_FAMILY, NEW_FAMILY = "formats that were measured", "formats that were not measured"
 
 
 @dataclass(frozen=True)
-class Group:
-    """Designs that are like each other, and the errors on those that were measured and not fitted.
+class Stratum:
+    """Designs that are like each other, and errors on those that were measured and not fitted.
 
-    ``factor``: the median of measured ÷ predicted, by which a prediction is corrected. ``error``:
-    how far (larger ÷ smaller, minus 1) measurements lay from predictions so corrected, by the
-    conformal quantile of ``COVERAGE``; each was judged without its part in the correction.
-    ``count`` of them were held out, and ``held_out`` says which.
+    ``error``: how far (larger ÷ smaller, minus 1) 90% of the ``count`` measurements lay from
+    predictions by fits without them, at most; infinite for fewer than ``FEWEST``.
     """
 
-    factor: float
     error: float
     count: int
-    held_out: str
+
+
+#: Of designs that none was held out of.
+UNKNOWN = Stratum(math.inf, 0)
 
 
 @dataclass(frozen=True)
@@ -75,282 +87,265 @@ class Prediction:
 
 
 @dataclass(frozen=True)
-class Model:
-    """A fitted model of one resource.
+class Predictions:
+    """Predictions of n units, as arrays of shape (n,).
 
-    ``corrections``: for each measured pair, measured ÷ structural at its lane counts.
-    ``groups``: by `lane_class` for pairs that were measured; ``unmeasured`` for those that were
-    not, at the lane counts of the others. ``lanes``: the fewest and most that were fitted;
-    ``products``: the ``max_products`` that were. ``samples``: measurements that it was fitted on.
+    ``why``: which of ``reasons`` each has: whether its interval was checked, and the basis.
     """
 
-    features: Callable[[DotProduct], dict[str, float]]
-    coefficients: Array
-    corrections: dict[Pair, tuple[tuple[float, float], ...]]
-    groups: dict[str, Group]
-    unmeasured: Group
-    lanes: tuple[int, int]
-    products: frozenset[int]
+    value: Floats
+    low: Floats
+    high: Floats
+    why: Codes
+    reasons: tuple[tuple[bool, str], ...]
+
+    def __getitem__(self, row: int) -> Prediction:
+        checked, basis = self.reasons[self.why[row]]
+        value, low, high = (float(part[row]) for part in (self.value, self.low, self.high))
+        return Prediction(value, low, high, checked, basis)
+
+
+@dataclass(frozen=True)
+class Local:
+    """What the trees left at the measured designs of one family."""
+
+    places: Floats
+    weights: Floats
+
+    def at(self, places: Floats) -> Floats:
+        """The logarithms of the correction at places, of shape (n, parts); shape (n,)."""
+        return np.asarray((nearness(places, self.places) * self.weights).sum(axis=1))
+
+
+def nearness(first: Floats, second: Floats) -> Floats:
+    """How much designs have to do with each other; shape (first, second).
+
+    The covariance of Matérn with ν = 3/2, whose functions have one derivative (Rasmussen and
+    Williams, Gaussian Processes for Machine Learning, 2006, equation 4.17), and what is common.
+    """
+    apart = np.sqrt(3 * (((first[:, None, :] - second[None, :, :]) / REACH) ** 2).sum(axis=2))
+    return np.asarray((1 + apart) * np.exp(-apart) + COMMON)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A fitted model of one resource on one target.
+
+    ``columns`` and ``coefficients``: of the structural part. ``settings``: the other columns of the
+    trees. ``exact``: the kinds of units whose count is the plan's. ``local``: by family. ``units``:
+    those that were measured. ``sizes``: the least and the greatest structural figure of those.
+    ``samples``: how many there were.
+    """
+
+    resource: str
+    columns: tuple[str, ...]
+    coefficients: Floats
+    settings: tuple[str, ...]
+    trees: Trees
+    exact: frozenset[str]
+    local: Mapping[str, Local]
+    strata: Mapping[str, Stratum]
+    units: frozenset[str]
+    sizes: tuple[float, float]
     samples: int
 
-    def predict(self, spec: DotProduct) -> Prediction:
+    def predict(self, spec: Spec, target: str) -> Prediction:
         """The resource that ``spec`` takes: a count, or ns for ``PERIOD``."""
-        known = self.corrections.get(pair(spec))
-        lanes = lane_class(spec.lanes, self.lanes)
-        of_lanes = self.groups.get(lanes)
-        unchecked = []
-        if of_lanes is None or (known is None and lanes != MEASURED_LANES):
-            pairs = "pairs that were not measured " * (known is None)
-            unchecked.append(f"for {pairs}at {spec.lanes} lanes")
-        if spec.max_products not in self.products:
-            unchecked.append(f"for accumulators of {spec.max_products} products")
-        group = of_lanes or self.groups[MEASURED_LANES]
-        value = self._uncorrected(spec) * group.factor
-        if known is None and self.unmeasured.error > group.error:
-            group = self.unmeasured
-        error = group.error
-        basis = f"within {error:.1%}"
-        if unchecked:
-            basis += (
-                f" by {group.count} {group.held_out}, but not checked {' and '.join(unchecked)}"
+        return self.predict_many([spec], target)[0]
+
+    def predict_many(self, specs: Sequence[Spec], target: str) -> list[Prediction]:
+        """The same of many at once."""
+        predicted = self.predictions(Features(specs), target)
+        return [predicted[row] for row in range(len(specs))]
+
+    def predictions(self, features: Features, target: str) -> Predictions:
+        """The same as arrays: each is to the last bit that of its unit alone."""
+        base = structural(self.resource, self.columns, self.coefficients, features, target)
+        exact = np.zeros(len(features), dtype=np.bool_)
+        for kind, rows in features.kinds.get(self.resource, {}).items():
+            exact[rows] = kind in self.exact
+        measured = np.zeros(len(features), dtype=np.bool_)
+        value = base.copy()
+        if not exact.all():
+            logs = self.trees.predict(rows_of_trees(self, target, features, base))
+            for family, rows in features.families.items():
+                if (local := self.local.get(family)) is not None:
+                    measured[rows] = True
+                    logs[rows] += local.at(features.places[rows])
+            learned = np.maximum((base + self.offset) * np.exp(logs) - self.offset, 0.0)
+            value = np.where(exact, base, learned)
+        return self._with_intervals(features, base, value, exact, measured)
+
+    @property
+    def offset(self) -> float:
+        """What is added before figures are compared: of counts one, so that none is zero."""
+        return 0.0 if self.resource == PERIOD else 1.0
+
+    def is_exact(self, one: Inputs) -> bool:
+        """All that was measured of units of its kind is the plan's count."""
+        return one.kinds.get(self.resource) in self.exact
+
+    def _with_intervals(
+        self, features: Features, base: Floats, value: Floats, exact: Bools, measured: Bools
+    ) -> Predictions:
+        units, likeness = features.likeness
+        least, most = self.sizes
+        side = np.where(base > most, 2, np.where(base < least, 1, 0))
+        cases = np.where(exact, -1, (likeness * 2 + measured) * 3 + side)
+        different, why = np.unique(cases, return_inverse=True)
+        reasons, errors = [], []
+        for case in different.tolist():
+            if case < 0:
+                error, checked, basis = 0.0, True, "counted in the plan of the unit"
+            else:
+                like, beyond = units[case // 6], ("", "smaller", "larger")[case % 3]
+                error, checked, basis = self._error(like, case // 3 % 2 == 1, beyond)
+            errors.append(error)
+            reasons.append((checked, basis))
+        wider = 1 + np.array(errors)[why]
+        low = np.maximum((value + self.offset) / wider - self.offset, 0.0)
+        high = (value + self.offset) * wider - self.offset
+        low, high = np.where(exact, value, low), np.where(exact, value, high)
+        return Predictions(value, low, high, why, tuple(reasons))
+
+    def _error(self, one: Inputs, measured: bool, size: str) -> tuple[float, bool, str]:
+        """How far a design like ``one`` may be off, whether that was checked, and why.
+
+        ``measured``: of its family some were; ``size``: if not empty, how it differs from all that
+        were measured.
+        """
+        name = stratum_name(one, measured)
+        stratum = self.strata.get(name, UNKNOWN)
+        beyond = f"it is {size} than all that was measured" if size else ""
+        if one.unit not in self.units:
+            beyond = f"no {one.unit} was measured"
+        error = stratum.error
+        if not math.isfinite(error):
+            known = [s.error for s in self.strata.values() if math.isfinite(s.error)]
+            beyond = beyond or f"too few were measured of {name}"
+            error = max(known, default=1.0)
+        if beyond:
+            error = (1 + error) ** BEYOND - 1
+            return error, False, f"within {error:.1%}, a guess: {beyond}"
+        share = f"{COVERAGE:.0%} of {stratum.count} that were left out"
+        return error, True, f"within {error:.1%}, as {share} ({name})"
+
+
+def stratum_name(one: Inputs, measured: bool) -> str:
+    """The stratum of a unit of whose family some were measured, or none."""
+    return f"{one.group}, {MEASURED_FAMILY if measured else NEW_FAMILY}"
+
+
+def structural(
+    resource: str, columns: Sequence[str], coefficients: Floats, features: Features, target: str
+) -> Floats:
+    """The structural figures of units, shape (n,)."""
+    if resource in ("ff", "dsp"):
+        return features.plan(resource)
+    # Not ``@``, whose order of sums depends on how many rows there are.
+    rows = structural_rows(resource, columns, features, target) * coefficients
+    return np.asarray(rows.sum(axis=1))
+
+
+def structural_rows(
+    resource: str, columns: Sequence[str], features: Features, target: str
+) -> Floats:
+    """What the coefficients multiply, shape (n, columns)."""
+    return features.paths_ns(target) if resource == PERIOD else features.amounts(tuple(columns))
+
+
+def rows_of_trees(model: Model, target: str, features: Features, base: Floats) -> Floats:
+    """What the trees ask of: shares of the amounts in the whole, settings, size and target."""
+    amounts = features.amounts(model.columns)
+    shares = [amounts]
+    if len(model.coefficients) == len(model.columns):
+        shares.append(amounts * model.coefficients)
+    parts = [s / np.maximum(s.sum(axis=1, keepdims=True), 1.0) for s in shares]
+    here = np.tile([float(name == target) for name in yosys_scripts.TARGETS], (len(features), 1))
+    return np.column_stack([*parts, features.settings(model.settings), np.log(base + 1), here])
+
+
+@functools.cache
+def shipped() -> dict[tuple[str, str], Model]:
+    """The models that ship, by target and resource."""
+    with resources.files("cost_models").joinpath(FILE).open("rb") as stream:
+        return read(stream)
+
+
+def of(target: str, resource: str) -> Model:
+    """The model of a resource on a target, which has a placer if it is of the clock period.
+
+    InputError for an unknown target.
+    """
+    yosys_scripts.target(target)
+    return shipped()[target, resource]
+
+
+def write(file: Path, models: Mapping[tuple[str, str], Model], data: str) -> None:
+    """Writes models, and the digest of the ``data`` that they were fitted to, as numbers alone."""
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    about = []
+    for (target, resource), model in models.items():
+        name = f"{target}_{resource}"
+        families = sorted(model.local)
+        about.append(
+            {
+                **{"target": target, "resource": resource, "columns": model.columns},
+                **{"settings": model.settings, "exact": sorted(model.exact)},
+                "strata": {n: [s.error, s.count] for n, s in model.strata.items()},
+                **{"sizes": model.sizes, "samples": model.samples, "families": families},
+                "units": sorted(model.units),
+                "members": [len(model.local[family].weights) for family in families],
+            }
+        )
+        arrays[f"{name}_coefficients"] = model.coefficients
+        for part in ("feature", "threshold", "leaf"):
+            arrays[f"{resource}_{part}"] = getattr(model.trees, part)
+        for part in ("places", "weights"):
+            arrays[f"{name}_{part}"] = np.concatenate(
+                [getattr(model.local[family], part) for family in families]
+            ).astype(np.float32)
+    arrays["about"] = np.array(json.dumps({"data": data, "models": about}))
+    with whole_file(file) as new:
+        np.savez_compressed(new, allow_pickle=False, **arrays)
+
+
+def read(stream: IO[bytes]) -> dict[tuple[str, str], Model]:
+    """The models that ``write`` wrote."""
+    models = {}
+    with np.load(stream, allow_pickle=False) as arrays:
+        about = json.loads(str(arrays["about"]))["models"]
+        parts = ("feature", "threshold", "leaf")
+        trees = {
+            resource: Trees(*(arrays[f"{resource}_{part}"] for part in parts))
+            for resource in dict.fromkeys(fields["resource"] for fields in about)
+        }
+        for fields in about:
+            name = f"{fields['target']}_{fields['resource']}"
+            ends = np.cumsum(fields["members"])[:-1]
+            places, weights = (np.split(arrays[f"{name}_{p}"], ends) for p in ("places", "weights"))
+            local = {
+                family: Local(place, weight)
+                for family, place, weight in zip(fields["families"], places, weights, strict=True)
+            }
+            models[fields["target"], fields["resource"]] = Model(
+                resource=fields["resource"],
+                columns=tuple(fields["columns"]),
+                coefficients=arrays[f"{name}_coefficients"],
+                settings=tuple(fields["settings"]),
+                trees=trees[fields["resource"]],
+                exact=frozenset(fields["exact"]),
+                local=local,
+                strata={n: Stratum(*figures) for n, figures in fields["strata"].items()},
+                units=frozenset(fields["units"]),
+                sizes=(fields["sizes"][0], fields["sizes"][1]),
+                samples=fields["samples"],
             )
-        else:
-            basis += f", as {COVERAGE:.0%} of {group.count} {group.held_out}"
-        return Prediction(value, value / (1 + error), value * (1 + error), not unchecked, basis)
-
-    def _uncorrected(self, spec: DotProduct) -> float:
-        """The prediction by features and the pair's correction alone."""
-        structural = _row(self.features, spec) @ self.coefficients
-        return float(structural * _interpolate(self.corrections.get(pair(spec)), spec.lanes))
+    return models
 
 
-def lane_class(lanes: int, measured: tuple[int, int]) -> str:
-    """What kind of lane count ``lanes`` is, where ``measured``, from and to, were fitted.
-
-    Of "many lanes" nothing was checked.
-    """
-    if lanes == 1:
-        return "one lane"
-    if lanes < measured[0]:
-        return "few lanes"
-    if lanes <= measured[1]:
-        return MEASURED_LANES
-    return "more lanes" if lanes <= MOST_CHECKED else "many lanes"
-
-
-def pair(spec: DotProduct) -> Pair:
-    """The two formats in a fixed order: exchanging a and b does not change the cost."""
-    first, second = sorted((str(spec.a), str(spec.b)))
-    return first, second
-
-
-def fit(
-    samples: Sequence[Sample],
-    make_features: Callable[[DotProduct], dict[str, float]],
-    calibration: Sequence[Sample] = (),
-) -> Model:
-    """Fits a model on (spec, measured value) and measures its errors on what it did not see.
-
-    That is each pair left out whole, each measurement left out of its pair, and the
-    ``calibration``, of lane counts that were not fitted.
-    """
-    measured = np.array([value for _, value in samples])
-    rows = np.array([_row(make_features, spec) for spec, _ in samples])
-    counts = [spec.lanes for spec, _ in samples]
-    lanes = (min(counts), max(counts))
-    pair_ratios = _without_pair(samples, rows, measured)
-    sample_ratios = _without_sample(samples, rows, measured)
-    range_of = f"from {lanes[0]} to {lanes[1]} lanes" if len(set(counts)) > 1 else f"of {lanes[0]}"
-    unmeasured = _group(
-        pair_ratios, f"measurements {range_of}, left out with their pair of formats"
-    )
-    # With one lane count a pair there is nothing to interpolate from.
-    measured_lanes = (
-        _group(
-            sample_ratios,
-            f"measurements {range_of}, each left out with its lane count of the pair",
-        )
-        if sample_ratios
-        else unmeasured
-    )
-    model = Model(
-        features=make_features,
-        coefficients=_coefficients(rows, measured),
-        corrections={},
-        groups={MEASURED_LANES: measured_lanes},
-        unmeasured=unmeasured,
-        lanes=lanes,
-        products=frozenset(spec.max_products for spec, _ in samples),
-        samples=len(samples),
-    )
-    model = replace(model, corrections=_corrections(samples, rows @ model.coefficients))
-    return replace(model, groups={**_calibrated(model, calibration), **model.groups})
-
-
-def _calibrated(model: Model, calibration: Sequence[Sample]) -> dict[str, Group]:
-    """The groups of ``calibration`` by `lane_class`."""
-    ratios: dict[str, list[float]] = {}
-    lanes: dict[str, set[int]] = {}
-    for spec, value in calibration:
-        name = lane_class(spec.lanes, model.lanes)
-        ratios.setdefault(name, []).append(_ratio(value, model._uncorrected(spec)))
-        lanes.setdefault(name, set()).add(spec.lanes)
-    return {
-        name: _group(
-            ratios[name],
-            f"measurements of {name} ({min(lanes[name])} to {max(lanes[name])}) "
-            "that were not fitted",
-        )
-        for name in ratios
-    }
-
-
-def _without_pair(samples: Sequence[Sample], rows: Array, measured: Array) -> list[float]:
-    """Measured ÷ predicted, of each pair by a fit without it."""
-    pairs = [pair(spec) for spec, _ in samples]
-    ratios: list[float] = []
-    for left_out in dict.fromkeys(pairs):
-        inside = np.array([p == left_out for p in pairs])
-        if not inside.all():
-            guesses = rows[inside] @ _coefficients(rows[~inside], measured[~inside])
-            ratios += map(_ratio, measured[inside], guesses)
-    return ratios
-
-
-def _without_sample(samples: Sequence[Sample], rows: Array, measured: Array) -> list[float]:
-    """Measured ÷ predicted, of each measurement by a fit without it.
-
-    Its correction is from the other lane counts of its pair; without any it is left out.
-    """
-    members: dict[Pair, list[int]] = {}
-    for index, (spec, _) in enumerate(samples):
-        members.setdefault(pair(spec), []).append(index)
-    ratios = []
-    for formats, indices in members.items():
-        for index in indices:
-            others = [i for i in indices if samples[i][0].lanes != samples[index][0].lanes]
-            if not others:
-                continue
-            fitted = np.arange(len(samples)) != index
-            coefficients = _coefficients(rows[fitted], measured[fitted])
-            known = _corrections([samples[i] for i in others], rows[others] @ coefficients)
-            factor = _interpolate(known.get(formats), samples[index][0].lanes)
-            ratios.append(_ratio(measured[index], float(rows[index] @ coefficients) * factor))
-    return ratios
-
-
-def _group(ratios: Sequence[float], held_out: str) -> Group:
-    """The group whose ratios of measured to predicted values are ``ratios``."""
-    logs = np.log(ratios)
-    others = [np.delete(logs, i) for i in range(len(logs))]
-    centres = [np.median(o) if len(o) else 0.0 for o in others]
-    error = _quantile(list(np.exp(np.abs(logs - centres)) - 1))
-    return Group(float(np.exp(np.median(logs))), error, len(ratios), held_out)
-
-
-@functools.cache
-def shipped(target: str, mapping: str, resource: str) -> Model:
-    """The model of a resource (one of ``AREA``, or ``PERIOD``) from the shipped measurements.
-
-    InputError if none were shipped for that target and mapping.
-    """
-    require_measurements(target, mapping, resource)
-    samples = _samples(target, mapping, resource)
-    if resource == PERIOD:
-        return fit(samples, features.delay)
-    return fit(samples, features.area, _calibration(target, mapping, resource))
-
-
-def _calibration(target: str, mapping: str, resource: str) -> list[Sample]:
-    """Measurements at other lane counts, which are not fitted.
-
-    A target that has none gets those of one that is mapped by the same commands.
-    """
-    script = yosys_scripts.target(target).script(mapping)
-    rows = [m for m in holdout.shipped("calibration") if m.spec["mapping"] == mapping]
-    alike = {m.target for m in rows if yosys_scripts.target(m.target).script(mapping) == script}
-    targets = {target} if target in alike else alike
-    return [(_spec(m), float(m.result[resource])) for m in rows if m.target in targets]
-
-
-@functools.cache
-def ships(target: str, mapping: str, resource: str) -> bool:
-    """Whether there are measurements to fit that model on, and to tell its errors."""
-    samples = _samples(target, mapping, resource)
-    return len({pair(spec) for spec, _ in samples}) >= FEWEST
-
-
-def require_measurements(target: str, mapping: str, resource: str) -> None:
-    """InputError if there are no measurements to fit that model on."""
-    if not ships(target, mapping, resource):
-        raise InputError(
-            f"no measurements ship for target {target} with mapping {mapping}, so that nothing "
-            f"can be predicted: 'hwgen synth UNIT … --target {target}' measures one"
-        )
-
-
-def _samples(target: str, mapping: str, resource: str) -> list[Sample]:
-    samples: list[Sample] = []
-    for m in measurement.shipped():
-        if m.kind != SYNTHESIS or m.target != target or m.spec["mapping"] != mapping:
-            continue
-        if resource == PERIOD:
-            fmax = m.result["fmax_mhz"]
-            if fmax is not None:
-                samples.append((_spec(m), 1000.0 / fmax))
-        else:
-            samples.append((_spec(m), float(m.result[resource])))
-    return samples
-
-
-def _spec(measured: measurement.Measurement) -> DotProduct:
-    spec = from_dict(measured.spec)
-    assert isinstance(spec, DotProduct)  # Of other units none ship.
-    return spec
-
-
-def _row(make_features: Callable[[DotProduct], dict[str, float]], spec: DotProduct) -> Array:
-    return np.array(list(make_features(spec).values()), dtype=np.float64)
-
-
-def _coefficients(rows: Array, measured: Array) -> Array:
-    # Relative errors count: a unit of 100 LUTs as much as one of 10,000.
-    weight = 1.0 / np.maximum(measured, 1.0)
-    solution, _ = nnls(rows * weight[:, None], measured * weight)
-    return np.asarray(solution)
-
-
-def _corrections(
-    samples: Sequence[Sample], structural: Array
-) -> dict[Pair, tuple[tuple[float, float], ...]]:
-    ratios: dict[Pair, dict[float, list[float]]] = {}
-    for (spec, value), base in zip(samples, structural, strict=True):
-        if base > 0:
-            by_lanes = ratios.setdefault(pair(spec), {})
-            by_lanes.setdefault(math.log2(spec.lanes), []).append(value / base)
-    return {
-        formats: tuple(sorted((lanes, float(np.mean(r))) for lanes, r in by_lanes.items()))
-        for formats, by_lanes in ratios.items()
-    }
-
-
-def _interpolate(known: tuple[tuple[float, float], ...] | None, lanes: int) -> float:
-    """The correction at a lane count, from (log2 of the lanes, factor) in rising order.
-
-    It is 1 for a pair without any, or a resource that the pair does not take.
-    """
-    if known is None:
-        return 1.0
-    log_lanes, factors = zip(*known, strict=True)
-    return float(np.interp(math.log2(lanes), log_lanes, factors))
-
-
-def _ratio(measured: float, predicted: float) -> float:
-    """Measured ÷ predicted; values below 1 count as 1."""
-    return max(float(measured), 1.0) / max(float(predicted), 1.0)
-
-
-def _quantile(errors: Sequence[float]) -> float:
-    """The conformal quantile; infinite for fewer than ``FEWEST``."""
-    rank = math.ceil((len(errors) + 1) * COVERAGE)
-    return float(np.sort(errors)[rank - 1]) if rank <= len(errors) else math.inf
+def fitted_to() -> str:
+    """The digest of the measurements that the shipped models were fitted to."""
+    file = resources.files("cost_models").joinpath(FILE)
+    with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+        return str(json.loads(str(arrays["about"]))["data"])

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 import yosys_scripts
-from cost_models import features, measurement, model
-from hwgen.errors import InputError
+from cost_models import measurement, model
+from cost_models.features import Features
 from hwgen.fields import require_kind
-from hwgen.spec import DotProduct, Spec
+from hwgen.spec import Spec
 from hwgen.spec.base import require_spec
 
 MEASURED, PREDICTED = "measured", "predicted"
 RESOURCES = (*model.AREA, "fmax_mhz")
+#: Answers that are kept, of the last designs that were asked for.
+REMEMBERED = 4_000
 
 
 @dataclass(frozen=True)
@@ -68,10 +72,20 @@ def estimate(spec: Spec, target: str) -> Cost:
 
     Known is what the user's store or the shipped measurements have. Of a unit that was measured
     but not placed, Fmax alone is predicted, unless the target's devices are too small for it.
-    InputError for an unknown target or mapping, and where nothing can be predicted.
+    InputError for an unknown target or mapping.
     """
     require_spec(spec)
     require_kind("target", target, ("str",))
+    state = measurement.store_state()
+    return _estimate(spec, target) if state is None else _remembered(spec, target, state)
+
+
+@functools.lru_cache(maxsize=REMEMBERED)
+def _remembered(spec: Spec, target: str, state: measurement.StoreState) -> Cost:
+    return _estimate(spec, target)
+
+
+def _estimate(spec: Spec, target: str) -> Cost:
     measured = measurement.stored(spec, target)
     if measured is None:
         return predict(spec, target)
@@ -80,13 +94,9 @@ def estimate(spec: Spec, target: str) -> Cost:
         return dataclasses.replace(cost, basis=f"{cost.basis}; {measured.result['too_large']}")
     if cost.fmax_mhz.value is not None or yosys_scripts.target(target).placer is None:
         return cost
-    basis = f"{cost.basis}; not placed"
-    # Of units that the model does not know the area is measured all the same.
-    if features.covers(spec) and model.ships(target, spec.mapping, model.PERIOD):
-        period = model.shipped(target, spec.mapping, model.PERIOD).predict(spec)
-        basis = f"{basis}, clock period predicted {period.basis}"
-        cost = dataclasses.replace(cost, fmax_mhz=_fmax(period))
-    return dataclasses.replace(cost, basis=basis)
+    fmax_mhz = figures(Features([spec]), target)["fmax_mhz"][0]
+    basis = f"{cost.basis}; not placed, clock period predicted {fmax_mhz.basis}"
+    return dataclasses.replace(cost, fmax_mhz=_quantity(fmax_mhz, float), basis=basis)
 
 
 def measure(spec: Spec, target: str, *, place: bool = True) -> Cost:
@@ -110,57 +120,54 @@ def from_measurement(measured: measurement.Measurement) -> Cost:
     return _with_device(_cost(quantities, basis), measured.target)
 
 
-def require_predictable(spec: Spec, target: str) -> DotProduct:
-    """The spec, if the cost model answers for it.
-
-    InputError for an unknown target, a mapping without measurements there, or a unit unlike those
-    measured. Quick: nothing is fitted.
-    """
-    facts = yosys_scripts.target(target)
-    facts.script(spec.mapping)
-    if not features.covers(spec):
-        raise InputError(
-            f"the cost model has no measurements like {spec.name}: {features.uncovered(spec)}; "
-            f"what one unit takes, 'hwgen synth {spec.unit} … --target {target}' measures"
-        )
-    model.require_measurements(target, spec.mapping, "lut")
-    return spec
-
-
-@functools.lru_cache(maxsize=100_000)
+@functools.lru_cache(maxsize=REMEMBERED)
 def predict(spec: Spec, target: str) -> Cost:
     """The cost model's answer, whatever the store has.
 
-    InputError for an unknown target, or where no measurements ship for the mapping.
+    InputError for an unknown target, or a mapping that it lacks.
     """
-    spec = require_predictable(spec, target)
-    facts = yosys_scripts.target(target)
-    quantities: dict[str, Quantity] = {}
-    limits = []
-    for resource in model.AREA:
-        p = model.shipped(target, spec.mapping, resource).predict(spec)
-        quantities[resource] = Quantity(round(p.value), round(p.low), round(p.high), PREDICTED)
-        if resource == "lut":
-            limits.append(f"LUT {p.basis}")
-    if facts.placer is None or not model.ships(target, spec.mapping, model.PERIOD):
-        quantities["fmax_mhz"] = Quantity(None, None, None, PREDICTED)
+    require_spec(spec)
+    predicted = {name: p[0] for name, p in figures(Features([spec]), target).items()}
+    quantities = {name: _quantity(predicted[name], int) for name in model.AREA}
+    limits = [f"LUT {predicted['lut'].basis}"]
+    if "fmax_mhz" in predicted:
+        quantities["fmax_mhz"] = _quantity(predicted["fmax_mhz"], float)
+        limits.append(f"clock period {predicted['fmax_mhz'].basis}")
     else:
-        p = model.shipped(target, spec.mapping, model.PERIOD).predict(spec)
-        quantities["fmax_mhz"] = _fmax(p)
-        limits.append(f"clock period {p.basis}")
-    samples = model.shipped(target, spec.mapping, "lut").samples
-    basis = f"predicted from {samples} shipped measurements; {'; '.join(limits)}"
+        quantities["fmax_mhz"] = Quantity(None, None, None, PREDICTED)
+    samples = model.of(target, "lut").samples
+    basis = f"predicted from {samples:,} shipped measurements; {'; '.join(limits)}"
     return _with_device(_cost(quantities, basis), target)
+
+
+def figures(features: Features, target: str) -> dict[str, model.Predictions]:
+    """What the cost model says of units, rounded as it is told: counts, and MHz.
+
+    Without ``fmax_mhz`` where the target is not placed. InputError for an unknown target, or a
+    mapping that it lacks.
+    """
+    facts = yosys_scripts.target(target)
+    for mapping in dict.fromkeys(spec.mapping for spec in features.specs):
+        measurement.require_mapping(target, mapping)
+    told = {}
+    for name in model.AREA:
+        p = model.of(target, name).predictions(features, target)
+        value, low, high = (np.rint(part) for part in (p.value, p.low, p.high))
+        told[name] = dataclasses.replace(p, value=value, low=low, high=high)
+    if facts.placer is not None:
+        p = model.of(target, model.PERIOD).predictions(features, target)
+        value, low, high = (np.round(1000 / part, 1) for part in (p.value, p.high, p.low))
+        told["fmax_mhz"] = dataclasses.replace(p, value=value, low=low, high=high)
+    return told
+
+
+def _quantity(p: model.Prediction, kind: Callable[[float], float]) -> Quantity:
+    return Quantity(kind(p.value), kind(p.low), kind(p.high), PREDICTED)
 
 
 def _cost(quantities: Mapping[str, Quantity], basis: str) -> Cost:
     lut, carry, ff, dsp, fmax_mhz = (quantities[name] for name in RESOURCES)
     return Cost(lut=lut, carry=carry, ff=ff, dsp=dsp, fmax_mhz=fmax_mhz, basis=basis)
-
-
-def _fmax(period: model.Prediction) -> Quantity:
-    value, low, high = (round(1000 / p, 1) for p in (period.value, period.high, period.low))
-    return Quantity(value, low, high, PREDICTED)
 
 
 def _with_device(cost: Cost, target: str) -> Cost:
@@ -186,9 +193,21 @@ def table(fields: dict[str, Any]) -> str:
         if "basis" in q:
             lines.append(f"  {'':10} {q['basis']}")
     lines.append(f"  {fields['basis']}")
+    if "device" in fields:
+        lines.append(_device_line(fields["device"]))
     if fields["does_not_fit"] is not None:
         lines.append(f"  does not fit: {fields['does_not_fit']}")
     return "\n".join(lines)
+
+
+def _device_line(taken: dict[str, Any]) -> str:
+    """What a unit takes of a device (``Part.to_dict``)."""
+    shares = [
+        f"{name} {'–' if share is None else f'{share:.1f}%'} of {taken['capacity'][name]:,}"
+        for name, share in taken["utilisation_percent"].items()
+    ]
+    many = f"{taken['copies']} fit side by side" if taken["copies"] else "none fits"
+    return f"  of {taken['name']}: {', '.join(shares)}; {many}"
 
 
 def _why_no_fmax(target: str) -> str:

@@ -12,7 +12,6 @@ import numpy as np
 
 import cost_models
 import yosys_scripts
-from cost_models import query
 from hwgen import formats as number_formats
 from hwgen.errors import InputError
 from hwgen.fields import check_fields, require_choice, require_instance, shown
@@ -30,6 +29,8 @@ from optimizer.stages import Progress, Stages
 REFERENCES = {"all-INT8": "int8", "all-INT4": "int4", "all-E4M3": "e4m3"}
 
 SENSITIVITY_SEED = 1
+#: Bits of the widest candidates.
+MOST_BITS = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,10 +194,18 @@ def default_predict(target: str) -> sizing.Predict:
     return predict
 
 
-def require_predictable(settings: Settings) -> None:
-    """InputError for a candidate format that the project's cost model does not know."""
+def require_candidates(settings: Settings) -> None:
+    """InputError for a candidate format that no layer can be quantized to here.
+
+    Operands of both signs are saturated to its finite values.
+    """
     for f in settings.formats:
-        query.require_predictable(DotProduct(a=f, b=f, lanes=1), settings.target)
+        if not (f.signed and f.has_hardware) or f.has_nan or f.bits > MOST_BITS:
+            raise InputError(
+                f"formats: {f} is no candidate for a layer: use signed integers and minifloats "
+                f"without NaN, of up to {MOST_BITS} bits"
+            )
+        DotProduct(a=f, b=f, lanes=1)  # InputError where no hardware multiplies it.
 
 
 def arrays(network: Network, settings: Settings) -> list[tuple[sizing.Size, ...]]:
@@ -231,10 +240,10 @@ def explore(
     used.
     """
     require_instance("settings", settings, Settings, "what optimizer.explore.settings returns")
+    require_candidates(settings)
     require_fitting(network, data)
     arrays(network, settings)
     if predict is None:
-        require_predictable(settings)
         predict = default_predict(settings.target)
     stages, sizer = Stages(progress), sizing.Sizer(predict)
     # First of the long work: what does not fit together is said as soon as it is known.

@@ -92,7 +92,7 @@ def read(model: Path, data: Path, test_data: Path | None, settings: Settings) ->
 
     InputError for what does not fit, ToolError for a missing tool, the quickest checks first.
     """
-    explore.require_predictable(settings)
+    explore.require_candidates(settings)
     _require_tools(settings.target)
     network = onnx_import.load(model)
     explore.arrays(network, settings)
