@@ -47,6 +47,7 @@ lint: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python tests/bench/speed.py
 	$(BIN)/python tests/bench/elaboration.py
+	$(BIN)/python tests/bench/cost.py
 
 # Every unit, format, level and pair of codes; goes on where it was stopped.
 regress: $(STAMP)

@@ -24,12 +24,12 @@ def pytest_collection_modifyitems(config, items):
     exceptions = tuple(line[1:] for line in lines if line[0] == "!")
     place = {}
     for item in items:
-        if not item.nodeid.startswith(exceptions):
-            place[item] = next((i for i, s in enumerate(slow) if item.nodeid.startswith(s)), None)
-        if place.get(item) is not None:
+        name = item.nodeid
+        if name.startswith(slow) and not name.startswith(exceptions):
+            place[item] = next(i for i, start in enumerate(slow) if name.startswith(start))
             item.add_marker("slow")
     # The longest first: none is left running alone at the end.
-    items.sort(key=lambda item: len(slow) if place.get(item) is None else place[item])
+    items.sort(key=lambda item: place.get(item, len(slow)))
     if config.args == config.getini("testpaths"):  # The whole suite was collected.
         names = [item.nodeid for item in items]
         unknown = [

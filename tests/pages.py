@@ -98,7 +98,8 @@ def run(console: Console, folder: Path) -> str:
         "PYTHONPATH": str(ROOT),
     }
     (folder / "docs").mkdir(exist_ok=True)
-    (folder / "optimizer").symlink_to(ROOT / "optimizer")
+    for room in ("optimizer", "cost_models"):
+        (folder / room).symlink_to(ROOT / room)
     done = subprocess.run(
         [sys.executable, "-c", "import sys, hwgen.cli; sys.exit(hwgen.cli.main())", *arguments[1:]],
         cwd=folder,

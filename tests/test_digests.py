@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hwgen.spec import UNITS
+from hwgen.spec import UNITS, from_dict
 from tests import digests
 
 ROOT = Path(__file__).parents[1]
@@ -22,7 +22,9 @@ def test_all_kinds_of_specs_are_recorded():
         assert [row for row in RECORDED if row.group == group], group
     for group in ("drawn", "tuned", "pipelined"):
         assert {row.spec["unit"] for row in RECORDED if row.group == group} == set(UNITS)
-    assert sum(row.group == "drawn" for row in RECORDED) == digests.DRAWN
+    # Each once.
+    drawn = set(digests.GROUPS["drawn"]())
+    assert sum(row.group == "drawn" for row in RECORDED) == len(drawn) > 0.98 * digests.DRAWN
     assert len({str(row.spec) for row in RECORDED}) == len(RECORDED)
     texts = [text for row in RECORDED for text in (row.rtlil, row.verilog)]
     assert all(re.fullmatch(f"[0-9a-f]{{{digests.DIGITS}}}", text) for text in texts)
@@ -45,7 +47,8 @@ def test_units_for_a_clock_have_the_recorded_registers():
 
 
 def test_a_difference_is_named(capsys):
-    row = next(row for row in RECORDED if row.spec["unit"] == "mul")
+    of_mul = (row for row in RECORDED if row.spec["unit"] == "mul")
+    row = next(row for row in of_mul if row.spec["stages"] < from_dict(row.spec).most_stages)
     other = digests.Row(row.group, {**row.spec, "stages": row.spec["stages"] + 1})
     broken = digests.Row(row.group, {**row.spec, "a": "int99"})
     now = [digests.made(row), dataclasses.replace(row, rtlil=digests.made(other).rtlil)]

@@ -124,6 +124,11 @@ def test_a_page_that_shows_something_else_is_found():
         pages.shows((20, 5), "(20, 4)")
 
 
+def test_the_plan_that_the_page_explains_is_the_file():
+    plan = (DOCS.parent / "cost_models" / "plans" / "example.toml").read_text()
+    assert f"```toml\n{plan}```" in (DOCS / "sweeps.md").read_text()
+
+
 def test_every_page_is_read():
     """A block that is no console is one that says so: else its output would go unchecked."""
     assert sum(len(pages.consoles(page)) for page in pages.PAGES) >= 36

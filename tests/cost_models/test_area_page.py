@@ -8,7 +8,7 @@ import pytest
 from amaranth.sim import Simulator
 
 from cost_models import area_page, baseline
-from hwgen import DotProduct
+from hwgen import DotProduct, FixedDot
 from sim import exact
 from sim.verification import pack
 
@@ -70,8 +70,8 @@ def test_tables_say_what_was_measured(tmp_path):
     marks = [area_page.BEGIN.format(name) + area_page.END.format(name) for name in area_page.TABLES]
     page.write_text("\n".join(marks))
     counts = {"lut": 100, "carry": 7, "ff": 5, "dsp": 2, "fmax_mhz": 123.4, "placed": None}
-    for name, (points, _) in area_page.TABLES.items():
-        area_page.update(page, name, dict.fromkeys(points(), counts))
+    for name, table in area_page.TABLES.items():
+        area_page.update(name, dict.fromkeys(table.points(), counts), page)
     assert (
         "| e4m3fn | 32 | xc7 | 5,593 | 100 | 100 | **100** | 55.93 | 1.00 | 1.00 |"
         in page.read_text()
@@ -79,7 +79,8 @@ def test_tables_say_what_was_measured(tmp_path):
     assert "| e2m1 | xc7 | 100 | `--style lut6` | 100 | 1.00 |" in page.read_text()
     # Prior RTL counts as ours: 12,521 LUT4 and 526 CCU2C, two each.
     assert "| e4m3fn | 32 | ecp5 | 13,573 | 100 | 100 | **100** | 135.73 |" in page.read_text()
-    assert "| mxfp4 | ecp5 | 100 | 7 | 5 | 123 |" in page.read_text()
+    assert "| mxfp4 | ecp5 | 100 | 7 | 5 |" in page.read_text()
+    assert "| int4 | ecp5 | lut | 100 | 7 | 5 | 2 | 123 | 100 |" in page.read_text()
     formats = page.read_text().partition(area_page.END.format("scripts"))[2]
     tools = formats.partition("Measured with ")[2].partition("\n")[0]
     assert [tool.split()[0] for tool in tools.split(",")] == [
@@ -89,7 +90,42 @@ def test_tables_say_what_was_measured(tmp_path):
     results = dict.fromkeys(area_page.by_lanes(), counts)
     plain_int8 = next(p for p in results if p.kind == area_page.PLAIN and str(p.spec.a) == "int8")
     row = f"| int8 | {plain_int8.spec.lanes} | {plain_int8.target} | – | 100"
-    area_page.update(page, "lanes", results | {plain_int8: {**counts, "lut": 250}})
+    area_page.update("lanes", results | {plain_int8: {**counts, "lut": 250}}, page)
     assert f"{row} | 250 | **100** | – | 1.00 | 2.50 |" in page.read_text()
-    area_page.update(page, "lanes", results | {plain_int8: "no such thing"})
+    area_page.update("lanes", results | {plain_int8: "no such thing"}, page)
     assert f"{row} | – | **100** | – | 1.00 | – |" in page.read_text()
+
+
+def test_every_table_has_its_place_on_its_page():
+    for name, table in area_page.TABLES.items():
+        page = table.page.read_text("utf-8")
+        assert (
+            page.count(area_page.BEGIN.format(name)) == 1 == page.count(area_page.END.format(name))
+        )
+
+
+def test_a_dot_with_constants_sums_what_fixeddot_does(monkeypatch):
+    """In units of the smallest product, which are finer than those of the weights."""
+    spec = FixedDot(a="int4", b="e2m1", weights=[1.5, -3, 0, 6])
+    made = []
+    monkeypatch.setattr(baseline, "_convert", lambda m, *ports: made.append((m, ports)))
+    baseline.tied_rtlil(spec)
+    ((m, ports),) = made
+    by_name = {port.name: port for port in ports}
+    codes = np.random.default_rng(4).integers(0, 16, (20, 4)).astype(np.uint64)
+    got = []
+
+    async def bench(ctx):
+        for port in ("enable", "valid_in", "clear"):
+            ctx.set(by_name[port], 1)
+        for word in pack(codes, 4):
+            ctx.set(by_name["a"], word)
+            await ctx.tick().repeat(12)
+            got.append(ctx.get(by_name["accumulator"]))
+
+    simulator = Simulator(m)
+    simulator.add_clock(1e-9)
+    simulator.add_testbench(bench)
+    simulator.run()
+    wanted = spec.a.decode(codes) @ np.array(spec.weights.values) / 0.5
+    assert got == wanted.tolist()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,27 @@ FILES = (
     *("proofs.md", "results.md", "kept.jsonl", "deep.jsonl", "folder", "results", "damaged"),
     *("model.onnx", "data.npz", "short-model.onnx", "flipped-model.onnx", "short-data.npz"),
     *("flipped-data.npz", "other.npz", "folder.npy", "new.onnx"),
+    *("plan.toml", "latin.toml", "deep.toml", "long.toml", "half.toml", "other.toml"),
 )
+#: A valid plan of a sweep: the fields of its table, in TOML.
+PLAN = {
+    **{"unit": '"fixeddot"', "targets": '["ecp5", "xc7"]', "sample": '"latin"', "count": "2"},
+    **{"seed": "3", "place": "0.5", "a": '["int4", "e2m1"]', "b": '"like a"'},
+    **{"lanes": "{ from = 2, to = 4 }", "weights": '"random"'},
+}
+#: What stands in place of one of them.
+PLAN_FIELDS = (
+    *("true", "-1", "0", "1.5", "1" + "0" * 30, "nan", "inf", '""', '"x"', "[]", "[[]]", "{}"),
+    *("{ a = 1 }", "{ from = 3, to = 2 }", "{ from = 1, to = 1000000000000 }", "1979-05-27"),
+    *("{ from = 0, to = 2 }", "{ from = true, to = 2 }", '"int4"', '["int4", 3]', '"listed"'),
+    *('"like a"', '"random"', '"é"', f'"{"a" * 300}"', "[1, 2]", '["ecp5", ["xc7"]]', '"\\u0000"'),
+    *('"grid"', '"unsure"', '"fp64"', '"mxfp4"', "[{ from = 1, to = 2 }]", "1e308", '"e8m0"'),
+)
+#: Plans with such a field, or without one, by their files.
+PLANS = {
+    f"plan-{name}-{number}.toml": {**PLAN, name: value}
+    for name, (number, value) in itertools.product((*PLAN, "x"), enumerate(PLAN_FIELDS))
+} | {f"plan-{left}.toml": {k: v for k, v in PLAN.items() if k != left} for left in PLAN}
 #: Lines of a store that are no rows of it.
 DAMAGED_LINES = b'null\n[]\n"x"\n{}\n{"key": 3}\n{"key": "k", "result": "proved"}\n\xff\n[[[\n{"key'
 
@@ -77,10 +98,20 @@ def _write_texts(folder: Path) -> None:
     texts |= {"bom.csv": b"\xef\xbb\xbf1,2", "latin.md": b"\xff", "plain.md": b"no place"}
     for name, text in texts.items():
         (folder / name).write_bytes(text)
+    for name, fields in {"plan.toml": PLAN, **PLANS}.items():
+        (folder / name).write_text(_plan(fields), "utf-8")
+    damaged = {"latin": b"\xff", "deep": b"x = " + b"[" * 5000, "half": _plan(PLAN).encode()[:-9]}
+    damaged |= {"long": b"x = " + b"9" * 5000, "other": b"title = 'x'\n" + _plan(PLAN).encode()}
+    for name, text in damaged.items():
+        (folder / f"{name}.toml").write_bytes(text)
     (folder / "proofs.md").write_text(f"{page.BEGIN}\n{page.END}\n")
     (folder / "results.md").write_text(f"{BEGIN}\n{END}\n")
     (folder / "kept.jsonl").write_bytes(DAMAGED_LINES)
     (folder / "deep.jsonl").write_bytes(b"[" * 100_000 + b"\n" + b"9" * 5000 + b"\n")
+
+
+def _plan(fields: dict[str, str]) -> str:
+    return "[[designs]]\n" + "".join(f"{name} = {value}\n" for name, value in fields.items())
 
 
 def _write_workloads(folder: Path) -> None:

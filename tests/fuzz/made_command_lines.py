@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from command_line_files import FILES
+from command_line_files import FILES, PLANS
 
 SPEC = {"unit": "dot", "a": "e2m1", "b": "int4", "lanes": 2}
 DOT = ["dot", "--a", "e2m1", "--b", "int4", "--lanes", "2"]
@@ -59,7 +59,12 @@ VALID = [
     ["synth", "mul", "--a", "int8", "--b", "int8", "--mapping", "dsp", "--stages", "2"],
     ["cost", *DOT, "--target", "ecp5", "--json"],
     ["cost", *DOT, "--target", "ice40", "--energy"],
-    ["sweep", "--export", "new/measurements.jsonl"],
+    ["compare", *DOT, "--target", "ecp5,xc7", "--csv"],
+    ["compare", "mul", "--a", "int4,e2m1", "--b", "like-a", "--json"],
+    ["compare", *DOT[:-1], "1:3", "--picture", "new/picture.svg"],
+    ["sweep", "plan.toml", "--export", "new/measurements.jsonl"],
+    ["sweep", "plan.toml", "--workers", "2", "--retry", "--timeout", "60"],
+    ["sweep", "plan.toml", "--scheduler", "tcp://127.0.0.1:1"],
     [*("optimize", "--model", "model.onnx", "--data", "data.npz"), "--formats", "int4,int8"],
     ["optimize", "--formats", "int4", "--fps", "100", "--clock-mhz", "100", "--max-drop", "1"],
     ["optimize", "--style", "shared", "--target", "ice40", "--formats", "int4,e2m1"],
@@ -109,6 +114,7 @@ LISTS = (
     *("nan", "inf", "1e400", "1,,2", ",", "1;2", "1,x", "0,0", "1," * 300 + "1", "0.1", "1e308,1"),
     *("١,٢", "9" * 5000, "1e-320", "-0", "--3", "0x3", "1_0,2", "1 2"),
 )
+RANGES = ("3:1", "1:", ":", "1:x", "1:2:3", "1:3,x", "1:10001", "1:99999999", "-3:3")
 JSONS = (
     *('"x"', "[]", "{}", "null", "3", "{", "[" * 5000, '{"unit":["mul"]}', '{"unit":null}', ""),
     *(
@@ -147,6 +153,8 @@ def directed() -> Iterator[list[str]]:
     """One wrong value at a time, each file, list, text and field of JSON where it could stand."""
     fixed = ["generate", "fixeddot", "--a", "int4", "--b", "int8", "--weights"]
     yield from ([*fixed, word] for word in (*FILES, *PATHS, *LISTS))
+    yield from (["compare", *DOT[:-1], text] for text in (*LISTS, *RANGES))
+    yield from (["sweep", word] for word in (*FILES, *PATHS, *PLANS))
     yield from (["regress", "--spec", text] for text in JSONS)
     for value in FIELDS:
         for name in ("unit", "a", "lanes", "output", "accumulator", "mapping", "x"):
@@ -163,6 +171,7 @@ def directed() -> Iterator[list[str]]:
         yield ["generate", *DOT, "--primitives", text]
         yield ["optimize", "--formats", text]
         yield ["cost", *DOT, "--target", text]
+        yield ["compare", *DOT, "--target", text]
 
 
 def options_of_commands() -> dict[str, list[tuple[str, bool]]]:

@@ -23,7 +23,7 @@ def test_generate_writes_one_file(capsys, tmp_path):
     code, out, _ = run(capsys, "generate", *UNIT, "--out", tmp_path / "new" / "folder", "--json")
     fields = json.loads(out)
     (file,) = (tmp_path / "new" / "folder").iterdir()
-    assert code == 0 and fields["file"] == str(file) and fields["latency"] == 4
+    assert code == 0 and fields["file"] == str(file) and fields["latency"] == 5
     assert f"module {fields['module']}(" in file.read_text()
 
 

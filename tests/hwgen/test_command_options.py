@@ -2,13 +2,15 @@
 
 import argparse
 import contextlib
+import functools
 import importlib
 import json
+import socket
 
 import pytest
 
-from hwgen import arguments
-from hwgen.cli import COMMANDS, command_line_parser, main
+from hwgen import arguments, cli
+from hwgen.cli import COMMANDS, main
 from hwgen.cli.spec_options import spec_options
 
 MUL = ["mul", "--a", "int4", "--b", "int4"]
@@ -37,7 +39,11 @@ USES = {
     "synth": {None: MUL},
     "map": {None: ["design.v", "--top", "m"]},
     "cost": {None: MUL},
-    "sweep": {None: []},
+    "compare": {None: MUL},
+    "sweep": {
+        "this machine": ["plan.toml"],
+        "--scheduler": ["plan.toml", "--scheduler", "tcp://127.0.0.1:1"],
+    },
     "optimize": {None: []},
 }
 #: A value that each option takes; switches and positional arguments have none.
@@ -58,7 +64,12 @@ VALUES = {
     **{"model": "m.onnx", "data": "d.npz", "test_data": "d.npz", "fps": "10", "clock_mhz": "50"},
     **{"style": "shared", "max_drop": "1", "netlist": "new.json"},
     **{"include": ".", "define": "X", "parameter": "N=1"},
+    **{"device": "LFE5U-25F"},
+    **{"plan": "plan.toml", "workers": "2", "scheduler": "tcp://127.0.0.1:1"},
 }
+PLAN = '[[designs]]\nunit = "mul"\na = "int2"\nb = "int2"\ntargets = "xc7"\n'
+
+command_line_parser = functools.cache(cli.command_line_parser)
 
 
 def command_parser(name):
@@ -73,11 +84,18 @@ def command_parser(name):
 CASES = [(command, use) for command, uses in USES.items() for use in uses]
 
 
+@pytest.fixture(autouse=True)
+def made_once(monkeypatch):
+    """The parser of all commands: hundreds of lines are read here."""
+    monkeypatch.setattr(cli, "command_line_parser", command_line_parser)
+
+
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("page.md", "m.onnx", "d.npz", "design.v"):
         (tmp_path / name).write_text("")
+    (tmp_path / "plan.toml").write_text(PLAN)
     return tmp_path
 
 
@@ -155,7 +173,7 @@ def test_what_a_use_declares_is_read(folder, monkeypatch, capsys, command, use):
     """``run`` itself, without the long work, which has then had all that it was given."""
     import sim
     import yosys_scripts
-    from cost_models import sweep
+    from cost_models import measurement, sweep
     from optimizer import optimize
     from sim import case_list, formal, mutation, regression, report
 
@@ -169,8 +187,9 @@ def test_what_a_use_declares_is_read(folder, monkeypatch, capsys, command, use):
     monkeypatch.setattr(case_list, "chosen", lambda *given, **named: case_list.Matrix(()))
     monkeypatch.setattr(report, "update_page", lambda *given: 1)
     monkeypatch.setattr(optimize, "run", worked)
-    monkeypatch.setattr(sweep, "run", lambda **named: None)
-    monkeypatch.setattr(sweep, "export", lambda file: 1)
+    made = measurement.Measurement("k", "synthesis", {}, "xc7", {}, {}, "2026-01-01")
+    monkeypatch.setattr(sweep, "run", lambda points, **named: [sweep.Outcome(points[0], made)])
+    monkeypatch.setattr(sweep, "export", lambda file, outcomes: len(outcomes))
     size = yosys_scripts.Size(*range(6))
     mapped = yosys_scripts.MappedDesign("ecp5", "lut", "m", "ours", size, size, {}, {}, 1.0, "", "")
     monkeypatch.setattr(yosys_scripts, "map_design", lambda *given, **named: mapped)
@@ -214,6 +233,10 @@ def test_what_a_use_declares_is_read(folder, monkeypatch, capsys, command, use):
         (["regress", "random", "--jobs", "-1"], "whole number from 0 to 1024"),
         (["regress", "long", "--unit", "mul"], "has no case of unit mul"),
         (["regress", "random", "--simulator", "icarus,icarus"], "is there twice"),
+        (
+            ["sweep", "plan.toml", "--scheduler", "tcp://a:1", "--workers", "2"],
+            "--workers does nothing for --scheduler",
+        ),
         (["generate", *MUL, "--with", ""], "at least one"),
         (["generate", *MUL, "--with", "core", "--all"], "give one of them"),
         (["generate", *MUL, "--target", "ecp5"], "unless --fmax-mhz says how fast"),
@@ -277,7 +300,7 @@ def test_modules_refuse_as_commands_do(folder, capsys, monkeypatch, module, line
 
 
 #: Options by what their value is, of the commands that have them.
-KINDS = {"FILE": [], "FOLDER": [], "PATH": [], "number": [], "other": []}
+KINDS = {"FILE": [], "FOLDER": [], "PATH": [], "ADDRESS": [], "number": [], "other": []}
 #: What values are called that are neither a path nor a number; choices are joined by "|".
 WORDS = ("FORMAT", "RULE", "LIST", "TARGET", "KIND", "MODE", "NAME", "JSON")
 for _command in USES:
@@ -315,6 +338,21 @@ def test_paths_that_cannot_be_are_refused(folder, capsys, command, option):
         )
     elif (command, option) in KINDS["FOLDER"]:
         assert "it is a file" in refused(capsys, [command, *use, option, "page.md"])
+
+
+@pytest.mark.parametrize(("command", "option"), KINDS["ADDRESS"])
+def test_addresses_at_which_nobody_is_are_refused(folder, capsys, monkeypatch, command, option):
+    from cost_models import cluster
+
+    monkeypatch.setattr(cluster, "PATIENCE_S", 0.5)
+    use = next(iter(USES[command].values()))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        addresses = ["", " ", "a" * 300, "host", "a\0b", "\udcff", "tcp://127.0.0.1", "tcp://h:x"]
+        addresses += ["http://127.0.0.1:1", "inproc://1", "tls://127.0.0.1:1", "tcp://127.0.0.1:1"]
+        addresses += ["tcp://127.0.0.1:99999", f"tcp://127.0.0.1:{silent.getsockname()[1]}"]
+        for text in addresses:
+            told = refused(capsys, [command, *use, option, text])
+            assert option.lstrip("-") in told or not text.isprintable()
 
 
 @pytest.mark.parametrize(("command", "option"), KINDS["number"])

@@ -99,6 +99,10 @@ def test_dictionary_round_trip():
         ({"output": "lns4f3"}, "lns4f3 cannot be rounded to in hardware"),
         ({"output": "int8", "overflow": "special"}, "neither infinity nor NaN"),
         ({"output": "int8", "rounding": "odd"}, "rounding='odd': use one of"),
+        (
+            {"a": "uint2", "b": "e2m3", "mapping": "dsp", "pipeline_target": "ecp5"},
+            "mapping='dsp', pipeline_target='ecp5': the delay model has no DSP blocks",
+        ),
         ({"stages": 8}, "stages=8: use a whole number from 1 to 7"),
         ({"output": "int8", "stages": 1}, "stages=1: use a whole number from 2 to 9"),
         (
@@ -128,9 +132,9 @@ def test_every_field_survives_plain_types(fields):
 
 
 def test_a_mac_has_one_lane():
-    spec = MultiplyAccumulate(a="int8", b="int8", accumulator="fp32")
+    spec = MultiplyAccumulate(a="int8", b="int8", accumulator="fp32", stages=3)
     assert spec.lanes == 1 and from_dict(spec.to_dict()) == spec
-    assert spec.name == "mac_int8_int8_lanes1_products4096_lut_e8m23ieee"
+    assert spec.name == "mac_int8_int8_lanes1_products4096_lut_e8m23ieee_stages3"
     with pytest.raises(InputError, match="a mac has one lane; use dot"):
         MultiplyAccumulate(a="int8", b="int8", lanes=2)
 

@@ -60,7 +60,7 @@ def test_dictionary_round_trip(spec):
         ({"a": "mxfp4"}, "a=mxfp4.*: a format of single numbers is needed here"),
         ({"b": "lns4f3"}, "b=lns4f3: no hardware decodes its codes yet"),
         ({"b": "e9m3"}, "e9m3: minifloats have up to 8 exponent bits"),
-        ({"stages": 0}, "stages=0: use a whole number from 1 to 4"),
+        ({"stages": -1}, "stages=-1: use a whole number from 1 to 4"),
         ({"stages": 5}, "stages=5"),
         ({"stages": True}, "stages=True"),
         ({"mapping": "ram"}, "mapping='ram': use one of lut, dsp, auto"),

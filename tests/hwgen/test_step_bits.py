@@ -75,7 +75,8 @@ TWO_SIZES = dict.fromkeys(
 
 @pytest.mark.parametrize("target", ["", "ecp5"])
 @pytest.mark.parametrize("kind", UNITS)
-def test_bits_of_all_registers(kind, target, monkeypatch):
+@pytest.mark.parametrize("count", [3, 8])
+def test_bits_of_all_registers(kind, target, count, monkeypatch):
     """Of random specs with a register in front of every step: what each of these holds.
 
     Of an array the first element's, or group of elements', and the first column's.
@@ -89,8 +90,8 @@ def test_bits_of_all_registers(kind, target, monkeypatch):
 
     monkeypatch.setattr(unit, "registered", noted)
     monkeypatch.setattr(array, "registered", noted)
-    rng = np.random.default_rng([4, *kind.encode()])
-    for operands in [*[{}] * 12, *TWO_SIZES.get(kind, ())]:
+    rng = np.random.default_rng([count, *kind.encode()])
+    for operands in [*[{}] * count, *TWO_SIZES.get(kind, ())]:
         spec = legal_spec(UNITS[kind], rng, {"pipeline_target": target, **operands})
         spec = from_dict({**spec.to_dict(), "stages": spec.most_stages})
         made.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from optimizer.workloads import fashion_mnist
 TRAINED, STEPS, HIDDEN = 1200, 150, 24
 
 
+@functools.cache
 def features() -> dict[str, np.ndarray]:
     """Float features (N, 49) in [0, 1]: each the mean of 4 × 4 pixels; and the labels."""
     with np.load(fashion_mnist.DATA) as stored:
@@ -33,8 +35,10 @@ def features() -> dict[str, np.ndarray]:
     }
 
 
-def train(x: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
+@functools.cache
+def trained() -> dict[str, np.ndarray]:
     """Weights of 49 - HIDDEN - 10 with ReLU: cross-entropy by full-batch Adam, float64."""
+    x, labels = features()["train"], features()["train_labels"]
     rng = np.random.default_rng(3)
     w = {
         "w0": rng.normal(0, (2 / 49) ** 0.5, (49, HIDDEN)),
@@ -68,7 +72,7 @@ def write(folder: Path, names: tuple[str, str] = ("/hidden/Gemm", "/scores/Gemm"
         helper.make_node("Relu", ["h"], ["r"]),
         helper.make_node("Gemm", ["r", "w1", "b1"], ["y"], name=names[1]),
     ]
-    save(folder / "mlp.onnx", nodes, train(data["train"], data["train_labels"]), ("batch", 49))
+    save(folder / "mlp.onnx", nodes, trained(), ("batch", 49))
     np.savez_compressed(
         folder / "features.npz",
         calibration_inputs=data["calibration"],

@@ -22,7 +22,7 @@ def folder(tmp_path_factory):
 def test_perceptron_has_learnt_something_and_is_computed_as_numpy_does(folder):
     network = load(folder / "mlp.onnx")
     data = load_data(folder / "features.npz", 10, network.input_shape)
-    w = perceptron.train(*(perceptron.features()[k] for k in ("train", "train_labels")))
+    w = perceptron.trained()
     x = data.test_images.astype(np.float64)
     scores = np.maximum(x @ w["w0"] + w["b0"], 0) @ w["w1"] + w["b1"]
     logits = inference.run(network, data.test_images)

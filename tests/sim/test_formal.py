@@ -34,8 +34,9 @@ from sim.formal.run import Start
 from sim.formal.solve import Claim, holds, solve
 from yosys_scripts import flow
 
-MUL = Multiply(a="uint4", b="uint3")
-DOT = DotProduct(a="int3", b="int2", lanes=2, max_products=8)
+#: With registers in their usual places, whose text tests change.
+MUL = Multiply(a="uint4", b="uint3", stages=2)
+DOT = DotProduct(a="int3", b="int2", lanes=2, max_products=8, stages=3)
 INFINITE = DotProduct(a="e2m1ieee", b="int2", lanes=2, max_products=8)
 CONVERT = Convert(a="e2m1", b="int2")
 ROUND = AccumulatorToFloat(bits=9, b="e3m2")
@@ -50,6 +51,7 @@ PROVABLE = [
     (MUL, "reference"),
     (MUL, "pipeline"),
     (Multiply(a="e4m3fn", b="int3"), "reference"),
+    (DotProduct(a="int3", b="int2", lanes=2, max_products=8), "accumulator"),
     (CONVERT, "stream"),
     (ROUND, "reference"),
     (LMul(a="e3m2", b="e2m1"), "reference"),
@@ -103,7 +105,7 @@ def test_a_wrong_product_is_found():
 
 
 def test_a_narrow_accumulator_is_found():
-    spec = DotProduct(a="int3", b="int2", lanes=2, max_products=32)
+    spec = DotProduct(a="int3", b="int2", lanes=2, max_products=32, stages=3)
     verilog = emit.verilog(DOT).replace(DOT.name, spec.name)
     proof = formal.prove(spec, "accumulator", verilog=verilog)
     assert (proof.result, proof.reason) == ("disproved", "width of 8 bits")

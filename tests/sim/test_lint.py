@@ -7,7 +7,16 @@ import subprocess
 
 import pytest
 
-from hwgen import Convert, DotProduct, InputError, MultiDot, ToolError, emit, package
+from hwgen import (
+    Convert,
+    DotProduct,
+    InputError,
+    MultiDot,
+    MultiplyAccumulate,
+    ToolError,
+    emit,
+    package,
+)
 from hwgen.cli import main
 from hwgen.pins import module_name
 from hwgen.spec import UNITS
@@ -15,48 +24,53 @@ from sim.lint import LINTERS, lint
 from sim.random_specs import examples
 from sim.tools import package_folder
 
-#: Units of every kind, and two with products of other kinds of operands.
-SPECS = [
-    *examples(seed=3, count=3),
+#: A unit of every kind, and some with products and results of their own kind.
+ONE_OF_EACH = [
+    *examples(seed=3, count=1),
     DotProduct(a="e4m3", b="int8", lanes=5),
     DotProduct(a="int2", b="e5m2", lanes=1),
     Convert(a="uint2", b="uint3", rounding="up"),  # Nothing can be beyond the largest.
     Convert(a="fixed1_1", b="uint5"),  # Everything is zero.
     MultiDot(formats="uint8,uint8:int1", lanes=4),  # A factor that is chosen by the mode.
+    # An exponent that is a constant, by which a shift is limited.
+    MultiplyAccumulate(a="int6", b="fixed15_11", accumulator="e5m10ieee", stages=1),
     # A NOT of a NOT that stands in its place.
     DotProduct(
         a="int8", b="int4", lanes=8, accumulator="bf16:down", stages=5, pipeline_target="ecp5"
     ),
 ]
+MORE = examples(seed=4, count=2)
 
 
 def test_every_unit_is_among_them():
-    assert {spec.unit for spec in SPECS} == set(UNITS)
+    for specs in (ONE_OF_EACH, MORE):
+        assert {spec.unit for spec in specs} == set(UNITS)
 
 
 #: Written once for all of the tools.
 written = functools.cache(emit.verilog)
 
 
+@pytest.mark.parametrize("specs", [ONE_OF_EACH, MORE], ids=["one", "more"])
 @pytest.mark.parametrize("tool", LINTERS)
 @pytest.mark.parametrize("stream", [False, True], ids=["unit", "stream"])
-def test_linters_find_nothing(tool, stream):
+def test_linters_find_nothing(tool, stream, specs):
     if tool == "icarus" and shutil.which("iverilog") is None:
         pytest.skip("Icarus Verilog (iverilog) is not installed, and is not on PyPI")
-    for spec in SPECS:
+    for spec in specs:
         findings = lint(written(spec, stream=stream), module_name(spec, stream=stream), [tool])
         assert findings == [], spec
 
 
 @pytest.mark.parametrize("flags", [[], ["-Wall"]], ids=["default", "all"])
-def test_verilator_says_nothing_of_the_files(flags, tmp_path, monkeypatch):
+@pytest.mark.parametrize("stream", [[], ["--stream"]], ids=["unit", "stream"])
+def test_verilator_says_nothing_of_the_files(stream, flags, tmp_path, monkeypatch):
     """As a user runs it: no other flags, and no name of a top module."""
     monkeypatch.chdir(tmp_path)
     binary = package_folder("verilator") / "bin" / "verilator"
     for spec in examples(seed=8, count=1):
-        for stream in ([], ["--stream"]):
-            command = [*shlex.split(emit.generate_command(spec))[1:], *stream]
-            assert main([*command, "--out", "."]) == 0
+        command = [*shlex.split(emit.generate_command(spec))[1:], *stream]
+        assert main([*command, "--out", "."]) == 0
         for file in sorted(tmp_path.glob("*.v")):
             run = subprocess.run(
                 [binary, "--lint-only", *flags, file.name], capture_output=True, text=True
@@ -68,14 +82,14 @@ def test_verilator_says_nothing_of_the_files(flags, tmp_path, monkeypatch):
 def test_a_warning_behind_the_file_still_counts():
     """The files switch nothing off for what is read after them."""
     late = "module late(input a, input b, output c);\n  assign c = a;\nendmodule\n"
-    findings = lint(emit.verilog(SPECS[0]) + late, "late", ["verilator"])
+    findings = lint(emit.verilog(ONE_OF_EACH[0]) + late, "late", ["verilator"])
     assert "UNUSEDSIGNAL" in findings[0].message and "'b'" in findings[0].message
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["unit", "stream"])
 def test_the_template_fits_the_module(stream):
     """In a module whose ports are the template's wires, the instance raises no warning."""
-    for spec in SPECS[:4]:
+    for spec in ONE_OF_EACH[:4]:
         text = package.template(spec, stream=stream)
         ports = [line for line in text.splitlines() if line.startswith("wire ")]
         lines = [

@@ -16,7 +16,6 @@ import hwgen.spec
 import hwgen.units
 import sim.models
 from cost_models import query
-from hwgen import InputError
 from hwgen.cli import main
 from sim import case_list, formal, regression
 from sim.random_specs import legal_spec
@@ -89,7 +88,9 @@ def test_it_is_in_every_matrix(negate):
     assert {spec.lowest for spec in drawn} == {"saturate", "wrap"}
 
 
-def test_its_cost_is_measured_and_not_predicted(negate):
-    with pytest.raises(InputError, match="it knows the unit dot, not negate"):
-        query.predict(negate(a="int8"), "ecp5")
+def test_its_cost_is_measured_or_a_guess(negate):
+    """What the cost model reads is its step plan; nothing like it was measured."""
+    cost = query.predict(negate(a="int8"), "ecp5")
+    assert "a guess: no negate mapped to lut was measured" in cost.basis
+    assert cost.lut.low < cost.lut.value < cost.lut.high
     assert query.measure(negate(a="int8"), "ice40", place=False).lut.value > 0

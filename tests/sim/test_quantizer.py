@@ -282,7 +282,7 @@ def test_fields_that_are_not_given_are_the_formats_own():
         ({"b": "uint4_b2_ue4m3ns", "symmetric": False}, r"\(uint4\) have no code beside"),
         ({"nonfinite": "drop"}, "nonfinite='drop': use one of element, scale"),
         ({"b": "e2m1_b4_ue5m0", "nonfinite": "scale"}, r"\(ue5m0\) have no NaN"),
-        ({"stages": 0}, "stages=0: use a whole number from 1 to 12 for a block of 32"),
+        ({"stages": -1}, "stages=-1: use a whole number from 1 to 12 for a block of 32"),
         ({"stages": 13}, "stages=13: use a whole number from 1 to 12 for a block of 32"),
     ],
 )

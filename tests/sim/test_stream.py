@@ -26,6 +26,10 @@ def test_every_unit_as_a_stream(spec):
     assert outcome.vectors > results and outcome.cycles > 1.2 * outcome.vectors
 
 
+#: The mark of the last beat, so many stages behind the input, beside the result.
+LAST = "{{last_{}, accumulator}}"
+
+
 @pytest.mark.parametrize(
     ("old", "new", "rule"),
     [
@@ -36,7 +40,7 @@ def test_every_unit_as_a_stream(spec):
         # The source is told that a beat was taken while the unit stands still.
         ("inputs__ready = enable", "inputs__ready = 1'b1", "result"),
         # TLAST comes a cycle too soon.
-        ("{last_3, accumulator}", "{last_2, accumulator}", "result"),
+        (LAST.format(DOT.stages - 1), LAST.format(DOT.stages - 2), "result"),
         # A bubble is a beat.
         ("results__valid = valid_out | full", "results__valid = 1'b1", "was sent"),
     ],

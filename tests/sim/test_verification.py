@@ -73,7 +73,7 @@ def test_directed_vectors_reach_the_accumulators_ends():
     [
         ("accumulate_terms_0 <= ", "accumulate_terms_0 <= 1 + "),  # off by one
         ("valid_out <= valid_", "valid_out <= !valid_"),
-        ("products_clear <= ", "products_clear <= 1'b0 & "),
+        ("accumulate_clear <= ", "accumulate_clear <= 1'b0 & "),
         ("if (enable)", "if (1'b1)"),
     ],
 )

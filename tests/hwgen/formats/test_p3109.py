@@ -22,25 +22,34 @@ FORMATS = [
 ]
 
 
-def round_to_precision(x, precision, bias, mode, drawn):
-    """To ``precision`` bits without an upper end; ``x`` finite."""
-    if x == 0:
-        return x
-    exponent = max(math.frexp(float(abs(x)))[1] - 1, 1 - bias) - precision + 1
+def steps_of(x, precision, bias):
+    """Steps of ``precision`` bits in ``x``, finite, without an upper end.
+
+    The step, with x's sign; how many there are, and the part of one that is left; and whether they
+    are odd.
+    """
+    exponent = max(math.frexp(float(abs(x)))[1] - 1, 1 - bias) - precision + 1 if x else 0
     step = Fraction(2) ** exponent
     whole, part = divmod(abs(x) / step, 1)
-    half = Fraction(1, 2)
     # Of one bit of precision the code decides, which is the exponent's field.
     odd = whole % 2 if precision > 1 else whole != 0 and (exponent + bias) % 2
-    away = {
-        "nearest_even": part > half or (part == half and odd),
-        "nearest_away": part >= half,
-        "toward_zero": False,
-        "up": part > 0 and x > 0,
-        "down": part > 0 and x < 0,
-        "stochastic": math.floor(part * 2**32) + drawn >= 2**32,
-    }[mode]
-    return (whole + bool(away)) * step * (1 if x > 0 else -1)
+    return -step if x < 0 else step, whole, part, odd
+
+
+HALF = Fraction(1, 2)
+AWAY = {
+    "nearest_even": lambda step, part, odd, drawn: part > HALF or (part == HALF and odd),
+    "nearest_away": lambda step, part, odd, drawn: part >= HALF,
+    "toward_zero": lambda step, part, odd, drawn: False,
+    "up": lambda step, part, odd, drawn: part > 0 and step > 0,
+    "down": lambda step, part, odd, drawn: part > 0 and step < 0,
+    "stochastic": lambda step, part, odd, drawn: math.floor(part * 2**32) + drawn >= 2**32,
+}
+
+
+def round_to_precision(step, whole, part, odd, mode, drawn):
+    """A float, which has all numbers of a few bits."""
+    return float((whole + bool(AWAY[mode](step, part, odd, drawn))) * step)
 
 
 def saturate(x, low, high, overflow, mode, signed, extended):
@@ -73,16 +82,17 @@ def test_projection_is_the_standards(name):
     drawn = np.random.default_rng(0).choice([0, 2**31, 2**31 - 1, 2**32 - 1], len(x))
     bias = 2 ** (bits - precision - (not signed and -1) - 1)
     assert f.bias == bias and f.precision == precision and f.bits == bits
+    steps = [math.isfinite(v) and steps_of(Fraction(v), precision, bias) for v in x.tolist()]
     for mode in MODES:
         options = {"random_bits": drawn} if mode == "stochastic" else {}
+        rounded = [
+            round_to_precision(*of_given, mode, random) if of_given else given
+            for given, of_given, random in zip(x.tolist(), steps, drawn.tolist(), strict=True)
+        ]
         for overflow in OVERFLOWS:
             got = f.quantize(x, mode, overflow, **options).tolist()
-            for given, quantized, random in zip(x.tolist(), got, drawn.tolist(), strict=True):
-                rounded = given
-                if math.isfinite(given):
-                    exact = Fraction(given)
-                    rounded = round_to_precision(exact, precision, bias, mode, random)
-                expected = saturate(rounded, f.min, f.max, overflow, mode, signed, extended)
+            for given, quantized, whole in zip(x.tolist(), got, rounded, strict=True):
+                expected = saturate(whole, f.min, f.max, overflow, mode, signed, extended)
                 same = quantized == expected or (math.isnan(quantized) and math.isnan(expected))
                 assert same, (given, mode, overflow)
     assert np.isnan(f.quantize([np.nan], overflow="saturate")).all()

@@ -20,7 +20,7 @@ from scalar_cases import (
 
 from hwgen import InputError, Integer, Minifloat, parse
 from hwgen.formats import NAMES
-from hwgen.formats.scalar import OVERFLOWS, WORTH_A_TABLE
+from hwgen.formats.scalar import OVERFLOWS, WORTH_A_TABLE, _key_bits
 
 
 def assert_equals_ml_dtypes(name, x):
@@ -147,9 +147,20 @@ def test_rounding_is_its_definition(name, mode):
     assert (f.quantize(x, mode) == brute_force(f, mode, x)).all()
 
 
-@pytest.mark.parametrize(
-    "name", [*NAMES, *GFLOAT, *OTHERS, "Binary8p4se", "Binary8p3ue", "e4m3fnuz"]
-)
+#: Formats that have tables: their codes are decided by a few bits of a float32.
+TABLES = [
+    name
+    for name in (*NAMES, *GFLOAT, *OTHERS, "Binary8p4se", "Binary8p3ue", "e4m3fnuz")
+    if _key_bits(parse(name)) is not None
+]
+
+
+def test_formats_of_all_kinds_have_tables():
+    assert len(TABLES) >= 40
+    assert {"e4m3fn", "e8m0", "int8", "ue5m3ieee", "fixed8_6", "Binary8p4se"} <= set(TABLES)
+
+
+@pytest.mark.parametrize("name", TABLES)
 @pytest.mark.parametrize("mode", DETERMINISTIC)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_tables_give_what_the_formats_rules_give(name, mode, dtype):
