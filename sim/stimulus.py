@@ -101,7 +101,7 @@ def uniform(spec: DotProduct, cycles: int, seed: int) -> Stimulus:
     Sums are as long as they may be.
     """
     rng = np.random.default_rng(seed)
-    patterns = {port.name: _uniform(rng, port, cycles) for port in spec.inputs}
+    patterns = {port.name: uniform_patterns(rng, port, cycles) for port in spec.inputs}
     patterns["clear"][:] = 0
     patterns["clear"][:: max(spec.max_products // spec.lanes, 1)] = 1
     return given(patterns)
@@ -136,7 +136,7 @@ def candidates(spec: Spec, count: int, rng: np.random.Generator) -> Inputs:
 
 def _drawn(rng: np.random.Generator, port: Port, cycles: int) -> npt.NDArray[Any]:
     """Uniform patterns; in some of the cycles some elements are extremes."""
-    patterns = _uniform(rng, port, cycles)
+    patterns = uniform_patterns(rng, port, cycles)
     if port.format is not None:
         extremes = extreme_codes(port.format)
     else:
@@ -147,7 +147,7 @@ def _drawn(rng: np.random.Generator, port: Port, cycles: int) -> npt.NDArray[Any
     return np.where(chosen, rng.choice(extremes, patterns.shape), patterns).astype(patterns.dtype)
 
 
-def _uniform(rng: np.random.Generator, port: Port, cycles: int) -> npt.NDArray[Any]:
+def uniform_patterns(rng: np.random.Generator, port: Port, cycles: int) -> npt.NDArray[Any]:
     shape = (cycles, port.count)
     if port.bits <= 8:
         return rng.integers(0, 1 << port.bits, shape, dtype=np.uint8)
