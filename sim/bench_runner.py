@@ -1,4 +1,4 @@
-"""Builds a bench's simulation and runs it, once for each job: ``python bench_runner.py steps.json``.
+"""Builds a bench's simulation and runs it: ``python bench_runner.py steps.json``.
 
 Started by ``sim.verification`` in a process of its own, because cocotb's runner starts programs
 that only their whole process group's end reaches. Imports nothing of this package.
@@ -22,8 +22,7 @@ def main() -> None:
     runner.log.setLevel("WARNING")
     try:
         runner.build(**steps["build"])
-        for test in steps["tests"]:
-            runner.test(**test)
+        runner.test(**steps["test"])
     except RuntimeError as error:  # What failed has said why.
         sys.exit(str(error))
 

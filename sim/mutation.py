@@ -28,12 +28,12 @@ from hwgen.spec import Spec
 from hwgen.store import Kind, Row, Store, digest
 from sim.formal import proofs
 from sim.formal.solve import DISPROVED, NOT_PROVED, PROVED
-from sim.simulation import run_bench
 from sim.stimulus import Stimulus
 from sim.verification import (
     DEFAULT_VECTORS,
     driven,
     require_counts,
+    run_bench,
     simulator,
     whole_stimulus,
     work_before_reset,

@@ -15,8 +15,7 @@ from hwgen.pins import module_name, pins
 from hwgen.spec import Port, Spec
 from hwgen.units.stream import sign_fills, tdata_places, tdata_width
 from sim import golden, stimulus, unit_model
-from sim.simulation import run_bench
-from sim.verification import DEFAULT_VECTORS, pack, require_counts, simulator
+from sim.verification import DEFAULT_VECTORS, pack, require_counts, run_bench, simulator
 
 #: Cycles in which a source and a sink keep their mood.
 MOOD_CYCLES = 24
@@ -124,7 +123,7 @@ def verify_stream(
     unit with one input, a result every cycle where neither side waits. ``verilog`` stands in for
     the unit's own.
 
-    InputError for bad counts, ToolError as for ``sim.simulation.run_bench``.
+    InputError for bad counts, ToolError as for ``sim.verification.run_bench``.
     """
     require_counts(vectors, seed)
     started = time.monotonic()

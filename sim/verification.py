@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import pickle
+import re
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,15 +17,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hwgen import emit
-from hwgen.errors import InputError
+from hwgen import emit, processes
+from hwgen.errors import InputError, ToolError
 from hwgen.fields import require_kind
+from hwgen.processes import temporary_folder
+from hwgen.progress import doing
 from hwgen.spec import Spec
 from hwgen.spec.base import require_spec
-from sim import golden
+from sim import golden, tools
 from sim import stimulus as stimuli
 from sim.coverage import TRIES, filled
-from sim.simulation import run_benches
 from sim.stimulus import Stimulus
 
 DEFAULT_VECTORS = 2000
@@ -30,6 +35,10 @@ VECTORS_A_TRY = 250
 #: Cycles that a bench drives, at most, before it resets the unit and checks anything; and among
 #: how many it chooses them.
 WORK_BEFORE_RESET, WORK_AMONG = 40, 1024
+#: What the benches' simulators know a unit as: some shorten long names.
+TOP = "dut"
+#: What builds and starts a bench, in a process of its own.
+RUNNER = Path(__file__).with_name("bench_runner.py")
 
 
 @dataclass(frozen=True)
@@ -138,54 +147,17 @@ def run(
     in ``sources``); its top module and ports must be the unit's. With ``saif`` the toggle
     counts of all nets are written to that file.
     """
-    return run_each(
-        spec,
-        [stimulus],
-        verilog=verilog,
-        sources=sources,
-        verilator_flags=verilator_flags,
-        saifs=None if saif is None else [saif],
-    )[0]
-
-
-def run_each(
-    spec: Spec,
-    stimuli: Sequence[Stimulus],
-    *,
-    verilog: str | None = None,
-    sources: Sequence[Path] = (),
-    verilator_flags: Sequence[str] = (),
-    saifs: Sequence[Path] | None = None,
-) -> list[Verification]:
-    """As ``run``, of several ``stimuli``, each from reset, on one build; a file of ``saifs`` each.
-
-    The seconds are those of all.
-    """
     started = time.monotonic()
-    cycles = [driven(spec, stimulus) for stimulus in stimuli]
-    results = simulate_each(
+    inputs, outputs = driven(spec, stimulus)
+    result = simulate(
         verilog if verilog is not None else emit.verilog(spec),
         spec.name,
-        cycles,
+        inputs,
+        outputs,
         sources=sources,
         verilator_flags=verilator_flags,
-        saifs=saifs,
+        saif=saif,
     )
-    seconds = round(time.monotonic() - started, 2)
-    return [
-        _outcome(spec, stimulus, outputs, result, seconds)
-        for stimulus, (_, outputs), result in zip(stimuli, cycles, results, strict=True)
-    ]
-
-
-def _outcome(
-    spec: Spec,
-    stimulus: Stimulus,
-    outputs: Mapping[str, Sequence[int | None]],
-    result: Mapping[str, Any],
-    seconds: float,
-) -> Verification:
-    """What the bench's own ``result`` says of a stimulus."""
     shown = tuple(
         mismatch_at(
             spec,
@@ -201,7 +173,7 @@ def _outcome(
         vectors=result["cycles"],
         mismatches=result["mismatches"],
         seed=None,
-        seconds=seconds,
+        seconds=round(time.monotonic() - started, 2),
         simulator=simulator(),
         shown=shown,
     )
@@ -263,44 +235,19 @@ def simulate(
 
     Where an output is None it may be anything. ToolError as for ``run_bench``.
     """
-    return simulate_each(
-        verilog,
-        top,
-        [(inputs, outputs)],
-        sources=sources,
-        verilator_flags=verilator_flags,
-        saifs=None if saif is None else [saif],
-    )[0]
-
-
-def simulate_each(
-    verilog: str,
-    top: str,
-    cycles: Sequence[tuple[dict[str, list[int]], Mapping[str, Sequence[int | None]]]],
-    *,
-    sources: Sequence[Path] = (),
-    verilator_flags: Sequence[str] = (),
-    saifs: Sequence[Path] | None = None,
-) -> list[dict[str, Any]]:
-    """As ``simulate``, of several pairs of inputs and outputs on one build."""
-    jobs = [
-        {
-            "inputs": inputs,
-            "outputs": outputs,
-            # Toggles are counted of the stimulus alone.
-            "work": (0, 0) if saifs else work_before_reset(inputs),
-        }
-        for inputs, outputs in cycles
-    ]
-    inputs, outputs = cycles[0]
-    return run_benches(
+    return run_bench(
         verilog,
         top,
         ("clk", "rst", *inputs, *outputs),
-        jobs,
+        # Toggles are counted of the stimulus alone.
+        {
+            "inputs": inputs,
+            "outputs": outputs,
+            "work": (0, 0) if saif else work_before_reset(inputs),
+        },
         sources=sources,
         verilator_flags=verilator_flags,
-        saifs=saifs,
+        saif=saif,
     )
 
 
@@ -326,6 +273,94 @@ def busiest(busy: npt.NDArray[np.bool_]) -> tuple[int, int]:
         if run > best:
             best, end = run, cycle + 1
     return max(end - WORK_BEFORE_RESET, 0), end
+
+
+def run_bench(
+    verilog: str,
+    top: str,
+    ports: Sequence[str],
+    job: Mapping[str, Any],
+    *,
+    bench: str = "sim.bench",
+    sources: Sequence[Path] = (),
+    verilator_flags: Sequence[str] = (),
+    saif: Path | None = None,
+) -> dict[str, Any]:
+    """Builds ``verilog`` and runs the module ``bench`` on its module ``top`` (there ``TOP``).
+
+    The bench sees the ``ports`` and gets ``job``; its own result is returned. ToolError if a tool
+    is missing, the build fails or the simulation ends without a result.
+    """
+    tools.require_tools()
+    with temporary_folder() as folder:
+        source, visible = folder / "design.v", folder / "visible.vlt"
+        renamed, count = re.subn(rf"\bmodule {re.escape(top)}\b", f"module {TOP}", verilog)
+        if count != 1:
+            raise ToolError(f"the Verilog has {count} modules {top}: the bench needs one")
+        source.write_text(renamed)
+        visible.write_text(_visible(TOP, ports))
+        cycles, result = folder / "cycles.pickle", folder / "result.json"
+        cycles.write_bytes(pickle.dumps(dict(job)))
+        # Only the unit's own nets are traced: those inside its cells are not wires.
+        trace_flags = ["--trace-saif", "--trace-underscore", "--trace-depth", "1"] if saif else []
+        build = folder / "build"
+        environment = {
+            "HWGEN_CYCLES": str(cycles),
+            "HWGEN_RESULT": str(result),
+            # No assertion is taken apart for its message, which takes longer than short benches.
+            "COCOTB_REWRITE_ASSERTION_FILES": "",
+        }
+        steps = {
+            "path": sys.path,
+            "build": {
+                "sources": [str(file) for file in (visible, source, *sources)],
+                "hdl_toplevel": TOP,
+                "build_dir": str(build),
+                "build_args": [
+                    *("--no-public-flat-rw", *tools.BUILD_FLAGS),
+                    *(*trace_flags, *verilator_flags),
+                ],
+                "waves": saif is not None,
+            },
+            "test": _test_step(bench, build, folder, environment, saif),
+        }
+        (folder / "steps.json").write_text(json.dumps(steps))
+        command = [sys.executable, "-P", str(RUNNER), "steps.json"]
+        with tools.shared_runtime(build, ["--vpi", *trace_flags]):
+            with doing(f"simulating {top}", limit_s=tools.TIME_LIMIT_S):
+                code, lines = processes.run(
+                    command, folder, tools.TIME_LIMIT_S, env=tools.environment()
+                )
+            # A failed comparison has its result; anything else is the tools' failure.
+            if not result.exists():
+                raise tools.failure(f"simulation of {top}", code, lines, folder)
+        return dict(processes.read_json(result))
+
+
+def _test_step(
+    bench: str, build: Path, folder: Path, environment: dict[str, str], saif: Path | None
+) -> dict[str, Any]:
+    """What cocotb's runner is told to run the module ``bench`` on the ``build``."""
+    return {
+        "hdl_toplevel": TOP,
+        "hdl_toplevel_lang": "verilog",
+        "test_module": bench,
+        "build_dir": str(build),
+        "test_dir": str(folder),
+        "results_xml": str(folder / "results.xml"),
+        "extra_env": environment,
+        "test_args": ["--trace", "--trace-file", str(saif)] if saif is not None else [],
+    }
+
+
+def _visible(top: str, ports: Sequence[str]) -> str:
+    """Verilator's configuration that lets the bench see the ports, and nothing else.
+
+    The runner's own choice, every signal of the design, keeps Verilator from simplifying it
+    and makes the build of a netlist several times slower.
+    """
+    lines = (f'public_flat_rw -module "{top}" -var "{port}"\n' for port in ports)
+    return "`verilator_config\n" + "".join(lines)
 
 
 def mismatch_at(
