@@ -1,0 +1,241 @@
+"""The model of energy: what toggles in any unit of products, from its step plan and its operands.
+
+For each part of an activity (``cost_models.activity``), as for areas (``cost_models.model``):
+
+1. *structural*: a non-negative combination of the amounts of logic and registers of the step plan
+   (``cost_models.structure``), each times toggle rates of words that such logic has
+   (``cost_models.operand_words``), so that more hardware, or more that changes, never takes less;
+   of clocked registers the plan's own count;
+2. *learned*: boosted trees on what a simulation counts of that, the same for all targets.
+
+Each prediction has an interval from errors on designs that its fit did not see, by conformal
+prediction; designs are held out with all their operands. ``python -m cost_models.energy_fit`` makes
+``energy.npz`` of the simulations that ship.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+import yosys_scripts
+from cost_models.activity import PARTS, Activity
+from cost_models.model import UNKNOWN, Stratum
+from cost_models.operand_words import RATES, Words
+from cost_models.structure import Inputs, inputs
+from cost_models.trees import Floats, Trees
+from hwgen.files import whole_file
+from hwgen.spec import Spec
+
+FILE = "energy.npz"
+#: What is added before figures are compared: none is zero then.
+OFFSET = 1.0
+ENERGY, NOTHING = "energy", "nothing like it"
+#: Which rates go with an amount, by what its name begins with; the first that fits.
+_RATES_OF: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("decoder", ("operand", "exponent", "significand")),
+    ("table", ("operand", "significand")),
+    ("row", ("operand", "significand")),
+    ("product", ("operand", "significand")),
+    ("multiplier", ("operand", "significand")),
+    ("square", ("operand", "significand")),
+    ("blocks", ("operand", "significand")),
+    ("shifter", ("exponent", "significand", "product")),
+    ("short_", ("operand", "exponent", "product")),
+    ("adder", ("significand", "product", "sum", "accumulator")),
+    ("register", RATES),
+    ("input", ("operand",)),
+    ("output", ("product", "accumulator")),
+    ("", ("operand", "product", "accumulator")),
+)
+
+
+@dataclass(frozen=True)
+class Part:
+    """The fitted model of one part: coefficients by target, of the columns; trees for all."""
+
+    columns: tuple[str, ...]
+    coefficients: Mapping[str, Floats]
+    trees: Trees
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """An activity, and how far its energy may be off: ``error``, larger ÷ smaller minus 1.
+
+    ``checked``: whether designs like it were held out, as ``basis`` says.
+    """
+
+    activity: Activity
+    error: float
+    checked: bool
+    basis: str
+
+
+@dataclass(frozen=True)
+class EnergyModel:
+    """All parts; ``strata`` by target and the name of designs that are alike; ``samples``."""
+
+    parts: Mapping[str, Part]
+    settings: tuple[str, ...]
+    strata: Mapping[tuple[str, str], Stratum]
+    units: frozenset[str]
+    samples: int
+
+    def predict(self, spec: Spec, target: str, words: Words) -> Prediction:
+        """The activity of a unit on a target with operands of these words."""
+        one = inputs(spec)
+        activity = Activity(*(self._part(name, one, target, words) for name in PARTS))
+        name = likeness(one)
+        stratum = self.strata.get((target, name), UNKNOWN)
+        if one.unit not in self.units or not math.isfinite(stratum.error):
+            known = [s.error for s in self.strata.values() if math.isfinite(s.error)]
+            error = (1 + max(known, default=1.0)) ** 2 - 1
+            return Prediction(
+                activity,
+                error,
+                False,
+                f"within {error:.1%}, a guess: too few were simulated of {one.unit} on {target}",
+            )
+        return Prediction(
+            activity,
+            stratum.error,
+            True,
+            f"within {stratum.error:.1%}, as 90% of {stratum.count} simulations that were left out "
+            f"({name})",
+        )
+
+    def _part(self, name: str, one: Inputs, target: str, words: Words) -> float:
+        part = self.parts[name]
+        row = columns_of(name, one, words, part.columns)
+        base = float(row @ part.coefficients[target])
+        if base <= 0:
+            return 0.0
+        learned = tree_row(one, target, words, base, self.settings)
+        log = float(part.trees.predict(learned[None, :])[0])
+        return max((base + OFFSET) * math.exp(log) - OFFSET, 0.0)
+
+
+def likeness(one: Inputs) -> str:
+    """What the errors of a unit are like."""
+    if " mapped to lut" not in one.unit:
+        return "units with DSP blocks"
+    return one.group.replace(" of one lane", "")
+
+
+def amounts_of(part: str, one: Inputs) -> dict[str, float]:
+    """The amounts that a part is made of."""
+    if part == "clocked":
+        return {"plan": one.plan["ff"]}
+    if part == "dsp_toggles":
+        blocks = {n: v for n, v in one.amounts.items() if n.endswith(("_dsp", "_auto"))}
+        # Both mappings make the same blocks of a product.
+        return {n.rpartition("_")[0]: v for n, v in blocks.items()}
+    ends = {f"{name}": one.settings[name] for name in ("input_bits", "output_bits")}
+    if part == "registers":
+        return {"register_bits": one.amounts["register_bits"], **ends}
+    return {**one.amounts, **ends}
+
+
+def columns_of(part: str, one: Inputs, words: Words, names: Sequence[str]) -> Floats:
+    """What the coefficients multiply: amounts times rates, by their names; shape (columns,)."""
+    found = products(part, one, words)
+    return np.array([found.get(name, 0.0) for name in names])
+
+
+def products(part: str, one: Inputs, words: Words) -> dict[str, float]:
+    """Amounts times the rates that go with them, by the names of both."""
+    amounts = amounts_of(part, one)
+    if part == "clocked":
+        return amounts
+    found = {}
+    for name, amount in amounts.items():
+        rates = next(rates for start, rates in _RATES_OF if name.startswith(start))
+        for rate in rates:
+            found[f"{name} {rate}"] = amount * words.rates[rate]
+    return found
+
+
+def tree_row(
+    one: Inputs, target: str, words: Words, base: float, settings: Sequence[str]
+) -> Floats:
+    """What the trees ask of: settings, words, size, shares of the amounts, the target."""
+    total = sum(one.amounts.values()) or 1.0
+    shares = [one.amounts.get(name, 0.0) / total for name in SHARES]
+    here = [float(name == target) for name in yosys_scripts.TARGETS]
+    of_words = [*(words.rates[r] for r in RATES), words.zeros, words.negative, words.spread]
+    numbers = [one.settings[name] for name in settings]
+    return np.array([*numbers, *of_words, math.log(base + 1), *shares, *here])
+
+
+#: Amounts whose shares in all of them the trees ask of.
+SHARES = (
+    *("adder_bits", "short_adder_bits", "row_bits", "table_bits", "multiplier_bits"),
+    *("multiplexer_bits", "shifter_bits", "gate_bits", "decoder_bits", "register_bits"),
+)
+
+
+@functools.cache
+def shipped() -> EnergyModel:
+    """The model that ships."""
+    with resources.files("cost_models").joinpath(FILE).open("rb") as stream:
+        return read(stream)
+
+
+def write(file: Path, model: EnergyModel, data: str) -> None:
+    """Writes a model, and the digest of the ``data`` that it was fitted to, as numbers alone."""
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    for name, part in model.parts.items():
+        for field in ("feature", "threshold", "leaf"):
+            arrays[f"{name}_{field}"] = getattr(part.trees, field)
+        for target, coefficients in part.coefficients.items():
+            arrays[f"{name}_{target}"] = coefficients
+    about = {
+        "data": data,
+        "columns": {name: part.columns for name, part in model.parts.items()},
+        "targets": list(model.parts[PARTS[0]].coefficients),
+        "settings": model.settings,
+        "strata": [[*key, s.error, s.count] for key, s in model.strata.items()],
+        "units": sorted(model.units),
+        "samples": model.samples,
+    }
+    arrays["about"] = np.array(json.dumps(about))
+    with whole_file(file) as new:
+        np.savez_compressed(new, allow_pickle=False, **arrays)
+
+
+def read(stream: IO[bytes]) -> EnergyModel:
+    """The model that ``write`` wrote."""
+    with np.load(stream, allow_pickle=False) as arrays:
+        about = json.loads(str(arrays["about"]))
+        parts = {
+            name: Part(
+                tuple(columns),
+                {target: arrays[f"{name}_{target}"] for target in about["targets"]},
+                Trees(*(arrays[f"{name}_{field}"] for field in ("feature", "threshold", "leaf"))),
+            )
+            for name, columns in about["columns"].items()
+        }
+    return EnergyModel(
+        parts=parts,
+        settings=tuple(about["settings"]),
+        strata={(target, name): Stratum(e, n) for target, name, e, n in about["strata"]},
+        units=frozenset(about["units"]),
+        samples=about["samples"],
+    )
+
+
+def fitted_to() -> str:
+    """The digest of the simulations that the shipped model was fitted to."""
+    file = resources.files("cost_models").joinpath(FILE)
+    with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+        return str(json.loads(str(arrays["about"]))["data"])
