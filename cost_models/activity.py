@@ -8,7 +8,6 @@ No unit of this package has a memory.
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import re
 from collections import Counter
@@ -19,6 +18,7 @@ from importlib.metadata import version
 
 import yosys_scripts
 from cost_models import measurement
+from cost_models.energy_terms import Activity
 from hwgen import emit, store
 from hwgen.errors import ToolError
 from hwgen.processes import temporary_folder
@@ -28,34 +28,8 @@ from sim.stimulus import Stimulus
 from yosys_scripts import cell_models
 
 ACTIVITY = "activity"
-#: The parts of an activity, each with an energy of its own.
-PARTS = measurement.ACTIVITY_PARTS
 #: Raise it when what is counted of a simulation changes.
 VERSION = 1
-
-
-@dataclass(frozen=True)
-class Activity:
-    """What happens in a clock cycle, on average.
-
-    ``nets``: toggles of nets that LUTs, carry cells or input pins drive; ``registers``: of outputs
-    of registers; ``clocked``: registers, each of which has a clock edge; ``dsp_toggles``: of the
-    operands and results of DSP blocks.
-    """
-
-    nets: float
-    registers: float
-    clocked: float
-    dsp_toggles: float
-
-    @property
-    def toggles(self) -> float:
-        """Toggles of all nets, whatever drives them."""
-        return self.nets + self.registers
-
-    def to_dict(self) -> dict[str, float]:
-        """Plain JSON types."""
-        return dataclasses.asdict(self)
 
 
 @dataclass(frozen=True)
@@ -160,7 +134,7 @@ def simulated(
     """What toggles in the mapped netlist of ``spec`` with each of the ``stimuli``.
 
     The store keeps the results, and what they are ``about``: how each stimulus was made. All that
-    it lacks is simulated on one build. ``of_row`` reads their activity.
+    it lacks is simulated on one build. ``Activity.of_row`` reads what was counted.
 
     Raises:
         InputError: as for a synthesis.
@@ -185,11 +159,6 @@ def simulated(
             }
             known[index], _ = measurement.STORE.once(keys[index], lambda row=row: row)  # type: ignore[misc]
     return [found for found in known if found is not None]
-
-
-def of_row(result: Mapping[str, float]) -> Activity:
-    """The activity of a stored result."""
-    return Activity(*(float(result[part]) for part in PARTS))
 
 
 def _tools(target: str) -> dict[str, str]:

@@ -7,12 +7,13 @@ LUTs, over a counter alone, gives the net's, and the same in a DSP block the blo
 multiplier glitches and the simulation does not: the glitches are in the net's term.
 
 *Register chains* (targeted/fpga-reg-power, docs/power_data.ods): power of a chain of registers that
-all toggle in each cycle, less that in reset, in which the clock generator stands still; the slope
-from 25 to 100 MHz, at the board's supply of 5 V, so that its regulators' losses are inside. A chain
-says what a register, its clock and a short net take together; the iCE40's terms part them, and
-scale the term of DSP blocks, of which no chain says anything. Boards of one family differ; their
-geometric mean is taken, and the spread as the interval. The eighth board of these families, a
-Runber (GW1N-4), is left out: its author calls its figure unexplained and gives no use of it.
+all toggle in each cycle, less that in reset, in which the clock generator stands still (in the one
+board's source that could be read, src/bemicromax10/power.vhd); the slope from 25 to 100 MHz, at the
+board's supply of 5 V, so that its regulators' losses are inside. A chain says what a register, its
+clock and a short net take together; the iCE40's terms part them, and scale the term of DSP blocks,
+of which no chain says anything. Boards of one family differ; their geometric mean is taken, and the
+spread as the interval. One more board of these families, a Runber (GW1N-4), is left out: its figure
+is far off all others, and its author cannot explain it.
 
 Every design is made again, mapped by the vendor's script as theirs was, and simulated.
 """
@@ -23,10 +24,11 @@ import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import yosys_scripts
 from cost_models import energy_designs
-from cost_models.activity import Activity
+from cost_models.energy_terms import Activity
 from hwgen.arguments import Parser, parsed, run_module
 
 CORE_V, CLOCK_MHZ = 1.219, 12.0
@@ -105,7 +107,7 @@ def solved(luts: Activity, block: Activity, hx: Activity) -> Calibration:
     dsp = (rest - net * block.toggles) / block.dsp_toggles
     rows = [Row("8×8 multiplier in LUTs, over its counter", of_luts, of_luts, True)]
     rows.append(Row("the same in a DSP block", of_block, of_block, True))
-    for small, large in zip(sizes, sizes[1:], strict=False):
+    for small, large in pairwise(sizes):
         measured = _pj(COUNTERS_UA[large] - COUNTERS_UA[small])
         told = clock * (large - small)
         rows.append(Row(f"counter of {large} bits, over one of {small}", measured, told, True))
@@ -134,8 +136,8 @@ def report(found: Calibration, chains: dict[str, Activity]) -> str:
         for row in found.rows
     ]
     basis = (
-        "core of one iCE40UP5K at 1.219 V (tinyvision-ai-inc/ice40_power): net, clock and DSP terms "
-        "of one row each; the interval is how far one term for all toggles would be off"
+        "core of one iCE40UP5K at 1.219 V (tinyvision-ai-inc/ice40_power): net, clock and DSP "
+        "terms of one row each; the interval is how far one term for all toggles would be off"
     )
     lines += _table(
         "ice40", found.net, found.clock, found.dsp, 1 / found.factor, found.factor, basis

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 from amaranth.back import rtlil as amaranth_rtlil
 from amaranth.hdl import Module, Signal
 
 import yosys_scripts
-from cost_models.activity import Activity, read
+from cost_models.activity import read
+from cost_models.energy_terms import Activity
 from hwgen.errors import ToolError
 from hwgen.processes import temporary_folder
 from sim import saif, verification
@@ -49,7 +51,7 @@ def counter(width: int) -> Design:
 
 
 def multiplier() -> Design:
-    """A counter of 24 bits, two of 8 bits in steps of 3 and 5, and the register of their product."""
+    """A counter of 24 bits, two of 8 in steps of 3 and 5, and the register of their product."""
 
     def make(m: Module) -> Signal:
         count, x, y = (Signal(w, name=n) for n, w in (("count", 24), ("x", 8), ("y", 8)))
@@ -71,7 +73,7 @@ def chain() -> Design:
     def make(m: Module) -> Signal:
         stages = [Signal(name=f"stage{i}") for i in range(CHAIN + 1)]
         m.d.sync += stages[0].eq(~stages[0])
-        m.d.sync += [behind.eq(before) for before, behind in zip(stages, stages[1:], strict=False)]
+        m.d.sync += [behind.eq(before) for before, behind in pairwise(stages)]
         return stages[-1]
 
     return Design(make, lambda cycle: max(cycle + 1 - CHAIN, 0) % 2)

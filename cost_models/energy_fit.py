@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -18,9 +18,18 @@ import numpy as np
 from scipy.optimize import nnls
 
 from cost_models import energy_model, energy_sweep, measurement
-from cost_models.activity import PARTS, Activity, of_row
-from cost_models.energy_model import FILE, OFFSET, EnergyModel, Part, likeness, products, tree_row
-from cost_models.energy_terms import terms
+from cost_models.energy_model import (
+    FILE,
+    OFFSET,
+    EnergyModel,
+    Part,
+    counted_as,
+    likeness,
+    products,
+    sizes,
+    tree_row,
+)
+from cost_models.energy_terms import PARTS, Activity, terms
 from cost_models.fit import FOLDS, conformal_quantile
 from cost_models.model import Stratum
 from cost_models.operand_words import Words, words
@@ -28,6 +37,7 @@ from cost_models.structure import inputs
 from cost_models.trees import NONE, Floats, grow
 from hwgen.arguments import Parser, parsed, run_module
 from hwgen.spec import Spec, from_dict
+from yosys_scripts import TARGETS
 
 FITTED, HELD_OUT = "cost_models/energy.jsonl", "cost_models/energy_holdout.jsonl"
 #: Toggles a cycle below which an error is counted as of so many.
@@ -59,7 +69,8 @@ def sample(m: measurement.Measurement) -> Sample:
     """A simulation of a plan's as it was stored."""
     spec, text = from_dict(m.spec), str(m.result["operands"])
     given = energy_sweep.pair(text, spec, int(m.result["seed"]))
-    return Sample(spec, m.target, text, words(spec, given), of_row(m.result))
+    target = counted_as(m.target, spec.mapping)
+    return Sample(spec, target, text, words(spec, given), Activity.of_row(m.result))
 
 
 def fitted(data: Sequence[Sample]) -> EnergyModel:
@@ -75,30 +86,28 @@ def fitted(data: Sequence[Sample]) -> EnergyModel:
 
 
 def _part(part: str, data: Sequence[Sample], settings: Sequence[str]) -> Part:
-    found = [products(part, inputs(s.spec), s.words) for s in data]
+    found = [products(part, s.spec, sizes(s.spec, s.target), s.words) for s in data]
     columns = tuple(sorted({name for one in found for name in one}))
     rows = np.array([[one.get(name, 0.0) for name in columns] for one in found])
+    if not columns:
+        return Part(columns, {target: np.zeros(0) for target in TARGETS}, NONE)
     values = np.array([s.activity.to_dict()[part] for s in data])
     if part == "clocked":
-        coefficients = {target: np.ones(1) for target in _targets(data)}
+        coefficients = {target: np.ones(1) for target in TARGETS}
     else:
         coefficients = _structural(rows, values, [s.target for s in data])
     base = np.array([row @ coefficients[s.target] for row, s in zip(rows, data, strict=True)])
     there = base > 0
-    if not there.any():
+    if part == "clocked" or not there.any():
         return Part(columns, coefficients, NONE)
     asked = np.array(
         [
-            tree_row(inputs(s.spec), s.target, s.words, b, settings)
+            tree_row(inputs(s.spec), sizes(s.spec, s.target), s.target, s.words, b, settings)
             for s, b in zip(data, base.tolist(), strict=True)
         ]
     )
     left = np.log((values + OFFSET) / (base + OFFSET))
     return Part(columns, coefficients, grow(asked[there], left[there]))
-
-
-def _targets(data: Iterable[Sample]) -> list[str]:
-    return list(dict.fromkeys(s.target for s in data))
 
 
 def _structural(rows: Floats, values: Floats, targets: Sequence[str]) -> dict[str, Floats]:
@@ -107,9 +116,10 @@ def _structural(rows: Floats, values: Floats, targets: Sequence[str]) -> dict[st
     weight = 1.0 / np.maximum(values, FEW)
     common, _ = nnls(rows * weight[:, None], values * weight)
     found = {}
-    for target in dict.fromkeys(targets):
+    for target in TARGETS:
         here = np.array([name == target for name in targets])
         base = rows[here] @ common
+        # Of a target that nothing was simulated of, what the others take.
         ratio = float(np.median(values[here][base > 0] / base[base > 0])) if base.any() else 1.0
         found[target] = common * ratio
     return found

@@ -22,13 +22,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 import yosys_scripts
-from cost_models.activity import PARTS, Activity
+from cost_models import model
+from cost_models.energy_structure import MULTIPLY, RATES_OF, zones
+from cost_models.energy_terms import PARTS, Activity
 from cost_models.model import UNKNOWN, Stratum
 from cost_models.operand_words import RATES, Words
 from cost_models.structure import Inputs, inputs
@@ -40,23 +42,6 @@ FILE = "energy.npz"
 #: What is added before figures are compared: none is zero then.
 OFFSET = 1.0
 ENERGY, NOTHING = "energy", "nothing like it"
-#: Which rates go with an amount, by what its name begins with; the first that fits.
-_RATES_OF: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("decoder", ("operand", "exponent", "significand")),
-    ("table", ("operand", "significand")),
-    ("row", ("operand", "significand")),
-    ("product", ("operand", "significand")),
-    ("multiplier", ("operand", "significand")),
-    ("square", ("operand", "significand")),
-    ("blocks", ("operand", "significand")),
-    ("shifter", ("exponent", "significand", "product")),
-    ("short_", ("operand", "exponent", "product")),
-    ("adder", ("significand", "product", "sum", "accumulator")),
-    ("register", RATES),
-    ("input", ("operand",)),
-    ("output", ("product", "accumulator")),
-    ("", ("operand", "product", "accumulator")),
-)
 
 
 @dataclass(frozen=True)
@@ -93,8 +78,9 @@ class EnergyModel:
 
     def predict(self, spec: Spec, target: str, words: Words) -> Prediction:
         """The activity of a unit on a target with operands of these words."""
-        one = inputs(spec)
-        activity = Activity(*(self._part(name, one, target, words) for name in PARTS))
+        one, target = inputs(spec), counted_as(target, spec.mapping)
+        of = sizes(spec, target)
+        activity = Activity(*(self._part(name, spec, of, target, words) for name in PARTS))
         name = likeness(one)
         stratum = self.strata.get((target, name), UNKNOWN)
         if one.unit not in self.units or not math.isfinite(stratum.error):
@@ -114,15 +100,27 @@ class EnergyModel:
             f"({name})",
         )
 
-    def _part(self, name: str, one: Inputs, target: str, words: Words) -> float:
+    def _part(self, name: str, spec: Spec, of: Sizes, target: str, words: Words) -> float:
         part = self.parts[name]
-        row = columns_of(name, one, words, part.columns)
+        found = products(name, spec, of, words)
+        row = np.array([found.get(column, 0.0) for column in part.columns])
         base = float(row @ part.coefficients[target])
         if base <= 0:
             return 0.0
-        learned = tree_row(one, target, words, base, self.settings)
+        learned = tree_row(inputs(spec), of, target, words, base, self.settings)
         log = float(part.trees.predict(learned[None, :])[0])
         return max((base + OFFSET) * math.exp(log) - OFFSET, 0.0)
+
+
+@functools.cache
+def counted_as(target: str, mapping: str) -> str:
+    """The first target whose commands map designs so: its simulations are those of this one."""
+    script = yosys_scripts.target(target).script(mapping)
+    for name in yosys_scripts.TARGETS:
+        other = yosys_scripts.target(name)
+        if mapping in other.mappings and other.script(mapping) == script:
+            return name
+    return target
 
 
 def likeness(one: Inputs) -> str:
@@ -132,41 +130,48 @@ def likeness(one: Inputs) -> str:
     return one.group.replace(" of one lane", "")
 
 
-def amounts_of(part: str, one: Inputs) -> dict[str, float]:
-    """The amounts that a part is made of."""
+#: LUTs and the like of a unit on a target, as the models of area predict them.
+Sizes: TypeAlias = Mapping[str, float]
+
+
+@functools.lru_cache(maxsize=8_000)
+def sizes(spec: Spec, target: str) -> Sizes:
+    """What the models of area say of a unit, whatever the store has."""
+    return {name: model.of(target, name).predict(spec, target).value for name in model.AREA}
+
+
+def products(part: str, spec: Spec, of: Sizes, words: Words) -> dict[str, float]:
+    """What a part is a combination of: amounts times toggle rates, by the names of both."""
     if part == "clocked":
-        return {"plan": one.plan["ff"]}
+        return {"ff": of["ff"]}
+    made_of, rates = zones(spec), words.rates
+    found: dict[str, float] = {}
     if part == "dsp_toggles":
-        blocks = {n: v for n, v in one.amounts.items() if n.endswith(("_dsp", "_auto"))}
-        # Both mappings make the same blocks of a product.
-        return {n.rpartition("_")[0]: v for n, v in blocks.items()}
-    ends = {f"{name}": one.settings[name] for name in ("input_bits", "output_bits")}
+        if of["dsp"]:
+            amounts = {"dsp": of["dsp"], **made_of.blocks}
+            for name, amount in amounts.items():
+                for rate in RATES_OF[MULTIPLY]:
+                    found[f"{name} {rate}"] = amount * rates[rate]
+        return found
     if part == "registers":
-        return {"register_bits": one.amounts["register_bits"], **ends}
-    return {**one.amounts, **ends}
-
-
-def columns_of(part: str, one: Inputs, words: Words, names: Sequence[str]) -> Floats:
-    """What the coefficients multiply: amounts times rates, by their names; shape (columns,)."""
-    found = products(part, one, words)
-    return np.array([found.get(name, 0.0) for name in names])
-
-
-def products(part: str, one: Inputs, words: Words) -> dict[str, float]:
-    """Amounts times the rates that go with them, by the names of both."""
-    amounts = amounts_of(part, one)
-    if part == "clocked":
-        return amounts
-    found = {}
-    for name, amount in amounts.items():
-        rates = next(rates for start, rates in _RATES_OF if name.startswith(start))
-        for rate in rates:
-            found[f"{name} {rate}"] = amount * words.rates[rate]
+        for zone, bits in made_of.registers.items():
+            for rate in RATES_OF[zone]:
+                found[f"{zone} {rate}"] = bits * rates[rate]
+        for rate in RATES:
+            found[f"ff {rate}"] = of["ff"] * rates[rate]
+        return found
+    for (zone, name), amount in made_of.logic.items():
+        for rate in RATES_OF[zone]:
+            found[f"{zone} {name} {rate}"] = amount * rates[rate]
+    for rate in RATES:
+        found[f"lut {rate}"] = of["lut"] * rates[rate]
+        found[f"carry {rate}"] = of["carry"] * rates[rate]
+    found["inputs operand"] = inputs(spec).settings["input_bits"] * rates["operand"]
     return found
 
 
 def tree_row(
-    one: Inputs, target: str, words: Words, base: float, settings: Sequence[str]
+    one: Inputs, of: Sizes, target: str, words: Words, base: float, settings: Sequence[str]
 ) -> Floats:
     """What the trees ask of: settings, words, size, shares of the amounts, the target."""
     total = sum(one.amounts.values()) or 1.0
@@ -174,7 +179,8 @@ def tree_row(
     here = [float(name == target) for name in yosys_scripts.TARGETS]
     of_words = [*(words.rates[r] for r in RATES), words.zeros, words.negative, words.spread]
     numbers = [one.settings[name] for name in settings]
-    return np.array([*numbers, *of_words, math.log(base + 1), *shares, *here])
+    areas = [of[name] / (of["lut"] + of["ff"] + 1) for name in model.AREA]
+    return np.array([*numbers, *of_words, math.log(base + 1), *shares, *areas, *here])
 
 
 #: Amounts whose shares in all of them the trees ask of.
@@ -191,22 +197,22 @@ def shipped() -> EnergyModel:
         return read(stream)
 
 
-def write(file: Path, model: EnergyModel, data: str) -> None:
+def write(file: Path, fitted: EnergyModel, data: str) -> None:
     """Writes a model, and the digest of the ``data`` that it was fitted to, as numbers alone."""
     arrays: dict[str, npt.NDArray[Any]] = {}
-    for name, part in model.parts.items():
+    for name, part in fitted.parts.items():
         for field in ("feature", "threshold", "leaf"):
             arrays[f"{name}_{field}"] = getattr(part.trees, field)
         for target, coefficients in part.coefficients.items():
             arrays[f"{name}_{target}"] = coefficients
     about = {
         "data": data,
-        "columns": {name: part.columns for name, part in model.parts.items()},
-        "targets": list(model.parts[PARTS[0]].coefficients),
-        "settings": model.settings,
-        "strata": [[*key, s.error, s.count] for key, s in model.strata.items()],
-        "units": sorted(model.units),
-        "samples": model.samples,
+        "columns": {name: part.columns for name, part in fitted.parts.items()},
+        "targets": list(fitted.parts[PARTS[0]].coefficients),
+        "settings": fitted.settings,
+        "strata": [[*key, s.error, s.count] for key, s in fitted.strata.items()],
+        "units": sorted(fitted.units),
+        "samples": fitted.samples,
     }
     arrays["about"] = np.array(json.dumps(about))
     with whole_file(file) as new:

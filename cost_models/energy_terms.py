@@ -8,6 +8,7 @@ designs can be compared.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import tomllib
 from collections.abc import Mapping
@@ -18,11 +19,40 @@ import numpy as np
 import numpy.typing as npt
 
 import yosys_scripts
-from cost_models.activity import PARTS, Activity
+from cost_models.measurement import ACTIVITY_PARTS as PARTS
 
 FILE = "energy_terms.toml"
 #: Whose terms are the weights of targets without a measurement.
 STAND_IN = "ice40"
+
+
+@dataclass(frozen=True)
+class Activity:
+    """What happens in a clock cycle, on average.
+
+    ``nets``: toggles of nets that LUTs, carry cells or input pins drive; ``registers``: of outputs
+    of registers; ``clocked``: registers, each of which has a clock edge; ``dsp_toggles``: of the
+    operands and results of DSP blocks.
+    """
+
+    nets: float
+    registers: float
+    clocked: float
+    dsp_toggles: float
+
+    @property
+    def toggles(self) -> float:
+        """Toggles of all nets, whatever drives them."""
+        return self.nets + self.registers
+
+    @classmethod
+    def of_row(cls, result: Mapping[str, float]) -> Activity:
+        """The activity of a stored result."""
+        return cls(*(float(result[part]) for part in PARTS))
+
+    def to_dict(self) -> dict[str, float]:
+        """Plain JSON types."""
+        return dataclasses.asdict(self)
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,9 @@
 
 The words are those that any unit of products has: codes, their exponent fields, significands'
 products, aligned products, their sums in a tree, the running sum. No hardware is made, nothing is
-simulated: numbers are multiplied and added, and the bits in which a word differs from the one before
-are counted. What a unit of another kind makes of its operands, the codes tell as far as they do.
+simulated: numbers are multiplied and added, and the bits in which a word differs from the one
+before are counted. What a unit of another kind makes of its operands, the codes tell as far as they
+do.
 """
 
 from __future__ import annotations
@@ -24,11 +25,13 @@ from hwgen.spec import Spec
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 #: Toggles a bit and cycle, by word.
-RATES = ("operand", "exponent", "significand", "product", "sum", "accumulator")
+RATES = ("operand", "exponent", "significand", "product", "sum", "accumulator", "result")
 #: Numbers that are sampled of each operand, and cycles, at least and at most.
 SAMPLE, LEAST_CYCLES, MOST_CYCLES = 8192, 256, 1024
 #: Bits of words that are looked at: those below the largest number that occurs.
 WINDOW = 60
+#: Bits of a result as a float: a sign, 7 of its exponent, the significand.
+FLOAT_BITS = 24
 SEED = 20
 
 
@@ -150,12 +153,22 @@ def _sum_rates(a: Scalar, b: Scalar, products: Floats, run: int) -> dict[str, fl
     starts = np.arange(len(cycle)) // run
     total = np.cumsum(cycle)
     before = np.concatenate([[0], total])[starts * run]
+    running = total - before
     of_products, wide = _toggles(fixed, full - lost), full + math.log2(lanes * run)
     return {
         "product": of_products / full,
         "sum": toggled / nodes if nodes else of_products / full,
-        "accumulator": _toggles((total - before)[:, None], wide - lost) / wide,
+        "accumulator": _toggles(running[:, None], wide - lost) / wide,
+        "result": _toggles(_as_float(running)[:, None]) / FLOAT_BITS,
     }
+
+
+def _as_float(numbers: Integers) -> Integers:
+    """Each number as a sign, an exponent and the first bits of its significand, side by side."""
+    fraction, exponent = np.frexp(np.abs(numbers).astype(np.float64))
+    bits = FLOAT_BITS - 8
+    words = np.ldexp(fraction, bits).astype(np.int64) | exponent.astype(np.int64) << bits
+    return np.asarray(words | (numbers < 0).astype(np.int64) << (FLOAT_BITS - 1))
 
 
 def _toggles(words: Integers, width: float = 63) -> float:

@@ -1,9 +1,10 @@
 """What comes in at the operand ports, as energy depends on it: a distribution, or a tensor.
 
-``uniform``: each code of a finite number as likely. ``gaussian:sigma=S``: normal numbers of standard
-deviation S, rounded to the nearest of the format, larger ones to its largest; of formats without
-sign their magnitudes. ``gaussian:crest=C``: those whose standard deviation is the format's largest
-number divided by C. A tensor: its numbers in their order, lane by lane and then cycle by cycle.
+``uniform``: each code of a finite number as likely. ``gaussian:sigma=S``: normal numbers of
+standard deviation S, rounded to the nearest of the format, larger ones to its largest; of formats
+without sign their magnitudes. ``gaussian:crest=C``: those whose standard deviation is the format's
+largest number divided by C. A tensor: its numbers in their order, lane by lane and then cycle by
+cycle.
 """
 
 from __future__ import annotations

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hwgen.cli.parser import Commands, json_option, print_json, unit_command
 from hwgen.cli.spec_options import spec_of
 from hwgen.errors import InputError
+from hwgen.spec import Spec
+
+if TYPE_CHECKING:
+    from cost_models.energy_query import Energy
+
+#: Operands whose statistics can be said.
+OPERANDS = ("a", "b")
 
 
 def add(commands: Commands) -> None:
@@ -26,9 +33,19 @@ def add(commands: Commands) -> None:
     sub.add_argument(
         "--device", metavar="NAME", help="also what it takes of a device, such as LFE5U-25F"
     )
+    sub.add_argument("--energy", action="store_true", help="also the energy of an operation")
     sub.add_argument(
-        "--energy", action="store_true", help="also energy, from a gate-level simulation"
+        "--simulate",
+        action="store_true",
+        help="with --energy: from a simulation of the netlist, in place of the model",
     )
+    for name in OPERANDS:
+        sub.add_argument(
+            f"--operands-{name}",
+            metavar="HOW",
+            help=f"with --energy: operands {name}, uniform (default), gaussian:sigma=S, "
+            "gaussian:crest=C, or a file .npy of numbers in their order",
+        )
     json_option(sub)
 
 
@@ -45,12 +62,11 @@ def run(options: argparse.Namespace) -> int:
     target = options.target or ("ecp5" if device is None else device.target)
     options.target = target
     spec = spec_of(options)
-    # Energy first: it synthesises the unit, whose area is then measured.
-    energy = cost_models.energy(spec, target) if options.energy else None
+    energy = _energy(options, spec, target)
     cost = cost_models.estimate(spec, target)
     fields = {**spec.to_dict(), "target": target, **cost.to_dict()}
     if energy is not None:
-        fields["energy_pj"] = energy.to_dict()
+        fields[energy.field] = energy.to_dict()
     if device is not None:
         fields["device"] = device.to_dict(cost)
     if options.json:
@@ -61,6 +77,37 @@ def run(options: argparse.Namespace) -> int:
     if device is not None:
         _warn(fields["device"])
     return 0
+
+
+def _energy(options: argparse.Namespace, spec: Spec, target: str) -> Energy | None:
+    """The energy, if it is asked for."""
+    import cost_models
+
+    given = {name: getattr(options, f"operands_{name}") for name in OPERANDS}
+    if not options.energy:
+        named = {"--simulate": options.simulate or None}
+        named |= {f"--operands-{name}": how for name, how in given.items()}
+        for option, value in named.items():
+            if value is not None:
+                raise InputError(f"{option} does nothing without --energy: give it too")
+        return None
+    operands = {name: _numbers(name, how) for name, how in given.items() if how is not None}
+    return cost_models.energy(spec, target, **operands, simulate=options.simulate)
+
+
+def _numbers(name: str, how: str) -> Any:
+    """A distribution's name, or the numbers of a file."""
+    if not how.endswith(".npy"):
+        return how
+    import numpy as np
+
+    try:
+        return np.load(how, allow_pickle=False)
+    except (OSError, ValueError) as problem:
+        raise InputError(
+            f"--operands-{name} {how}: no array of numbers can be read ({problem}): give a file "
+            "that numpy.save has written"
+        ) from problem
 
 
 def _warn(taken: dict[str, Any]) -> None:
