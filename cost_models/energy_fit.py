@@ -42,6 +42,8 @@ from yosys_scripts import TARGETS
 FITTED, HELD_OUT = "cost_models/energy.jsonl", "cost_models/energy_holdout.jsonl"
 #: Toggles a cycle below which an error is counted as of so many.
 FEW = 10.0
+#: How much a target's coefficients are held to those of all, in units of one sample's error.
+NEARNESS = 4.0
 
 
 @dataclass(frozen=True)
@@ -111,17 +113,23 @@ def _part(part: str, data: Sequence[Sample], settings: Sequence[str]) -> Part:
 
 
 def _structural(rows: Floats, values: Floats, targets: Sequence[str]) -> dict[str, Floats]:
-    """Coefficients of all targets together, times what each target takes of that."""
+    """Coefficients of each target: near those of all together, times what the target takes."""
     # Relative errors count: a unit of 100 toggles as much as one of 10,000.
     weight = 1.0 / np.maximum(values, FEW)
-    common, _ = nnls(rows * weight[:, None], values * weight)
+    rows, wanted = rows * weight[:, None], values * weight
+    common, _ = nnls(rows, wanted)
+    size = np.sqrt((rows**2).mean(axis=0))
     found = {}
     for target in TARGETS:
         here = np.array([name == target for name in targets])
         base = rows[here] @ common
         # Of a target that nothing was simulated of, what the others take.
-        ratio = float(np.median(values[here][base > 0] / base[base > 0])) if base.any() else 1.0
-        found[target] = common * ratio
+        there = base > 0
+        near = common * (float(np.median(wanted[here][there] / base[there])) if there.any() else 1)
+        held = np.diag(size * NEARNESS)
+        found[target], _ = nnls(
+            np.vstack([rows[here], held]), np.concatenate([wanted[here], held @ near])
+        )
     return found
 
 

@@ -154,11 +154,11 @@ def products(part: str, spec: Spec, of: Sizes, words: Words) -> dict[str, float]
                     found[f"{name} {rate}"] = amount * rates[rate]
         return found
     if part == "registers":
+        # Of those of the plan a target may have fewer, in DSP blocks, or more.
+        there = of["ff"] / (inputs(spec).plan["ff"] or 1)
         for zone, bits in made_of.registers.items():
             for rate in RATES_OF[zone]:
-                found[f"{zone} {rate}"] = bits * rates[rate]
-        for rate in RATES:
-            found[f"ff {rate}"] = of["ff"] * rates[rate]
+                found[f"{zone} {rate}"] = bits * rates[rate] * there
         return found
     for (zone, name), amount in made_of.logic.items():
         for rate in RATES_OF[zone]:

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cost_models.structure import AMOUNTS, block_mapping
+from hwgen.plan import logic
+from hwgen.plan.step import Step
 from hwgen.spec import Spec
 
 DECODE, MULTIPLY, ALIGN, SUM, ACCUMULATE, RESULT = (
@@ -30,10 +32,11 @@ RATES_OF = {
 #: What the names of steps in front of the running sum begin with, by their zone.
 _NAMES = {
     DECODE: ("operands", "decode"),
-    MULTIPLY: ("products", "multiply", "row", "add"),
+    MULTIPLY: ("row", "add"),
     ALIGN: ("shift", "aligned", "place"),
     SUM: ("level",),
 }
+_PRODUCTS = ("products", "multiply")
 
 
 @dataclass(frozen=True)
@@ -51,13 +54,14 @@ class Zones:
 @functools.lru_cache(maxsize=8_000)
 def zones(spec: Spec) -> Zones:
     """What ``spec`` is made of."""
-    logic: dict[tuple[str, str], float] = defaultdict(float)
+    made_of: dict[tuple[str, str], float] = defaultdict(float)
     blocks: dict[str, float] = defaultdict(float)
     registers: dict[str, float] = defaultdict(float)
+    where = DECODE
     for index, step in enumerate(spec.steps):
-        where = _zone(index, step.name, spec.state_step)
-        if index in spec.register_boundaries:
+        if index in spec.register_boundaries:  # They hold what the step before makes.
             registers[where] += (step.bits or 0) * step.copies
+        where = _zone(index, step, spec.state_step)
         for primitive in step.primitives:
             copies = primitive.count * step.copies
             in_block = bool(block_mapping(primitive, spec.mapping))
@@ -65,20 +69,21 @@ def zones(spec: Spec) -> Zones:
                 if in_block:
                     blocks[name] += amount * copies
                 else:
-                    logic[where, name] += amount * copies
+                    made_of[where, name] += amount * copies
             if in_block:
                 blocks["blocks"] += copies
-    last = _zone(len(spec.steps), "round", spec.state_step)
-    held = ACCUMULATE if spec.state_step == len(spec.steps) - 1 else last
-    registers[held] += sum(port.width for port in spec.outputs)
-    return Zones(dict(logic), dict(registers), dict(blocks))
+    registers[where] += sum(port.width for port in spec.outputs)
+    return Zones(dict(made_of), dict(registers), dict(blocks))
 
 
-def _zone(index: int, name: str, state: int | None) -> str:
+def _zone(index: int, step: Step, state: int | None) -> str:
     """The zone of a step; ``state``: the index of the step that has the running sum, if any."""
     if state is not None and index >= state:
         return ACCUMULATE if index == state else RESULT
+    if step.name.startswith(_PRODUCTS):  # With rows of their own these have signs alone.
+        kinds = logic.Multiplier | logic.Square
+        return MULTIPLY if any(isinstance(one, kinds) for one in step.primitives) else DECODE
     for zone, starts in _NAMES.items():
-        if name.startswith(starts) and not name.startswith("place_"):
+        if step.name.startswith(starts) and not step.name.startswith("place_"):
             return zone
     return RESULT

@@ -117,10 +117,12 @@ def _exponent_rate(f: Scalar, codes: npt.NDArray[Any]) -> float:
 
 
 def _significand_rate(a: Scalar, b: Scalar, x: Floats, y: Floats) -> float:
-    """Of the magnitudes of the significands' products."""
+    """Of the products of significands: magnitudes of those of floats, else with their sign."""
     bits = min(a.factor_bits + b.factor_bits, WINDOW)
     product = _significands(a, x) * _significands(b, y)
-    return _toggles(product) / bits
+    if any(f.is_integer and f.signed for f in (a, b)):
+        product *= np.where(np.signbit(x) != np.signbit(y), -1, 1)
+    return _toggles(product, bits) / bits
 
 
 def _significands(f: Scalar, numbers: Floats) -> Integers:
