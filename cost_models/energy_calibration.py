@@ -129,12 +129,7 @@ def solved(luts: Activity, block: Activity, hx: Activity) -> Calibration:
 def report(found: Calibration, chains: dict[str, Activity]) -> str:
     """The TOML text of all terms."""
     tools = ", ".join(f"{k} {v}" for k, v in yosys_scripts.tool_versions("ice40", False).items())
-    lines = [f"# Made by: python -m cost_models.energy_calibration ({tools}). In pJ.", "#"]
-    lines += [
-        f"# {row.name}: measured {row.measured:.3f}, told {row.told:.3f} ({row.error:+.0%}), "
-        f"{'fitted' if row.fitted else 'predicted'}."
-        for row in found.rows
-    ]
+    lines = [f"# Made by: python -m cost_models.energy_calibration ({tools}). In pJ."]
     basis = (
         "core of one iCE40UP5K at 1.219 V (tinyvision-ai-inc/ice40_power): net, clock and DSP "
         "terms of one row each; the interval is how far one term for all toggles would be off"
@@ -152,6 +147,9 @@ def report(found: Calibration, chains: dict[str, Activity]) -> str:
         )
         low, high = (end / mean for end in (min(boards.values()), max(boards.values())))
         lines += _table(target, net, clock, net * found.dsp / found.net, low, high, basis)
+    for row in found.rows:
+        lines += ["", "[[rows]]", f'name = "{row.name}"', f"fitted = {str(row.fitted).lower()}"]
+        lines += [f"measured = {row.measured:.4f}", f"told = {row.told:.4f}"]
     return "\n".join(lines) + "\n"
 
 

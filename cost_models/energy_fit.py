@@ -34,7 +34,7 @@ from cost_models.fit import FOLDS, conformal_quantile
 from cost_models.model import Stratum
 from cost_models.operand_words import Words, words
 from cost_models.structure import inputs
-from cost_models.trees import NONE, Floats, grow
+from cost_models.trees import NONE, SETTINGS, Floats, grow, together
 from hwgen.arguments import Parser, parsed, run_module
 from hwgen.spec import Spec, from_dict
 from yosys_scripts import TARGETS
@@ -42,6 +42,9 @@ from yosys_scripts import TARGETS
 FITTED, HELD_OUT = "cost_models/energy.jsonl", "cost_models/energy_holdout.jsonl"
 #: Toggles a cycle below which an error is counted as of so many.
 FEW = 10.0
+#: How trees are grown, of which those of several seeds are taken together.
+TREES = {**SETTINGS, "n_estimators": 150, "max_depth": 3, "min_samples_leaf": 8}
+TREE_SEEDS = (1, 2, 3)
 #: How much a target's coefficients are held to those of all, in units of one sample's error.
 NEARNESS = 4.0
 
@@ -109,7 +112,10 @@ def _part(part: str, data: Sequence[Sample], settings: Sequence[str]) -> Part:
         ]
     )
     left = np.log((values + OFFSET) / (base + OFFSET))
-    return Part(columns, coefficients, grow(asked[there], left[there]))
+    grown = [
+        grow(asked[there], left[there], {**TREES, "random_state": seed}) for seed in TREE_SEEDS
+    ]
+    return Part(columns, coefficients, together(grown))
 
 
 def _structural(rows: Floats, values: Floats, targets: Sequence[str]) -> dict[str, Floats]:

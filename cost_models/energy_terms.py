@@ -11,17 +11,20 @@ from __future__ import annotations
 import dataclasses
 import functools
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 import yosys_scripts
-from cost_models.measurement import ACTIVITY_PARTS as PARTS
+from cost_models import measurement
 
 FILE = "energy_terms.toml"
+#: The parts of an activity, each with an energy of its own.
+PARTS = measurement.ACTIVITY_PARTS
 #: Whose terms are the weights of targets without a measurement.
 STAND_IN = "ice40"
 
@@ -91,9 +94,14 @@ class Terms:
 
 
 @functools.cache
-def _file() -> Mapping[str, Mapping[str, float | str]]:
+def _file() -> Mapping[str, Any]:
     text = resources.files("cost_models").joinpath(FILE).read_text("utf-8")
     return tomllib.loads(text)
+
+
+def rows() -> Sequence[Mapping[str, Any]]:
+    """What was measured of the iCE40, and what its terms make of it, in pJ a cycle."""
+    return list(_file()["rows"])
 
 
 def terms(target: str) -> Terms:
@@ -104,4 +112,4 @@ def terms(target: str) -> Terms:
     yosys_scripts.target(target)
     absolute = target in _file()
     row = _file()[target if absolute else STAND_IN]
-    return Terms(target=target, absolute=absolute, **row)  # type: ignore[arg-type]
+    return Terms(target=target, absolute=absolute, **row)

@@ -30,8 +30,10 @@ RATES = ("operand", "exponent", "significand", "product", "sum", "accumulator", 
 SAMPLE, LEAST_CYCLES, MOST_CYCLES = 8192, 256, 1024
 #: Bits of words that are looked at: those below the largest number that occurs.
 WINDOW = 60
-#: Bits of a result as a float: a sign, 7 of its exponent, the significand.
-FLOAT_BITS = 24
+#: Bits of a result as a float beside its significand: a sign, and the low ones of its exponent.
+SIGN_AND_EXPONENT = 6
+#: Bits of the significand of a result that is not rounded to a float, at most, as of one that is.
+MOST_PRECISION = 16
 SEED = 20
 
 
@@ -67,12 +69,19 @@ def words(spec: Spec, given: Mapping[str, Operands]) -> Words:
         one = given["b"]
     run = max(getattr(spec, "max_products", 1) // lanes, 1)
     shared = "b" not in formats and weights is None
-    return _words(a, b, lanes, run, given["a"], one, shared)
+    return _words(a, b, lanes, run, _precision(spec), given["a"], one, shared)
 
 
 @functools.lru_cache(maxsize=4_000)
 def _words(
-    a: Scalar, b: Scalar, lanes: int, run: int, of_a: Operands, of_b: Operands, shared: bool
+    a: Scalar,
+    b: Scalar,
+    lanes: int,
+    run: int,
+    precision: int,
+    of_a: Operands,
+    of_b: Operands,
+    shared: bool,
 ) -> Words:
     rng = np.random.default_rng(SEED)
     cycles = min(max(SAMPLE // lanes, LEAST_CYCLES), MOST_CYCLES)
@@ -89,7 +98,7 @@ def _words(
             "operand": float(np.mean([_code_rate(c, f.bits) for f, c in codes])),
             "exponent": float(np.mean([_exponent_rate(f, c) for f, c in codes])),
             "significand": _significand_rate(a, b, x, y),
-            **_sum_rates(a, b, products, run),
+            **_sum_rates(a, b, products, run, precision),
         },
         zeros=float(np.mean(products == 0)),
         negative=float(np.mean([np.mean(f.decode(c) < 0) for f, c in codes])),
@@ -132,7 +141,9 @@ def _significands(f: Scalar, numbers: Floats) -> Integers:
     return np.ldexp(np.frexp(finite)[0], min(f.precision, 30)).astype(np.int64)
 
 
-def _sum_rates(a: Scalar, b: Scalar, products: Floats, run: int) -> dict[str, float]:
+def _sum_rates(
+    a: Scalar, b: Scalar, products: Floats, run: int, precision: int
+) -> dict[str, float]:
     """Of products in fixed point, of their sums in a tree, and of the running sum."""
     lanes = products.shape[1]
     lsb = a.lsb_exponent + b.lsb_exponent
@@ -161,16 +172,26 @@ def _sum_rates(a: Scalar, b: Scalar, products: Floats, run: int) -> dict[str, fl
         "product": of_products / full,
         "sum": toggled / nodes if nodes else of_products / full,
         "accumulator": _toggles(running[:, None], wide - lost) / wide,
-        "result": _toggles(_as_float(running)[:, None]) / FLOAT_BITS,
+        "result": _toggles(_as_float(running, precision)[:, None])
+        / (precision + SIGN_AND_EXPONENT),
     }
 
 
-def _as_float(numbers: Integers) -> Integers:
+def _precision(spec: Spec) -> int:
+    """Bits of the significand that a result, or what a float accumulator holds, has."""
+    accumulator = getattr(spec, "accumulator", None)
+    f = getattr(spec, "output", None) or getattr(accumulator, "format", None)
+    if f is None or not f.exponent_bits:
+        return MOST_PRECISION
+    return min(int(f.precision), MOST_PRECISION)
+
+
+def _as_float(numbers: Integers, precision: int) -> Integers:
     """Each number as a sign, an exponent and the first bits of its significand, side by side."""
     fraction, exponent = np.frexp(np.abs(numbers).astype(np.float64))
-    bits = FLOAT_BITS - 8
-    words = np.ldexp(fraction, bits).astype(np.int64) | exponent.astype(np.int64) << bits
-    return np.asarray(words | (numbers < 0).astype(np.int64) << (FLOAT_BITS - 1))
+    words = np.ldexp(fraction, precision).astype(np.int64)
+    words |= (exponent.astype(np.int64) & ((1 << SIGN_AND_EXPONENT - 1) - 1)) << precision
+    return np.asarray(words | (numbers < 0).astype(np.int64) << (precision + SIGN_AND_EXPONENT))
 
 
 def _toggles(words: Integers, width: float = 63) -> float:

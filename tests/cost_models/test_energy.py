@@ -1,6 +1,7 @@
 """Energy: what is counted of a netlist, what terms it has, and how well it is predicted."""
 
 import math
+import re
 import time
 import tomllib
 from importlib import resources
@@ -175,7 +176,10 @@ def test_a_tensor_keeps_its_order():
         ({"a": "laplace"}, "a='laplace': no distribution: use 'uniform'"),
         ({"a": "gaussian"}, "no distribution"),
         ({"a": None}, "a=None: use 'uniform'"),
-        ({"a": [1, 2, 99, 3]}, "from 1 to 99 does not fit int4, whose numbers are from -8 to 7"),
+        (
+            {"a": [1, 2, 99, 3, 4, 5, 6, 7]},
+            "from 1 to 99 does not fit int4, whose numbers are from -8 to 7",
+        ),
         ({"a": [float("nan")] * 9}, "the tensor has 9 numbers that are not finite"),
         ({"a": [1, 2, 3]}, "a tensor of 3 numbers: 4 lanes take at least 8"),
         ({"a": []}, "use 'uniform'"),
@@ -184,9 +188,9 @@ def test_a_tensor_keeps_its_order():
     ],
 )
 def test_operands_that_are_none_are_refused_in_a_line(given, words):
-    with pytest.raises(InputError, match=".") as told:
+    with pytest.raises(InputError, match=re.escape(words)) as told:
         cost_models.energy(dot(), "ecp5", **given)
-    assert words in str(told.value) and "\n" not in str(told.value)
+    assert "\n" not in str(told.value)
 
 
 def test_what_has_no_energy_is_refused():
@@ -388,6 +392,5 @@ def test_a_plan_that_says_no_operands_is_refused(tmp_path):
         ('operands = ["uniform, uniform"]\neach = 2\n', "each=2: use a whole number up to 1"),
     ):
         plan.write_text(head + more)
-        with pytest.raises(InputError, match=".") as told:
+        with pytest.raises(InputError, match=words):
             energy_sweep.points(plan)
-        assert words in str(told.value)
