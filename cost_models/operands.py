@@ -116,6 +116,8 @@ def operands(name: str, given: Any) -> Operands:
     if isinstance(given, str):
         return _distribution(name, given)
     try:
+        if np.iscomplexobj(given):
+            raise TypeError
         numbers = np.asarray(given, dtype=np.float64).ravel()
     except (TypeError, ValueError):
         raise InputError(f"{name}={shown(given)}: {HOW}") from None

@@ -5,12 +5,14 @@ import re
 import time
 import tomllib
 from importlib import resources
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.stats import binom, chisquare
 
 import cost_models
+import yosys_scripts
 from cost_models import (
     activity,
     energy_calibration,
@@ -28,7 +30,9 @@ from cost_models.structure import inputs
 from hwgen import DotProduct, InputError, Multiply
 from hwgen.cli import main
 from hwgen.formats import parse
-from hwgen.spec import from_dict
+from hwgen.spec import UNITS, from_dict
+from sim import unit_model
+from sim.compiled import rows
 
 PLANS = resources.files("cost_models") / "plans"
 #: What the two multipliers of the calibration have beside a counter, and a chain's register.
@@ -184,6 +188,7 @@ def test_a_tensor_keeps_its_order():
         ({"a": [1, 2, 3]}, "a tensor of 3 numbers: 4 lanes take at least 8"),
         ({"a": []}, "use 'uniform'"),
         ({"a": ["x"]}, "use 'uniform'"),
+        ({"a": [1j] * 8}, "use 'uniform'"),
         ({"simulate": 1}, "simulate=1"),
     ],
 )
@@ -320,6 +325,15 @@ def test_idle_operands_take_less_and_the_answer_says_what_it_stands_on():
     assert "nothing was measured on nexus" in ratio.basis and "on nexus" in ratio.reference
 
 
+@pytest.mark.parametrize("target", yosys_scripts.TARGETS)
+def test_every_unit_that_has_energy_has_it_on_every_target(target):
+    for unit in energy_query.OPERATIONS:
+        spec = UNITS[unit](**unit_model.of(UNITS[unit]).example)
+        told = cost_models.energy(spec, target)
+        assert 0 < told.low <= told.value <= told.high < math.inf
+        assert told.operation == energy_query.OPERATIONS[unit]
+
+
 def test_a_known_answer_is_there_at_once():
     spec = dot("e4m3", "int8", 9)
     cost_models.energy(spec, "ecp5")
@@ -349,6 +363,32 @@ def test_a_shipped_simulation_is_made_again(monkeypatch, tmp_path):
     point = energy_sweep.Point(from_dict(m.spec), m.target, ((text, seed),))
     (again,) = energy_sweep.simulate(point)
     assert again.result == m.result
+
+
+def test_ratios_between_formats_hold_over_seeds(monkeypatch):
+    """Of what is sampled of the operands."""
+    model, terms = energy_model.shipped(), energy_terms.terms("ecp5")
+    specs = [dot(f, f) for f in ("int4", "e2m1", "int8", "e4m3")]
+    found = []
+    for seed in (1, 2, 3):
+        monkeypatch.setattr(operand_words, "SEED", seed)
+        operand_words._words.cache_clear()
+        told = [given("gaussian:crest=4", "gaussian:crest=4")] * len(specs)
+        words = [operand_words.words(*one) for one in zip(specs, told, strict=True)]
+        pairs = zip(specs, words, strict=True)
+        found.append([terms.energy(model.predict(s, "ecp5", w).activity) for s, w in pairs])
+    operand_words._words.cache_clear()
+    ratios = np.array(found)[:, :, None] / np.array(found)[:, None, :]
+    assert (ratios.max(axis=0) / ratios.min(axis=0)).max() < 1.03
+
+
+def test_given_cycles_are_driven_from_reset_alone():
+    spec = dot(lanes=2)
+    cycles = ops.stimulus(spec, given("uniform"), 50, 1)
+    run = rows.GivenRun(spec, "", given=cycles)
+    job = rows.Job(Path(), [run], (), (), None)
+    ((driven, before),) = job.segments()
+    assert (len(driven), before, job.cycles, job.vectors) == (50, (0, 0), [50], [50])
 
 
 # -- the command ---------------------------------------------------------------------------
