@@ -142,8 +142,8 @@ def _told(
         low = high = 1.0
         reference = f"{other.name} on {of_target.target}, uniform codes"
         basis = (
-            f"{basis}; nothing was measured on {of_target.target}: a ratio to a predicted operation "
-            f"of {other.name} there, by the weights of {STAND_IN}"
+            f"{basis}; nothing was measured on {of_target.target}: a ratio to a predicted "
+            f"operation of {other.name} there, by the weights of {STAND_IN}"
         )
     else:
         basis = f"{basis}; terms from {of_target.basis}"

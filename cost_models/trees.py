@@ -120,8 +120,8 @@ NONE = Trees(np.zeros((0, 1), np.int16), np.zeros((0, 1), np.float32), np.zeros(
 def together(several: Sequence[Trees]) -> Trees:
     """Trees whose prediction is the mean of those of ``several``, of one depth."""
     parts = [np.concatenate([getattr(t, n) for t in several]) for n in ("feature", "threshold")]
-    leaf = np.concatenate([one.leaf for one in several]) / np.float32(len(several))
-    return Trees(parts[0], parts[1], leaf)
+    leaf = np.concatenate([one.leaf for one in several]) / len(several)
+    return Trees(parts[0], parts[1], leaf.astype(np.float32))
 
 
 def grow(rows: Floats, values: Floats, settings: Mapping[str, Any] = SETTINGS) -> Trees:
