@@ -6,8 +6,10 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
+from hwgen.arguments import Mode, mode
 from hwgen.cli.parser import Commands, json_option, print_json, unit_command
-from hwgen.cli.spec_options import spec_of
+from hwgen.cli.spec_options import spec_of, spec_options
+from hwgen.cli.weights import array
 from hwgen.errors import InputError
 from hwgen.spec import Spec
 
@@ -16,6 +18,15 @@ if TYPE_CHECKING:
 
 #: Operands whose statistics can be said.
 OPERANDS = ("a", "b")
+_ALL = ("unit", "fmax_mhz", "target", "device", "json")
+
+
+def _modes() -> tuple[Mode, ...]:
+    with_energy = ("energy", "simulate", *(f"operands_{name}" for name in OPERANDS))
+    return (
+        mode("--energy", lambda given: "energy" in given, *spec_options(), *_ALL, *with_energy),
+        mode("a cost without energy", lambda given: True, *spec_options(), *_ALL),
+    )
 
 
 def add(commands: Commands) -> None:
@@ -23,7 +34,7 @@ def add(commands: Commands) -> None:
     from yosys_scripts import TARGETS
 
     sub = unit_command(
-        commands, "cost", run, "what a unit costs: measured if known, else estimated"
+        commands, "cost", run, "what a unit costs: measured if known, else estimated", _modes()
     )
     sub.add_argument(
         "--target",
@@ -37,14 +48,14 @@ def add(commands: Commands) -> None:
     sub.add_argument(
         "--simulate",
         action="store_true",
-        help="with --energy: from a simulation of the netlist, in place of the model",
+        help="energy from a simulation of the netlist, in place of the model",
     )
     for name in OPERANDS:
         sub.add_argument(
             f"--operands-{name}",
             metavar="HOW",
-            help=f"with --energy: operands {name}, uniform (default), gaussian:sigma=S, "
-            "gaussian:crest=C, or a file .npy of numbers in their order",
+            help=f"energy of operands {name} that are uniform (default), gaussian:sigma=S, "
+            "gaussian:crest=C, or the numbers of a file .npy in their order",
         )
     json_option(sub)
 
@@ -83,31 +94,13 @@ def _energy(options: argparse.Namespace, spec: Spec, target: str) -> Energy | No
     """The energy, if it is asked for."""
     import cost_models
 
-    given = {name: getattr(options, f"operands_{name}") for name in OPERANDS}
     if not options.energy:
-        named = {"--simulate": options.simulate or None}
-        named |= {f"--operands-{name}": how for name, how in given.items()}
-        for option, value in named.items():
-            if value is not None:
-                raise InputError(f"{option} does nothing without --energy: give it too")
         return None
-    operands = {name: _numbers(name, how) for name, how in given.items() if how is not None}
+    given = {name: getattr(options, f"operands_{name}") for name in OPERANDS}
+    operands = {
+        name: array(how, f"operands-{name}") for name, how in given.items() if how is not None
+    }
     return cost_models.energy(spec, target, **operands, simulate=options.simulate)
-
-
-def _numbers(name: str, how: str) -> Any:
-    """A distribution's name, or the numbers of a file."""
-    if not how.endswith(".npy"):
-        return how
-    import numpy as np
-
-    try:
-        return np.load(how, allow_pickle=False)
-    except (OSError, ValueError) as problem:
-        raise InputError(
-            f"--operands-{name} {how}: no array of numbers can be read ({problem}): give a file "
-            "that numpy.save has written"
-        ) from problem
 
 
 def _warn(taken: dict[str, Any]) -> None:

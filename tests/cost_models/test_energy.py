@@ -410,10 +410,10 @@ def test_the_command_takes_statistics(capsys, tmp_path):
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        (["--simulate"], "--simulate does nothing without --energy"),
-        (["--operands-a", "uniform"], "--operands-a does nothing without --energy"),
+        (["--simulate"], "--simulate does nothing for a cost without energy"),
+        (["--operands-a", "uniform"], "--operands-a does nothing for a cost without energy"),
         (["--energy", "--operands-b", "normal"], "no distribution"),
-        (["--energy", "--operands-b", "no.npy"], "no array of numbers can be read"),
+        (["--energy", "--operands-b", "no.npy"], "the file 'no.npy' cannot be read"),
     ],
 )
 def test_the_command_refuses_in_a_line(capsys, more, words):
