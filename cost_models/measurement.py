@@ -246,7 +246,7 @@ def measure(
     known = measured_before(spec, target, place=place)
     if known is not None:
         return known, True
-    from hwgen import emit
+    from hwgen import emit  # Amaranth, which queries of what ships do without.
 
     rtlil = emit.rtlil(spec)
     with contextlib.suppress(InputError):  # What ships is there without a store too.
@@ -340,7 +340,7 @@ def synthesise(spec: Spec, target: str, *, combinational: bool = False) -> dict[
     without Fmax (``cost_models.combinational``). InputError, ToolError as in ``yosys_scripts``.
     """
     if combinational:
-        from cost_models.combinational import TOP, combinational_rtlil
+        from cost_models.combinational import TOP, combinational_rtlil  # As above.
 
         text = combinational_rtlil(spec)
         measurement, known = measure_design(COMBINATIONAL, text, TOP, spec, target, place=False)
