@@ -86,6 +86,7 @@ def fitted(data: Sequence[Sample]) -> EnergyModel:
         settings=settings,
         strata={},
         units=frozenset(inputs(s.spec).unit for s in data),
+        targets=tuple(TARGETS),
         samples=len(data),
     )
 
@@ -107,7 +108,10 @@ def _part(part: str, data: Sequence[Sample], settings: Sequence[str]) -> Part:
         return Part(columns, coefficients, NONE)
     asked = np.array(
         [
-            tree_row(inputs(s.spec), sizes(s.spec, s.target), s.target, s.words, b, settings)
+            [
+                *tree_row(inputs(s.spec), sizes(s.spec, s.target), s.words, b, settings),
+                *(float(name == s.target) for name in TARGETS),
+            ]
             for s, b in zip(data, base.tolist(), strict=True)
         ]
     )

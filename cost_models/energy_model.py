@@ -35,6 +35,7 @@ from cost_models.model import UNKNOWN, Stratum
 from cost_models.operand_words import RATES, Words
 from cost_models.structure import Inputs, inputs
 from cost_models.trees import Floats, Trees
+from hwgen.errors import InputError
 from hwgen.files import whole_file
 from hwgen.spec import Spec
 
@@ -68,17 +69,27 @@ class Prediction:
 
 @dataclass(frozen=True)
 class EnergyModel:
-    """All parts; ``strata`` by target and the name of designs that are alike; ``samples``."""
+    """All parts; ``strata`` by target and the name of designs that are alike.
+
+    ``settings``: those that the trees ask of; ``targets``: those that they tell apart; ``units``:
+    those that were simulated; ``samples``: how many simulations there were.
+    """
 
     parts: Mapping[str, Part]
     settings: tuple[str, ...]
     strata: Mapping[tuple[str, str], Stratum]
     units: frozenset[str]
+    targets: tuple[str, ...]
     samples: int
 
     def predict(self, spec: Spec, target: str, words: Words) -> Prediction:
         """The activity of a unit on a target with operands of these words."""
         one, target = inputs(spec), counted_as(target, spec.mapping)
+        if target not in self.targets:
+            raise InputError(
+                f"nothing of target {target!r} was simulated, and no energy can be predicted: use "
+                f"one of {', '.join(self.targets)}, or a simulation"
+            )
         of = sizes(spec, target)
         activity = Activity(*(self._part(name, spec, of, target, words) for name in PARTS))
         name = likeness(one)
@@ -107,7 +118,8 @@ class EnergyModel:
         base = float(row @ part.coefficients[target])
         if base <= 0:
             return 0.0
-        learned = tree_row(inputs(spec), of, target, words, base, self.settings)
+        here = [float(one == target) for one in self.targets]
+        learned = np.append(tree_row(inputs(spec), of, words, base, self.settings), here)
         log = float(part.trees.predict(learned[None, :])[0])
         return max((base + OFFSET) * math.exp(log) - OFFSET, 0.0)
 
@@ -170,17 +182,14 @@ def products(part: str, spec: Spec, of: Sizes, words: Words) -> dict[str, float]
     return found
 
 
-def tree_row(
-    one: Inputs, of: Sizes, target: str, words: Words, base: float, settings: Sequence[str]
-) -> Floats:
-    """What the trees ask of: settings, words, size, shares of the amounts, the target."""
+def tree_row(one: Inputs, of: Sizes, words: Words, base: float, settings: Sequence[str]) -> Floats:
+    """What the trees ask of, but for the target: settings, words, size, shares of the amounts."""
     total = sum(one.amounts.values()) or 1.0
     shares = [one.amounts.get(name, 0.0) / total for name in SHARES]
-    here = [float(name == target) for name in yosys_scripts.TARGETS]
     of_words = [*(words.rates[r] for r in RATES), words.zeros, words.negative, words.spread]
     numbers = [one.settings[name] for name in settings]
     areas = [of[name] / (of["lut"] + of["ff"] + 1) for name in model.AREA]
-    return np.array([*numbers, *of_words, math.log(base + 1), *shares, *areas, *here])
+    return np.array([*numbers, *of_words, math.log(base + 1), *shares, *areas])
 
 
 #: Amounts whose shares in all of them the trees ask of.
@@ -208,7 +217,7 @@ def write(file: Path, fitted: EnergyModel, data: str) -> None:
     about = {
         "data": data,
         "columns": {name: part.columns for name, part in fitted.parts.items()},
-        "targets": list(fitted.parts[PARTS[0]].coefficients),
+        "targets": fitted.targets,
         "settings": fitted.settings,
         "strata": [[*key, s.error, s.count] for key, s in fitted.strata.items()],
         "units": sorted(fitted.units),
@@ -236,6 +245,7 @@ def read(stream: IO[bytes]) -> EnergyModel:
         settings=tuple(about["settings"]),
         strata={(target, name): Stratum(e, n) for target, name, e, n in about["strata"]},
         units=frozenset(about["units"]),
+        targets=tuple(about["targets"]),
         samples=about["samples"],
     )
 

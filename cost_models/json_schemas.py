@@ -61,7 +61,7 @@ def _quantity() -> Schema:
 
 
 def _energy() -> Schema:
-    from cost_models.energy_query import Energy
+    from cost_models.energy_query import Energy  # And its operands.
 
     kinds: dict[str, Schema] = {
         **{"float": AMOUNT, "str": TEXT, "str | None": TEXT_OR_NULL},

@@ -126,7 +126,7 @@ def together(several: Sequence[Trees]) -> Trees:
 
 def grow(rows: Floats, values: Floats, settings: Mapping[str, Any] = SETTINGS) -> Trees:
     """Trees that tell ``values``, of shape (n,), from ``rows``, of shape (n, features)."""
-    from sklearn.ensemble import GradientBoostingRegressor
+    from sklearn.ensemble import GradientBoostingRegressor  # Which a query does without.
 
     model = GradientBoostingRegressor(**settings, init="zero")
     model.fit(rows, values)
