@@ -251,7 +251,7 @@ def read(stream: IO[bytes]) -> EnergyModel:
 
 
 def fitted_to() -> str:
-    """The digest of the simulations that the shipped model was fitted to."""
+    """The digest of the simulations, held out ones too, that the shipped model was made with."""
     file = resources.files("cost_models").joinpath(FILE)
     with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
         return str(json.loads(str(arrays["about"]))["data"])
