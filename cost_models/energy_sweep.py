@@ -74,7 +74,7 @@ class Point:
 
 
 def points(file: Path) -> list[Point]:
-    """The points of a plan, each netlist once.
+    """The points of a plan, each netlist once, with the operands of all tables that have it.
 
     Raises:
         InputError: the file is no such plan; the message says where.
@@ -84,10 +84,10 @@ def points(file: Path) -> list[Point]:
     for index, table in enumerate(sweep_plan.tables(file), 1):
         where = f"{file}, table {index} of designs"
         found += _points(where, dict(table) if isinstance(table, dict) else table)
-    seen: dict[tuple[Spec, str], Point] = {}
+    operands: dict[tuple[Spec, str], dict[tuple[str, int], None]] = {}
     for point in found:
-        seen.setdefault((point.spec, point.target), point)
-    return list(seen.values())
+        operands.setdefault((point.spec, point.target), {}).update(dict.fromkeys(point.operands))
+    return [Point(*netlist, tuple(given)) for netlist, given in operands.items()]
 
 
 def _points(where: str, table: Any) -> Iterator[Point]:
