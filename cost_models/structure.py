@@ -213,7 +213,7 @@ def registers(spec: Spec) -> int:
     """Bits of all registers: in front of steps, of what is held, of outputs, valid bits."""
     boundaries = {spec.steps[index].name for index in spec.register_boundaries}
     held = sum((s.bits or 0) * s.copies for s in spec.steps if s.name in boundaries)
-    return held + spec.kept_bits + sum(port.width for port in spec.outputs) + spec.stages
+    return held + spec.storage_bits + sum(port.width for port in spec.outputs) + spec.stages
 
 
 def settings(spec: Spec) -> dict[str, float]:

@@ -331,9 +331,9 @@ class Array(AccumulatingSpec):
         return sum_window(self.lsb_exponent, most, accumulator.format, accumulator.rounding)
 
     @property
-    def kept_bits(self) -> int:
+    def storage_bits(self) -> int:
         """Of weights that stay, and of operands on their way from neighbour to neighbour."""
-        return array.kept_bits(self)
+        return array.storage_bits(self)
 
     @property
     def skew(self) -> int:

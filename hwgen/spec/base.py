@@ -272,7 +272,7 @@ class Spec(ABC):
         require_int("stages", self.stages, self.least_stages, self.most_stages, why)
 
     @property
-    def kept_bits(self) -> int:
+    def storage_bits(self) -> int:
         """Bits of registers beside the pipeline: of what stays, or goes from part to part."""
         return 0
 

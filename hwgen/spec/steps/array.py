@@ -190,7 +190,7 @@ def _made_width(spec: Array) -> int:
     return dot.made_width(spec.scalar_element) + grown
 
 
-def kept_bits(spec: Array) -> int:
+def storage_bits(spec: Array) -> int:
     """Bits of registers for weights that stay, and for operands that go through the array."""
     a, b = (spec.lanes * f.element.bits for f in (spec.a, spec.b))
     weights = spec.rows * spec.columns * b if spec.is_weight_stationary else 0
