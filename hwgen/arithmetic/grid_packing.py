@@ -56,6 +56,14 @@ class GridPlan:
         """How many products one multiplier makes."""
         return self.rows * self.columns
 
+    def multipliers(self, rows: int, columns: int) -> int:
+        """How many an array of ``rows`` and ``columns`` takes, of one lane."""
+        return -(-rows // self.rows) * -(-columns // self.columns)
+
+    def product_bits(self, a: Scalar, b: Scalar) -> int:
+        """Bits of a product's significand with its sign, wherever that is."""
+        return self.bits + int(a.sign_apart or b.sign_apart)
+
     def multiply(
         self, m: Module, a: Sequence[Operand], b: Sequence[Operand], name: str
     ) -> list[list[Value]]:
@@ -101,9 +109,6 @@ def grid_plan(
     if is_gate(a) or is_gate(b):
         return None
 
-    def multipliers(plan: GridPlan) -> int:
-        return -(-rows // plan.rows) * -(-columns // plan.columns)
-
     fitting = [
         plan
         for plan_rows in range(1, min(rows, multiplier.wide) + 1)
@@ -112,7 +117,11 @@ def grid_plan(
         for plan in [_plan(a, b, plan_rows, plan_columns, rows_first)]
         if plan.products > 1 and multiplier.takes(*plan.operand_bits)
     ]
-    return min(fitting, key=lambda plan: (multipliers(plan), plan.operand_bits), default=None)
+
+    def size(plan: GridPlan) -> tuple[int, tuple[int, int]]:
+        return plan.multipliers(rows, columns), plan.operand_bits
+
+    return min(fitting, key=size, default=None)
 
 
 def no_grid(mapping: str, a: Scalar, b: Scalar, rows: int, columns: int, side: str) -> InputError:

@@ -198,11 +198,6 @@ class Array(AccumulatingSpec):
     def _require_packing(self) -> None:
         if self.mapping not in SIZED or self.packing is not None:
             return
-        if self.has_blocks:
-            raise InputError(
-                f"mapping={self.mapping!r}: products of block formats have a multiplier each: "
-                "use mapping='dsp'"
-            )
         side = "one column" if self.is_weight_stationary else "one element"
         a, b = self.a.element, self.b.element
         raise no_grid(self.mapping, a, b, self._packed_rows, self.columns, side)
@@ -210,7 +205,7 @@ class Array(AccumulatingSpec):
     @cached_property
     def packing(self) -> GridPlan | None:
         """How neighbouring elements share a multiplier; None where each has its own."""
-        if self.has_blocks or self.mapping not in PACKED_FOR:
+        if self.mapping not in (SIZED if self.has_blocks else PACKED_FOR):
             return None
         a, b, multiplier = self.a.element, self.b.element, PACKED_FOR[self.mapping]
         return grid_plan(a, b, self._packed_rows, self.columns, multiplier)
@@ -260,13 +255,14 @@ class Array(AccumulatingSpec):
         """What an element multiplies and adds, of block formats.
 
         Its sum is not yet rounded: an output without exponent keeps several blocks in one fixed
-        point, and says nothing else.
+        point, and says nothing else. Packed products are one step, so it is not tuned then.
         """
         return BlockDot(
             a=parse_block(self.a),
             b=parse_block(self.b),
             blocks=self.blocks,
             output="int8",
+            stages=int(self.mapping in SIZED),
             pipeline_target=self.pipeline_target,
         )
 

@@ -14,7 +14,7 @@ from hwgen.arithmetic.adder_tree import tree_level
 from hwgen.arithmetic.coding import to_code
 from hwgen.arithmetic.decode import Operand, decode
 from hwgen.arithmetic.magnitude import magnitude
-from hwgen.arithmetic.product import Special
+from hwgen.arithmetic.product import Product, Special
 from hwgen.arithmetic.product_rows import multiplied
 from hwgen.arithmetic.rounder import (
     FixedPoint,
@@ -106,35 +106,50 @@ class BlockDotSteps(SplitProducts):
     def multiply(self, m: Module, signals: Signals) -> dict[str, Any]:
         """``products`` of elements and ``scales``, products of scales, by block."""
         spec = self.spec
-        elements, scales = (spec.a.element, spec.b.element), (spec.a.scale, spec.b.scale)
         pairs = zip(signals["a"], signals["b"], strict=True)
         multiplied = factored if spec.pipeline_target else product.multiply
-        products = [multiplied(m, *xy, *elements, f"lane_{i}") for i, xy in enumerate(pairs)]
+        products = [multiplied(m, *xy, *spec.elements, f"lane_{i}") for i, xy in enumerate(pairs)]
+        return self.behind_products(m, signals, products)
+
+    def behind_products(
+        self, m: Module, signals: Signals, products: list[Product], suffix: str = ""
+    ) -> dict[str, Any]:
+        """The values behind the step of the products, of which there is one for each lane.
+
+        ``suffix``: of the names of what is made beside them.
+        """
+        spec = self.spec
         pairs = zip(*(self._by_block(signals[f"{name}_scale"]) for name in "ab"), strict=True)
-        of_scales = [product.multiply(m, *xy, *scales, f"scale_{i}") for i, xy in enumerate(pairs)]
+        of_scales = [
+            product.multiply(m, *xy, *spec.scales, f"scale_{i}{suffix}")
+            for i, xy in enumerate(pairs)
+        ]
         size = spec.block_size
         blocks = [products[i : i + size] for i in range(0, spec.lanes, size)]
         special = [
             _block_special([p.special for p in block], scale.special, scale.significand)
             for block, scale in zip(blocks, of_scales, strict=True)
         ]
-        signs: dict[str, Any] = {}
-        if self._zero_rounding is not None and zero_sign.products_have_sign(*elements):
-            lane_signs = zero_sign.product_signs(
-                list(zip(signals["a"], signals["b"], strict=True)), *elements
-            )
-            signs["block_signs"] = [
-                zero_sign.sign_of_zeros(
-                    m, lane_signs[i : i + size], self._zero_rounding, f"signs_{i}"
-                )
-                for i in range(0, spec.lanes, size)
-            ]
         return {
             **passed(signals, "random_bits", *MICRO),
-            **signs,
+            **self._block_signs(m, signals, suffix),
             "products": [[dataclasses.replace(p, special=None) for p in b] for b in blocks],
             "scales": [dataclasses.replace(p, special=None) for p in of_scales],
             "special": any_special([s for s in special if s is not None]),
+        }
+
+    def _block_signs(self, m: Module, signals: Signals, suffix: str) -> dict[str, Any]:
+        """The sign of each block that is zero, where its products can be −0."""
+        spec, rounding = self.spec, self._zero_rounding
+        if rounding is None or not zero_sign.products_have_sign(*spec.elements):
+            return {}
+        lanes = list(zip(signals["a"], signals["b"], strict=True))
+        signs, size = zero_sign.product_signs(lanes, *spec.elements), spec.block_size
+        return {
+            "block_signs": [
+                zero_sign.sign_of_zeros(m, signs[i : i + size], rounding, f"signs_{i}{suffix}")
+                for i in range(0, spec.lanes, size)
+            ]
         }
 
     def _by_block(self, scales: list[Operand]) -> list[Operand]:
