@@ -51,6 +51,10 @@ class GridPlan:
     is_signed: bool
     operand_bits: tuple[int, int]
 
+    def __str__(self) -> str:
+        size = " x ".join(map(str, self.operand_bits))
+        return f"{self.products} elements in a multiplier of {size} bits"
+
     @property
     def products(self) -> int:
         """How many products one multiplier makes."""

@@ -68,9 +68,9 @@ class Array(AccumulatingSpec):
     input to result beside those, by default as of ``DotProduct``.
 
     ``mapping``: with ``dsp``, and ``dsp18x18`` and so on for larger multipliers, neighbouring
-    elements of scalar formats share a multiplier where their significands' products fit it
-    exactly: those of rows and columns that meet, or, where weights stay, of columns (see
-    ``packing``).
+    elements share a multiplier where their significands' products fit it exactly: those of rows
+    and columns that meet, or, where weights stay, of columns (see ``packing``). Of block formats
+    they do with the latter alone.
     """
 
     unit: ClassVar[str] = "array"
@@ -428,5 +428,4 @@ class Array(AccumulatingSpec):
                 f"{self.mapping}: where hwgen's synthesis puts the multiplications; the logic is "
                 "the same for each"
             )
-        size = " x ".join(map(str, self.packing.operand_bits))
-        return f"{self.mapping}: {self.packing.products} elements in a multiplier of {size} bits"
+        return f"{self.mapping}: {self.packing}"

@@ -398,8 +398,8 @@ def require_mapping(value: Any, *, packs: bool = False) -> None:
     """
     if value in SIZED and not packs:
         raise InputError(
-            f"mapping={value!r}: only dot and array pack several products into a multiplier: use "
-            f"one of {', '.join(MAPPINGS)}"
+            f"mapping={value!r}: only dot, blockdot and array pack several products into a "
+            f"multiplier: use one of {', '.join(MAPPINGS)}"
         )
     if value not in MAPPINGS and value not in SIZED:
         names = (*MAPPINGS, *SIZED) if packs else MAPPINGS

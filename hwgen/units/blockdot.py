@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 from amaranth.hdl import Const, Module, Mux, Signal, Value, signed
 
@@ -14,7 +14,8 @@ from hwgen.arithmetic.adder_tree import tree_level
 from hwgen.arithmetic.coding import to_code
 from hwgen.arithmetic.decode import Operand, decode
 from hwgen.arithmetic.magnitude import magnitude
-from hwgen.arithmetic.product import Product, Special
+from hwgen.arithmetic.pair_packing import PairPlan, PairSum, fixed_product
+from hwgen.arithmetic.product import Product, Special, special_of
 from hwgen.arithmetic.product_rows import multiplied
 from hwgen.arithmetic.rounder import (
     FixedPoint,
@@ -106,6 +107,8 @@ class BlockDotSteps(SplitProducts):
     def multiply(self, m: Module, signals: Signals) -> dict[str, Any]:
         """``products`` of elements and ``scales``, products of scales, by block."""
         spec = self.spec
+        if spec.packing is not None:
+            return self._packed_products(m, signals, spec.packing)
         pairs = zip(signals["a"], signals["b"], strict=True)
         multiplied = factored if spec.pipeline_target else product.multiply
         products = [multiplied(m, *xy, *spec.elements, f"lane_{i}") for i, xy in enumerate(pairs)]
@@ -118,22 +121,48 @@ class BlockDotSteps(SplitProducts):
 
         ``suffix``: of the names of what is made beside them.
         """
+        bare = [dataclasses.replace(p, special=None) for p in products]
+        beside = self._beside_products(m, signals, [p.special for p in products], suffix)
+        return {**beside, "products": _parts(bare, self.spec.block_size)}
+
+    def _packed_products(self, m: Module, signals: Signals, packing: PairPlan) -> dict[str, Any]:
+        """The products of each block as sums of two lanes, of an odd number the last alone."""
+        spec, elements = self.spec, self.spec.elements
+        lanes = list(zip(signals["a"], signals["b"], strict=True))
+        products: list[list[PairSum | Signal]] = []
+        for j, block in enumerate(_parts(lanes, spec.block_size)):
+            name = f"block_{j}_lane"
+            pairs = enumerate(zip(block[::2], block[1::2], strict=False))
+            products.append([packing.multiply(m, *pair, f"{name}s_{2 * i}") for i, pair in pairs])
+            if len(block) % 2:
+                alone = fixed_product(m, *block[-1], *elements, f"{name}_{len(block) - 1}")
+                products[-1].append(alone)
+        of_a, of_b = elements
+        specials = [
+            special_of(m, (x, of_a), (y, of_b), f"lane_{i}") for i, (x, y) in enumerate(lanes)
+        ]
+        return {**self._beside_products(m, signals, specials), "products": products}
+
+    def _beside_products(
+        self, m: Module, signals: Signals, specials: list[Special | None], suffix: str = ""
+    ) -> dict[str, Any]:
+        """What is beside the products: those of the scales, and what blocks are instead.
+
+        ``specials``: what each lane's product is instead.
+        """
         spec = self.spec
         pairs = zip(*(self._by_block(signals[f"{name}_scale"]) for name in "ab"), strict=True)
         of_scales = [
             product.multiply(m, *xy, *spec.scales, f"scale_{i}{suffix}")
             for i, xy in enumerate(pairs)
         ]
-        size = spec.block_size
-        blocks = [products[i : i + size] for i in range(0, spec.lanes, size)]
         special = [
-            _block_special([p.special for p in block], scale.special, scale.significand)
-            for block, scale in zip(blocks, of_scales, strict=True)
+            _block_special(block, scale.special, scale.significand)
+            for block, scale in zip(_parts(specials, spec.block_size), of_scales, strict=True)
         ]
         return {
             **passed(signals, "random_bits", *MICRO),
             **self._block_signs(m, signals, suffix),
-            "products": [[dataclasses.replace(p, special=None) for p in b] for b in blocks],
             "scales": [dataclasses.replace(p, special=None) for p in of_scales],
             "special": any_special([s for s in special if s is not None]),
         }
@@ -144,11 +173,12 @@ class BlockDotSteps(SplitProducts):
         if rounding is None or not zero_sign.products_have_sign(*spec.elements):
             return {}
         lanes = list(zip(signals["a"], signals["b"], strict=True))
-        signs, size = zero_sign.product_signs(lanes, *spec.elements), spec.block_size
+        size = spec.block_size
+        blocks = _parts(zero_sign.product_signs(lanes, *spec.elements), size)
         return {
             "block_signs": [
-                zero_sign.sign_of_zeros(m, signs[i : i + size], rounding, f"signs_{i}{suffix}")
-                for i in range(0, spec.lanes, size)
+                zero_sign.sign_of_zeros(m, signs, rounding, f"signs_{j * size}{suffix}")
+                for j, signs in enumerate(blocks)
             ]
         }
 
@@ -158,9 +188,8 @@ class BlockDotSteps(SplitProducts):
 
     def align(self, m: Module, signals: Signals) -> dict[str, Any]:
         """Products of elements in fixed point; the scales' significands and shifts with them."""
-        width = self.spec.width_of_sum(1)
         terms = [
-            [product.align(m, p, width, f"block_{j}_lane_{i}") for i, p in enumerate(block)]
+            [self._in_place(m, p, f"block_{j}_lane", i) for i, p in enumerate(block)]
             for j, block in enumerate(signals["products"])
         ]
         scales = signals["scales"]
@@ -171,6 +200,15 @@ class BlockDotSteps(SplitProducts):
             "significands": [scale.significand for scale in scales],
             "shifts": shifts,
         }
+
+    def _in_place(self, m: Module, made: Product | PairSum | Signal, name: str, i: int) -> Signal:
+        """A product, or a sum of two, as a number: the ``i``-th of its block."""
+        packing = self.spec.packing
+        if packing is None:
+            return product.align(m, cast(Product, made), self.spec.width_of_sum(1), f"{name}_{i}")
+        if isinstance(made, PairSum):
+            return packing.corrected(m, made, f"{name}s_{2 * i}")
+        return cast(Signal, made)
 
     def align_and_order(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
         """As ``align``, and which shift is the largest, or the order of all."""
@@ -380,6 +418,11 @@ class BlockDotSteps(SplitProducts):
         args = (spec.rounding, spec.overflow, "rounded", signals.get("random_bits"))
         code = yield from to_code(m, signals["placed"], spec.output, *args, split=self._split)
         return {"result": code}
+
+
+def _parts(items: list[Any], size: int) -> list[list[Any]]:
+    """The ``items`` of all lanes by block, of ``size`` lanes."""
+    return [items[i : i + size] for i in range(0, len(items), size)]
 
 
 def _block_special(

@@ -17,7 +17,7 @@ from hwgen.arithmetic.grid_packing import GridPlan
 from hwgen.arithmetic.product import factor_shapes
 from hwgen.formats import Format
 from hwgen.plan import levels, product
-from hwgen.plan.logic import Adder, Gates, Multiplier, Series, parallel
+from hwgen.plan.logic import Adder, Gates, Multiplier, parallel
 from hwgen.plan.shape import ZERO, Shape, either
 from hwgen.plan.step import Segment, Step, Steps, copied, in_segments, passed_by
 from hwgen.spec.steps import accumulating, blockdot, dot
@@ -103,19 +103,13 @@ def _packed(
     wide, narrow = sorted(packing.operand_bits, reverse=True)
     halves = (Adder(packing.products * packing.bits, count=lanes),) if packing.is_signed else ()
     yield replace(products, logic=(Multiplier(wide, narrow, count=lanes), *halves))
-    own = (*product.factors(a, b, lanes), *_scale_products(spec))
+    own = product.factors(a, b, lanes)
+    if spec.has_blocks:
+        own = (*own, *blockdot.scale_products(spec.block_element, spec.blocks))
     assert aligned.bits is not None
     more = packing.product_bits(a, b) - sum(s.width for s in factor_shapes(a, b))
     yield replace(aligned, logic=(*own, *aligned.logic), bits=aligned.bits + lanes * more)
     yield from later
-
-
-def _scale_products(spec: Array) -> Series:
-    """The multipliers of an element's scales; a scale with one bit needs none."""
-    scales = [f.scale for f in (spec.a, spec.b) if f.scale is not None]
-    if not scales or min(f.precision for f in scales) == 1:
-        return ()
-    return (Multiplier(*product.factor_bits(*scales), count=spec.blocks),)
 
 
 def _block_steps(spec: Array) -> tuple[Steps, int]:
