@@ -172,7 +172,7 @@ EXTREME = (
 
 @pytest.mark.parametrize("fields", EXTREME, ids=lambda f: f"{f['a']}-{f['b']}")
 def test_extremes_of_each_field(fields):
-    """Each neighbour at each end, beside each other's, with scales of one; then with those of NaN."""
+    """Each neighbour at each end, beside each other's, with scales of one, or that are special."""
     spec = Array(**{"mapping": "dsp18x18", "accumulator": "fp32", "stages": 1, **fields})
     sides = [
         (name, count, extremes(getattr(spec, name).element))
@@ -195,7 +195,7 @@ def test_extremes_of_each_field(fields):
     assert outcome.passed and min(outcome.vectors.values()) >= len(rows), outcome.shown
 
 
-#: Every dataflow and movement, kind of accumulator and of remainder, sizes of blocks of both orders.
+#: Every dataflow and movement, kinds of accumulator and of remainder, both orders of block sizes.
 UNITS = (
     {"a": "int8_b4_e8m0", "b": "int8_b2_e8m0", "rows": 2, "columns": 3, "mapping": "dsp27x18"},
     {"a": "e2m1_b2_ue4m3", "b": "e2m1_b4_ue4m3", "rows": 3, "columns": 2, **SYSTOLIC},
@@ -219,3 +219,50 @@ def test_units_equal_their_golden_models():
     runs = [compiled.Run(spec, hwgen.verilog(spec), 200) for spec in specs]
     for spec, outcome in zip(specs, compiled.check(runs), strict=True):
         assert outcome.mismatches == 0 and outcome.vectors > 200, spec.name
+
+
+#: Two lanes of a block, in a pair and odd: magnitudes, and codes with their corrections; NaN.
+PAIRS = (
+    {"a": block("int2", 2), "b": block("int2", 2)},
+    {"a": block("int3", 2), "b": block("int3", 2, "ue1m0"), "output": "int8"},
+    {"a": block("int2", 3, "ue1m0"), "b": block("int2", 3, "ue1m0"), "output": "int6"},
+    {"a": block("e2m1", 2, "ue1m0"), "b": block("int2", 2), "rounding": "down"},
+    {"a": block("int2", 2), "b": block("e2m1fn", 2, "ue1m0"), "output": "e3m2ieee"},
+    {"a": block("e1m1", 2, "ue2m0"), "b": block("e1m1", 2), "blocks": 1},
+)
+
+
+def test_two_lanes_of_a_block_of_every_code():
+    specs = [BlockDot(**{"output": "e3m2", "mapping": "dsp18x18", **fields}) for fields in PAIRS]
+    assert {spec.packing.lows for spec in specs} == {(MAGNITUDE, MAGNITUDE), (CODE, BIASED)}
+    wrong = exhaustive.check([Case(spec) for spec in specs])
+    assert {spec.name: w[:3] for spec, w in zip(specs, wrong, strict=True) if w} == {}
+
+
+#: Odd blocks, two sizes, micro-exponents, a sum that is shortened or aligned.
+BLOCK_DOTS = (
+    {"a": "e2m1_b4_ue4m3", "b": "int4_b8_e8m0", "blocks": 4, "output": "fp16"},
+    {"a": "int5_b3_e8m0", "b": "e2m1_b3_e8m0", "blocks": 2, "accumulator": "aligned:40"},
+    {"a": "e0m3_b4_e8m0_m2x1", "b": "int4_b4_e8m0", "blocks": 2, "stages": 8},
+    {"a": "e2m1fn_b5_e8m0", "b": "uint4_b5_ue5m3", "output": "bf16", "rounding": "stochastic"},
+)
+
+
+def test_block_dots_equal_their_golden_models():
+    specs = [BlockDot(**{"mapping": "dsp27x18", **fields}) for fields in BLOCK_DOTS]
+    runs = [compiled.Run(spec, hwgen.verilog(spec), 200) for spec in specs]
+    for spec, outcome in zip(specs, compiled.check(runs), strict=True):
+        assert outcome.mismatches == 0 and outcome.vectors > 200, spec.name
+
+
+@pytest.mark.parametrize("target", ["ecp5", "xc7"])
+def test_a_netlist_of_two_lanes(target):
+    spec = BlockDot(
+        a=block("int4", 2, "ue1m0"), b="int4_b2_e8m0", output="bf16", mapping="dsp18x18", stages=2
+    )
+    netlist = yosys_scripts.netlist(
+        emit.rtlil(spec), spec.name, target=target, mapping=spec.mapping
+    )
+    run = compiled.Run(spec, netlist.verilog, 400)
+    (outcome,) = compiled.check([run], sources=netlist.cell_models, flags=netlist.verilator_flags)
+    assert outcome.mismatches == 0 and outcome.vectors > 400
