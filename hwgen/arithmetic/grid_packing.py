@@ -128,14 +128,15 @@ def grid_plan(
     return min(fitting, key=size, default=None)
 
 
-def no_grid(mapping: str, a: Scalar, b: Scalar, rows: int, columns: int, side: str) -> InputError:
+def no_grid(
+    mapping: str, a: Scalar, b: Scalar, rows: int, columns: int, *, side: str, advice: str
+) -> InputError:
     """Why the multiplier of ``mapping`` takes no two products of an array.
 
-    ``side``: what has no other to share it with, where it is that. Raises InputError where products
-    need no multiplier.
+    ``side``: what has no other to share it with, where it is that; ``advice``: what to do. Raises
+    InputError where products need no multiplier.
     """
     require_multiplier(mapping, a, b)
-    advice = "use mapping='dsp', one product in each"
     shapes = [(r, c) for r, c in ((2, 1), (1, 2)) if r <= rows and c <= columns]
     if not shapes:
         return InputError(

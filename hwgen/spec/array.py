@@ -200,7 +200,12 @@ class Array(AccumulatingSpec):
             return
         side = "one column" if self.is_weight_stationary else "one element"
         a, b = self.a.element, self.b.element
-        raise no_grid(self.mapping, a, b, self._packed_rows, self.columns, side)
+        # With dsp the products of blocks' elements are rows of LUTs, but for the smallest.
+        advice = "use mapping='dsp', one product in each"
+        if self.has_blocks:
+            advice = "use mapping='lut'"
+        sizes = (self._packed_rows, self.columns)
+        raise no_grid(self.mapping, a, b, *sizes, side=side, advice=advice)
 
     @cached_property
     def packing(self) -> GridPlan | None:

@@ -92,11 +92,11 @@ def test_the_fewest_multipliers_of_an_array():
         (
             lambda: Array(a="mxint8", b="mxint8", rows=2, columns=2, mapping="dsp18x18"),
             "two products of fixed8_6 and fixed8_6 with a factor in common are exact in a "
-            "multiplier of 25 x 8 bits, and this has 18 x 18: use mapping='dsp'",
+            "multiplier of 25 x 8 bits, and this has 18 x 18: use mapping='lut', or narrower",
         ),
         (
             lambda: Array(a="mxfp4", b="mxfp4", rows=2, columns=1, mapping="dsp18x18", **WEIGHTS),
-            "no two products of one column have a factor in common",
+            "no two products of one column have a factor in common: use mapping='lut'",
         ),
         (
             lambda: Array(a="e3m0_b4_e8m0", b="mxfp4", rows=2, columns=2, mapping="dsp18x18"),
