@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, cast
 
@@ -122,31 +123,36 @@ class BlockDotSteps(SplitProducts):
         ``suffix``: of the names of what is made beside them.
         """
         bare = [dataclasses.replace(p, special=None) for p in products]
-        beside = self._beside_products(m, signals, [p.special for p in products], suffix)
-        return {**beside, "products": _parts(bare, self.spec.block_size)}
+        specials = [p.special for p in products]
+        blocks = _parts(bare, self.spec.block_size)
+        return self._with_scales(m, signals, blocks, specials, suffix)
 
     def _packed_products(self, m: Module, signals: Signals, packing: PairPlan) -> dict[str, Any]:
         """The products of each block as sums of two lanes, of an odd number the last alone."""
-        spec, elements = self.spec, self.spec.elements
-        lanes = list(zip(signals["a"], signals["b"], strict=True))
+        elements, lanes = self.spec.elements, list(zip(signals["a"], signals["b"], strict=True))
         products: list[list[PairSum | Signal]] = []
-        for j, block in enumerate(_parts(lanes, spec.block_size)):
+        for j, block in enumerate(_parts(lanes, self.spec.block_size)):
             name = f"block_{j}_lane"
             pairs = enumerate(zip(block[::2], block[1::2], strict=False))
             products.append([packing.multiply(m, *pair, f"{name}s_{2 * i}") for i, pair in pairs])
             if len(block) % 2:
                 alone = fixed_product(m, *block[-1], *elements, f"{name}_{len(block) - 1}")
                 products[-1].append(alone)
-        of_a, of_b = elements
         specials = [
-            special_of(m, (x, of_a), (y, of_b), f"lane_{i}") for i, (x, y) in enumerate(lanes)
+            special_of(m, *zip(lane, elements, strict=True), f"lane_{i}")
+            for i, lane in enumerate(lanes)
         ]
-        return {**self._beside_products(m, signals, specials), "products": products}
+        return self._with_scales(m, signals, products, specials)
 
-    def _beside_products(
-        self, m: Module, signals: Signals, specials: list[Special | None], suffix: str = ""
+    def _with_scales(
+        self,
+        m: Module,
+        signals: Signals,
+        products: Sequence[Sequence[Any]],
+        specials: list[Special | None],
+        suffix: str = "",
     ) -> dict[str, Any]:
-        """What is beside the products: those of the scales, and what blocks are instead.
+        """``products``, by block, with those of the scales, and what blocks are instead.
 
         ``specials``: what each lane's product is instead.
         """
@@ -163,6 +169,7 @@ class BlockDotSteps(SplitProducts):
         return {
             **passed(signals, "random_bits", *MICRO),
             **self._block_signs(m, signals, suffix),
+            "products": products,
             "scales": [dataclasses.replace(p, special=None) for p in of_scales],
             "special": any_special([s for s in special if s is not None]),
         }
