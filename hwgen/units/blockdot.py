@@ -107,12 +107,12 @@ class BlockDotSteps(SplitProducts):
 
     def multiply(self, m: Module, signals: Signals) -> dict[str, Any]:
         """``products`` of elements and ``scales``, products of scales, by block."""
-        spec = self.spec
+        spec, elements = self.spec, self.spec.elements
         if spec.packing is not None:
             return self._packed_products(m, signals, spec.packing)
         pairs = zip(signals["a"], signals["b"], strict=True)
         multiplied = factored if spec.pipeline_target else product.multiply
-        products = [multiplied(m, *xy, *spec.elements, f"lane_{i}") for i, xy in enumerate(pairs)]
+        products = [multiplied(m, *xy, *elements, f"lane_{i}") for i, xy in enumerate(pairs)]
         return self.behind_products(m, signals, products)
 
     def behind_products(
@@ -129,19 +129,18 @@ class BlockDotSteps(SplitProducts):
 
     def _packed_products(self, m: Module, signals: Signals, packing: PairPlan) -> dict[str, Any]:
         """The products of each block as sums of two lanes, of an odd number the last alone."""
-        elements, lanes = self.spec.elements, list(zip(signals["a"], signals["b"], strict=True))
+        a, b = self.spec.elements
+        lanes = list(zip(signals["a"], signals["b"], strict=True))
         products: list[list[PairSum | Signal]] = []
         for j, block in enumerate(_parts(lanes, self.spec.block_size)):
             name = f"block_{j}_lane"
             pairs = enumerate(zip(block[::2], block[1::2], strict=False))
             products.append([packing.multiply(m, *pair, f"{name}s_{2 * i}") for i, pair in pairs])
             if len(block) % 2:
-                alone = fixed_product(m, *block[-1], *elements, f"{name}_{len(block) - 1}")
+                x, y = block[-1]
+                alone = fixed_product(m, x, y, a, b, f"{name}_{len(block) - 1}")
                 products[-1].append(alone)
-        specials = [
-            special_of(m, *zip(lane, elements, strict=True), f"lane_{i}")
-            for i, lane in enumerate(lanes)
-        ]
+        specials = [special_of(m, (x, a), (y, b), f"lane_{i}") for i, (x, y) in enumerate(lanes)]
         return self._with_scales(m, signals, products, specials)
 
     def _with_scales(
@@ -157,10 +156,10 @@ class BlockDotSteps(SplitProducts):
         ``specials``: what each lane's product is instead.
         """
         spec = self.spec
+        a, b = spec.scales
         pairs = zip(*(self._by_block(signals[f"{name}_scale"]) for name in "ab"), strict=True)
         of_scales = [
-            product.multiply(m, *xy, *spec.scales, f"scale_{i}{suffix}")
-            for i, xy in enumerate(pairs)
+            product.multiply(m, x, y, a, b, f"scale_{i}{suffix}") for i, (x, y) in enumerate(pairs)
         ]
         special = [
             _block_special(block, scale.special, scale.significand)
