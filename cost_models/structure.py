@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hwgen.arithmetic.dsp_multiplier import PACKED_FOR
 from hwgen.formats import BlockFormat, Scalar
 from hwgen.formats.rounding import MODES
 from hwgen.pipelining import timing_paths
@@ -206,7 +207,7 @@ def _block_mapping(primitive: logic.Logic, mapping: str) -> str:
     if mapping == "lut" or not isinstance(primitive, logic.FactorRows | logic.Multiplier):
         return ""
     wide = primitive.wide + primitive.narrow >= WIDE_PRODUCT
-    return mapping if mapping == "dsp" or wide else ""
+    return mapping if mapping in PACKED_FOR or wide else ""
 
 
 def registers(spec: Spec) -> int:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from hwgen.accumulator import Accumulator, Exact, Float
 from hwgen.arithmetic import zero_sign
 from hwgen.arithmetic.alignment_window import Window, product_window, sum_window
-from hwgen.arithmetic.dsp_multiplier import PACKED_FOR, SIZED, require_multiplier
+from hwgen.arithmetic.dsp_multiplier import PACKED_FOR, SIZED
 from hwgen.arithmetic.lane_sum import LaneSum, lane_sum
-from hwgen.arithmetic.pair_packing import PairPlan, pair_plan, smallest_pair
+from hwgen.arithmetic.pair_packing import PairPlan, no_pair, pair_plan
 from hwgen.arithmetic.pending_sum import PendingSum, pending_sum
 from hwgen.errors import InputError
 from hwgen.fields import set_fields
@@ -210,14 +210,7 @@ class DotProduct(AccumulatingSpec):
                 f"mapping={self.mapping!r}: one lane has no other to share a multiplier with: "
                 "use mapping='dsp'"
             )
-        require_multiplier(self.mapping, self.a, self.b)
-        x_bits, y_bits = smallest_pair(self.a, self.b).operand_bits
-        raise InputError(
-            f"mapping={self.mapping!r}: two products of {self.a} and {self.b}, and their sum, are "
-            f"exact in a multiplier of {max(x_bits, y_bits)} x {min(x_bits, y_bits)} bits, and "
-            f"this has {PACKED_FOR[self.mapping]}: use mapping='dsp', one product in each, or "
-            "narrower formats"
-        )
+        raise no_pair(self.mapping, self.a, self.b)
 
     @property
     def raises_shifts(self) -> bool:
@@ -322,8 +315,7 @@ class DotProduct(AccumulatingSpec):
     @property
     def _mapping_description(self) -> tuple[str, ...]:
         if self.packing is not None:
-            size = " x ".join(map(str, self.packing.operand_bits))
-            return (f"  mapping      {self.mapping}: two lanes in a multiplier of {size} bits",)
+            return (f"  mapping      {self.mapping}: {self.packing}",)
         return (
             f"  mapping      {self.mapping}: where hwgen's synthesis puts the multiplications; "
             "the logic is the same for each",

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from hwgen import emit
+from hwgen.arithmetic.dsp_multiplier import PACKED_FOR, SIZED
 from hwgen.errors import InputError
 from hwgen.pins import module_name
 from hwgen.spec import Spec
@@ -23,7 +24,7 @@ from sim.formal.references import by_truth_table
 from sim.formal.run import Start, compared, control, outputs_of, result
 from sim.formal.solve import Claim
 from sim.formal.stream import stream_claims
-from yosys_scripts import flow
+from yosys_scripts import TARGETS, flow, target
 
 
 @dataclass(frozen=True)
@@ -167,3 +168,16 @@ PROPERTIES: Mapping[str, Property] = {
 }
 #: Those that are of a target.
 OF_A_TARGET = ("netlist",)
+
+
+def targets_of(name: str, spec: Spec) -> tuple[str | None, ...]:
+    """The targets on which the property of that ``name`` is claimed of ``spec``; None: of none.
+
+    Products are packed for multipliers that not every target has.
+    """
+    if name not in OF_A_TARGET:
+        return (None,)
+    if spec.mapping not in SIZED:
+        return tuple(TARGETS)
+    needed = PACKED_FOR[spec.mapping]
+    return tuple(t for t in TARGETS if target(t).multiplier.takes(needed.wide, needed.narrow))
