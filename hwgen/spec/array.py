@@ -260,14 +260,15 @@ class Array(AccumulatingSpec):
         """What an element multiplies and adds, of block formats.
 
         Its sum is not yet rounded: an output without exponent keeps several blocks in one fixed
-        point, and says nothing else. Packed products are one step, so it is not tuned then.
+        point, and says nothing else. It is tuned where the array is: products of the others are
+        whole, for DSP blocks to take.
         """
         return BlockDot(
             a=parse_block(self.a),
             b=parse_block(self.b),
             blocks=self.blocks,
             output="int8",
-            stages=int(self.mapping in SIZED),
+            stages=int(not self.is_tuned),  # How many is no matter here, unless it is tuned.
             pipeline_target=self.pipeline_target,
         )
 

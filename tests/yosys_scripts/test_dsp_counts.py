@@ -69,10 +69,11 @@ def test_significands_of_an_array(a, products):
         ("ecp5", Array(a="e2m1_b4_ue4m3", b="int4_b2_ue4m3", rows=1, columns=3, **BLOCKS), 4 + 12),
         ("xcup", Array(a="int8_b2_e8m0", b="int8_b2_e8m0", rows=1, columns=3, **WIDE), 2 * 2),
         ("ecp5", BlockDot(a="int4_b5_ue4m3", b="int4_b5_ue4m3", mapping="dsp18x18"), 3 + 2),
+        ("ecp5", Array(a="int8_b2_e8m0", b="int8_b2_e8m0", rows=1, columns=2, mapping="dsp"), 4),
     ],
-    ids=["remainders", "scales", "wide", "pairs"],
+    ids=["remainders", "scales", "wide", "pairs", "a block each"],
 )
-def test_the_plan_counts_the_blocks_of_packed_blocks(target, spec, dsp):
+def test_the_plan_counts_the_blocks_of_blocks(target, spec, dsp):
     assert structure.inputs(spec).plan["dsp"] == dsp == counts(spec, target)[0]
 
 
