@@ -217,6 +217,7 @@ def registers(spec: Spec) -> int:
     boundaries = {spec.steps[index].name for index in spec.register_boundaries}
     held = sum((s.bits or 0) * s.copies for s in spec.steps if s.name in boundaries)
     moved = _moved(spec) if isinstance(spec, Array) else 0
+    moved += spec.partial_sum_bits
     return held + moved + sum(port.width for port in spec.outputs) + spec.stages
 
 

@@ -121,7 +121,7 @@ def pipelined(spec: AnySpec, *, fmax_mhz: float, target: str) -> AnySpec:
     times = model(target)
     any_stages = _with_stages(spec, 2, target)
     limit, state = times.allowed_fs(fmax_mhz), any_stages.state_step
-    stages = fewest_stages(any_stages.step_delays, limit, state)
+    stages = fewest_stages(any_stages.step_delays, limit, state, any_stages.loop)
     if stages is not None:
         return _with_stages(spec, stages, target)
     faster = spec.with_fast_loop()

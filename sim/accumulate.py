@@ -44,14 +44,15 @@ def accumulate(
 
     ``sums``: the exact sum of each step, shape (steps,); ``clear``: bool of that shape, True
     where the accumulator restarts with this step's sum alone (it is +0 before the first step);
-    ``random_bits``: whole numbers below 2^32 of that shape, for stochastic rounding only.
+    ``random_bits``: whole numbers below 2^32 of that shape, for stochastic rounding only. Of
+    partial sums that take turns the words are what each holds after its step.
     InputError for other shapes, and for a NaN that reaches a ``Float`` whose format has none.
     """
     restart = np.asarray(clear, dtype=np.bool_)
     if len(sums.shape) != 1 or restart.shape != sums.shape:
         raise InputError(f"sums of shape {sums.shape}, clear of {restart.shape}: use (steps,)")
     if isinstance(accumulator, Float):
-        return _accumulate_float(accumulator, sums, restart, random_bits)
+        return _accumulate_in_turn(accumulator, sums, restart, random_bits)
     if isinstance(accumulator, Exact):
         lsb_exponent, terms = sums.lsb_exponent, sums.integers
     else:
@@ -140,6 +141,21 @@ def _bounded(accumulator: Exact | Fixed) -> Callable[[int], int]:
     if accumulator.overflow == WRAP:
         return lambda value: (value + half) % (2 * half) - half
     return lambda value: max(-half, min(half - 1, value))
+
+
+def _accumulate_in_turn(
+    accumulator: Float,
+    sums: ExactArray,
+    restart: npt.NDArray[np.bool_],
+    random_bits: npt.NDArray[np.integer] | None,
+) -> Accumulated:
+    """What the partial sums hold, each by itself: step i is of the sum i modulo their number."""
+    codes = np.zeros(len(restart), dtype=accumulator.format.code_dtype)
+    for first in range(min(accumulator.interleave, len(restart))):
+        steps = np.arange(first, len(restart), accumulator.interleave)
+        drawn = None if random_bits is None else random_bits[steps]
+        codes[steps] = _accumulate_float(accumulator, sums[steps], restart[steps], drawn).words
+    return _float_codes(accumulator, codes)
 
 
 def _accumulate_float(

@@ -4,6 +4,9 @@ A product, or an exact sum of such, is added to a floating-point number.
 ``alignment_window`` says where both stand. Their sum is two's complement; what comes out is its
 magnitude, normalised, except that a negative number's last place is still to be added: rounding
 adds it with its own (``rounder.Normalised.carry``), so that no second carry chain is needed.
+
+``fused_sum`` and ``placed_sum`` are in segments: whole in a loop that is one step, and ``split`` in
+one of partial sums, where shifts are in two parts. ``fused_plan`` says what the segments are then.
 """
 
 from __future__ import annotations
@@ -18,11 +21,16 @@ from hwgen.arithmetic.decode import Operand, shift_raised
 from hwgen.arithmetic.product import Product, ProductShape
 from hwgen.arithmetic.rounder import Normalised
 from hwgen.arithmetic.rounding_plan import PlacedShape
+from hwgen.arithmetic.segmented import Segmented, along, cut
 from hwgen.formats import Scalar
 from hwgen.formats.rounding import DOWN, STOCHASTIC
 from hwgen.plan.logic import Adder, AnyBit, Decoder, Gates, Shifter
 from hwgen.plan.shape import Shape
 from hwgen.plan.step import Segment, Segments
+
+
+#: Bits that leave a window, and are asked together whether any is set.
+OUT = 6
 
 
 @dataclass(frozen=True)
@@ -106,7 +114,9 @@ def sum_term(total: Value, sign: Value, window: Window) -> Term:
     return Term(total, Const(window.place, _shape(window.places)), Const(0), sign)
 
 
-def fused_sum(m: Module, x: Term, held: Operand, clear: Value, window: Window, name: str) -> Sum:
+def fused_sum(
+    m: Module, x: Term, held: Operand, clear: Value, window: Window, name: str, *, split: bool
+) -> Segmented[Sum]:
     """``x`` + ``held`` or, with ``clear``, ``x`` alone. ``held`` is a ``raised`` operand."""
     assert held.sign is not None
     exponent = Signal(max(window.most_addend.bit_length(), 1), name=f"{name}_exponent")
@@ -114,26 +124,32 @@ def fused_sum(m: Module, x: Term, held: Operand, clear: Value, window: Window, n
         m.d.comb += exponent.eq(Mux(clear, 0, held.shift))
     distance = Signal(signed(window.distance_bits), name=f"{name}_distance")
     m.d.comb += distance.eq(x.place - exponent)
+    differs = (held.sign ^ x.sign) & ~clear
+    values = [distance, clear, held.significand, x.significand, differs, exponent, x.place]
+    values = yield from cut("distance", values)
+    distance, clear, addend, significand, differs, exponent, place = values
     above = distance[-1] if window.least_distance < 0 else Const(0)
-    amount, lost = _amount_right(m, held.significand, distance, above, clear, window, name)
-    shifted = Signal(window.width, name=f"{name}_moved")
-    m.d.comb += shifted.eq(Cat(Const(0, window.left), held.significand) >> amount)
+    larger_exponent = Mux(above, exponent, place)
+    moving = _moved(m, addend, distance, above, clear, window, name, split=split)
+    values = [significand, differs, larger_exponent]
+    (shifted, lost), values = yield from along(moving, values)
+    significand, differs, larger_exponent = values
     differ = Signal(name=f"{name}_differ")
-    m.d.comb += differ.eq((held.sign ^ x.sign) & ~clear)
+    m.d.comb += differ.eq(differs)
     # The carry-in, written so that it stays one chain. What is lost borrows it.
-    product = Cat(Const(1, 1), Const(0, window.below), x.significand)
-    if not x.significand.shape().signed:
+    product = Cat(Const(1, 1), Const(0, window.below), significand)
+    if not significand.shape().signed:
         product = Cat(product, Const(0, 1))
     addend = Cat(differ & ~lost, shifted ^ differ.replicate(len(shifted)), differ)
     total = Signal(signed(window.width + 3), name=f"{name}_total")
     m.d.comb += total.eq(product.as_signed() + addend.as_signed())
     number = total[1:]
     larger = Signal(window.exponent_bits, name=f"{name}_larger")
-    m.d.comb += larger.eq(Mux(above, exponent, x.place))
+    m.d.comb += larger.eq(larger_exponent)
     return Sum(number[:-1], number[-1], lost, larger)
 
 
-def _amount_right(
+def _moved(
     m: Module,
     significand: Value,
     distance: Value,
@@ -141,8 +157,10 @@ def _amount_right(
     clear: Value,
     window: Window,
     name: str,
-) -> tuple[Value, Value]:
-    """How far right an addend goes, and whether bits that are set leave the window.
+    *,
+    split: bool,
+) -> Segmented[tuple[Value, Value]]:
+    """An addend, moved right in the window, and whether bits that are set leave that.
 
     With ``clear`` nothing of it remains.
     """
@@ -153,30 +171,55 @@ def _amount_right(
     amount = Signal(levels, name=f"{name}_amount")
     near = distance[:levels] & ~above.replicate(levels)
     m.d.comb += amount.eq(near | far.replicate(levels))
-    if not window.loses:
-        return amount, Const(0)
-    lost = Signal(name=f"{name}_lost")
-    out = [bit & (amount > window.left + place) for place, bit in enumerate(significand)]
-    m.d.comb += lost.eq(Cat(out).any() & ~clear)
-    return amount, lost
+    clear = clear if window.loses else Const(0)
+    amount, clear, significand = yield from cut("amount", [amount, clear, significand])
+    out: list[Value] = []
+    lost: Value = Const(0)
+    if window.loses:
+        out = [bit & (amount > window.left + place) for place, bit in enumerate(significand)]
+        lost = Signal(name=f"{name}_lost")
+    shifted, addend = Signal(window.width, name=f"{name}_moved"), Cat(Const(0, window.left), significand)
+    if not split:
+        if window.loses:
+            m.d.comb += lost.eq(Cat(out).any() & ~clear)
+        m.d.comb += shifted.eq(addend >> amount)
+        return shifted, lost
+    low = low_levels(window)
+    further = Signal(window.width, name=f"{name}_further")
+    m.d.comb += further.eq(addend >> Cat(Const(0, low), amount[low:]))
+    groups = [Cat(out[i : i + OUT]).any() & ~clear for i in range(0, len(out), OUT)]
+    further, amount, groups = yield from cut("further", [further, amount[:low], groups])
+    if window.loses:
+        m.d.comb += lost.eq(Cat(groups).any())
+    m.d.comb += shifted.eq(further >> amount)
+    shifted, lost = yield from cut("moved", [shifted, lost])
+    return shifted, lost
+
+
+def low_levels(window: Window) -> int:
+    """Bits of the amount that the second part of a shift in two takes."""
+    return window.levels // 2
 
 
 def placed_sum(
-    m: Module, x: Sum, window: Window, target: Scalar, rounding: str, name: str
-) -> Normalised:
+    m: Module, x: Sum, window: Window, target: Scalar, rounding: str, name: str, *, split: bool
+) -> Segmented[Normalised]:
     """The sum with its rounding point where ``target`` has it; no sign is given."""
-    number, negative, lost = x.number, x.negative, x.lost
-    if rounding == STOCHASTIC or not target.subnormals:
+    number, negative, lost, exponent = x.number, x.negative, x.lost, x.exponent
+    if needs_magnitude(target, rounding):
         # Bits below the last are asked for more than whether there are any.
         magnitude = Signal(len(number), name=f"{name}_magnitude")
         low = Cat(Const(1, 1), number ^ negative.replicate(len(number)))
         m.d.comb += magnitude.eq((low + (negative & ~lost))[1:])
         number, negative = magnitude, Const(0)
-    limit = x.exponent + (1 - shift_raised(target) + window.above)
+        number, lost, exponent = yield from cut("magnitude", [number, lost, exponent])
+    limit = exponent + (1 - shift_raised(target) + window.above)
     limit = limit[: limit_bits(window, target)]
     limit = Cat(limit, Const(0, max(len(number).bit_length() - len(limit), 0)))
     count = target.precision + window.drawn
-    leading = leading_first(m, number, negative, limit, count, name)
+    finding = leading_first(m, number, negative, limit, count, name, split=split)
+    leading, (lost,) = yield from along(finding, [lost])
+    negative, limit = leading.negative, leading.limit
     sticky = leading.sticky | lost
     top, fraction = leading.number[-target.precision :], leading.number[: -target.precision]
     hidden = Signal(name=f"{name}_hidden")
@@ -187,7 +230,16 @@ def placed_sum(
     # Of the two's complement of what is below the last place, one bit carries into it.
     half = fraction ^ (negative & sticky).replicate(len(fraction))
     carry = negative & ~fraction.any() & ~sticky
-    return Normalised(Cat(mantissa, field), Cat(sticky, half), carry=carry)
+    if split and isinstance(negative, Const):
+        mantissa, half, carry = top[:-1], fraction, Const(0)
+    values = [Cat(mantissa, field), Cat(sticky, half), carry]
+    whole, fraction, carry = yield from cut("field", values)
+    return Normalised(whole, fraction, carry=None if isinstance(carry, Const) else carry)
+
+
+def needs_magnitude(target: Scalar, rounding: str) -> bool:
+    """Whether a sum is made positive before it is rounded."""
+    return rounding == STOCHASTIC or not target.subnormals
 
 
 def sign_of(
@@ -204,9 +256,7 @@ def sign_of(
 
     A zero has that of both numbers; where they differ, it is negative if rounding down.
     """
-    assert held.sign is not None
-    differ = (held.sign ^ x.zero_sign) & ~clear
-    sign_of_zero = x.zero_sign | differ if rounding == DOWN else x.zero_sign & ~differ
+    sign_of_zero = zero_sign_of(x, held, clear, rounding)
     # A number that is negative in two's complement is not zero.
     zero = ~(total.negative | placed.whole.any() | placed.fraction.any())
     sign = Signal(name=name)
@@ -214,16 +264,26 @@ def sign_of(
     return sign
 
 
+def zero_sign_of(x: Term, held: Operand, clear: Value, rounding: str) -> Value:
+    """The sign bit of the sum where that is zero."""
+    assert held.sign is not None
+    differ = (held.sign ^ x.zero_sign) & ~clear
+    return x.zero_sign | differ if rounding == DOWN else x.zero_sign & ~differ
+
+
 @dataclass(frozen=True)
 class Leading:
     """The highest bits of a number from its leading one on, as ``leading_first`` makes them.
 
     ``sticky``: whether there is something below; ``shift``: how far left the number was moved.
+    ``negative``, ``limit``: what it was made of, behind the same registers.
     """
 
     number: Value
     sticky: Value
     shift: Value
+    negative: Value
+    limit: Value
 
 
 def digit_levels(width: int) -> list[tuple[int, int]]:
@@ -236,8 +296,15 @@ def digit_levels(width: int) -> list[tuple[int, int]]:
 
 
 def leading_first(
-    m: Module, number: Value, negative: Value, limit: Value, count: int, name: str
-) -> Leading:
+    m: Module,
+    number: Value,
+    negative: Value,
+    limit: Value,
+    count: int,
+    name: str,
+    *,
+    split: bool,
+) -> Segmented[Leading]:
     """``number`` shifted left, by at most ``limit``, until its top bit differs from ``negative``.
 
     Four groups of bits are asked at a time which is the first that is not empty. A digit of the
@@ -249,8 +316,16 @@ def leading_first(
     shifts: list[Value] = []
     for level, digits in digit_levels(len(number)):
         step, choices = 1 << level, range(1 << digits)
-        number = Cat(Const(0, max((choices[-1]) * step - len(number), 0)), number)
-        empty = _empty_groups(m, number, negative, step, choices[-1], f"{name}_empty_{level}")
+        columns = count + step - 1
+        padded = _padded(number, choices[-1] * step)
+        asked = _empty_groups(m, padded, negative, step, choices[-1], f"{name}_empty_{level}")
+        dropped = len(padded) - columns
+        below = [padded[: max(dropped - n * step, 0)].any() for n in choices]
+        if split:
+            below = [b if dropped > n * step else Const(0) for n, b in enumerate(below)]
+        values = [number, negative, limit, asked, below, unlimited, sticky, shifts]
+        values = yield from cut(f"asked_{level}", values)
+        number, negative, limit, empty, below, unlimited, sticky, shifts = values
         reached = [limit[level : level + digits] >= n for n in choices[1:]]
         moves = [e & (unlimited | r) for e, r in zip(empty, reached, strict=True)]
         amount = Signal(digits, name=f"{name}_by_{level}")
@@ -260,19 +335,28 @@ def leading_first(
         stopped = [r & ~e for e, r in zip(empty, reached, strict=True)]
         following = Signal(name=f"{name}_unlimited_{level}")
         m.d.comb += following.eq(unlimited | Cat(stopped).any())
-        columns = count + step - 1
-        dropped = len(number) - columns
-        sticky = sticky | _chosen(
-            amount, [number[: max(dropped - n * step, 0)].any() for n in choices]
-        )
+        values = [number, negative, limit, below, following, sticky, [*shifts, amount]]
+        values = yield from cut(f"empty_{level}", values)
+        number, negative, limit, below, unlimited, sticky, shifts = values
+        amount = shifts[-1]
+        sticky = sticky | _chosen(amount, below)
+        padded = _padded(number, choices[-1] * step)
+        padded = Cat(Const(0, max(columns - len(padded), 0)), padded)
         shifted = Signal(columns, name=f"{name}_leading_{level}")
-        number = Cat(Const(0, max(-dropped, 0)), number)
-        m.d.comb += shifted.eq(_chosen(amount, [_top(number, n * step, columns) for n in choices]))
-        number, unlimited = shifted, following
-        shifts.append(amount)
+        m.d.comb += shifted.eq(_chosen(amount, [_top(padded, n * step, columns) for n in choices]))
+        # Behind the last level nothing asks for the limit's digits.
+        unlimited = unlimited if level else Const(0)
+        values = [shifted, negative, limit, unlimited, sticky, shifts]
+        values = yield from cut(f"leading_{level}", values)
+        number, negative, limit, unlimited, sticky, shifts = values
     sticky_bit = Signal(name=f"{name}_rest")
     m.d.comb += sticky_bit.eq(sticky)
-    return Leading(number, sticky_bit, Cat(reversed(shifts)))
+    return Leading(number, sticky_bit, Cat(reversed(shifts)), negative, limit)
+
+
+def _padded(number: Value, columns: int) -> Value:
+    """``number`` with zeros below it, where it has fewer bits than are moved at most."""
+    return Cat(Const(0, max(columns - len(number), 0)), number)
 
 
 def _empty_groups(

@@ -17,8 +17,8 @@ from hwgen.fields import check_fields, set_fields, shown
 from hwgen.formats import BlockFormat, Format, Scalar, parse
 from hwgen.formats.rounding import RANDOM_BITS, STOCHASTIC
 from hwgen.plan.delay import USUAL_MHZ, USUAL_TARGET, model
-from hwgen.plan.registers import boundaries_of, delays, fewest_stages
-from hwgen.plan.step import Steps, state_step
+from hwgen.plan.registers import boundaries_of, delays, fewest_stages, least_limit
+from hwgen.plan.step import Loop, Steps, loop_of, state_step
 
 MAPPINGS = ("lut", "dsp", "auto")
 #: Where random bits come from: a port, or linear-feedback shift registers inside the unit.
@@ -132,8 +132,8 @@ class Spec(ABC):
         set_fields(self, pipeline_target=self.pipeline_target or USUAL_TARGET)
         times = model(self.pipeline_target)
         limit = times.allowed_fs(USUAL_MHZ[self.pipeline_target])
-        limit = max(limit, *self.step_delays)
-        stages = fewest_stages(self.step_delays, limit, self.state_step)
+        limit = max(limit, least_limit(self.step_delays, self.loop))
+        stages = fewest_stages(self.step_delays, limit, self.state_step, self.loop)
         assert stages is not None
         set_fields(self, stages=stages)
 
@@ -228,9 +228,19 @@ class Spec(ABC):
         return state_step(self.steps)
 
     @property
+    def loop(self) -> Loop | None:
+        """Those of them that are a loop of partial sums, if any."""
+        return loop_of(self.steps)
+
+    @property
     def rounds_in_loop(self) -> bool:
         """What is held is rounded with each input: its loop is more than an adder."""
         return False
+
+    @property
+    def partial_sum_bits(self) -> int:
+        """Bits of all registers in which partial sums of a loop wait."""
+        return 0
 
     def with_fast_loop(self) -> Self | None:
         """The unit with a loop that is faster and larger; None where it has no such, or has it."""
@@ -243,8 +253,10 @@ class Spec(ABC):
 
     @property
     def most_stages(self) -> int:
-        """Registers in front of every step, and those of the outputs."""
-        return len(self.steps) + 1
+        """Registers in front of every step, as far as a loop may have them; those of outputs."""
+        loop = self.loop
+        kept_whole = 0 if loop is None else loop.last - loop.first - loop.most_inside
+        return len(self.steps) + 1 - kept_whole
 
     @property
     def input_bits(self) -> int:
@@ -262,7 +274,7 @@ class Spec(ABC):
     @cached_property
     def register_boundaries(self) -> frozenset[int]:
         """In front of which steps registers stand, beside those of what is held and of outputs."""
-        return boundaries_of(self.step_delays, self.stages, self.state_step)
+        return boundaries_of(self.step_delays, self.stages, self.state_step, self.loop)
 
     def require_stages(self, why: str = "") -> None:
         """Check that registers have places for all stages; ``why`` ends the message.

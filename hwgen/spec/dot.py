@@ -187,7 +187,7 @@ class DotProduct(AccumulatingSpec):
     def with_fast_loop(self) -> Self | None:
         """The unit with a ``fast`` accumulator; None where it has no such, or has it."""
         accumulator = self.accumulator
-        if not isinstance(accumulator, Float) or accumulator.fast:
+        if not isinstance(accumulator, Float) or accumulator.fast or self.interleave > 1:
             return None
         try:
             return replace(self, accumulator=replace(accumulator, fast=True), stages=0)

@@ -10,13 +10,14 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from hwgen.accumulator import WRAP, Fixed, Float
 from hwgen.arithmetic import fused, zero_sign
 from hwgen.arithmetic.coding import rounded_integer, to_code
-from hwgen.arithmetic.decode import decode
+from hwgen.arithmetic.decode import Operand, decode
 from hwgen.arithmetic.float_add import Scaled, float_sum, normalised
 from hwgen.arithmetic.magnitude import magnitude
+from hwgen.arithmetic.partial_sums import PartialSums, partial_sums
 from hwgen.arithmetic.pending_sum import fitted_term, pending_step
 from hwgen.arithmetic.product import Special
 from hwgen.arithmetic.rounder import FixedPoint, normalise
-from hwgen.arithmetic.segmented import Boundary, Segmented, carry_along
+from hwgen.arithmetic.segmented import Boundary, Segmented, along, carry_along, cut, whole
 from hwgen.formats.rounding import DOWN, drawn_bits
 from hwgen.formats.scalar import SPECIAL
 from hwgen.spec.accumulating import FLAGS, AccumulatingSpec
@@ -44,6 +45,8 @@ class Accumulating:
         """The registers that hold what stays from one input to the next, by name."""
         spec = self._accumulating
         width = spec.accumulator_width
+        if spec.interleave > 1:
+            return {}  # They are those of ``partial_sums``.
         if spec.pending is not None:
             width = spec.pending.width
         elif isinstance(spec.accumulator, Float):
@@ -54,6 +57,13 @@ class Accumulating:
             "accumulator": Signal(signed(width), name="running"),
             **{name: Signal(name=f"running_{name}") for name in (*flags, *signs)},
         }
+
+    def partial_sums(self) -> PartialSums | None:
+        """The registers of partial sums; None of an accumulator that is one."""
+        spec = self._accumulating
+        if spec.interleave == 1:
+            return None
+        return partial_sums(spec.accumulator_width, spec.interleave, "running")
 
     def round_term(self, m: Module, signals: Signals) -> dict[str, Any]:
         """``terms``, the sum rounded to the accumulator's fraction bits."""
@@ -206,11 +216,14 @@ class Accumulating:
         clear, term = signals["clear"], signals.get("term")
         if term is None:
             (total,) = signals["terms"]
-            whole = total[: window.term_bits + 1].as_signed()
-            term = fused.sum_term(whole, self.sign_of_sum(signals), window)
+            total = total[: window.term_bits + 1].as_signed()
+            term = fused.sum_term(total, self.sign_of_sum(signals), window)
         held = decode(m, signals["accumulator"], f, "running", raised=True, special_is_zero=False)
-        number = fused.fused_sum(m, term, held, clear, window, "step")
-        placed = fused.placed_sum(m, number, window, f, rounding, "placed")
+        if accumulator.interleave > 1:
+            return (yield from self._fused_in_segments(m, term, held, signals))
+        number = whole(fused.fused_sum(m, term, held, clear, window, "step", split=False))
+        placing = fused.placed_sum(m, number, window, f, rounding, "placed", split=False)
+        placed = whole(placing)
         sign = fused.sign_of(m, number, term, held, clear, placed, rounding, "step_sign")
         assert held.sign is not None
         nan, infinity, minus = _special_of_step(
@@ -222,6 +235,48 @@ class Accumulating:
         args = (rounding, accumulator.overflow, "next", signals.get("random_bits"))
         code = yield from to_code(m, placed, f, *args, split=False)
         return {"accumulator": code}
+
+    def _fused_in_segments(
+        self, m: Module, term: fused.Term, held: Operand, signals: Signals
+    ) -> Segmented[dict[str, Any]]:
+        """As ``accumulate_fused``, in a loop of partial sums.
+
+        ``held``: the one that the ``term`` meets, or nothing of it with ``clear``.
+        """
+        accumulator, window = self._accumulating.accumulator, self._accumulating.window
+        assert isinstance(accumulator, Float) and window is not None
+        f, rounding = accumulator.format, accumulator.rounding
+        values = [term.significand, term.place, term.sign, term.zero_sign]
+        values += [held.significand, held.sign, held.shift, held.nan, held.infinity]
+        beside = [signals["clear"], signals.get("special"), signals.get("random_bits")]
+        values = yield from cut("decoded", [values, beside])
+        (*of_term, significand, sign, shift, nan, infinity), (clear, special, random) = values
+        term, held = fused.Term(*of_term), Operand(significand, sign, shift, nan, infinity)
+        is_nan, is_infinite, minus = _special_of_step(special, nan, infinity, sign, clear)
+        zero, sign = fused.zero_sign_of(term, held, clear, rounding), term.sign
+        may_be_nan = nan is not None or special is not None
+        may_be_infinite = infinity is not None or special is not None
+        if may_be_infinite:
+            zero, sign = Mux(is_infinite, minus, zero), Mux(is_infinite, minus, sign)
+        beside = [is_nan if may_be_nan else None, is_infinite if may_be_infinite else None]
+        adding = fused.fused_sum(m, term, held, clear, window, "step", split=True)
+        number, beside = yield from along(adding, [*beside, zero, sign, random])
+        values = [number.number, number.negative, number.lost, number.exponent]
+        values, beside = yield from cut("total", [values, beside])
+        number = fused.Sum(*values)
+        is_nan, is_infinite, zero, sign, random = beside
+        # A sum of nothing has the sign of a zero; it is told here, far in front of the code.
+        nonzero = Cat(number.number, number.negative, number.lost).any()
+        sign ^= number.negative if is_infinite is None else number.negative & ~is_infinite
+        placing = fused.placed_sum(m, number, window, f, rounding, "placed", split=True)
+        beside = [is_nan, is_infinite, zero, sign, nonzero, random]
+        placed, beside = yield from along(placing, beside)
+        is_nan, is_infinite, zero, sign, nonzero, random = beside
+        step_sign = Signal(name="step_sign")
+        m.d.comb += step_sign.eq(Mux(nonzero, sign, zero))
+        placed = dataclasses.replace(placed, sign=step_sign, nan=is_nan, infinity=is_infinite)
+        args = (rounding, accumulator.overflow, "next", random)
+        return {"accumulator": (yield from to_code(m, placed, f, *args, split=True))}
 
     def _kept_sign(self, sign: Value, clear: Value, accumulator: Float) -> Value:
         """The accumulator's sign bit: with ``clear`` it has no say in a zero's sign."""

@@ -10,6 +10,7 @@ from hwgen.arithmetic.coding import rounded_width
 from hwgen.arithmetic.decode import shift_shape, significand_bits
 from hwgen.arithmetic.float_add import ScaledShape, float_sum_segments
 from hwgen.arithmetic.fused import fused_segments, term_bits
+from hwgen.arithmetic.fused_plan import TermShape, interleaved_segments
 from hwgen.arithmetic.pending_sum import GROUP, PendingSum
 from hwgen.arithmetic.product import ProductShape
 from hwgen.arithmetic.rounding_plan import NumberShape, coding, normalising
@@ -48,6 +49,10 @@ def steps(spec: AccumulatingSpec, sum_width: int, made_width: int, partial_bits:
     if spec.pending is not None:
         return _pending_steps(spec, spec.pending, sum_width, made_width + beside)
     if isinstance(accumulator, Float):
+        if spec.interleave > 1:
+            assert spec.window is not None
+            term = TermShape(min(made_width, spec.window.term_bits + 1))
+            return _interleaved_steps(spec, accumulator, term, made_width + beside)
         return (_fused_step(spec, made_width + beside),)
     fixed_steps = []
     if isinstance(accumulator, Fixed):
@@ -113,9 +118,27 @@ def product_steps(spec: AccumulatingSpec, product: ProductShape) -> Steps:
     placing = Step("term", "place_term", place, levels.adder(window.places.width))
     # The term has the sign of a zero.
     past_term = beside - int(spec.zero_rounding is not None)
-    return (
-        replace(placing, bits=product.bits + beside),
-        _fused_step(spec, term_bits(product, window) + past_term),
+    placing, bits = replace(placing, bits=product.bits + beside), term_bits(product, window)
+    accumulator = spec.accumulator
+    if spec.interleave > 1:
+        assert isinstance(accumulator, Float)
+        term = TermShape(product.significand.width, window.places.width, sign=1)
+        return (placing, *_interleaved_steps(spec, accumulator, term, bits + past_term))
+    return (placing, _fused_step(spec, bits + past_term))
+
+
+def _interleaved_steps(
+    spec: AccumulatingSpec, accumulator: Float, term: TermShape, bits: int
+) -> Steps:
+    """The loop of partial sums, a step for each of its segments; ``bits``: in front of it."""
+    assert spec.window is not None
+    segments = interleaved_segments(
+        spec.window, accumulator, term, has_special=spec.has_special
+    )
+    loop = in_segments(STATE, "accumulate_fused", segments, 0.0, apart=True, bits=bits)
+    return tuple(
+        replace(step, partial_sums=accumulator.interleave, levels=levels.along(step.path))
+        for step in loop
     )
 
 

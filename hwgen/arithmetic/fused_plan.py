@@ -1,0 +1,133 @@
+"""The segments of a fused multiply-add's loop of partial sums, from widths: what ``fused`` builds.
+
+A loop that is one step is ``fused.fused_segments``; here registers may stand inside, so that each
+segment says how many bits a register behind it holds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from hwgen.accumulator import Float
+from hwgen.arithmetic.alignment_window import Window
+from hwgen.arithmetic.decode import shift_shape, significand_bits
+from hwgen.arithmetic.fused import (
+    OUT,
+    digit_levels,
+    limit_bits,
+    low_levels,
+    needs_magnitude,
+)
+from hwgen.arithmetic.rounding_plan import PlacedShape, coding
+from hwgen.formats import Scalar
+from hwgen.formats.rounding import drawn_bits
+from hwgen.plan.logic import Adder, AnyBit, Decoder, Gates, Multiplexer, Shifter, parallel
+from hwgen.plan.step import Segment, Segments, passed_by
+
+
+@dataclass(frozen=True)
+class TermShape:
+    """The widths of a ``fused.Term``: without a ``place`` and a ``sign`` these are constants."""
+
+    significand: int
+    place: int = 0
+    sign: int = 0
+
+
+def interleaved_segments(
+    window: Window, accumulator: Float, term: TermShape, *, has_special: bool
+) -> Segments:
+    """The loop from a term and the code of a partial sum to the next code.
+
+    ``has_special``: the term may be infinite or NaN.
+    """
+    f, rounding = accumulator.format, accumulator.rounding
+    drawn = drawn_bits(rounding)
+    nan, infinity = has_special or f.has_nan, has_special or f.has_infinity
+    flags = int(nan) + int(infinity)
+    # The signs of a sum and of a zero; the first is that of the term where no other is known.
+    signs = 1 + max(term.sign, int(infinity))
+    segments = _adding(window, f, term, flags + signs + drawn, 3 * int(has_special) + drawn)
+    placing, placed = _placing(window, f, rounding)
+    segments += passed_by(placing, flags + 3 + drawn)
+    carry = int(not needs_magnitude(f, rounding))
+    placed = replace(placed, nan=nan, infinity=infinity)
+    codes = coding(placed, f, rounding, accumulator.overflow, random_bits=drawn)
+    codes = (*passed_by(codes[:-1], carry), codes[-1])
+    # The code is chosen for one of the registers of sums that wait.
+    waiting = Multiplexer(f.bits, count=accumulator.interleave - 1)
+    return (*segments, *codes[:-1], replace(codes[-1], logic=(*codes[-1].logic, waiting)))
+
+
+def _adding(window: Window, f: Scalar, term: TermShape, beside: int, flags: int) -> Segments:
+    """Up to the sum in the window, with so many bits ``beside`` it.
+
+    ``flags``: bits of the term's flags and of random bits, in front of those.
+    """
+    shift = shift_shape(f)
+    exponent = 0 if shift is None else shift.width
+    held = significand_bits(f) + exponent + 1 + int(f.has_nan) + int(f.has_infinity)
+    larger = max(exponent if exponent else 1, window.places.width)
+    if window.least_distance >= 0:
+        larger = window.places.width
+    lost, out = int(window.loses), -(-significand_bits(f) // OUT) if window.loses else 0
+    low, width = low_levels(window), window.width
+    # The term, whether its sign is another than the sum's, and the larger exponent.
+    kept = term.significand + 1 + beside
+    exponents = max(window.most_addend.bit_length(), 1) + term.place
+    right: tuple[Gates | AnyBit, ...] = (Gates(levels=2), AnyBit(OUT))
+    further = parallel((Shifter(width, window.levels - low),), right if window.loses else ())
+    moved = parallel((Shifter(width, low),), (AnyBit(max(out, 1)),))
+    of_term = term.significand + term.place + term.sign + 1
+    return (
+        Segment("decoded", (Decoder(f),), of_term + held + 1 + flags),
+        Segment(
+            "distance",
+            (Gates(), Adder(window.distance_bits)),
+            kept + exponents + significand_bits(f) + window.distance_bits + 1,
+        ),
+        Segment(
+            "amount",
+            (Gates(window.levels, levels=2),),
+            kept + larger + window.levels + significand_bits(f) + lost,
+        ),
+        Segment("further", further, kept + larger + width + low + out),
+        Segment("moved", moved, kept + larger + width + lost),
+        Segment(
+            "total", (Adder(width + 2),), width + 2 + lost + window.exponent_bits + beside
+        ),
+    )
+
+
+def _placing(window: Window, f: Scalar, rounding: str) -> tuple[Segments, PlacedShape]:
+    """From the sum to where it is rounded, and what comes of it."""
+    width, lost, negative = window.width + 1, int(window.loses), 1
+    segments: list[Segment] = []
+    if needs_magnitude(f, rounding):
+        magnitude = parallel((Adder(width),), (AnyBit(width),))
+        segments.append(Segment("magnitude", magnitude, width + lost + window.exponent_bits))
+        negative = 0
+    limit, kept = limit_bits(window, f), f.precision + window.drawn
+    beside, shifts = negative + limit + lost, 0
+    number, unlimited, sticky = width, int(limit > width.bit_length()), 0
+    for level, digits in digit_levels(width):
+        step, most = 1 << level, ((1 << digits) - 1) << level
+        columns, padded = kept + step - 1, max(number, most)
+        below = sum(padded - columns > n * step for n in range(1 << digits))
+        passing = number + beside + below + sticky + shifts
+        asked = (AnyBit(step, count=(1 << digits) - 1),)
+        if not shifts and not needs_magnitude(f, rounding):
+            asked = (AnyBit(max(step, width + 1), count=(1 << digits) - 1),)
+        segments += [
+            Segment(f"asked_{level}", asked, passing + (1 << digits) - 1 + unlimited),
+            Segment(f"empty_{level}", (Gates(levels=3),), passing + 1 + digits),
+        ]
+        number, unlimited, sticky, shifts = columns, int(level > 0), 1, shifts + digits
+        leading = (Shifter(columns, digits),)
+        bits = number + beside + unlimited + 1 + shifts
+        segments.append(Segment(f"leading_{level}", leading, bits))
+    field = max(limit, width.bit_length()) + 1
+    placed = PlacedShape(f.mantissa_bits + field, 1 + window.drawn, sign=True)
+    bits = placed.whole + placed.fraction + negative
+    segments.append(Segment("field", (Adder(field), Gates(field)), bits))
+    return tuple(segments), placed
