@@ -30,7 +30,7 @@ from hwgen.plan.step import Segment, Segments
 
 
 #: Bits that leave a window, and are asked together whether any is set.
-OUT = 6
+OUT = 4
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,9 @@ def term_bits(product: ProductShape, window: Window) -> int:
     return product.significand.width + window.places.width + 2
 
 
-def term(m: Module, product: Product, zero_sign: Value | None, window: Window, name: str) -> Term:
+def term(
+    m: Module, product: Product, zero_sign: Value | None, window: Window, name: str
+) -> Segmented[Term]:
     """A product of ``raised`` operands, in its window.
 
     A zero is where no addend is shifted out for its sake.
@@ -103,10 +105,16 @@ def term(m: Module, product: Product, zero_sign: Value | None, window: Window, n
     shape = window.places
     place = Signal(_shape(shape), name=f"{name}_place")
     exponent: Value = Const(0) if product.shift is None else product.shift
+    nonzero = significand.any() if window.loses else Const(1)
+    product_sign = product_sign if zero_sign is None else zero_sign
+    values = [significand, exponent, nonzero, sign, product_sign]
+    values = yield from cut("nonzero", values)
+    significand, exponent, nonzero, sign, product_sign = values
     if window.loses:
-        exponent = Mux(significand.any(), exponent, 0)
+        exponent = Mux(nonzero, exponent, 0)
     m.d.comb += place.eq(exponent + window.place)
-    return Term(significand, place, sign, product_sign if zero_sign is None else zero_sign)
+    values = yield from cut("placed", [significand, place, sign, product_sign])
+    return Term(*values)
 
 
 def sum_term(total: Value, sign: Value, window: Window) -> Term:

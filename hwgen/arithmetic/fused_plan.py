@@ -18,6 +18,7 @@ from hwgen.arithmetic.fused import (
     low_levels,
     needs_magnitude,
 )
+from hwgen.arithmetic.product import ProductShape
 from hwgen.arithmetic.rounding_plan import PlacedShape, coding
 from hwgen.formats import Scalar
 from hwgen.formats.rounding import drawn_bits
@@ -32,6 +33,15 @@ class TermShape:
     significand: int
     place: int = 0
     sign: int = 0
+
+
+def term_segments(product: ProductShape, window: Window) -> Segments:
+    """What ``fused.term`` is made of, in front of the loop."""
+    loses, significand = int(window.loses), product.significand.width
+    nonzero = (AnyBit(significand),) if window.loses else ()
+    bits = significand + product.shift + loses + int(product.sign) + 1
+    placed: tuple[Gates | Adder, ...] = (Gates(), Adder(window.places.width))
+    return (Segment("nonzero", nonzero, bits), Segment("placed", placed))
 
 
 def interleaved_segments(
@@ -120,7 +130,7 @@ def _placing(window: Window, f: Scalar, rounding: str) -> tuple[Segments, Placed
             asked = (AnyBit(max(step, width + 1), count=(1 << digits) - 1),)
         segments += [
             Segment(f"asked_{level}", asked, passing + (1 << digits) - 1 + unlimited),
-            Segment(f"empty_{level}", (Gates(levels=3),), passing + 1 + digits),
+            Segment(f"empty_{level}", (Gates(levels=2),), passing + 1 + digits),
         ]
         number, unlimited, sticky, shifts = columns, int(level > 0), 1, shifts + digits
         leading = (Shifter(columns, digits),)

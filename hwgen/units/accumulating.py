@@ -201,12 +201,14 @@ class Accumulating:
         code = yield from to_code(m, placed, f, *args, split=self._split)
         return {"accumulator": code}
 
-    def place_term(self, m: Module, signals: Signals) -> dict[str, Any]:
+    def place_term(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
         """``term``: the only product, in the window of the sum with what the accumulator held."""
         window, (product,) = self._accumulating.window, signals["products"]
         assert window is not None
-        placed = fused.term(m, product, signals.get("zero_sign"), window, "term")
-        return {**passed(signals, "clear", "random_bits", "special"), "term": placed}
+        placing = fused.term(m, product, signals.get("zero_sign"), window, "term")
+        carried = passed(signals, "clear", "random_bits", "special")
+        placed, carried = yield from carry_along(placing, carried)
+        return {**carried, "term": placed}
 
     def accumulate_fused(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
         """The code to keep: of ``term``, or the cycle's sum, and what was kept, rounded once."""

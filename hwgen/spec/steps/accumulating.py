@@ -10,7 +10,7 @@ from hwgen.arithmetic.coding import rounded_width
 from hwgen.arithmetic.decode import shift_shape, significand_bits
 from hwgen.arithmetic.float_add import ScaledShape, float_sum_segments
 from hwgen.arithmetic.fused import fused_segments, term_bits
-from hwgen.arithmetic.fused_plan import TermShape, interleaved_segments
+from hwgen.arithmetic.fused_plan import TermShape, interleaved_segments, term_segments
 from hwgen.arithmetic.pending_sum import GROUP, PendingSum
 from hwgen.arithmetic.product import ProductShape
 from hwgen.arithmetic.rounding_plan import NumberShape, coding, normalising
@@ -118,13 +118,21 @@ def product_steps(spec: AccumulatingSpec, product: ProductShape) -> Steps:
     placing = Step("term", "place_term", place, levels.adder(window.places.width))
     # The term has the sign of a zero.
     past_term = beside - int(spec.zero_rounding is not None)
-    placing, bits = replace(placing, bits=product.bits + beside), term_bits(product, window)
+    bits = term_bits(product, window)
+    if spec.interleave == 1:
+        placing = replace(placing, bits=product.bits + beside)
+        return (placing, _fused_step(spec, bits + past_term))
     accumulator = spec.accumulator
-    if spec.interleave > 1:
-        assert isinstance(accumulator, Float)
-        term = TermShape(product.significand.width, window.places.width, sign=1)
-        return (placing, *_interleaved_steps(spec, accumulator, term, bits + past_term))
-    return (placing, _fused_step(spec, bits + past_term))
+    assert isinstance(accumulator, Float)
+    segments = term_segments(product, window)
+    segments = passed_by(segments, past_term)
+    before = product.bits + beside
+    apart = in_segments("term", "place_term", segments, 0.0, apart=True, bits=before)
+    term = TermShape(product.significand.width, window.places.width, sign=1)
+    return (
+        *(replace(step, levels=levels.along(step.path)) for step in apart),
+        *_interleaved_steps(spec, accumulator, term, bits + past_term),
+    )
 
 
 def _interleaved_steps(
