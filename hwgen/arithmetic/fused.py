@@ -28,7 +28,6 @@ from hwgen.plan.logic import Adder, AnyBit, Decoder, Gates, Shifter
 from hwgen.plan.shape import Shape
 from hwgen.plan.step import Segment, Segments
 
-
 #: Bits that leave a window, and are asked together whether any is set.
 OUT = 4
 
@@ -186,7 +185,10 @@ def _moved(
     if window.loses:
         out = [bit & (amount > window.left + place) for place, bit in enumerate(significand)]
         lost = Signal(name=f"{name}_lost")
-    shifted, addend = Signal(window.width, name=f"{name}_moved"), Cat(Const(0, window.left), significand)
+    shifted, addend = (
+        Signal(window.width, name=f"{name}_moved"),
+        Cat(Const(0, window.left), significand),
+    )
     if not split:
         if window.loses:
             m.d.comb += lost.eq(Cat(out).any() & ~clear)

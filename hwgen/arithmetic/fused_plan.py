@@ -103,9 +103,7 @@ def _adding(window: Window, f: Scalar, term: TermShape, beside: int, flags: int)
         ),
         Segment("further", further, kept + larger + width + low + out),
         Segment("moved", moved, kept + larger + width + lost),
-        Segment(
-            "total", (Adder(width + 2),), width + 2 + lost + window.exponent_bits + beside
-        ),
+        Segment("total", (Adder(width + 2),), width + 2 + lost + window.exponent_bits + beside),
     )
 
 

@@ -79,12 +79,17 @@ class Loop:
     """The steps from ``first`` to ``last``, between whose input and output are partial sums.
 
     Registers stand behind it, and ``most_inside`` of them at most between its steps: each of these
-    holds a sum that is being made, and there is one sum more.
+    holds a sum that is being made, and there is one sum more in front of the first step.
     """
 
     first: int
     last: int
-    most_inside: int
+    partial_sums: int
+
+    @property
+    def most_inside(self) -> int:
+        """Registers that may stand between its steps."""
+        return min(self.partial_sums - 1, self.last - self.first)
 
 
 def in_segments(
@@ -154,7 +159,4 @@ def state_step(steps: Sequence[Step]) -> int | None:
 def loop_of(steps: Sequence[Step]) -> Loop | None:
     """The loop of partial sums; None if there is none."""
     places = [index for index, step in enumerate(steps) if step.partial_sums]
-    if not places:
-        return None
-    inside = min(steps[places[0]].partial_sums, len(places)) - 1
-    return Loop(places[0], places[-1], inside)
+    return Loop(places[0], places[-1], steps[places[0]].partial_sums) if places else None

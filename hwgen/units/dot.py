@@ -12,8 +12,8 @@ from amaranth.hdl import Cat, Const, Module, Signal, Value, signed
 from hwgen.arithmetic import lane_sum, product, zero_sign
 from hwgen.arithmetic.adder_tree import tree_level
 from hwgen.arithmetic.decode import Operand, decode
-from hwgen.arithmetic.partial_sums import PartialSums
 from hwgen.arithmetic.pair_packing import PairPlan, PairSum, fixed_product
+from hwgen.arithmetic.partial_sums import PartialSums
 from hwgen.arithmetic.product import Product, Special, sign_of, special_of
 from hwgen.formats import Integer, Scalar
 from hwgen.formats.widths import signed_width, value_range

@@ -8,7 +8,7 @@ agree in the next one too, and after a reset.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from hwgen.spec import Spec
 from hwgen.spec.accumulating import AccumulatingSpec
 from sim.formal.aig import TRUE, WORD
 from sim.formal.circuit import Circuit, Register
+from sim.formal.circuit import Words as Literals
 from sim.formal.run import RUNNING, Result, Start, compared, run
 from sim.formal.solve import Claim
 
@@ -34,7 +35,9 @@ def is_hidden(spec: Spec) -> bool:
 
 
 def place(spec: Spec) -> int:
-    """Registers between the inputs and the step with the state."""
+    """Registers between the inputs and the step with the state; none count where all are tied."""
+    if spec.loop is not None:
+        return 0
     assert spec.state_step is not None
     return sum(1 for index in spec.register_boundaries if index <= spec.state_step)
 
@@ -52,8 +55,10 @@ def ties(specs: tuple[Spec, Spec], circuits: tuple[Circuit, Circuit]) -> list[Ti
     """
     given = _stimulus(circuits[0])
     traces = [_trace(c, s, given) for s, c in zip(specs, circuits, strict=True)]
-    first = [r for r in circuits[0].registers if _is_named(r.names)]
-    second = [r for r in circuits[1].registers if _is_named(r.names)] or circuits[1].registers
+    first, second = circuits[0].registers, circuits[1].registers
+    if specs[0].loop is None:
+        first = [r for r in first if _is_named(r.names)]
+        second = [r for r in second if _is_named(r.names)] or second
     found: dict[bytes, tuple[list[tuple[int, bool]], list[tuple[int, bool]]]] = {}
     constants: tuple[list[Register], list[Register]] = ([], [])
     for which, registers in enumerate((first, second)):
@@ -149,9 +154,33 @@ def claims(
 ) -> Iterator[Claim]:
     """What is tied is the same in the next cycle, and after a reset."""
     after = [r.states[p + 1] for r, p in zip(results, places, strict=True)]
-    yield _kept("state", start, found, circuits, after, results[1])
+    yield _kept("state", start, found, circuits, after, results[1].cycles)
     reset = [run(start, c, [{"rst": [TRUE]}], f"reset {i}") for i, c in enumerate(circuits)]
     yield _kept("state after reset", start, found, circuits, [r.states[1] for r in reset])
+
+
+def step_claims(
+    name: str, start: Start, found: list[Tie], circuits: tuple[Circuit, Circuit]
+) -> Iterator[Claim]:
+    """Of circuits whose registers are all tied: the same inputs show the same, and keep the ties.
+
+    That is of any cycle, a reset among them, and of power-up.
+    """
+    forced = tied(start, found) if start.arbitrary else ({}, {})
+    given = {p: start.aig.inputs(p, len(bits)) for p, bits in circuits[0].inputs.items()}
+    traces = [
+        run(start, c, [given], f"{name} {which}", forced={0: held})
+        for which, (c, held) in enumerate(zip(circuits, forced, strict=True))
+    ]
+    ports = {
+        port: (list(traces[1].outputs[0][port]), list(literals))
+        for port, literals in traces[0].outputs[0].items()
+    }
+    cycles = [*start.cycles, *traces[0].inputs]
+    yield compared(name, start, cycles, ports)
+    yield _kept("state", start, found, circuits, [t.states[1] for t in traces], cycles)
+    first = [c.power_up(start.aig, f"power-up {which}") for which, c in enumerate(circuits)]
+    yield _kept("state at power-up", start, found, circuits, first)
 
 
 def _kept(
@@ -160,7 +189,7 @@ def _kept(
     found: list[Tie],
     circuits: tuple[Circuit, Circuit],
     states: list[list[int]],
-    result: Result | None = None,
+    cycles: Sequence[Literals] | None = None,
 ) -> Claim:
     values: list[Mapping[int, int]] = [
         {r.node: literal for r, literal in zip(c.registers, state, strict=True)}
@@ -175,5 +204,4 @@ def _kept(
         ]
         got += bits
         wanted += bits[:1] * len(bits)
-    cycles = result.cycles if result is not None else start.cycles
-    return compared(name, start, cycles, {"registers": (got, wanted)})
+    return compared(name, start, start.cycles if cycles is None else cycles, {"registers": (got, wanted)})

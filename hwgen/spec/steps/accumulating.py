@@ -140,9 +140,7 @@ def _interleaved_steps(
 ) -> Steps:
     """The loop of partial sums, a step for each of its segments; ``bits``: in front of it."""
     assert spec.window is not None
-    segments = interleaved_segments(
-        spec.window, accumulator, term, has_special=spec.has_special
-    )
+    segments = interleaved_segments(spec.window, accumulator, term, has_special=spec.has_special)
     loop = in_segments(STATE, "accumulate_fused", segments, 0.0, apart=True, bits=bits)
     return tuple(
         replace(step, partial_sums=accumulator.interleave, levels=levels.along(step.path))
