@@ -181,8 +181,8 @@ def parse(name: str | Accumulator) -> Accumulator:
 
     ``exact``; ``fixed:W`` or ``fixed:W:F`` (width, fraction bits); or a floating-point format
     such as ``fp32``. The last two take an overflow and a rounding at the end: ``fixed:24:8:wrap``,
-    ``fixed:24:8:toward_zero``, ``bf16:saturate:stochastic``; a float one behind these also ``fast``,
-    or ``interleave:K`` for K partial sums. InputError if unknown.
+    ``fixed:24:8:toward_zero``, ``bf16:saturate:stochastic``; a float one behind these ``fast``, or
+    ``interleave:K`` for K partial sums. InputError if unknown.
     """
     if isinstance(name, Exact | Fixed | Float):
         return name

@@ -12,6 +12,8 @@ one of partial sums, where shifts are in two parts. ``fused_plan`` says what the
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
+from operator import and_
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
@@ -29,7 +31,9 @@ from hwgen.plan.shape import Shape
 from hwgen.plan.step import Segment, Segments
 
 #: Bits that leave a window, and are asked together whether any is set.
-OUT = 4
+OUT = 2
+#: Bits of a sum that are asked together whether all are like its sign, where more would take long.
+PART = 4
 
 
 @dataclass(frozen=True)
@@ -106,7 +110,8 @@ def term(
     exponent: Value = Const(0) if product.shift is None else product.shift
     nonzero = significand.any() if window.loses else Const(1)
     product_sign = product_sign if zero_sign is None else zero_sign
-    values = [significand, exponent, nonzero, sign, product_sign]
+    # The sign of a zero has its place in any term, if it is a constant too.
+    values = [significand, exponent, nonzero, sign, Cat(product_sign)]
     values = yield from cut("nonzero", values)
     significand, exponent, nonzero, sign, product_sign = values
     if window.loses:
@@ -143,11 +148,15 @@ def fused_sum(
     significand, differs, larger_exponent = values
     differ = Signal(name=f"{name}_differ")
     m.d.comb += differ.eq(differs)
+    # In a loop in segments the inversion shares the shift's LUTs.
+    values = [differ & ~lost, shifted ^ differ.replicate(len(shifted)), differ]
+    values = [values, significand, lost, larger_exponent]
+    addends, significand, lost, larger_exponent = yield from cut("moved", values)
     # The carry-in, written so that it stays one chain. What is lost borrows it.
     product = Cat(Const(1, 1), Const(0, window.below), significand)
     if not significand.shape().signed:
         product = Cat(product, Const(0, 1))
-    addend = Cat(differ & ~lost, shifted ^ differ.replicate(len(shifted)), differ)
+    addend = Cat(addends)
     total = Signal(signed(window.width + 3), name=f"{name}_total")
     m.d.comb += total.eq(product.as_signed() + addend.as_signed())
     number = total[1:]
@@ -202,7 +211,6 @@ def _moved(
     if window.loses:
         m.d.comb += lost.eq(Cat(groups).any())
     m.d.comb += shifted.eq(further >> amount)
-    shifted, lost = yield from cut("moved", [shifted, lost])
     return shifted, lost
 
 
@@ -213,8 +221,11 @@ def low_levels(window: Window) -> int:
 
 def placed_sum(
     m: Module, x: Sum, window: Window, target: Scalar, rounding: str, name: str, *, split: bool
-) -> Segmented[Normalised]:
-    """The sum with its rounding point where ``target`` has it; no sign is given."""
+) -> Segmented[tuple[Normalised, Value]]:
+    """The sum with its rounding point where ``target`` has it; no sign is given.
+
+    If ``split``, then also whether it is not zero.
+    """
     number, negative, lost, exponent = x.number, x.negative, x.lost, x.exponent
     if needs_magnitude(target, rounding):
         # Bits below the last are asked for more than whether there are any.
@@ -242,9 +253,10 @@ def placed_sum(
     carry = negative & ~fraction.any() & ~sticky
     if split and isinstance(negative, Const):
         mantissa, half, carry = top[:-1], fraction, Const(0)
-    values = [Cat(mantissa, field), Cat(sticky, half), carry]
-    whole, fraction, carry = yield from cut("field", values)
-    return Normalised(whole, fraction, carry=None if isinstance(carry, Const) else carry)
+    values = [Cat(mantissa, field), Cat(sticky, half), carry, leading.nonzero | negative | lost]
+    whole, fraction, carry, nonzero = yield from cut("field", values)
+    carry = None if isinstance(carry, Const) else carry
+    return Normalised(whole, fraction, carry=carry), nonzero
 
 
 def needs_magnitude(target: Scalar, rounding: str) -> bool:
@@ -286,7 +298,8 @@ class Leading:
     """The highest bits of a number from its leading one on, as ``leading_first`` makes them.
 
     ``sticky``: whether there is something below; ``shift``: how far left the number was moved.
-    ``negative``, ``limit``: what it was made of, behind the same registers.
+    ``negative``, ``limit``: what it was made of, behind the same registers. ``nonzero``: whether
+    there was a number if it is not ``negative``, told early in segments, and else not at all.
     """
 
     number: Value
@@ -294,6 +307,7 @@ class Leading:
     shift: Value
     negative: Value
     limit: Value
+    nonzero: Value
 
 
 def digit_levels(width: int) -> list[tuple[int, int]]:
@@ -322,20 +336,37 @@ def leading_first(
     """
     levels = len(number).bit_length()
     sticky: Value = Const(0)
+    nonzero: Value = Const(0)
     unlimited: Value = limit[levels:].any() if len(limit) > levels else Const(0)
     shifts: list[Value] = []
     for level, digits in digit_levels(len(number)):
         step, choices = 1 << level, range(1 << digits)
         columns = count + step - 1
         padded = _padded(number, choices[-1] * step)
-        asked = _empty_groups(m, padded, negative, step, choices[-1], f"{name}_empty_{level}")
         dropped = len(padded) - columns
         below = [padded[: max(dropped - n * step, 0)].any() for n in choices]
         if split:
             below = [b if dropped > n * step else Const(0) for n, b in enumerate(below)]
-        values = [number, negative, limit, asked, below, unlimited, sticky, shifts]
+        # Of the whole number, if nobody asked before: what the groups leave at its low end.
+        if split and not shifts:
+            nonzero = padded[: len(padded) - choices[-1] * step].any()
+        highest = [padded[len(padded) - n * step :][:step] for n in choices[1:]]
+        if split and step > PART:
+            # The sign goes to all bits, which takes long: they are asked in parts at first.
+            parts = [_parts(group, negative) for group in highest]
+            values = [number, negative, limit, parts, below, unlimited, sticky, shifts, nonzero]
+            values = yield from cut(f"parts_{level}", values)
+            number, negative, limit, parts, below, unlimited, sticky, shifts, nonzero = values
+            occupied = [Cat(part).any() for part in parts]
+        else:
+            occupied = [(group ^ negative.replicate(step)).any() for group in highest]
+        asked = _none(m, occupied, f"{name}_empty_{level}")
+        values = [number, negative, limit, asked, below, unlimited, sticky, shifts, nonzero]
         values = yield from cut(f"asked_{level}", values)
-        number, negative, limit, empty, below, unlimited, sticky, shifts = values
+        number, negative, limit, asked, below, unlimited, sticky, shifts, nonzero = values
+        empty = list(accumulate(asked, and_))
+        if split and not shifts:
+            nonzero = nonzero | ~empty[-1]
         reached = [limit[level : level + digits] >= n for n in choices[1:]]
         moves = [e & (unlimited | r) for e, r in zip(empty, reached, strict=True)]
         amount = Signal(digits, name=f"{name}_by_{level}")
@@ -345,9 +376,9 @@ def leading_first(
         stopped = [r & ~e for e, r in zip(empty, reached, strict=True)]
         following = Signal(name=f"{name}_unlimited_{level}")
         m.d.comb += following.eq(unlimited | Cat(stopped).any())
-        values = [number, negative, limit, below, following, sticky, [*shifts, amount]]
+        values = [number, negative, limit, below, following, sticky, [*shifts, amount], nonzero]
         values = yield from cut(f"empty_{level}", values)
-        number, negative, limit, below, unlimited, sticky, shifts = values
+        number, negative, limit, below, unlimited, sticky, shifts, nonzero = values
         amount = shifts[-1]
         sticky = sticky | _chosen(amount, below)
         padded = _padded(number, choices[-1] * step)
@@ -356,12 +387,12 @@ def leading_first(
         m.d.comb += shifted.eq(_chosen(amount, [_top(padded, n * step, columns) for n in choices]))
         # Behind the last level nothing asks for the limit's digits.
         unlimited = unlimited if level else Const(0)
-        values = [shifted, negative, limit, unlimited, sticky, shifts]
+        values = [shifted, negative, limit, unlimited, sticky, shifts, nonzero]
         values = yield from cut(f"leading_{level}", values)
-        number, negative, limit, unlimited, sticky, shifts = values
+        number, negative, limit, unlimited, sticky, shifts, nonzero = values
     sticky_bit = Signal(name=f"{name}_rest")
     m.d.comb += sticky_bit.eq(sticky)
-    return Leading(number, sticky_bit, Cat(reversed(shifts)), negative, limit)
+    return Leading(number, sticky_bit, Cat(reversed(shifts)), negative, limit, nonzero)
 
 
 def _padded(number: Value, columns: int) -> Value:
@@ -369,17 +400,17 @@ def _padded(number: Value, columns: int) -> Value:
     return Cat(Const(0, max(columns - len(number), 0)), number)
 
 
-def _empty_groups(
-    m: Module, number: Value, negative: Value, step: int, count: int, name: str
-) -> list[Value]:
-    """Whether all bits are ``negative`` in the highest groups: in one, two, up to ``count``."""
-    empty_groups: list[Value] = []
-    for index in range(count):
-        end = len(number) - index * step
-        empty = Signal(name=f"{name}_{index}")
-        m.d.comb += empty.eq(~(number[end - step : end] ^ negative.replicate(step)).any())
-        empty_groups.append(empty_groups[-1] & empty if empty_groups else empty)
-    return empty_groups
+def _parts(group: Value, negative: Value) -> list[Value]:
+    """Whether not all bits are ``negative`` in each part of a group."""
+    parts = [group[i : i + PART] for i in range(0, len(group), PART)]
+    return [(part ^ negative.replicate(len(part))).any() for part in parts]
+
+
+def _none(m: Module, occupied: list[Value], name: str) -> list[Value]:
+    """Signals that say which are not ``occupied``."""
+    empty = [Signal(name=f"{name}_{index}") for index in range(len(occupied))]
+    m.d.comb += [bit.eq(~value) for bit, value in zip(empty, occupied, strict=True)]
+    return list(empty)
 
 
 def _top(number: Value, shift: int, columns: int) -> Value:

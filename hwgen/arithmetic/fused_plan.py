@@ -13,13 +13,14 @@ from hwgen.arithmetic.alignment_window import Window
 from hwgen.arithmetic.decode import shift_shape, significand_bits
 from hwgen.arithmetic.fused import (
     OUT,
+    PART,
     digit_levels,
     limit_bits,
     low_levels,
     needs_magnitude,
 )
 from hwgen.arithmetic.product import ProductShape
-from hwgen.arithmetic.rounding_plan import PlacedShape, coding
+from hwgen.arithmetic.rounding_plan import GROUP, PlacedShape, coding
 from hwgen.formats import Scalar
 from hwgen.formats.rounding import drawn_bits
 from hwgen.plan.logic import Adder, AnyBit, Decoder, Gates, Multiplexer, Shifter, parallel
@@ -59,7 +60,7 @@ def interleaved_segments(
     signs = 1 + max(term.sign, int(infinity))
     segments = _adding(window, f, term, flags + signs + drawn, 3 * int(has_special) + drawn)
     placing, placed = _placing(window, f, rounding)
-    segments += passed_by(placing, flags + 3 + drawn)
+    segments += passed_by(placing, flags + 2 + drawn)
     carry = int(not needs_magnitude(f, rounding))
     placed = replace(placed, nan=nan, infinity=infinity)
     codes = coding(placed, f, rounding, accumulator.overflow, random_bits=drawn)
@@ -77,6 +78,8 @@ def _adding(window: Window, f: Scalar, term: TermShape, beside: int, flags: int)
     shift = shift_shape(f)
     exponent = 0 if shift is None else shift.width
     held = significand_bits(f) + exponent + 1 + int(f.has_nan) + int(f.has_infinity)
+    if f.has_nan and f.has_infinity and f.special_binade:  # Its mantissa is asked in parts.
+        held += -(-f.mantissa_bits // GROUP) - 1
     larger = max(exponent if exponent else 1, window.places.width)
     if window.least_distance >= 0:
         larger = window.places.width
@@ -102,7 +105,7 @@ def _adding(window: Window, f: Scalar, term: TermShape, beside: int, flags: int)
             kept + larger + window.levels + significand_bits(f) + lost,
         ),
         Segment("further", further, kept + larger + width + low + out),
-        Segment("moved", moved, kept + larger + width + lost),
+        Segment("moved", moved, kept + larger + width + lost + 1),
         Segment("total", (Adder(width + 2),), width + 2 + lost + window.exponent_bits + beside),
     )
 
@@ -112,30 +115,35 @@ def _placing(window: Window, f: Scalar, rounding: str) -> tuple[Segments, Placed
     width, lost, negative = window.width + 1, int(window.loses), 1
     segments: list[Segment] = []
     if needs_magnitude(f, rounding):
-        magnitude = parallel((Adder(width),), (AnyBit(width),))
-        segments.append(Segment("magnitude", magnitude, width + lost + window.exponent_bits))
+        bits = width + lost + window.exponent_bits
+        segments.append(Segment("magnitude", (Adder(width),), bits))
         negative = 0
-    limit, kept = limit_bits(window, f), f.precision + window.drawn
-    beside, shifts = negative + limit + lost, 0
-    number, unlimited, sticky = width, int(limit > width.bit_length()), 0
+    kept, limit = f.precision + window.drawn, max(limit_bits(window, f), width.bit_length())
+    beside, number, shifts = negative + limit + lost, width, 0
+    # Whether the limit is beyond all digits, whether bits were lost, and whether there are any.
+    unlimited, sticky, nonzero = int(limit > width.bit_length()), 0, 1
     for level, digits in digit_levels(width):
-        step, most = 1 << level, ((1 << digits) - 1) << level
-        columns, padded = kept + step - 1, max(number, most)
-        below = sum(padded - columns > n * step for n in range(1 << digits))
-        passing = number + beside + below + sticky + shifts
-        asked = (AnyBit(step, count=(1 << digits) - 1),)
-        if not shifts and not needs_magnitude(f, rounding):
-            asked = (AnyBit(max(step, width + 1), count=(1 << digits) - 1),)
+        step, choices = 1 << level, 1 << digits
+        columns, padded = kept + step - 1, max(number, (choices - 1) * step)
+        below = sum(padded - columns > n * step for n in range(choices))
+        passing = number + beside + below + sticky + nonzero + shifts
+        number, shifts, sticky = columns, shifts + digits, 1
+        asked = (AnyBit(step + negative, count=choices - 1),)
+        if step > PART:
+            parts = step // PART * (choices - 1)
+            first = (AnyBit(PART + negative, count=parts),)
+            segments.append(Segment(f"parts_{level}", first, passing + parts + unlimited))
+            asked = (AnyBit(step // PART, count=choices - 1),)
+        found = Segment(f"asked_{level}", asked, passing + choices - 1 + unlimited)
+        unlimited = int(level > 0)
+        moved = number + beside + unlimited + sticky + nonzero + shifts
         segments += [
-            Segment(f"asked_{level}", asked, passing + (1 << digits) - 1 + unlimited),
+            found,
             Segment(f"empty_{level}", (Gates(levels=2),), passing + 1 + digits),
+            Segment(f"leading_{level}", (Shifter(columns, digits),), moved),
         ]
-        number, unlimited, sticky, shifts = columns, int(level > 0), 1, shifts + digits
-        leading = (Shifter(columns, digits),)
-        bits = number + beside + unlimited + 1 + shifts
-        segments.append(Segment(f"leading_{level}", leading, bits))
-    field = max(limit, width.bit_length()) + 1
+    field = limit + 1
     placed = PlacedShape(f.mantissa_bits + field, 1 + window.drawn, sign=True)
-    bits = placed.whole + placed.fraction + negative
+    bits = placed.whole + placed.fraction + negative + nonzero
     segments.append(Segment("field", (Adder(field), Gates(field)), bits))
     return tuple(segments), placed

@@ -17,6 +17,7 @@ from hwgen.arithmetic.partial_sums import PartialSums, partial_sums
 from hwgen.arithmetic.pending_sum import fitted_term, pending_step
 from hwgen.arithmetic.product import Special
 from hwgen.arithmetic.rounder import FixedPoint, normalise
+from hwgen.arithmetic.rounding_plan import GROUP
 from hwgen.arithmetic.segmented import Boundary, Segmented, along, carry_along, cut, whole
 from hwgen.formats.rounding import DOWN, drawn_bits
 from hwgen.formats.scalar import SPECIAL
@@ -58,11 +59,9 @@ class Accumulating:
             **{name: Signal(name=f"running_{name}") for name in (*flags, *signs)},
         }
 
-    def partial_sums(self) -> PartialSums | None:
-        """The registers of partial sums; None of an accumulator that is one."""
+    def partial_sums(self) -> PartialSums:
+        """New registers of the partial sums of an accumulator that has several."""
         spec = self._accumulating
-        if spec.interleave == 1:
-            return None
         return partial_sums(spec.accumulator_width, spec.interleave, "running")
 
     def round_term(self, m: Module, signals: Signals) -> dict[str, Any]:
@@ -225,7 +224,7 @@ class Accumulating:
             return (yield from self._fused_in_segments(m, term, held, signals))
         number = whole(fused.fused_sum(m, term, held, clear, window, "step", split=False))
         placing = fused.placed_sum(m, number, window, f, rounding, "placed", split=False)
-        placed = whole(placing)
+        placed, _ = whole(placing)
         sign = fused.sign_of(m, number, term, held, clear, placed, rounding, "step_sign")
         assert held.sign is not None
         nan, infinity, minus = _special_of_step(
@@ -251,8 +250,18 @@ class Accumulating:
         values = [term.significand, term.place, term.sign, term.zero_sign]
         values += [held.significand, held.sign, held.shift, held.nan, held.infinity]
         beside = [signals["clear"], signals.get("special"), signals.get("random_bits")]
+        in_halves = f.special_binade and held.nan is not None and held.infinity is not None
+        if in_halves:
+            # Behind a register they are NaN and infinity, which take longer than the rest.
+            code = signals["accumulator"]
+            exponent = code[f.mantissa_bits : f.magnitude_bits]
+            fraction = code[: f.mantissa_bits]
+            parts = [fraction[i : i + GROUP].any() for i in range(0, len(fraction), GROUP)]
+            values[-2:] = [parts, exponent.all()]
         values = yield from cut("decoded", [values, beside])
         (*of_term, significand, sign, shift, nan, infinity), (clear, special, random) = values
+        if in_halves:
+            nan, infinity = Cat(nan).any() & infinity, infinity & ~Cat(nan).any()
         term, held = fused.Term(*of_term), Operand(significand, sign, shift, nan, infinity)
         is_nan, is_infinite, minus = _special_of_step(special, nan, infinity, sign, clear)
         zero, sign = fused.zero_sign_of(term, held, clear, rounding), term.sign
@@ -267,13 +276,11 @@ class Accumulating:
         values, beside = yield from cut("total", [values, beside])
         number = fused.Sum(*values)
         is_nan, is_infinite, zero, sign, random = beside
-        # A sum of nothing has the sign of a zero; it is told here, far in front of the code.
-        nonzero = Cat(number.number, number.negative, number.lost).any()
         sign ^= number.negative if is_infinite is None else number.negative & ~is_infinite
         placing = fused.placed_sum(m, number, window, f, rounding, "placed", split=True)
-        beside = [is_nan, is_infinite, zero, sign, nonzero, random]
-        placed, beside = yield from along(placing, beside)
-        is_nan, is_infinite, zero, sign, nonzero, random = beside
+        beside = [is_nan, is_infinite, zero, sign, random]
+        (placed, nonzero), beside = yield from along(placing, beside)
+        is_nan, is_infinite, zero, sign, random = beside
         step_sign = Signal(name="step_sign")
         m.d.comb += step_sign.eq(Mux(nonzero, sign, zero))
         placed = dataclasses.replace(placed, sign=step_sign, nan=is_nan, infinity=is_infinite)

@@ -13,7 +13,6 @@ from hwgen.arithmetic import lane_sum, product, zero_sign
 from hwgen.arithmetic.adder_tree import tree_level
 from hwgen.arithmetic.decode import Operand, decode
 from hwgen.arithmetic.pair_packing import PairPlan, PairSum, fixed_product
-from hwgen.arithmetic.partial_sums import PartialSums
 from hwgen.arithmetic.product import Product, Special, sign_of, special_of
 from hwgen.formats import Integer, Scalar
 from hwgen.formats.widths import signed_width, value_range
@@ -55,10 +54,6 @@ class DotProductUnit(Unit):
     def state(self) -> dict[str, Signal]:
         """The registers of the accumulator, by name."""
         return self.builder.registers()
-
-    def partial_sums(self) -> PartialSums | None:
-        """The registers of partial sums, of an accumulator that has several."""
-        return self.builder.partial_sums()
 
 
 class DotProductSteps(SplitProducts, Accumulating):

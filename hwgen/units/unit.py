@@ -84,8 +84,11 @@ class Unit(wiring.Component):
         return {}
 
     def partial_sums(self) -> PartialSums | None:
-        """New registers of the sums of a loop that has several."""
-        return None
+        """New registers of the sums of a loop that has several, which the builder makes."""
+        if self.spec.loop is None:
+            return None
+        sums: PartialSums = self.builder.partial_sums()
+        return sums
 
     def elaborate(self, platform: object) -> Module:
         """The pipeline: each step's logic, and registers at the spec's boundaries."""

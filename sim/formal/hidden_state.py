@@ -204,4 +204,6 @@ def _kept(
         ]
         got += bits
         wanted += bits[:1] * len(bits)
-    return compared(name, start, start.cycles if cycles is None else cycles, {"registers": (got, wanted)})
+    return compared(
+        name, start, start.cycles if cycles is None else cycles, {"registers": (got, wanted)}
+    )

@@ -58,10 +58,11 @@ def claim(start: Start, spec: DotProduct, unit: Circuit, lanes: LaneProducts) ->
     """Each result, with the sign of zeros.
 
     Of a float accumulator: the rounded sum of what it was, or of the partial sum that the input
-    meets, and of the products, or of these alone with ``clear``; what it was is a multiple of the unit of what is added, or as far from the
-    largest number, since it begins at zero and rounding keeps it so. Of an exact one, whose signs
-    and sums no port shows, and of a ``fast`` one: of one cycle with ``clear``, and of one that adds
-    to it if few bits decide. NotApplicable if too many bits decide.
+    meets, and of the products, or of these alone with ``clear``; what it was is a multiple of the
+    unit of what is added, or as far from the largest number, since it begins at zero and rounding
+    keeps it so. Of an exact one, whose signs and sums no port shows, and of a ``fast`` one: of one
+    cycle with ``clear``, and of one that adds to it if few bits decide. NotApplicable if too many
+    bits decide.
     """
     f = _result_format(spec)
     assert f is not None
