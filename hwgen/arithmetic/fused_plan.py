@@ -6,9 +6,8 @@ segment says how many bits a register behind it holds.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from hwgen.accumulator import Float
 from hwgen.arithmetic.alignment_window import Window
 from hwgen.arithmetic.decode import shift_shape, significand_bits
 from hwgen.arithmetic.fused import (
@@ -20,11 +19,10 @@ from hwgen.arithmetic.fused import (
     needs_magnitude,
 )
 from hwgen.arithmetic.product import ProductShape
-from hwgen.arithmetic.rounding_plan import GROUP, PlacedShape, coding
+from hwgen.arithmetic.rounding_plan import GROUP, PlacedShape
 from hwgen.formats import Scalar
-from hwgen.formats.rounding import drawn_bits
-from hwgen.plan.logic import Adder, AnyBit, Decoder, Gates, Multiplexer, Shifter, parallel
-from hwgen.plan.step import Segment, Segments, passed_by
+from hwgen.plan.logic import Adder, AnyBit, Decoder, Gates, Shifter, parallel
+from hwgen.plan.step import Segment, Segments
 
 
 @dataclass(frozen=True)
@@ -45,33 +43,10 @@ def term_segments(product: ProductShape, window: Window) -> Segments:
     return (Segment("nonzero", nonzero, bits), Segment("placed", placed))
 
 
-def interleaved_segments(
-    window: Window, accumulator: Float, term: TermShape, *, has_special: bool
+def adding_segments(
+    window: Window, f: Scalar, term: TermShape, beside: int, flags: int
 ) -> Segments:
-    """The loop from a term and the code of a partial sum to the next code.
-
-    ``has_special``: the term may be infinite or NaN.
-    """
-    f, rounding = accumulator.format, accumulator.rounding
-    drawn = drawn_bits(rounding)
-    nan, infinity = has_special or f.has_nan, has_special or f.has_infinity
-    flags = int(nan) + int(infinity)
-    # The signs of a sum and of a zero; the first is that of the term where no other is known.
-    signs = 1 + max(term.sign, int(infinity))
-    segments = _adding(window, f, term, flags + signs + drawn, 3 * int(has_special) + drawn)
-    placing, placed = _placing(window, f, rounding)
-    segments += passed_by(placing, flags + 2 + drawn)
-    carry = int(not needs_magnitude(f, rounding))
-    placed = replace(placed, nan=nan, infinity=infinity)
-    codes = coding(placed, f, rounding, accumulator.overflow, random_bits=drawn)
-    codes = (*passed_by(codes[:-1], carry), codes[-1])
-    # The code is chosen for one of the registers of sums that wait.
-    waiting = Multiplexer(f.bits, count=accumulator.interleave - 1)
-    return (*segments, *codes[:-1], replace(codes[-1], logic=(*codes[-1].logic, waiting)))
-
-
-def _adding(window: Window, f: Scalar, term: TermShape, beside: int, flags: int) -> Segments:
-    """Up to the sum in the window, with so many bits ``beside`` it.
+    """``fused_sum``, from a term and a code on, with so many bits ``beside`` it.
 
     ``flags``: bits of the term's flags and of random bits, in front of those.
     """
@@ -110,8 +85,8 @@ def _adding(window: Window, f: Scalar, term: TermShape, beside: int, flags: int)
     )
 
 
-def _placing(window: Window, f: Scalar, rounding: str) -> tuple[Segments, PlacedShape]:
-    """From the sum to where it is rounded, and what comes of it."""
+def placing_segments(window: Window, f: Scalar, rounding: str) -> tuple[Segments, PlacedShape]:
+    """``placed_sum``, and what comes of it."""
     width, lost, negative = window.width + 1, int(window.loses), 1
     segments: list[Segment] = []
     if needs_magnitude(f, rounding):

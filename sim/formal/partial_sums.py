@@ -75,14 +75,14 @@ class _Loop:
 
 
 def _loop(circuit: Circuit, spec: Spec) -> _Loop:
-    loop, sums = spec.loop, spec.loop and spec.loop.partial_sums
-    assert loop is not None and sums is not None
+    loop = spec.loop
+    assert loop is not None
     names = {i: f"valid_{spec.steps[i].name}" for i in sorted(spec.register_boundaries)}
     return _Loop(
         [_word(circuit, name, 1)[0] for i, name in names.items() if i <= loop.first],
         [_word(circuit, name, 1)[0] for i, name in names.items() if i > loop.first],
-        _word(circuit, WAITING, sums),
-        [_word(circuit, f"{SUM}{n}", spec.outputs[0].width) for n in range(sums)],
+        _word(circuit, WAITING, loop.partial_sums),
+        [_word(circuit, f"{SUM}{n}", spec.outputs[0].width) for n in range(loop.partial_sums)],
     )
 
 
