@@ -52,6 +52,7 @@ def ties(specs: tuple[Spec, Spec], circuits: tuple[Circuit, Circuit]) -> list[Ti
     The first is a unit as it is written, whose registers have names. What never changes there, such
     as a NaN that only opposite infinities make, is not taken to be a constant, since it need not be
     one in every state: it is tied to what stays and never changes in the other, by name or in turn.
+    Of partial sums all registers are taken, and ``refined`` tells those that never change apart.
     """
     given = _stimulus(circuits[0])
     traces = [_trace(c, s, given) for s, c in zip(specs, circuits, strict=True)]
@@ -64,7 +65,7 @@ def ties(specs: tuple[Spec, Spec], circuits: tuple[Circuit, Circuit]) -> list[Ti
     for which, registers in enumerate((first, second)):
         for register in registers:
             key, inverted = _key(traces[which][register.node])
-            if not any(key):
+            if not any(key) and specs[0].loop is None:
                 if _stays(circuits[which], register):
                     constants[which].append(register)
             elif which == 0 or key in found:
@@ -157,6 +158,57 @@ def claims(
     yield _kept("state", start, found, circuits, after, results[1].cycles)
     reset = [run(start, c, [{"rst": [TRUE]}], f"reset {i}") for i, c in enumerate(circuits)]
     yield _kept("state after reset", start, found, circuits, [r.states[1] for r in reset])
+
+
+def refined(ties_found: list[Tie], circuits: tuple[Circuit, Circuit]) -> list[Tie]:
+    """The ties that random states in which they hold keep for a cycle.
+
+    What is alike from power-up on by chance, or because of states that are never reached, is told
+    apart until what is left is kept.
+    """
+    rng, kept = np.random.default_rng(2), list(ties_found)
+    while True:
+        split: dict[tuple[int, bytes], tuple[list[tuple[int, bool]], list[tuple[int, bool]]]] = {}
+        words = _words_of_ties(rng, len(kept))
+        given = _any_inputs(rng, circuits[0])
+        for which, circuit in enumerate(circuits):
+            of_circuit = [tie[which] for tie in kept]
+            after = _after(rng, circuit, dict(zip(of_circuit, words, strict=True)), given)
+            for index, members in enumerate(of_circuit):
+                for node, inverted in members:
+                    key = (~after[node] if inverted else after[node]).tobytes()
+                    split.setdefault((index, key), ([], []))[which].append((node, inverted))
+        if len(split) == len(kept):
+            return kept
+        kept = [(tuple(x), tuple(y)) for x, y in split.values()]
+
+
+def _words_of_ties(rng: np.random.Generator, count: int) -> list[Words]:
+    return list(rng.integers(0, 2**WORD, (count, WORDS), dtype=np.uint64, endpoint=False))
+
+
+def _any_inputs(rng: np.random.Generator, circuit: Circuit) -> dict[str, list[Words]]:
+    """Words of each bit of every port; seldom a reset, often enabled."""
+    given = {port: _words_of_ties(rng, len(bits)) for port, bits in circuit.inputs.items()}
+    x, y, z, also = _words_of_ties(rng, 4)
+    return {**given, "rst": [x & y & z], "enable": [given["enable"][0] | also]}
+
+
+def _after(
+    rng: np.random.Generator,
+    circuit: Circuit,
+    held: Mapping[tuple[tuple[int, bool], ...], Words],
+    given: Mapping[str, list[Words]],
+) -> dict[int, Words]:
+    """What each register (node) holds next, from words of those that are tied."""
+    nodes = [*circuit.free, *(register.node for register in circuit.registers)]
+    values = dict(zip(nodes, _words_of_ties(rng, len(nodes)), strict=True))
+    for members, words in held.items():
+        values |= {node: ~words if inverted else words for node, inverted in members}
+    for port, bits in circuit.inputs.items():
+        values |= {bit >> 1: words for bit, words in zip(bits, given[port], strict=True)}
+    following = circuit.aig.evaluated([r.next for r in circuit.registers], values)
+    return {r.node: words for r, words in zip(circuit.registers, following, strict=True)}
 
 
 def step_claims(

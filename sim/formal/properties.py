@@ -157,7 +157,7 @@ def _alike_in_turn(
         yield from partial_sums.order(start, x_spec, x, "fewest registers: ")
         yield from partial_sums.order(start, y_spec, y)
         return
-    found = hidden_state.ties((x_spec, y_spec), (x, y))
+    found = hidden_state.refined(hidden_state.ties((x_spec, y_spec), (x, y)), (x, y))
     yield from hidden_state.step_claims(name, start, found, (x, y))
 
 
