@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from hwgen.spec import Spec
 from hwgen.spec.accumulating import AccumulatingSpec
-from sim.formal.aig import TRUE, WORD
+from sim.formal.aig import FALSE, TRUE, WORD
 from sim.formal.circuit import Circuit, Register
 from sim.formal.circuit import Words as Literals
 from sim.formal.run import RUNNING, Result, Start, compared, run
@@ -52,7 +52,8 @@ def ties(specs: tuple[Spec, Spec], circuits: tuple[Circuit, Circuit]) -> list[Ti
     The first is a unit as it is written, whose registers have names. What never changes there, such
     as a NaN that only opposite infinities make, is not taken to be a constant, since it need not be
     one in every state: it is tied to what stays and never changes in the other, by name or in turn.
-    Of partial sums all registers are taken, and ``refined`` tells those that never change apart.
+    Of partial sums all registers are taken; the first tie is then of those that are zero or one at
+    all times, and ``refined`` leaves it those that are.
     """
     given = _stimulus(circuits[0])
     traces = [_trace(c, s, given) for s, c in zip(specs, circuits, strict=True)]
@@ -61,6 +62,8 @@ def ties(specs: tuple[Spec, Spec], circuits: tuple[Circuit, Circuit]) -> list[Ti
         first = [r for r in first if _is_named(r.names)]
         second = [r for r in second if _is_named(r.names)] or second
     found: dict[bytes, tuple[list[tuple[int, bool]], list[tuple[int, bool]]]] = {}
+    if specs[0].loop is not None:
+        found[np.zeros_like(next(iter(traces[0].values()))).tobytes()] = ([], [])
     constants: tuple[list[Register], list[Register]] = ([], [])
     for which, registers in enumerate((first, second)):
         for register in registers:
@@ -163,20 +166,25 @@ def claims(
 def refined(ties_found: list[Tie], circuits: tuple[Circuit, Circuit]) -> list[Tie]:
     """The ties that random states in which they hold keep for a cycle.
 
-    What is alike from power-up on by chance, or because of states that are never reached, is told
-    apart until what is left is kept.
+    The first are constants. What is alike from power-up on by chance, or because of states that are
+    never reached, is told apart until what is left is kept.
     """
     rng, kept = np.random.default_rng(2), list(ties_found)
     while True:
-        split: dict[tuple[int, bytes], tuple[list[tuple[int, bool]], list[tuple[int, bool]]]] = {}
+        split: dict[tuple[int, bytes], tuple[list[tuple[int, bool]], list[tuple[int, bool]]]]
+        split = {(0, b""): ([], [])}
         words = _words_of_ties(rng, len(kept))
+        words[0] = np.zeros_like(words[0])
         given = _any_inputs(rng, circuits[0])
         for which, circuit in enumerate(circuits):
             of_circuit = [tie[which] for tie in kept]
             after = _after(rng, circuit, dict(zip(of_circuit, words, strict=True)), given)
             for index, members in enumerate(of_circuit):
                 for node, inverted in members:
-                    key = (~after[node] if inverted else after[node]).tobytes()
+                    following = ~after[node] if inverted else after[node]
+                    key = following.tobytes()
+                    if index == 0 and not following.any():
+                        key = b""
                     split.setdefault((index, key), ([], []))[which].append((node, inverted))
         if len(split) == len(kept):
             return kept
@@ -218,7 +226,13 @@ def step_claims(
 
     That is of any cycle, a reset among them, and of power-up.
     """
-    forced = tied(start, found) if start.arbitrary else ({}, {})
+    constants, *others = found
+    forced: list[Mapping[int, int]] = [{}, {}]
+    if start.arbitrary:
+        forced = [
+            {**literals, **{node: FALSE ^ inverted for node, inverted in members}}
+            for literals, members in zip(tied(start, others), constants, strict=True)
+        ]
     given = {p: start.aig.inputs(p, len(bits)) for p, bits in circuits[0].inputs.items()}
     traces = [
         run(start, c, [given], f"{name} {which}", forced={0: held})
@@ -230,9 +244,10 @@ def step_claims(
     }
     cycles = [*start.cycles, *traces[0].inputs]
     yield compared(name, start, cycles, ports)
-    yield _kept("state", start, found, circuits, [t.states[1] for t in traces], cycles)
+    after = [t.states[1] for t in traces]
+    yield _kept("state", start, others, circuits, after, cycles, constants)
     first = [c.power_up(start.aig, f"power-up {which}") for which, c in enumerate(circuits)]
-    yield _kept("state at power-up", start, found, circuits, first)
+    yield _kept("state at power-up", start, others, circuits, first, constants=constants)
 
 
 def _kept(
@@ -242,20 +257,22 @@ def _kept(
     circuits: tuple[Circuit, Circuit],
     states: list[list[int]],
     cycles: Sequence[Literals] | None = None,
+    constants: Tie = ((), ()),
 ) -> Claim:
     values: list[Mapping[int, int]] = [
         {r.node: literal for r, literal in zip(c.registers, state, strict=True)}
         for c, state in zip(circuits, states, strict=True)
     ]
-    got, wanted = [], []
-    for tie in found:
+    got: list[int] = []
+    wanted: list[int] = []
+    for tie in (constants, *found):
         bits = [
             of[node] ^ inverted
             for of, members in zip(values, tie, strict=True)
             for node, inverted in members
         ]
         got += bits
-        wanted += bits[:1] * len(bits)
+        wanted += ([FALSE] if tie is constants else bits[:1]) * len(bits)
     return compared(
         name, start, start.cycles if cycles is None else cycles, {"registers": (got, wanted)}
     )
