@@ -30,8 +30,6 @@ from hwgen.plan.logic import Adder, AnyBit, Decoder, Gates, Shifter
 from hwgen.plan.shape import Shape
 from hwgen.plan.step import Segment, Segments
 
-#: Bits that leave a window, and are asked together whether any is set.
-OUT = 2
 #: Bits of a sum that are asked together whether all are like its sign, where more would take long.
 PART = 4
 
@@ -187,36 +185,56 @@ def _moved(
     amount = Signal(levels, name=f"{name}_amount")
     near = distance[:levels] & ~above.replicate(levels)
     m.d.comb += amount.eq(near | far.replicate(levels))
-    clear = clear if window.loses else Const(0)
-    amount, clear, significand = yield from cut("amount", [amount, clear, significand])
-    out: list[Value] = []
+    addend = Cat(Const(0, window.left), significand)
     lost: Value = Const(0)
+    if split:
+        return (yield from _moved_by_digits(m, addend, amount, clear, window, name))
     if window.loses:
-        out = [bit & (amount > window.left + place) for place, bit in enumerate(significand)]
         lost = Signal(name=f"{name}_lost")
-    shifted, addend = (
-        Signal(window.width, name=f"{name}_moved"),
-        Cat(Const(0, window.left), significand),
-    )
-    if not split:
-        if window.loses:
-            m.d.comb += lost.eq(Cat(out).any() & ~clear)
-        m.d.comb += shifted.eq(addend >> amount)
-        return shifted, lost
-    low = low_levels(window)
-    further = Signal(window.width, name=f"{name}_further")
-    m.d.comb += further.eq(addend >> Cat(Const(0, low), amount[low:]))
-    groups = [Cat(out[i : i + OUT]).any() & ~clear for i in range(0, len(out), OUT)]
-    further, amount, groups = yield from cut("further", [further, amount[:low], groups])
-    if window.loses:
-        m.d.comb += lost.eq(Cat(groups).any())
-    m.d.comb += shifted.eq(further >> amount)
+        out = [bit & (amount > window.left + place) for place, bit in enumerate(significand)]
+        m.d.comb += lost.eq(Cat(out).any() & ~clear)
+    shifted = Signal(window.width, name=f"{name}_moved")
+    m.d.comb += shifted.eq(addend >> amount)
     return shifted, lost
 
 
-def low_levels(window: Window) -> int:
-    """Bits of the amount that the second part of a shift in two takes."""
-    return window.levels // 2
+def _moved_by_digits(
+    m: Module, addend: Value, amount: Value, clear: Value, window: Window, name: str
+) -> Segmented[tuple[Value, Value]]:
+    """As ``_moved``, two bits of the amount at a time; each tells of what leaves for its sake."""
+    lost: Value = Const(0)
+    clear = clear if window.loses else Const(0)
+    shifted, digits = addend, shift_digits(window)
+    leaving = _leaving(shifted, *digits[0], window)
+    values = [amount, clear, shifted[window.left :], leaving]
+    amount, clear, significand, leaving = yield from cut("amount", values)
+    shifted = Cat(Const(0, window.left), significand)
+    for low, bits in digits:
+        if low < digits[0][0]:
+            leaving = _leaving(shifted, low, bits, window)
+        digit = amount[low : low + bits]
+        lost = Cat(lost, *(bit & (digit > n) for n, bit in enumerate(leaving))).any()
+        moved = Signal(window.width, name=f"{name}_moved_{low}")
+        m.d.comb += moved.eq(shifted >> Cat(Const(0, low), digit))
+        shifted = moved
+        if low:
+            values = [shifted, amount[:low], clear, lost if window.loses else Const(0)]
+            shifted, amount, clear, lost = yield from cut(f"moved_{low}", values)
+    return shifted, lost & ~clear if window.loses else Const(0)
+
+
+def _leaving(number: Value, low: int, bits: int, window: Window) -> list[Value]:
+    """Whether there is anything in each of the lowest groups that a digit of a shift can drop."""
+    groups = [number[n << low : (n + 1) << low] for n in range((1 << bits) - 1)]
+    return [group.any() for group in groups if window.loses and len(group)]
+
+
+def shift_digits(window: Window) -> list[tuple[int, int]]:
+    """The digits of a right shift of the addend, the highest first.
+
+    Each is the lowest of its bits, and how many it has: two, or one that is over.
+    """
+    return [(low, min(2, window.levels - low)) for low in range(0, window.levels, 2)][::-1]
 
 
 def placed_sum(

@@ -11,17 +11,16 @@ from dataclasses import dataclass
 from hwgen.arithmetic.alignment_window import Window
 from hwgen.arithmetic.decode import shift_shape, significand_bits
 from hwgen.arithmetic.fused import (
-    OUT,
     PART,
     digit_levels,
     limit_bits,
-    low_levels,
     needs_magnitude,
+    shift_digits,
 )
 from hwgen.arithmetic.product import ProductShape
 from hwgen.arithmetic.rounding_plan import GROUP, PlacedShape
 from hwgen.formats import Scalar
-from hwgen.plan.logic import Adder, AnyBit, Decoder, Gates, Shifter, parallel
+from hwgen.plan.logic import Adder, AnyBit, Decoder, Gates, Series, Shifter, parallel
 from hwgen.plan.step import Segment, Segments
 
 
@@ -58,14 +57,10 @@ def adding_segments(
     larger = max(exponent if exponent else 1, window.places.width)
     if window.least_distance >= 0:
         larger = window.places.width
-    lost, out = int(window.loses), -(-significand_bits(f) // OUT) if window.loses else 0
-    low, width = low_levels(window), window.width
+    lost, width = int(window.loses), window.width
     # The term, whether its sign is another than the sum's, and the larger exponent.
     kept = term.significand + 1 + beside
     exponents = max(window.most_addend.bit_length(), 1) + term.place
-    right: tuple[Gates | AnyBit, ...] = (Gates(levels=2), AnyBit(OUT))
-    further = parallel((Shifter(width, window.levels - low),), right if window.loses else ())
-    moved = parallel((Shifter(width, low),), (AnyBit(max(out, 1)),))
     of_term = term.significand + term.place + term.sign + 1
     return (
         Segment("decoded", (Decoder(f),), of_term + held + 1 + flags),
@@ -74,15 +69,30 @@ def adding_segments(
             (Gates(), Adder(window.distance_bits)),
             kept + exponents + significand_bits(f) + window.distance_bits + 1,
         ),
-        Segment(
-            "amount",
-            (Gates(window.levels, levels=2),),
-            kept + larger + window.levels + significand_bits(f) + lost,
-        ),
-        Segment("further", further, kept + larger + width + low + out),
-        Segment("moved", moved, kept + larger + width + lost + 1),
+        *_moving(window, significand_bits(f), kept + larger),
         Segment("total", (Adder(width + 2),), width + 2 + lost + window.exponent_bits + beside),
     )
+
+
+def _moving(window: Window, significand: int, beside: int) -> Segments:
+    """The shift of an addend to the right, with so many bits ``beside`` it, and what it loses."""
+    lost, segments = int(window.loses), []
+    leaves = (AnyBit(PART), Gates(levels=2))
+    digits = shift_digits(window)
+    low, bits = digits[0]
+    groups = [n for n in range((1 << bits) - 1) if n << low < window.left + significand]
+    told: Series = (AnyBit(1 << low, count=len(groups)),) if window.loses else ()
+    amount = parallel((Gates(window.levels, levels=2),), told)
+    kept = window.levels + significand + lost * (1 + len(groups))
+    segments.append(Segment("amount", amount, beside + kept))
+    for low, bits in digits:
+        shifting = (Shifter(window.width, bits),)
+        path = parallel(shifting, leaves) if window.loses else shifting
+        # The lower bits of the amount, what was lost and the clear; last the carry-in in its place.
+        after = low + 2 * lost if low else lost + 1
+        name = f"moved_{low}" if low else "moved"
+        segments.append(Segment(name, path, beside + window.width + after))
+    return tuple(segments)
 
 
 def placing_segments(window: Window, f: Scalar, rounding: str) -> tuple[Segments, PlacedShape]:
