@@ -266,10 +266,7 @@ class AccumulatingSpec(Spec):
     def _accumulator_description(self) -> str:
         if isinstance(self.accumulator, Float):
             if self.interleave > 1:
-                return (
-                    f"{self.accumulator}: {self.interleave} partial sums take turns, each input "
-                    "is added to one and it is rounded; clear restarts that one"
-                )
+                return f"{self.accumulator}: partial sums take turns, rounded once an input"
             return f"{self.accumulator}: rounded once a cycle"
         width = f"{self.accumulator_width} bits signed"
         if isinstance(self.accumulator, Fixed):

@@ -246,6 +246,10 @@ class Spec(ABC):
         """The unit with a loop that is faster and larger; None where it has no such, or has it."""
         return None
 
+    def with_partial_sums(self, count: int) -> Self | None:
+        """The unit with so many partial sums that take turns; None where it has no such."""
+        return None
+
     @property
     def least_stages(self) -> int:
         """A register for what is held, and one for results that are not that."""
