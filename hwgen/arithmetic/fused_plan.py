@@ -116,7 +116,8 @@ def placing_segments(window: Window, f: Scalar, rounding: str) -> tuple[Segments
         asked = (AnyBit(step + negative, count=choices - 1),)
         if step > PART:
             parts = step // PART * (choices - 1)
-            first = (AnyBit(PART + negative, count=parts),)
+            # The sign goes to all bits: its net is as long as a gate takes.
+            first = (Gates(), AnyBit(PART + negative, count=parts))
             segments.append(Segment(f"parts_{level}", first, passing + parts + unlimited))
             asked = (AnyBit(step // PART, count=choices - 1),)
         found = Segment(f"asked_{level}", asked, passing + choices - 1 + unlimited)
