@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from hwgen.arithmetic.alignment_window import Window
 from hwgen.arithmetic.decode import shift_shape, significand_bits
 from hwgen.arithmetic.fused import (
-    PART,
-    digit_levels,
     limit_bits,
     needs_magnitude,
     shift_digits,
 )
+from hwgen.arithmetic.leading_digits import PART, digit_levels
 from hwgen.arithmetic.product import ProductShape
 from hwgen.arithmetic.rounding_plan import GROUP, PlacedShape
 from hwgen.formats import Scalar
