@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from hwgen.accumulator import Accumulator, Exact, Float
+from hwgen.accumulator import MAX_INTERLEAVE, Accumulator, Exact, Float
 from hwgen.arithmetic import zero_sign
 from hwgen.arithmetic.alignment_window import Window, product_window, sum_window
 from hwgen.arithmetic.dsp_multiplier import PACKED_FOR, SIZED
@@ -188,12 +188,19 @@ class DotProduct(AccumulatingSpec):
     def with_fast_loop(self) -> Self | None:
         """The unit with a ``fast`` accumulator; None where it has no such, or has it."""
         accumulator = self.accumulator
-        if not isinstance(accumulator, Float) or accumulator.fast:
+        if not isinstance(accumulator, Float) or accumulator.fast or self.interleave > 1:
             return None
         try:
             return replace(self, accumulator=replace(accumulator, fast=True), stages=0)
         except InputError:
             return None
+
+    def with_partial_sums(self, count: int) -> Self | None:
+        """The unit with so many partial sums in a float accumulator; None where it has no such."""
+        accumulator = self.accumulator
+        if not isinstance(accumulator, Float) or not 1 <= count <= MAX_INTERLEAVE:
+            return None
+        return replace(self, accumulator=replace(accumulator, fast=False, interleave=count))
 
     @cached_property
     def packing(self) -> PairPlan | None:
@@ -269,10 +276,19 @@ class DotProduct(AccumulatingSpec):
     def inputs(self) -> tuple[Port, ...]:
         """``clear``, the operands of all lanes, the addend, random bits."""
         return (
-            Port("clear", 1, "the accumulator restarts with this cycle's sum"),
+            Port("clear", 1, f"{self._restarted} restarts with this cycle's sum"),
             *self._operand_ports,
             *random_bits_port(STOCHASTIC if self.is_stochastic else NEAREST_EVEN),
         )
+
+    @property
+    def _added_to(self) -> str:
+        ago = f" of {self.interleave} valid inputs ago" if self.interleave > 1 else ""
+        return f"accumulator{ago}"
+
+    @property
+    def _restarted(self) -> str:
+        return "the accumulator" if self.interleave == 1 else "the partial sum whose turn it is"
 
     @property
     def _operand_ports(self) -> tuple[Port, ...]:
@@ -295,7 +311,8 @@ class DotProduct(AccumulatingSpec):
         return (
             f"Dot product of {self.lanes} lanes, {self.a} x {self.b}, and a running "
             f"accumulator ({self.accumulator}):",
-            "  accumulator <- (clear ? 0 : accumulator) + sum over lanes of a[i] * b[i]" + plus,
+            f"  accumulator <- (clear ? 0 : {self._added_to}) + sum over lanes of a[i] * b[i]"
+            + plus,
             *self._output_description,
             "",
             _range_description("a", self.a),

@@ -18,7 +18,7 @@ from hwgen.errors import InputError
 from hwgen.pins import module_name
 from hwgen.spec import Spec
 from sim import unit_model
-from sim.formal import hidden_state, sums
+from sim.formal import hidden_state, partial_sums, sums
 from sim.formal.circuit import Circuit, from_netlist, from_rtlil, from_verilog
 from sim.formal.references import by_truth_table
 from sim.formal.run import Start, compared, control, outputs_of, result
@@ -118,6 +118,9 @@ def _alike(
     What they keep and no port shows is the same before too, and is after (``hidden_state``).
     ``x`` is a unit as it is written.
     """
+    if x_spec.loop is not None:
+        yield from _alike_in_turn(name, start, x_spec, x, y_spec, y)
+        return
     if not hidden_state.is_hidden(x_spec):
         wanted = result(start, x_spec, x, "expected")
         got = result(start, y_spec, y, "unit", first=wanted.first, before=wanted.before)
@@ -138,6 +141,25 @@ def _alike(
     )
     yield compared(name, start, got.cycles, outputs_of(y_spec, got.outputs, wanted.outputs))
     yield from hidden_state.claims(start, found, (x, y), (wanted, got), (x_place, y_place))
+
+
+def _alike_in_turn(
+    name: str, start: Start, x_spec: Spec, x: Circuit, y_spec: Spec, y: Circuit
+) -> Iterable[Claim]:
+    """As ``_alike``, of partial sums: of two forms of a unit, or of one and its netlist.
+
+    Two forms hold their sums at other places, and each is shown to meet them in turn. A netlist has
+    the unit's registers, and each cycle they are the same.
+    """
+    if x_spec != y_spec:
+        wanted, met = partial_sums.result(start, x_spec, x, "expected")
+        got, _ = partial_sums.result(start, y_spec, y, "unit", first=wanted.first, met=met)
+        yield compared(name, start, got.cycles, outputs_of(y_spec, got.outputs, wanted.outputs))
+        yield from partial_sums.order(start, x_spec, x, "fewest registers: ")
+        yield from partial_sums.order(start, y_spec, y)
+        return
+    found = hidden_state.refined(hidden_state.ties((x_spec, y_spec), (x, y)), (x, y))
+    yield from hidden_state.step_claims(name, start, found, (x, y))
 
 
 def reference(start: Start, subject: Subject) -> Iterable[Claim]:

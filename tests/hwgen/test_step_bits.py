@@ -123,8 +123,10 @@ def test_bits_of_all_registers(kind, target, count, monkeypatch):
             elif step.has_state:
                 kept = hardware.registers() if kind == "array" else hardware.state()
                 made[behind.name] = made[f"{step.name}_beside"] + _bits(kept)
-        for step in spec.steps:
-            assert step.bits == made[step.name], (spec, step.name)
+        places = {spec.steps[index].name for index in spec.register_boundaries}
+        for step in spec.steps:  # A loop of partial sums may have fewer places than steps.
+            if spec.loop is None or step.name in places:
+                assert step.bits == made[step.name], (spec, step.name)
 
 
 def _has_odd_lanes(spec):
