@@ -194,7 +194,7 @@ def amounts(spec: Spec) -> dict[str, float]:
     total: dict[str, float] = defaultdict(float)
     for step in spec.steps:
         for primitive in step.primitives:
-            copies, mapping = primitive.count * step.copies, _block_mapping(primitive, spec.mapping)
+            copies, mapping = primitive.count * step.copies, block_mapping(primitive, spec.mapping)
             for name, amount in AMOUNTS[type(primitive)](primitive).items():
                 total[f"{name}_{mapping}" if mapping else name] += amount * copies
             if mapping:
@@ -202,7 +202,7 @@ def amounts(spec: Spec) -> dict[str, float]:
     return dict(total)
 
 
-def _block_mapping(primitive: logic.Logic, mapping: str) -> str:
+def block_mapping(primitive: logic.Logic, mapping: str) -> str:
     """The mapping of a product that takes DSP blocks; empty for all else."""
     if mapping == "lut" or not isinstance(primitive, logic.FactorRows | logic.Multiplier):
         return ""
