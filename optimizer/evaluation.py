@@ -25,7 +25,7 @@ def baseline(
     The texts are those of ``sanity.warnings``.
     """
     logits = _fp32(network, data.test_images, workers)
-    warnings = sanity.warnings(data, logits)
+    warnings = sanity.warnings(network, data, logits)
     return Accuracy(inference.correct(logits, data.test_labels), len(logits)), warnings
 
 

@@ -150,6 +150,8 @@ class Exploration:
             "calibration_images": self.calibration_images,
             "settings": settings,
             "warnings": list(self.warnings),
+            "float_operators": [dataclasses.asdict(f) for f in self.network.float_operators],
+            "float_share": self.network.float_share,
             "fp32_accuracy": self.fp32.to_dict(),
             "chosen": self.chosen.to_dict(),
             "reason": self.reason,

@@ -107,7 +107,8 @@ def _newer(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
     except Exception as error:  # the converter's: an operator that it has no rule for
         raise InputError(
             f"network '{path}' is written in opset {opset(model)}, which onnxruntime does not "
-            f"know, and it cannot be converted ({one_line(error)}): export it in opset {OLDEST} or later"
+            f"know, and it cannot be converted ({one_line(error)}): export it in opset {OLDEST} or "
+            "later"
         ) from error
 
 

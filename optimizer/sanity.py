@@ -15,8 +15,8 @@ from scipy import special
 from hwgen.errors import InputError
 from optimizer import inference
 from optimizer.data import ImageData
-from optimizer.inputs import Inputs, count, named
-from optimizer.network import Array
+from optimizer.inputs import Inputs, count, named, taken
+from optimizer.network import Array, Network
 
 #: A better accuracy would come about by chance in less than this part of such test sets.
 SIGNIFICANCE = 0.001
@@ -26,18 +26,31 @@ SPREAD = 4.0
 REPEATED = 0.01
 
 
-def warnings(data: ImageData, logits: Array) -> tuple[str, ...]:
+def warnings(network: Network, data: ImageData, logits: Array) -> tuple[str, ...]:
     """What is suspicious, one sentence each; ``logits``: FP32, (test images, classes).
 
-    InputError for logits that are not finite.
+    InputError for logits that are not finite, with the layer where it begins.
     """
-    if not np.isfinite(logits).all():
+    bad = np.flatnonzero(~np.isfinite(logits).all(axis=1))
+    if len(bad):
+        where = _first_not_finite(network, taken(data.test_images, bad[:1]))
         raise InputError(
-            "the network gives class scores that are not finite for the test images: check that "
-            "the images are scaled as they were in training"
+            f"the network gives class scores that are not finite for {len(bad):,} test images, "
+            f"{where}: check that the images are scaled as they were in training"
         )
     checks = (_accuracy(data, logits), _same_inputs(data), _scales(data))
     return tuple(text for text in checks if text is not None)
+
+
+def _first_not_finite(network: Network, image: Inputs) -> str:
+    """Which layer's output is the first that is not finite, of an ``image`` with such scores."""
+    session = network.session([node.output for node in network.nodes])
+    ((_, feed),) = network.batches(image, 1)
+    values = session.run(feed)
+    for node in network.nodes:
+        if not np.isfinite(values[node.output]).all():
+            return f"first behind layer {node.name!r}"
+    return "by the operators behind the last layer"
 
 
 def no_better_than_chance(correct: int, labels: npt.NDArray[np.int64], classes: int) -> str | None:
@@ -119,7 +132,7 @@ def _scales(data: ImageData) -> str | None:
         if not 1 / SPREAD <= calibration / test <= SPREAD:
             return (
                 f"the calibration {name}' values have the standard deviation {calibration:g}, "
-                f"those of the test {name} {test:g}: they were probably scaled differently (uint8 is "
-                "divided by 255, floats are taken as they are)"
+                f"those of the test {name} {test:g}: they were probably scaled differently (uint8 "
+                "is divided by 255, floats are taken as they are)"
             )
     return None

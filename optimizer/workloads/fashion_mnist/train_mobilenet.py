@@ -20,9 +20,9 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from optimizer.workloads.fashion_mnist import training
 
 #: Output channels and stride of each depthwise and pointwise pair.
-PAIRS = ((32, 1), (64, 2), (64, 1), (128, 2), (128, 1))
+PAIRS = ((32, 2), (64, 1), (128, 2), (128, 1))
 FIRST = 16
-MINIMUM_ACCURACY = 0.905
+MINIMUM_ACCURACY = 0.88
 
 
 class Unit(nn.Module):

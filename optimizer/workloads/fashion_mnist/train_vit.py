@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from optimizer.workloads.fashion_mnist import training
 
 WIDTH, HEADS, BLOCKS, PATCH, PATCHES = 48, 4, 4, 4, 49
-MINIMUM_ACCURACY = 0.87
+MINIMUM_ACCURACY = 0.83
 
 
 class Attention(nn.Module):
