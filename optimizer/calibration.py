@@ -70,14 +70,14 @@ def calibrate(
     formats: Sequence[Scalar],
     workers: int | None = None,
 ) -> Calibration:
-    """Scales of both operands of every layer in each of ``formats``.
+    """Scales of both operands of every layer in each of ``formats``, and in those of the file.
 
     ``images``: (N, *input shape), the calibration images; InputError for another shape, and where
     the FP32 network gives what is not finite. ``workers``: threads, default one a core.
     """
     network.require_images(images, "the calibration images")
     samples = _samples(network, images, workers)
-    keys = [(node.name, f) for node in network.nodes for f in formats]
+    keys = [(node.name, f) for node in network.nodes for f in node.tried(formats)]
     scales = in_parallel(lambda key: activation_scale(key[1], samples[key[0], 0]), keys, workers)
     activation_scales = dict(zip(keys, scales, strict=True))
 
@@ -88,6 +88,12 @@ def calibrate(
         return best_scales(key[1], weight).astype(np.float64)
 
     weight_scales = dict(zip(keys, in_parallel(other, keys, workers), strict=True))
+    for node in network.nodes:  # A format that the file gives has the file's scale.
+        a, b = node.given
+        if a is not None:
+            activation_scales[node.name, a.number_format] = np.float32(a.scale[0])
+        if b is not None:
+            weight_scales[node.name, b.number_format] = b.scale
     return Calibration(network, activation_scales, weight_scales)
 
 
