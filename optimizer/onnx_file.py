@@ -123,7 +123,7 @@ def _newer(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
 
 
 def _require_supported(model: onnx.ModelProto, path: Path) -> None:
-    versions = [i.version for i in model.opset_import if i.domain in STANDARD]
+    versions = list(dict.fromkeys(i.version for i in model.opset_import if i.domain in STANDARD))
     newest = onnx.defs.onnx_opset_version()
     if len(versions) > 1 or not all(1 <= version <= newest for version in versions):
         raise InputError(
