@@ -388,6 +388,20 @@ def test_an_old_operator_set_is_converted(tmp_path):
     np.testing.assert_allclose(inference.run(network, x), expected, rtol=1e-4, atol=1e-4)
 
 
+def test_an_operator_set_newer_than_onnxruntime_is_converted(tmp_path):
+    """It has no QuantizeLinear of opset 28."""
+    weights = {"s": np.float32(0.5).reshape(()), "z": np.zeros((), np.int8)}
+    nodes = [
+        node("QuantizeLinear", ["x", "s", "z"], ["q"]),
+        node("DequantizeLinear", ["q", "s", "z"], ["d"]),
+        *dense("d", 192, weights),
+    ]
+    network = read(tmp_path, nodes, weights, opset=28)
+    x = normal(4, 5, 3, 8, 8)
+    expected = (np.rint(x * 2) / 2).reshape(5, -1) @ weights["wt"]
+    np.testing.assert_allclose(inference.run(network, x), expected, rtol=1e-4, atol=1e-4)
+
+
 # --- batches ----------------------------------------------------------------------------------
 
 
