@@ -22,6 +22,7 @@ from onnx import NodeProto, TensorProto, helper
 from hwgen.errors import InputError
 from hwgen.fields import require_path
 from optimizer import folding, given, layers, linear_models, onnx_file, quantised_files
+from optimizer.draft import Draft
 from optimizer.graph import Graph, reads
 from optimizer.inputs import Declared
 from optimizer.network import Input, Network
@@ -381,7 +382,7 @@ def _cut(
     for name, value in values.items():
         if isinstance(value, np.ndarray):
             types[name] = helper.np_dtype_to_tensor_dtype(value.dtype)
-    draft = layers.Draft(
+    draft = Draft(
         list(graph.nodes),
         dict(graph.constants),
         shapes,
