@@ -49,7 +49,16 @@ def directed(spec: Spec) -> Stimulus:
     model = unit_model.of(spec)
     patterns = model.directed(spec)
     cases = given({port.name: patterns[port.name] for port in spec.inputs})
-    return concatenate(cases, signed_zeros(spec)) if model.signs_zeros(spec) else cases
+    cases = concatenate(cases, signed_zeros(spec)) if model.signs_zeros(spec) else cases
+    return cases if spec.loop is None else _in_turn(cases, spec.loop.partial_sums)
+
+
+def _in_turn(cases: Stimulus, partial_sums: int) -> Stimulus:
+    """Valid cycles in such an order that each partial sum meets those of a part, one by one."""
+    whole = len(cases) // partial_sums * partial_sums
+    order = np.arange(whole).reshape(partial_sums, -1).T.ravel()
+    order = np.append(order, np.arange(whole, len(cases)))
+    return given({name: patterns[order] for name, patterns in cases.inputs.items()})
 
 
 def signed_zeros(spec: Spec) -> Stimulus:

@@ -38,6 +38,11 @@ def add(commands: Commands) -> None:
         help="images to test FP32 and the chosen plan on once more "
         "(default: the installed Fashion-MNIST, for the shipped data)",
     )
+    sub.add_argument(
+        "--output",
+        metavar="NAME",
+        help="the output with the class scores, of a network with several",
+    )
     target_option(sub)
     sub.add_argument(
         "--fps",
@@ -64,6 +69,12 @@ def add(commands: Commands) -> None:
         type=names,
         metavar="LIST",
         help="candidates, separated by commas (default: all that 'hwgen formats' lists)",
+    )
+    sub.add_argument(
+        "--given",
+        default="start",
+        metavar="start|fixed",
+        help="formats of a network that is quantised already: tried beside the others, or kept",
     )
     sub.add_argument(
         "--max-drop",
@@ -99,10 +110,12 @@ def run(options: argparse.Namespace) -> int:
         options.out,
         target=options.target,
         test_data=options.test_data,
+        output=options.output,
         fps=options.fps,
         clock_mhz=options.clock_mhz,
         style=options.style,
         formats=options.formats,
+        given=options.given,
         max_drop=options.max_drop,
         command=shlex.join(["hwgen", *options.arguments]),
         progress=lambda line: print(line, file=sys.stderr, flush=True),
