@@ -132,6 +132,7 @@ TABLES: dict[str, Callable[[Sequence[Checked]], str]] = {
 def draw(checked: Sequence[Checked], file: Path) -> None:
     """Predicted against measured: LUTs of each target, and the clock where it is placed."""
     from matplotlib.figure import Figure  # Here, as it takes long to import.
+    from matplotlib.ticker import MaxNLocator, NullFormatter, ScalarFormatter
 
     panels = [(t, "lut") for t in yosys_scripts.TARGETS if any(c.target == t for c in checked)]
     panels += [key for key in model.shipped() if key[1] == model.PERIOD]
@@ -147,8 +148,12 @@ def draw(checked: Sequence[Checked], file: Path) -> None:
             axes.plot(measured, values, "o", markersize=3.5, alpha=0.8, label=group[0])
         ends = [function(one.measured for one in shown) for function in (min, max)]
         axes.plot(ends, ends, color="#8a8a8a", linewidth=0.8)
-        axes.set_xscale("log")
-        axes.set_yscale("log")
+        for axis, scale in ((axes.xaxis, axes.set_xscale), (axes.yaxis, axes.set_yscale)):
+            scale("log")
+            if ends[1] < 20 * ends[0]:  # Too few powers of ten, and too many parts of them.
+                axis.set_major_locator(MaxNLocator(4))
+                axis.set_major_formatter(ScalarFormatter())
+            axis.set_minor_formatter(NullFormatter())
         unit = "ns" if resource == model.PERIOD else "LUT"
         axes.set_title(f"{target}: {NAMES[resource]}", fontsize=10)
         axes.set_xlabel(f"measured, {unit}")
