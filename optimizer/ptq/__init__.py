@@ -1,0 +1,1 @@
+"""Post-training quantisation: methods on arrays, one a file, each with its source."""
