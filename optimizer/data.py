@@ -4,7 +4,8 @@ Two sources are read:
 
 * an ``.npz`` file with the arrays ``calibration_images``, ``test_images``, ``test_labels`` and
   optionally ``calibration_labels``; ``calibration_inputs`` and ``test_inputs`` are other names
-  for data that are no images;
+  for data that are no images; for a network of several inputs ``calibration_NAME`` and
+  ``test_NAME``, NAME that of each input;
 * a folder with the four files of the MNIST family in the IDX format, as
   http://yann.lecun.com/exdb/mnist/ defines it (MNIST, Fashion-MNIST), with or without gzip.
 
@@ -13,42 +14,36 @@ Every fault of the input raises :class:`hwgen.errors.InputError` with one line o
 
 from __future__ import annotations
 
-import gzip
 import math
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hwgen.errors import InputError
 from hwgen.fields import LONGEST_PATH, checked, require_path, shown
-from optimizer import memory, npz
-from optimizer.npz import Header, first_line
+from optimizer import idx, memory, npz
+from optimizer.idx import (
+    CLASSES,
+    IDX_FILES,
+    TEST_IMAGES,
+    TEST_LABELS,
+    TRAIN_IMAGES,
+    TRAIN_LABELS,
+    read_idx_folder,
+)
+from optimizer.inputs import Declared, Inputs, count, named
+from optimizer.npz import Header
 
 CALIBRATION_COUNT = 512
 CALIBRATION_SEED = 2017
-IDX_CLASSES = 10  # MNIST and Fashion-MNIST both have the labels 0 to 9
 
-TRAIN_IMAGES = "train-images-idx3-ubyte"
-TRAIN_LABELS = "train-labels-idx1-ubyte"
-TEST_IMAGES = "t10k-images-idx3-ubyte"
-TEST_LABELS = "t10k-labels-idx1-ubyte"
-IDX_FILES = (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS)
-
-# Where the Debian package dataset-fashion-mnist puts its files.
-DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
-
-_IDX_UINT8 = 0x08  # third byte of the magic number: the elements are unsigned bytes
-# The arrays of an .npz, each with the names that it may have.
-_NAMES = {
-    "calibration_images": ("calibration_images", "calibration_inputs"),
-    "test_images": ("test_images", "test_inputs"),
-    "test_labels": ("test_labels",),
-    "calibration_labels": ("calibration_labels",),
-}
+_PARTS = ("calibration", "test")
+_LABELS = ("test_labels", "calibration_labels")
 _OPTIONAL = ("calibration_labels",)
 
 
@@ -57,74 +52,78 @@ class ImageData:
     """Inputs to calibrate the number formats with and labelled ones to measure accuracy on.
 
     ``calibration_images``: float32, shape (N, *input shape of the network): (N, C, H, W) of
-    images, (N, F) of feature vectors. ``calibration_labels``: int64, shape (N,), or None if the
-    source has none. ``test_images``: float32, shape (M, ...), each of the shape of a calibration
-    image. ``test_labels``: int64, shape (M,), not negative. ``name``: a short name for reports,
-    taken from the file or folder name. InputError for anything else.
+    images, (N, F) of feature vectors; or such an array for each input by its name, of the
+    network's type. ``calibration_labels``: int64, shape (N,), or None if the source has none.
+    ``test_images``: likewise, M of the shape of calibration images. ``test_labels``: int64, shape
+    (M,), not negative. ``name``: a short name for reports, taken from the file or folder name.
+    InputError for anything else.
     """
 
-    calibration_images: NDArray[np.float32]
+    calibration_images: Inputs
     calibration_labels: NDArray[np.int64] | None
-    test_images: NDArray[np.float32]
+    test_images: Inputs
     test_labels: NDArray[np.int64]
     name: str
 
     def __post_init__(self) -> None:
-        for key in ("calibration", "test"):
+        for key in _PARTS:
             images, labels = (getattr(self, f"{key}_{what}") for what in ("images", "labels"))
-            if not (isinstance(images, np.ndarray) and images.dtype == np.float32):
-                raise InputError(f"{key}_images: give an array of float32, shape (N, ...)")
-            if images.ndim < 2 or not images.size or not np.isfinite(images).all():
-                raise InputError(
-                    f"{key}_images: give finite numbers of shape (N, ...), one image at least"
-                )
+            several = isinstance(images, Mapping)
+            for name, array in named(images, "images").items():
+                what = f"{key}_{name}"
+                if not isinstance(array, np.ndarray) or (
+                    array.dtype != np.float32 and array.dtype.kind not in "iub"
+                ):
+                    raise InputError(
+                        f"{what}: give an array of float32 or of whole numbers, shape (N, ...)"
+                    )
+                if array.ndim < 2 - several or not array.size or not np.isfinite(array).all():
+                    raise InputError(
+                        f"{what}: give finite numbers of shape (N, ...), one image at least"
+                    )
+                if len(array) != count(images):
+                    raise InputError(f"{what}: give as many as of the other inputs")
             if labels is None and key == "calibration":
                 continue
             if not (isinstance(labels, np.ndarray) and labels.dtype == np.int64):
                 raise InputError(f"{key}_labels: give an array of int64, shape (N,)")
-            if labels.shape != images.shape[:1] or labels.min() < 0:
+            if labels.shape != (count(images),) or labels.min() < 0:
                 raise InputError(
                     f"{key}_labels: give a number of a class, from 0, to each of the "
-                    f"{len(images)} images"
+                    f"{count(images)} images"
                 )
 
-
-@dataclass(frozen=True)
-class IdxFolder:
-    """The four files of an MNIST-like folder as stored: uint8, images (N, H, W), labels (N,)."""
-
-    train_images: NDArray[np.uint8]
-    train_labels: NDArray[np.uint8]
-    test_images: NDArray[np.uint8]
-    test_labels: NDArray[np.uint8]
+    def sizes(self, inputs: Sequence[Declared]) -> dict[str, tuple[int, ...]]:
+        """The shape of an example of each input, by its name."""
+        arrays = named(self.test_images, inputs[0].name)
+        return {name: array.shape[1:] for name, array in arrays.items()}
 
 
 @checked
 def load(
-    path: str | Path, classes: int | None = None, input_shape: tuple[int, ...] | None = None
+    path: str | Path,
+    classes: int | None = None,
+    input_shape: tuple[int, ...] | Sequence[Declared] | None = None,
 ) -> ImageData:
     """Read the inputs and labels from an ``.npz`` file or from an MNIST-like folder.
 
     ``classes``: number of classes of the model, if known; every label must then be below it. For
     a folder the default is 10.
-    ``input_shape``: what the network takes, without the batch: (C, H, W) or (F,). Images
-    (N, H, W) get the channel axis of a network with one channel, and are flattened for a network
-    on feature vectors; without ``input_shape`` they get the axis.
+    ``input_shape``: what the network takes, without the batch: (C, H, W), (F,) or any other; or
+    what it declares of each of its inputs. Images (N, H, W) get the channel axis of a network with
+    one channel, and are flattened for a network on feature vectors; without ``input_shape`` they
+    get the axis.
 
-    uint8 images are divided by 255, so they lie in [0, 1]; floats are taken as they are. From a
+    For an input of floats uint8 is divided by 255, so it lies in [0, 1], and floats are taken as
+    they are; for one of whole numbers these are. From a
     folder the calibration images are ``CALIBRATION_COUNT`` training images, see
     `balanced_indices`, and the test images are all of them. InputError, one line, for any fault
     of the file or folder.
     """
     source = require_path("path", path)
-    if input_shape is not None and not (
-        isinstance(input_shape, tuple)
-        and input_shape
-        and all(isinstance(n, int) for n in input_shape)
-    ):
-        raise InputError(f"input_shape={shown(input_shape)}: give (C, H, W) or (F,), or None")
+    inputs = _wanted(input_shape)
     if os.path.isdir(source):  # Which, other than Path's, take names that no system has.
-        return _load_folder(source, IDX_CLASSES if classes is None else classes, input_shape)
+        return _load_folder(source, CLASSES if classes is None else classes, inputs)
     if not os.path.isfile(source):
         missing = "is no file" if os.path.exists(source) else "does not exist"
         raise InputError(
@@ -132,13 +131,22 @@ def load(
             f"an .npz file or a folder with the IDX files {', '.join(IDX_FILES)} (or the same "
             "with .gz)"
         )
-    return _load_npz(source, classes, input_shape)
+    return _load_npz(source, classes, inputs)
 
 
-def installed_dataset() -> Path | None:
-    """Folder of the Debian package dataset-fashion-mnist, or None if it is not installed."""
-    complete = all(_idx_path(DEBIAN_FOLDER, name) is not None for name in IDX_FILES)
-    return DEBIAN_FOLDER if complete else None
+def _wanted(
+    input_shape: tuple[int, ...] | Sequence[Declared] | None,
+) -> tuple[Declared, ...] | None:
+    """What each input takes, None where that is not known."""
+    if input_shape is None:
+        return None
+    if isinstance(input_shape, Sequence) and input_shape:
+        if all(isinstance(value, Declared) for value in input_shape):
+            return tuple(v for v in input_shape if isinstance(v, Declared))
+        sizes = tuple(n for n in input_shape if isinstance(n, int))
+        if isinstance(input_shape, tuple) and len(sizes) == len(input_shape):
+            return (Declared("images", sizes, np.dtype(np.float32)),)
+    raise InputError(f"input_shape={shown(input_shape)}: give (C, H, W) or (F,), or None")
 
 
 def balanced_indices(
@@ -158,73 +166,17 @@ def balanced_indices(
     return order[np.lexsort((shuffled, turn))][:count].astype(np.int64)
 
 
-def read_idx_folder(folder: Path) -> IdxFolder:
-    """Read the four IDX files of ``folder``, each as it is or gzip-compressed; check the counts."""
-    paths = {name: _idx_path(folder, name) for name in IDX_FILES}
-    missing = [name for name, path in paths.items() if path is None]
-    if missing:
-        raise InputError(
-            f"data folder {str(folder)!r} has no {', '.join(missing)}; it needs all of "
-            f"{', '.join(IDX_FILES)}, each plain or with .gz"
-        )
-    arrays = {
-        name: read_idx(path, rank=3 if "images" in name else 1)
-        for name, path in paths.items()
-        if path is not None
-    }
-    for images, labels in ((TRAIN_IMAGES, TRAIN_LABELS), (TEST_IMAGES, TEST_LABELS)):
-        _check_count(str(folder), images, len(arrays[images]), labels, len(arrays[labels]))
-    return IdxFolder(*(arrays[name] for name in IDX_FILES))
-
-
-def read_idx(path: Path, rank: int) -> NDArray[np.uint8]:
-    """Read one IDX file of unsigned bytes with ``rank`` dimensions; gzip if its name ends in .gz.
-
-    Layout: two zero bytes, the element type, the rank, the dimensions as big-endian uint32, then
-    the elements in C order.
-    """
-    where = f"data file {str(path)!r}"
-    magic = bytes((0, 0, _IDX_UINT8, rank))
-    length = 4 + 4 * rank
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as opened:
-            file = cast(IO[bytes], opened)
-            header = file.read(length)
-            if header[:4] != magic or len(header) < length:
-                raise InputError(
-                    f"{where} starts with {header[:4].hex() or 'nothing'}; an IDX file of "
-                    f"unsigned bytes with {rank} dimension(s) starts with {magic.hex()} and "
-                    f"{rank} size(s); give the original file"
-                )
-            shape = tuple(int(size) for size in np.frombuffer(header, ">u4", offset=4))
-            size = math.prod(shape)
-            if size == 0:
-                raise InputError(
-                    f"{where} has the sizes {shape} and holds nothing; give at least one image"
-                )
-            memory.require_room(where, size)
-            raw = file.read(size + 1)  # one more: a file that is too long is damaged too
-    except InputError:
-        raise
-    except Exception as error:  # OSError, EOFError, zlib.error: all mean "cannot be read"
-        raise InputError(
-            f"{where} cannot be read ({first_line(error)}); it may be damaged or truncated, "
-            "fetch it again"
-        ) from error
-    if len(raw) != size:
-        actual = f"{len(raw)}" if len(raw) < size else f"more than {size}"
-        raise InputError(
-            f"{where} holds {actual} bytes of data, its header {shape} asks for {size}; the file "
-            "is truncated or damaged, fetch it again"
-        )
-    return np.frombuffer(raw, np.uint8).reshape(shape)
-
-
-def _load_folder(folder: Path, classes: int, input_shape: tuple[int, ...] | None) -> ImageData:
+def _load_folder(folder: Path, classes: int, inputs: tuple[Declared, ...] | None) -> ImageData:
     stored = read_idx_folder(folder)
     where = f"data folder {str(folder)!r}"
+    if inputs is not None and len(inputs) > 1:
+        raise InputError(
+            f"{where} holds images and the network takes {', '.join(i.name for i in inputs)}: "
+            "give an .npz file with calibration_NAME and test_NAME of each"
+        )
+    wanted = None if inputs is None else inputs[0]
     item = {
-        key: _item_shape(where, key, _header(images), input_shape)
+        key: _item_shape(where, key, _header(images), wanted)
         for key, images in ((TRAIN_IMAGES, stored.train_images), (TEST_IMAGES, stored.test_images))
     }
     _check_same_shape(where, item)
@@ -242,83 +194,88 @@ def _load_folder(folder: Path, classes: int, input_shape: tuple[int, ...] | None
     )
 
 
-def _load_npz(path: Path, classes: int | None, input_shape: tuple[int, ...] | None) -> ImageData:
+def _load_npz(path: Path, classes: int | None, inputs: tuple[Declared, ...] | None) -> ImageData:
     where = f"data file {str(path)!r}"
+    wanted: tuple[Declared | None, ...] = inputs or (None,)
     with npz.opened(path, where) as file:
-        names = _array_names(where, file.names)
+        # Of each input: the array of each part, the calibration's first.
+        names = [_array_names(where, file.names, d.name if len(wanted) > 1 and d else None)
+                 for d in wanted]  # fmt: skip
+        labels = [name for name in _LABELS if name in file.names]
         # What the headers say is checked before anything is unpacked.
-        headers = {key: file.header(name) for key, name in names.items()}
-        item = {}
-        for key in ("calibration_images", "test_images"):
-            item[key] = _item_shape(where, names[key], headers[key], input_shape)
-        _check_same_shape(where, item)
-        for key in ("calibration", "test"):
-            images, labels = f"{key}_images", f"{key}_labels"
-            if labels in names:
-                _check_labels(where, names[labels], headers[labels])
-                _check_count(
-                    where,
-                    *(names[images], headers[images].shape[0]),
-                    *(names[labels], headers[labels].shape[0]),
-                )
+        headers = {name: file.header(name) for name in (*sum(names, ()), *labels)}
+        items = []
+        for declared, pair in zip(wanted, names, strict=True):
+            item = {name: _item_shape(where, name, headers[name], declared) for name in pair}
+            _check_same_shape(where, item)
+            items.append(item[pair[0]])
+        for i, part in enumerate(_PARTS):
+            _check_arrays(where, part, [pair[i] for pair in names], headers)
         # Each array as it is stored, and as float32.
         memory.require_room(where, sum(h.size * (h.dtype.itemsize + 4) for h in headers.values()))
-        arrays = {key: file.read(name) for key, name in names.items()}
-    labels_of = {
-        key: _labels(where, names[key], arrays[key], classes)
-        for key in ("calibration_labels", "test_labels")
-        if key in arrays
-    }
+        arrays = {name: file.read(name) for name in headers}
+    labels_of = {name: _labels(where, name, arrays[name], classes) for name in labels}
+
+    def images(part: int) -> Inputs:
+        read = [
+            _images(where, pair[part], arrays[pair[part]], item, declared)
+            for pair, item, declared in zip(names, items, wanted, strict=True)
+        ]
+        if len(read) == 1:
+            return read[0]
+        return {d.name: array for d, array in zip(wanted, read, strict=True) if d is not None}
+
     return ImageData(
-        calibration_images=_images(
-            where,
-            names["calibration_images"],
-            arrays["calibration_images"],
-            item["calibration_images"],
-        ),
+        calibration_images=images(0),
         calibration_labels=labels_of.get("calibration_labels"),
-        test_images=_images(
-            where, names["test_images"], arrays["test_images"], item["test_images"]
-        ),
+        test_images=images(1),
         test_labels=labels_of["test_labels"],
         name=path.stem,
     )
 
 
-def _array_names(where: str, present: tuple[str, ...]) -> dict[str, str]:
-    """The name in the file of each array that is there: one of those that it may have."""
-    names = {}
-    for key, allowed in _NAMES.items():
-        matching = [name for name in allowed if name in present]
+def _array_names(where: str, present: tuple[str, ...], name: str | None) -> tuple[str, ...]:
+    """The names in the file of an input's calibration and test data; ``name``: of one of several.
+
+    InputError if one is missing, or the labels are.
+    """
+    chosen, missing = [], []
+    for part in _PARTS:
+        allowed = (f"{part}_images", f"{part}_inputs") if name is None else (f"{part}_{name}",)
+        matching = [array for array in allowed if array in present]
         if len(matching) > 1:
             raise InputError(f"{where} has both {' and '.join(matching)}; give one of them")
-        if matching:
-            names[key] = matching[0]
-    missing = [key for key in _NAMES if key not in names and key not in _OPTIONAL]
+        chosen += matching
+        missing += [] if matching else [allowed[0]]
+    missing += [] if "test_labels" in present else ["test_labels"]
     if missing:
+        arrays = "calibration_images, test_images" if name is None else "those of each input"
         raise InputError(
             f"{where} has no array {', '.join(missing)} (it has: {', '.join(present) or 'none'}); "
-            "write calibration_images, test_images, test_labels and optionally "
-            "calibration_labels into it"
+            f"write {arrays}, test_labels and optionally calibration_labels into it"
         )
-    return names
+    return tuple(chosen)
 
 
 def _header(array: NDArray[Any]) -> Header:
     return Header(array.shape, array.dtype)
 
 
-def _item_shape(
-    where: str, key: str, header: Header, input_shape: tuple[int, ...] | None
-) -> tuple[int, ...]:
+def _item_shape(where: str, key: str, header: Header, declared: Declared | None) -> tuple[int, ...]:
     """The shape that one input of the array gets: that of the network's, if it is known."""
     shape, dtype = header.shape, header.dtype
-    if dtype != np.uint8 and not np.issubdtype(dtype, np.floating):
+    whole = declared is not None and declared.dtype.kind in "iub"
+    if declared is not None and whole and dtype.kind not in "iub":
+        raise InputError(
+            f"{where}: {key} has dtype {dtype}; input {declared.name!r} of the network takes whole "
+            "numbers, convert the array"
+        )
+    if not whole and dtype != np.uint8 and not np.issubdtype(dtype, np.floating):
         raise InputError(
             f"{where}: {key} has dtype {dtype}; allowed are uint8 (divided by 255) and "
             "floats (taken as they are), convert the array"
         )
-    if len(shape) < 2:
+    if len(shape) < 1 or (declared is None and len(shape) < 2):
         raise InputError(
             f"{where}: {key} has shape {shape}; give (N, C, H, W) or (N, H, W) for images, (N, F) "
             "for feature vectors"
@@ -328,22 +285,30 @@ def _item_shape(
             f"{where}: {key} has shape {shape} and holds nothing; give at least one image"
         )
     stored = shape[1:]
-    if input_shape is None:
+    if declared is None:
         return (1, *stored) if len(stored) == 2 else stored
-    flat = len(input_shape) == 1 and math.prod(stored) == input_shape[0]
-    if stored == input_shape or (1, *stored) == input_shape or flat:
-        return input_shape
-    wanted = ", ".join(map(str, ("N", *input_shape)))
+    for item in (stored, (1, *stored), (math.prod(stored),)):
+        if declared.takes(item):
+            return item
     raise InputError(
-        f"{where}: {key} has shape {shape} and the network takes ({wanted}); give data of that "
-        "shape"
+        f"{where}: {key} has shape {shape} and the network takes {declared.shown}; give data of "
+        "that shape"
     )
 
 
 def _images(
-    where: str, key: str, array: NDArray[Any], item: tuple[int, ...]
-) -> NDArray[np.float32]:
-    """Images as float32 (N, *item): uint8 divided by 255, floats unchanged."""
+    where: str,
+    key: str,
+    array: NDArray[Any],
+    item: tuple[int, ...],
+    declared: Declared | None = None,
+) -> NDArray[Any]:
+    """Images as float32 (N, *item): uint8 divided by 255, floats unchanged.
+
+    For an input of whole numbers they are unchanged too.
+    """
+    if declared is not None and declared.dtype.kind in "iub":
+        return array.reshape(len(array), *item)
     with np.errstate(over="ignore"):  # the check below reports what overflows float32
         images = array.astype(np.float32).reshape(len(array), *item)
     if array.dtype == np.uint8:
@@ -385,12 +350,24 @@ def _labels(where: str, key: str, array: NDArray[Any], classes: int | None) -> N
     return array.astype(np.int64)
 
 
-def _check_count(where: str, images: str, image_count: int, labels: str, label_count: int) -> None:
-    if image_count != label_count:
-        raise InputError(
-            f"{where}: {images} has {image_count} images but {labels} has {label_count} labels; "
-            "give one label per image"
-        )
+def _check_arrays(
+    where: str,
+    part: str,
+    names: Sequence[str],
+    headers: Mapping[str, Header],
+) -> None:
+    """As many examples of each input as of the first, and as many labels."""
+    labels = f"{part}_labels"
+    if labels in headers:
+        _check_labels(where, labels, headers[labels])
+    for name in names:
+        if headers[name].shape[0] != headers[names[0]].shape[0]:
+            raise InputError(
+                f"{where}: {names[0]} has {headers[names[0]].shape[0]} examples but {name} has "
+                f"{headers[name].shape[0]}; give as many of each input"
+            )
+        if labels in headers:
+            idx.check_count(where, name, headers[name].shape[0], labels, headers[labels].shape[0])
 
 
 def _check_same_shape(where: str, item: dict[str, tuple[int, ...]]) -> None:
@@ -401,9 +378,3 @@ def _check_same_shape(where: str, item: dict[str, tuple[int, ...]]) -> None:
             f"{where}: one image of {calibration} has the shape {calibration_shape}, one of {test} "
             f"{test_shape}; both must have the input shape of the model"
         )
-
-
-def _idx_path(folder: Path, name: str) -> Path | None:
-    """The file called ``name`` if present, else its .gz file, else None."""
-    candidates = (folder / name, folder / f"{name}.gz")
-    return next((path for path in candidates if path.is_file()), None)

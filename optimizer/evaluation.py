@@ -10,6 +10,7 @@ import numpy as np
 from optimizer import inference, sanity
 from optimizer.calibration import Calibration
 from optimizer.data import ImageData
+from optimizer.inputs import Inputs, count, taken
 from optimizer.network import Array, Network
 from optimizer.parallel import in_parallel
 from optimizer.plan import Accuracy, Plan
@@ -24,15 +25,17 @@ def baseline(
     The texts are those of ``sanity.warnings``.
     """
     logits = _fp32(network, data.test_images, workers)
-    warnings = sanity.warnings(data, logits)
+    warnings = sanity.warnings(network, data, logits)
     return Accuracy(inference.correct(logits, data.test_labels), len(logits)), warnings
 
 
-def _fp32(network: Network, images: Array, workers: int | None) -> Array:
+def _fp32(network: Network, images: Inputs, workers: int | None) -> Array:
     """The FP32 logits of ``images``, in parts that are whole batches, on ``workers`` threads."""
-    size = 16 * inference.BATCH
-    starts = range(0, len(images), size)
-    parts = in_parallel(lambda i: inference.run(network, images[i : i + size]), starts, workers)
+    size = 16 * inference.BATCH * (network.batch or 1)
+    starts = range(0, count(images), size)
+    parts = in_parallel(
+        lambda i: inference.run(network, taken(images, slice(i, i + size))), starts, workers
+    )
     return np.concatenate(list(parts))
 
 
@@ -67,7 +70,7 @@ def accuracies(
     """
 
     def accuracy(plan: Plan | None) -> Accuracy:
-        quantization = None if plan is None else calibration.network(plan.pairs)
+        quantization = None if plan is None else calibration.quantization(plan.pairs)
         logits = inference.run(network, data.test_images, quantization)
         return Accuracy(inference.correct(logits, data.test_labels), len(logits))
 

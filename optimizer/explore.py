@@ -20,7 +20,8 @@ from hwgen.spec import DotProduct
 from optimizer import evaluation, sensitivity, sizing
 from optimizer.calibration import Calibration, calibrate
 from optimizer.data import ImageData
-from optimizer.network import Array, Layer, Network
+from optimizer.inputs import Inputs, count, taken
+from optimizer.network import Layer, Network
 from optimizer.plan import STYLES, Accuracy, LayerCheck, LayerPlan, Plan
 from optimizer.search import pareto_front
 from optimizer.stages import Progress, Stages
@@ -149,6 +150,8 @@ class Exploration:
             "calibration_images": self.calibration_images,
             "settings": settings,
             "warnings": list(self.warnings),
+            "float_operators": [dataclasses.asdict(f) for f in self.network.float_operators],
+            "float_share": self.network.float_share,
             "fp32_accuracy": self.fp32.to_dict(),
             "chosen": self.chosen.to_dict(),
             "reason": self.reason,
@@ -266,7 +269,7 @@ def explore(
         calibration,
         settings,
         data.name,
-        len(data.calibration_images),
+        count(data.calibration_images),
         fp32,
         points,
         front,
@@ -309,6 +312,11 @@ def require_fitting(network: Network, data: ImageData) -> None:
     network.require_images(data.calibration_images, "the calibration images")
     network.require_images(data.test_images, "the test images")
     classes = classes_of(network)
+    if classes < 2:
+        raise InputError(
+            f"network {network.name} gives one number an image and no class scores: give one that "
+            "has a score for each class"
+        )
     highest = int(data.test_labels.max())
     if highest >= classes:
         raise InputError(
@@ -331,10 +339,10 @@ def price(network: Network, settings: Settings, sizer: sizing.Sizer) -> list[Pri
     ]
 
 
-def sensitivity_images(data: ImageData, settings: Settings) -> Array:
+def sensitivity_images(data: ImageData, settings: Settings) -> Inputs:
     """The calibration images that measure the sensitivities, (N, ...), drawn at random."""
-    drawn = np.random.default_rng(SENSITIVITY_SEED).permutation(len(data.calibration_images))
-    return data.calibration_images[np.sort(drawn[: settings.sensitivity_images])]
+    drawn = np.random.default_rng(SENSITIVITY_SEED).permutation(count(data.calibration_images))
+    return taken(data.calibration_images, np.sort(drawn[: settings.sensitivity_images]))
 
 
 def choices_of(
@@ -405,7 +413,7 @@ def allowed(references: Mapping[str, Plan], settings: Settings) -> list[Plan]:
 
 def classes_of(network: Network) -> int:
     """How many classes the network tells apart."""
-    return network.shapes[network.output][-1]
+    return network.classes
 
 
 def _groups(network: Network, style: str) -> list[tuple[Layer, ...]]:

@@ -1,25 +1,28 @@
-"""Inference in numpy: FP32, or with the quantised numbers and the exact sums of the hardware.
+"""Inference: FP32, or with the quantised numbers and the exact sums of the hardware.
 
 In a quantised layer both operands are values of their number formats (the quantised weights
-and activations divided by their scales) and each output is ``sim.golden.matmul`` of them: the
+and activations divided by their scales) and each output is the exact sum of their products: the
 same number that the hardware's accumulator holds. It is then multiplied by the scales and the
-bias is added, in float64. Everything between the layers is float32.
+bias is added, in float64. Everything between the layers is float, computed by onnxruntime.
 
-Images go through in small batches: a layer's patches then stay in the processor's cache, which
+Where no partial sum of a layer needs more bits than a float32 has, onnxruntime's own operator gives
+the exact sums; elsewhere they are ``sim.golden.matmul`` of the layer's matrices.
+
+Images go through in small batches: a layer's tensors then stay in the processor's cache, which
 is several times faster than large batches, and the memory does not grow with the data.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from optimizer.network import Array, Network, Node
-from optimizer.operators import OPERATORS, layer_operand
-from optimizer.quantization import LayerQuantization
+from optimizer.inputs import Inputs
+from optimizer.network import Array, Network, Node, Tensors, scores
+from optimizer.quantization import LayerQuantization, rounded
 from sim import golden
 
 #: Images a batch: measured fastest between 4 and 16 for images of 28x28.
@@ -28,100 +31,113 @@ BATCH = 8
 Quantization = Mapping[str, LayerQuantization]
 
 
-def to_internal(images: npt.NDArray[Any]) -> Array:
-    """Images (N, C, H, W) or features (N, F), any float type, to this package's axis order."""
-    values = np.asarray(images, dtype=np.float32)
-    return np.ascontiguousarray(values.transpose(0, 2, 3, 1)) if values.ndim == 4 else values
+def quantized_operands(
+    q: LayerQuantization, operands: Sequence[Array]
+) -> tuple[Array, npt.NDArray[Any] | None]:
+    """A layer's activations in values of their formats: a, and b where it is no weight."""
+    a = rounded(q.a_format, operands[0] / q.activation_scale)
+    if q.weight is not None:
+        return a, None
+    return a, rounded(q.b_format, operands[1] / np.float32(q.weight_scale[0]))
 
 
-def quantized_operand(
-    node: Node, x: Array, quantization: LayerQuantization
-) -> tuple[npt.NDArray[Any], tuple[int, ...]]:
-    """The layer's left matrix (rows, dot length) in values of the activation format, and its shape.
+def matrices(
+    q: LayerQuantization, operands: Sequence[Array]
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """What a layer multiplies: (..., rows, dot length) and (..., dot length, columns)."""
+    a, b = quantized_operands(q, operands)
+    lowering = q.node.lowering
+    if q.weight is not None:
+        return lowering.left(a), lowering.right(q.weight)
+    assert b is not None
+    return lowering.left(a), b if b.ndim > 1 else b[:, None]
 
-    The shape is that of the layer's output without its channels.
+
+def exact_sums(q: LayerQuantization, operands: Sequence[Array]) -> npt.NDArray[np.float64]:
+    """The exact sums of a quantised layer, float64 (..., rows, columns) of its matrices.
+
+    They are in units of the product of the scales.
     """
-    # Before the patches are copied: each activation is rounded once, not once a window.
-    scaled = x / quantization.activation_scale
-    return layer_operand(node, quantization.a_format.quantize(scaled, dtype=np.float32))
+    return golden.matmul(q.a_format, q.b_format, *matrices(q, operands))
 
 
-def exact_sums(
-    node: Node, x: Array, quantization: LayerQuantization
-) -> tuple[npt.NDArray[np.float64], tuple[int, ...]]:
-    """The exact sums of a quantised layer, float64 (rows, output channels), and its output's shape.
-
-    The shape is without the channels; sums are in units of the product of the scales.
-    """
-    operand, shape = quantized_operand(node, x, quantization)
-    q = quantization
-    return golden.matmul(q.a_format, q.b_format, operand, q.weight), shape
-
-
-def run_node(node: Node, inputs: list[Array], quantization: LayerQuantization | None) -> Array:
-    """The output of ``node``, float32; in FP32 without ``quantization``."""
-    if quantization is None:
-        return OPERATORS[node.op].run(node, *inputs)
-    sums, shape = exact_sums(node, inputs[0], quantization)
-    sums *= quantization.output_scale
+def run_layer(q: LayerQuantization, operands: Sequence[Array]) -> Array:
+    """The output of a quantised layer, float32; ``operands``: a, and b where it is no weight."""
+    node = q.node
+    sums: npt.NDArray[Any]
+    if q.exact_in_float32:
+        a, b = quantized_operands(q, operands)
+        names = q.product.inputs
+        values = dict(zip(names, (a, b), strict=False)) if b is not None else {names[0]: a}
+        sums = q.product.run(values)[node.protos[0].output[0]]
+    else:
+        sums = node.lowering.output(exact_sums(q, operands), operands[0].shape)
+    scale = q.output_scale
+    result = np.multiply(
+        sums, scale if len(scale) == 1 else node.lowering.per_channel(scale), dtype=np.float64
+    )
     if node.bias is not None:
-        sums += node.bias
-    return sums.astype(np.float32).reshape(*shape, -1)
+        result += node.lowering.per_channel(node.bias)
+    return np.asarray(result, np.float32)
 
 
-def all_values(network: Network, batch: npt.NDArray[Any]) -> dict[str, Array]:
-    """Every tensor of the FP32 network for one batch of images, by name."""
-    values = {network.input: to_internal(batch)}
-    for node in network.nodes:
-        values[node.output] = run_node(node, [values[name] for name in node.inputs], None)
-    return values
+def _forward(
+    network: Network, values: Tensors, quantization: Quantization, until: Node | None = None
+) -> None:
+    """Computes into ``values``, up to the layer ``until``; what nothing needs any more is dropped.
+
+    A layer that ``quantization`` does not name is computed in FP32.
+    """
+
+    def drop(names: Sequence[str], step: int) -> None:
+        for name in names:
+            if network.last_uses[name] == step:
+                values.pop(name, None)
+
+    for i, part in enumerate(network.parts):
+        if part is not None:
+            values.update(part.run(values))
+            drop(part.inputs, 2 * i)
+        if i == len(network.nodes) or network.nodes[i] is until:
+            return
+        node = network.nodes[i]
+        if node.name in quantization:
+            operands = [values[name] for name in node.inputs]
+            values[node.output] = run_layer(quantization[node.name], operands)
+        else:
+            values.update(network.layer_sessions[i].run(values))
+        drop(node.inputs, 2 * i + 1)
 
 
-def resume(network: Network, nodes: tuple[Node, ...], values: Mapping[str, Array]) -> Array:
-    """The network's output in FP32, computing only ``nodes``; ``values`` has all other tensors."""
-    tensors = dict(values)
-    for node in nodes:
-        tensors[node.output] = run_node(node, [tensors[name] for name in node.inputs], None)
-    return tensors[network.output]
+def layer_inputs(
+    network: Network, images: Inputs, quantization: Quantization, layer: str
+) -> list[Array]:
+    """What reaches ``layer`` in the quantised network, before the layer's own rounding.
+
+    Of ``images`` that make one batch.
+    """
+    node = network.layer_node(layer)
+    ((_, values),) = network.batches(images, 2**31)
+    _forward(network, values, quantization, node)
+    return [values[name] for name in node.inputs]
 
 
-def layer_input(
-    network: Network, images: npt.NDArray[Any], quantization: Quantization, layer: str
-) -> Array:
-    """What reaches ``layer`` in the quantised network, before the layer's own rounding."""
-    target = network.layer_node(layer)
-    values = {network.input: to_internal(images)}
-    for node in network.nodes:
-        if node is target:
-            break
-        inputs = [values[name] for name in node.inputs]
-        values[node.output] = run_node(node, inputs, quantization.get(node.name))
-    return values[target.inputs[0]]
-
-
-def run(
-    network: Network, images: npt.NDArray[Any], quantization: Quantization | None = None
-) -> Array:
+def run(network: Network, images: Inputs, quantization: Quantization | None = None) -> Array:
     """Logits, float32 (N, classes), of ``images``.
 
-    ``images``: (N, *network.input_shape), that is (N, C, H, W) or (N, F). A layer that
+    ``images``: (N, *network.input_shape), or such an array for each input by name. A layer that
     ``quantization`` does not name is computed in FP32, and so are all without it. InputError for
     images of another shape than the network's input.
     """
     network.require_images(images)
-    by_layer = quantization or {}
-    last_use = {name: i for i, node in enumerate(network.nodes) for name in node.inputs}
     outputs = []
-    for start in range(0, len(images), BATCH):
-        values = {network.input: to_internal(images[start : start + BATCH])}
-        for index, node in enumerate(network.nodes):
-            inputs = [values[name] for name in node.inputs]
-            values[node.output] = run_node(node, inputs, by_layer.get(node.name))
-            for name in node.inputs:
-                if last_use[name] == index:
-                    values.pop(name, None)
-        result = values[network.output]
-        outputs.append(result.reshape(len(result), -1))
+    for length, values in network.batches(images, BATCH):
+        if quantization:
+            _forward(network, values, quantization)
+            result = values[network.output]
+        else:
+            result = network.whole.run(values)[network.output]
+        outputs.append(scores(result)[:length])
     return np.concatenate(outputs)
 
 

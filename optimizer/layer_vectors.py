@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from hwgen.errors import InputError
 from optimizer.calibration import Calibration
-from optimizer.inference import exact_sums, layer_input, quantized_operand
+from optimizer.inference import exact_sums, layer_inputs, matrices
+from optimizer.inputs import Inputs
 from optimizer.network import Network
 from optimizer.plan import Plan
 
@@ -45,7 +46,7 @@ def layer_vectors(
     calibration: Calibration,
     plan: Plan,
     layer: str,
-    images: npt.NDArray[Any],
+    images: Inputs,
     outputs: int = 64,
 ) -> LayerVectors:
     """The cycles of ``outputs`` outputs of ``layer`` for ``images`` (N, C, H, W) or (N, F).
@@ -58,11 +59,12 @@ def layer_vectors(
     network.require_images(images)
     node = network.layer_node(layer)
     layer_plan = next(p for p in plan.layers if p.layer.name == layer)
-    quantization = calibration.network(plan.pairs)
-    x = layer_input(network, images, quantization, layer)
-    operand, _ = quantized_operand(node, x, quantization[layer])
-    sums, _ = exact_sums(node, x, quantization[layer])
-    rows, channels = sums.shape
+    quantization = calibration.quantization(plan.pairs)
+    own = quantization[layer]
+    operands = layer_inputs(network, images, quantization, layer)
+    left, right = matrices(own, operands)
+    sums = exact_sums(own, operands)
+    rows, channels = math.prod(sums.shape[:-1]), sums.shape[-1]
     if not 1 <= outputs <= sums.size:
         raise InputError(
             f"outputs={outputs}: layer {layer} has {sums.size} for these images, use 1 to that"
@@ -72,22 +74,42 @@ def layer_vectors(
         (int((k + 0.5) * rows / outputs), int((k * 0.6180339887498949 % 1) * channels))
         for k in range(outputs)
     ]
+    at_row, at_channel = (np.array(index) for index in zip(*positions, strict=True))
+    *stack, at = np.unravel_index(at_row, sums.shape[:-1])
+    columns = np.swapaxes(right, -1, -2)
+    a = np.broadcast_to(left, (*sums.shape[:-2], *left.shape[-2:]))[(*stack, at)]
+    b = np.broadcast_to(columns, (*sums.shape[:-2], *columns.shape[-2:]))[(*stack, at_channel)]
+    a, b = _products(a, b, node.lowering.dot_length)
     lanes = layer_plan.size.lanes
-    cycles = math.ceil(operand.shape[1] / lanes)
-    padding = cycles * lanes - operand.shape[1]
+    cycles = math.ceil(a.shape[1] / lanes)
+    padding = cycles * lanes - a.shape[1]
 
     def codes(number_format: Any, values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
         padded = np.pad(values, ((0, 0), (0, padding)))
         encoded: npt.NDArray[np.uint8] = number_format.encode(padded)
         return encoded.reshape(outputs * cycles, lanes)
 
-    at_row, at_channel = (list(index) for index in zip(*positions, strict=True))
     spec = layer_plan.spec
-    steps = np.ldexp(sums[at_row, at_channel], -spec.lsb_exponent)
+    steps = np.ldexp(sums[(*stack, at, at_channel)], -spec.lsb_exponent)
     return LayerVectors(
-        codes(spec.a, operand[at_row]),
-        codes(spec.b, quantization[layer].weight[:, at_channel].T),
+        codes(spec.a, a),
+        codes(spec.b, b),
         np.arange(outputs * cycles) % cycles == 0,
         tuple(int(step) for step in steps),
         tuple(positions),
     )
+
+
+def _products(
+    a: npt.NDArray[Any], b: npt.NDArray[Any], length: int
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Both operands (outputs, K) cut to ``length`` products of each output.
+
+    Left out are products that no image has, such as those of a transposed convolution's kernel
+    positions between its inputs: there the activation is zero.
+    """
+    if a.shape[1] == length:
+        return a, b
+    # The activations that are there, in their order, and zeros behind them.
+    order = np.argsort(a == 0, axis=1, kind="stable")[:, :length]
+    return np.take_along_axis(a, order, 1), np.take_along_axis(b, order, 1)

@@ -1,8 +1,8 @@
 """Reads and checks an ONNX file: everything that can be said of it before its operators.
 
-What onnx.checker accepts and this package cannot take is refused here: operators of other sets
-than ONNX's own, functions of the model, sparse weights, an operator set that the installed onnx
-does not know.
+Functions of the model are written out where they are called. An old operator set is converted to
+the oldest that onnxruntime computes. Sparse weights, and an operator set that the installed onnx
+does not know, are refused.
 """
 
 from __future__ import annotations
@@ -12,19 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+import onnx.inliner
 
 from hwgen.errors import InputError
 from hwgen.fields import LONGEST_PATH, shown
+from optimizer import old_opsets
+from optimizer.old_opsets import OLDEST
 
 #: The two names of ONNX's own operator set.
 STANDARD = ("", "ai.onnx")
-
-#: Sets of operators of QONNX, FINN and Brevitas, and the standard set's own quantised ones.
-QUANTISED_SETS = ("qonnx", "finn", "brevitas")
-QUANTISED = (
-    *("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv"),
-    *("QLinearMatMul", "ConvInteger", "MatMulInteger"),
-)
 
 
 def read(path: Path) -> onnx.ModelProto:
@@ -55,7 +51,6 @@ def read(path: Path) -> onnx.ModelProto:
         )
     if not model.graph.node:
         raise InputError(f"network '{path}' is empty: it has no nodes, give an exported network")
-    _require_standard_operators(model, path)
     try:
         # External weights are taken from the file's own folder.
         onnx.load_external_data_for_model(model, str(path.parent))
@@ -72,12 +67,15 @@ def read(path: Path) -> onnx.ModelProto:
             "so that onnx.checker.check_model accepts it"
         ) from error
     _require_supported(model, path)
-    return model
+    if model.functions:
+        model = onnx.inliner.inline_local_functions(model)
+    return _newer(model, path) if opset(model) < OLDEST else model
 
 
 def opset(model: onnx.ModelProto) -> int:
     """The version of ONNX's operator set that the checked ``model`` is written in."""
-    return next(int(i.version) for i in model.opset_import if i.domain in STANDARD)
+    versions = [int(i.version) for i in model.opset_import if i.domain in STANDARD]
+    return versions[0] if versions else onnx.defs.onnx_opset_version()
 
 
 def one_line(error: Exception) -> str:
@@ -102,38 +100,35 @@ def _not_text(message: Any) -> bytes | None:
     return None
 
 
-def _require_standard_operators(model: onnx.ModelProto, path: Path) -> None:
-    for node in model.graph.node:
-        foreign = node.domain not in STANDARD
-        kind = f"{node.op_type} of {node.domain}" if foreign else node.op_type
-        if any(name in node.domain for name in QUANTISED_SETS) or (
-            not foreign and node.op_type in QUANTISED
-        ):
-            raise InputError(
-                f"network '{path}' is quantised already, {'QONNX' if foreign else 'ONNX'} with the "
-                f"operator {kind} (node {node.name!r}): this optimizer chooses the formats itself, "
-                "so export the float network, before its layers are made quantised ones"
-            )
-        if foreign:
-            raise InputError(
-                f"network '{path}' has the operator {kind} (node {node.name!r}): only those of "
-                "ONNX's standard set, ai.onnx, are supported, export it with these"
-            )
+def _newer(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
+    """The model in an operator set that onnxruntime knows."""
+    try:
+        return old_opsets.converted(model)
+    except Exception as error:  # the converter's: an operator that it has no rule for
+        raise InputError(
+            f"network '{path}' is written in opset {opset(model)}, which onnxruntime does not "
+            f"know, and it cannot be converted ({one_line(error)}): export it in opset {OLDEST} or "
+            "later"
+        ) from error
 
 
 def _require_supported(model: onnx.ModelProto, path: Path) -> None:
     versions = [i.version for i in model.opset_import if i.domain in STANDARD]
     newest = onnx.defs.onnx_opset_version()
-    if len(versions) != 1 or not 1 <= versions[0] <= newest:
+    if len(versions) > 1 or not all(1 <= version <= newest for version in versions):
         raise InputError(
             f"network '{path}' is written in opset {', '.join(map(str, versions))}; supported is "
             f"one of 1 to {newest}, what the installed onnx knows: export it in one of these"
         )
-    if model.functions:
-        raise InputError(
-            f"network '{path}' defines functions of its own ({model.functions[0].name!r}), which "
-            "are not supported: write it again with onnx.inliner.inline_local_functions"
-        )
+    for node in model.graph.node:
+        # Only within a function's body; the checker lets it pass outside.
+        for attribute in node.attribute:
+            if attribute.ref_attr_name:
+                raise InputError(
+                    f"network '{path}': attribute {attribute.name} of the operator {node.op_type} "
+                    f"(node {node.name!r}) refers to {attribute.ref_attr_name!r} of a function "
+                    "that is not there: export it again"
+                )
     if model.graph.sparse_initializer:
         name = model.graph.sparse_initializer[0].values.name
         raise InputError(

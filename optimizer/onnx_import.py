@@ -1,286 +1,396 @@
 """Reads an ONNX file into a ``Network``.
 
-Supported are the operators of ``optimizer.operators`` and Constant. A BatchNormalization after
-a convolution or a dense layer is folded into it, a softmax at the end is dropped (it changes
-neither the predicted class nor, being known, the comparison of logits).
+onnxruntime computes every float operator; the compute layers, ``optimizer.layers``, are cut out. A
+softmax at the end is dropped: it changes neither the predicted class nor, being known, the
+comparison of logits. What the network gives for a few numbers is computed once, for the shapes of
+its tensors and to see how many images it takes.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx
+from onnx import NodeProto, TensorProto, helper
 
 from hwgen.errors import InputError
 from hwgen.fields import require_path
-from optimizer import onnx_constants, onnx_file
-from optimizer.network import Network, Node, channels_first
-from optimizer.onnx_source import Source
-from optimizer.operators import OPERATORS, Operator
-from optimizer.windows import MOST_VALUES
+from optimizer import folding, layers, onnx_file
+from optimizer.graph import Graph, reads
+from optimizer.inputs import Declared
+from optimizer.network import Input, Network
 
-LAYER_OPERATORS = ("Conv", "Gemm", "MatMul")
+#: Numbers in a tensor of one image: 1 GiB of float32.
+MOST_VALUES = 2**28
 
 #: Operators behind a softmax that leave its values as they are, or put them into another shape.
-_KEEPS_CLASSES = ("Identity", "Dropout", "Flatten", "Reshape")
+_KEEPS_CLASSES = ("Identity", "Dropout", "Flatten", "Reshape", "Squeeze")
 
 _NAME_LENGTH = 60
+_SEED = 1
 
 
-def load(path: str | Path) -> Network:
+@dataclass(frozen=True, eq=False)
+class _File:
+    """A checked file: its ``path``, ``model``, constants by name, and declared inputs."""
+
+    path: Path
+    model: onnx.ModelProto
+    constants: dict[str, TensorProto]
+    inputs: tuple[Declared, ...]
+
+
+def declared(path: str | Path) -> tuple[Declared, ...]:
+    """The inputs of the network in the ONNX file ``path``; errors as those of ``load``."""
+    return _read(path).inputs
+
+
+def load(
+    path: str | Path,
+    sizes: Mapping[str, tuple[int, ...]] | None = None,
+    output: str | None = None,
+) -> Network:
     """The network in the ONNX file ``path``.
 
-    InputError, one line, for a missing or damaged file, an operator that is not supported,
-    more than one input or output, a dynamic shape other than the batch, or no weights.
+    ``sizes``: the shape of each input without the batch, which must be given where the file leaves
+    one open; ``output``: which tensor has the class scores, by default the only output that can
+    have them. InputError, one line, for a missing or damaged file, what onnxruntime does not
+    compute, and a network without layers.
     """
-    source = require_path("path", path)
-    model = onnx_file.read(source)
-    graph = model.graph
-    constants = {
-        tensor.name: onnx_constants.array(tensor, f"network {source.name}: tensor {tensor.name!r}")
-        for tensor in graph.initializer
-    }
-    # Old files list the weights among the inputs.
-    inputs = [value for value in graph.input if value.name not in constants]
-    if len(inputs) != 1 or len(graph.output) != 1:
+    file = _read(path)
+    inputs = _sized(file, sizes or {})
+    nodes, constants = folding.constants_of(file.model, list(file.model.graph.node), file.constants)
+    nodes, scores = _scores(file, nodes, constants, output)
+    graph = Graph(
+        _needed(nodes, scores),
+        constants,
+        _types(file, inputs, constants),
+        tuple(file.model.opset_import),
+        file.model.ir_version,
+    )
+    inputs = _read_inputs(file, graph, inputs, scores)
+    if not graph.nodes:
+        raise InputError(f"network {file.path.name} gives its input: there is nothing to quantise")
+    batch, classes = _batch(file, graph, inputs, scores)
+    graph, found = _cut(file, graph, inputs, scores, batch)
+    network = Network(file.path.stem, graph, inputs, scores, classes, batch, found[0], found[1])
+    if not network.nodes:
+        reasons = "; ".join(f"{f.op} {f.name!r}: {f.reason}" for f in network.float_operators[:3])
         raise InputError(
-            f"network {source.name} has {len(inputs)} inputs and {len(graph.output)} outputs: "
-            "only one of each is supported, export the network with one input and the logits as "
-            "its output"
-        )
-    batch, shape = _input_shape(inputs[0], source)
-    reader = _Reader(source, onnx_file.opset(model), batch, constants)
-    network = reader.network(graph, inputs[0].name, shape)
-    if not network.layers:
-        raise InputError(
-            f"network {source.name} has no layer with weights ({', '.join(LAYER_OPERATORS)} "
-            "with a constant) before its output: there is nothing to quantise, give a trained "
-            "network"
+            f"network {file.path.name} has no layer with weights ({', '.join(layers.PRODUCTS)}, "
+            "Gemm with a constant) before its output: there is nothing to quantise, give a trained "
+            "network" + (f" ({reasons})" if reasons else "")
         )
     return network
 
 
-def _input_shape(value: onnx.ValueInfoProto, path: Path) -> tuple[int | None, tuple[int, ...]]:
-    """The batch, None if it is dynamic, and the shape without it.
+# --- the file and its inputs ------------------------------------------------------------------
 
-    The shape is as in the file: (channels, height, width) or (features,).
-    """
+
+def _read(path: str | Path) -> _File:
+    source = require_path("path", path)
+    model = onnx_file.read(source)
+    _name_nodes(model)
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    # Old files list the weights among the inputs.
+    inputs = [value for value in model.graph.input if value.name not in constants]
+    if not inputs:
+        raise InputError(f"network {source.name} has no input: give one that classifies data")
+    return _File(source, model, constants, tuple(_declared(v, source) for v in inputs))
+
+
+def _name_nodes(model: onnx.ModelProto) -> None:
+    """A name of its own for every node that has one: onnxruntime wants that, ONNX does not."""
+    seen: set[str] = set()
+    for node in model.graph.node:
+        name, number = node.name, 1
+        while node.name and node.name in seen:
+            number += 1
+            node.name = f"{name}_{number}"
+        seen.add(node.name)
+
+
+def _declared(value: onnx.ValueInfoProto, path: Path) -> Declared:
     what = f"network {path.name}: input {value.name!r}"
-    supported = "(batch, features) or (batch, channels, height, width)"
     if not value.type.HasField("tensor_type"):
-        raise InputError(f"{what} is not a tensor: export the network with one, {supported}")
+        raise InputError(f"{what} is not a tensor: export the network with tensors as its inputs")
     tensor = value.type.tensor_type
-    given = [
-        d.dim_param or (d.dim_value if d.HasField("dim_value") else "?") for d in tensor.shape.dim
-    ]
-    if len(given) not in (2, 4):
+    try:
+        dtype = np.dtype(helper.tensor_dtype_to_np_dtype(tensor.elem_type))
+    except Exception as error:  # a type that onnx does not know
         raise InputError(
-            f"{what} has the shape {given}, of rank {len(given)}: only {supported} are "
-            "supported, export the network with one of these"
-        )
-    dynamic = [size for size in given[1:] if isinstance(size, str) or size < 1]
-    if dynamic:
+            f"{what} is of type {tensor.elem_type}, which onnx does not know: export it again"
+        ) from error
+    if dtype.kind not in "fiub":
+        raise InputError(f"{what} is of type {dtype}: export the network with numbers as inputs")
+    given = [d.dim_value if d.HasField("dim_value") else None for d in tensor.shape.dim]
+    if not given:
         raise InputError(
-            f"{what} has the shape {given}: only the batch, the first size, may be dynamic and "
-            f"{dynamic[0]!r} is not a size of at least 1, export the network with fixed sizes"
+            f"{what} has the shape (), of rank 0: export the network with the batch as first size"
         )
-    sizes = tuple(d.dim_value for d in tensor.shape.dim)
-    if math.prod(sizes[1:]) > MOST_VALUES:
+    # Some exporters write a size that is not fixed as 0 or -1; only the batch may be such.
+    batch = given[0] if given[0] is not None and given[0] > 0 else None
+    for size in given[1:]:
+        if size is not None and size < 1:
+            raise InputError(
+                f"{what} has the shape {given}: {size} is not a size of at least 1, export the "
+                "network with other sizes"
+            )
+    return Declared(value.name, tuple(given[1:]), dtype, batch)
+
+
+def _sized(file: _File, sizes: Mapping[str, tuple[int, ...]]) -> tuple[Input, ...]:
+    """The inputs with fixed sizes."""
+    inputs = []
+    for value in file.inputs:
+        what = f"network {file.path.name}: input {value.name!r}"
+        shape = sizes.get(value.name)
+        if shape is None and None in value.sizes:
+            raise InputError(
+                f"{what} has the shape {value.shown}, with sizes that are not fixed: give data "
+                "that says them, or export the network with fixed sizes"
+            )
+        if shape is None:
+            shape = tuple(n for n in value.sizes if n is not None)
+        if not value.takes(shape):
+            given = ", ".join(map(str, ("N", *shape)))
+            raise InputError(
+                f"{what} has the shape {value.shown} and the data ({given}): give data of "
+                "that shape"
+            )
+        if math.prod(shape) > MOST_VALUES:
+            raise InputError(
+                f"{what} has the shape {value.shown}: at most 2^28 numbers an image are supported, "
+                "export the network for smaller ones"
+            )
+        inputs.append(Input(value.name, shape, value.dtype))
+    return tuple(inputs)
+
+
+def _read_inputs(
+    file: _File, graph: Graph, inputs: tuple[Input, ...], scores: str
+) -> tuple[Input, ...]:
+    """Those that the class scores depend on."""
+    needed = {name for node in graph.nodes for name in reads(node)} | {scores}
+    used = tuple(value for value in inputs if value.name in needed)
+    if not used:
         raise InputError(
-            f"{what} has the shape {given}: at most 2^28 numbers an image are supported, export "
-            "the network for smaller ones"
+            f"network {file.path.name}: output {scores!r} does not depend on the image: export the "
+            "logits as the output"
         )
-    if tensor.elem_type != onnx.TensorProto.FLOAT:
-        kinds = onnx.TensorProto.DataType
-        known = tensor.elem_type in kinds.values()
-        kind = kinds.Name(tensor.elem_type) if known else tensor.elem_type
+    return used
+
+
+# --- the output -------------------------------------------------------------------------------
+
+
+def _scores(
+    file: _File,
+    nodes: list[NodeProto],
+    constants: Mapping[str, TensorProto],
+    output: str | None,
+) -> tuple[list[NodeProto], str]:
+    """The nodes without a softmax at the end, and the tensor of class scores."""
+    outputs = file.model.graph.output
+    known = [value.name for value in outputs]
+    if output is not None and output not in known:
         raise InputError(
-            f"{what} is of type {kind}; only FLOAT (float32) is supported, export the network in "
-            "float32"
+            f"output {output!r} is none of network {file.path.name}: use one of {', '.join(known)}"
         )
-    # Some exporters write a dynamic batch as 0 or -1.
-    return (sizes[0] if sizes[0] > 0 else None), sizes[1:]
-
-
-class _Reader:
-    """Reads a graph node by node.
-
-    ``constants`` grows by what is computed of constants; ``shapes`` has the tensors that depend
-    on the image, in this package's axis order and without the batch.
-    """
-
-    def __init__(
-        self, path: Path, opset: int, batch: int | None, constants: dict[str, npt.NDArray[Any]]
-    ) -> None:
-        self.path, self.opset, self.batch, self.constants = path, opset, batch, constants
-        self.shapes: dict[str, tuple[int, ...]] = {}
-        self.names: set[str] = set()
-
-    def network(self, graph: onnx.GraphProto, name: str, shape: tuple[int, ...]) -> Network:
-        """The network of ``graph``, whose input ``name`` has ``shape`` an image."""
-        self.shapes[name] = shape if len(shape) == 1 else (*shape[1:], shape[0])
-        nodes = [node for proto in graph.node if (node := self.node(proto)) is not None]
-        output = graph.output[0].name
-        if output not in self.shapes:
+    if output is None:
+        floats = [v.name for v in outputs if v.type.tensor_type.elem_type in _FLOATS]
+        if len(floats) != 1 and len(known) > 1:
             raise InputError(
-                f"network {self.path.name}: output {output!r} does not depend on the image: "
-                "export the logits as the output"
+                f"network {file.path.name} has {len(known)} outputs ({', '.join(known)}): say "
+                "which one has the class scores, with --output"
             )
-        nodes, output = _simplify(nodes, output)
-        tensors = {name, *(node.output for node in nodes)}
-        shapes = {name: shape for name, shape in self.shapes.items() if name in tensors}
-        if math.prod(shapes[output][:-1]) != 1:
-            raise InputError(
-                f"network {self.path.name}: output {output!r} has the shape "
-                f"{channels_first(shapes[output])} an image: only class scores, (batch, classes), "
-                "are supported, end the network in them"
-            )
-        return Network(self.path.stem, name, shape, output, tuple(nodes), shapes)
-
-    def node(self, proto: onnx.NodeProto) -> Node | None:
-        """The node, or None for one that depends on constants alone."""
-        name = _display_name(proto, self.names)
-        given = [i for i in proto.input if i]
-        if proto.op_type == "Constant":
-            attributes = _attributes(proto, name)
-            self.constants[proto.output[0]] = onnx_constants.constant(proto, attributes, name)
-            return None
-        if proto.op_type in onnx_constants.FOLDED and all(i in self.constants for i in given):
-            constants = {i: self.constants[i] for i in given}
-            self.constants[proto.output[0]] = onnx_constants.fold(
-                proto, constants, self.opset, name
-            )
-            return None
-        operator = OPERATORS.get(proto.op_type)
-        if operator is None:
-            raise InputError(
-                f"operator {proto.op_type} (node {name!r}) is not supported; supported are "
-                f"{', '.join((*OPERATORS, 'Constant'))}, and of constants alone "
-                f"{', '.join(o for o in onnx_constants.FOLDED if o not in OPERATORS)}: rewrite "
-                "the network with these"
-            )
-        source = self.source(proto, name, operator)
-        node = operator.read(source)
-        # One image of zeros gives the shape of the output.
-        images = (np.zeros((1, *self.shapes[i]), np.float32) for i in node.inputs)
-        with np.errstate(all="ignore"):
-            self.shapes[node.output] = operator.run(node, *images).shape[1:]
-        return node
-
-    def source(self, proto: onnx.NodeProto, name: str, operator: Operator) -> Source:
-        schema = onnx.defs.get_schema(proto.op_type, self.opset)
-        defaults = {
-            key: onnx.helper.get_attribute_value(attribute.default_value)
-            for key, attribute in schema.attributes.items()
-            if attribute.default_value.name
-        }
-        given = _attributes(proto, name)
-        source = Source(
-            name,
-            proto.op_type,
-            self.opset,
-            self.batch,
-            tuple(proto.input),
-            tuple(proto.output),
-            {**defaults, **given},
-            tuple(self.constants.get(i) for i in proto.input),
-            tuple(self.shapes.get(i) for i in proto.input),
+        output = floats[0] if floats else known[0]
+    if output in constants:
+        raise InputError(
+            f"network {file.path.name}: output {output!r} does not depend on the image: export the "
+            "logits as the output"
         )
-        unknown = [i for i in proto.input if i and i not in self.constants and i not in self.shapes]
-        if unknown:
-            source.fail(
-                f"its input {unknown[0]!r} is an output beside the first of its operator, which "
-                "is not supported"
-            )
-        for key, value in given.items():
-            if key not in operator.attributes and (key not in defaults or value != defaults[key]):
-                only = f": only {key}={defaults[key]} is" if key in defaults else ", leave it out"
-                source.fail(f"attribute {key}={value} is not supported{only}")
-        return source
+    return _without_softmax(nodes, output)
 
 
-def _attributes(proto: onnx.NodeProto, name: str) -> Mapping[str, Any]:
-    """The attributes of a node of a checked graph by name."""
-    for attribute in proto.attribute:
-        # Only within a function's body; the checker lets it pass outside.
-        if attribute.ref_attr_name:
-            raise InputError(
-                f"operator {proto.op_type} (node {name!r}): attribute {attribute.name} refers to "
-                f"{attribute.ref_attr_name!r} of a function that is not there: export it again"
-            )
-    return {a.name: onnx.helper.get_attribute_value(a) for a in proto.attribute}
+_FLOATS = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16)
 
 
-def _display_name(proto: onnx.NodeProto, names: set[str]) -> str:
-    """A short name, unique in the network: '/stage1/conv1/Conv' becomes 'stage1.conv1'.
-
-    It stands in tables, pictures and on the terminal: signs that mean something there (or end a
-    line) are replaced.
-    """
-    parts = [part for part in proto.name.split("/") if part]
-    if len(parts) > 1 and parts[-1].split("_")[0] == proto.op_type:
-        parts = parts[:-1]
-    base = ".".join(parts) or proto.op_type.lower()
-    base = "".join(c if c.isalnum() or c in "._-:" else "_" for c in base)[:_NAME_LENGTH]
-    name, count = base, 1
-    while name in names:
-        count += 1
-        name = f"{base}_{count}"
-    names.add(name)
-    return name
-
-
-def _without_softmax(nodes: list[Node], output: str) -> tuple[list[Node], str]:
+def _without_softmax(nodes: list[NodeProto], output: str) -> tuple[list[NodeProto], str]:
     """Nodes and output without a softmax at the end, if nothing after it changes the classes."""
-    made_by = {node.output: node for node in nodes}
+    made_by = {name: node for node in nodes for name in node.output}
     node = made_by.get(output)
-    after_softmax = []
-    while node is not None and node.op in _KEEPS_CLASSES:
+    after_softmax: list[NodeProto] = []
+    while node is not None and node.op_type in _KEEPS_CLASSES:
         after_softmax.append(node)
-        node = made_by.get(node.inputs[0])
-    if node is None or node.op != "Softmax":
+        node = made_by.get(node.input[0])
+    if node is None or node.op_type not in ("Softmax", "LogSoftmax"):
         return nodes, output
     if not after_softmax:
-        return nodes, node.inputs[0]
-    first = after_softmax[-1]
-    scores = dataclasses.replace(first, inputs=node.inputs)
-    return [scores if n is first else n for n in nodes], output
+        return nodes, node.input[0]
+    first = onnx.NodeProto()
+    first.CopyFrom(after_softmax[-1])
+    first.input[0] = node.input[0]
+    return [first if n is after_softmax[-1] else n for n in nodes], output
 
 
-def _simplify(nodes: list[Node], output: str) -> tuple[list[Node], str]:
-    """Batch normalisations folded, a final softmax and what nothing reads dropped."""
-    nodes, output = _without_softmax(nodes, output)
-    needed, live = {output}, []
-    for node in reversed(nodes):
-        if node.output in needed:
-            needed.update(node.inputs)
-            live.append(node)
-    live.reverse()
-    folded: list[Node] = []
-    for node in live:
-        producer = next((n for n in folded if n.output == node.inputs[0]), None)
-        if (
-            node.op == "BatchNormalization"
-            and producer is not None
-            and producer.weight is not None
-            and producer.bias is not None
-            and sum(producer.output in n.inputs for n in live) == 1
-            and producer.output != output
-        ):
-            scale, shift = node.attributes["scale"], node.attributes["shift"]
-            with np.errstate(over="ignore"):
-                weight, bias = producer.weight * scale, producer.bias * scale + shift
-            # Too large for float32: the layer and the normalisation stay apart.
-            if np.isfinite(weight).all() and np.isfinite(bias).all():
-                folded[folded.index(producer)] = dataclasses.replace(
-                    producer, output=node.output, weight=weight, bias=bias
-                )
-                continue
-        folded.append(node)
-    return folded, output
+def _needed(nodes: Sequence[NodeProto], output: str) -> tuple[NodeProto, ...]:
+    return Graph(tuple(nodes), {}, {}, (), 0).before([output])
+
+
+# --- shapes, types, the batch -----------------------------------------------------------------
+
+
+def _types(
+    file: _File, inputs: Sequence[Input], constants: Mapping[str, TensorProto]
+) -> dict[str, int]:
+    """The type of each tensor by onnx's inference, and that none is too large."""
+    model = onnx.ModelProto()
+    model.CopyFrom(file.model)
+    shapes = {value.name: (1, *value.shape) for value in inputs}
+    for value in model.graph.input:
+        if value.name in shapes:
+            kind = value.type.tensor_type
+            batch = kind.shape.dim[0].dim_value
+            del kind.shape.dim[:]
+            for size in (max(batch, 1), *shapes[value.name][1:]):
+                kind.shape.dim.add().dim_value = size
+    try:
+        model = onnx.shape_inference.infer_shapes(model, data_prop=True)
+    except Exception as error:  # operands that do not fit each other, found by onnx
+        raise InputError(
+            f"network {file.path.name}: its shapes do not fit each other "
+            f"({onnx_file.one_line(error)}): export it again"
+        ) from error
+    types = {value.name: helper.np_dtype_to_tensor_dtype(value.dtype) for value in inputs}
+    for value in (*model.graph.value_info, *model.graph.output):
+        if not value.type.HasField("tensor_type"):
+            continue
+        kind = value.type.tensor_type
+        types[value.name] = kind.elem_type
+        if math.prod(d.dim_value for d in kind.shape.dim) > MOST_VALUES:
+            shape = [d.dim_value for d in kind.shape.dim]
+            raise InputError(
+                f"network {file.path.name}: tensor {value.name!r} has the shape {shape}: at most "
+                "2^28 numbers an image are supported, export the network for smaller ones"
+            )
+    return types
+
+
+def example(inputs: Sequence[Input], images: int) -> dict[str, npt.NDArray[Any]]:
+    """Numbers that the inputs take: normally distributed, or zeros where they are whole."""
+    rng = np.random.default_rng(_SEED)
+    return {
+        value.name: rng.standard_normal((images, *value.shape)).astype(value.dtype)
+        if value.dtype.kind == "f"
+        else np.zeros((images, *value.shape), value.dtype)
+        for value in inputs
+    }
+
+
+def _batch(
+    file: _File, graph: Graph, inputs: Sequence[Input], scores: str
+) -> tuple[int | None, int]:
+    """How many images the network takes at once, None for any number; and its classes.
+
+    The batch that a file states may be the one that it was exported with, while its operators
+    take any: two batches at once must then give what each gives alone.
+    """
+    stated = {value.batch for value in file.inputs if value.batch is not None}
+    if len(stated) > 1:
+        raise InputError(
+            f"network {file.path.name}: its inputs are of {sorted(stated)} images: the first size "
+            "of all must be one batch"
+        )
+    size = next(iter(stated), 1)
+    session = graph.session(graph.nodes, [scores])
+    two = example(inputs, 2 * size)
+    parts = [
+        session.run({name: values[half] for name, values in two.items()})[scores]
+        for half in (slice(size), slice(size, None))
+    ]
+    first = parts[0]
+    if not isinstance(first, np.ndarray) or first.dtype.kind != "f":
+        raise InputError(
+            f"network {file.path.name}: output {scores!r} is no tensor of floats: end the network "
+            "in class scores, or name another output with --output"
+        )
+    shape = first.shape
+    classes = math.prod(shape[1:])
+    if not shape or shape[0] != size or sum(n != 1 for n in shape[1:]) > 1 or not classes:
+        raise InputError(
+            f"network {file.path.name}: output {scores!r} has the shape {shape} for {size} images: "
+            "only class scores, (batch, classes), are supported, end the network in them"
+        )
+    try:
+        both = session.run(two)[scores]
+    except InputError:
+        return size, classes
+    expected = np.concatenate(parts)
+    largest = float(np.abs(expected[np.isfinite(expected)]).max(initial=1.0))
+    same = both.shape == expected.shape and np.allclose(
+        both, expected, rtol=1e-4, atol=1e-5 * largest, equal_nan=True
+    )
+    return None if same else size, classes
+
+
+# --- the layers -------------------------------------------------------------------------------
+
+
+def _cut(
+    file: _File, graph: Graph, inputs: Sequence[Input], scores: str, batch: int | None
+) -> tuple[Graph, tuple[Any, Any]]:
+    """The graph with its layers rewritten; the layers, and what stays in float."""
+    images = batch or 1
+    tensors = list(dict.fromkeys(name for node in graph.nodes for name in node.output if name))
+    values = example(inputs, images)
+    values |= graph.session(graph.nodes, tensors).run(values)
+    shapes = {k: v.shape for k, v in values.items() if isinstance(v, np.ndarray)}
+    types = dict(graph.types)
+    for name, value in values.items():
+        if isinstance(value, np.ndarray):
+            types[name] = helper.np_dtype_to_tensor_dtype(value.dtype)
+    draft = layers.Draft(
+        list(graph.nodes),
+        dict(graph.constants),
+        shapes,
+        types,
+        images,
+        [scores],
+        {},
+        _namer(),
+    )
+    nodes, found, stays = layers.find(draft)
+    types.update(draft.types)
+    cut = Graph(tuple(nodes), draft.constants, types, graph.imports, graph.ir_version)
+    return cut, (found, stays)
+
+
+def _namer() -> Callable[[NodeProto], str]:
+    """Short names, unique in the network: '/stage1/conv1/Conv' becomes 'stage1.conv1'.
+
+    They stand in tables, pictures and on the terminal: signs that mean something there (or end a
+    line) are replaced.
+    """
+    names: set[str] = set()
+
+    def name(proto: NodeProto) -> str:
+        parts = [part for part in proto.name.split("/") if part]
+        if len(parts) > 1 and parts[-1].split("_")[0] == proto.op_type:
+            parts = parts[:-1]
+        base = ".".join(parts) or proto.op_type.lower()
+        base = "".join(c if c.isalnum() or c in "._-:" else "_" for c in base)[:_NAME_LENGTH]
+        result, count = base, 1
+        while result in names:
+            count += 1
+            result = f"{base}_{count}"
+        names.add(result)
+        return result
+
+    return name

@@ -19,9 +19,10 @@ from hwgen.fields import require_path
 from hwgen.files import require_writable
 from hwgen.spec import DotProduct
 from optimizer import data as image_data
-from optimizer import explore, onnx_import, report
+from optimizer import explore, idx, onnx_import, report
 from optimizer.data import ImageData
 from optimizer.explore import Exploration, Settings
+from optimizer.inputs import taken
 from optimizer.layer_vectors import layer_vectors
 from optimizer.network import Network
 from optimizer.parallel import in_parallel
@@ -55,6 +56,7 @@ def run(
     *,
     target: str,
     test_data: str | Path | None = None,
+    output: str | None = None,
     command: str | None = None,
     progress: Progress = lambda text: None,
     **settings: Any,
@@ -63,7 +65,8 @@ def run(
 
     ``settings`` are those of ``explore.settings``; ``test_data``: images to test FP32 and the
     chosen plan on once more, default the whole Fashion-MNIST where ``data`` is the shipped part
-    of it and the data set is installed. Writes ``pareto.png``, ``plan.json``, ``report.md`` and
+    of it and the data set is installed; ``output``: the tensor of class scores, where the network
+    has several outputs. Writes ``pareto.png``, ``plan.json``, ``report.md`` and
     ``verilog/`` to ``out``: first when the plan is chosen, so that nothing that follows can lose
     it, and again with what was measured. InputError for bad input and ToolError for a missing
     tool before any long work; ToolError too if a tool fails or the hardware is not what the
@@ -72,7 +75,7 @@ def run(
     model, data, out = map(require_path, ("model", "data", "out"), (model, data, out))
     test_data = None if test_data is None else require_path("test_data", test_data)
     require_writable(out)
-    job = read(model, data, test_data, explore.settings(target=target, **settings))
+    job = read(model, data, test_data, explore.settings(target=target, **settings), output)
     exploration = explore.explore(job.network, job.images, job.settings, progress=progress)
     verilog = {f"{spec.name}.v": emit.verilog(spec) for spec in exploration.chosen.specs}
     report.write(exploration, out, command, verilog)
@@ -87,14 +90,24 @@ def run(
     return exploration
 
 
-def read(model: Path, data: Path, test_data: Path | None, settings: Settings) -> Job:
+def read(
+    model: Path,
+    data: Path,
+    test_data: Path | None,
+    settings: Settings,
+    output: str | None = None,
+) -> Job:
     """Reads the network and its data, and refuses what can be before any long work.
 
     InputError for what does not fit, ToolError for a missing tool, the quickest checks first.
     """
     explore.require_candidates(settings)
     _require_tools(settings.target)
-    network = onnx_import.load(model)
+    inputs = onnx_import.declared(model)
+    # What the file leaves open, such as the length of a text, the data say.
+    images = image_data.load(data, None, inputs) if any(None in i.sizes for i in inputs) else None
+    sizes = {} if images is None else images.sizes(inputs)
+    network = onnx_import.load(model, sizes, output)
     explore.arrays(network, settings)
     images = _images(network, data)
     more_data = _more_data(data, test_data)
@@ -141,12 +154,12 @@ def _require_tools(target: str) -> None:
 
 def _more_data(data: Path, test_data: Path | None) -> Path | None:
     if test_data is None and data.resolve() == fashion_mnist.DATA.resolve():
-        return image_data.installed_dataset()
+        return idx.installed_dataset()
     return test_data
 
 
 def _images(network: Network, data: Path) -> ImageData:
-    return image_data.load(data, explore.classes_of(network), network.input_shape)
+    return image_data.load(data, explore.classes_of(network), network.declared)
 
 
 def measure(plan: Plan, target: str, progress: Progress) -> dict[DotProduct, Cost]:
@@ -170,7 +183,7 @@ def check(e: Exploration, images: ImageData, progress: Progress) -> tuple[LayerC
     ``CHECKED_LAYERS`` of them, ``CHECKED_OUTPUTS`` outputs of each, of the first
     ``CHECKED_IMAGES`` test images.
     """
-    first_images = images.test_images[:CHECKED_IMAGES]
+    first_images = taken(images.test_images, slice(e.network.batch or CHECKED_IMAGES))
 
     def checked(plan: LayerPlan) -> LayerCheck:
         layer, spec = plan.layer.name, plan.spec

@@ -22,6 +22,8 @@ FILES = (PICTURE, PLAN, PAGE)
 VERILOG = "verilog"
 #: Characters of a layer's name in the tables; plan.json has the whole.
 LONGEST_NAME = 40
+#: Operators in float that are named; plan.json has all.
+MOST_OPERATORS = 10
 
 
 def write(
@@ -173,9 +175,26 @@ def table(exploration: Exploration) -> str:
             "",
             _grid(_LAYER_HEAD, _layer_rows(e.chosen), markdown_table=False),
             "",
+            *_float_lines(e),
             *_measured_lines(e),
         ]
     )
+
+
+def _float_lines(e: Exploration) -> list[str]:
+    """What of the network's products no datapath computes, and why: nothing, or some lines."""
+    operators = e.network.float_operators
+    if not operators:
+        return []
+    uncounted = sum(f.macs is None for f in operators)
+    more = f", and {uncounted} operators that are not counted" if uncounted else ""
+    lines = [f"in float, on no datapath: {100 * e.network.float_share:.1f}% of the products{more}"]
+    for f in operators[:MOST_OPERATORS]:
+        count = "not counted" if f.macs is None else f"{f.macs:,} products an image"
+        lines.append(f"in float: {f.op} {_name(f.name)}, {count}: {f.reason}")
+    if len(operators) > MOST_OPERATORS:
+        lines.append(f"in float: {len(operators) - MOST_OPERATORS} more, named in {PLAN}")
+    return lines
 
 
 def _measured_lines(e: Exploration) -> list[str]:
@@ -226,7 +245,7 @@ def page(exploration: Exploration, command: str | None = None) -> str:
         front=_grid(_PLAN_HEAD, _plan_rows(e), markdown_table=True),
         reason=e.reason[0].upper() + e.reason[1:],
         layers=_grid(_LAYER_HEAD, _layer_rows(e.chosen), markdown_table=True),
-        measured=_measured_lines(e),
+        measured=[*_float_lines(e), *_measured_lines(e)],
         budget=e.settings.cycle_budget,
         command=fenced(printable(command)) if command else None,
         formats=", ".join(map(str, e.settings.formats)),

@@ -15,7 +15,8 @@ from scipy import special
 from hwgen.errors import InputError
 from optimizer import inference
 from optimizer.data import ImageData
-from optimizer.network import Array
+from optimizer.inputs import Inputs, count, named, taken
+from optimizer.network import Array, Network
 
 #: A better accuracy would come about by chance in less than this part of such test sets.
 SIGNIFICANCE = 0.001
@@ -25,18 +26,31 @@ SPREAD = 4.0
 REPEATED = 0.01
 
 
-def warnings(data: ImageData, logits: Array) -> tuple[str, ...]:
+def warnings(network: Network, data: ImageData, logits: Array) -> tuple[str, ...]:
     """What is suspicious, one sentence each; ``logits``: FP32, (test images, classes).
 
-    InputError for logits that are not finite.
+    InputError for logits that are not finite, with the layer where it begins.
     """
-    if not np.isfinite(logits).all():
+    bad = np.flatnonzero(~np.isfinite(logits).all(axis=1))
+    if len(bad):
+        where = _first_not_finite(network, taken(data.test_images, bad[:1]))
         raise InputError(
-            "the network gives class scores that are not finite for the test images: check that "
-            "the images are scaled as they were in training"
+            f"the network gives class scores that are not finite for {len(bad):,} test images, "
+            f"{where}: check that the images are scaled as they were in training"
         )
     checks = (_accuracy(data, logits), _same_inputs(data), _scales(data))
     return tuple(text for text in checks if text is not None)
+
+
+def _first_not_finite(network: Network, image: Inputs) -> str:
+    """Which layer's output is the first that is not finite, of an ``image`` with such scores."""
+    session = network.session([node.output for node in network.nodes])
+    ((_, feed),) = network.batches(image, 1)
+    values = session.run(feed)
+    for node in network.nodes:
+        if not np.isfinite(values[node.output]).all():
+            return f"first behind layer {node.name!r}"
+    return "by the operators behind the last layer"
 
 
 def no_better_than_chance(correct: int, labels: npt.NDArray[np.int64], classes: int) -> str | None:
@@ -71,7 +85,7 @@ def _accuracy(data: ImageData, logits: Array) -> str | None:
         hints.append(f"the network answers {answers[0]} for every test image")
     if chance is None:
         return None
-    low, high = float(data.test_images.min()), float(data.test_images.max())
+    low, high = _extremes(data.test_images)
     hints.append(f"the test images' values go from {low:g} to {high:g}")
     return (
         f"{chance}; {', '.join(hints)}: labels or preprocessing are probably not those of the "
@@ -79,13 +93,22 @@ def _accuracy(data: ImageData, logits: Array) -> str | None:
     )
 
 
+def _extremes(images: Inputs) -> tuple[float, float]:
+    arrays = named(images, "").values()
+    return float(min(a.min() for a in arrays)), float(max(a.max() for a in arrays))
+
+
 def _same_inputs(data: ImageData) -> str | None:
-    def digests(images: Array) -> list[bytes]:
-        return [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in images]
+    def digests(images: Inputs) -> list[bytes]:
+        arrays = list(named(images, "").values())
+        return [
+            hashlib.blake2b(b"".join(a[i].tobytes() for a in arrays), digest_size=16).digest()
+            for i in range(count(images))
+        ]
 
     known = set(digests(data.calibration_images))
     same = sum(digest in known for digest in digests(data.test_images))
-    total = len(data.test_images)
+    total = count(data.test_images)
     if same <= REPEATED * total:
         return None
     return (
@@ -95,18 +118,21 @@ def _same_inputs(data: ImageData) -> str | None:
 
 
 def _scales(data: ImageData) -> str | None:
-    spreads = [
-        float(images.std(dtype=np.float64))
-        for images in (data.calibration_images, data.test_images)
-    ]
-    for what, spread in zip(("calibration", "test"), spreads, strict=True):
-        if spread == 0:
-            return f"the {what} images are constant, every value is the same: give real data"
-    calibration, test = spreads
-    if 1 / SPREAD <= calibration / test <= SPREAD:
-        return None
-    return (
-        f"the calibration images' values have the standard deviation {calibration:g}, those of the "
-        f"test images {test:g}: they were probably scaled differently (uint8 is divided by 255, "
-        "floats are taken as they are)"
-    )
+    test_arrays = named(data.test_images, "images")
+    for name, calibration_array in named(data.calibration_images, "images").items():
+        if calibration_array.dtype.kind != "f":  # numbers of words have no scale
+            continue
+        spreads = [
+            float(array.std(dtype=np.float64)) for array in (calibration_array, test_arrays[name])
+        ]
+        for what, spread in zip(("calibration", "test"), spreads, strict=True):
+            if spread == 0:
+                return f"the {what} {name} are constant, every value is the same: give real data"
+        calibration, test = spreads
+        if not 1 / SPREAD <= calibration / test <= SPREAD:
+            return (
+                f"the calibration {name}' values have the standard deviation {calibration:g}, "
+                f"those of the test {name} {test:g}: they were probably scaled differently (uint8 "
+                "is divided by 255, floats are taken as they are)"
+            )
+    return None

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,10 +24,11 @@ import numpy.typing as npt
 from hwgen.errors import InputError
 from hwgen.formats import Scalar
 from optimizer.calibration import Calibration
-from optimizer.inference import all_values, resume
-from optimizer.network import Array, Network, Node
-from optimizer.operators import layer_operand
+from optimizer.inputs import Inputs, count
+from optimizer.network import OPERANDS, Array, Network, Node, Tensors, scores
 from optimizer.parallel import in_parallel
+from optimizer.quantization import rounded
+from optimizer.runtime import Session
 from optimizer.stages import Progress
 
 #: Images a batch: twice that of inference, since here the steps are many and short.
@@ -67,62 +67,81 @@ def divergence(reference: npt.NDArray[np.float64], logits: Array) -> npt.NDArray
 
 @dataclass(frozen=True, eq=False)
 class _Trials:
-    """Every format on every layer's operands, one at a time, and what all batches need for it.
+    """Every format on both operands of one layer, and what all batches need for it.
 
-    ``after``: the nodes that depend on each layer; ``weights``: the quantised ones, as float32
-    numbers of the FP32 network, by layer and format.
+    ``before``: FP32 up to the layer, with what else is needed; ``rest``: from both operands to the
+    class scores; ``weights``: float32, as the ONNX operator takes them, by format, None where the
+    other operand are activations.
     """
 
     network: Network
+    node: Node
     calibration: Calibration
     formats: Sequence[Scalar]
-    after: Mapping[str, tuple[Node, ...]]
-    weights: Mapping[tuple[str, Scalar], Array]
+    before: Session
+    rest: Session
+    weights: Mapping[Scalar | None, Array] | None
 
     @staticmethod
-    def of(network: Network, calibration: Calibration, formats: Sequence[Scalar]) -> _Trials:
-        after = {name: network.after(node) for name, node in network.layer_nodes.items()}
-        weights = {
-            (name, f): (values * scales).astype(np.float32)
-            for name in network.layer_nodes
-            for f in formats
-            for values, scales in (calibration.weights[name, f],)
-        }
-        return _Trials(network, calibration, formats, after, weights)
+    def of(
+        network: Network, node: Node, calibration: Calibration, formats: Sequence[Scalar]
+    ) -> _Trials:
+        rest = network.rest(node)
+        needed = dict.fromkeys((*node.inputs, *rest.inputs, network.output))
+        made = [n for n in needed if n not in OPERANDS and n not in network.input_shapes]
+        weights = None
+        if node.weight is not None:
+            weights = {f: _weight(node, calibration, f) for f in (None, *formats)}
+        return _Trials(network, node, calibration, formats, network.session(made), rest, weights)
 
-    def damages(self, batch: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-        """The damage to each image's answer, in nats: (images, layers, formats, operands).
+    def damages(self, batch: tuple[int, Tensors]) -> npt.NDArray[np.float64]:
+        """The damage to each image's answer, in nats: (images, formats, operands).
 
-        ``batch``: (images, *input shape). Operands are activations, weights.
+        ``batch``: how many images count, and the network's inputs. Operands are activations,
+        weights.
         """
-        values = all_values(self.network, batch)
-        output = values[self.network.output]
-        reference = log_softmax(output.reshape(len(output), -1))
-        layers = self.network.layer_nodes.values()
-        result = np.empty((len(batch), len(layers), len(self.formats), 2))
-        for i, node in enumerate(layers):
-            x = values[node.inputs[0]]
-            operand, shape = layer_operand(node, x)
-            weight = self.network.weight(node.name)
-            for j, f in enumerate(self.formats):
-                scale = self.calibration.activation_scales[node.name, f]
-                rounded, _ = layer_operand(node, f.quantize(x / scale, dtype=np.float32) * scale)
-                operands = ((rounded, weight), (operand, self.weights[node.name, f]))
-                for k, (left, right) in enumerate(operands):
-                    logits = self._resumed(node, (left @ right).reshape(*shape, -1), values)
-                    result[:, i, j, k] = divergence(reference, logits)
+        length, feed = batch
+        values = {**feed, **self.before.run(feed)}
+        reference = log_softmax(scores(values[self.network.output])[:length])
+        operands = [values[name] for name in self.node.inputs]
+        if self.weights is not None:
+            operands.append(self.weights[None])
+        values |= dict(zip(OPERANDS, operands, strict=True))
+        result = np.empty((length, len(self.formats), 2))
+        for j, f in enumerate(self.formats):
+            for k, quantised in enumerate(
+                (self._activations(f, operands), self._others(f, operands))
+            ):
+                logits = self.rest.run({**values, OPERANDS[k]: quantised})[self.network.output]
+                result[:, j, k] = divergence(reference, scores(logits)[:length])
         return result
 
-    def _resumed(self, node: Node, product: Array, values: Mapping[str, Array]) -> Array:
-        """The network's output if ``node``'s matrix product is ``product``."""
-        if node.bias is not None:
-            product += node.bias
-        return resume(self.network, self.after[node.name], {**values, node.output: product})
+    def _activations(self, f: Scalar, operands: Sequence[Array]) -> Array:
+        scale = self.calibration.activation_scales[self.node.name, f]
+        return rounded(f, operands[0] / scale) * scale
+
+    def _others(self, f: Scalar, operands: Sequence[Array]) -> Array:
+        if self.weights is not None:
+            return self.weights[f]
+        scale = np.float32(self.calibration.weight_scales[self.node.name, f][0])
+        return rounded(f, operands[1] / scale) * scale
+
+
+def _weight(node: Node, calibration: Calibration, f: Scalar | None) -> Array:
+    """The weights as the ONNX operator takes them, float32; quantised to ``f`` if there is one."""
+    assert node.weight is not None
+    if f is None:
+        return node.lowering.weight(node.weight)
+    values = calibration.weight(node.name, f)
+    assert values is not None
+    return node.lowering.weight(
+        (values * calibration.weight_scales[node.name, f]).astype(np.float32)
+    )
 
 
 def measure(
     network: Network,
-    images: npt.NDArray[Any],
+    images: Inputs,
     calibration: Calibration,
     formats: Sequence[Scalar],
     progress: Progress = lambda text: None,
@@ -131,20 +150,19 @@ def measure(
     """Measures every format on every layer's activations and weights, one at a time.
 
     ``images``: (N, *input shape). Only the part of the network after the layer is computed again,
-    and only one batch of intermediate tensors a worker is in memory. InputError if the class
-    scores are not finite.
+    layer by layer, and only one batch of intermediate tensors a worker is in memory. InputError if
+    the class scores are not finite.
     """
-    batches = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
-    trials = _Trials.of(network, calibration, formats)
-    parts: list[npt.NDArray[np.float64]] = []
-    done = 0
-    for damages in in_parallel(trials.damages, batches, workers):
-        parts.append(damages)
-        before, done = done, done + len(damages)
-        if done * 4 // len(images) > before * 4 // len(images):
-            progress(f"sensitivity: {done} of {len(images)} calibration images")
-    # Added image by image, not batch by batch: the same mean whatever the batches.
-    mean = np.concatenate(parts).mean(axis=0)
+    batches = list(network.batches(images, BATCH))
+    means = []
+    for i, node in enumerate(network.nodes):
+        trials = _Trials.of(network, node, calibration, formats)
+        # Added image by image, not batch by batch: the same mean whatever the batches.
+        damages = np.concatenate(list(in_parallel(trials.damages, batches, workers)))
+        means.append(damages.mean(axis=0))
+        if (i + 1) * 4 // len(network.nodes) > i * 4 // len(network.nodes):
+            progress(f"sensitivity: {i + 1} of {len(network.nodes)} layers")
+    mean = np.array(means)
     if not np.isfinite(mean).all():
         raise InputError(
             f"network {network.name} gives class scores that are not finite for the calibration "
@@ -152,10 +170,10 @@ def measure(
         )
     activations, weights = (
         {
-            (name, f): float(mean[i, j, k])
-            for i, name in enumerate(network.layer_nodes)
+            (node.name, f): float(mean[i, j, k])
+            for i, node in enumerate(network.nodes)
             for j, f in enumerate(formats)
         }
         for k in (0, 1)
     )
-    return Sensitivities(activations, weights, len(images))
+    return Sensitivities(activations, weights, count(images))

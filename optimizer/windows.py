@@ -1,4 +1,4 @@
-"""Windows of convolutions and pools: their geometry, and the view of an image as windows.
+"""Windows of convolutions: their geometry, and the view of an image as windows.
 
 Geometry as in the ONNX operator reference: an output at ``i`` sees the inputs ``i * stride -
 pad + j * dilation`` of its axis.
@@ -6,7 +6,6 @@ pad + j * dilation`` of its axis.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,9 +13,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
-
-#: Numbers in a tensor or in a layer's windows of one image: 1 GiB of float32.
-MOST_VALUES = 2**28
 
 Pair = tuple[int, int]
 
@@ -50,25 +46,6 @@ class Window:
             )
         )
         return (height, width)
-
-    def values(self, shape: tuple[int, int, int]) -> int:
-        """Numbers in the larger of the padded image and all its windows.
-
-        ``shape``: of the image, (height, width, channels).
-        """
-        windows = math.prod(self.outputs(shape)) * math.prod(self.kernel)
-        return max(math.prod(self.padded(shape)), windows) * shape[2]
-
-    def sees_only_padding(self, size: Sequence[int]) -> bool:
-        """Whether some window of an image of ``size`` has no input but the padding."""
-        for axis, count in enumerate(self.outputs(size)):
-            first = np.arange(count) * self.strides[axis] - self.pads[axis]
-            # The kernel's first step past the padding in front.
-            step = np.maximum(0, -(first // self.dilations[axis]))
-            inside = first + step * self.dilations[axis] < size[axis]
-            if not (inside & (step < self.kernel[axis])).all():
-                return True
-        return False
 
 
 def same_pads(

@@ -64,13 +64,14 @@ def matmul(
 ) -> npt.NDArray[np.float64]:
     """``a @ b`` of values of the two formats: the exact sums, as float64.
 
-    ``a``: (rows, inner), ``b``: (inner, columns), values (not codes). Each element is the
-    exact sum of the exact products, rounded once to float64 where it needs more than 53
-    bits: the same number that a ``dot`` unit accumulates, times 2**lsb_exponent. The formats'
-    values may also be given as float32 arrays, which hold them all. InputError for formats
-    whose values need more than 40 bits as fixed-point numbers (``sim.exact.dot`` takes them).
+    ``a``: (..., rows, inner), ``b``: (..., inner, columns), stacks of matrices of values (not
+    codes) that are broadcast as numpy's. Each element is the exact sum of the exact products,
+    rounded once to float64 where it needs more than 53 bits: the same number that a ``dot`` unit
+    accumulates, times 2**lsb_exponent. The formats' values may also be given as float32 arrays,
+    which hold them all. InputError for formats whose values need more than 40 bits as fixed-point
+    numbers (``sim.exact.dot`` takes them).
     """
-    inner = a.shape[1]
+    inner = a.shape[-1]
     largest = [largest_steps(f) for f in (a_format, b_format)]
     # Every partial sum is a whole number of the product's steps and at most this many of
     # them: where a float type holds them all, its additions are exact in any order.
@@ -98,13 +99,14 @@ def _wide_matmul(x: Integers, y: Integers, largest: int) -> npt.NDArray[np.float
         )
     terms = 1 << (61 - 3 * limb)
     mask, low_mask = (1 << limb) - 1, (1 << (2 * limb)) - 1
-    shape = (x.shape[0], y.shape[1])
+    stack = np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
+    shape = (*stack, x.shape[-2], y.shape[-1])
     high, low = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
-    for first in range(0, x.shape[1], terms):
+    for first in range(0, x.shape[-1], terms):
         # Arithmetic shift and mask: v == upper·2^limb + lower with 0 <= lower < 2^limb.
         (x_upper, x_lower), (y_upper, y_lower) = (
             ((v >> limb).astype(np.float64), (v & mask).astype(np.float64))
-            for v in (x[:, first : first + terms], y[first : first + terms])
+            for v in (x[..., first : first + terms], y[..., first : first + terms, :])
         )
         middle = (x_upper @ y_lower + x_lower @ y_upper).astype(np.int64)
         low += (middle << limb) + (x_lower @ y_lower).astype(np.int64)

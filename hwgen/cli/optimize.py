@@ -38,6 +38,11 @@ def add(commands: Commands) -> None:
         help="images to test FP32 and the chosen plan on once more "
         "(default: the installed Fashion-MNIST, for the shipped data)",
     )
+    sub.add_argument(
+        "--output",
+        metavar="NAME",
+        help="the output with the class scores, of a network with several",
+    )
     target_option(sub)
     sub.add_argument(
         "--fps",
@@ -99,6 +104,7 @@ def run(options: argparse.Namespace) -> int:
         options.out,
         target=options.target,
         test_data=options.test_data,
+        output=options.output,
         fps=options.fps,
         clock_mhz=options.clock_mhz,
         style=options.style,

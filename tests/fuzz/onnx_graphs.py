@@ -31,7 +31,6 @@ from onnx.reference import ReferenceEvaluator
 from hwgen.errors import InputError
 from optimizer import inference, workloads
 from optimizer.onnx_import import load
-from optimizer.operators import OPERATORS
 
 Oracle = Callable[[onnx.ModelProto, np.ndarray], np.ndarray]
 
@@ -40,6 +39,11 @@ IMAGES = 3
 SIZES = (-(2**40), -2, -1, 0, 1, 1, 2, 2, 3, 4, 5, 7, 2**31, 2**40)
 FLOATS = (0.0, 1.0, -1.0, 0.5, 1e-5, 1e30, -1e30, float("nan"), float("inf"))
 TEXTS = (b"SAME_UPPER", b"SAME_LOWER", b"VALID", b"NOTSET", b"ZZ", b"", b"\xff\xfe", b"same_upper")
+KINDS = (
+    *("Conv", "Gemm", "MatMul", "Relu", "Clip", "Add", "MaxPool", "AveragePool", "Flatten"),
+    *("GlobalAveragePool", "Reshape", "BatchNormalization", "Identity", "Dropout", "Softmax"),
+    *("Sin", "Concat", "Constant", "Transpose"),
+)
 OPSETS = (1, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 17, 19, 21, 22, 25, 999)
 
 
@@ -258,7 +262,7 @@ def wires(rng: random.Random, model: onnx.ModelProto) -> None:
         nodes[i].CopyFrom(second)
         nodes[j].CopyFrom(first)
     elif what == 5:
-        node.op_type = rng.choice((*OPERATORS, "Sin", "Concat", "Constant", "Transpose"))
+        node.op_type = rng.choice(KINDS)
     else:
         model.graph.output[0].name = rng.choice(names)
 
@@ -357,7 +361,9 @@ def outcome(path: Path, oracle: Oracle = reference) -> str:
         return "too large to compare"
     if oracle is reference and misjudged(model):
         return "no reference"
-    images = np.random.default_rng(len(network.nodes)).standard_normal(shape).astype(np.float32)
+    images = (
+        np.random.default_rng(len(network.graph.nodes)).standard_normal(shape).astype(np.float32)
+    )
     size = model.graph.input[0].type.tensor_type.shape.dim[0]
     with np.errstate(all="ignore"):
         got = inference.run(network, images)

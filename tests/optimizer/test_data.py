@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from data_files import Arrays, assert_rejected, good_arrays, write_idx_folder, write_npz
 
-from optimizer import data
+from optimizer import data, idx
 from optimizer.workloads import fashion_mnist
 
 # Valid input
@@ -181,7 +181,7 @@ def test_shipped_data() -> None:
 
 
 def test_shipped_data_equals_the_installed_dataset() -> None:
-    folder = data.installed_dataset()
+    folder = idx.installed_dataset()
     if folder is None:
         pytest.skip("the Debian package dataset-fashion-mnist is not installed")
     shipped, installed = data.load(fashion_mnist.DATA), data.load(folder)
@@ -195,7 +195,7 @@ def test_installed_dataset_is_none_if_a_file_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = write_idx_folder(tmp_path / "digits", compress=True)
-    monkeypatch.setattr(data, "DEBIAN_FOLDER", folder)
-    assert data.installed_dataset() == folder
+    monkeypatch.setattr(idx, "DEBIAN_FOLDER", folder)
+    assert idx.installed_dataset() == folder
     (folder / f"{data.TEST_LABELS}.gz").unlink()
-    assert data.installed_dataset() is None
+    assert idx.installed_dataset() is None

@@ -67,7 +67,9 @@ def test_front_is_a_front_of_measured_accuracies(setting, exploration):
             for f in e.front
         )
     best = e.front[-1]
-    logits = inference.run(e.network, setting[1].test_images, e.calibration.network(best.pairs))
+    logits = inference.run(
+        e.network, setting[1].test_images, e.calibration.quantization(best.pairs)
+    )
     assert best.accuracy.correct == inference.correct(logits, setting[1].test_labels)
     assert list(e.references) == ["all-INT8", "all-INT4", "all-E4M3"]
     assert all(len({*p.pairs.values()}) == 1 for p in e.references.values())
@@ -167,12 +169,16 @@ def test_operands_give_the_sums_of_the_inference(setting, exploration, layer):
     assert tuple(sums[operands.last_cycles]) == operands.expected
 
     # The same sums, scaled, are what the layer hands on in the network's own run.
-    quantization = e.calibration.network(plan.pairs)
+    quantization = e.calibration.quantization(plan.pairs)
     node, own = e.network.layer_nodes[layer], quantization[layer]
-    x = inference.layer_input(e.network, images, quantization, layer)
-    out = inference.run_node(node, [x], own).reshape(-1, len(node.bias))
+    operands_there = inference.layer_inputs(e.network, images, quantization, layer)
+    out = inference.run_layer(own, operands_there)
+    if out.ndim == 4:
+        out = out.transpose(0, 2, 3, 1)
+    bias = np.zeros(out.shape[-1]) if node.bias is None else node.bias
+    out = out.reshape(-1, len(bias))
     for total, (row, channel) in zip(operands.expected, operands.positions, strict=True):
-        value = total * 2.0**spec.lsb_exponent * own.output_scale[channel] + node.bias[channel]
+        value = total * 2.0**spec.lsb_exponent * own.output_scale[channel] + bias[channel]
         assert np.float32(value) == out[row, channel]
 
 

@@ -58,7 +58,7 @@ def test_quantised_inference_is_the_exact_reference(tmp_path, pair):
     images = normal(7, 2, 3, 4, 4)
     calibration = calibrate(network, images, [parse(name) for name in pair])
     a_format, b_format = map(parse, pair)
-    quantization = calibration.network({n: (a_format, b_format) for n in network.layer_nodes})
+    quantization = calibration.quantization({n: (a_format, b_format) for n in network.layer_nodes})
 
     def layer(name, x, stride=1, pad=0):
         """x: (channels, height, width) or (features,), float32."""
@@ -66,11 +66,13 @@ def test_quantised_inference_is_the_exact_reference(tmp_path, pair):
         grid = a_format.quantize(x / q.activation_scale)
         if grid.ndim == 1:
             grid = grid[:, None, None]
-        kernel = node.attributes["window"].kernel if node.op == "Conv" else (1, 1)
+        kernel = node.lowering.window.kernel if node.op == "Conv" else (1, 1)
         grid = np.pad(grid, ((0, 0), (pad, pad), (pad, pad)))
         heights = (grid.shape[1] - kernel[0]) // stride + 1
         widths = (grid.shape[2] - kernel[1]) // stride + 1
-        out = np.zeros((len(node.bias), heights, widths), np.float32)
+        channels = node.weight.shape[1]
+        bias = np.zeros(channels) if node.bias is None else node.bias
+        out = np.zeros((channels, heights, widths), np.float32)
         # ONNX order of the weights: output, input, row, column.
         weight = q.weight.reshape(*kernel, len(grid), -1).transpose(3, 2, 0, 1)
         for o, i, j in np.ndindex(out.shape):
@@ -81,9 +83,7 @@ def test_quantised_inference_is_the_exact_reference(tmp_path, pair):
                 Fraction(u) * Fraction(v)
                 for u, v in zip(window.ravel(), weight[o].ravel(), strict=True)
             )
-            out[o, i, j] = (
-                float(total) * (float(q.activation_scale) * q.weight_scale[o]) + node.bias[o]
-            )
+            out[o, i, j] = float(total) * (float(q.activation_scale) * q.weight_scale[o]) + bias[o]
         return out if x.ndim == 3 else out[:, 0, 0]
 
     expected = []
@@ -102,7 +102,7 @@ def test_result_does_not_depend_on_the_batches(tmp_path, monkeypatch):
     network = load(residual_network(tmp_path / "n.onnx"))
     images = normal(7, 21, 3, 8, 8)
     int4 = parse("int4")
-    quantization = calibrate(network, images, [int4]).network(
+    quantization = calibrate(network, images, [int4]).quantization(
         {name: (int4, int4) for name in network.layer_nodes}
     )
     whole = inference.run(network, images, quantization)

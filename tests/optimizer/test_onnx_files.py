@@ -9,6 +9,7 @@ from graphs import normal, save
 from onnx import AttributeProto, TensorProto, helper, numpy_helper
 from onnx_files import conv, dense, node, refusal, refused
 
+from optimizer import inference
 from optimizer.onnx_import import load
 
 # --- shapes, types and sizes ----------------------------------------------------------------
@@ -17,10 +18,9 @@ from optimizer.onnx_import import load
 @pytest.mark.parametrize(
     ("shape", "reason"),
     [
-        (("batch", 3, 8), "of rank 3"),
-        (("batch", 3, 8, 8, 8), "of rank 5"),
         ((), "of rank 0"),
-        (("batch", 3, "height", 8), "'height' is not a size"),
+        (("batch", 3, "height", 8), "(N, 3, ?, 8), with sizes that are not fixed: give data"),
+        (("batch", 3, 8, 9), "dimension mismatch"),
         (("batch", 0, 8, 8), "0 is not a size"),
         (("batch", -3, 8, 8), "-3 is not a size"),
         (("batch", 3, 2**40, 8), "2^28"),
@@ -29,31 +29,25 @@ from optimizer.onnx_import import load
 )
 def test_shapes_of_the_input(tmp_path, shape, reason):
     weights: dict[str, np.ndarray] = {}
-    text = refused(tmp_path, dense("x", 192, weights), weights, shape)
-    assert reason in text and ("of rank" in reason or "rank" not in text)
+    assert reason in refused(tmp_path, dense("x", 192, weights), weights, shape)
 
 
 def test_weights_of_no_size_and_of_other_types(tmp_path):
     weights: dict[str, np.ndarray] = {}
     nodes = [conv(weights), *dense("c", 180, weights)]
-    for shape in ((0, 3, 3, 3), (5, 3, 0, 3), (5, 0, 3, 3)):
-        weights["w"] = np.zeros(shape, np.float32)
-        assert "no values" in refused(tmp_path, nodes, weights)
     for dtype in (np.float64, np.float16, np.int8):
         weights["w"] = normal(1, 5, 3, 3, 3).astype(dtype)
-        assert np.dtype(dtype).name in refused(tmp_path, nodes, weights)
-    weights["w"] = normal(1, 5, 3, 3)
-    assert "two-dimensional" in refused(tmp_path, nodes, weights)
-    weights = {"empty": np.zeros((0,), np.float32)}
-    nodes = [node("Add", ["x", "empty"], ["a"]), *dense("a", 192, weights)]
-    assert "no values" in refused(tmp_path, nodes, weights)
+        assert "onnxruntime cannot read" in refused(tmp_path, nodes, weights)
+    weights["w"] = np.zeros((5, 3, 0, 3), np.float32)
+    assert "onnxruntime cannot" in refused(tmp_path, nodes, weights)
 
 
 def test_a_bias_of_a_convolution_has_one_number_an_output(tmp_path):
     for shape in ((1,), (4,), (5, 1), ()):
         weights = {"b": normal(2, *shape)}
         nodes = [conv(weights, bias=("b",)), *dense("c", 180, weights)]
-        assert "must have (5,)" in refused(tmp_path, nodes, weights)
+        text = refused(tmp_path, nodes, weights)
+        assert "'conv'" in text or "node name: conv" in text
 
 
 def change(tmp_path, edit):
@@ -65,21 +59,6 @@ def change(tmp_path, edit):
     edit(model)
     path.write_bytes(model.SerializeToString())
     return refusal(path)
-
-
-def test_constants_without_one_value(tmp_path):
-    def none(model):
-        model.graph.node.insert(0, node("Constant", [], ["k"]))
-
-    def two(model):
-        model.graph.node.insert(0, node("Constant", [], ["k"], value_int=1, value_float=2.0))
-
-    def text(model):
-        model.graph.node.insert(0, node("Constant", [], ["k"], value_string="no"))
-
-    assert "has 0" in change(tmp_path, none)
-    assert "has 2" in change(tmp_path, two)
-    assert "value_string" in change(tmp_path, text)
 
 
 def test_graphs_that_are_none(tmp_path):
@@ -126,12 +105,6 @@ def test_what_the_checker_lets_pass(tmp_path):
         attribute.name, attribute.type = "auto_pad", AttributeProto.STRING
         attribute.ref_attr_name = "outer"
 
-    def function(model):
-        body = [node("Neg", ["a"], ["b"])]
-        model.functions.append(
-            helper.make_function("", "Flatten", ["a"], ["b"], body, [helper.make_opsetid("", 17)])
-        )
-
     def sparse(model):
         model.graph.sparse_initializer.append(
             helper.make_sparse_tensor(
@@ -149,19 +122,13 @@ def test_what_the_checker_lets_pass(tmp_path):
     def unknown_type(model):
         model.graph.input[0].type.tensor_type.elem_type = 77
 
-    def side_output(model):
-        model.graph.node[1].CopyFrom(node("MaxPool", ["c"], ["p", "at"], kernel_shape=[1, 1]))
-        model.graph.node.insert(2, node("Flatten", ["at"], ["flat"]))
-
     for edit, reason in (
         (newer, "opset 999"),
         (two_versions, "opset 17, 9"),
         (reference, "'outer'"),
-        (function, "'Flatten'"),
         (sparse, "'few'"),
         (sequence, "not a tensor"),
         (unknown_type, "77"),
-        (side_output, "'at'"),
     ):
         assert reason in change(tmp_path, edit)
 
@@ -186,13 +153,13 @@ def test_sizes_that_the_data_does_not_have(tmp_path):
 
 
 def test_constants_that_would_be_too_large(tmp_path):
-    """Doubled forty times."""
+    """Doubled forty times, and a table of 2^32 numbers."""
     weights = {"w0": normal(1, 192, 4), "column": np.zeros((2**16, 1), np.float32)}
     nodes = [node("Concat", [f"w{i}", f"w{i}"], [f"w{i + 1}"], axis=0) for i in range(40)]
-    assert "at most 1048576" in refused(tmp_path, [*nodes, *dense("x", 192, weights)], weights)
+    assert "at most 2^28" in refused(tmp_path, [*nodes, *dense("x", 192, weights)], weights)
     weights["row"] = np.zeros((1, 2**16), np.float32)
     nodes = [node("Add", ["column", "row"], ["sum"])]
-    assert "at most 1048576" in refused(tmp_path, [*nodes, *dense("x", 192, weights)], weights)
+    assert "at most 2^28" in refused(tmp_path, [*nodes, *dense("x", 192, weights)], weights)
 
 
 # --- files ----------------------------------------------------------------------------------
@@ -239,52 +206,31 @@ def test_weights_in_other_files(tmp_path):
     assert "'../../etc/passwd' points outside the directory" in refusal(path)
 
 
-def test_operators_of_other_sets(tmp_path):
-    def save_with(domain, op, imports=True):
-        scale = numpy_helper.from_array(np.float32(1).reshape(()), "s")
-        nodes = [node(op, ["x", "s", "s", "s"], ["y"], domain=domain, name="q")]
-        values = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 4])]
-        result = [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 4])]
-        graph = helper.make_graph(nodes, "g", values, result, [scale])
-        sets = [helper.make_opsetid("", 17)]
-        sets += [helper.make_opsetid(domain, 1)] if imports else []
-        onnx.save(helper.make_model(graph, opset_imports=sets), tmp_path / "n.onnx")
-        return refusal(tmp_path / "n.onnx")
-
-    for op in ("Quant", "BipolarQuant"):
-        for imports in (True, False):
-            text = save_with("qonnx.custom_op.general", op, imports)
-            assert "QONNX" in text and op in text and "float network" in text
-            assert "torch.onnx.export" not in text and "not a valid" not in text
-    for domain in ("finn.custom_op.fpgadataflow", "onnx.brevitas"):
-        assert "float network" in save_with(domain, "Quant")
-    for domain in ("com.microsoft", "ai.onnx.ml"):
-        text = save_with(domain, "FusedConv")
-        assert f"FusedConv of {domain}" in text and "quantised" not in text
+def test_operators_that_onnxruntime_does_not_know(tmp_path):
+    nodes = [node("Conjure", ["x"], ["y"], domain="com.example", name="q")]
+    values = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 4])]
+    result = [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 4])]
+    graph = helper.make_graph(nodes, "g", values, result)
+    sets = [helper.make_opsetid("", 17), helper.make_opsetid("com.example", 1)]
+    onnx.save(helper.make_model(graph, opset_imports=sets), tmp_path / "n.onnx")
+    text = refusal(tmp_path / "n.onnx")
+    assert "com.example:Conjure" in text and "onnxruntime cannot read" in text
 
 
-def test_quantised_networks_of_the_standard_set(tmp_path):
-    weights = {"s": np.float32(0.1).reshape(()), "z": np.zeros((), np.int8)}
-    nodes = [
-        node("QuantizeLinear", ["x", "s", "z"], ["q"]),
-        node("DequantizeLinear", ["q", "s", "z"], ["d"]),
-        *dense("d", 192, weights),
-    ]
-    text = refused(tmp_path, nodes, weights)
-    assert "QuantizeLinear" in text and "float network" in text and "QONNX" not in text
-
-
-def test_the_advice_fits_the_problem(tmp_path):
-    weights = {"w": normal(1, 191, 4), "shape": np.array([0.0, -1.0], np.float32)}
-    nodes = [node("Flatten", ["x"], ["f"]), node("MatMul", ["f", "w"], ["y"])]
-    text = refused(tmp_path, nodes, weights)
-    assert "191 features and its input has 192" in text and "Flatten" not in text
-    nodes = [node("MatMul", ["x", "w"], ["y"])]
-    assert "(3, 8, 8) an image" in (text := refused(tmp_path, nodes, weights))
-    assert "put a Flatten" in text
-    nodes = [node("Reshape", ["x", "shape"], ["r"]), *dense("r", 192, weights)]
-    text = refused(tmp_path, nodes, weights)
-    assert "must be int64" in text and "in float32" not in text
+def test_functions_of_the_model_are_written_out(tmp_path):
+    weights: dict[str, np.ndarray] = {}
+    path = save(tmp_path / "n.onnx", [conv(weights), *dense("c", 180, weights)], weights)
+    plain = load(path)
+    model = onnx.load(path)
+    sets = [helper.make_opsetid("", 17)]
+    body = [node("Neg", ["a"], ["n"]), node("Neg", ["n"], ["b"])]
+    model.functions.append(helper.make_function("own", "Twice", ["a"], ["b"], body, sets))
+    model.opset_import.append(helper.make_opsetid("own", 1))
+    model.graph.node.insert(1, node("Twice", ["c"], ["c2"], domain="own"))
+    model.graph.node[2].input[0] = "c2"
+    onnx.save(model, path)
+    x = normal(4, 2, 3, 8, 8)
+    np.testing.assert_array_equal(inference.run(load(path), x), inference.run(plain, x))
 
 
 def test_the_input_as_the_output(tmp_path):

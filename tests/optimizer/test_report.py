@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from types import SimpleNamespace
 
 from explorations import exploration, plan
 
 from cost_models import Cost, Quantity
 from optimizer import report
 from optimizer.explore import FullTest
+from optimizer.network import FloatOperator
 from optimizer.plan import Accuracy, LayerCheck
 from optimizer.sizing import LutRange
 
@@ -90,3 +92,18 @@ def test_every_figure_that_was_measured():
     assert "10,000 test images of all: FP32 93.02%, chosen plan 92.55%" in text
     assert "simulated layer2: 5,000 cycles of unit" in text
     assert "1 mismatches; 20 sums against inference, 3 wrong" in text
+
+
+def test_products_in_float_are_told_with_their_share_and_reason():
+    e = known()
+    assert "in float" not in report.table(e)
+    named = [FloatOperator(f"gate{i}", "LSTM", 1000 + i, "it is recurrent") for i in range(11)]
+    named.insert(3, FloatOperator("choice", "If", None, "what it computes depends on the input"))
+    network = SimpleNamespace(name="net", float_operators=tuple(named), float_share=0.2345)
+    e = dataclasses.replace(e, network=network)
+    for text in (report.table(e), report.page(e)):
+        assert "23.4% of the products, and 1 operators that are not counted" in text
+        assert "LSTM gate2, 1,002 products an image: it is recurrent" in text
+        assert "If choice, not counted: what it computes depends on the input" in text
+        assert "2 more, named in plan.json" in text and "gate10" not in text
+    assert e.to_dict()["float_share"] == 0.2345 and len(e.to_dict()["float_operators"]) == 12

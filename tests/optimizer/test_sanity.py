@@ -62,7 +62,7 @@ def mlp(tmp_path_factory):
 
 
 def warnings(network, data):
-    return sanity.warnings(data, inference.run(network, data.test_images))
+    return sanity.warnings(network, data, inference.run(network, data.test_images))
 
 
 def test_data_that_belong_to_the_network(mlp):
@@ -112,7 +112,9 @@ def test_scores_that_are_not_finite_are_refused(mlp):
     network, data = mlp
     huge = changed(data, test_images=data.test_images * np.float32(3e38))
     with (
-        pytest.raises(InputError, match="not finite for the test images"),
+        pytest.raises(
+            InputError, match="not finite for 800 test images, first behind layer 'hidden'"
+        ),
         np.errstate(all="ignore"),
     ):
         warnings(network, huge)
