@@ -23,6 +23,8 @@ import numpy.typing as npt
 from optimizer.windows import Pair, Window, same_pads, view
 
 Values = npt.NDArray[Any]
+#: Rows of a left matrix, None for all.
+Rows = npt.NDArray[np.integer] | None
 
 
 class Lowering(Protocol):
@@ -41,8 +43,8 @@ class Lowering(Protocol):
     def right(self, matrix: Values) -> Values:
         """The stack of right matrices, (..., K, columns), of a ``matrix`` (K, channels)."""
 
-    def left(self, x: Values) -> Values:
-        """The stack of left matrices, (..., rows, K), of activations."""
+    def left(self, x: Values, rows: Rows = None) -> Values:
+        """The stack of left matrices, (..., rows, K), of activations; only ``rows`` if given."""
 
     def output(self, sums: Values, shape: Sequence[int]) -> Values:
         """``left @ right`` as the layer's output tensor; ``shape``: of its activations."""
@@ -86,9 +88,9 @@ class Convolution:
         """(groups, K, outputs / groups)."""
         return matrix.reshape(len(matrix), self.groups, -1).transpose(1, 0, 2)
 
-    def left(self, x: Values) -> Values:
+    def left(self, x: Values, rows: Rows = None) -> Values:
         """(groups, rows, K): a row for each output position of each image."""
-        return _grouped(view(_channels_last(x), self._placed(x.shape)), self.groups)
+        return _grouped(view(_channels_last(x), self._placed(x.shape)), self.groups, rows)
 
     def output(self, sums: Values, shape: Sequence[int]) -> Values:
         """(batch, outputs, *size) of the sums (groups, rows, outputs / groups)."""
@@ -159,7 +161,7 @@ class TransposedConvolution:
         """(groups, all kernel positions and inputs, outputs / groups)."""
         return matrix.reshape(len(matrix), self.groups, -1).transpose(1, 0, 2)
 
-    def left(self, x: Values) -> Values:
+    def left(self, x: Values, rows: Rows = None) -> Values:
         """(groups, rows, all kernel positions and inputs), with zeros where no input falls."""
         image, w, pads = _channels_last(x), self.window, self._pads(x.shape)
         batch, height, width, channels = image.shape
@@ -173,7 +175,7 @@ class TransposedConvolution:
         sliding = Window(
             w.kernel, (1, 1), w.dilations, (around[0], around[1], around[2], around[3])
         )
-        return _grouped(view(spread, sliding), self.groups)
+        return _grouped(view(spread, sliding), self.groups, rows)
 
     def output(self, sums: Values, shape: Sequence[int]) -> Values:
         """(batch, outputs, *size) of the sums (groups, rows, outputs / groups)."""
@@ -240,8 +242,10 @@ class MatrixProduct:
         stack = matrix.reshape(self.dot_length, -1, self._matrix[1]).transpose(1, 0, 2)
         return stack.reshape(*self.shape[:-2], *self._matrix)
 
-    def left(self, x: Values) -> Values:
-        """(..., M, K)."""
+    def left(self, x: Values, rows: Rows = None) -> Values:
+        """(..., M, K); (1, rows, K), of all M, with ``rows``."""
+        if rows is not None:
+            return x.reshape(1, -1, x.shape[-1])[:, rows]
         return x[None] if x.ndim == 1 else x
 
     def output(self, sums: Values, shape: Sequence[int]) -> Values:
@@ -280,10 +284,14 @@ def _channels_first(sums: Values, places: tuple[int, int, int], axes: int) -> Va
     return np.ascontiguousarray(image if axes == 2 else image[:, :, 0])
 
 
-def _grouped(windows: Values, groups: int) -> Values:
+def _grouped(windows: Values, groups: int, rows: Rows) -> Values:
     """Windows (batch, rows, columns, kernel rows, columns, channels) as (groups, places, K)."""
-    batch, rows, columns, *_, channels = windows.shape
+    places = windows.shape[:3]
+    if rows is not None:
+        # Copied are only the places that are asked for.
+        windows, places = windows[np.unravel_index(rows, places)], (len(rows),)
+    count, channels = math.prod(places), windows.shape[-1]
     if groups == 1:
-        return windows.reshape(1, batch * rows * columns, -1)
+        return windows.reshape(1, count, -1)
     split = windows.reshape(*windows.shape[:-1], groups, channels // groups)
-    return np.moveaxis(split, -2, 0).reshape(groups, batch * rows * columns, -1)
+    return np.moveaxis(split, -2, 0).reshape(groups, count, -1)

@@ -27,7 +27,7 @@ from optimizer.calibration import Calibration
 from optimizer.inputs import Inputs, count
 from optimizer.network import OPERANDS, Array, Network, Node, Tensors, scores
 from optimizer.parallel import in_parallel
-from optimizer.quantization import rounded
+from optimizer.ptq.grid import on_grid
 from optimizer.runtime import Session
 from optimizer.stages import Progress
 
@@ -117,14 +117,14 @@ class _Trials:
         return result
 
     def _activations(self, f: Scalar, operands: Sequence[Array]) -> Array:
-        scale = self.calibration.activation_scales[self.node.name, f]
-        return rounded(f, operands[0] / scale) * scale
+        scale = self.calibration.activation_scales[self.node.name, f][0]
+        return on_grid(f, operands[0] / scale) * scale
 
     def _others(self, f: Scalar, operands: Sequence[Array]) -> Array:
         if self.weights is not None:
             return self.weights[f]
-        scale = np.float32(self.calibration.weight_scales[self.node.name, f][0])
-        return rounded(f, operands[1] / scale) * scale
+        scale = np.float32(self.calibration.weight_scales[self.node.name, f][0][0])
+        return on_grid(f, operands[1] / scale) * scale
 
 
 def _weight(node: Node, calibration: Calibration, f: Scalar | None) -> Array:
@@ -135,7 +135,7 @@ def _weight(node: Node, calibration: Calibration, f: Scalar | None) -> Array:
     values = calibration.weight(node.name, f)
     assert values is not None
     return node.lowering.weight(
-        (values * calibration.weight_scales[node.name, f]).astype(np.float32)
+        (values * calibration.weight_scales[node.name, f][0]).astype(np.float32)
     )
 
 

@@ -3,9 +3,9 @@
 Behind a ReLU half of a signed format's codes would never occur: ``unsigned`` is the format of as
 many bits without the sign. Elsewhere a zero point z moves the codes: x is stored as q = Q(x/s + z),
 and a sum of products of q − z is that of q less z times the sum of the weights, which is known
-before and becomes part of the bias (Jacob et al., arXiv 1712.05877, section 2.3; Krishnamoorthi, "Quantizing
-deep convolutional networks for efficient inference", arXiv 1806.08342). Zeros of a convolution's
-border are then the code z.
+before and becomes part of the bias (Jacob et al., arXiv 1712.05877, section 2.3; Krishnamoorthi,
+"Quantizing deep convolutional networks for efficient inference", arXiv 1806.08342). Zeros of a
+convolution's border are then the code z.
 """
 
 from __future__ import annotations

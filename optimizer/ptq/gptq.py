@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from optimizer.ptq.grid import on_grid
 from optimizer.ptq.moments import Floats
-from optimizer.ptq.rounding import Problem, Rounded, on_grid
+from optimizer.ptq.rounding import Problem, Rounded
 
 #: λ as a part of the mean of the Hessian's diagonal: 1%, as in the paper.
 DAMPING = 0.01

@@ -3,11 +3,11 @@
 The aim is that of Nagel et al., "Up or Down? Adaptive Rounding for Post-Training Quantization"
 (AdaRound), arXiv 2004.10568: of all weights on the grid those with the smallest squared error of
 the layer's output. AdaRound relaxes the choice of up or down and follows a gradient; here, as in
-COMQ (arXiv 2403.07134) and CDQuant (arXiv 2406.17542), one weight of a column after the other
-gets the value that is best with all others fixed. The error is a parabola in that weight, so this
-is the value of the grid that is nearest to the parabola's least; no step makes the error larger.
-All columns go at once. After each sweep the scale of a column is set to what is best for its values,
-(vᵀXᵀT)/(vᵀXᵀX·v), and after the last sweep once more.
+COMQ (Zhang et al., arXiv 2403.07134) and CDQuant (Nair and Suggala, arXiv 2406.17542), one weight
+of a column after the other gets the value that is best with all others fixed. The error is a
+parabola in that weight, so this is the value of the grid that is nearest to the parabola's least;
+no step makes the error larger. All columns go at once. After each sweep the scale of a column is
+set to what is best for its values, (vᵀXᵀT)/(vᵀXᵀX·v).
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from __future__ import annotations
 import numpy as np
 
 from optimizer.ptq.gptq import damped, gptq
+from optimizer.ptq.grid import on_grid
 from optimizer.ptq.moments import Floats
-from optimizer.ptq.rounding import Problem, Rounded, nearest, on_grid
+from optimizer.ptq.rounding import Problem, Rounded, nearest
 
 #: Sweeps over all rows at most; it ends before if nothing changes.
 SWEEPS = 12
@@ -31,7 +32,7 @@ def learned_rounding(problem: Problem) -> Rounded:
     errors = [moments.error(start.weight) for start in starts]
     better = (errors[1] < errors[0])[:, None]
     start = Rounded(np.where(better, starts[1].values, starts[0].values), problem.scale)
-    return descend(problem, start)
+    return descend(problem, start, rescale=not problem.fixed_scale)
 
 
 def descend(problem: Problem, start: Rounded, *, rescale: bool = True) -> Rounded:

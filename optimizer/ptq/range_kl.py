@@ -1,9 +1,9 @@
 """The range whose rounded numbers are distributed most like the numbers.
 
 Migacz, "8-bit Inference with TensorRT", GPU Technology Conference 2017: a histogram of magnitudes;
-for each range the distribution P has what is beyond the range in its last bin, and Q has the mass of
-the bins that round to one value spread evenly over those of them that are not empty. The range with
-the smallest Kullback-Leibler divergence of Q from P is chosen. There the values of the format
+for each range the distribution P has what is beyond the range in its last bin, and Q has the mass
+of the bins that round to one value spread evenly over those of them that are not empty. The range
+with the smallest Kullback-Leibler divergence of Q from P is chosen. There the values of the format
 are equal steps; here they are those of any format.
 """
 

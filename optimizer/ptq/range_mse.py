@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from optimizer.ptq.grid import on_grid
 from optimizer.ptq.range_problem import RangeProblem
 
 #: Candidate ranges as fractions of the absolute maximum: steps of 6%, far enough down for
@@ -20,13 +21,14 @@ SHRINK: npt.NDArray[np.float32] = np.exp2(-np.arange(73) / 12).astype(np.float32
 
 def mse(problem: RangeProblem) -> npt.NDArray[np.floating]:
     """Of the ``SHRINK`` ranges of each column the one with the smallest error, (columns,)."""
+    values = problem.values.astype(np.float32, copy=False)
     best, lowest = problem.largest, np.full(problem.largest.shape, np.inf)
     for factor in SHRINK:
         ranges = problem.largest * factor
         scale = problem.scales(ranges)
-        error = problem.number_format.quantize(problem.values / scale, dtype=np.float32)
+        error = on_grid(problem.number_format, values / scale)
         error *= scale
-        error -= problem.values
+        error -= values
         squared = np.einsum("ij,ij->j", error, error)
         better = squared < lowest
         best, lowest = np.where(better, ranges, best), np.where(better, squared, lowest)

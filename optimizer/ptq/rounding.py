@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
 from hwgen.formats import Scalar
+from optimizer.ptq.grid import on_grid
 from optimizer.ptq.moments import Floats, Moments
 
 
@@ -28,6 +26,7 @@ class Problem:
     scale: Floats
     number_format: Scalar
     moments: Moments
+    fixed_scale: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,16 +40,6 @@ class Rounded:
     def weight(self) -> Floats:
         """V, as numbers of the network, (groups, K, N)."""
         return self.values * self.scale
-
-
-def on_grid(number_format: Scalar, values: Floats) -> Floats:
-    """The nearest values of the format, saturated, float64."""
-    f = number_format
-    if f.is_integer and f.lsb_exponent == 0:
-        # As ``quantize`` does, much faster on the few numbers of one row.
-        return np.clip(np.rint(values), f.min, f.max)
-    rounded: npt.NDArray[np.float64] = f.quantize(values)
-    return rounded
 
 
 def nearest(problem: Problem) -> Rounded:

@@ -2,8 +2,8 @@
 
 Xiao, Lin, Seznec, Wu, Demouth and Han, "SmoothQuant: Accurate and Efficient Post-Training
 Quantization for Large Language Models", arXiv 2211.10438, equation 4: X·W = (X·S⁻¹)·(S·W) with
-s_j = max|X_j|^α / max|W_j|^(1−α), α = ½ by default. S⁻¹ becomes part of the layer in front. With α = 1
-all channels of the activations get the same range, which costs nothing where each channel's
+s_j = max|X_j|^α / max|W_j|^(1−α), α = ½ by default. S⁻¹ becomes part of the layer in front. With
+α = 1 all channels of the activations get the same range, which costs nothing where each channel's
 weights have a scale of their own: in a depthwise layer.
 """
 
