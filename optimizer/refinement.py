@@ -34,13 +34,21 @@ SEED = 7
 
 @dataclass(frozen=True)
 class Recipe:
-    """How weights are rounded, a name of ``ptq.methods.ROUNDINGS``, and whether biases change."""
+    """How weights are rounded, a name of ``ptq.methods.ROUNDINGS``, and whether biases change.
+
+    ``ranges``: of several ranges each layer has the one of least output error, as it has with all
+    recipes but the plain one.
+    """
 
     rounding: str = "nearest"
     bias: bool = False
+    ranges: bool = False
 
-    def __str__(self) -> str:
-        return f"{self.rounding}, bias correction" if self.bias else self.rounding
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The methods that it has beside the plain one."""
+        named = (("bias", self.bias), (self.rounding, self.rounding != "nearest"))
+        return tuple(name for name, used in named if used)
 
 
 @dataclass(frozen=True, eq=False)

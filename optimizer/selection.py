@@ -1,0 +1,234 @@
+"""Which methods of post-training quantisation a plan gets: measured, and kept where better.
+
+Three parts of the data have a use each. Calibration images make scales, rounding and biases. What
+is kept of them, and which plan is chosen, selection images decide. Test images give the figures,
+and decide nothing. Selection and test images are the labelled ones, drawn apart at random.
+
+What a plan loses on selection images is the mean Kullback-Leibler divergence of its softmax from
+that of FP32: it ranks plans as their accuracy does (see ``sensitivity``) with a fraction of its
+noise. Methods are tried together, since they need each other: the mean of an output that is
+corrected alone can do harm where rounding has lost its variance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from hwgen.formats import Scalar
+from optimizer import equalization, inference
+from optimizer.calibration import Calibration, Pairs, calibrate
+from optimizer.data import ImageData
+from optimizer.inputs import Inputs, count, taken
+from optimizer.network import Network
+from optimizer.parallel import in_parallel
+from optimizer.ptq.asymmetric import unsigned
+from optimizer.ptq.methods import Methods
+from optimizer.quantization import LayerQuantization
+from optimizer.refinement import Recipe, Reference, reference, refined
+from optimizer.sensitivity import divergence, log_softmax
+from optimizer.stages import Progress
+
+SEED = 3
+#: Selection images at most, and at most half of the labelled ones.
+SELECTION = 1000
+#: Selection images whose divergence is measured, and calibration images that refine.
+DIVERGENCE_IMAGES, REFINEMENT_IMAGES = 512, 512
+#: Bits of the weights that a network's factors of channels are chosen with, as near as there are.
+PROBE_BITS = 4
+#: A divergence in nats from which on nothing is tried: no answer in a thousand changes.
+ENOUGH = 3e-4
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Labelled images: (N, *input shape), and int64 (N,)."""
+
+    images: Inputs
+    labels: npt.NDArray[np.int64]
+
+
+def parts(data: ImageData) -> tuple[Part, Part]:
+    """The selection images and the test images; of a single image both."""
+    length = count(data.test_images)
+    drawn = np.random.default_rng(SEED).permutation(length)
+    size = min(SELECTION, length // 2)
+    chosen, others = np.sort(drawn[:size]), np.sort(drawn[size:])
+    if not size:
+        chosen = others
+    return _part(data, chosen), _part(data, others)
+
+
+def _part(data: ImageData, index: npt.NDArray[np.integer]) -> Part:
+    return Part(taken(data.test_images, index), data.test_labels[index])
+
+
+def _drawn(images: Inputs, most: int) -> Inputs:
+    """At most ``most`` of the images, at random: the first ones may all be of one class."""
+    drawn = np.random.default_rng(SEED).permutation(count(images))
+    return taken(images, np.sort(drawn[:most]))
+
+
+@dataclass(frozen=True, eq=False)
+class Tuned:
+    """What a plan gets: ``recipe``, and the divergence of each that was tried, in nats."""
+
+    recipe: Recipe
+    divergences: Mapping[Recipe, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Tuner:
+    """A calibrated network, and what its plans are tuned with.
+
+    ``images``: selection images (N, *input shape).
+    """
+
+    network: Network
+    calibration: Calibration
+    methods: Methods
+    fp32: Reference
+    images: Inputs
+
+    @cached_property
+    def recipes(self) -> tuple[Recipe, ...]:
+        """The combinations that are tried, the plain one first."""
+        bias = self.methods.bias
+        found = [Recipe(), Recipe(bias=bias)]
+        found += [Recipe(rounding, bias) for rounding in self.methods.roundings]
+        if len(self.methods.ranges) > 1 and not bias:
+            found.append(Recipe("nearest", False, ranges=True))
+        return tuple(dict.fromkeys(found))
+
+    @cached_property
+    def _reference(self) -> npt.NDArray[np.float64]:
+        return log_softmax(inference.run(self.network, self.images))
+
+    def divergence(self, quantization: Mapping[str, LayerQuantization]) -> float:
+        """The mean divergence from FP32 on the selection images, nats an image."""
+        logits = inference.run(self.network, self.images, quantization)
+        return float(divergence(self._reference, logits).mean())
+
+    def quantization(
+        self, pairs: Pairs, recipe: Recipe, workers: int | None = None
+    ) -> dict[str, LayerQuantization]:
+        """The operands of every layer in the formats of ``pairs``, made by ``recipe``."""
+        if recipe == Recipe():
+            return self.calibration.quantization(pairs)
+        return refined(self.calibration, self.fp32, pairs, recipe, workers)
+
+    def tuned(
+        self, pairs: Pairs, workers: int | None = None
+    ) -> tuple[Tuned, dict[str, LayerQuantization]]:
+        """The best recipe for the formats of ``pairs``, and the operands that it makes."""
+        divergences: dict[Recipe, float] = {}
+        best: tuple[Recipe, dict[str, LayerQuantization]] | None = None
+        for recipe in self.recipes:
+            quantization = self.quantization(pairs, recipe, workers)
+            divergences[recipe] = found = self.divergence(quantization)
+            if best is None or found < divergences[best[0]]:
+                best = (recipe, quantization)
+            if divergences[best[0]] < ENOUGH:
+                break
+        assert best is not None
+        return Tuned(best[0], divergences), best[1]
+
+
+def tuner(
+    network: Network,
+    calibration: Calibration,
+    data: ImageData,
+    methods: Methods,
+    workers: int | None = None,
+) -> Tuner:
+    """What plans of ``network`` are tuned with."""
+    images = _drawn(data.calibration_images, REFINEMENT_IMAGES)
+    fp32 = reference(network, images, workers)
+    made = Tuner(
+        network, calibration, methods, fp32, _drawn(parts(data)[0].images, DIVERGENCE_IMAGES)
+    )
+    # Before threads share it.
+    _ = made._reference
+    return made
+
+
+# --- formats without sign ---------------------------------------------------------------------
+
+
+def with_unsigned(calibration: Calibration, pairs: Pairs) -> dict[str, tuple[Scalar, Scalar]]:
+    """``pairs`` with formats without sign for activations that are never negative."""
+    never = calibration.non_negative
+    return {name: (unsigned(a) if name in never else a, b) for name, (a, b) in pairs.items()}
+
+
+# --- factors of channels ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Equalized:
+    """A network with or without factors of channels, and why.
+
+    ``method``: a name of ``ptq.methods.EQUALIZATIONS``, or None for none; ``divergences``: of the
+    probe, in nats, by method; ``probe``: its formats.
+    """
+
+    network: Network
+    method: str | None
+    divergences: Mapping[str | None, float]
+    probe: tuple[Scalar, Scalar] | None = None
+
+
+def equalized(
+    network: Network,
+    data: ImageData,
+    methods: Methods,
+    formats: Sequence[Scalar],
+    progress: Progress,
+    workers: int | None = None,
+) -> Equalized:
+    """The network whose channels have the factors that lose least with all layers in one format.
+
+    That is the format of ``formats`` nearest to ``PROBE_BITS`` bits.
+    """
+    if not methods.equalizations or not equalization.pairs(network):
+        return Equalized(network, None, {})
+    f = min(formats, key=lambda f: (abs(f.bits - PROBE_BITS), not f.is_integer))
+    networks = {None: network}
+    for name in methods.equalizations:
+        make = EQUALIZERS[name]
+        networks[name] = make(network, _drawn(data.calibration_images, REFINEMENT_IMAGES))
+    divergences: dict[str | None, float] = {}
+    for name, candidate in networks.items():
+        divergences[name] = _probed(candidate, data, methods, f, workers)
+        progress(
+            f"channels {'as they are' if name is None else name}: divergence "
+            f"{divergences[name]:.4f} with all layers in {f}"
+        )
+    best = min(divergences, key=lambda name: divergences[name])
+    return Equalized(networks[best], best, divergences, (f, f))
+
+
+def _probed(
+    network: Network, data: ImageData, methods: Methods, f: Scalar, workers: int | None
+) -> float:
+    """The divergence with all layers in one format, by the strongest of the methods."""
+    calibration = calibrate(network, data.calibration_images, [f], workers, methods)
+    with_bias = replace(methods, roundings=methods.roundings[:1])
+    made = tuner(network, calibration, data, with_bias, workers)
+    pairs: Pairs = dict.fromkeys(network.layer_nodes, (f, f))
+    if methods.unsigned:
+        pairs = with_unsigned(calibration, pairs)
+    recipe = made.recipes[-1]
+    quantization = made.quantization(pairs, recipe, workers)
+    chunks = list(in_parallel(lambda q: made.divergence(q), [quantization], workers))
+    return chunks[0]
+
+
+EQUALIZERS = {
+    "cross-layer": lambda network, images: equalization.cross_layer(network),
+    "smoothquant": equalization.smooth,
+}
