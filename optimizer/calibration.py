@@ -82,7 +82,7 @@ def calibrate(
     workers: int | None = None,
     methods: Methods = PLAIN,
 ) -> Calibration:
-    """Scales of both operands of every layer in each of ``formats``.
+    """Scales of both operands of every layer in each of ``formats``, and in those of the file.
 
     Where activations are never negative and ``methods`` has unsigned formats, also in the format of
     as many bits without sign. ``images``: (N, *input shape), the calibration images; InputError
@@ -106,19 +106,22 @@ def calibrate(
         problem = RangeProblem.of_weights(weight, key[1])
         return tuple(scale.astype(np.float64) for scale in methods.scales(problem))
 
-    keys = [(node.name, f) for node in network.nodes for f in formats]
+    keys = [(node.name, f) for node in network.nodes for f in node.tried(formats)]
     left = list(keys)
     if methods.unsigned:
         left += [(name, unsigned(f)) for name, f in keys if name in non_negative]
     left = list(dict.fromkeys(left))
     scales = in_parallel(lambda key: activations((*key, 0)), left, workers)
-    return Calibration(
-        network,
-        dict(zip(left, scales, strict=True)),
-        dict(zip(keys, in_parallel(others, keys, workers), strict=True)),
-        non_negative,
-        methods.power_of_two is not None,
-    )
+    activation_scales = dict(zip(left, scales, strict=True))
+    weight_scales = dict(zip(keys, in_parallel(others, keys, workers), strict=True))
+    for node in network.nodes:  # A format that the file gives has the file's scale.
+        a, b = node.given
+        if a is not None:
+            activation_scales[node.name, a.number_format] = (np.float32(a.scale[0]),)
+        if b is not None:
+            weight_scales[node.name, b.number_format] = (b.scale,)
+    fixed = methods.power_of_two is not None
+    return Calibration(network, activation_scales, weight_scales, non_negative, fixed)
 
 
 def _samples(

@@ -54,8 +54,11 @@ def constants_of(
         [onnx.ValueInfoProto(name=name) for name in outputs],
         [constants[name] for name in constants if any(name in reads(node) for node in fixed)],
     )
+    used = {"", "ai.onnx", *(node.domain for node in fixed)}
     part = helper.make_model(
-        graph, opset_imports=list(model.opset_import), ir_version=model.ir_version
+        graph,
+        opset_imports=[i for i in model.opset_import if i.domain in used],
+        ir_version=model.ir_version,
     )
     values = runtime.session(part).run({})
     for name, value in values.items():

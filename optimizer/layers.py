@@ -328,7 +328,13 @@ def _renamed(
 
 
 def _formats(draft: Draft, a: str, b: str, lowering: Lowering) -> tuple[Given | None, Given | None]:
-    return (draft.given.get(a), draft.given.get(b))
+    """The formats that the file gives to a layer's operands."""
+    first, second, weight = draft.given.get(a), draft.given.get(b), draft.array(b)
+    if first is not None:
+        first = first.of_activations()
+    if second is not None and weight is not None:
+        return first, second.of_weights(lowering.matrix(weight))
+    return first, None if second is None else second.of_activations()
 
 
 # --- finite numbers ---------------------------------------------------------------------------

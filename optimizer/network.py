@@ -17,6 +17,7 @@ import onnx
 from onnx import NodeProto
 
 from hwgen.errors import InputError
+from hwgen.formats import Scalar
 from optimizer.given import Given
 from optimizer.graph import Graph, reads
 from optimizer.inputs import Declared, Inputs, count, named, taken
@@ -53,6 +54,17 @@ class Node:
     bias: Array | None = None
     weight_name: str | None = None
     given: tuple[Given | None, Given | None] = (None, None)
+
+    @property
+    def given_formats(self) -> tuple[Scalar | None, Scalar | None]:
+        """The formats that the file gives to activations and weights, None where it does not."""
+        a, b = (None if given is None else given.number_format for given in self.given)
+        return (a, b)
+
+    def tried(self, formats: Sequence[Scalar]) -> tuple[Scalar, ...]:
+        """``formats``, and those that the file gives to this layer."""
+        given = (f for f in self.given_formats if f is not None)
+        return tuple(dict.fromkeys((*formats, *given)))
 
     @property
     def operands(self) -> tuple[str, str]:

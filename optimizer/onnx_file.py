@@ -59,6 +59,7 @@ def read(path: Path) -> onnx.ModelProto:
             f"network '{path}' keeps weights in other files and they cannot be loaded "
             f"({one_line(error)}): put them into the network's folder, or export with all in one"
         ) from error
+    _import_sets(model)
     try:
         onnx.checker.check_model(model)
     except Exception as error:  # the checker's, and protobuf's for text that is not UTF-8
@@ -98,6 +99,15 @@ def _not_text(message: Any) -> bytes | None:
         if damaged is not None:
             return damaged
     return None
+
+
+def _import_sets(model: onnx.ModelProto) -> None:
+    """Sets of operators other than ONNX's that the file uses and does not import, as QONNX's do."""
+    known = {i.domain for i in model.opset_import}
+    for node in model.graph.node:
+        if node.domain not in known and node.domain not in STANDARD:
+            known.add(node.domain)
+            model.opset_import.append(onnx.helper.make_opsetid(node.domain, 1))
 
 
 def _newer(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:

@@ -21,10 +21,11 @@ from onnx import NodeProto, TensorProto, helper
 
 from hwgen.errors import InputError
 from hwgen.fields import require_path
-from optimizer import folding, layers, onnx_file
+from optimizer import folding, given, layers, onnx_file, quantised_files
 from optimizer.graph import Graph, reads
 from optimizer.inputs import Declared
 from optimizer.network import Input, Network
+from optimizer.quantised_files import Quantiser
 
 #: Numbers in a tensor of one image: 1 GiB of float32.
 MOST_VALUES = 2**28
@@ -38,12 +39,16 @@ _SEED = 1
 
 @dataclass(frozen=True, eq=False)
 class _File:
-    """A checked file: its ``path``, ``model``, constants by name, and declared inputs."""
+    """A checked file: its ``path``, ``model``, constants by name, and declared inputs.
+
+    ``quantisers``: what is quantised in it, by tensor.
+    """
 
     path: Path
     model: onnx.ModelProto
     constants: dict[str, TensorProto]
     inputs: tuple[Declared, ...]
+    quantisers: Mapping[str, Quantiser]
 
 
 def declared(path: str | Path) -> tuple[Declared, ...]:
@@ -71,7 +76,7 @@ def load(
         _needed(nodes, scores),
         constants,
         _types(file, inputs, constants),
-        tuple(file.model.opset_import),
+        _imports(file.model, nodes),
         file.model.ir_version,
     )
     inputs = _read_inputs(file, graph, inputs, scores)
@@ -95,14 +100,15 @@ def load(
 
 def _read(path: str | Path) -> _File:
     source = require_path("path", path)
-    model = onnx_file.read(source)
+    model, quantisers = quantised_files.rewritten(onnx_file.read(source))
     _name_nodes(model)
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     # Old files list the weights among the inputs.
     inputs = [value for value in model.graph.input if value.name not in constants]
     if not inputs:
         raise InputError(f"network {source.name} has no input: give one that classifies data")
-    return _File(source, model, constants, tuple(_declared(v, source) for v in inputs))
+    shapes = tuple(_declared(value, source) for value in inputs)
+    return _File(source, model, constants, shapes, quantisers)
 
 
 def _name_nodes(model: onnx.ModelProto) -> None:
@@ -185,6 +191,14 @@ def _read_inputs(
             "logits as the output"
         )
     return used
+
+
+def _imports(
+    model: onnx.ModelProto, nodes: Sequence[NodeProto]
+) -> tuple[onnx.OperatorSetIdProto, ...]:
+    """The operator sets that are left, ONNX's own always."""
+    used = {node.domain for node in nodes} | set(onnx_file.STANDARD)
+    return tuple(i for i in model.opset_import if i.domain in used)
 
 
 # --- the output -------------------------------------------------------------------------------
@@ -363,7 +377,7 @@ def _cut(
         types,
         images,
         [scores],
-        {},
+        given.formats(file.quantisers, list(file.model.graph.node), graph.constants),
         _namer(),
     )
     nodes, found, stays = layers.find(draft)

@@ -18,8 +18,8 @@ from hwgen.errors import ToolError
 from hwgen.fields import require_path
 from hwgen.files import require_writable
 from hwgen.spec import DotProduct
+from optimizer import candidates, explore, idx, onnx_import, report
 from optimizer import data as image_data
-from optimizer import explore, idx, onnx_import, report
 from optimizer.data import ImageData
 from optimizer.explore import Exploration, Settings
 from optimizer.inputs import taken
@@ -108,7 +108,7 @@ def read(
     images = image_data.load(data, None, inputs) if any(None in i.sizes for i in inputs) else None
     sizes = {} if images is None else images.sizes(inputs)
     network = onnx_import.load(model, sizes, output)
-    explore.arrays(network, settings)
+    candidates.arrays(network, settings)
     images = _images(network, data)
     more_data = _more_data(data, test_data)
     more_images = None if more_data is None else _images(network, more_data)

@@ -149,6 +149,8 @@ def measure(
 ) -> Sensitivities:
     """Measures every format on every layer's activations and weights, one at a time.
 
+    So are those that the file gives to a layer.
+
     ``images``: (N, *input shape). Only the part of the network after the layer is computed again,
     layer by layer, and only one batch of intermediate tensors a worker is in memory. InputError if
     the class scores are not finite.
@@ -156,23 +158,22 @@ def measure(
     batches = list(network.batches(images, BATCH))
     means = []
     for i, node in enumerate(network.nodes):
-        trials = _Trials.of(network, node, calibration, formats)
+        trials = _Trials.of(network, node, calibration, node.tried(formats))
         # Added image by image, not batch by batch: the same mean whatever the batches.
         damages = np.concatenate(list(in_parallel(trials.damages, batches, workers)))
         means.append(damages.mean(axis=0))
         if (i + 1) * 4 // len(network.nodes) > i * 4 // len(network.nodes):
             progress(f"sensitivity: {i + 1} of {len(network.nodes)} layers")
-    mean = np.array(means)
-    if not np.isfinite(mean).all():
+    if not all(np.isfinite(mean).all() for mean in means):
         raise InputError(
             f"network {network.name} gives class scores that are not finite for the calibration "
             "images: check that the images are scaled as they were in training"
         )
     activations, weights = (
         {
-            (node.name, f): float(mean[i, j, k])
-            for i, node in enumerate(network.nodes)
-            for j, f in enumerate(formats)
+            (node.name, f): float(mean[j, k])
+            for node, mean in zip(network.nodes, means, strict=True)
+            for j, f in enumerate(node.tried(formats))
         }
         for k in (0, 1)
     )

@@ -71,6 +71,12 @@ def add(commands: Commands) -> None:
         help="candidates, separated by commas (default: all that 'hwgen formats' lists)",
     )
     sub.add_argument(
+        "--given",
+        default="start",
+        metavar="start|fixed",
+        help="formats of a network that is quantised already: tried beside the others, or kept",
+    )
+    sub.add_argument(
         "--max-drop",
         type=number(0, 100),
         default=0.5,
@@ -109,6 +115,7 @@ def run(options: argparse.Namespace) -> int:
         clock_mhz=options.clock_mhz,
         style=options.style,
         formats=options.formats,
+        given=options.given,
         max_drop=options.max_drop,
         command=shlex.join(["hwgen", *options.arguments]),
         progress=lambda line: print(line, file=sys.stderr, flush=True),

@@ -1,0 +1,195 @@
+"""The plans that an exploration may choose among: pairs of formats, their datapaths, the search."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, overload
+
+from hwgen import formats as number_formats
+from hwgen.errors import InputError
+from hwgen.formats import Scalar
+from hwgen.spec import DotProduct
+from optimizer import sensitivity, sizing
+from optimizer.network import Layer, Network
+from optimizer.plan import LayerPlan, Plan
+from optimizer.search import pareto_front
+from optimizer.settings import AS_GIVEN, NOT_GIVEN, Settings, references
+
+#: Formats of activations and of weights.
+Pair = tuple[Scalar, Scalar]
+#: A datapath in one pair of formats, activations and weights: its array, units and LUTs.
+Priced = Mapping[tuple[Scalar, Scalar], tuple[sizing.Size, DotProduct, sizing.LutRange]]
+#: Its layers in that pair, by the pair.
+Choices = Mapping[tuple[Scalar, Scalar], tuple[LayerPlan, ...]]
+
+
+def arrays(network: Network, settings: Settings) -> list[tuple[sizing.Size, ...]]:
+    """The arrays that are fast enough, of each datapath; InputError if there are none."""
+    return [
+        sizing.sizes(layers, settings.cycle_budget) for layers in _groups(network, settings.style)
+    ]
+
+
+def price(network: Network, settings: Settings, sizer: sizing.Sizer) -> list[Priced]:
+    """The cheapest array of each datapath in every pair of formats that is asked about.
+
+    That is every pair of candidates, and each reference's format for both operands.
+    """
+    uniform = [(f, f) for f in references().values()]
+    groups = _groups(network, settings.style)
+    return [
+        {
+            (a, b): sizer.best(sizes, a, b)
+            for a, b in dict.fromkeys(
+                (
+                    *options(network, settings, layers),
+                    *uniform,
+                    *_given(network, settings, layers),
+                )
+            )
+        }
+        for layers, sizes in zip(groups, arrays(network, settings), strict=True)
+    ]
+
+
+def options(network: Network, settings: Settings, layers: Sequence[Layer]) -> list[Pair]:
+    """The pairs of formats that the search may choose for a datapath of ``layers``.
+
+    Those of the candidates; and with an operand in the format that the file gives to it, or only
+    those where ``settings.given`` is fixed.
+    """
+    candidates = settings.formats
+    pairs = [(a, b) for a in candidates for b in candidates]
+    for given in _given(network, settings, layers, whole=False):
+        firsts, seconds = (candidates if f is None else (f,) for f in given)
+        own = [(a, b) for a in firsts for b in seconds]
+        pairs = own if settings.given == "fixed" else list(dict.fromkeys((*pairs, *own)))
+    return pairs
+
+
+@overload
+def _given(network: Network, settings: Settings, layers: Sequence[Layer]) -> list[Pair]: ...
+
+
+@overload
+def _given(
+    network: Network, settings: Settings, layers: Sequence[Layer], whole: bool
+) -> list[tuple[Scalar | None, Scalar | None]]: ...
+
+
+def _given(
+    network: Network, settings: Settings, layers: Sequence[Layer], whole: bool = True
+) -> Any:
+    """The pair that the file gives to the layer of a datapath, if it gives any.
+
+    None for an operand without, or ``NOT_GIVEN`` where it is to be a ``whole`` pair. A datapath
+    that all layers share has none.
+    """
+    if settings.style == "shared":
+        if settings.given == "fixed" and any(
+            n.given_formats != (None, None) for n in network.nodes
+        ):
+            raise InputError(
+                "given=fixed: the file gives formats to each layer, and one datapath for all has "
+                "one pair: use the style streaming, or given=start"
+            )
+        return []
+    pair = network.layer_node(layers[0].name).given_formats
+    if pair == (None, None):
+        return []
+    other = number_formats.parse_scalar(NOT_GIVEN) if whole else None
+    return [tuple(other if f is None else f for f in pair)]
+
+
+def choices_of(
+    network: Network,
+    settings: Settings,
+    priced: Sequence[Priced],
+    damages: sensitivity.Sensitivities,
+) -> list[Choices]:
+    """The layers of each datapath as planned in each pair of formats that was priced."""
+    return [
+        {
+            (a, b): tuple(
+                LayerPlan(
+                    layer,
+                    spec,
+                    size,
+                    sizing.cycles([layer], size.lanes, size.units),
+                    lut,
+                    damages.pair(layer.name, a, b),
+                )
+                for layer in layers
+            )
+            for (a, b), (size, spec, lut) in of_pair.items()
+        }
+        for layers, of_pair in zip(_groups(network, settings.style), priced, strict=True)
+    ]
+
+
+def search(network: Network, choices: Sequence[Choices], settings: Settings) -> list[Plan]:
+    """The plans on the front of LUTs against added damages, by falling LUTs."""
+    groups = _groups(network, settings.style)
+    tried = [
+        [choice[pair] for pair in options(network, settings, layers)]
+        for choice, layers in zip(choices, groups, strict=True)
+    ]
+    solutions = pareto_front(
+        [
+            [(layers[0].lut.value, math.fsum(p.sensitivity for p in layers)) for layers in group]
+            for group in tried
+        ],
+        settings.resolution,
+    )
+    plans = [
+        Plan(
+            settings.style,
+            tuple(p for group, i in zip(tried, solution.choice, strict=True) for p in group[i]),
+        )
+        for solution in solutions
+    ]
+    # The first point is kept whatever its damage, so that there is always one.
+    return [p for i, p in enumerate(plans) if i == 0 or p.sensitivity <= settings.max_divergence]
+
+
+def reference_plans(
+    network: Network, choices: Sequence[Choices], settings: Settings
+) -> dict[str, Plan]:
+    """The references' plans by name: one format for all operands, or those of the file."""
+    plans = {
+        name: Plan(settings.style, tuple(layer for choice in choices for layer in choice[f, f]))
+        for name, f in references().items()
+    }
+    groups = _groups(network, settings.style)
+    given = [_given(network, settings, layers) for layers in groups]
+    if any(given):
+        other = number_formats.parse_scalar(NOT_GIVEN)
+        layers = (
+            choice[pairs[0] if pairs else (other, other)]
+            for choice, pairs in zip(choices, given, strict=True)
+        )
+        plans[AS_GIVEN] = Plan(settings.style, tuple(layer for group in layers for layer in group))
+    return plans
+
+
+def allowed(network: Network, references: Mapping[str, Plan], settings: Settings) -> list[Plan]:
+    """The references that the search may choose: they may belong to the front as any plan."""
+    groups = _groups(network, settings.style)
+    tried = [options(network, settings, layers) for layers in groups]
+    return [
+        plan
+        for plan in references.values()
+        if all(
+            layer.formats in pairs
+            for layer, pairs in zip(
+                plan.layers, tried if settings.style != "shared" else tried * len(plan.layers),
+                strict=True,
+            )
+        )
+    ]  # fmt: skip
+
+
+def _groups(network: Network, style: str) -> list[tuple[Layer, ...]]:
+    """The layers that share a datapath."""
+    return [network.layers] if style == "shared" else [(layer,) for layer in network.layers]
