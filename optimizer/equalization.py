@@ -4,8 +4,8 @@ Between two layers a channel can be divided by a factor behind the first and mul
 front of the second, where all that stands between them is positively homogeneous in each channel:
 f(s·x) = s·f(x) for s > 0. A ReLU, a maximum or mean over positions are. A clamp is not, such as
 ReLU6; it becomes one at limits of their own for each channel, max(l/s, min(x, h/s)), which is the
-same function exactly: hardware then has a limit for each channel. Which factors: ``ptq.cross_layer``
-and ``ptq.smoothquant``.
+same function exactly: hardware then has a limit for each channel. Which factors:
+``ptq.cross_layer`` and ``ptq.smoothquant``.
 """
 
 from __future__ import annotations
@@ -74,7 +74,8 @@ def _pair(
     image = not isinstance(first.lowering, MatrixProduct)
     if not image and len(first.lowering.shape) != 2:  # type: ignore[attr-defined]
         return None
-    tensor, between, flat = first.output, [], False
+    between: list[NodeProto] = []
+    tensor, flat = first.output, False
     while tensor != network.output and len(following := consumers.get(tensor, [])) == 1:
         (proto,) = following
         second = layer_of.get(id(proto))
@@ -180,13 +181,13 @@ def _largest(network: Network, images: Inputs, found: tuple[Pair, ...]) -> dict[
 def _outgoing(node: Node) -> Floats:
     """The largest magnitude of the weights of each output channel."""
     assert node.weight is not None
-    return np.abs(node.weight).max(axis=0).astype(np.float64)
+    return np.asarray(np.abs(node.weight).max(axis=0), np.float64)
 
 
 def _incoming(node: Node, repeats: int) -> Floats:
     """The largest magnitude of the weights of each channel of the layer's input."""
     weight = np.abs(_by_input(node))
-    return weight.reshape(-1, repeats * weight.shape[1]).max(axis=1).astype(np.float64)
+    return np.asarray(weight.reshape(-1, repeats * weight.shape[1]).max(axis=1), np.float64)
 
 
 def _by_input(node: Node) -> npt.NDArray[Any]:

@@ -188,7 +188,7 @@ def check(e: Exploration, images: ImageData, progress: Progress) -> tuple[LayerC
     def checked(plan: LayerPlan) -> LayerCheck:
         layer, spec = plan.layer.name, plan.spec
         outputs = min(CHECKED_OUTPUTS, plan.layer.outputs * len(first_images))
-        operands = layer_vectors(e.network, e.calibration, e.chosen, layer, first_images, outputs)
+        operands = layer_vectors(e.network, e.quantization, e.chosen, layer, first_images, outputs)
         inputs = {"clear": operands.clear[:, None], "a": operands.a_codes, "b": operands.b_codes}
         outcome = sim.verify_inputs(spec, inputs)
         # The bench compares with the golden model; the sums behind the accuracy must be the

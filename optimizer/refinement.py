@@ -20,7 +20,7 @@ from optimizer.inputs import Inputs
 from optimizer.network import Array, Network, Node, Tensors
 from optimizer.parallel import in_parallel
 from optimizer.ptq.grid import on_grid
-from optimizer.ptq.methods import ROUNDINGS
+from optimizer.ptq.methods import ROUNDINGS, Recipe
 from optimizer.ptq.moments import Moments
 from optimizer.ptq.rounding import Problem, Rounded, nearest
 from optimizer.quantization import LayerQuantization
@@ -30,25 +30,6 @@ BATCH = 16
 #: Rows of a layer's operand that are looked at, spread over all images.
 ROWS = 2**14
 SEED = 7
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How weights are rounded, a name of ``ptq.methods.ROUNDINGS``, and whether biases change.
-
-    ``ranges``: of several ranges each layer has the one of least output error, as it has with all
-    recipes but the plain one.
-    """
-
-    rounding: str = "nearest"
-    bias: bool = False
-    ranges: bool = False
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The methods that it has beside the plain one."""
-        named = (("bias", self.bias), (self.rounding, self.rounding != "nearest"))
-        return tuple(name for name, used in named if used)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,9 +95,8 @@ def _right(node: Node) -> Array:
 def _row_count(node: Node, x: Array) -> int:
     """Rows of the left matrix of activations ``x``."""
     if not hasattr(node.lowering, "groups"):
-        return x.size // x.shape[-1]
-    (one,) = node.lowering.left(x[:1]).shape[1:2]
-    return one * len(x)
+        return int(x.size // x.shape[-1])
+    return int(node.lowering.left(x[:1]).shape[1]) * len(x)
 
 
 def refined(

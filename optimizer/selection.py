@@ -12,7 +12,7 @@ corrected alone can do harm where rounding has lost its variance.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -25,11 +25,10 @@ from optimizer.calibration import Calibration, Pairs, calibrate
 from optimizer.data import ImageData
 from optimizer.inputs import Inputs, count, taken
 from optimizer.network import Network
-from optimizer.parallel import in_parallel
 from optimizer.ptq.asymmetric import unsigned
-from optimizer.ptq.methods import Methods
+from optimizer.ptq.methods import Methods, Recipe
 from optimizer.quantization import LayerQuantization
-from optimizer.refinement import Recipe, Reference, reference, refined
+from optimizer.refinement import Reference, reference, refined
 from optimizer.sensitivity import divergence, log_softmax
 from optimizer.stages import Progress
 
@@ -52,14 +51,17 @@ class Part:
     labels: npt.NDArray[np.int64]
 
 
-def parts(data: ImageData) -> tuple[Part, Part]:
-    """The selection images and the test images; of a single image both."""
-    length = count(data.test_images)
+def split(length: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Which of ``length`` labelled images select and which test; a single one does both."""
     drawn = np.random.default_rng(SEED).permutation(length)
     size = min(SELECTION, length // 2)
     chosen, others = np.sort(drawn[:size]), np.sort(drawn[size:])
-    if not size:
-        chosen = others
+    return (chosen if size else others), others
+
+
+def parts(data: ImageData) -> tuple[Part, Part]:
+    """The selection images and the test images, as ``split`` draws them."""
+    chosen, others = split(count(data.test_images))
     return _part(data, chosen), _part(data, others)
 
 
@@ -108,9 +110,14 @@ class Tuner:
     def _reference(self) -> npt.NDArray[np.float64]:
         return log_softmax(inference.run(self.network, self.images))
 
-    def divergence(self, quantization: Mapping[str, LayerQuantization]) -> float:
-        """The mean divergence from FP32 on the selection images, nats an image."""
-        logits = inference.run(self.network, self.images, quantization)
+    def divergence(
+        self, quantization: Mapping[str, LayerQuantization], network: Network | None = None
+    ) -> float:
+        """The mean divergence from FP32 on the selection images, nats an image.
+
+        ``network``: another one that computes the same in FP32.
+        """
+        logits = inference.run(network or self.network, self.images, quantization)
         return float(divergence(self._reference, logits).mean())
 
     def quantization(
@@ -197,10 +204,11 @@ def equalized(
     if not methods.equalizations or not equalization.pairs(network):
         return Equalized(network, None, {})
     f = min(formats, key=lambda f: (abs(f.bits - PROBE_BITS), not f.is_integer))
-    networks = {None: network}
-    for name in methods.equalizations:
-        make = EQUALIZERS[name]
-        networks[name] = make(network, _drawn(data.calibration_images, REFINEMENT_IMAGES))
+    networks: dict[str | None, Network] = {None: network}
+    for method in methods.equalizations:
+        networks[method] = EQUALIZERS[method](
+            network, _drawn(data.calibration_images, REFINEMENT_IMAGES)
+        )
     divergences: dict[str | None, float] = {}
     for name, candidate in networks.items():
         divergences[name] = _probed(candidate, data, methods, f, workers)
@@ -224,11 +232,10 @@ def _probed(
         pairs = with_unsigned(calibration, pairs)
     recipe = made.recipes[-1]
     quantization = made.quantization(pairs, recipe, workers)
-    chunks = list(in_parallel(lambda q: made.divergence(q), [quantization], workers))
-    return chunks[0]
+    return made.divergence(quantization)
 
 
-EQUALIZERS = {
+EQUALIZERS: dict[str, Callable[[Network, Inputs], Network]] = {
     "cross-layer": lambda network, images: equalization.cross_layer(network),
     "smoothquant": equalization.smooth,
 }

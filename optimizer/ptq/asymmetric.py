@@ -30,7 +30,9 @@ def unsigned(number_format: Scalar) -> Scalar:
     if not f.signed or f.has_nan or f.has_infinity:
         return f
     wider = {} if f.is_integer else {"mantissa_bits": f.mantissa_bits + 1}
-    return dataclasses.replace(f, signed=False, **wider)
+    # Every kind of scalar format is a dataclass.
+    relative: Scalar = dataclasses.replace(f, signed=False, **wider)  # type: ignore[type-var]
+    return relative
 
 
 def zero_point(
@@ -61,4 +63,4 @@ def folded_bias(bias: Floats, weight: Floats, scale: float, zero: float) -> Floa
 
     ``weight``: (groups, K, N), as numbers of the network; ``bias``: (groups, N).
     """
-    return bias - zero * scale * weight.sum(axis=1)
+    return np.asarray(bias - zero * scale * weight.sum(axis=1))

@@ -33,8 +33,8 @@ def damped(hessian: Floats, damping: float = DAMPING) -> Floats:
 def best_start(problem: Problem, hessian: Floats) -> Floats:
     """The weights with the smallest error without a grid, pulled to W by the damping of H."""
     moments, weight = problem.moments, problem.weight
-    change: Floats = np.linalg.solve(hessian, moments.cross - moments.hessian @ weight)
-    return weight + change
+    change = np.linalg.solve(hessian, moments.cross - moments.hessian @ weight)
+    return np.asarray(weight + change)
 
 
 def gptq(problem: Problem) -> Rounded:

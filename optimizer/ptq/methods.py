@@ -101,6 +101,25 @@ class Methods:
         return tuple(scales)
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """How weights are rounded, a name of ``ROUNDINGS``, and whether biases change.
+
+    ``ranges``: of several ranges each layer has the one of least output error, as it has with all
+    recipes but the plain one.
+    """
+
+    rounding: str = "nearest"
+    bias: bool = False
+    ranges: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The methods that it has beside the plain one."""
+        named = (("bias", self.bias), (self.rounding, self.rounding != "nearest"))
+        return tuple(name for name, used in named if used)
+
+
 #: Every number to its nearest, ranges of least squared error.
 PLAIN = Methods()
 
