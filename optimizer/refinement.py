@@ -28,7 +28,7 @@ from optimizer.quantization import LayerQuantization
 #: Images a batch.
 BATCH = 16
 #: Rows of a layer's operand that are looked at, spread over all images.
-ROWS = 2**14
+ROWS = 2**13
 SEED = 7
 
 
@@ -122,17 +122,18 @@ def refined(
 
         def reach(
             index: int, i: int = i, node: Node = node, start: LayerQuantization = start
-        ) -> list[Moments]:
+        ) -> list[Array]:
             state, part = states[index], network.parts[i]
             if part is not None:
                 state.update(part.run(state))
                 drop(state, part.inputs, 2 * i)
-            return _moments(calibration, fp32, start, state, index)
+            return _rows(calibration, fp32, start, state, index)
 
         if part is not None or tuned:
             found = list(in_parallel(reach, range(len(states)), workers))
             if tuned:
-                start = _refined_layer(calibration, start, found, recipe)
+                targets = np.concatenate(fp32.targets[node.name], axis=1)
+                start = _refined_layer(calibration, start, found, targets, recipe)
         result[node.name] = start
 
         def leave(
@@ -147,42 +148,37 @@ def refined(
     return result
 
 
-def _moments(
+def _rows(
     calibration: Calibration,
     fp32: Reference,
     start: LayerQuantization,
     state: Tensors,
     index: int,
-) -> list[Moments]:
-    """The moments of a layer's rows in one batch with each scale of its activations."""
+) -> list[Array]:
+    """The rows of a layer's operand in one batch, as rounded with each scale: (groups, rows, K)."""
     node = start.node
     if node.name not in fp32.targets:
         return []
-    x, rows = state[node.inputs[0]], fp32.rows[node.name][index]
-    result = []
-    for scale in calibration.activation_scales[node.name, start.a_format]:
-        # Rows are taken first where that is less to round.
-        operand = node.lowering.left(x, rows)
-        rounded = on_grid(start.a_format, operand / scale) * scale
-        result.append(Moments.of(rounded, fp32.targets[node.name][index]))
-    return result
+    operand = node.lowering.left(state[node.inputs[0]], fp32.rows[node.name][index])
+    scales = calibration.activation_scales[node.name, start.a_format]
+    rounded = (on_grid(start.a_format, operand / scale) * scale for scale in scales)
+    return [values.astype(np.float32, copy=False) for values in rounded]
 
 
 def _refined_layer(
     calibration: Calibration,
     start: LayerQuantization,
-    batches: Sequence[Sequence[Moments]],
+    batches: Sequence[Sequence[Array]],
+    targets: Array,
     recipe: Recipe,
 ) -> LayerQuantization:
     """The layer with the scales, values and bias of least output error."""
     node = start.node
     weight = _right(node).astype(np.float64)
     of_scale = []
-    for moments in zip(*batches, strict=True):
-        merged = moments[0]
-        for other in moments[1:]:
-            merged = merged.merged(other)
-        of_scale.append(merged if recipe.bias else merged.about_zero)
+    for rows in zip(*batches, strict=True):
+        moments = Moments.of(np.concatenate(rows, axis=1), targets)
+        of_scale.append(moments if recipe.bias else moments.about_zero)
     best = int(np.argmin([m.error(weight).sum() for m in of_scale]))
     moments, rounding = of_scale[best], ROUNDINGS[recipe.rounding]
     candidates: list[Rounded] = []

@@ -36,7 +36,7 @@ SEED = 3
 #: Selection images at most, and at most half of the labelled ones.
 SELECTION = 1000
 #: Selection images whose divergence is measured, and calibration images that refine.
-DIVERGENCE_IMAGES, REFINEMENT_IMAGES = 512, 512
+DIVERGENCE_IMAGES, REFINEMENT_IMAGES = 256, 512
 #: Bits of the weights that a network's factors of channels are chosen with, as near as there are.
 PROBE_BITS = 4
 #: A divergence in nats from which on nothing is tried: no answer in a thousand changes.
@@ -100,11 +100,10 @@ class Tuner:
     def recipes(self) -> tuple[Recipe, ...]:
         """The combinations that are tried, the plain one first."""
         bias = self.methods.bias
-        found = [Recipe(), Recipe(bias=bias)]
-        found += [Recipe(rounding, bias) for rounding in self.methods.roundings]
-        if len(self.methods.ranges) > 1 and not bias:
-            found.append(Recipe("nearest", False, ranges=True))
-        return tuple(dict.fromkeys(found))
+        several = len(self.methods.ranges) > 1
+        found = [Recipe(rounding, bias) for rounding in self.methods.roundings]
+        found += [Recipe(bias=bias, ranges=several and not bias)]
+        return tuple(dict.fromkeys((Recipe(), *found)))
 
     @cached_property
     def _reference(self) -> npt.NDArray[np.float64]:
@@ -139,7 +138,9 @@ class Tuner:
             divergences[recipe] = found = self.divergence(quantization)
             if best is None or found < divergences[best[0]]:
                 best = (recipe, quantization)
-            if divergences[best[0]] < ENOUGH:
+            # The last recipe is a part of those before: it is tried where they do not help.
+            helped = recipe == self.recipes[-2] and best[0] != Recipe()
+            if helped or divergences[best[0]] < ENOUGH:
                 break
         assert best is not None
         return Tuned(best[0], divergences), best[1]
@@ -230,7 +231,7 @@ def _probed(
     pairs: Pairs = dict.fromkeys(network.layer_nodes, (f, f))
     if methods.unsigned:
         pairs = with_unsigned(calibration, pairs)
-    recipe = made.recipes[-1]
+    recipe = made.recipes[1] if len(made.recipes) > 1 else Recipe()
     quantization = made.quantization(pairs, recipe, workers)
     return made.divergence(quantization)
 

@@ -17,7 +17,7 @@ PTQ = (
     *("mse", "minmax", "percentile", "kl", "pow2", "pow2-group", "unsigned"),
     *("cross-layer", "smoothquant", "bias", "gptq", "learned"),
 )
-PTQ_DEFAULT = ("unsigned", "mse", "cross-layer", "smoothquant", "bias", "gptq", "learned")
+PTQ_DEFAULT = ("unsigned", "mse", "cross-layer", "smoothquant", "bias", "gptq")
 #: The most frames a second that can be asked for: more than clock cycles of the fastest clock.
 FASTEST_FPS = 1e10
 

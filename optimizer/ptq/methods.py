@@ -61,7 +61,7 @@ SUMMARIES: dict[str, str] = {
     "gptq": "rounding with error feedback",
     "learned": "rounding by coordinate descent",
 }
-DEFAULT = (UNSIGNED, "mse", "cross-layer", "smoothquant", BIAS, "gptq", "learned")
+DEFAULT = (UNSIGNED, "mse", "cross-layer", "smoothquant", BIAS, "gptq")
 
 
 @dataclass(frozen=True)

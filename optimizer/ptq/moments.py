@@ -59,21 +59,6 @@ class Moments:
             np.einsum("grn,grn->gn", t, t, dtype=np.float64),
         )
 
-    def merged(self, other: Moments) -> Moments:
-        """Those of the rows of both (Chan, Golub and LeVeque, 1983)."""
-        count = self.count + other.count
-        x, t = other.operand_mean - self.operand_mean, other.target_mean - self.target_mean
-        part = other.count / count
-        between = self.count * part
-        return Moments(
-            count,
-            self.operand_mean + part * x,
-            self.target_mean + part * t,
-            self.hessian + other.hessian + between * x[:, :, None] * x[:, None, :],
-            self.cross + other.cross + between * x[:, :, None] * t[:, None, :],
-            self.target_square + other.target_square + between * t**2,
-        )
-
     @property
     def about_zero(self) -> Moments:
         """The same sums about zero: for a layer whose bias stays as it is."""
