@@ -29,7 +29,12 @@ Choices = Mapping[tuple[Scalar, Scalar], tuple[LayerPlan, ...]]
 
 
 def arrays(network: Network, settings: Settings) -> list[tuple[sizing.Size, ...]]:
-    """The arrays that are fast enough, of each datapath; InputError if there are none."""
+    """The arrays that are fast enough, of each datapath.
+
+    InputError if there are none, and if formats of the file are to be kept that cannot be.
+    """
+    if settings.given == "fixed":
+        _require_given(network, settings)
     return [
         sizing.sizes(layers, settings.cycle_budget) for layers in _groups(network, settings.style)
     ]
@@ -40,6 +45,20 @@ def require_price(network: Network, settings: Settings, sizer: sizing.Sizer) -> 
     f = settings.formats[0]
     for sizes in arrays(network, settings):
         sizer.best(sizes, f, f)
+
+
+def _require_given(network: Network, settings: Settings) -> None:
+    """InputError unless the file gives formats, which a datapath of each layer can have."""
+    if all(node.given_formats == (None, None) for node in network.nodes):
+        raise InputError(
+            f"given=fixed: network {network.name} is not quantised and gives no formats: leave it "
+            "out"
+        )
+    if settings.style == "shared":
+        raise InputError(
+            "given=fixed: the file gives formats to each layer, and one datapath for all has one "
+            "pair: use the style streaming, or given=start"
+        )
 
 
 def price(
@@ -119,13 +138,6 @@ def _given(
     that all layers share has none.
     """
     if settings.style == "shared":
-        if settings.given == "fixed" and any(
-            n.given_formats != (None, None) for n in network.nodes
-        ):
-            raise InputError(
-                "given=fixed: the file gives formats to each layer, and one datapath for all has "
-                "one pair: use the style streaming, or given=start"
-            )
         return []
     pair = network.layer_node(layers[0].name).given_formats
     if pair == (None, None):

@@ -111,8 +111,8 @@ def load(
     a folder the default is 10.
     ``input_shape``: what the network takes, without the batch: (C, H, W), (F,) or any other; or
     what it declares of each of its inputs. Images (N, H, W) get the channel axis of a network with
-    one channel, and are flattened for a network on feature vectors; without ``input_shape`` they
-    get the axis.
+    one channel, wherever it is, and are flattened for a network on feature vectors; without
+    ``input_shape`` they get the axis in front.
 
     For an input of floats uint8 is divided by 255, so it lies in [0, 1], and floats are taken as
     they are; for one of whole numbers these are. From a
@@ -287,7 +287,7 @@ def _item_shape(where: str, key: str, header: Header, declared: Declared | None)
     stored = shape[1:]
     if declared is None:
         return (1, *stored) if len(stored) == 2 else stored
-    for item in (stored, (1, *stored), (math.prod(stored),)):
+    for item in (stored, (1, *stored), (*stored, 1), (math.prod(stored),)):
         if declared.takes(item):
             return item
     raise InputError(

@@ -48,10 +48,12 @@ def matrices(
     """What a layer multiplies: (..., rows, dot length) and (..., dot length, columns)."""
     a, b = quantized_operands(q, operands)
     lowering = q.node.lowering
+    # Before the patches are copied: each activation is converted once, not once a window.
+    left = lowering.left(a.astype(np.float64))
     if q.weight is not None:
-        return lowering.left(a), lowering.right(q.weight)
+        return left, lowering.right(q.weight)
     assert b is not None
-    return lowering.left(a), b if b.ndim > 1 else b[:, None]
+    return left, b if b.ndim > 1 else b[:, None]
 
 
 def exact_sums(q: LayerQuantization, operands: Sequence[Array]) -> npt.NDArray[np.float64]:

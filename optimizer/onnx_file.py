@@ -7,6 +7,7 @@ does not know, are refused.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,8 @@ import onnx.inliner
 
 from hwgen.errors import InputError
 from hwgen.fields import LONGEST_PATH, shown
-from optimizer import old_opsets
-from optimizer.old_opsets import OLDEST
+from optimizer import opsets
+from optimizer.opsets import NEWEST, OLDEST
 
 #: The two names of ONNX's own operator set.
 STANDARD = ("", "ai.onnx")
@@ -70,6 +71,10 @@ def read(path: Path) -> onnx.ModelProto:
     _require_supported(model, path)
     if model.functions:
         model = onnx.inliner.inline_local_functions(model)
+    if opset(model) > NEWEST:
+        # Most operators are the same in both; onnxruntime says which one it does not know.
+        with contextlib.suppress(Exception):
+            model = opsets.converted(model, NEWEST)
     return _newer(model, path) if opset(model) < OLDEST else model
 
 
@@ -113,7 +118,7 @@ def _import_sets(model: onnx.ModelProto) -> None:
 def _newer(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
     """The model in an operator set that onnxruntime knows."""
     try:
-        return old_opsets.converted(model)
+        return opsets.converted(model)
     except Exception as error:  # the converter's: an operator that it has no rule for
         raise InputError(
             f"network '{path}' is written in opset {opset(model)}, which onnxruntime does not "
@@ -123,7 +128,7 @@ def _newer(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
 
 
 def _require_supported(model: onnx.ModelProto, path: Path) -> None:
-    versions = [i.version for i in model.opset_import if i.domain in STANDARD]
+    versions = list(dict.fromkeys(i.version for i in model.opset_import if i.domain in STANDARD))
     newest = onnx.defs.onnx_opset_version()
     if len(versions) > 1 or not all(1 <= version <= newest for version in versions):
         raise InputError(

@@ -21,7 +21,8 @@ from onnx import NodeProto, TensorProto, helper
 
 from hwgen.errors import InputError
 from hwgen.fields import require_path
-from optimizer import folding, given, layers, onnx_file, quantised_files
+from optimizer import folding, given, layers, linear_models, onnx_file, quantised_files
+from optimizer.draft import Draft
 from optimizer.graph import Graph, reads
 from optimizer.inputs import Declared
 from optimizer.network import Input, Network
@@ -197,8 +198,9 @@ def _imports(
     model: onnx.ModelProto, nodes: Sequence[NodeProto]
 ) -> tuple[onnx.OperatorSetIdProto, ...]:
     """The operator sets that are left, ONNX's own always."""
-    used = {node.domain for node in nodes} | set(onnx_file.STANDARD)
-    return tuple(i for i in model.opset_import if i.domain in used)
+    used = {node.domain for node in nodes} - set(onnx_file.STANDARD)
+    own = helper.make_opsetid("", onnx_file.opset(model))
+    return (own, *(i for i in model.opset_import if i.domain in used))
 
 
 # --- the output -------------------------------------------------------------------------------
@@ -207,18 +209,22 @@ def _imports(
 def _scores(
     file: _File,
     nodes: list[NodeProto],
-    constants: Mapping[str, TensorProto],
+    constants: dict[str, TensorProto],
     output: str | None,
 ) -> tuple[list[NodeProto], str]:
     """The nodes without a softmax at the end, and the tensor of class scores."""
-    outputs = file.model.graph.output
-    known = [value.name for value in outputs]
+    made_by = {name: node for node in nodes for name in node.output}
+    known, floats = [], []
+    for value in file.model.graph.output:
+        known.append(value.name)
+        zipped = value.name in made_by and made_by[value.name].op_type == "ZipMap"
+        if zipped or value.type.tensor_type.elem_type in _FLOATS:
+            floats.append(value.name)
     if output is not None and output not in known:
         raise InputError(
             f"output {output!r} is none of network {file.path.name}: use one of {', '.join(known)}"
         )
     if output is None:
-        floats = [v.name for v in outputs if v.type.tensor_type.elem_type in _FLOATS]
         if len(floats) != 1 and len(known) > 1:
             raise InputError(
                 f"network {file.path.name} has {len(known)} outputs ({', '.join(known)}): say "
@@ -230,6 +236,12 @@ def _scores(
             f"network {file.path.name}: output {output!r} does not depend on the image: export the "
             "logits as the output"
         )
+    # scikit-learn's exporter puts the scores into a dictionary for each example.
+    if output in made_by and made_by[output].op_type == "ZipMap":
+        output = made_by[output].input[0]
+    types = {v.name: v.type.tensor_type.elem_type for v in file.model.graph.input}
+    nodes, more = linear_models.written_out(_needed(nodes, output), output, types)
+    constants.update(more)
     return _without_softmax(nodes, output)
 
 
@@ -370,7 +382,7 @@ def _cut(
     for name, value in values.items():
         if isinstance(value, np.ndarray):
             types[name] = helper.np_dtype_to_tensor_dtype(value.dtype)
-    draft = layers.Draft(
+    draft = Draft(
         list(graph.nodes),
         dict(graph.constants),
         shapes,

@@ -367,7 +367,8 @@ def outcome(path: Path, oracle: Oracle = reference) -> str:
     size = model.graph.input[0].type.tensor_type.shape.dim[0]
     with np.errstate(all="ignore"):
         got = inference.run(network, images)
-        batch = size.dim_value if size.dim_value > 0 else IMAGES
+        # A graph that mixes its images, or puts them on another axis, is read as of so many.
+        batch = network.batch or (size.dim_value if size.dim_value > 0 else IMAGES)
         try:
             parts = [
                 oracle(model, images[start : start + batch])

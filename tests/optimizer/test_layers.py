@@ -244,6 +244,35 @@ def test_attention(tmp_path):
     assert q["scores"].weight is None and q["q"].weight.shape == (6, 6)
 
 
+@pytest.mark.parametrize(
+    ("equation", "weight", "work"),
+    [
+        ("nld,dhk->nlhk", (6, 2, 3), (6, 5 * 6)),
+        ("nld,dhk->nhlk", (6, 2, 3), (6, 5 * 6)),
+        ("dk,nld->lnk", (6, 4), (6, 5 * 4)),
+        ("nld,ld->nl", (5, 6), (6, 5)),
+        ("nld,ldk->nk", (5, 6, 2), (30, 2)),
+        ("nld,nmd->nlm", None, (6, 25)),
+        ("nld,nmd->mnl", None, (6, 25)),
+    ],
+)
+def test_einsum(tmp_path, equation, weight, work):
+    """As Keras writes attention: stacks, sums, rows and columns in any order, any batch."""
+    weights = {"flat": np.array([0, -1])}
+    if weight is not None:
+        weights["w"] = normal(5, *weight)
+    result = equation.split("->")[1]
+    inputs = ["x", "x"] if weight is None else ["x", "w"] if equation[0] == "n" else ["w", "x"]
+    nodes = [node("Einsum", inputs, ["e"], equation=equation, name="own")]
+    order = [result.index("n"), *(i for i, c in enumerate(result) if c != "n")]
+    nodes += [node("Transpose", ["e"], ["t"], perm=order), node("Reshape", ["t", "flat"], ["y"])]
+    x = normal(3, 7, 5, 6)
+    network = same(save(tmp_path / "n.onnx", nodes, weights, ("batch", 5, 6)), x)
+    assert network.layers == (Layer("own", "Einsum", *work),) and network.batch is None
+    assert not network.float_operators
+    quantised_exactly(network, x)
+
+
 # --- what is computed of constants, and behind a layer ----------------------------------------
 
 
@@ -316,8 +345,8 @@ def test_what_is_not_of_a_channel_stays_behind_the_layer(tmp_path):
     [
         ([node("LSTM", ["s", "iw", "ir"], ["", "h"], hidden_size=3, name="op")],
          8 * 4 * 3 * (24 + 3), "recurrent"),
-        ([node("Einsum", ["s", "s"], ["h"], equation="abc,abd->cd", name="op")],
-         8 * 24 * 24, "not written as a MatMul"),
+        ([node("Einsum", ["s", "s", "s"], ["h"], equation="abc,abd,abd->cd", name="op")],
+         2 * 8 * 24 * 24, "not written as a MatMul"),
         ([node("Reshape", ["x", "volume"], ["v"]), node("Conv", ["v", "w3"], ["h"], name="op")],
          2 * 3 * 7 * 7 * 8, "3 dimensions"),
         ([node("Slice", ["x", "0", "1", "axis"], ["k"]),
@@ -385,6 +414,20 @@ def test_an_old_operator_set_is_converted(tmp_path):
     network = read(tmp_path, nodes, weights, opset=6)
     x = normal(4, 5, 3, 8, 8)
     expected = (x + weights["k"][:, None, None]).reshape(5, -1) @ weights["w"] + weights["b"]
+    np.testing.assert_allclose(inference.run(network, x), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_an_operator_set_newer_than_onnxruntime_is_converted(tmp_path):
+    """It has no QuantizeLinear of opset 28."""
+    weights = {"s": np.float32(0.5).reshape(()), "z": np.zeros((), np.int8)}
+    nodes = [
+        node("QuantizeLinear", ["x", "s", "z"], ["q"]),
+        node("DequantizeLinear", ["q", "s", "z"], ["d"]),
+        *dense("d", 192, weights),
+    ]
+    network = read(tmp_path, nodes, weights, opset=28)
+    x = normal(4, 5, 3, 8, 8)
+    expected = (np.rint(x * 2) / 2).reshape(5, -1) @ weights["wt"]
     np.testing.assert_allclose(inference.run(network, x), expected, rtol=1e-4, atol=1e-4)
 
 

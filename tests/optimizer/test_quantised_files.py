@@ -272,6 +272,10 @@ def test_the_files_formats_are_kept(setting):
 def test_one_datapath_for_all_layers_has_one_pair_of_formats(setting):
     with pytest.raises(InputError, match=r"given=fixed: .* use the style streaming"):
         explored(setting, given="fixed", style="shared")
+    plain = [dataclasses.replace(node, given=(None, None)) for node in setting[0].nodes]
+    network = dataclasses.replace(setting[0], nodes=tuple(plain))
+    with pytest.raises(InputError, match=r"given=fixed: network n is not quantised"):
+        explored((network, setting[1]), given="fixed")
     e = explored(setting, style="shared")
     assert "as given" not in e.references
     with pytest.raises(InputError, match="given='kept': use one of start, fixed"):

@@ -1,7 +1,7 @@
-"""Operator sets that onnxruntime does not know, 1 to 6, converted by onnx.
+"""Operator sets that onnxruntime does not know, converted by onnx.
 
-What an operator of two inputs broadcasts where, an attribute says there; onnx 1.23's converter
-places it wrongly, so constants are reshaped here.
+These are 1 to 6, and those that are newer than it. What an operator of two inputs broadcasts where,
+an attribute says before 7; onnx 1.23's converter places it wrongly, so constants are reshaped here.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ from onnx import helper, numpy_helper
 
 #: The oldest operator set that onnxruntime computes, and what older ones are converted to.
 OLDEST, CONVERTED = 7, 8
+#: The newest of which onnxruntime 1.32 has all operators that a network usually has.
+NEWEST = 26
 
 
-def converted(model: onnx.ModelProto) -> onnx.ModelProto:
-    """``model`` in the operator set ``CONVERTED``.
+def converted(model: onnx.ModelProto, version: int = CONVERTED) -> onnx.ModelProto:
+    """``model`` in the operator set ``version``.
 
     ValueError, or an exception of onnx, for an operator that has no rule.
     """
@@ -27,7 +29,7 @@ def converted(model: onnx.ModelProto) -> onnx.ModelProto:
             if not size.HasField("dim_value") or size.dim_value < 1:
                 size.dim_value = 1
     _place_broadcasts(fixed)
-    result = onnx.version_converter.convert_version(fixed, CONVERTED)
+    result = onnx.version_converter.convert_version(fixed, version)
     for new, old in (
         (result.graph.input, model.graph.input),
         (result.graph.output, model.graph.output),
