@@ -48,6 +48,7 @@ class Exploration:
     """
 
     network: Network
+    calibration: Calibration
     quantization: Quantization
     settings: Settings
     data_name: str
@@ -196,6 +197,7 @@ def explore(
         steps = ablation(network, equalized, tuner, data, chosen, workers)
     return Exploration(
         network=equalized.network,
+        calibration=calibration,
         quantization=quantization,
         settings=settings,
         data_name=data.name,

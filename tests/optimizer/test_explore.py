@@ -157,7 +157,7 @@ def test_the_choice_by_hand(drop, index, reason):
 def test_operands_give_the_sums_of_the_inference(setting, exploration, layer):
     e, images = exploration, setting[1].test_images[:6]
     plan = e.chosen
-    operands = layer_vectors(e.network, e.calibration, plan, layer, images, outputs=20)
+    operands = layer_vectors(e.network, e.quantization, plan, layer, images, outputs=20)
     chosen = next(p for p in plan.layers if p.layer.name == layer)
     spec = chosen.spec
     assert operands.a_codes.shape == operands.b_codes.shape == (len(operands.clear), spec.lanes)
@@ -169,7 +169,7 @@ def test_operands_give_the_sums_of_the_inference(setting, exploration, layer):
     assert tuple(sums[operands.last_cycles]) == operands.expected
 
     # The same sums, scaled, are what the layer hands on in the network's own run.
-    quantization = e.calibration.quantization(plan.pairs)
+    quantization = e.quantization
     node, own = e.network.layer_nodes[layer], quantization[layer]
     operands_there = inference.layer_inputs(e.network, images, quantization, layer)
     out = inference.run_layer(own, operands_there)
@@ -185,12 +185,12 @@ def test_operands_give_the_sums_of_the_inference(setting, exploration, layer):
 def test_number_of_outputs_is_checked(setting, exploration):
     with pytest.raises(InputError, match="outputs=1000"):
         layer_vectors(
-            exploration.network, exploration.calibration, exploration.chosen, "dense",
+            exploration.network, exploration.quantization, exploration.chosen, "dense",
             setting[1].test_images[:1], outputs=1000,
         )  # fmt: skip
     with pytest.raises(InputError, match="no layer 'none'"):
         layer_vectors(
-            exploration.network, exploration.calibration, exploration.chosen, "none",
+            exploration.network, exploration.quantization, exploration.chosen, "none",
             setting[1].test_images[:1],
         )  # fmt: skip
 

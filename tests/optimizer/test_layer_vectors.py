@@ -62,7 +62,7 @@ def test_cycles_of_a_layer_add_up_to_its_sums(tmp_path, make):
     plan = e.references["all-E4M3"]
     for chosen in (e.chosen, plan):
         (own,) = (p for p in chosen.layers if p.layer.name == "own")
-        vectors = layer_vectors(e.network, e.calibration, chosen, "own", images[:3], outputs=40)
+        vectors = layer_vectors(e.network, e.quantization, chosen, "own", images[:3], outputs=40)
         assert np.any(vectors.expected)
         cycles = math.ceil(own.layer.dot_length / own.size.lanes)
         assert vectors.a_codes.shape == (40 * cycles, own.size.lanes)

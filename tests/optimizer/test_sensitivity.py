@@ -46,8 +46,8 @@ def test_a_damage_is_the_divergence_with_one_operand_quantised(tmp_path):
     for name in ("first", "second"):
         for f in formats:
             scales = {
-                "activations": float(calibration.activation_scales[name, f]),
-                "weights": calibration.weight_scales[name, f],
+                "activations": float(calibration.activation_scales[name, f][0]),
+                "weights": calibration.weight_scales[name, f][0],
             }
             total = 0.0
             for kind, scale in scales.items():
