@@ -139,7 +139,7 @@ class Tuner:
             if best is None or found < divergences[best[0]]:
                 best = (recipe, quantization)
             # The last recipe is a part of those before: it is tried where they do not help.
-            helped = recipe == self.recipes[-2] and best[0] != Recipe()
+            helped = best[0] != Recipe() and recipe == self.recipes[-2]
             if helped or divergences[best[0]] < ENOUGH:
                 break
         assert best is not None
