@@ -37,6 +37,8 @@ SEED = 3
 SELECTION = 1000
 #: Selection images whose divergence is measured, and calibration images that refine.
 DIVERGENCE_IMAGES, REFINEMENT_IMAGES = 256, 512
+#: Calibration images that make and refine networks with factors of channels.
+PROBE_IMAGES = 256
 #: Bits of the weights that a network's factors of channels are chosen with, as near as there are.
 PROBE_BITS = 4
 #: A divergence in nats from which on nothing is tried: no answer in a thousand changes.
@@ -116,8 +118,15 @@ class Tuner:
 
         ``network``: another one that computes the same in FP32.
         """
-        logits = inference.run(network or self.network, self.images, quantization)
-        return float(divergence(self._reference, logits).mean())
+        return float(self.divergences(quantization, network).mean())
+
+    def divergences(
+        self, quantization: Mapping[str, LayerQuantization], network: Network | None = None
+    ) -> npt.NDArray[np.float64]:
+        """The divergence of each image, (images,)."""
+        return divergence(
+            self._reference, inference.run(network or self.network, self.images, quantization)
+        )
 
     def quantization(
         self, pairs: Pairs, recipe: Recipe, workers: int | None = None
@@ -152,9 +161,11 @@ def tuner(
     data: ImageData,
     methods: Methods,
     workers: int | None = None,
+    images: Inputs | None = None,
 ) -> Tuner:
-    """What plans of ``network`` are tuned with."""
-    images = _drawn(data.calibration_images, REFINEMENT_IMAGES)
+    """What plans of ``network`` are tuned with; ``images``: other ones that refine."""
+    if images is None:
+        images = _drawn(data.calibration_images, REFINEMENT_IMAGES)
     fp32 = reference(network, images, workers)
     made = Tuner(
         network, calibration, methods, fp32, _drawn(parts(data)[0].images, DIVERGENCE_IMAGES)
@@ -180,14 +191,13 @@ def with_unsigned(calibration: Calibration, pairs: Pairs) -> dict[str, tuple[Sca
 class Equalized:
     """A network with or without factors of channels, and why.
 
-    ``method``: a name of ``ptq.methods.EQUALIZATIONS``, or None for none; ``divergences``: of the
-    probe, in nats, by method; ``probe``: its formats.
+    ``method``: a name of ``ptq.methods.EQUALIZATIONS``, or None for none; ``divergences``: with
+    all layers in one format, in nats, by method.
     """
 
     network: Network
     method: str | None
     divergences: Mapping[str | None, float]
-    probe: tuple[Scalar, Scalar] | None = None
 
 
 def equalized(
@@ -200,40 +210,47 @@ def equalized(
 ) -> Equalized:
     """The network whose channels have the factors that lose least with all layers in one format.
 
-    That is the format of ``formats`` nearest to ``PROBE_BITS`` bits.
+    That is the format of ``formats`` nearest to ``PROBE_BITS`` bits. Factors are only kept where
+    the mean of what they win, image by image, is more than its standard error.
     """
     if not methods.equalizations or not equalization.pairs(network):
         return Equalized(network, None, {})
     f = min(formats, key=lambda f: (abs(f.bits - PROBE_BITS), not f.is_integer))
+    images = _drawn(data.calibration_images, PROBE_IMAGES)
     networks: dict[str | None, Network] = {None: network}
     for method in methods.equalizations:
-        networks[method] = EQUALIZERS[method](
-            network, _drawn(data.calibration_images, REFINEMENT_IMAGES)
-        )
-    divergences: dict[str | None, float] = {}
+        networks[method] = EQUALIZERS[method](network, images)
+    losses: dict[str | None, npt.NDArray[np.float64]] = {}
     for name, candidate in networks.items():
-        divergences[name] = _probed(candidate, data, methods, f, workers)
+        losses[name] = _probed(candidate, images, data, methods, f, workers)
         progress(
             f"channels {'as they are' if name is None else name}: divergence "
-            f"{divergences[name]:.4f} with all layers in {f}"
+            f"{losses[name].mean():.4f} with all layers in {f}"
         )
-    best = min(divergences, key=lambda name: divergences[name])
-    return Equalized(networks[best], best, divergences, (f, f))
+    best = min(losses, key=lambda name: losses[name].mean())
+    won = losses[None] - losses[best]
+    if won.mean() * np.sqrt(len(won)) <= won.std():
+        best = None
+    return Equalized(networks[best], best, {name: float(v.mean()) for name, v in losses.items()})
 
 
 def _probed(
-    network: Network, data: ImageData, methods: Methods, f: Scalar, workers: int | None
-) -> float:
-    """The divergence with all layers in one format, by the strongest of the methods."""
-    calibration = calibrate(network, data.calibration_images, [f], workers, methods)
-    with_bias = replace(methods, roundings=methods.roundings[:1])
-    made = tuner(network, calibration, data, with_bias, workers)
+    network: Network,
+    images: Inputs,
+    data: ImageData,
+    methods: Methods,
+    f: Scalar,
+    workers: int | None,
+) -> npt.NDArray[np.float64]:
+    """Each selection image's divergence with all layers in one format, refined with ``images``."""
+    calibration = calibrate(network, images, [f], workers, methods)
+    strongest = replace(methods, roundings=methods.roundings[:1])
+    made = tuner(network, calibration, data, strongest, workers, images)
     pairs: Pairs = dict.fromkeys(network.layer_nodes, (f, f))
     if methods.unsigned:
         pairs = with_unsigned(calibration, pairs)
     recipe = made.recipes[1] if len(made.recipes) > 1 else Recipe()
-    quantization = made.quantization(pairs, recipe, workers)
-    return made.divergence(quantization)
+    return made.divergences(made.quantization(pairs, recipe, workers))
 
 
 EQUALIZERS: dict[str, Callable[[Network, Inputs], Network]] = {
