@@ -72,7 +72,7 @@ class _ByName(Executor):
         module, name = function.__module__, function.__name__
 
         def call(*given: Any, **named: Any) -> T:
-            import importlib
+            import importlib  # It runs on another machine.
 
             result: T = getattr(importlib.import_module(module), name)(*given, **named)
             return result
@@ -101,7 +101,7 @@ def _workers(client: Any) -> str:
 
 async def _require_scheduler(address: str) -> None:
     """What else listens there may never answer, and the client would wait for it."""
-    from distributed.core import rpc
+    from distributed.core import rpc  # An extra.
     from distributed.security import Security
 
     arguments = Security().get_connection_args("client")
@@ -119,7 +119,7 @@ def result(future: Future[T], scheduler: str, failed: Callable[..., T]) -> T:
         ToolError: the scheduler has gone.
 
     """
-    from distributed.scheduler import KilledWorker
+    from distributed.scheduler import KilledWorker  # An extra.
 
     try:
         return future.result()

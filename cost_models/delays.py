@@ -29,7 +29,7 @@ from hwgen.files import write_text
 from hwgen.formats import parse
 from hwgen.pipelining import STATE, modelled, pipelined, timing_paths
 from hwgen.plan import delay, logic
-from hwgen.plan.delay import DelayModel
+from hwgen.plan.delay import DelayModel, models
 from hwgen.spec import (
     AccumulatorToFloat,
     BlockDot,
@@ -198,6 +198,7 @@ def fit(samples: Sequence[Sample], target: str) -> DelayModel:
     fitted = [round(float(w), 4) for w in _weights(units)]
     register, lut, chain, bit, lut_size, chain_size = fitted
     tools = next(s.tools for s in samples if s.target == target)
+    before = models().get(target)
     return DelayModel(
         register_ns=register,
         lut_ns=lut,
@@ -205,12 +206,22 @@ def fit(samples: Sequence[Sample], target: str) -> DelayModel:
         chain_bit_ns=bit,
         lut_size_ns=lut_size,
         chain_size_ns=chain_size,
+        usual_mhz=_usual_mhz(fitted) if before is None else before.usual_mhz,
         error=round(float(np.quantile(np.abs(errors), COVERAGE)), 3),
         margin=round(max(float(np.quantile(errors, MARGIN_SHARE)), 0.0), 3),
         margin_share=MARGIN_SHARE,
         samples=len(units),
         tools=", ".join(f"{tool} {version}" for tool, version in tools.items()),
     )
+
+
+def _usual_mhz(weights: Sequence[float]) -> int:
+    """The usual clock of a target that has none yet: of five LUTs in a unit of 64 input bits.
+
+    To tens of MHz. It may be changed in the file: the next fit keeps it.
+    """
+    register, lut, _, _, lut_size, _ = weights
+    return max(round(100 / (register + 5 * (lut + 6 * lut_size))) * 10, 10)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Fits the cost model to the measurements that ship: ``python -m cost_models.fit``.
 
 It writes ``model.npz``: numbers alone, no pickle. The errors in it are those of designs left out:
-each fifth of the designs by a fit without it, and each fifth of the families (the designs of the
-same formats and settings) by a fit without them.
+each fifth of the designs by a fit without it, each fifth of the families (the designs of the
+same formats and settings) by a fit without them, and each fifth of the units likewise.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from cost_models import measurement, model
 from cost_models.features import Features
 from cost_models.measurement import Measurement
 from cost_models.model import (
+    COUNTED,
     COVERAGE,
     FILE,
     NUGGET,
@@ -33,7 +34,6 @@ from cost_models.model import (
     Stratum,
     nearness,
     rows_of_trees,
-    stratum_name,
     structural_rows,
 )
 from cost_models.structure import Inputs, inputs
@@ -94,9 +94,12 @@ def fit(data: Data, resource: str) -> dict[str, Model]:
     by_spec = dict(zip(specs, rng.permutation(len(specs)) % FOLDS, strict=True))
     names = sorted(set(families))
     fold_of = dict(zip(names, rng.permutation(len(names)) % FOLDS, strict=True))
+    units = sorted({spec.unit for spec in specs})
+    fold_of_unit = dict(zip(units, rng.permutation(len(units)) % FOLDS, strict=True))
     by_family = {spec: fold_of[family] for spec, family in zip(specs, families, strict=True)}
     errors: dict[tuple[str, str], list[float]] = {}
-    for folds in (by_spec, by_family):
+    by_unit = {spec: fold_of_unit[spec.unit] for spec in specs}
+    for folds in (by_spec, by_family, by_unit):
         for fold in range(FOLDS):
             outside = {t: [s for s in d if folds[s.spec] != fold] for t, d in data.items()}
             for target, part in fitted({t: d for t, d in outside.items() if d}, resource).items():
@@ -118,7 +121,7 @@ def _add_errors(
         if part.is_exact(one):
             continue
         ratio = (sample.value + part.offset) / (guess.value + part.offset)
-        name = stratum_name(one, one.family in part.local)
+        name = part.stratum_name(one, one.family in part.local)
         errors.setdefault((target, name), []).append(max(ratio, 1 / ratio) - 1)
 
 
@@ -159,7 +162,7 @@ def _structural(
     """A model without trees, its figures, and those that were measured."""
     features, values = Features([s.spec for s in data]), np.array([s.value for s in data])
     read, coefficients = features.read, np.zeros(0)
-    if resource in ("ff", "dsp"):
+    if resource in COUNTED:
         base = features.plan(resource)
     else:
         rows = structural_rows(resource, columns, features, target)
@@ -177,6 +180,7 @@ def _structural(
         local={},
         strata={},
         units=frozenset(one.unit for one in read),
+        targets=tuple(yosys_scripts.TARGETS),
         sizes=(float(base.min()), float(base.max())),
         samples=len(data),
     )

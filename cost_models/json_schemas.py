@@ -61,7 +61,7 @@ def _quantity() -> Schema:
 
 
 def _energy() -> Schema:
-    from cost_models.toggle_energy import Energy
+    from cost_models.toggle_energy import Energy  # And its simulator.
 
     kinds: dict[str, Schema] = {"float": AMOUNT, "str": TEXT, "bool": {"type": "boolean"}}
     return _object({f.name: kinds[str(f.type)] for f in dataclasses.fields(Energy)})

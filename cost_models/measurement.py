@@ -5,13 +5,11 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import os
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import yosys_scripts
 from hwgen import records, store
@@ -185,31 +183,6 @@ def hardware_rows() -> Iterator[store.Row]:
         yield {"key": key, "rtlil": _HARDWARE.find(key) or _made_digest(spec)}
 
 
-#: Of the user's store and of what it could not take, each: which file it is, its size, its time.
-StoreState: TypeAlias = tuple[tuple[int, int, int] | None, ...]
-#: Files that changed so lately may change again within a tick of the clock that dates them.
-_SETTLED_NS = 1_000_000_000
-
-
-def store_state() -> StoreState | None:
-    """What is the same as long as the user's store has the same results.
-
-    None while it is being written: then nothing that was read before is to be trusted.
-    """
-    file = os.fspath(store.path())
-    state: list[tuple[int, int, int] | None] = []
-    for name in (file, f"{file}.kept.jsonl"):
-        try:
-            stat = os.stat(name)
-        except (OSError, ValueError):  # There is none, or no such name can be.
-            state.append(None)
-            continue
-        if time.time_ns() - stat.st_mtime_ns < _SETTLED_NS:
-            return None
-        state.append((stat.st_ino, stat.st_size, stat.st_mtime_ns))
-    return tuple(state)
-
-
 def rough_design(spec: Spec) -> tuple[Any, ...]:
     """What two specs that have the same measurement have the same: part of their modules' name."""
     a, b = (getattr(spec, name, None) for name in ("a", "b"))
@@ -219,25 +192,19 @@ def rough_design(spec: Spec) -> tuple[Any, ...]:
 
 def rough_designs() -> frozenset[tuple[Any, ...]]:
     """The ``rough_design`` of all that was measured: of others nothing is known."""
-    state = store_state()
+    state = store.state()
     return _rough_designs() if state is None else _remembered_designs(state)
 
 
 @functools.lru_cache(maxsize=1)
-def _remembered_designs(state: StoreState) -> frozenset[tuple[Any, ...]]:
+def _remembered_designs(state: store.State) -> frozenset[tuple[Any, ...]]:
     return _rough_designs()
 
 
 def _rough_designs() -> frozenset[tuple[Any, ...]]:
     fields = ("unit", "a", "b", "lanes")
     found = {tuple(m.spec.get(name) for name in fields) for m in shipped()}
-    specs = (row["spec"] for row in records.read(store._kept_file(), dict) if "spec" in row)
-    found.update(tuple(spec.get(name) for name in fields) for spec in specs)
-    if os.path.exists(store.path()):
-        columns = ", ".join(f"json_extract(row, '$.spec.{name}')" for name in fields)
-        query = f"SELECT DISTINCT {columns} FROM results WHERE kind = ? AND json_valid(row)"
-        with store._open() as connection:
-            found.update(connection.execute(query, (KIND.name,)))
+    found.update(STORE.distinct(*(f"spec.{name}" for name in fields)))
     return frozenset(found)
 
 
@@ -279,7 +246,7 @@ def measure(
     known = measured_before(spec, target, place=place)
     if known is not None:
         return known, True
-    from hwgen import emit
+    from hwgen import emit  # Amaranth, which queries of what ships do without.
 
     rtlil = emit.rtlil(spec)
     with contextlib.suppress(InputError):  # What ships is there without a store too.
@@ -373,7 +340,7 @@ def synthesise(spec: Spec, target: str, *, combinational: bool = False) -> dict[
     without Fmax (``cost_models.combinational``). InputError, ToolError as in ``yosys_scripts``.
     """
     if combinational:
-        from cost_models.combinational import TOP, combinational_rtlil
+        from cost_models.combinational import TOP, combinational_rtlil  # As above.
 
         text = combinational_rtlil(spec)
         measurement, known = measure_design(COMBINATIONAL, text, TOP, spec, target, place=False)

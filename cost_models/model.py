@@ -35,11 +35,14 @@ import yosys_scripts
 from cost_models.features import Codes, Features
 from cost_models.structure import Inputs
 from cost_models.trees import Bools, Floats, Trees
+from hwgen.errors import InputError
 from hwgen.files import whole_file
 from hwgen.spec import Spec
 
 AREA = ("lut", "carry", "ff", "dsp")
 PERIOD = "period_ns"
+#: What the plan of a unit says itself.
+COUNTED = ("ff", "dsp")
 RESOURCES = (*AREA, PERIOD)
 FILE = "model.npz"
 #: Part of the designs like the one that is asked for that the interval holds.
@@ -54,6 +57,7 @@ BEYOND = 2.0
 REACH, COMMON, NUGGET = np.array([8.0, 0.6, 0.6, 0.6]), 0.5, 0.02
 
 MEASURED_FAMILY, NEW_FAMILY = "formats that were measured", "formats that were not measured"
+NEW_UNIT = "units of which none was measured"
 
 
 @dataclass(frozen=True)
@@ -132,9 +136,9 @@ class Model:
     """A fitted model of one resource on one target.
 
     ``columns`` and ``coefficients``: of the structural part. ``settings``: the other columns of the
-    trees. ``exact``: the kinds of units whose count is the plan's. ``local``: by family. ``units``:
-    those that were measured. ``sizes``: the least and the greatest structural figure of those.
-    ``samples``: how many there were.
+    trees; ``targets``: those that they tell apart. ``exact``: the kinds of units whose count is the
+    plan's. ``local``: by family. ``units``: those that were measured. ``sizes``: the least and the
+    greatest structural figure of those. ``samples``: how many there were.
     """
 
     resource: str
@@ -146,6 +150,7 @@ class Model:
     local: Mapping[str, Local]
     strata: Mapping[str, Stratum]
     units: frozenset[str]
+    targets: tuple[str, ...]
     sizes: tuple[float, float]
     samples: int
 
@@ -173,8 +178,14 @@ class Model:
                     measured[rows] = True
                     logs[rows] += local.at(features.places[rows])
             learned = np.maximum((base + self.offset) * np.exp(logs) - self.offset, 0.0)
-            value = np.where(exact, base, learned)
+            plan = exact | (self._are_new(features) if self.resource in COUNTED else False)
+            value = np.where(plan, base, learned)
         return self._with_intervals(features, base, value, exact, measured)
+
+    def _are_new(self, features: Features) -> Bools:
+        """The units of which none like it was measured: what the trees say of others is not so."""
+        units, likeness = features.likeness
+        return np.array([one.unit not in self.units for one in units])[likeness]
 
     @property
     def offset(self) -> float:
@@ -208,17 +219,21 @@ class Model:
         low, high = np.where(exact, value, low), np.where(exact, value, high)
         return Predictions(value, low, high, why, tuple(reasons))
 
+    def stratum_name(self, one: Inputs, measured: bool) -> str:
+        """The stratum of a unit of whose family some were measured, or none."""
+        if one.unit not in self.units:
+            return NEW_UNIT
+        return f"{one.group}, {MEASURED_FAMILY if measured else NEW_FAMILY}"
+
     def _error(self, one: Inputs, measured: bool, size: str) -> tuple[float, bool, str]:
         """How far a design like ``one`` may be off, whether that was checked, and why.
 
         ``measured``: of its family some were; ``size``: if not empty, how it differs from all that
         were measured.
         """
-        name = stratum_name(one, measured)
+        name = self.stratum_name(one, measured)
         stratum = self.strata.get(name, UNKNOWN)
         beyond = f"it is {size} than all that was measured" if size else ""
-        if one.unit not in self.units:
-            beyond = f"no {one.unit} was measured"
         error = stratum.error
         if not math.isfinite(error):
             known = [s.error for s in self.strata.values() if math.isfinite(s.error)]
@@ -231,16 +246,11 @@ class Model:
         return error, True, f"within {error:.1%}, as {share} ({name})"
 
 
-def stratum_name(one: Inputs, measured: bool) -> str:
-    """The stratum of a unit of whose family some were measured, or none."""
-    return f"{one.group}, {MEASURED_FAMILY if measured else NEW_FAMILY}"
-
-
 def structural(
     resource: str, columns: Sequence[str], coefficients: Floats, features: Features, target: str
 ) -> Floats:
     """The structural figures of units, shape (n,)."""
-    if resource in ("ff", "dsp"):
+    if resource in COUNTED:
         return features.plan(resource)
     # Not ``@``, whose order of sums depends on how many rows there are.
     rows = structural_rows(resource, columns, features, target) * coefficients
@@ -261,7 +271,7 @@ def rows_of_trees(model: Model, target: str, features: Features, base: Floats) -
     if len(model.coefficients) == len(model.columns):
         shares.append(amounts * model.coefficients)
     parts = [s / np.maximum(s.sum(axis=1, keepdims=True), 1.0) for s in shares]
-    here = np.tile([float(name == target) for name in yosys_scripts.TARGETS], (len(features), 1))
+    here = np.tile([float(name == target) for name in model.targets], (len(features), 1))
     return np.column_stack([*parts, features.settings(model.settings), np.log(base + 1), here])
 
 
@@ -275,10 +285,18 @@ def shipped() -> dict[tuple[str, str], Model]:
 def of(target: str, resource: str) -> Model:
     """The model of a resource on a target, which has a placer if it is of the clock period.
 
-    InputError for an unknown target.
+    InputError for an unknown target, or one that was not measured.
     """
     yosys_scripts.target(target)
-    return shipped()[target, resource]
+    models = shipped()
+    if (target, resource) not in models:
+        known = ", ".join(dict.fromkeys(name for name, of in models if of == resource))
+        raise InputError(
+            f"no {resource} of target {target!r} was measured, and none can be predicted: use one "
+            f"of {known}, 'hwgen synth' for one unit, or measure some ('hwgen sweep') for "
+            "'python -m cost_models.fit'"
+        )
+    return models[target, resource]
 
 
 def write(file: Path, models: Mapping[tuple[str, str], Model], data: str) -> None:
@@ -294,7 +312,7 @@ def write(file: Path, models: Mapping[tuple[str, str], Model], data: str) -> Non
                 **{"settings": model.settings, "exact": sorted(model.exact)},
                 "strata": {n: [s.error, s.count] for n, s in model.strata.items()},
                 **{"sizes": model.sizes, "samples": model.samples, "families": families},
-                "units": sorted(model.units),
+                **{"units": sorted(model.units), "targets": model.targets},
                 "members": [len(model.local[family].weights) for family in families],
             }
         )
@@ -338,6 +356,7 @@ def read(stream: IO[bytes]) -> dict[tuple[str, str], Model]:
                 local=local,
                 strata={n: Stratum(*figures) for n, figures in fields["strata"].items()},
                 units=frozenset(fields["units"]),
+                targets=tuple(fields["targets"]),
                 sizes=(fields["sizes"][0], fields["sizes"][1]),
                 samples=fields["samples"],
             )

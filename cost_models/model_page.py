@@ -127,7 +127,7 @@ TABLES: dict[str, Callable[[Sequence[Checked]], str]] = {
 
 def draw(checked: Sequence[Checked], file: Path) -> None:
     """Predicted against measured: LUTs of each target, and the clock where it is placed."""
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure  # Here, as it takes long to import.
 
     panels = [(t, "lut") for t in yosys_scripts.TARGETS if any(c.target == t for c in checked)]
     panels += [key for key in model.shipped() if key[1] == model.PERIOD]

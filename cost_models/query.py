@@ -13,6 +13,7 @@ import numpy as np
 import yosys_scripts
 from cost_models import measurement, model
 from cost_models.features import Features
+from hwgen import store
 from hwgen.fields import require_kind
 from hwgen.spec import Spec
 from hwgen.spec.base import require_spec
@@ -76,12 +77,12 @@ def estimate(spec: Spec, target: str) -> Cost:
     """
     require_spec(spec)
     require_kind("target", target, ("str",))
-    state = measurement.store_state()
+    state = store.state()
     return _estimate(spec, target) if state is None else _remembered(spec, target, state)
 
 
 @functools.lru_cache(maxsize=REMEMBERED)
-def _remembered(spec: Spec, target: str, state: measurement.StoreState) -> Cost:
+def _remembered(spec: Spec, target: str, state: store.State) -> Cost:
     return _estimate(spec, target)
 
 

@@ -22,16 +22,13 @@ from hwgen.formats.rounding import MODES
 from hwgen.pipelining import timing_paths
 from hwgen.plan import logic
 from hwgen.plan.delay import USUAL_TARGET, models
-from hwgen.spec import UNITS, Array, DotProduct, Spec
+from hwgen.spec import UNITS, DotProduct, Spec
 from hwgen.spec.base import spec_fields
-from hwgen.spec.steps.array import SYSTOLIC
 
 #: Fields in which two designs of one family differ.
 NEARBY_FIELDS = ("lanes", "rows", "columns", "blocks", "stages", "pipeline_target", "max_products")
 #: Fields that say how many of something there are.
 SIZES = ("lanes", "rows", "columns", "blocks")
-#: Units whose operands can be exchanged.
-SYMMETRIC = ("dot", "mac", "mul", "lmul")
 #: Bits of a product from which the mapping ``auto`` takes a DSP block (iCE40: two more).
 WIDE_PRODUCT = 9
 
@@ -83,7 +80,7 @@ def read(spec: Spec) -> Inputs:
             "dsp": f"{spec.unit}/{spec.mapping}" if dsp else "none",
         },
         group=_group(spec, rounds),
-        family=_family(spec.unit, tuple((n, getattr(spec, n)) for n in _alike(type(spec)))),
+        family=_family(type(spec), tuple((n, getattr(spec, n)) for n in _alike(type(spec)))),
         paths=paths(spec),
         place=np.array(place),
     )
@@ -96,9 +93,9 @@ def _alike(kind: type[Spec]) -> tuple[str, ...]:
 
 
 @functools.lru_cache(maxsize=10_000)
-def _family(unit: str, alike: tuple[tuple[str, Any], ...]) -> str:
-    fields = {"unit": unit, **{name: str(value) for name, value in alike}}
-    if unit in SYMMETRIC:
+def _family(kind: type[Spec], alike: tuple[tuple[str, Any], ...]) -> str:
+    fields = {"unit": kind.unit, **{name: str(value) for name, value in alike}}
+    if kind.exchangeable:
         fields["a"], fields["b"] = sorted((fields["a"], fields["b"]))
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -216,20 +213,7 @@ def registers(spec: Spec) -> int:
     """Bits of all registers: in front of steps, of what is held, of outputs, valid bits."""
     boundaries = {spec.steps[index].name for index in spec.register_boundaries}
     held = sum((s.bits or 0) * s.copies for s in spec.steps if s.name in boundaries)
-    moved = _moved(spec) if isinstance(spec, Array) else 0
-    return held + moved + sum(port.width for port in spec.outputs) + spec.stages
-
-
-def _moved(spec: Array) -> int:
-    """Bits of an array's weights that stay, and of operands on their way through it."""
-    a, b = (spec.lanes * f.element.bits for f in (spec.a, spec.b))
-    weights = spec.rows * spec.columns * b if spec.is_weight_stationary else 0
-    if spec.movement != SYSTOLIC:
-        return weights
-    rows = sum(row + spec.columns - 1 for row in range(spec.rows)) * a
-    if spec.is_weight_stationary:
-        return weights + rows
-    return rows + sum(column + spec.rows - 1 for column in range(spec.columns)) * b
+    return held + spec.kept_bits + sum(port.width for port in spec.outputs) + spec.stages
 
 
 def settings(spec: Spec) -> dict[str, float]:
@@ -237,7 +221,7 @@ def settings(spec: Spec) -> dict[str, float]:
     numbers = dict(_unit(spec.unit))
     names = ("a", "b", "output", "accumulator")
     fields: dict[str, Any] = {name: getattr(spec, name, None) for name in names}
-    if spec.unit in SYMMETRIC:
+    if spec.exchangeable:
         fields["a"], fields["b"] = sorted((fields["a"], fields["b"]), key=str)
     for name, value in fields.items():
         numbers.update(_format(name, value))

@@ -118,7 +118,7 @@ NONE = Trees(np.zeros((0, 1), np.int16), np.zeros((0, 1), np.float32), np.zeros(
 
 def grow(rows: Floats, values: Floats) -> Trees:
     """Trees that tell ``values``, of shape (n,), from ``rows``, of shape (n, features)."""
-    from sklearn.ensemble import GradientBoostingRegressor
+    from sklearn.ensemble import GradientBoostingRegressor  # Which a query does without.
 
     model = GradientBoostingRegressor(**SETTINGS, init="zero")
     model.fit(rows, values)

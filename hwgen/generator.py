@@ -7,8 +7,11 @@ import hashlib
 from importlib import metadata
 from pathlib import Path
 
-#: Rooms that have no say in it.
-_OTHERS = ("cli", "package")
+#: What has no say in it: rooms and modules that no datapath is made with.
+_OTHERS = (
+    *("cli", "package", "arguments.py", "files.py", "installed.py", "processes.py", "progress.py"),
+    *("records.py", "store.py", "templates.py", "waivers.py", "watcher.py"),
+)
 
 
 @functools.cache

@@ -68,6 +68,31 @@ def today() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%d")
 
 
+#: Of the user's store and of what it could not take, each: which file it is, its size, its time.
+State: TypeAlias = tuple[tuple[int, int, int] | None, ...]
+#: Files that changed so lately may change again within a tick of the clock that dates them.
+_SETTLED_NS = 1_000_000_000
+
+
+def state() -> State | None:
+    """What is the same as long as the user's store has the same results.
+
+    None while it is being written: then nothing that was read before is to be trusted.
+    """
+    file = os.fspath(path())
+    found: list[tuple[int, int, int] | None] = []
+    for name in (file, f"{file}.kept.jsonl"):
+        try:
+            stat = os.stat(name)
+        except (OSError, ValueError):  # There is none, or no such name can be.
+            found.append(None)
+            continue
+        if time.time_ns() - stat.st_mtime_ns < _SETTLED_NS:
+            return None
+        found.append((stat.st_ino, stat.st_size, stat.st_mtime_ns))
+    return tuple(found)
+
+
 def path() -> Path:
     """The user's store: ``$HWGEN_STORE``, or a file in the user's data folder."""
     given = os.environ.get(ENVIRONMENT)
@@ -142,6 +167,21 @@ class Store(Generic[T]):
             row = json.loads(json.dumps({"key": key, **make()}))
             self.add(row)
         return self.kind.made(row), False
+
+    def distinct(self, *fields: str) -> set[tuple[Any, ...]]:
+        """What the rows of the user's store have in these fields, each combination once.
+
+        ``fields``: names, of objects within objects with dots (``spec.lanes``). None where a row
+        has no such field.
+        """
+        rows = records.read(_kept_file(), dict)
+        found = {tuple(_field(row, name) for name in fields) for row in rows}
+        if os.path.exists(path()):
+            columns = ", ".join(f"json_extract(row, '$.{name}')" for name in fields)
+            query = f"SELECT DISTINCT {columns} FROM results WHERE kind = ? AND json_valid(row)"
+            with _open() as connection:
+                found.update(connection.execute(query, (self.kind.name,)))
+        return found
 
     def _known(self, key: str) -> Iterator[T]:
         if (text := _text(key)) is not None:
@@ -244,6 +284,13 @@ def _locked(file: Path) -> int:
             os.close(descriptor)
             raise
         os.close(descriptor)
+
+
+def _field(row: Row, name: str) -> Any:
+    value: Any = row
+    for part in name.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
 
 
 def _kept_file() -> Path:

@@ -12,7 +12,7 @@ def filled(package: str, name: str, **values: Any) -> str:
     ``optimizer.text.markdown``. A value that the template reads and that is not given is an error.
     """
     # Loaded late: few commands write a page.
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # Which few commands need.
 
     environment = Environment(
         loader=PackageLoader(package, ""),

@@ -61,7 +61,9 @@ def exact_sums(q: LayerQuantization, operands: Sequence[Array]) -> npt.NDArray[n
 
     They are in units of the product of the scales.
     """
-    return golden.matmul(q.a_format, q.b_format, *matrices(q, operands))
+    left, right = (np.swapaxes(matrix, -1, -2) for matrix in matrices(q, operands))
+    # Turned, with the places of an image last: the order of its tensor.
+    return np.swapaxes(golden.matmul(q.b_format, q.a_format, right, left), -1, -2)
 
 
 def run_layer(q: LayerQuantization, operands: Sequence[Array]) -> Array:

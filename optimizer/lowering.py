@@ -20,7 +20,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from optimizer.windows import Pair, Window, same_pads, view
+from optimizer.windows import Pair, Window, patches, same_pads
 
 Values = npt.NDArray[Any]
 #: Rows of a left matrix, None for all.
@@ -90,7 +90,7 @@ class Convolution:
 
     def left(self, x: Values, rows: Rows = None) -> Values:
         """(groups, rows, K): a row for each output position of each image."""
-        return _grouped(view(_channels_last(x), self._placed(x.shape)), self.groups, rows)
+        return _rows(patches(_grouped(x, self.groups), self._placed(x.shape)), rows)
 
     def output(self, sums: Values, shape: Sequence[int]) -> Values:
         """(batch, outputs, *size) of the sums (groups, rows, outputs / groups)."""
@@ -163,19 +163,19 @@ class TransposedConvolution:
 
     def left(self, x: Values, rows: Rows = None) -> Values:
         """(groups, rows, all kernel positions and inputs), with zeros where no input falls."""
-        image, w, pads = _channels_last(x), self.window, self._pads(x.shape)
-        batch, height, width, channels = image.shape
+        image, w, pads = _grouped(x, self.groups), self.window, self._pads(x.shape)
+        *outer, height, width = image.shape
         size = ((height - 1) * w.strides[0] + 1, (width - 1) * w.strides[1] + 1)
-        spread = np.zeros((batch, *size, channels), image.dtype)
-        spread[:, :: w.strides[0], :: w.strides[1]] = image
+        spread = np.zeros((*outer, *size), image.dtype)
+        spread[..., :: w.strides[0], :: w.strides[1]] = image
         # A pad below zero cuts off.
         top, left, bottom, right = (max(0, -p) for p in pads)
-        spread = spread[:, top : size[0] - bottom, left : size[1] - right]
+        spread = spread[..., top : size[0] - bottom, left : size[1] - right]
         around = tuple(max(0, p) for p in pads)
         sliding = Window(
             w.kernel, (1, 1), w.dilations, (around[0], around[1], around[2], around[3])
         )
-        return _grouped(view(spread, sliding), self.groups, rows)
+        return _rows(patches(spread, sliding), rows)
 
     def output(self, sums: Values, shape: Sequence[int]) -> Values:
         """(batch, outputs, *size) of the sums (groups, rows, outputs / groups)."""
@@ -272,26 +272,26 @@ def _image(shape: Sequence[int]) -> Pair:
     return (shape[2], shape[3]) if len(shape) == 4 else (1, shape[2])
 
 
-def _channels_last(x: Values) -> Values:
-    """(batch, channels, *size) as (batch, rows, columns, channels)."""
-    image = x if x.ndim == 4 else x[:, :, None]
-    return np.ascontiguousarray(image.transpose(0, 2, 3, 1))
+def _grouped(x: Values, groups: int) -> Values:
+    """(batch, channels, *size) as (groups, channels of a group, batch, rows, columns)."""
+    batch, channels, *size = x.shape
+    rows, columns = size if len(size) == 2 else (1, *size)
+    image = x.reshape(batch, groups, channels // groups, rows, columns)
+    return image.transpose(1, 2, 0, 3, 4)
+
+
+def _rows(seen: Values, chosen: Rows) -> Values:
+    """What windows see, places last, as (groups, places, K): a view; only the ``chosen`` places."""
+    groups, rows, columns, channels, *places = seen.shape
+    matrix = seen.reshape(groups, rows * columns * channels, math.prod(places))
+    if chosen is not None:
+        matrix = matrix[:, :, chosen]
+    return np.swapaxes(matrix, 1, 2)
 
 
 def _channels_first(sums: Values, places: tuple[int, int, int], axes: int) -> Values:
     """(groups, rows, columns) as (batch, channels, *size); ``places``: batch, rows, columns."""
-    image = sums.transpose(1, 0, 2).reshape(*places, -1).transpose(0, 3, 1, 2)
-    return np.ascontiguousarray(image if axes == 2 else image[:, :, 0])
-
-
-def _grouped(windows: Values, groups: int, rows: Rows) -> Values:
-    """Windows (batch, rows, columns, kernel rows, columns, channels) as (groups, places, K)."""
-    places = windows.shape[:3]
-    if rows is not None:
-        # Copied are only the places that are asked for.
-        windows, places = windows[np.unravel_index(rows, places)], (len(rows),)
-    count, channels = math.prod(places), windows.shape[-1]
-    if groups == 1:
-        return windows.reshape(1, count, -1)
-    split = windows.reshape(*windows.shape[:-1], groups, channels // groups)
-    return np.moveaxis(split, -2, 0).reshape(groups, count, -1)
+    batch, *size = places
+    # Of sums with the places last in memory, as those of inference are, whole images are copied.
+    image = np.swapaxes(sums, 1, 2).reshape(len(sums), -1, *places).transpose(2, 0, 1, 3, 4)
+    return np.ascontiguousarray(image).reshape(batch, -1, *size[2 - axes :])

@@ -22,7 +22,7 @@ from optimizer import candidates, explore, idx, onnx_import, report
 from optimizer import data as image_data
 from optimizer.data import ImageData
 from optimizer.explore import Exploration, Settings
-from optimizer.inputs import taken
+from optimizer.inputs import count, taken
 from optimizer.layer_vectors import layer_vectors
 from optimizer.network import Network
 from optimizer.parallel import in_parallel
@@ -187,7 +187,7 @@ def check(e: Exploration, images: ImageData, progress: Progress) -> tuple[LayerC
 
     def checked(plan: LayerPlan) -> LayerCheck:
         layer, spec = plan.layer.name, plan.spec
-        outputs = min(CHECKED_OUTPUTS, plan.layer.outputs * len(first_images))
+        outputs = min(CHECKED_OUTPUTS, plan.layer.outputs * count(first_images))
         operands = layer_vectors(e.network, e.quantization, e.chosen, layer, first_images, outputs)
         inputs = {"clear": operands.clear[:, None], "a": operands.a_codes, "b": operands.b_codes}
         outcome = sim.verify_inputs(spec, inputs)

@@ -1,4 +1,4 @@
-"""Windows of convolutions: their geometry, and the view of an image as windows.
+"""Windows of convolutions: their geometry, and what of an image they see.
 
 Geometry as in the ONNX operator reference: an output at ``i`` sees the inputs ``i * stride -
 pad + j * dilation`` of its axis.
@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numpy.lib.stride_tricks import sliding_window_view
 
 Pair = tuple[int, int]
 
@@ -61,20 +60,26 @@ def same_pads(
     return (first[0], first[1], last[0], last[1])
 
 
-def view(x: npt.NDArray[Any], window: Window, fill: float = 0.0) -> npt.NDArray[Any]:
-    """The windows of the images ``x``, of its dtype; padding has the value ``fill``.
+def patches(x: npt.NDArray[Any], window: Window) -> npt.NDArray[Any]:
+    """What each window of the images ``x`` sees, of its dtype; padding is zero.
 
-    ``x``: (batch, height, width, channels); the result: (batch, output rows, output columns,
-    kernel rows, kernel columns, channels).
+    ``x``: (groups, channels, batch, height, width); the result: (groups, kernel rows, kernel
+    columns, channels, batch, output rows, output columns). Rows of an image are copied whole, once
+    for each place in the kernel: much faster than window by window.
     """
     top, left, _, _ = window.pads
+    *outer, height, width = x.shape
     if any(window.pads):
-        batch, height, width, channels = x.shape
         # np.pad does the same, slower than a small convolution.
-        padded = np.full((batch, *window.padded((height, width)), channels), fill, x.dtype)
-        padded[:, top : top + height, left : left + width] = x
+        padded = np.zeros((*outer, *window.padded((height, width))), x.dtype)
+        padded[..., top : top + height, left : left + width] = x
         x = padded
-    strides, dilations = window.strides, window.dilations
-    windows = sliding_window_view(x, window.extent, axis=(1, 2))
-    windows = windows[:, :: strides[0], :: strides[1], :, :: dilations[0], :: dilations[1]]
-    return windows.transpose(0, 1, 2, 4, 5, 3)
+    (rows, columns), (down, right) = window.kernel, window.dilations
+    high, wide = window.outputs((height, width))
+    groups, channels, batch = outer
+    result = np.empty((groups, rows, columns, channels, batch, high, wide), x.dtype)
+    for i in range(rows):
+        for j in range(columns):
+            part = x[..., i * down :: window.strides[0], j * right :: window.strides[1]]
+            result[:, i, j] = part[..., :high, :wide]
+    return result

@@ -16,7 +16,7 @@ def main() -> None:
     steps = json.loads(Path(sys.argv[1]).read_text())
     # The benches are imported by the simulator, whose path this process's becomes.
     sys.path[:] = steps["path"]
-    from cocotb_tools.runner import get_runner
+    from cocotb_tools.runner import get_runner  # From that path.
 
     runner = get_runner("verilator")
     runner.log.setLevel("WARNING")

@@ -11,7 +11,7 @@ from hwgen.formats import ALIASES, NAMES
 from hwgen.formats.rounding import MODES
 from hwgen.formats.scalar import OVERFLOWS
 from hwgen.spec import MAPPINGS, MAX_PRODUCTS
-from hwgen.spec.base import RANDOM_SOURCES
+from hwgen.spec.random_bits import RANDOM_SOURCES
 
 Draw = Callable[[np.random.Generator], Any]
 

@@ -99,7 +99,7 @@ def _icarus(source: Path, top: str) -> list[str]:
 
 
 def _slang(source: Path, top: str) -> list[str]:
-    import pyslang
+    import pyslang  # Here, as it takes long to import, and few need it.
     from pyslang.ast import Compilation
     from pyslang.syntax import SyntaxTree
 

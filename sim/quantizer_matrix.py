@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from hwgen.arithmetic.power_scale import RULES
+from hwgen.arithmetic.power_scale import HARDWARE_RULES
 from hwgen.formats.block import NAMED
 from hwgen.formats.block_encode import NONFINITE
 from hwgen.formats.rounding import MODES
@@ -26,7 +26,7 @@ def full_matrix(block_size: int | None = None, sources: Sequence[str] = SOURCES)
     for row, block_format in enumerate(NAMED.values()):
         b = block_format if block_size is None else replace(block_format, block_size=block_size)
         for column, source in enumerate(sources):
-            for place, rule in enumerate(RULES):
+            for place, rule in enumerate(HARDWARE_RULES):
                 turn = row + 2 * column + place
                 specs.append(
                     Quantizer(

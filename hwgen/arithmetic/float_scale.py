@@ -18,9 +18,16 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
 from hwgen.arithmetic import divide
 from hwgen.arithmetic.coding import to_code
-from hwgen.arithmetic.decode import Operand, decode, shift_shape, significand_bits
+from hwgen.arithmetic.decode import decode, significand_bits
 from hwgen.arithmetic.divide import Division
-from hwgen.arithmetic.leading_one import leading_one_first, leading_one_segments, leading_one_shift
+from hwgen.arithmetic.leading_operand import (
+    Leading,
+    has_leading_zeros,
+    leading,
+    leading_segments,
+    leading_significand,
+    leading_significand_segments,
+)
 from hwgen.arithmetic.power_scale import decode_key, require_rule
 from hwgen.arithmetic.product_rows import multiplied, multiplied_segments
 from hwgen.arithmetic.quantizer_alignment import Alignment
@@ -42,70 +49,12 @@ from hwgen.formats.rounding import (
     TOWARD_ZERO,
 )
 from hwgen.formats.scalar import SATURATE
-from hwgen.plan.logic import Adder, AnyBit, Decoder, Gates, Multiplier, Series, parallel
+from hwgen.plan.logic import Adder, AnyBit, Gates, Multiplier, Series, parallel
 from hwgen.plan.shape import ZERO, Shape
 from hwgen.plan.step import Segment, Segments, passed_by
 
-#: Rules that divide by the element's largest value; the others by its largest power of two.
-_BY_LARGEST = ("ceil", "nearest")
 #: Elements whose range takes up to so many bits are divided in fixed point.
 _FIXED_STEPS = 12
-
-
-@dataclass(frozen=True)
-class Leading:
-    """significand · 2^exponent, the significand's top bit one (or all of it zero)."""
-
-    significand: Value
-    exponent: Value
-
-
-def leading_segments(f: Scalar, *, split: bool) -> tuple[Segments, Shape]:
-    """The segments of ``leading``, and the shape of the exponent."""
-    shift = shift_shape(f) or ZERO
-    decoded = Segment("decoded", (Decoder(f),), significand_bits(f) + shift.width)
-    if not _has_leading_zeros(f):
-        return (decoded,), shift
-    finding, exponent = leading_significand_segments(significand_bits(f), shift, split=split)
-    return (decoded, *finding), exponent
-
-
-def leading_significand_segments(
-    width: int, shift: Shape, *, split: bool
-) -> tuple[Segments, Shape]:
-    """The segments of ``leading_significand``, and the shape of the exponent."""
-    exponent = shift - leading_one_shift(width, split=split)
-    finding = passed_by(leading_one_segments(width), shift.width)
-    total = Segment("exponent", (Adder(exponent.width),), width + exponent.width)
-    return (*finding, total), exponent
-
-
-def leading(
-    m: Module, operand: Operand, number_format: Scalar, name: str, *, split: bool
-) -> Segmented[Leading]:
-    """The magnitude of a decoded code, in steps of its format, with its leading one on top."""
-    shift: Value = operand.shift if operand.shift is not None else Const(0)
-    values = [operand.significand, shift]
-    significand, shift = yield Boundary("decoded", values)
-    if not _has_leading_zeros(number_format):
-        return Leading(significand, shift)
-    return (yield from leading_significand(m, significand, shift, name, split=split))
-
-
-def leading_significand(
-    m: Module, significand: Value, shift: Value, name: str, *, split: bool
-) -> Segmented[Leading]:
-    """Significand · 2^shift with its leading one on top."""
-    search = leading_one_first(m, significand, name, split=split)
-    (normalised, zeros), shift = yield from carry_along(search, shift)
-    total = shift - zeros
-    exponent = Signal(total.shape(), name=f"{name}_exponent")
-    m.d.comb += exponent.eq(total)
-    return (yield from last("exponent", Leading(normalised, exponent)))
-
-
-def _has_leading_zeros(f: Scalar) -> bool:
-    return f.is_integer or (f.subnormals and f.mantissa_bits > 0)
 
 
 def _largest_shift(f: Scalar) -> int:
@@ -355,7 +304,7 @@ def float_scale(
     """The rule called ``rule`` for blocks of ``source`` numbers; see ``require_float_scale``."""
     require_float_scale(rule, element, scale, tensor_scale)
     odd, power, rounded_bits, scale_rule = 1, largest_power(element), 0, rule_called(rule)
-    if rule in _BY_LARGEST:
+    if scale_rule.divides_by_largest:
         numerator, denominator = float(element.symmetric_max).as_integer_ratio()
         power = (numerator & -numerator).bit_length() - denominator.bit_length()
         odd = numerator >> ((numerator & -numerator).bit_length() - 1)
@@ -457,7 +406,7 @@ def quotients(scale: FloatScale, element: Scalar, rounding: str) -> Quotients:
         where=where,
         element=element,
         divisor_bits=divisor_bits,
-        leading_ones=_has_leading_zeros(source) and (close or not fixed),
+        leading_ones=has_leading_zeros(source) and (close or not fixed),
         padding=padding,
         guard=guard,
     )

@@ -26,8 +26,8 @@ from hwgen.plan.logic import Adder, AnyBit, Comparator, Decoder, Gates, Multiple
 from hwgen.plan.shape import ZERO, Shape
 from hwgen.plan.step import Segment, Segments, passed_by
 
-#: Rules that ask for a block's largest magnitude alone.
-RULES = ("floor", "ceil", "ceil_power", "even", "nearest")
+#: Rules that hardware has: they ask for a block's largest magnitude alone.
+HARDWARE_RULES = tuple(name for name, rule in block_scale.RULES.items() if rule.of_largest)
 
 
 @dataclass(frozen=True)
@@ -68,12 +68,12 @@ class PowerScale:
 
 def require_rule(rule: str) -> None:
     """InputError unless hardware knows the rule for a block's scale."""
-    if rule in RULES:
+    if rule in HARDWARE_RULES:
         return
     why = ""
     if isinstance(rule, str) and rule in block_scale.RULES:
         why = " needs more than a block's largest magnitude, and has no hardware"
-    raise InputError(f"scale_rule={rule!r}{why}: use one of {', '.join(RULES)}")
+    raise InputError(f"scale_rule={rule!r}{why}: use one of {', '.join(HARDWARE_RULES)}")
 
 
 def require_power_scale(rule: str, element: Scalar, scale: Scalar) -> None:

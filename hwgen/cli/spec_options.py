@@ -12,6 +12,7 @@ from hwgen.arithmetic.dsp_multiplier import SIZED
 from hwgen.cli.weights import constants, weights
 from hwgen.errors import InputError
 from hwgen.pipelining import pipelined
+from hwgen.plan.delay import USUAL_TARGET
 from hwgen.spec import MAPPINGS, MAX_LANES, UNITS, Spec
 from hwgen.spec.base import OPTION, spec_fields
 
@@ -37,7 +38,7 @@ SHARED: dict[str, tuple[str, str]] = {
     "output": ("FORMAT", "format that results are rounded to"),
     "rounding": ("MODE", "how results round, such as nearest_even"),
     "overflow": ("RULE", "saturate, special or propagate"),
-    "stages": ("N", "register stages"),
+    "stages": ("N", "register stages; as many as a usual clock needs if not given"),
     "pipeline_target": ("TARGET", "place the registers by this target's delay model"),
     "random": ("port|lfsr", "where stochastic rounding has its random bits from"),
     "random_seed": ("N", "what a shift register inside the unit begins with"),
@@ -105,4 +106,6 @@ def spec_of(options: argparse.Namespace) -> Spec:
                 f"--fmax-mhz chooses the stages and places them: leave out {flags[name]}, or give "
                 "it alone"
             )
-    return pipelined(kind(**given), fmax_mhz=options.fmax_mhz, target=options.target or "ecp5")
+    return pipelined(
+        kind(**given), fmax_mhz=options.fmax_mhz, target=options.target or USUAL_TARGET
+    )

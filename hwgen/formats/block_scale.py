@@ -33,13 +33,20 @@ class ScaleRule:
     ``wanted(blocks, element)``: finite numbers (float64, shape (…, k)) and the element format
     to the real number, shape (…), that the scale should be. ``rounding``: the direction to the
     scale's format. ``search``: that is only the start, and scales around it are tried (see
-    ``search_offsets``). ``source``: where the rule is from.
+    ``search_offsets``). ``of_largest``: the scale follows from the block's largest magnitude
+    alone. ``source``: where the rule is from.
     """
 
     wanted: Callable[[Floats, Scalar], Floats]
     rounding: str
     source: str
     search: bool = False
+    of_largest: bool = True
+
+    @property
+    def divides_by_largest(self) -> bool:
+        """By the element's largest value; else by its largest power of two."""
+        return self.wanted is _over_largest
 
 
 def largest_power(element: Scalar) -> int:
@@ -124,8 +131,8 @@ RULES: dict[str, ScaleRule] = {
     "ceil_power": ScaleRule(_over_largest_power, UP, "torchao, ScaleCalculationMode.CEIL"),
     "nearest": ScaleRule(_over_largest, NEAREST_EVEN, "NVFP4"),
     "even": ScaleRule(_rounded_over_largest_power, DOWN, "torchao, ScaleCalculationMode.EVEN"),
-    "quest": ScaleRule(_gaussian, DOWN, "Quartet, arXiv 2505.14669"),
-    "mse": ScaleRule(_over_largest, UP, "exhaustive search", search=True),
+    "quest": ScaleRule(_gaussian, DOWN, "Quartet, arXiv 2505.14669", of_largest=False),
+    "mse": ScaleRule(_over_largest, UP, "exhaustive search", search=True, of_largest=False),
 }
 
 

@@ -40,7 +40,7 @@ def draw(formats: Sequence[Format], file: Path) -> Path:
             f"such as e2m1 and int4{': not ' + left_out if left_out else ''}"
         )
     try:
-        from matplotlib.figure import Figure
+        from matplotlib.figure import Figure  # Here, as it takes long to import.
     except ImportError as error:
         raise ToolError(
             f"pictures need matplotlib, which is not installed: {pip_install('optimize')}"

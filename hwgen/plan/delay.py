@@ -18,8 +18,7 @@ from hwgen.errors import InputError
 from hwgen.plan.logic import Path
 
 FILE = "delays.toml"
-#: What units are pipelined for where nobody asks for a clock: MHz on each target, and the target.
-USUAL_MHZ = {"ecp5": 180, "ice40": 60, "nexus": 150}
+#: What units are pipelined for where nobody says it.
 USUAL_TARGET = "ecp5"
 
 
@@ -31,6 +30,7 @@ class DelayModel:
     ``chain_ns``: a LUT, and getting on and off a carry chain, each with its routing;
     ``lut_size_ns``, ``chain_size_ns``: what is added to those for each doubling of the unit's
     input bits, since nets of larger units are longer; ``chain_bit_ns``: a bit of a carry chain.
+    ``usual_mhz``: the clock that units get who ask for none; chosen, not fitted.
     ``error``: the part of the predicted period within which 90% of the placed units were that
     the fit had not seen; ``margin``: the part that is added to a predicted period so that
     ``margin_share`` of those units were no slower. ``samples``: placements in the fit; ``tools``:
@@ -43,6 +43,7 @@ class DelayModel:
     chain_bit_ns: float
     lut_size_ns: float
     chain_size_ns: float
+    usual_mhz: int
     error: float
     margin: float
     margin_share: float

@@ -331,6 +331,11 @@ class Array(AccumulatingSpec):
         return sum_window(self.lsb_exponent, most, accumulator.format, accumulator.rounding)
 
     @property
+    def kept_bits(self) -> int:
+        """Of weights that stay, and of operands on their way from neighbour to neighbour."""
+        return array.kept_bits(self)
+
+    @property
     def skew(self) -> int:
         """Cycles that operands take from the first element to the last."""
         return self.rows + self.columns - 2 if self.movement == SYSTOLIC else 0

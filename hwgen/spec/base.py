@@ -10,20 +10,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from hwgen.arithmetic.decode import require_decodable
 from hwgen.arithmetic.dsp_multiplier import SIZED
-from hwgen.arithmetic.lfsr import PERIOD, USUAL_SEED
 from hwgen.arithmetic.rounder import require_rounding
 from hwgen.errors import InputError
 from hwgen.fields import check_fields, set_fields, shown
 from hwgen.formats import BlockFormat, Format, Scalar, parse
 from hwgen.formats.rounding import RANDOM_BITS, STOCHASTIC
-from hwgen.plan.delay import USUAL_MHZ, USUAL_TARGET, model
+from hwgen.plan.delay import USUAL_TARGET, model
 from hwgen.plan.registers import boundaries_of, delays, fewest_stages
 from hwgen.plan.step import Steps, state_step
 
 MAPPINGS = ("lut", "dsp", "auto")
-#: Where random bits come from: a port, or linear-feedback shift registers inside the unit.
-RANDOM_PORT, RANDOM_LFSR = "port", "lfsr"
-RANDOM_SOURCES = (RANDOM_PORT, RANDOM_LFSR)
 #: Key of ``option``.
 OPTION = "option"
 
@@ -99,10 +95,12 @@ class Spec(ABC):
     unit: ClassVar[str]
     #: Outputs keep the last result while ``valid_out`` is low; else they may be anything then.
     keeps_outputs: ClassVar[bool] = False
+    #: ``a`` and ``b`` can change places: the hardware is as large.
+    exchangeable: ClassVar[bool] = False
 
     #: The target whose delay model places the registers, between finer steps than those of a unit
     #: without one, in which they stand by an estimate that is the same for all targets. With 0
-    #: ``stages`` there are as many as a usual clock of the target needs (``USUAL_MHZ``).
+    #: ``stages`` there are as many as a usual clock of the target needs (``DelayModel.usual_mhz``).
     pipeline_target: str = ""
 
     def __post_init__(self) -> None:
@@ -131,7 +129,7 @@ class Spec(ABC):
             return
         set_fields(self, pipeline_target=self.pipeline_target or USUAL_TARGET)
         times = model(self.pipeline_target)
-        limit = times.allowed_fs(USUAL_MHZ[self.pipeline_target])
+        limit = times.allowed_fs(times.usual_mhz)
         limit = max(limit, *self.step_delays)
         stages = fewest_stages(self.step_delays, limit, self.state_step)
         assert stages is not None
@@ -274,6 +272,11 @@ class Spec(ABC):
         require_int("stages", self.stages, self.least_stages, self.most_stages, why)
 
     @property
+    def kept_bits(self) -> int:
+        """Bits of registers beside the pipeline: of what stays, or goes from part to part."""
+        return 0
+
+    @property
     def mapping(self) -> str:
         """Where the target's flow puts multiplications."""
         return "lut"
@@ -398,7 +401,7 @@ def require_mapping(value: Any, *, packs: bool = False) -> None:
     """
     if value in SIZED and not packs:
         raise InputError(
-            f"mapping={value!r}: only dot and array pack several products into a multiplier: use "
+            f"mapping={value!r}: this unit does not pack several products into a multiplier: use "
             f"one of {', '.join(MAPPINGS)}"
         )
     if value not in MAPPINGS and value not in SIZED:
@@ -409,40 +412,6 @@ def require_mapping(value: Any, *, packs: bool = False) -> None:
 def code_port(name: str, number_format: Scalar, count: int = 1) -> Port:
     """A port of codes."""
     return Port(name, number_format.bits, str(number_format), count, format=number_format)
-
-
-def random_source(
-    rounding: str, random: str | None, seed: int | None
-) -> tuple[str | None, int | None]:
-    """Where a unit that rounds so has random bits from, and the seed.
-
-    What is usual stands in place of None; both are None without stochastic rounding.
-
-    Raises:
-        InputError: a choice without stochastic rounding, an unknown source, a seed that is none.
-
-    """
-    if rounding != STOCHASTIC:
-        for name, value in (("random", random), ("random_seed", seed)):
-            if value is not None:
-                raise InputError(
-                    f"{name}={value!r}: random bits are for rounding={STOCHASTIC!r}, and this is "
-                    f"rounding={rounding!r}: leave {name} out"
-                )
-        return None, None
-    random = RANDOM_PORT if random is None else random
-    if random not in RANDOM_SOURCES:
-        raise InputError(f"random={random!r}: use one of {', '.join(RANDOM_SOURCES)}")
-    if random == RANDOM_PORT:
-        if seed is not None:
-            raise InputError(
-                f"random_seed={seed!r}: random bits that come in at a port have no seed: use "
-                f"random={RANDOM_LFSR!r}"
-            )
-        return random, None
-    seed = USUAL_SEED if seed is None else seed
-    require_int("random_seed", seed, 1, PERIOD, ": of zeros a shift register makes only zeros")
-    return random, seed
 
 
 def random_bits_port(rounding: str, count: int = 1) -> tuple[Port, ...]:

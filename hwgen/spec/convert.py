@@ -12,17 +12,15 @@ from hwgen.formats.rounding import NEAREST_EVEN
 from hwgen.formats.scalar import SATURATE
 from hwgen.plan.step import Steps
 from hwgen.spec.base import (
-    RANDOM_LFSR,
-    RANDOM_PORT,
     Port,
     RandomWords,
     Spec,
     code_port,
     random_bits_port,
-    random_source,
     require_decoded,
     require_scalar,
 )
+from hwgen.spec.random_bits import RANDOM_LFSR, RANDOM_PORT, random_source
 from hwgen.spec.steps import convert
 
 

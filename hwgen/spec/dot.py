@@ -63,6 +63,7 @@ class DotProduct(AccumulatingSpec):
     """
 
     unit: ClassVar[str] = "dot"
+    exchangeable: ClassVar[bool] = True
     keeps_outputs: ClassVar[bool] = True
     _has_fast_loop: ClassVar[bool] = True
 

@@ -170,6 +170,7 @@ class FixedDot(DotProduct):
     """
 
     unit: ClassVar[str] = "fixeddot"
+    exchangeable: ClassVar[bool] = False
 
     lanes: int = 0
     weights: Weights = field(

@@ -66,6 +66,7 @@ class LMul(Spec):
     """
 
     unit: ClassVar[str] = "lmul"
+    exchangeable: ClassVar[bool] = True
 
     a: FloatingPoint
     b: FloatingPoint

@@ -24,6 +24,7 @@ class Multiply(Spec):
     """
 
     unit: ClassVar[str] = "mul"
+    exchangeable: ClassVar[bool] = True
 
     a: Scalar
     b: Scalar

@@ -23,18 +23,16 @@ from hwgen.formats.block_encode import IN_ELEMENT, IN_SCALE, NONFINITE
 from hwgen.formats.scalar import PROPAGATE, SATURATE
 from hwgen.plan.step import Steps
 from hwgen.spec.base import (
-    RANDOM_LFSR,
-    RANDOM_PORT,
     Port,
     RandomWords,
     Spec,
     code_port,
     option,
     random_bits_port,
-    random_source,
     require_block,
     require_decoded,
 )
+from hwgen.spec.random_bits import RANDOM_LFSR, RANDOM_PORT, random_source
 from hwgen.spec.steps import quantizer
 
 MAX_BLOCK = 128

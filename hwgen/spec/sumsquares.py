@@ -28,6 +28,7 @@ class SumSquares(DotProduct):
     """
 
     unit: ClassVar[str] = "sumsquares"
+    exchangeable: ClassVar[bool] = False
 
     b: Scalar = field(init=False, repr=False)
 

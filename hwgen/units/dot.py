@@ -180,7 +180,7 @@ class DotProductSteps(SplitProducts, Accumulating):
                 for i, p in enumerate(products)
             ]
             return {**carried, "terms": terms}
-        if self.spec.pipeline_target or len(products) == 1:
+        if plan.whole:
             width = self.spec.product_width
             terms = [product.align(m, p, width, f"lane_{i}") for i, p in enumerate(products)]
             return {**carried, "terms": terms}

@@ -12,7 +12,7 @@ from hwgen.arithmetic import divide
 from hwgen.arithmetic.coding import to_code
 from hwgen.arithmetic.decode import decode
 from hwgen.arithmetic.divide import Division
-from hwgen.arithmetic.float_scale import Leading, leading, leading_significand
+from hwgen.arithmetic.leading_operand import Leading, leading, leading_significand
 from hwgen.arithmetic.power_scale import (
     key,
     larger_of_pairs,

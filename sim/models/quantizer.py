@@ -21,7 +21,8 @@ from sim.extremes import extreme_codes
 from sim.rounding import round_to
 from sim.unit_model import Patterns, UnitModel
 
-#: Rules that divide by the element's largest value.
+#: Rules that divide by the element's largest value: said here again, as golden values share
+#: nothing with the hardware that could be wrong in both.
 BY_LARGEST = ("nearest", "ceil")
 #: Bits below the point of quotients: below 2^-32 of the smallest step of any element or scale.
 QUOTIENT_BITS = 400

@@ -14,7 +14,7 @@ import cost_models
 from cost_models import measurement, model, query
 from cost_models.features import Features
 from cost_models.many import FIGURES, RESOURCES
-from hwgen import DotProduct, InputError, Multiply
+from hwgen import DotProduct, InputError, Multiply, store
 from hwgen.formats import NAMES
 from hwgen.spec import from_dict
 
@@ -209,14 +209,14 @@ def test_a_new_measurement_is_told_at_once(tmp_path, monkeypatch):
         cost_models.estimate(spec, "xcup")
     assert len(found) <= 1
     file.write_text("new")
-    assert measurement.store_state() is None
+    assert store.state() is None
     for _ in range(2):
         cost_models.estimate(spec, "xcup")
     assert len(found) >= 3
-    monkeypatch.setattr(measurement, "_SETTLED_NS", -1)
-    state = measurement.store_state()
+    monkeypatch.setattr(store, "_SETTLED_NS", -1)
+    state = store.state()
     (tmp_path / "store.sqlite.kept.jsonl").write_text("x\n")
-    assert state is not None and measurement.store_state() not in (None, state)
+    assert state is not None and store.state() not in (None, state)
 
 
 def test_the_package_is_imported_without_hardware():

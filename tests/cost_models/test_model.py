@@ -218,6 +218,18 @@ def test_beyond_what_was_measured_the_answer_is_a_guess():
     assert widths[1] > widths[0] ** 1.5
 
 
+def test_a_target_that_is_added_changes_no_other(monkeypatch):
+    """And one that was not measured has no prediction."""
+    specs = [dot("e3m2", "int5", n) for n in (1, 4, 9)]
+    before = [model.of("ice40", r).predict_many(specs, "ice40") for r in model.RESOURCES]
+    more = ("aaa", *yosys_scripts.TARGETS)
+    monkeypatch.setattr(yosys_scripts, "TARGETS", more)
+    assert before == [model.of("ice40", r).predict_many(specs, "ice40") for r in model.RESOURCES]
+    monkeypatch.setattr(yosys_scripts, "target", lambda name: None)
+    with pytest.raises(InputError, match=r"no lut of target 'aaa' was measured.*one of ecp5, "):
+        model.of("aaa", "lut")
+
+
 def test_many_at_once_are_as_one_by_one():
     specs = [dot("e3m2", "int5", n) for n in range(1, 20)]
     fitted = model.of("ecp5", "lut")

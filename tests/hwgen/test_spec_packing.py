@@ -68,11 +68,11 @@ def test_the_fewest_multipliers_of_an_array():
         ),
         (
             lambda: Multiply(a="int4", b="int4", mapping="dsp18x18"),
-            "only dot and array pack several products",
+            "this unit does not pack several products",
         ),
         (
             lambda: BlockDot(a="mxfp4", b="mxfp4", output="bf16", mapping="dsp27x18"),
-            "only dot and array pack several products",
+            "this unit does not pack several products",
         ),
         (
             lambda: DotProduct(a="int4", b="int4", lanes=2, mapping="dsp16x16"),

@@ -128,3 +128,13 @@ def test_a_folder_of_images_is_no_data_of_several_inputs(tmp_path):
 
     with pytest.raises(InputError, match=r"the network takes a, b: give an \.npz file"):
         data.load(write_idx_folder(tmp_path / "digits"), None, inputs)
+
+
+def test_the_layers_verilog_gets_the_networks_own_numbers(files):
+    given = job(files)
+    asked = explore.settings(target="xc7", fps=1e5, formats=["int4"], sensitivity_images=20)
+    e = explore.explore(given.network, given.images, asked, predict=crude_cost)
+    checks = optimize.check(e, given.images, lambda text: None)
+    outputs = {check.layer: check.outputs for check in checks if check.passed}
+    # Of two images; all that the layers have.
+    assert outputs == {"words_layer": 112, "features_layer": 16, "scores": 6}

@@ -119,6 +119,18 @@ def test_matmul_is_the_exact_sum_rounded_once(a, b, inner):
             assert got[i, j] == float(exact)
 
 
+@pytest.mark.parametrize("name", ["int8", "e4m3", "e5m2"])
+def test_matmul_of_stacks_is_that_of_each_matrix(name):
+    """In float32, in float64 and in limbs; one stack is broadcast."""
+    f = parse(name)
+    x = f.decode(RNG.integers(0, 2**f.bits, (2, 3, 4, 40)))
+    y = f.decode(RNG.integers(0, 2**f.bits, (3, 40, 5)))
+    got = golden.matmul(f, f, x, y)
+    assert got.shape == (2, 3, 4, 5)
+    for i, j in np.ndindex(2, 3):
+        np.testing.assert_array_equal(got[i, j], golden.matmul(f, f, x[i, j], y[j]))
+
+
 def test_trace_by_a_plain_pipeline():
     """``trace`` against a register-by-register model of the pipeline."""
     spec = DotProduct(a="int4", b="e2m1", lanes=3, max_products=12)

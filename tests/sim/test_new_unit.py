@@ -15,7 +15,7 @@ import hwgen
 import hwgen.spec
 import hwgen.units
 import sim.models
-from cost_models import query
+from cost_models import model, query, structure
 from hwgen.cli import main
 from sim import case_list, formal, regression
 from sim.random_specs import legal_spec
@@ -90,7 +90,12 @@ def test_it_is_in_every_matrix(negate):
 
 def test_its_cost_is_measured_or_a_guess(negate):
     """What the cost model reads is its step plan; nothing like it was measured."""
-    cost = query.predict(negate(a="int8"), "ecp5")
-    assert "a guess: no negate mapped to lut was measured" in cost.basis
+    spec = negate(a="int8")
+    cost = query.predict(spec, "ecp5")
+    assert "a guess: it is smaller than all that was measured" in cost.basis
+    shape = model.of("ecp5", "lut")
+    stratum = shape.stratum_name(structure.inputs(spec), False)
+    assert stratum == model.NEW_UNIT and shape.strata[stratum].count > 100
     assert cost.lut.low < cost.lut.value < cost.lut.high
+    assert cost.ff.value == structure.registers(spec)  # Which the plan says.
     assert query.measure(negate(a="int8"), "ice40", place=False).lut.value > 0

@@ -9,7 +9,7 @@ import pytest
 
 from hwgen import InputError, parse
 from hwgen.arithmetic import divide
-from hwgen.arithmetic.power_scale import RULES, power_scale
+from hwgen.arithmetic.power_scale import HARDWARE_RULES, power_scale
 from hwgen.cli import main
 from hwgen.formats.block import NAMED
 from hwgen.spec import Quantizer, from_dict
@@ -84,14 +84,14 @@ def test_every_named_format():
     """In blocks of four, which are as good; the whole is ``full_matrix``."""
     specs = short_matrix(4)
     assert {spec.a for spec in specs} == {parse(name) for name in SOURCES}
-    assert {spec.scale_rule for spec in specs} == set(RULES)
+    assert {spec.scale_rule for spec in specs} == set(HARDWARE_RULES)
     outcome = verify_batch(specs, vectors=100)
     assert outcome.passed, outcome.shown
 
 
 def test_the_full_matrix_has_all_of_it():
     specs = full_matrix()
-    assert len(specs) == len(NAMED) * len(SOURCES) * len(RULES) == len(set(specs))
+    assert len(specs) == len(NAMED) * len(SOURCES) * len(HARDWARE_RULES) == len(set(specs))
     assert {spec.b for spec in specs} == set(NAMED.values())
 
 
@@ -199,7 +199,7 @@ def test_numbers_that_libraries_were_compared_on():
     assert outcome.passed, outcome.shown
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", HARDWARE_RULES)
 @pytest.mark.parametrize("element", ["e2m1", "e4m3fn", "fixed8_6", "int4", "e3m0"])
 @pytest.mark.parametrize("source", ["fp16", "int8", "e4m3fnuz", "e3m2ns"])
 def test_constants_of_a_rule_give_the_scale_of_every_number(source, element, rule):

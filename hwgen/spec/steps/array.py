@@ -188,3 +188,15 @@ def _made_width(spec: Array) -> int:
     if spec.has_blocks:
         return blockdot.made_width(spec.block_element, aligned=spec.aligns_blocks) + grown
     return dot.made_width(spec.scalar_element) + grown
+
+
+def kept_bits(spec: Array) -> int:
+    """Bits of registers for weights that stay, and for operands that go through the array."""
+    a, b = (spec.lanes * f.element.bits for f in (spec.a, spec.b))
+    weights = spec.rows * spec.columns * b if spec.is_weight_stationary else 0
+    if spec.movement != SYSTOLIC:
+        return weights
+    rows = sum(row + spec.columns - 1 for row in range(spec.rows)) * a
+    if spec.is_weight_stationary:
+        return weights + rows
+    return rows + sum(column + spec.rows - 1 for column in range(spec.columns)) * b

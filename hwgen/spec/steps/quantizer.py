@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hwgen.arithmetic.decode import significand_bits
-from hwgen.arithmetic.float_scale import leading_segments, leading_significand_segments
+from hwgen.arithmetic.leading_operand import leading_segments, leading_significand_segments
 from hwgen.arithmetic.power_scale import (
     key_bits,
     larger_segment,

@@ -1,0 +1,72 @@
+"""A decoded number with its leading one on top: what a division and a scale begin with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from amaranth.hdl import Const, Module, Signal, Value
+
+from hwgen.arithmetic.decode import Operand, shift_shape, significand_bits
+from hwgen.arithmetic.leading_one import leading_one_first, leading_one_segments, leading_one_shift
+from hwgen.arithmetic.segmented import Boundary, Segmented, carry_along, last
+from hwgen.formats import Scalar
+from hwgen.plan.logic import Adder, Decoder
+from hwgen.plan.shape import ZERO, Shape
+from hwgen.plan.step import Segment, Segments, passed_by
+
+
+@dataclass(frozen=True)
+class Leading:
+    """significand · 2^exponent, the significand's top bit one (or all of it zero)."""
+
+    significand: Value
+    exponent: Value
+
+
+def leading_segments(f: Scalar, *, split: bool) -> tuple[Segments, Shape]:
+    """The segments of ``leading``, and the shape of the exponent."""
+    shift = shift_shape(f) or ZERO
+    decoded = Segment("decoded", (Decoder(f),), significand_bits(f) + shift.width)
+    if not has_leading_zeros(f):
+        return (decoded,), shift
+    finding, exponent = leading_significand_segments(significand_bits(f), shift, split=split)
+    return (decoded, *finding), exponent
+
+
+def leading_significand_segments(
+    width: int, shift: Shape, *, split: bool
+) -> tuple[Segments, Shape]:
+    """The segments of ``leading_significand``, and the shape of the exponent."""
+    exponent = shift - leading_one_shift(width, split=split)
+    finding = passed_by(leading_one_segments(width), shift.width)
+    total = Segment("exponent", (Adder(exponent.width),), width + exponent.width)
+    return (*finding, total), exponent
+
+
+def leading(
+    m: Module, operand: Operand, number_format: Scalar, name: str, *, split: bool
+) -> Segmented[Leading]:
+    """The magnitude of a decoded code, in steps of its format, with its leading one on top."""
+    shift: Value = operand.shift if operand.shift is not None else Const(0)
+    values = [operand.significand, shift]
+    significand, shift = yield Boundary("decoded", values)
+    if not has_leading_zeros(number_format):
+        return Leading(significand, shift)
+    return (yield from leading_significand(m, significand, shift, name, split=split))
+
+
+def leading_significand(
+    m: Module, significand: Value, shift: Value, name: str, *, split: bool
+) -> Segmented[Leading]:
+    """Significand · 2^shift with its leading one on top."""
+    search = leading_one_first(m, significand, name, split=split)
+    (normalised, zeros), shift = yield from carry_along(search, shift)
+    total = shift - zeros
+    exponent = Signal(total.shape(), name=f"{name}_exponent")
+    m.d.comb += exponent.eq(total)
+    return (yield from last("exponent", Leading(normalised, exponent)))
+
+
+def has_leading_zeros(f: Scalar) -> bool:
+    """Some decoded significands have not their leading one on top."""
+    return f.is_integer or (f.subnormals and f.mantissa_bits > 0)
