@@ -6,6 +6,9 @@ and a sum of products of q − z is that of q less z times the sum of the weight
 before and becomes part of the bias (Jacob et al., arXiv 1712.05877, section 2.3; Krishnamoorthi,
 "Quantizing deep convolutional networks for efficient inference", arXiv 1806.08342). Zeros of a
 convolution's border are then the code z.
+
+Layers get formats without sign; zero points are for whoever calls these functions: ``hwgen
+optimize`` does not use them.
 """
 
 from __future__ import annotations

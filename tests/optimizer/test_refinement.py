@@ -9,6 +9,7 @@ import pytest
 from graphs import crude_cost, normal, residual_network
 from test_equalization import separable
 
+from hwgen.cli import optimize as cli
 from hwgen.errors import InputError
 from hwgen.formats import parse
 from optimizer import inference, selection
@@ -100,6 +101,10 @@ def test_parts_of_the_data_are_apart():
         assert len(chosen) == min(selection.SELECTION, length // 2)
         assert sorted([*chosen, *others]) == list(range(length))
     assert [list(part) for part in selection.split(1)] == [[0], [0]]
+
+
+def test_the_command_line_names_all_methods():
+    assert tuple(SUMMARIES) == cli.PTQ and cli.PTQ_DEFAULT == DEFAULT
 
 
 def test_names_of_methods():
