@@ -103,7 +103,7 @@ class Exploration:
 
 @dataclass(frozen=True)
 class FullTest:
-    """FP32 and the chosen plan on another, larger set of test images called ``data_name``."""
+    """FP32 and the chosen plan on a larger set, ``data_name``, without the selection images."""
 
     data_name: str
     fp32: Accuracy
@@ -118,22 +118,21 @@ class FullTest:
         }
 
 
-def full_test(e: Exploration, data: ImageData, workers: int | None = None) -> FullTest:
-    """FP32 and the chosen plan of an exploration on all test images of ``data``."""
+def full_test(e: Exploration, part: Part, name: str, workers: int | None = None) -> FullTest:
+    """FP32 and the chosen plan of an exploration on all images of ``part``, called ``name``."""
     size = 16 * inference.BATCH * (e.network.batch or 1)
-    starts = range(0, count(data.test_images), size)
 
-    def part(start: int) -> tuple[Accuracy, Accuracy]:
+    def measured(start: int) -> tuple[Accuracy, Accuracy]:
         index = slice(start, start + size)
-        images = Part(taken(data.test_images, index), data.test_labels[index])
+        images = Part(taken(part.images, index), part.labels[index])
         return (
             evaluation.accuracy(e.network, images, None),
             evaluation.accuracy(e.network, images, e.quantization),
         )
 
-    measured = list(in_parallel(part, starts, workers))
-    total = [sum((pair[k] for pair in measured), Accuracy(0, 0)) for k in (0, 1)]
-    return FullTest(data.name, *total)
+    pairs = list(in_parallel(measured, range(0, len(part.labels), size), workers))
+    total = [sum((pair[k] for pair in pairs), Accuracy(0, 0)) for k in (0, 1)]
+    return FullTest(name, *total)
 
 
 def default_predict(target: str) -> sizing.Predict:

@@ -18,7 +18,7 @@ from hwgen.errors import ToolError
 from hwgen.fields import require_path
 from hwgen.files import require_writable
 from hwgen.spec import DotProduct
-from optimizer import candidates, explore, idx, onnx_import, report
+from optimizer import candidates, explore, idx, onnx_import, report, selection
 from optimizer import data as image_data
 from optimizer.data import ImageData
 from optimizer.explore import Exploration, Settings
@@ -123,10 +123,11 @@ def completed(e: Exploration, job: Job, progress: Progress) -> Exploration:
     with stages.timed("simulation"):
         checks = check(e, job.images, progress)
     full_test = None
-    if job.more_images is not None:
-        progress(f"testing the chosen plan on {len(job.more_images.test_labels):,} images")
+    more = None if job.more_images is None else selection.unseen(job.more_images, job.images)
+    if job.more_images is not None and more is not None and len(more.labels):
+        progress(f"testing the chosen plan on {len(more.labels):,} images")
         with stages.timed("full test"):
-            full_test = explore.full_test(e, job.more_images)
+            full_test = explore.full_test(e, more, job.more_images.name)
 
     def newest(plan: Plan) -> Plan:
         return chosen if plan is e.chosen else plan

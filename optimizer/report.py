@@ -245,7 +245,7 @@ def _measured_lines(e: Exploration) -> list[str]:
     if e.full_test is not None:
         t = e.full_test
         lines.append(
-            f"on all {t.fp32.images:,} test images of {_name(t.data_name)}: "
+            f"on the {t.fp32.images:,} test images of {_name(t.data_name)} that selected nothing: "
             f"FP32 {t.fp32.percent:.2f}%, chosen plan {t.chosen.percent:.2f}% (standard error "
             f"{t.fp32.standard_error:.2f} points)"
         )

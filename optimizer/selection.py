@@ -23,7 +23,7 @@ from hwgen.formats import Scalar
 from optimizer import equalization, inference
 from optimizer.calibration import Calibration, Pairs, calibrate
 from optimizer.data import ImageData
-from optimizer.inputs import Inputs, count, taken
+from optimizer.inputs import Inputs, count, named, taken
 from optimizer.network import Network
 from optimizer.ptq.asymmetric import unsigned
 from optimizer.ptq.methods import Methods, Recipe
@@ -65,6 +65,19 @@ def parts(data: ImageData) -> tuple[Part, Part]:
     """The selection images and the test images, as ``split`` draws them."""
     chosen, others = split(count(data.test_images))
     return _part(data, chosen), _part(data, others)
+
+
+def unseen(more: ImageData, data: ImageData) -> Part:
+    """The test images of ``more`` that are none of the selection images of ``data``."""
+    known = set(_contents(parts(data)[0].images))
+    index = [i for i, content in enumerate(_contents(more.test_images)) if content not in known]
+    return _part(more, np.array(index, np.intp))
+
+
+def _contents(images: Inputs) -> list[bytes]:
+    """What tells one image from another."""
+    arrays = named(images, "").values()
+    return [b"".join(array[i].tobytes() for array in arrays) for i in range(count(images))]
 
 
 def _part(data: ImageData, index: npt.NDArray[np.integer]) -> Part:
