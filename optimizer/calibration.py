@@ -81,13 +81,14 @@ def calibrate(
     formats: Sequence[Scalar],
     workers: int | None = None,
     methods: Methods = PLAIN,
+    most: int = SAMPLE,
 ) -> Calibration:
     """Scales of both operands of every layer in each of ``formats``, and in those of the file.
 
     Where activations are never negative and ``methods`` has unsigned formats, also in the format of
     as many bits without sign. ``images``: (N, *input shape), the calibration images; InputError
     for another shape, and where the FP32 network gives what is not finite. ``workers``: threads,
-    default one a core.
+    default one a core; ``most``: activations of a layer that choose the range.
     """
     network.require_images(images, "the calibration images")
     samples = _samples(network, images, workers)
@@ -96,7 +97,7 @@ def calibrate(
     def activations(key: tuple[str, Scalar, int]) -> tuple[np.float32, ...]:
         name, f, place = key
         sample = samples[name, place]
-        problem = RangeProblem(sample.values[:, None], np.array([sample.largest]), f)
+        problem = RangeProblem(sample.values[:most, None], np.array([sample.largest]), f)
         return tuple(scale[0] for scale in methods.scales(problem))
 
     def others(key: tuple[str, Scalar]) -> tuple[npt.NDArray[np.float64], ...]:

@@ -39,6 +39,8 @@ SELECTION = 1000
 DIVERGENCE_IMAGES, REFINEMENT_IMAGES = 256, 512
 #: Calibration images that make and refine networks with factors of channels.
 PROBE_IMAGES = 256
+#: Activations of a layer that choose a range there.
+PROBE_SAMPLE = 2**13
 #: Bits of the weights that a network's factors of channels are chosen with, as near as there are.
 PROBE_BITS = 4
 #: A divergence in nats from which on nothing is tried: no answer in a thousand changes.
@@ -256,7 +258,7 @@ def _probed(
     workers: int | None,
 ) -> npt.NDArray[np.float64]:
     """Each selection image's divergence with all layers in one format, refined with ``images``."""
-    calibration = calibrate(network, images, [f], workers, methods)
+    calibration = calibrate(network, images, [f], workers, methods, PROBE_SAMPLE)
     strongest = replace(methods, roundings=methods.roundings[:1])
     made = tuner(network, calibration, data, strongest, workers, images)
     pairs: Pairs = dict.fromkeys(network.layer_nodes, (f, f))

@@ -17,7 +17,8 @@ node = helper.make_node
 def separable(path, clip="input"):
     """Depthwise and pointwise layers behind ReLU6, a pool, a dense layer behind a flattening."""
     limits = {"min": 0.0, "max": 6.0} if clip == "attribute" else {}
-    extra = [] if clip == "attribute" else ["low", "high"]
+    extra = ["low", "high"] if clip == "input" else []
+    limit = "Relu" if clip == "none" else "Clip"
     scale = np.exp(np.random.default_rng(5).uniform(-2, 2, 8)).astype(np.float32)
     w = {
         "w0": normal(1, 8, 3, 3, 3, scale=0.4) * scale[:, None, None, None],
@@ -31,9 +32,9 @@ def separable(path, clip="input"):
         w |= {"low": np.array(0, np.float32), "high": np.array(6, np.float32)}
     nodes = [
         node("Conv", ["x", "w0", "b0"], ["c0"], pads=[1] * 4),
-        node("Clip", ["c0", *extra], ["r0"], **limits),
+        node(limit, ["c0", *extra], ["r0"], **limits),
         node("Conv", ["r0", "w1", "b1"], ["c1"], pads=[1] * 4, group=8),
-        node("Clip", ["c1", *extra], ["r1"], **limits),
+        node(limit, ["c1", *extra], ["r1"], **limits),
         node("Conv", ["r1", "w2"], ["c2"]),
         node("LeakyRelu", ["c2"], ["r2"]),
         node("MaxPool", ["r2"], ["p"], kernel_shape=[4, 4], strides=[4, 4]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import numpy as np
 import pytest
@@ -18,6 +19,9 @@ from optimizer.data import ImageData
 from optimizer.explore import explore, settings
 from optimizer.onnx_import import load
 from optimizer.ptq.methods import DEFAULT, SUMMARIES, Methods, Recipe, methods
+from optimizer.ptq.moments import Moments
+from optimizer.ptq.rounding import Rounded
+from optimizer.refinement import _best_columns
 
 ALL = Methods(unsigned=True, bias=True, roundings=("gptq", "learned"))
 
@@ -155,3 +159,48 @@ def test_an_exploration_says_what_each_method_brought(tmp_path):
     assert text["chosen"]["ptq"]["kept"] == list(e.chosen.recipe.names)
     assert text["settings"]["ptq"] == list(asked.ptq.names)
     assert text["ablation"][0]["accuracy"]["images"] == 50
+
+
+def test_of_several_ranges_the_one_of_least_output_error_is_kept(tmp_path):
+    network = load(residual_network(tmp_path / "n.onnx"))
+    images = normal(1, 120, 3, 8, 8)
+    images[::20, 0, 0, 0] = 60
+    data = ImageData(images, None, images, np.zeros(120, np.int64), "outliers")
+    f = parse("int4")
+    for ranges in (("minmax", "mse"), ("mse", "minmax")):
+        asked = dataclasses.replace(ALL, ranges=ranges)
+        calibration = calibrate(network, images, [f], None, asked)
+        made = selection.tuner(network, calibration, data, asked)
+        q = made.quantization(signed(made), Recipe(bias=True))["conv"]
+        wide, narrow = sorted(calibration.activation_scales["conv", f], reverse=True)
+        assert wide > 3 * narrow and q.activation_scale == narrow
+
+
+def test_each_column_is_the_better_one():
+    rng = np.random.default_rng(1)
+    x, weight = rng.standard_normal((1, 50, 4)), rng.standard_normal((1, 4, 3))
+    moments = Moments.of(x, x @ weight)
+    near, far = np.rint(weight * 8), np.rint(weight * 8) + 5
+    scale = np.full((1, 1, 3), 1 / 8)
+    mixed = [np.where([True, False, True], a, b) for a, b in ((near, far), (far, near))]
+    best = _best_columns([Rounded(values, scale) for values in mixed], moments)
+    np.testing.assert_array_equal(best.values, near)
+
+
+def test_factors_of_channels_are_kept_where_they_win(tmp_path):
+    images = normal(1, 400, 3, 8, 8)
+    for make, wins in (
+        (functools.partial(separable, clip="none"), True),
+        (residual_network, False),
+    ):
+        network = load(make(tmp_path / f"{wins}.onnx"))
+        labels = inference.run(network, images).argmax(axis=1)
+        data = ImageData(images[:100], None, images[100:], labels[100:], "random")
+        told = []
+        kept = selection.equalized(network, data, methods(), [parse("int4")], told.append)
+        assert (kept.method is not None) == wins and (kept.network is not network) == wins
+        assert len(told) == (3 if wins else 0)
+        if wins:
+            assert kept.divergences[kept.method] == min(kept.divergences.values())
+    alone = selection.equalized(network, data, Methods(), [parse("int4")], told.append)
+    assert alone.method is None and not alone.divergences
