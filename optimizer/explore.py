@@ -162,10 +162,7 @@ def explore(
     gets lines of text; ``workers``: threads, default one a core. InputError for what cannot be
     used.
     """
-    require_instance("settings", settings, Settings, "what optimizer.explore.settings returns")
-    require_candidates(settings)
-    require_fitting(network, data)
-    candidates.arrays(network, settings)
+    _require_all(network, data, settings)
     if predict is None:
         predict = default_predict(settings.target)
     stages, sizer = Stages(progress), sizing.Sizer(predict)
@@ -213,6 +210,14 @@ def explore(
         equalization=equalized.method,
         ablation=steps,
     )
+
+
+def _require_all(network: Network, data: ImageData, settings: Settings) -> None:
+    """InputError for what can be refused before any work."""
+    require_instance("settings", settings, Settings, "what optimizer.explore.settings returns")
+    require_candidates(settings)
+    require_fitting(network, data)
+    candidates.arrays(network, settings)
 
 
 def _positive(calibration: Calibration, settings: Settings) -> candidates.Positive:
