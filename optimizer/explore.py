@@ -163,14 +163,8 @@ def explore(
     used.
     """
     _require_all(network, data, settings)
-    if predict is None:
-        predict = default_predict(settings.target)
-    stages, sizer = Stages(progress), sizing.Sizer(predict)
-    # First of the long work: what does not fit together is said as soon as it is known.
-    with stages.timed("FP32"):
-        fp32 = evaluation.baseline(network, data, workers)
-    for text in fp32.warnings:
-        progress(f"WARNING: {text}")
+    stages, sizer = Stages(progress), sizing.Sizer(predict or default_predict(settings.target))
+    fp32 = _baseline(network, data, stages, workers)
     candidates.require_price(network, settings, sizer)
     with stages.timed("equalization"):
         equalized = selection.equalized(
@@ -210,6 +204,20 @@ def explore(
         equalization=equalized.method,
         ablation=steps,
     )
+
+
+def _baseline(
+    network: Network, data: ImageData, stages: Stages, workers: int | None
+) -> evaluation.Baseline:
+    """FP32, and what it says of network and data.
+
+    First of the long work: what does not fit together is said as soon as it is known.
+    """
+    with stages.timed("FP32"):
+        fp32 = evaluation.baseline(network, data, workers)
+    for text in fp32.warnings:
+        stages.progress(f"WARNING: {text}")
+    return fp32
 
 
 def _require_all(network: Network, data: ImageData, settings: Settings) -> None:
