@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from cost_models.choices import Choice, cheapest_pairs, qsnr_db
     from cost_models.comparison import Comparison, compare
     from cost_models.devices import Part, most_copies, most_lanes, part, parts
+    from cost_models.energy_query import Energy, energy
     from cost_models.json_schemas import json_schema
     from cost_models.many import Costs, estimate_many
     from cost_models.measurement import synthesise
     from cost_models.query import Cost, Quantity, estimate, measure, predict, table
     from cost_models.sums import total
     from cost_models.throughput import Sizing, lanes_for
-    from cost_models.toggle_energy import energy
 
 #: The public names, by the module that has them.
 _PLACES = {
@@ -30,13 +30,13 @@ _PLACES = {
     "choices": ("Choice", "cheapest_pairs", "qsnr_db"),
     "comparison": ("Comparison", "compare"),
     "devices": ("Part", "most_copies", "most_lanes", "part", "parts"),
+    "energy_query": ("Energy", "energy"),
     "json_schemas": ("json_schema",),
     "many": ("Costs", "estimate_many"),
     "measurement": ("synthesise",),
     "query": ("Cost", "Quantity", "estimate", "measure", "predict", "table"),
     "sums": ("total",),
     "throughput": ("Sizing", "lanes_for"),
-    "toggle_energy": ("energy",),
 }
 
 __all__ = [
@@ -44,6 +44,7 @@ __all__ = [
     "Comparison",
     "Cost",
     "Costs",
+    "Energy",
     "Part",
     "Quantity",
     "Sizing",

@@ -38,6 +38,7 @@ from hwgen.spec import (
     LMul,
     MultiDot,
     Multiply,
+    MultiplyAccumulate,
     Quantizer,
     Requantize,
     Spec,
@@ -337,11 +338,25 @@ def named() -> Iterator[tuple[Spec, float]]:
         yield DotProduct(a=name, b=name, lanes=32), fmax_mhz
 
 
+def interleaved() -> Iterator[tuple[Spec, float]]:
+    """Products that are added to a float: to partial sums, for 200 MHz placed, and to one sum."""
+    for a, to, partial_sums, fmax_mhz in [
+        *[("e4m3", "fp32", 19, 200), ("e5m2", "e5m2", 15, 200), ("e4m3", "fp16", 17, 200)],
+        *[("int8", "fp32", 19, 200), ("bf16", "fp32", 19, 200)],
+        *[("e4m3", "fp32", 1, 24), ("e5m2", "e5m2", 1, 32), ("e4m3", "fp16", 1, 27)],
+        *[("int8", "fp32", 1, 24), ("bf16", "fp32", 1, 23)],
+    ]:
+        accumulator = f"{to}:interleave:{partial_sums}"
+        yield MultiplyAccumulate(a=a, b=a, accumulator=accumulator), fmax_mhz
+
+
 def _called(spec: Spec) -> str:
     fields = spec.to_dict()
     formats = [fields[name] for name in ("formats", "a", "b") if name in fields]
     output = f" to {fields['output']}" if fields.get("output") else ""
     lanes = f", {count} lanes" if (count := getattr(spec, "lanes", None)) else ""
+    if spec.rounds_in_loop:
+        output = f" to {fields['accumulator']}"
     return f"{spec.unit} {' × '.join(formats)}{output}{lanes}"
 
 
@@ -403,22 +418,24 @@ def check(
 def main(arguments: Sequence[str]) -> None:
     """Places what is lacking, unless told ``--fit``; then fits and writes the models.
 
-    With ``--check`` or ``--named``: places units for clocks that are asked, and prints what they
-    reach.
+    With ``--check``, ``--named`` or ``--interleaved``: places units for clocks that are asked, and
+    prints what they reach.
     """
     parser = Parser(prog="python -m cost_models.delays", description=main.__doc__)
     parser.add_argument("--target", default=REFERENCE, metavar="NAME", help="FPGA family")
-    for name in ("fit", "check", "named"):
+    for name in ("fit", "check", "named", "interleaved"):
         parser.add_argument(f"--{name}", action="store_true")
     parser.modes = (
         mode("--fit", lambda given: "fit" in given, "fit"),
         mode("--check", lambda given: "check" in given, "check", "target"),
         mode("--named", lambda given: "named" in given, "named", "target"),
+        mode("--interleaved", lambda given: "interleaved" in given, "interleaved", "target"),
         mode("new samples", lambda given: True, "target"),
     )
     given = parsed(parser, arguments)
-    if given.check or given.named:
-        units = (named(), range(1, 6)) if given.named else (checked(), (11, 12, 13))
+    if given.check or given.named or given.interleaved:
+        units = (checked(), (11, 12, 13)) if given.check else (named(), range(1, 6))
+        units = (interleaved(), range(1, 6)) if given.interleaved else units
         for line in check(units[0], given.target, units[1]):
             print(line, flush=True)
         return

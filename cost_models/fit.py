@@ -107,7 +107,7 @@ def fit(data: Data, resource: str) -> dict[str, Model]:
                 _add_errors(errors, part, inside, target)
     strata: dict[str, dict[str, Stratum]] = {target: {} for target in data}
     for (target, name), found in errors.items():
-        strata[target][name] = Stratum(_quantile(found), len(found))
+        strata[target][name] = Stratum(conformal_quantile(found), len(found))
     whole = fitted(data, resource)
     return {target: replace(model, strata=strata[target]) for target, model in whole.items()}
 
@@ -125,7 +125,7 @@ def _add_errors(
         errors.setdefault((target, name), []).append(max(ratio, 1 / ratio) - 1)
 
 
-def _quantile(errors: Sequence[float]) -> float:
+def conformal_quantile(errors: Sequence[float]) -> float:
     """The conformal quantile; infinite for fewer than enough."""
     rank = int(np.ceil((len(errors) + 1) * COVERAGE))
     return float(np.sort(errors)[rank - 1]) if rank <= len(errors) else float("inf")

@@ -61,9 +61,13 @@ def _quantity() -> Schema:
 
 
 def _energy() -> Schema:
-    from cost_models.toggle_energy import Energy  # And its simulator.
+    from cost_models.energy_query import Energy  # And its operands.
 
-    kinds: dict[str, Schema] = {"float": AMOUNT, "str": TEXT, "bool": {"type": "boolean"}}
+    kinds: dict[str, Schema] = {
+        **{"float": AMOUNT, "str": TEXT, "str | None": TEXT_OR_NULL},
+        "dict[str, str]": {"type": "object", "additionalProperties": TEXT},
+        "dict[str, float]": {"type": "object", "additionalProperties": AMOUNT},
+    }
     return _object({f.name: kinds[str(f.type)] for f in dataclasses.fields(Energy)})
 
 
@@ -89,7 +93,7 @@ def _cost() -> Schema:
         **{name: {"$ref": "#/$defs/quantity"} for name in RESOURCES},
         **{"basis": TEXT, "does_not_fit": TEXT_OR_NULL},
     }
-    further = {"energy_pj": _energy(), "device": _device()}
+    further = {"energy_pj": _energy(), "energy_ratio": _energy(), "device": _device()}
     properties = {
         "unit": {"enum": list(UNITS)},
         **fields,

@@ -22,16 +22,18 @@ SYNTHESIS, COMBINATIONAL = "synthesis", "combinational"
 TIME_LIMIT_S = 900.0
 #: Of a synthesis: what a measurement has elsewhere, and what goes without saying.
 _OUTSIDE_RESULT, _FITS = ("tools", "target", "mapping"), ("too_large", None)
+#: What a simulation of a netlist counts, a cycle: see ``cost_models.activity.Activity``.
+ACTIVITY_PARTS = ("nets", "registers", "clocked", "dsp_toggles")
 #: Figures, where a result has them, are of these types and not negative.
 _FIGURES: dict[str, records.FieldType] = {
     **dict.fromkeys(("lut", "carry", "ff", "dsp", "cycles"), int),
-    **dict.fromkeys(("toggles_per_cycle", "seconds"), (int, float)),
+    **dict.fromkeys((*ACTIVITY_PARTS, "seconds"), (int, float)),
     "fmax_mhz": (int, float, type(None)),
 }
 #: Those that a kind of measurement has.
 _NEEDED = {
     "synthesis": ("lut", "carry", "ff", "dsp", "fmax_mhz"),
-    "activity": ("toggles_per_cycle",),
+    "activity": (*ACTIVITY_PARTS, "cycles"),
 }
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 import yosys_scripts
-from cost_models import measurement, model
+from cost_models import energy_page, measurement, model
 from cost_models.structure import inputs
 from hwgen.arguments import Parser, parsed, run_module
 from hwgen.files import require_between, whole_file, write_between
@@ -122,6 +122,10 @@ def _stand_table(checked: Sequence[Checked]) -> str:
 TABLES: dict[str, Callable[[Sequence[Checked]], str]] = {
     "errors": _error_table,
     "strata": _stand_table,
+    "terms of energy": lambda _: _table(*energy_page.terms()),
+    "calibration of energy": lambda _: _table(*energy_page.calibration()),
+    "errors of energy": lambda _: _table(*energy_page.errors()),
+    "strata of energy": lambda _: _table(*energy_page.strata()),
 }
 
 

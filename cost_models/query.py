@@ -180,7 +180,7 @@ def _with_device(cost: Cost, target: str) -> Cost:
 def table(fields: dict[str, Any]) -> str:
     """Figures of ``Cost.to_dict`` (and energy, if there), and the ``target``, for a person."""
     lines = []
-    for name in (*RESOURCES, "energy_pj"):
+    for name in (*RESOURCES, "energy_pj", "energy_ratio"):
         if name not in fields:
             continue
         q = fields[name]

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hwgen.arithmetic.dsp_multiplier import PACKED_FOR
 from hwgen.formats import BlockFormat, Scalar
 from hwgen.formats.rounding import MODES
 from hwgen.pipelining import timing_paths
@@ -193,7 +194,7 @@ def amounts(spec: Spec) -> dict[str, float]:
     total: dict[str, float] = defaultdict(float)
     for step in spec.steps:
         for primitive in step.primitives:
-            copies, mapping = primitive.count * step.copies, _block_mapping(primitive, spec.mapping)
+            copies, mapping = primitive.count * step.copies, block_mapping(primitive, spec.mapping)
             for name, amount in AMOUNTS[type(primitive)](primitive).items():
                 total[f"{name}_{mapping}" if mapping else name] += amount * copies
             if mapping:
@@ -201,19 +202,19 @@ def amounts(spec: Spec) -> dict[str, float]:
     return dict(total)
 
 
-def _block_mapping(primitive: logic.Logic, mapping: str) -> str:
+def block_mapping(primitive: logic.Logic, mapping: str) -> str:
     """The mapping of a product that takes DSP blocks; empty for all else."""
     if mapping == "lut" or not isinstance(primitive, logic.FactorRows | logic.Multiplier):
         return ""
     wide = primitive.wide + primitive.narrow >= WIDE_PRODUCT
-    return mapping if mapping == "dsp" or wide else ""
+    return mapping if mapping in PACKED_FOR or wide else ""
 
 
 def registers(spec: Spec) -> int:
     """Bits of all registers: in front of steps, of what is held, of outputs, valid bits."""
     boundaries = {spec.steps[index].name for index in spec.register_boundaries}
     held = sum((s.bits or 0) * s.copies for s in spec.steps if s.name in boundaries)
-    return held + spec.kept_bits + sum(port.width for port in spec.outputs) + spec.stages
+    return held + spec.storage_bits + sum(port.width for port in spec.outputs) + spec.stages
 
 
 def settings(spec: Spec) -> dict[str, float]:

@@ -251,28 +251,39 @@ def read(file: Path) -> list[Designs]:
         InputError: the file cannot be read or is no plan; the message says where.
 
     """
+    return [designs(f"{file}, table {i} of designs", t) for i, t in enumerate(tables(file), 1)]
+
+
+def tables(file: Path) -> list[Any]:
+    """The ``[[designs]]`` of a TOML file as they are written.
+
+    Raises:
+        InputError: the file cannot be read or has something else.
+
+    """
     try:
         content = tomllib.loads(file.read_text("utf-8-sig"))
     except (OSError, ValueError, RecursionError) as problem:
         raise InputError(f"{file}: no plan of a sweep: {problem}") from problem
-    tables = content.pop("designs", [])
-    if content or not isinstance(tables, list) or not tables:
-        given = ", ".join(map(shown, content)) if content else shown(tables)
+    found = content.pop("designs", [])
+    if content or not isinstance(found, list) or not found:
+        given = ", ".join(map(shown, content)) if content else shown(found)
         raise InputError(f"{file}: a plan has [[designs]] tables and nothing else, not {given}")
-    return [_designs(f"{file}, table {i} of designs", t) for i, t in enumerate(tables, 1)]
+    return found
 
 
-def points(tables: Sequence[Designs], width: Width | None = None) -> list[Point]:
+def points(of: Sequence[Designs], width: Width | None = None) -> list[Point]:
     """All points of a plan, each once: placed where any table places it."""
     placed: dict[tuple[Spec, str], bool] = {}
-    for table in tables:
+    for table in of:
         for point in table.points(width):
             known = placed.get((point.spec, point.target), False)
             placed[point.spec, point.target] = known or point.place
     return [Point(spec, target, place) for (spec, target), place in placed.items()]
 
 
-def _designs(where: str, table: Any) -> Designs:
+def designs(where: str, table: Any) -> Designs:
+    """A table of a plan, called ``where`` in messages; InputError if it is none."""
     if not isinstance(table, dict):
         raise InputError(f"{where}: {shown(table)} is no table")
     unit = table.get("unit")

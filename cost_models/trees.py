@@ -5,6 +5,7 @@ scikit-learn grows them (Friedman, Annals of Statistics 29, 2001); to predict ta
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -116,13 +117,20 @@ class Trees:
 NONE = Trees(np.zeros((0, 1), np.int16), np.zeros((0, 1), np.float32), np.zeros((0, 2), np.float32))
 
 
-def grow(rows: Floats, values: Floats) -> Trees:
+def together(several: Sequence[Trees]) -> Trees:
+    """Trees whose prediction is the mean of those of ``several``, of one depth."""
+    parts = [np.concatenate([getattr(t, n) for t in several]) for n in ("feature", "threshold")]
+    leaf = np.concatenate([one.leaf for one in several]) / len(several)
+    return Trees(parts[0], parts[1], leaf.astype(np.float32))
+
+
+def grow(rows: Floats, values: Floats, settings: Mapping[str, Any] = SETTINGS) -> Trees:
     """Trees that tell ``values``, of shape (n,), from ``rows``, of shape (n, features)."""
     from sklearn.ensemble import GradientBoostingRegressor  # Which a query does without.
 
-    model = GradientBoostingRegressor(**SETTINGS, init="zero")
+    model = GradientBoostingRegressor(**settings, init="zero")
     model.fit(rows, values)
-    depth = SETTINGS["max_depth"]
+    depth = settings["max_depth"]
     grown = [_full(one.tree_, depth) for one in model.estimators_[:, 0]]
     return Trees(
         np.array([feature for feature, _, _ in grown], np.int16),

@@ -20,8 +20,10 @@ from hwgen.formats.rounding import DOWN, MODES, NEAREST_EVEN, STOCHASTIC
 from hwgen.formats.scalar import OVERFLOWS, SATURATE
 
 WRAP = "wrap"
-#: What a float accumulator's name has at its end where it is ``fast``.
-FAST = "fast"
+#: What a float accumulator's name has at its end where it is ``fast``, and where it has several
+#: partial sums, before their number.
+FAST, INTERLEAVE = "fast", "interleave"
+MAX_INTERLEAVE = 32
 FIXED_OVERFLOWS = (SATURATE, WRAP)
 MIN_BITS, MAX_BITS = 2, 4096
 MAX_FRACTION_BITS = 4096
@@ -78,15 +80,27 @@ class Float:
 
     ``fast``: the same numbers, from hardware with a shorter loop, which rounds a sum where it adds
     the next one to it (see ``hwgen.arithmetic.pending_sum``); of sums of narrow range only.
+
+    ``interleave``: so many partial sums take turns. An input is added to what became of the one so
+    many inputs before, ``acc[i] = round(acc[i - interleave] + x[i])``, and a restart is of that sum
+    alone. The loop has room for as many registers (see ``hwgen.arithmetic.partial_sums``). Inputs
+    are those that are valid: cycles between them do not count.
     """
 
     format: Scalar
     rounding: str = NEAREST_EVEN
     overflow: str = ""
     fast: bool = False
+    interleave: int = 1
 
     def __post_init__(self) -> None:
         check_fields(self)
+        _require_int(INTERLEAVE, self.interleave, 1, MAX_INTERLEAVE)
+        if self.fast and self.interleave > 1:
+            raise InputError(
+                f"accumulator={self.format}: fast and interleave:{self.interleave} are two ways to "
+                "a higher clock, the same numbers and partial sums: choose one"
+            )
         f = formats.parse(self.format)
         if f.scale is not None or not (f.has_hardware and f.sign_apart):
             raise InputError(
@@ -105,6 +119,7 @@ class Float:
             "" if self.overflow == self.format.usual_overflow else self.overflow,
             "" if self.rounding == NEAREST_EVEN else self.rounding,
             FAST if self.fast else "",
+            f"{INTERLEAVE}:{self.interleave}" if self.interleave > 1 else "",
         )
 
 
@@ -166,15 +181,16 @@ def parse(name: str | Accumulator) -> Accumulator:
 
     ``exact``; ``fixed:W`` or ``fixed:W:F`` (width, fraction bits); or a floating-point format
     such as ``fp32``. The last two take an overflow and a rounding at the end: ``fixed:24:8:wrap``,
-    ``fixed:24:8:toward_zero``, ``bf16:saturate:stochastic``; a float one also ``fast`` behind
-    these. InputError if unknown.
+    ``fixed:24:8:toward_zero``, ``bf16:saturate:stochastic``; a float one behind these ``fast``, or
+    ``interleave:K`` for K partial sums. InputError if unknown.
     """
     if isinstance(name, Exact | Fixed | Float):
         return name
     usage = (
         f"accumulator {shown(name)}: use exact, fixed:W or fixed:W:F (width and fraction bits), or "
         "a floating-point format such as fp32; then, if wanted, overflow and rounding, such as "
-        "fixed:24:8:wrap or fp32:toward_zero; of a format last fast, such as fp32:fast"
+        "fixed:24:8:wrap or fp32:toward_zero; of a format last fast, such as fp32:fast, or "
+        f"interleave and the number of partial sums, up to {MAX_INTERLEAVE}: fp32:interleave:12"
     )
     if not isinstance(name, str):
         raise InputError(usage)
@@ -190,8 +206,11 @@ def parse(name: str | Accumulator) -> Accumulator:
         options["overflow"] = fields.pop(0)
     if fields and fields[0] in MODES:
         options["rounding"] = fields.pop(0)
-    if kind != "fixed" and fields == [FAST]:
-        options["fast"] = bool(fields.pop())
+    if kind != "fixed" and fields[:1] == [FAST]:
+        options["fast"] = bool(fields.pop(0))
+    match = re.fullmatch(f"{INTERLEAVE}:([1-9][0-9]{{0,4}})", ":".join(fields), re.ASCII)
+    if kind != "fixed" and match is not None:
+        options["interleave"], fields = int(match[1]), []
     if fields or (kind == "fixed" and not 1 <= len(numbers) <= 2):
         raise InputError(usage)
     if kind == "fixed":

@@ -121,7 +121,7 @@ def pipelined(spec: AnySpec, *, fmax_mhz: float, target: str) -> AnySpec:
     times = model(target)
     any_stages = _with_stages(spec, 2, target)
     limit, state = times.allowed_fs(fmax_mhz), any_stages.state_step
-    stages = fewest_stages(any_stages.step_delays, limit, state)
+    stages = fewest_stages(any_stages.step_delays, limit, state, any_stages.loop)
     if stages is not None:
         return _with_stages(spec, stages, target)
     faster = spec.with_fast_loop()
@@ -132,7 +132,20 @@ def pipelined(spec: AnySpec, *, fmax_mhz: float, target: str) -> AnySpec:
         f"fmax_mhz={fmax_mhz:g}: no number of stages of this {spec.unit} reaches it on {target}; "
         f"the most is {_promised(best, times):.0f} MHz, which the step "
         f"{' and '.join(repr(name) for name in best.bounded_by)} bounds; {_modelled(times)}"
+        f"{_with_partial_sums(spec, limit, target)}"
     )
+
+
+def _with_partial_sums(spec: Spec, limit: int, target: str) -> str:
+    """What is said of the fewest partial sums whose loop keeps ``limit``, if there are any."""
+    count = 2 if spec.loop is None else spec.loop.partial_sums + 1
+    while (other := spec.with_partial_sums(count)) is not None:
+        tuned = _with_stages(other, 2, target)
+        if fewest_stages(tuned.step_delays, limit, tuned.state_step, tuned.loop) is not None:
+            name = other.to_dict()["accumulator"]
+            return f"; {count} partial sums that take turns reach it, with accumulator={name!r}"
+        count += 1
+    return ""
 
 
 def _promised(clock: Clock, times: DelayModel) -> float:

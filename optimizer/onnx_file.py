@@ -24,6 +24,10 @@ from optimizer.opsets import NEWEST, OLDEST
 STANDARD = ("", "ai.onnx")
 
 
+#: The largest size of a window that is taken.
+_MOST = 2**20
+
+
 def read(path: Path) -> onnx.ModelProto:
     """The checked model of the file ``path``, its external weights loaded.
 
@@ -69,6 +73,7 @@ def read(path: Path) -> onnx.ModelProto:
             "so that onnx.checker.check_model accepts it"
         ) from error
     _require_supported(model, path)
+    _require_windows(model, path)
     if model.functions:
         model = onnx.inliner.inline_local_functions(model)
     if opset(model) > NEWEST:
@@ -104,6 +109,20 @@ def _not_text(message: Any) -> bytes | None:
         if damaged is not None:
             return damaged
     return None
+
+
+def _require_windows(model: onnx.ModelProto, path: Path) -> None:
+    """InputError for a window that has no size: onnxruntime would end the process with some."""
+    for node in model.graph.node:
+        for attribute in node.attribute:
+            least = {"strides": 1, "dilations": 1, "kernel_shape": 1, "pads": -_MOST}
+            if attribute.name in least and not all(
+                least[attribute.name] <= n <= _MOST for n in attribute.ints
+            ):
+                raise InputError(
+                    f"network '{path}': attribute {attribute.name}={list(attribute.ints)} of the "
+                    f"operator {node.op_type} (node {node.name!r}) is of no window: export it again"
+                )
 
 
 def _import_sets(model: onnx.ModelProto) -> None:

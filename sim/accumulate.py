@@ -44,7 +44,8 @@ def accumulate(
 
     ``sums``: the exact sum of each step, shape (steps,); ``clear``: bool of that shape, True
     where the accumulator restarts with this step's sum alone (it is +0 before the first step);
-    ``random_bits``: whole numbers below 2^32 of that shape, for stochastic rounding only.
+    ``random_bits``: whole numbers below 2^32 of that shape, for stochastic rounding only. Of
+    partial sums that take turns the words are what each holds after its step.
     InputError for other shapes, and for a NaN that reaches a ``Float`` whose format has none.
     """
     restart = np.asarray(clear, dtype=np.bool_)
@@ -160,22 +161,38 @@ def _accumulate_float(
             numbers, number_format, accumulator.rounding, accumulator.overflow, random_bits=drawn
         )
 
-    # Runs from one restart to the next know nothing of each other: their n-th steps are made
-    # together, the longest runs first in the arrays so that those still going are a prefix.
-    starts = np.flatnonzero(restart | (np.arange(len(restart)) == 0))
-    lengths = np.diff(np.append(starts, len(restart)))
+    # Runs from one restart of a sum to its next know nothing of each other: their n-th steps are
+    # made together, the longest runs first in the arrays so that those still going are a prefix.
+    # Steps of a sum are as far from each other as there are sums that take turns.
+    apart = accumulator.interleave
+    starts, lengths = _runs(restart, apart)
     order = np.argsort(-lengths, kind="stable")
     starts, lengths = starts[order], lengths[order]
-    if len(restart) and not restart[0]:
-        # The first sum is added to the +0 of a reset, which only a zero shows.
+    first = np.flatnonzero(~restart[:apart])
+    if len(first):
+        # A first sum is added to the +0 of a reset, which only a zero shows.
         zero = decode(number_format, np.zeros(1, number_format.code_dtype))
-        first = add(zero, sums[:1]).sign
-        sums = replace(sums, zero_sign=np.concatenate([first, sums.sign[1:]]))
+        signs = sums.sign.copy()
+        signs[first] = add(zero, sums[first]).sign
+        sums = replace(sums, zero_sign=signs)
     codes = np.zeros(len(restart), dtype=number_format.code_dtype)
     for step in range(int(lengths.max(initial=0))):
-        current = starts[: np.count_nonzero(lengths > step)] + step
+        current = starts[: np.count_nonzero(lengths > step)] + step * apart
         numbers = sums[current]
         if step > 0:
-            numbers = add(decode(number_format, codes[current - 1]), numbers)
+            numbers = add(decode(number_format, codes[current - apart]), numbers)
         codes[current] = rounded(numbers, current)
     return _float_codes(accumulator, codes)
+
+
+def _runs(
+    restart: npt.NDArray[np.bool_], apart: int
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Where runs of each of ``apart`` sums that take turns start, rising, and their steps."""
+    starts = np.flatnonzero(restart | (np.arange(len(restart)) < apart))
+    lengths = np.zeros_like(starts)
+    for turn in range(apart):
+        of_sum = np.flatnonzero(starts % apart == turn)
+        steps_of_sum = len(range(turn, len(restart), apart))
+        lengths[of_sum] = np.diff(np.append(starts[of_sum] // apart, steps_of_sum))
+    return starts, lengths

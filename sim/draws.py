@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from hwgen.accumulator import MAX_INTERLEAVE
 from hwgen.formats import ALIASES, NAMES
 from hwgen.formats.rounding import MODES
 from hwgen.formats.scalar import OVERFLOWS
@@ -59,9 +60,10 @@ def accumulator_name(rng: np.random.Generator) -> str:
     name = one_of((fixed, aligned, "exact", "fp32", "bf16", "fp16", "e4m3fn"))(rng)
     if name == "exact":
         return name
-    # Of a format in half of the draws with the loop that is faster, which fewer units can have.
-    fast = one_of(("", ":fast"))(rng) if ":" not in name else ""
-    return name + one_of(("", *(f":{m}" for m in MODES)))(rng) + fast
+    # Of a format in some of the draws with another loop, which fewer units can have.
+    loops = ("", "", "", ":fast", ":fast", f":interleave:{up_to(MAX_INTERLEAVE)(rng)}")
+    loop = one_of(loops)(rng) if ":" not in name else ""
+    return name + one_of(("", *(f":{m}" for m in MODES)))(rng) + loop
 
 
 #: Draws for fields that several units have, by name; those of one unit say their models.

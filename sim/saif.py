@@ -31,8 +31,16 @@ def toggles(saif: str) -> int:
 
     ToolError if there are none.
     """
-    nets = re.findall(r"^ *\((\S+) .*\(TC (\d+)\)\)$", saif, re.MULTILINE)
-    total = sum(int(count) for net, count in nets if net != CLOCK)
+    total = sum(by_net(saif).values())
     if not total:
         raise ToolError("the simulator's activity file has no toggles")
     return total
+
+
+def by_net(saif: str) -> dict[str, int]:
+    """Toggles (TC) of each net but the clock's in the text of one instance.
+
+    Bits of vectors are called as in Verilog, such as ``a[3]``.
+    """
+    nets = re.findall(r"^ *\((\S+) .*\(TC (\d+)\)\)$", saif, re.MULTILINE)
+    return {net.replace("\\", ""): int(count) for net, count in nets if net != CLOCK}

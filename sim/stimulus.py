@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hwgen.spec import DotProduct, Port, Spec
+from hwgen.spec import Port, Spec
 from sim import unit_model
 from sim.extremes import extreme_codes, word_extremes
 
@@ -49,7 +49,16 @@ def directed(spec: Spec) -> Stimulus:
     model = unit_model.of(spec)
     patterns = model.directed(spec)
     cases = given({port.name: patterns[port.name] for port in spec.inputs})
-    return concatenate(cases, signed_zeros(spec)) if model.signs_zeros(spec) else cases
+    cases = concatenate(cases, signed_zeros(spec)) if model.signs_zeros(spec) else cases
+    return cases if spec.loop is None else _in_turn(cases, spec.loop.partial_sums)
+
+
+def _in_turn(cases: Stimulus, partial_sums: int) -> Stimulus:
+    """Valid cycles in such an order that each partial sum meets those of a part, one by one."""
+    whole = len(cases) // partial_sums * partial_sums
+    order = np.arange(whole).reshape(partial_sums, -1).T.ravel()
+    order = np.append(order, np.arange(whole, len(cases)))
+    return given({name: patterns[order] for name, patterns in cases.inputs.items()})
 
 
 def signed_zeros(spec: Spec) -> Stimulus:
@@ -95,18 +104,6 @@ def random(spec: Spec, cycles: int, seed: int) -> Stimulus:
     return Stimulus(inputs, valid, enable)
 
 
-def uniform(spec: DotProduct, cycles: int, seed: int) -> Stimulus:
-    """Uniform random patterns without extremes, a valid cycle each, from ``seed``.
-
-    Sums are as long as they may be.
-    """
-    rng = np.random.default_rng(seed)
-    patterns = {port.name: _uniform(rng, port, cycles) for port in spec.inputs}
-    patterns["clear"][:] = 0
-    patterns["clear"][:: max(spec.max_products // spec.lanes, 1)] = 1
-    return given(patterns)
-
-
 def beats(spec: Spec, count: int, seed: int) -> Inputs:
     """The directed inputs and ``count`` random ones from ``seed``, all of them valid."""
     rng = np.random.default_rng(seed)
@@ -136,7 +133,7 @@ def candidates(spec: Spec, count: int, rng: np.random.Generator) -> Inputs:
 
 def _drawn(rng: np.random.Generator, port: Port, cycles: int) -> npt.NDArray[Any]:
     """Uniform patterns; in some of the cycles some elements are extremes."""
-    patterns = _uniform(rng, port, cycles)
+    patterns = uniform_patterns(rng, port, cycles)
     if port.format is not None:
         extremes = extreme_codes(port.format)
     else:
@@ -147,7 +144,8 @@ def _drawn(rng: np.random.Generator, port: Port, cycles: int) -> npt.NDArray[Any
     return np.where(chosen, rng.choice(extremes, patterns.shape), patterns).astype(patterns.dtype)
 
 
-def _uniform(rng: np.random.Generator, port: Port, cycles: int) -> npt.NDArray[Any]:
+def uniform_patterns(rng: np.random.Generator, port: Port, cycles: int) -> npt.NDArray[Any]:
+    """Patterns of a port, each as likely, (``cycles``, elements)."""
     shape = (cycles, port.count)
     if port.bits <= 8:
         return rng.integers(0, 1 << port.bits, shape, dtype=np.uint8)

@@ -1,8 +1,9 @@
 """Digests of the hardware of some 1,000 specs: what a change of the generators has changed.
 
-``digests.jsonl`` has a line for each spec of five groups: 506 drawn of all units; some of each unit
-that are tuned for a target, and that ``hwgen.pipelined`` made for a clock; one in eight of the
-shipped measurements; and the samples of the delay models. A line says what the spec is and has
+``digests.jsonl`` has a line for each spec of six groups: 506 drawn of all units; some of each unit
+that are tuned for a target, that ``hwgen.pipelined`` made for a clock, and that pack products for a
+multiplier of a certain size; one in eight of the shipped measurements; and the samples of the delay
+models. A line says what the spec is and has
 the first 16 digits of the SHA-256 of its RTLIL and of its Verilog, without the header. The specs
 stand in the file, so that they stay what they are when how specs are drawn changes. They are the
 same under every supported Python.
@@ -38,11 +39,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from cost_models import measurement
 from hwgen import InputError, emit, pipelined
-from hwgen.spec import UNITS, Spec, from_dict
+from hwgen.arithmetic.dsp_multiplier import SIZED
+from hwgen.spec import UNITS, Array, BlockDot, DotProduct, Spec, from_dict
 from sim.random_specs import legal_spec, legal_specs
 
 FILE = Path(__file__).with_suffix(".jsonl")
-SEED, DRAWN, OF_EACH_UNIT = 20, 506, 6
+SEED, DRAWN, OF_EACH_UNIT, OF_EACH_SIZE = 20, 506, 6, 4
 #: One in so many of the measured designs.
 OF_MEASURED = 8
 TARGET = "ecp5"
@@ -107,6 +109,16 @@ def _pipelined() -> Iterator[Spec]:
                 break
 
 
+def _packed() -> Iterator[Spec]:
+    """Of each unit that packs products, for each size of a multiplier; half of arrays of blocks."""
+    for kind in (DotProduct, BlockDot, Array):
+        for mapping in SIZED:
+            rng = np.random.default_rng([SEED, *f"{kind.unit} {mapping}".encode()])
+            for index in range(OF_EACH_SIZE):
+                blocks = {"a": "e2m1_b4_ue4m3"} if kind is Array and index % 2 else {}
+                yield legal_spec(kind, rng, {"mapping": mapping, **blocks})
+
+
 def _units() -> Iterator[tuple[type[Spec], np.random.Generator]]:
     """Each unit with random numbers of its own, so that a new unit changes no other's."""
     for kind in UNITS.values():
@@ -132,6 +144,7 @@ GROUPS = {
     "drawn": _drawn,
     "tuned": _tuned,
     "pipelined": _pipelined,
+    "packed": _packed,
     "measured": _measured,
     "placed": _placed,
 }

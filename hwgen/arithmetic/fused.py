@@ -4,6 +4,9 @@ A product, or an exact sum of such, is added to a floating-point number.
 ``alignment_window`` says where both stand. Their sum is two's complement; what comes out is its
 magnitude, normalised, except that a negative number's last place is still to be added: rounding
 adds it with its own (``rounder.Normalised.carry``), so that no second carry chain is needed.
+
+``fused_sum`` and ``placed_sum`` are in segments: whole in a loop that is one step, and ``split`` in
+one of partial sums, where shifts are in two parts. ``fused_plan`` says what the segments are then.
 """
 
 from __future__ import annotations
@@ -15,9 +18,11 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 
 from hwgen.arithmetic.alignment_window import Window
 from hwgen.arithmetic.decode import Operand, shift_raised
+from hwgen.arithmetic.leading_digits import digit_levels, leading_first
 from hwgen.arithmetic.product import Product, ProductShape
 from hwgen.arithmetic.rounder import Normalised
 from hwgen.arithmetic.rounding_plan import PlacedShape
+from hwgen.arithmetic.segmented import Segmented, along, cut
 from hwgen.formats import Scalar
 from hwgen.formats.rounding import DOWN, STOCHASTIC
 from hwgen.plan.logic import Adder, AnyBit, Decoder, Gates, Shifter
@@ -84,7 +89,9 @@ def term_bits(product: ProductShape, window: Window) -> int:
     return product.significand.width + window.places.width + 2
 
 
-def term(m: Module, product: Product, zero_sign: Value | None, window: Window, name: str) -> Term:
+def term(
+    m: Module, product: Product, zero_sign: Value | None, window: Window, name: str
+) -> Segmented[Term]:
     """A product of ``raised`` operands, in its window.
 
     A zero is where no addend is shifted out for its sake.
@@ -95,10 +102,17 @@ def term(m: Module, product: Product, zero_sign: Value | None, window: Window, n
     shape = window.places
     place = Signal(_shape(shape), name=f"{name}_place")
     exponent: Value = Const(0) if product.shift is None else product.shift
+    nonzero = significand.any() if window.loses else Const(1)
+    product_sign = product_sign if zero_sign is None else zero_sign
+    # The sign of a zero has its place in any term, if it is a constant too.
+    values = [significand, exponent, nonzero, sign, Cat(product_sign)]
+    values = yield from cut("nonzero", values)
+    significand, exponent, nonzero, sign, product_sign = values
     if window.loses:
-        exponent = Mux(significand.any(), exponent, 0)
+        exponent = Mux(nonzero, exponent, 0)
     m.d.comb += place.eq(exponent + window.place)
-    return Term(significand, place, sign, product_sign if zero_sign is None else zero_sign)
+    values = yield from cut("placed", [significand, place, sign, product_sign])
+    return Term(*values)
 
 
 def sum_term(total: Value, sign: Value, window: Window) -> Term:
@@ -106,7 +120,9 @@ def sum_term(total: Value, sign: Value, window: Window) -> Term:
     return Term(total, Const(window.place, _shape(window.places)), Const(0), sign)
 
 
-def fused_sum(m: Module, x: Term, held: Operand, clear: Value, window: Window, name: str) -> Sum:
+def fused_sum(
+    m: Module, x: Term, held: Operand, clear: Value, window: Window, name: str, *, split: bool
+) -> Segmented[Sum]:
     """``x`` + ``held`` or, with ``clear``, ``x`` alone. ``held`` is a ``raised`` operand."""
     assert held.sign is not None
     exponent = Signal(max(window.most_addend.bit_length(), 1), name=f"{name}_exponent")
@@ -114,26 +130,36 @@ def fused_sum(m: Module, x: Term, held: Operand, clear: Value, window: Window, n
         m.d.comb += exponent.eq(Mux(clear, 0, held.shift))
     distance = Signal(signed(window.distance_bits), name=f"{name}_distance")
     m.d.comb += distance.eq(x.place - exponent)
+    differs = (held.sign ^ x.sign) & ~clear
+    values = [distance, clear, held.significand, x.significand, differs, exponent, x.place]
+    values = yield from cut("distance", values)
+    distance, clear, addend, significand, differs, exponent, place = values
     above = distance[-1] if window.least_distance < 0 else Const(0)
-    amount, lost = _amount_right(m, held.significand, distance, above, clear, window, name)
-    shifted = Signal(window.width, name=f"{name}_moved")
-    m.d.comb += shifted.eq(Cat(Const(0, window.left), held.significand) >> amount)
+    larger_exponent = Mux(above, exponent, place)
+    moving = _moved(m, addend, distance, above, clear, window, name, split=split)
+    values = [significand, differs, larger_exponent]
+    (shifted, lost), values = yield from along(moving, values)
+    significand, differs, larger_exponent = values
     differ = Signal(name=f"{name}_differ")
-    m.d.comb += differ.eq((held.sign ^ x.sign) & ~clear)
+    m.d.comb += differ.eq(differs)
+    # In a loop in segments the inversion shares the shift's LUTs.
+    values = [differ & ~lost, shifted ^ differ.replicate(len(shifted)), differ]
+    values = [values, significand, lost, larger_exponent]
+    addends, significand, lost, larger_exponent = yield from cut("moved", values)
     # The carry-in, written so that it stays one chain. What is lost borrows it.
-    product = Cat(Const(1, 1), Const(0, window.below), x.significand)
-    if not x.significand.shape().signed:
+    product = Cat(Const(1, 1), Const(0, window.below), significand)
+    if not significand.shape().signed:
         product = Cat(product, Const(0, 1))
-    addend = Cat(differ & ~lost, shifted ^ differ.replicate(len(shifted)), differ)
+    addend = Cat(addends)
     total = Signal(signed(window.width + 3), name=f"{name}_total")
     m.d.comb += total.eq(product.as_signed() + addend.as_signed())
     number = total[1:]
     larger = Signal(window.exponent_bits, name=f"{name}_larger")
-    m.d.comb += larger.eq(Mux(above, exponent, x.place))
+    m.d.comb += larger.eq(larger_exponent)
     return Sum(number[:-1], number[-1], lost, larger)
 
 
-def _amount_right(
+def _moved(
     m: Module,
     significand: Value,
     distance: Value,
@@ -141,8 +167,10 @@ def _amount_right(
     clear: Value,
     window: Window,
     name: str,
-) -> tuple[Value, Value]:
-    """How far right an addend goes, and whether bits that are set leave the window.
+    *,
+    split: bool,
+) -> Segmented[tuple[Value, Value]]:
+    """An addend, moved right in the window, and whether bits that are set leave that.
 
     With ``clear`` nothing of it remains.
     """
@@ -153,30 +181,80 @@ def _amount_right(
     amount = Signal(levels, name=f"{name}_amount")
     near = distance[:levels] & ~above.replicate(levels)
     m.d.comb += amount.eq(near | far.replicate(levels))
-    if not window.loses:
-        return amount, Const(0)
-    lost = Signal(name=f"{name}_lost")
-    out = [bit & (amount > window.left + place) for place, bit in enumerate(significand)]
-    m.d.comb += lost.eq(Cat(out).any() & ~clear)
-    return amount, lost
+    addend = Cat(Const(0, window.left), significand)
+    lost: Value = Const(0)
+    if split:
+        return (yield from _moved_by_digits(m, addend, amount, clear, window, name))
+    if window.loses:
+        lost = Signal(name=f"{name}_lost")
+        out = [bit & (amount > window.left + place) for place, bit in enumerate(significand)]
+        m.d.comb += lost.eq(Cat(out).any() & ~clear)
+    shifted = Signal(window.width, name=f"{name}_moved")
+    m.d.comb += shifted.eq(addend >> amount)
+    return shifted, lost
+
+
+def _moved_by_digits(
+    m: Module, addend: Value, amount: Value, clear: Value, window: Window, name: str
+) -> Segmented[tuple[Value, Value]]:
+    """As ``_moved``, two bits of the amount at a time; each tells of what leaves for its sake."""
+    lost: Value = Const(0)
+    clear = clear if window.loses else Const(0)
+    shifted, digits = addend, shift_digits(window)
+    leaving = _leaving(shifted, *digits[0], window)
+    values = [amount, clear, shifted[window.left :], leaving]
+    amount, clear, significand, leaving = yield from cut("amount", values)
+    shifted = Cat(Const(0, window.left), significand)
+    for low, bits in digits:
+        if low < digits[0][0]:
+            leaving = _leaving(shifted, low, bits, window)
+        digit = amount[low : low + bits]
+        lost = Cat(lost, *(bit & (digit > n) for n, bit in enumerate(leaving))).any()
+        moved = Signal(window.width, name=f"{name}_moved_{low}")
+        m.d.comb += moved.eq(shifted >> Cat(Const(0, low), digit))
+        shifted = moved
+        if low:
+            values = [shifted, amount[:low], clear, lost if window.loses else Const(0)]
+            shifted, amount, clear, lost = yield from cut(f"moved_{low}", values)
+    return shifted, lost & ~clear if window.loses else Const(0)
+
+
+def _leaving(number: Value, low: int, bits: int, window: Window) -> list[Value]:
+    """Whether there is anything in each of the lowest groups that a digit of a shift can drop."""
+    groups = [number[n << low : (n + 1) << low] for n in range((1 << bits) - 1)]
+    return [group.any() for group in groups if window.loses and len(group)]
+
+
+def shift_digits(window: Window) -> list[tuple[int, int]]:
+    """The digits of a right shift of the addend, the highest first.
+
+    Each is the lowest of its bits, and how many it has: two, or one that is over.
+    """
+    return [(low, min(2, window.levels - low)) for low in range(0, window.levels, 2)][::-1]
 
 
 def placed_sum(
-    m: Module, x: Sum, window: Window, target: Scalar, rounding: str, name: str
-) -> Normalised:
-    """The sum with its rounding point where ``target`` has it; no sign is given."""
-    number, negative, lost = x.number, x.negative, x.lost
-    if rounding == STOCHASTIC or not target.subnormals:
+    m: Module, x: Sum, window: Window, target: Scalar, rounding: str, name: str, *, split: bool
+) -> Segmented[tuple[Normalised, Value]]:
+    """The sum with its rounding point where ``target`` has it; no sign is given.
+
+    If ``split``, then also whether it is not zero.
+    """
+    number, negative, lost, exponent = x.number, x.negative, x.lost, x.exponent
+    if needs_magnitude(target, rounding):
         # Bits below the last are asked for more than whether there are any.
         magnitude = Signal(len(number), name=f"{name}_magnitude")
         low = Cat(Const(1, 1), number ^ negative.replicate(len(number)))
         m.d.comb += magnitude.eq((low + (negative & ~lost))[1:])
         number, negative = magnitude, Const(0)
-    limit = x.exponent + (1 - shift_raised(target) + window.above)
+        number, lost, exponent = yield from cut("magnitude", [number, lost, exponent])
+    limit = exponent + (1 - shift_raised(target) + window.above)
     limit = limit[: limit_bits(window, target)]
     limit = Cat(limit, Const(0, max(len(number).bit_length() - len(limit), 0)))
     count = target.precision + window.drawn
-    leading = leading_first(m, number, negative, limit, count, name)
+    finding = leading_first(m, number, negative, limit, count, name, split=split)
+    leading, (lost,) = yield from along(finding, [lost])
+    negative, limit = leading.negative, leading.limit
     sticky = leading.sticky | lost
     top, fraction = leading.number[-target.precision :], leading.number[: -target.precision]
     hidden = Signal(name=f"{name}_hidden")
@@ -187,7 +265,17 @@ def placed_sum(
     # Of the two's complement of what is below the last place, one bit carries into it.
     half = fraction ^ (negative & sticky).replicate(len(fraction))
     carry = negative & ~fraction.any() & ~sticky
-    return Normalised(Cat(mantissa, field), Cat(sticky, half), carry=carry)
+    if split and isinstance(negative, Const):
+        mantissa, half, carry = top[:-1], fraction, Const(0)
+    values = [Cat(mantissa, field), Cat(sticky, half), carry, leading.nonzero | negative | lost]
+    whole, fraction, carry, nonzero = yield from cut("field", values)
+    carry = None if isinstance(carry, Const) else carry
+    return Normalised(whole, fraction, carry=carry), nonzero
+
+
+def needs_magnitude(target: Scalar, rounding: str) -> bool:
+    """Whether a sum is made positive before it is rounded."""
+    return rounding == STOCHASTIC or not target.subnormals
 
 
 def sign_of(
@@ -204,9 +292,7 @@ def sign_of(
 
     A zero has that of both numbers; where they differ, it is negative if rounding down.
     """
-    assert held.sign is not None
-    differ = (held.sign ^ x.zero_sign) & ~clear
-    sign_of_zero = x.zero_sign | differ if rounding == DOWN else x.zero_sign & ~differ
+    sign_of_zero = zero_sign_of(x, held, clear, rounding)
     # A number that is negative in two's complement is not zero.
     zero = ~(total.negative | placed.whole.any() | placed.fraction.any())
     sign = Signal(name=name)
@@ -214,93 +300,11 @@ def sign_of(
     return sign
 
 
-@dataclass(frozen=True)
-class Leading:
-    """The highest bits of a number from its leading one on, as ``leading_first`` makes them.
-
-    ``sticky``: whether there is something below; ``shift``: how far left the number was moved.
-    """
-
-    number: Value
-    sticky: Value
-    shift: Value
-
-
-def digit_levels(width: int) -> list[tuple[int, int]]:
-    """The digits of a left shift of up to ``width`` bits, the highest first.
-
-    Each is the level of its lower bit, and how many bits it has: two, or one that is over.
-    """
-    levels = width.bit_length()
-    return [(max(level - 2, 0), min(level, 2)) for level in range(levels, 0, -2)]
-
-
-def leading_first(
-    m: Module, number: Value, negative: Value, limit: Value, count: int, name: str
-) -> Leading:
-    """``number`` shifted left, by at most ``limit``, until its top bit differs from ``negative``.
-
-    Four groups of bits are asked at a time which is the first that is not empty. A digit of the
-    limit counts for as long as all digits above it were reached.
-    """
-    levels = len(number).bit_length()
-    sticky: Value = Const(0)
-    unlimited: Value = limit[levels:].any() if len(limit) > levels else Const(0)
-    shifts: list[Value] = []
-    for level, digits in digit_levels(len(number)):
-        step, choices = 1 << level, range(1 << digits)
-        number = Cat(Const(0, max((choices[-1]) * step - len(number), 0)), number)
-        empty = _empty_groups(m, number, negative, step, choices[-1], f"{name}_empty_{level}")
-        reached = [limit[level : level + digits] >= n for n in choices[1:]]
-        moves = [e & (unlimited | r) for e, r in zip(empty, reached, strict=True)]
-        amount = Signal(digits, name=f"{name}_by_{level}")
-        m.d.comb += amount.eq(
-            moves[0] if digits == 1 else Cat(moves[2] | (moves[0] & ~moves[1]), moves[1])
-        )
-        stopped = [r & ~e for e, r in zip(empty, reached, strict=True)]
-        following = Signal(name=f"{name}_unlimited_{level}")
-        m.d.comb += following.eq(unlimited | Cat(stopped).any())
-        columns = count + step - 1
-        dropped = len(number) - columns
-        sticky = sticky | _chosen(
-            amount, [number[: max(dropped - n * step, 0)].any() for n in choices]
-        )
-        shifted = Signal(columns, name=f"{name}_leading_{level}")
-        number = Cat(Const(0, max(-dropped, 0)), number)
-        m.d.comb += shifted.eq(_chosen(amount, [_top(number, n * step, columns) for n in choices]))
-        number, unlimited = shifted, following
-        shifts.append(amount)
-    sticky_bit = Signal(name=f"{name}_rest")
-    m.d.comb += sticky_bit.eq(sticky)
-    return Leading(number, sticky_bit, Cat(reversed(shifts)))
-
-
-def _empty_groups(
-    m: Module, number: Value, negative: Value, step: int, count: int, name: str
-) -> list[Value]:
-    """Whether all bits are ``negative`` in the highest groups: in one, two, up to ``count``."""
-    empty_groups: list[Value] = []
-    for index in range(count):
-        end = len(number) - index * step
-        empty = Signal(name=f"{name}_{index}")
-        m.d.comb += empty.eq(~(number[end - step : end] ^ negative.replicate(step)).any())
-        empty_groups.append(empty_groups[-1] & empty if empty_groups else empty)
-    return empty_groups
-
-
-def _top(number: Value, shift: int, columns: int) -> Value:
-    """The highest bits of ``number`` << ``shift``, the length kept."""
-    end = max(len(number) - shift, 0)
-    bits = number[max(end - columns, 0) : end]
-    return Cat(Const(0, columns - len(bits)), bits)
-
-
-def _chosen(amount: Value, values: list[Value]) -> Value:
-    """One of two or of four values."""
-    if len(values) == 2:
-        return Mux(amount, values[1], values[0])
-    low, high = (Mux(amount[0], values[n + 1], values[n]) for n in (0, 2))
-    return Mux(amount[1], high, low)
+def zero_sign_of(x: Term, held: Operand, clear: Value, rounding: str) -> Value:
+    """The sign bit of the sum where that is zero."""
+    assert held.sign is not None
+    differ = (held.sign ^ x.zero_sign) & ~clear
+    return x.zero_sign | differ if rounding == DOWN else x.zero_sign & ~differ
 
 
 def _shape(shape: Shape) -> Any:

@@ -51,10 +51,22 @@ class GridPlan:
     is_signed: bool
     operand_bits: tuple[int, int]
 
+    def __str__(self) -> str:
+        size = " x ".join(map(str, self.operand_bits))
+        return f"{self.products} elements in a multiplier of {size} bits"
+
     @property
     def products(self) -> int:
         """How many products one multiplier makes."""
         return self.rows * self.columns
+
+    def multipliers(self, rows: int, columns: int) -> int:
+        """How many an array of ``rows`` and ``columns`` takes, of one lane."""
+        return -(-rows // self.rows) * -(-columns // self.columns)
+
+    def product_bits(self, a: Scalar, b: Scalar) -> int:
+        """Bits of a product's significand with its sign, wherever that is."""
+        return self.bits + int(a.sign_apart or b.sign_apart)
 
     def multiply(
         self, m: Module, a: Sequence[Operand], b: Sequence[Operand], name: str
@@ -101,9 +113,6 @@ def grid_plan(
     if is_gate(a) or is_gate(b):
         return None
 
-    def multipliers(plan: GridPlan) -> int:
-        return -(-rows // plan.rows) * -(-columns // plan.columns)
-
     fitting = [
         plan
         for plan_rows in range(1, min(rows, multiplier.wide) + 1)
@@ -112,17 +121,22 @@ def grid_plan(
         for plan in [_plan(a, b, plan_rows, plan_columns, rows_first)]
         if plan.products > 1 and multiplier.takes(*plan.operand_bits)
     ]
-    return min(fitting, key=lambda plan: (multipliers(plan), plan.operand_bits), default=None)
+
+    def size(plan: GridPlan) -> tuple[int, tuple[int, int]]:
+        return plan.multipliers(rows, columns), plan.operand_bits
+
+    return min(fitting, key=size, default=None)
 
 
-def no_grid(mapping: str, a: Scalar, b: Scalar, rows: int, columns: int, side: str) -> InputError:
+def no_grid(
+    mapping: str, a: Scalar, b: Scalar, rows: int, columns: int, *, side: str, advice: str
+) -> InputError:
     """Why the multiplier of ``mapping`` takes no two products of an array.
 
-    ``side``: what has no other to share it with, where it is that. Raises InputError where products
-    need no multiplier.
+    ``side``: what has no other to share it with, where it is that; ``advice``: what to do. Raises
+    InputError where products need no multiplier.
     """
     require_multiplier(mapping, a, b)
-    advice = "use mapping='dsp', one product in each"
     shapes = [(r, c) for r, c in ((2, 1), (1, 2)) if r <= rows and c <= columns]
     if not shapes:
         return InputError(

@@ -27,11 +27,14 @@ from amaranth.hdl import Cat, Module, Signal, Value, signed
 
 from hwgen.arithmetic.decode import Operand
 from hwgen.arithmetic.dsp_multiplier import (
+    PACKED_FOR,
     Multiplier,
     is_gate,
     joined,
+    require_multiplier,
     signed_number,
 )
+from hwgen.errors import InputError
 from hwgen.formats import Scalar
 from hwgen.formats.widths import product_range, signed_width, value_range
 
@@ -72,6 +75,10 @@ class PairPlan:
     lows: tuple[str, str]
     bias: int
     operand_bits: tuple[int, int]
+
+    def __str__(self) -> str:
+        size = " x ".join(map(str, self.operand_bits))
+        return f"two lanes in a multiplier of {size} bits"
 
     @property
     def low(self) -> Scalar:
@@ -188,9 +195,18 @@ def pair_plan(a: Scalar, b: Scalar, multiplier: Multiplier) -> PairPlan | None:
     return min(plans, key=lambda plan: (_luts(plan), plan.operand_bits), default=None)
 
 
-def smallest_pair(a: Scalar, b: Scalar) -> PairPlan:
-    """The plan for ``a`` and ``b`` with the smallest operands, for a multiplier of any size."""
-    return min(_plans(a, b), key=lambda plan: plan.operand_bits)
+def no_pair(mapping: str, a: Scalar, b: Scalar) -> InputError:
+    """Why the multiplier of ``mapping`` takes no two products.
+
+    Raises InputError where products need no multiplier.
+    """
+    require_multiplier(mapping, a, b)
+    narrow, wide = sorted(min(plan.operand_bits for plan in _plans(a, b)))
+    return InputError(
+        f"mapping={mapping!r}: two products of {a} and {b}, and their sum, are exact in a "
+        f"multiplier of {wide} x {narrow} bits, and this has {PACKED_FOR[mapping]}: use "
+        "mapping='dsp', one product in each, or narrower formats"
+    )
 
 
 def _luts(plan: PairPlan) -> int:

@@ -12,9 +12,11 @@ making them.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
+
+from amaranth.hdl import Const
 
 T = TypeVar("T")
 
@@ -63,6 +65,41 @@ def carry_along(segmented: Segmented[T], carried: Any) -> Segmented[tuple[T, Any
             boundary = segmented.send(sent)
     except StopIteration as end:
         return end.value, carried
+
+
+def cut(name: str, values: list[Any]) -> Segmented[list[Any]]:
+    """The ``values`` behind a boundary of that name, where constants stay what they are.
+
+    They may be in lists.
+    """
+    sent = yield Boundary(name, list(_variables(values)))
+    return _restored(values, iter(sent))
+
+
+def along(segmented: Segmented[T], values: list[Any]) -> Segmented[tuple[T, list[Any]]]:
+    """As ``carry_along``, of ``values`` in which constants stay what they are."""
+    made, sent = yield from carry_along(segmented, list(_variables(values)))
+    return made, _restored(values, iter(sent))
+
+
+def _variables(values: list[Any]) -> Iterator[Any]:
+    for value in values:
+        if isinstance(value, list):
+            yield from _variables(value)
+        elif not isinstance(value, Const):
+            yield value
+
+
+def _restored(values: list[Any], sent: Iterator[Any]) -> list[Any]:
+    """The ``values``, with what was ``sent`` in place of those that are no constants."""
+    return [
+        _restored(value, sent)
+        if isinstance(value, list)
+        else value
+        if isinstance(value, Const)
+        else next(sent)
+        for value in values
+    ]
 
 
 def lockstep(functions: Sequence[Segmented[T]], *, split: bool) -> Segmented[list[T]]:

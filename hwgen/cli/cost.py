@@ -4,11 +4,29 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from hwgen.arguments import Mode, mode
 from hwgen.cli.parser import Commands, json_option, print_json, unit_command
-from hwgen.cli.spec_options import spec_of
+from hwgen.cli.spec_options import spec_of, spec_options
+from hwgen.cli.weights import array
 from hwgen.errors import InputError
+from hwgen.spec import Spec
+
+if TYPE_CHECKING:
+    from cost_models.energy_query import Energy
+
+#: Operands whose statistics can be said.
+OPERANDS = ("a", "b")
+_ALL = ("unit", "fmax_mhz", "target", "device", "json")
+
+
+def _modes() -> tuple[Mode, ...]:
+    with_energy = ("energy", "simulate", *(f"operands_{name}" for name in OPERANDS))
+    return (
+        mode("--energy", lambda given: "energy" in given, *spec_options(), *_ALL, *with_energy),
+        mode("a cost without energy", lambda given: True, *spec_options(), *_ALL),
+    )
 
 
 def add(commands: Commands) -> None:
@@ -16,7 +34,7 @@ def add(commands: Commands) -> None:
     from yosys_scripts import TARGETS
 
     sub = unit_command(
-        commands, "cost", run, "what a unit costs: measured if known, else estimated"
+        commands, "cost", run, "what a unit costs: measured if known, else estimated", _modes()
     )
     sub.add_argument(
         "--target",
@@ -26,9 +44,19 @@ def add(commands: Commands) -> None:
     sub.add_argument(
         "--device", metavar="NAME", help="also what it takes of a device, such as LFE5U-25F"
     )
+    sub.add_argument("--energy", action="store_true", help="also the energy of an operation")
     sub.add_argument(
-        "--energy", action="store_true", help="also energy, from a gate-level simulation"
+        "--simulate",
+        action="store_true",
+        help="energy from a simulation of the netlist, in place of the model",
     )
+    for name in OPERANDS:
+        sub.add_argument(
+            f"--operands-{name}",
+            metavar="HOW",
+            help=f"energy of operands {name} that are uniform (default), gaussian:sigma=S, "
+            "gaussian:crest=C, or the numbers of a file .npy in their order",
+        )
     json_option(sub)
 
 
@@ -45,12 +73,11 @@ def run(options: argparse.Namespace) -> int:
     target = options.target or ("ecp5" if device is None else device.target)
     options.target = target
     spec = spec_of(options)
-    # Energy first: it synthesises the unit, whose area is then measured.
-    energy = cost_models.energy(spec, target) if options.energy else None
+    energy = _energy(options, spec, target)
     cost = cost_models.estimate(spec, target)
     fields = {**spec.to_dict(), "target": target, **cost.to_dict()}
     if energy is not None:
-        fields["energy_pj"] = energy.to_dict()
+        fields[energy.field] = energy.to_dict()
     if device is not None:
         fields["device"] = device.to_dict(cost)
     if options.json:
@@ -61,6 +88,19 @@ def run(options: argparse.Namespace) -> int:
     if device is not None:
         _warn(fields["device"])
     return 0
+
+
+def _energy(options: argparse.Namespace, spec: Spec, target: str) -> Energy | None:
+    """The energy, if it is asked for."""
+    import cost_models
+
+    if not options.energy:
+        return None
+    given = {name: getattr(options, f"operands_{name}") for name in OPERANDS}
+    operands = {
+        name: array(how, f"operands-{name}") for name, how in given.items() if how is not None
+    }
+    return cost_models.energy(spec, target, **operands, simulate=options.simulate)
 
 
 def _warn(taken: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Weights on the command line: numbers, or a file of them."""
+"""Weights, and other numbers, on the command line: as text, or a file of them."""
 
 from __future__ import annotations
 
@@ -46,6 +46,15 @@ def _parsed(text: str, name: str, parse: Callable[[object], Constants], line_end
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
+def array(text: str, name: str) -> object:
+    """The numbers of a file .npy that is named, of any shape; else the ``text`` itself.
+
+    InputError if it cannot be read, or is none.
+    """
+    is_array = Path(text).suffix.lower() == ARRAY
+    return _read(Path(text), name, "") if is_array else text
+
+
 def _read(path: Path, name: str, line_end: str) -> object:
     try:
         if path.suffix.lower() == ARRAY:
@@ -55,7 +64,7 @@ def _read(path: Path, name: str, line_end: str) -> object:
     except OSError as error:
         raise InputError(
             f"{name}: the file '{path}' cannot be read ({error.strerror or error}): give one that "
-            "can, or the numbers themselves, such as 3,-5,7"
+            "can"
         ) from error
     except Exception as error:  # A damaged header of .npy raises what its parsers raise.
         kind = path.suffix.lower()

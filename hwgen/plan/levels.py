@@ -7,6 +7,7 @@ rougher than ``Step.path``.
 from __future__ import annotations
 
 from hwgen.formats import Scalar
+from hwgen.plan.logic import Path
 
 
 def adder(width: int) -> float:
@@ -39,3 +40,8 @@ def shift(a: Scalar, b: Scalar) -> float:
 def one_shift(number_format: Scalar) -> float:
     """Levels of the shifter of one decoded number."""
     return 0.7 * number_format.exponent_bits
+
+
+def along(path: Path) -> float:
+    """Levels of a path, as of ``adder`` where it is a carry chain."""
+    return path.luts + 1.5 * path.chains + path.chain_bits / 16

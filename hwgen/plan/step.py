@@ -43,7 +43,8 @@ class Step:
     ``data_bits``: of these about what is data, as the area model has it. ``has_state``: it has a
     state, which a valid input sets, and which is what comes after it. ``segment``: its place among
     those that the method makes, one a step, of which these are the names. ``copies``: how many of
-    it the unit has, of which all but these fields tell of one.
+    it the unit has, of which all but these fields tell of one. ``partial_sums``: it is, with the
+    steps beside it that say so, a loop of so many sums (``Loop``); 0 if it is none.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Step:
     segment: int = 0
     segments: tuple[str, ...] = ()
     copies: int = 1
+    partial_sums: int = 0
 
     @cached_property
     def path(self) -> Path:
@@ -70,6 +72,24 @@ class Step:
 
 
 Steps = tuple[Step, ...]
+
+
+@dataclass(frozen=True)
+class Loop:
+    """The steps from ``first`` to ``last``, between whose input and output are partial sums.
+
+    Registers stand behind it, and ``most_inside`` of them at most between its steps: each of these
+    holds a sum that is being made, and there is one sum more in front of the first step.
+    """
+
+    first: int
+    last: int
+    partial_sums: int
+
+    @property
+    def most_inside(self) -> int:
+        """Registers that may stand between its steps."""
+        return min(self.partial_sums - 1, self.last - self.first)
 
 
 def in_segments(
@@ -134,3 +154,9 @@ def named(name: str, segments: Iterable[Segment]) -> Segments:
 def state_step(steps: Sequence[Step]) -> int | None:
     """The place of the step that has a state; None if none has."""
     return next((index for index, step in enumerate(steps) if step.has_state), None)
+
+
+def loop_of(steps: Sequence[Step]) -> Loop | None:
+    """The loop of partial sums; None if there is none."""
+    places = [index for index, step in enumerate(steps) if step.partial_sums]
+    return Loop(places[0], places[-1], steps[places[0]].partial_sums) if places else None

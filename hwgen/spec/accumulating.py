@@ -91,6 +91,11 @@ class AccumulatingSpec(Spec):
                     f"accumulator={accumulator}: the fast loop is one of dot and its kin: leave "
                     "'fast' out"
                 )
+            if accumulator.interleave > 1 and not self._has_fast_loop:
+                raise InputError(
+                    f"accumulator={accumulator}: partial sums take turns in a dot and its kin: "
+                    f"leave 'interleave:{accumulator.interleave}' out"
+                )
             if f.exponent_bits == 0:
                 raise InputError(f"accumulator={accumulator}: a format with exponent is needed")
             if self.has_special and not f.has_nan:
@@ -174,11 +179,21 @@ class AccumulatingSpec(Spec):
         return isinstance(self.accumulator, Float)
 
     @property
+    def interleave(self) -> int:
+        """Partial sums that take turns in the loop of a float accumulator; 1 where there is one."""
+        return self.accumulator.interleave if isinstance(self.accumulator, Float) else 1
+
+    @property
+    def storage_bits(self) -> int:
+        """Bits of the registers in which partial sums wait, and that say which do."""
+        return self.interleave * (self.accumulator_width + 1) if self.interleave > 1 else 0
+
+    @property
     def window(self) -> Window | None:
         """Where what a cycle adds and a float accumulator are added, in one step; None if not."""
         return None
 
-    #: The unit has float accumulators that are ``fast``.
+    #: The unit has float accumulators that are ``fast``, and those that have partial sums.
     _has_fast_loop: ClassVar[bool] = False
 
     @property
@@ -250,6 +265,8 @@ class AccumulatingSpec(Spec):
     @property
     def _accumulator_description(self) -> str:
         if isinstance(self.accumulator, Float):
+            if self.interleave > 1:
+                return f"{self.accumulator}: partial sums take turns, rounded once an input"
             return f"{self.accumulator}: rounded once a cycle"
         width = f"{self.accumulator_width} bits signed"
         if isinstance(self.accumulator, Fixed):

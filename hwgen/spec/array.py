@@ -68,9 +68,9 @@ class Array(AccumulatingSpec):
     input to result beside those, by default as of ``DotProduct``.
 
     ``mapping``: with ``dsp``, and ``dsp18x18`` and so on for larger multipliers, neighbouring
-    elements of scalar formats share a multiplier where their significands' products fit it
-    exactly: those of rows and columns that meet, or, where weights stay, of columns (see
-    ``packing``).
+    elements share a multiplier where their significands' products fit it exactly: those of rows
+    and columns that meet, or, where weights stay, of columns (see ``packing``). Of block formats
+    they do with the latter alone.
     """
 
     unit: ClassVar[str] = "array"
@@ -198,19 +198,19 @@ class Array(AccumulatingSpec):
     def _require_packing(self) -> None:
         if self.mapping not in SIZED or self.packing is not None:
             return
-        if self.has_blocks:
-            raise InputError(
-                f"mapping={self.mapping!r}: products of block formats have a multiplier each: "
-                "use mapping='dsp'"
-            )
         side = "one column" if self.is_weight_stationary else "one element"
         a, b = self.a.element, self.b.element
-        raise no_grid(self.mapping, a, b, self._packed_rows, self.columns, side)
+        # With dsp the products of blocks' elements are rows of LUTs, but for the smallest.
+        advice = "use mapping='dsp', one product in each"
+        if self.has_blocks:
+            advice = "use mapping='lut'"
+        sizes = (self._packed_rows, self.columns)
+        raise no_grid(self.mapping, a, b, *sizes, side=side, advice=advice)
 
     @cached_property
     def packing(self) -> GridPlan | None:
         """How neighbouring elements share a multiplier; None where each has its own."""
-        if self.has_blocks or self.mapping not in PACKED_FOR:
+        if self.mapping not in (SIZED if self.has_blocks else PACKED_FOR):
             return None
         a, b, multiplier = self.a.element, self.b.element, PACKED_FOR[self.mapping]
         return grid_plan(a, b, self._packed_rows, self.columns, multiplier)
@@ -260,13 +260,15 @@ class Array(AccumulatingSpec):
         """What an element multiplies and adds, of block formats.
 
         Its sum is not yet rounded: an output without exponent keeps several blocks in one fixed
-        point, and says nothing else.
+        point, and says nothing else. It is tuned where the array is: products of the others are
+        whole, for DSP blocks to take.
         """
         return BlockDot(
             a=parse_block(self.a),
             b=parse_block(self.b),
             blocks=self.blocks,
             output="int8",
+            stages=int(not self.is_tuned),  # How many is no matter here, unless it is tuned.
             pipeline_target=self.pipeline_target,
         )
 
@@ -331,9 +333,9 @@ class Array(AccumulatingSpec):
         return sum_window(self.lsb_exponent, most, accumulator.format, accumulator.rounding)
 
     @property
-    def kept_bits(self) -> int:
+    def storage_bits(self) -> int:
         """Of weights that stay, and of operands on their way from neighbour to neighbour."""
-        return array.kept_bits(self)
+        return array.storage_bits(self)
 
     @property
     def skew(self) -> int:
@@ -437,5 +439,4 @@ class Array(AccumulatingSpec):
                 f"{self.mapping}: where hwgen's synthesis puts the multiplications; the logic is "
                 "the same for each"
             )
-        size = " x ".join(map(str, self.packing.operand_bits))
-        return f"{self.mapping}: {self.packing.products} elements in a multiplier of {size} bits"
+        return f"{self.mapping}: {self.packing}"

@@ -16,8 +16,8 @@ from hwgen.fields import check_fields, set_fields, shown
 from hwgen.formats import BlockFormat, Format, Scalar, parse
 from hwgen.formats.rounding import RANDOM_BITS, STOCHASTIC
 from hwgen.plan.delay import USUAL_TARGET, model
-from hwgen.plan.registers import boundaries_of, delays, fewest_stages
-from hwgen.plan.step import Steps, state_step
+from hwgen.plan.registers import boundaries_of, delays, fewest_stages, least_limit
+from hwgen.plan.step import Loop, Steps, loop_of, state_step
 
 MAPPINGS = ("lut", "dsp", "auto")
 #: Key of ``option``.
@@ -130,8 +130,8 @@ class Spec(ABC):
         set_fields(self, pipeline_target=self.pipeline_target or USUAL_TARGET)
         times = model(self.pipeline_target)
         limit = times.allowed_fs(times.usual_mhz)
-        limit = max(limit, *self.step_delays)
-        stages = fewest_stages(self.step_delays, limit, self.state_step)
+        limit = max(limit, least_limit(self.step_delays, self.loop))
+        stages = fewest_stages(self.step_delays, limit, self.state_step, self.loop)
         assert stages is not None
         set_fields(self, stages=stages)
 
@@ -226,12 +226,21 @@ class Spec(ABC):
         return state_step(self.steps)
 
     @property
+    def loop(self) -> Loop | None:
+        """Those of them that are a loop of partial sums, if any."""
+        return loop_of(self.steps)
+
+    @property
     def rounds_in_loop(self) -> bool:
         """What is held is rounded with each input: its loop is more than an adder."""
         return False
 
     def with_fast_loop(self) -> Self | None:
         """The unit with a loop that is faster and larger; None where it has no such, or has it."""
+        return None
+
+    def with_partial_sums(self, count: int) -> Self | None:
+        """The unit with so many partial sums that take turns; None where it has no such."""
         return None
 
     @property
@@ -241,8 +250,10 @@ class Spec(ABC):
 
     @property
     def most_stages(self) -> int:
-        """Registers in front of every step, and those of the outputs."""
-        return len(self.steps) + 1
+        """Registers in front of every step, as far as a loop may have them; those of outputs."""
+        loop = self.loop
+        kept_whole = 0 if loop is None else loop.last - loop.first - loop.most_inside
+        return len(self.steps) + 1 - kept_whole
 
     @property
     def input_bits(self) -> int:
@@ -260,7 +271,7 @@ class Spec(ABC):
     @cached_property
     def register_boundaries(self) -> frozenset[int]:
         """In front of which steps registers stand, beside those of what is held and of outputs."""
-        return boundaries_of(self.step_delays, self.stages, self.state_step)
+        return boundaries_of(self.step_delays, self.stages, self.state_step, self.loop)
 
     def require_stages(self, why: str = "") -> None:
         """Check that registers have places for all stages; ``why`` ends the message.
@@ -272,7 +283,7 @@ class Spec(ABC):
         require_int("stages", self.stages, self.least_stages, self.most_stages, why)
 
     @property
-    def kept_bits(self) -> int:
+    def storage_bits(self) -> int:
         """Bits of registers beside the pipeline: of what stays, or goes from part to part."""
         return 0
 

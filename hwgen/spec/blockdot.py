@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, ClassVar
 from hwgen.accumulator import Aligned, Exact, parse_alignment
 from hwgen.arithmetic.adder_tree import tree_levels
 from hwgen.arithmetic.decode import require_decodable
+from hwgen.arithmetic.dsp_multiplier import PACKED_FOR, SIZED
+from hwgen.arithmetic.pair_packing import PairPlan, no_pair, pair_plan
 from hwgen.arithmetic.term_alignment import shortest_gap
 from hwgen.arithmetic.zero_sign import blocks_have_sign
 from hwgen.errors import InputError
@@ -53,6 +55,9 @@ class BlockDot(Spec):
     unit: the result counts products of the tensors' scales. Shared micro-exponents (``mx9``) come
     in beside the scales.
 
+    ``mapping``: with ``dsp18x18`` and so on two lanes of a block share a multiplier where their
+    products and the sum of these fit it exactly, as of ``DotProduct`` (see ``packing``).
+
     ``accumulator``: ``exact``, or ``aligned:W``, which sums several blocks in W bits and loses
     what does not fit below (see ``hwgen.accumulator.Aligned``); ``output`` is that sum, rounded.
     """
@@ -91,7 +96,8 @@ class BlockDot(Spec):
         self._require_blocks()
         output, overflow = require_rounded("output", self.output, self.rounding, self.overflow)
         set_fields(self, output=output, overflow=overflow)
-        require_mapping(self.mapping)
+        require_mapping(self.mapping, packs=True)
+        self._require_packing()
         set_fields(self, accumulator=parse_alignment(self.accumulator))
         self._require_window()
 
@@ -123,6 +129,28 @@ class BlockDot(Spec):
                 f"blocks={self.blocks} of {self.block_size} are {self.lanes} lanes: use up to "
                 f"{MAX_LANES}"
             )
+
+    def _require_packing(self) -> None:
+        if self.mapping not in SIZED or self.packing is not None:
+            return
+        if self._shared_lanes == 1:
+            raise InputError(
+                f"mapping={self.mapping!r}: products of {self.a} and {self.b} are scaled one by "
+                "one, and have no other to share a multiplier with: use mapping='dsp'"
+            )
+        raise no_pair(self.mapping, *self.elements)
+
+    @cached_property
+    def packing(self) -> PairPlan | None:
+        """How two lanes of a block share a multiplier; None where each has its own."""
+        if self.mapping not in SIZED or self._shared_lanes == 1:
+            return None
+        return pair_plan(*self.elements, PACKED_FOR[self.mapping])
+
+    @property
+    def _shared_lanes(self) -> int:
+        """Lanes whose products are summed before anything is done with them."""
+        return self.micro_group or self.block_size
 
     def _require_window(self) -> None:
         """Two bits are left of each block's largest sum; no wider than what loses nothing."""
@@ -353,7 +381,7 @@ class BlockDot(Spec):
             f"overflow {self.overflow}",
             *self._sizes_description,
             "  NaN scales make NaN; infinities and NaN of elements follow IEEE 754",
-            f"  mapping {self.mapping}",
+            f"  mapping {self.mapping}" + ("" if self.packing is None else f": {self.packing}"),
         )
 
     @property

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from hwgen.accumulator import Accumulator, Exact, Float
+from hwgen.accumulator import MAX_INTERLEAVE, Accumulator, Exact, Float
 from hwgen.arithmetic import zero_sign
 from hwgen.arithmetic.alignment_window import Window, product_window, sum_window
-from hwgen.arithmetic.dsp_multiplier import PACKED_FOR, SIZED, require_multiplier
+from hwgen.arithmetic.dsp_multiplier import PACKED_FOR, SIZED
 from hwgen.arithmetic.lane_sum import LaneSum, lane_sum
-from hwgen.arithmetic.pair_packing import PairPlan, pair_plan, smallest_pair
+from hwgen.arithmetic.pair_packing import PairPlan, no_pair, pair_plan
 from hwgen.arithmetic.pending_sum import PendingSum, pending_sum
 from hwgen.errors import InputError
 from hwgen.fields import set_fields
@@ -188,12 +188,19 @@ class DotProduct(AccumulatingSpec):
     def with_fast_loop(self) -> Self | None:
         """The unit with a ``fast`` accumulator; None where it has no such, or has it."""
         accumulator = self.accumulator
-        if not isinstance(accumulator, Float) or accumulator.fast:
+        if not isinstance(accumulator, Float) or accumulator.fast or self.interleave > 1:
             return None
         try:
             return replace(self, accumulator=replace(accumulator, fast=True), stages=0)
         except InputError:
             return None
+
+    def with_partial_sums(self, count: int) -> Self | None:
+        """The unit with so many partial sums in a float accumulator; None where it has no such."""
+        accumulator = self.accumulator
+        if not isinstance(accumulator, Float) or not 1 <= count <= MAX_INTERLEAVE:
+            return None
+        return replace(self, accumulator=replace(accumulator, fast=False, interleave=count))
 
     @cached_property
     def packing(self) -> PairPlan | None:
@@ -210,14 +217,7 @@ class DotProduct(AccumulatingSpec):
                 f"mapping={self.mapping!r}: one lane has no other to share a multiplier with: "
                 "use mapping='dsp'"
             )
-        require_multiplier(self.mapping, self.a, self.b)
-        x_bits, y_bits = smallest_pair(self.a, self.b).operand_bits
-        raise InputError(
-            f"mapping={self.mapping!r}: two products of {self.a} and {self.b}, and their sum, are "
-            f"exact in a multiplier of {max(x_bits, y_bits)} x {min(x_bits, y_bits)} bits, and "
-            f"this has {PACKED_FOR[self.mapping]}: use mapping='dsp', one product in each, or "
-            "narrower formats"
-        )
+        raise no_pair(self.mapping, self.a, self.b)
 
     @property
     def raises_shifts(self) -> bool:
@@ -276,10 +276,19 @@ class DotProduct(AccumulatingSpec):
     def inputs(self) -> tuple[Port, ...]:
         """``clear``, the operands of all lanes, the addend, random bits."""
         return (
-            Port("clear", 1, "the accumulator restarts with this cycle's sum"),
+            Port("clear", 1, f"{self._restarted} restarts with this cycle's sum"),
             *self._operand_ports,
             *random_bits_port(STOCHASTIC if self.is_stochastic else NEAREST_EVEN),
         )
+
+    @property
+    def _added_to(self) -> str:
+        ago = f" of {self.interleave} valid inputs ago" if self.interleave > 1 else ""
+        return f"accumulator{ago}"
+
+    @property
+    def _restarted(self) -> str:
+        return "the accumulator" if self.interleave == 1 else "the partial sum whose turn it is"
 
     @property
     def _operand_ports(self) -> tuple[Port, ...]:
@@ -302,7 +311,8 @@ class DotProduct(AccumulatingSpec):
         return (
             f"Dot product of {self.lanes} lanes, {self.a} x {self.b}, and a running "
             f"accumulator ({self.accumulator}):",
-            "  accumulator <- (clear ? 0 : accumulator) + sum over lanes of a[i] * b[i]" + plus,
+            f"  accumulator <- (clear ? 0 : {self._added_to}) + sum over lanes of a[i] * b[i]"
+            + plus,
             *self._output_description,
             "",
             _range_description("a", self.a),
@@ -322,8 +332,7 @@ class DotProduct(AccumulatingSpec):
     @property
     def _mapping_description(self) -> tuple[str, ...]:
         if self.packing is not None:
-            size = " x ".join(map(str, self.packing.operand_bits))
-            return (f"  mapping      {self.mapping}: two lanes in a multiplier of {size} bits",)
+            return (f"  mapping      {self.mapping}: {self.packing}",)
         return (
             f"  mapping      {self.mapping}: where hwgen's synthesis puts the multiplications; "
             "the logic is the same for each",

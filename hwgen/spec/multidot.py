@@ -326,6 +326,11 @@ class MultiDot(Spec):
         return
 
     @property
+    def interleave(self) -> int:
+        """Running sums that take turns: an exact one does not."""
+        return 1
+
+    @property
     def keeps_flags(self) -> bool:
         """Beside the running sum is kept whether it is infinite or NaN."""
         return self.has_special

@@ -10,13 +10,15 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from hwgen.accumulator import WRAP, Fixed, Float
 from hwgen.arithmetic import fused, zero_sign
 from hwgen.arithmetic.coding import rounded_integer, to_code
-from hwgen.arithmetic.decode import decode
+from hwgen.arithmetic.decode import Operand, decode
 from hwgen.arithmetic.float_add import Scaled, float_sum, normalised
 from hwgen.arithmetic.magnitude import magnitude
+from hwgen.arithmetic.partial_sums import PartialSums, partial_sums
 from hwgen.arithmetic.pending_sum import fitted_term, pending_step
 from hwgen.arithmetic.product import Special
 from hwgen.arithmetic.rounder import FixedPoint, normalise
-from hwgen.arithmetic.segmented import Boundary, Segmented, carry_along
+from hwgen.arithmetic.rounding_plan import GROUP
+from hwgen.arithmetic.segmented import Boundary, Segmented, along, carry_along, cut, whole
 from hwgen.formats.rounding import DOWN, drawn_bits
 from hwgen.formats.scalar import SPECIAL
 from hwgen.spec.accumulating import FLAGS, AccumulatingSpec
@@ -44,6 +46,8 @@ class Accumulating:
         """The registers that hold what stays from one input to the next, by name."""
         spec = self._accumulating
         width = spec.accumulator_width
+        if spec.interleave > 1:
+            return {}  # They are those of ``partial_sums``.
         if spec.pending is not None:
             width = spec.pending.width
         elif isinstance(spec.accumulator, Float):
@@ -54,6 +58,11 @@ class Accumulating:
             "accumulator": Signal(signed(width), name="running"),
             **{name: Signal(name=f"running_{name}") for name in (*flags, *signs)},
         }
+
+    def partial_sums(self) -> PartialSums:
+        """New registers of the partial sums of an accumulator that has several."""
+        spec = self._accumulating
+        return partial_sums(spec.accumulator_width, spec.interleave, "running")
 
     def round_term(self, m: Module, signals: Signals) -> dict[str, Any]:
         """``terms``, the sum rounded to the accumulator's fraction bits."""
@@ -191,12 +200,14 @@ class Accumulating:
         code = yield from to_code(m, placed, f, *args, split=self._split)
         return {"accumulator": code}
 
-    def place_term(self, m: Module, signals: Signals) -> dict[str, Any]:
+    def place_term(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
         """``term``: the only product, in the window of the sum with what the accumulator held."""
         window, (product,) = self._accumulating.window, signals["products"]
         assert window is not None
-        placed = fused.term(m, product, signals.get("zero_sign"), window, "term")
-        return {**passed(signals, "clear", "random_bits", "special"), "term": placed}
+        placing = fused.term(m, product, signals.get("zero_sign"), window, "term")
+        carried = passed(signals, "clear", "random_bits", "special")
+        placed, carried = yield from carry_along(placing, carried)
+        return {**carried, "term": placed}
 
     def accumulate_fused(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
         """The code to keep: of ``term``, or the cycle's sum, and what was kept, rounded once."""
@@ -206,11 +217,14 @@ class Accumulating:
         clear, term = signals["clear"], signals.get("term")
         if term is None:
             (total,) = signals["terms"]
-            whole = total[: window.term_bits + 1].as_signed()
-            term = fused.sum_term(whole, self.sign_of_sum(signals), window)
+            total = total[: window.term_bits + 1].as_signed()
+            term = fused.sum_term(total, self.sign_of_sum(signals), window)
         held = decode(m, signals["accumulator"], f, "running", raised=True, special_is_zero=False)
-        number = fused.fused_sum(m, term, held, clear, window, "step")
-        placed = fused.placed_sum(m, number, window, f, rounding, "placed")
+        if accumulator.interleave > 1:
+            return (yield from self._fused_in_segments(m, term, held, signals))
+        number = whole(fused.fused_sum(m, term, held, clear, window, "step", split=False))
+        placing = fused.placed_sum(m, number, window, f, rounding, "placed", split=False)
+        placed, _ = whole(placing)
         sign = fused.sign_of(m, number, term, held, clear, placed, rounding, "step_sign")
         assert held.sign is not None
         nan, infinity, minus = _special_of_step(
@@ -222,6 +236,56 @@ class Accumulating:
         args = (rounding, accumulator.overflow, "next", signals.get("random_bits"))
         code = yield from to_code(m, placed, f, *args, split=False)
         return {"accumulator": code}
+
+    def _fused_in_segments(
+        self, m: Module, term: fused.Term, held: Operand, signals: Signals
+    ) -> Segmented[dict[str, Any]]:
+        """As ``accumulate_fused``, in a loop of partial sums.
+
+        ``held``: the one that the ``term`` meets, or nothing of it with ``clear``.
+        """
+        accumulator, window = self._accumulating.accumulator, self._accumulating.window
+        assert isinstance(accumulator, Float) and window is not None
+        f, rounding = accumulator.format, accumulator.rounding
+        values = [term.significand, term.place, term.sign, term.zero_sign]
+        values += [held.significand, held.sign, held.shift, held.nan, held.infinity]
+        beside = [signals["clear"], signals.get("special"), signals.get("random_bits")]
+        in_halves = f.special_binade and held.nan is not None and held.infinity is not None
+        if in_halves:
+            # Behind a register they are NaN and infinity, which take longer than the rest.
+            code = signals["accumulator"]
+            exponent = code[f.mantissa_bits : f.magnitude_bits]
+            fraction = code[: f.mantissa_bits]
+            parts = [fraction[i : i + GROUP].any() for i in range(0, len(fraction), GROUP)]
+            values[-2:] = [parts, exponent.all()]
+        values = yield from cut("decoded", [values, beside])
+        (*of_term, significand, sign, shift, nan, infinity), (clear, special, random) = values
+        if in_halves:
+            nan, infinity = Cat(nan).any() & infinity, infinity & ~Cat(nan).any()
+        term, held = fused.Term(*of_term), Operand(significand, sign, shift, nan, infinity)
+        is_nan, is_infinite, minus = _special_of_step(special, nan, infinity, sign, clear)
+        zero, sign = fused.zero_sign_of(term, held, clear, rounding), term.sign
+        may_be_nan = nan is not None or special is not None
+        may_be_infinite = infinity is not None or special is not None
+        if may_be_infinite:
+            zero, sign = Mux(is_infinite, minus, zero), Mux(is_infinite, minus, sign)
+        beside = [is_nan if may_be_nan else None, is_infinite if may_be_infinite else None]
+        adding = fused.fused_sum(m, term, held, clear, window, "step", split=True)
+        number, beside = yield from along(adding, [*beside, zero, sign, random])
+        values = [number.number, number.negative, number.lost, number.exponent]
+        values, beside = yield from cut("total", [values, beside])
+        number = fused.Sum(*values)
+        is_nan, is_infinite, zero, sign, random = beside
+        sign ^= number.negative if is_infinite is None else number.negative & ~is_infinite
+        placing = fused.placed_sum(m, number, window, f, rounding, "placed", split=True)
+        beside = [is_nan, is_infinite, zero, sign, random]
+        (placed, nonzero), beside = yield from along(placing, beside)
+        is_nan, is_infinite, zero, sign, random = beside
+        step_sign = Signal(name="step_sign")
+        m.d.comb += step_sign.eq(Mux(nonzero, sign, zero))
+        placed = dataclasses.replace(placed, sign=step_sign, nan=is_nan, infinity=is_infinite)
+        args = (rounding, accumulator.overflow, "next", random)
+        return {"accumulator": (yield from to_code(m, placed, f, *args, split=True))}
 
     def _kept_sign(self, sign: Value, clear: Value, accumulator: Float) -> Value:
         """The accumulator's sign bit: with ``clear`` it has no say in a zero's sign."""

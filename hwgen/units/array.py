@@ -14,7 +14,7 @@ from hwgen.arithmetic import zero_sign
 from hwgen.arithmetic.adder_tree import tree_level
 from hwgen.arithmetic.decode import decode
 from hwgen.arithmetic.float_add import below, normalised
-from hwgen.arithmetic.grid_packing import GridPlan, product_of
+from hwgen.arithmetic.grid_packing import GridPlan
 from hwgen.arithmetic.segmented import Segmented, carry_along, last
 from hwgen.plan.step import Step
 from hwgen.spec.accumulating import FLAGS
@@ -22,6 +22,7 @@ from hwgen.spec.array import Array
 from hwgen.spec.steps import array
 from hwgen.spec.steps.array import COLUMN, SYSTOLIC
 from hwgen.units.accumulating import Accumulating
+from hwgen.units.array_packing import PackedProducts
 from hwgen.units.blockdot import BlockDotSteps
 from hwgen.units.dot import DotProductSteps, any_special
 from hwgen.units.unit import Pipeline, Signals, Unit, registered
@@ -252,7 +253,7 @@ class ArrayUnit(Accumulating, Unit):
         """
         spec = self.spec
         products, *later_steps = array.element_steps(spec)
-        packed = replace(products, build="multiply_packed")
+        builder = PackedProducts(spec, packing, self._element_builder)
         elements = {}
         for first_row in range(0, spec.rows, packing.rows):
             for first_column in range(0, spec.columns, packing.columns):
@@ -261,17 +262,17 @@ class ArrayUnit(Accumulating, Unit):
                 inner = Module()
                 m.submodules[f"elements_{first_row}_{first_column}"] = inner
                 delay = self._delay(these_rows[-1], these_columns[-1])
-                signals: dict[str, Any] = {
-                    "a": [rows[row].after(delay)["a"] for row in these_rows],
-                    "b": [columns[column].after(delay)["b"] for column in these_columns],
-                }
+                a = self._together("a", [rows[row].after(delay) for row in these_rows])
+                b = self._together("b", [columns[column].after(delay) for column in these_columns])
                 element_position = position + delay
                 if load is not None:
-                    a = registered(inner, signals["a"], "beside_weights", self.enable)
-                    weights = self._weights(inner, signals["b"], load, first_row, element_position)
-                    signals = {"a": a, "b": weights}
+                    a = registered(inner, a, "beside_weights", self.enable)
+                    b = self._weights(inner, b, load, first_row, element_position)
                     element_position += 1
-                made, element_position = self._run(inner, self, [packed], signals, element_position)
+                signals = {**a, **b} if spec.has_blocks else {"a": a, "b": b}
+                made, element_position = self._run(
+                    inner, builder, [products], signals, element_position
+                )
                 for i, row in enumerate(these_rows):
                     for j, column in enumerate(these_columns):
                         element = Module()
@@ -282,39 +283,14 @@ class ArrayUnit(Accumulating, Unit):
                         elements[row, column] = (element, *sums)
         return [elements[place] for place in sorted(elements)]
 
-    def multiply_packed(self, m: Module, signals: Signals) -> dict[str, Any]:
-        """The values behind the step of the products, for each element by row and column."""
-        spec, packing, builder = self.spec.scalar_element, self.spec.packing, self._element_builder
-        assert packing is not None and isinstance(builder, DotProductSteps)
-        a, b = signals["a"], signals["b"]
-        significands = [
-            packing.multiply(m, [x[i] for x in a], [y[i] for y in b], f"lane_{i}")
-            for i in range(spec.lanes)
-        ]
+    def _together(self, operand: str, members: Sequence[Signals]) -> Any:
+        """An operand of several rows or columns: a list of the elements', or lists by name.
 
-        def element(row: int, column: int) -> dict[str, Any]:
-            products = [
-                product_of(
-                    m,
-                    x,
-                    y,
-                    spec.a,
-                    spec.b,
-                    significands[i][row][column],
-                    f"lane_{i}_{row}_{column}",
-                    sign_apart=i > 0,
-                )
-                for i, (x, y) in enumerate(zip(a[row], b[column], strict=True))
-            ]
-            lanes = list(zip(a[row], b[column], strict=True))
-            signs = zero_sign.product_signs(lanes, spec.a, spec.b)
-            return builder.behind_products(m, {}, products, signs)
-
-        return {
-            "elements": [
-                [element(row, column) for column in range(len(b))] for row in range(len(a))
-            ]
-        }
+        Blocks have scales beside their elements.
+        """
+        names = self._operand_names(operand)
+        values = {name: [member[name] for member in members] for name in names}
+        return values if self.spec.has_blocks else values[operand]
 
     def _columns(
         self, m: Module, elements: list[tuple[Module, dict[str, Any], int]]

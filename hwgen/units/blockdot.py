@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 from amaranth.hdl import Const, Module, Mux, Signal, Value, signed
 
@@ -14,7 +15,8 @@ from hwgen.arithmetic.adder_tree import tree_level
 from hwgen.arithmetic.coding import to_code
 from hwgen.arithmetic.decode import Operand, decode
 from hwgen.arithmetic.magnitude import magnitude
-from hwgen.arithmetic.product import Special
+from hwgen.arithmetic.pair_packing import PairPlan, PairSum, fixed_product
+from hwgen.arithmetic.product import Product, Special, special_of
 from hwgen.arithmetic.product_rows import multiplied
 from hwgen.arithmetic.rounder import (
     FixedPoint,
@@ -105,36 +107,85 @@ class BlockDotSteps(SplitProducts):
 
     def multiply(self, m: Module, signals: Signals) -> dict[str, Any]:
         """``products`` of elements and ``scales``, products of scales, by block."""
-        spec = self.spec
-        elements, scales = (spec.a.element, spec.b.element), (spec.a.scale, spec.b.scale)
+        spec, elements = self.spec, self.spec.elements
+        if spec.packing is not None:
+            return self._packed_products(m, signals, spec.packing)
         pairs = zip(signals["a"], signals["b"], strict=True)
         multiplied = factored if spec.pipeline_target else product.multiply
         products = [multiplied(m, *xy, *elements, f"lane_{i}") for i, xy in enumerate(pairs)]
+        return self.behind_products(m, signals, products)
+
+    def behind_products(
+        self, m: Module, signals: Signals, products: list[Product], suffix: str = ""
+    ) -> dict[str, Any]:
+        """The values behind the step of the products, of which there is one for each lane.
+
+        ``suffix``: of the names of what is made beside them.
+        """
+        bare = [dataclasses.replace(p, special=None) for p in products]
+        specials = [p.special for p in products]
+        blocks = _parts(bare, self.spec.block_size)
+        return self._with_scales(m, signals, blocks, specials, suffix)
+
+    def _packed_products(self, m: Module, signals: Signals, packing: PairPlan) -> dict[str, Any]:
+        """The products of each block as sums of two lanes, of an odd number the last alone."""
+        a, b = self.spec.elements
+        lanes = list(zip(signals["a"], signals["b"], strict=True))
+        products: list[list[PairSum | Signal]] = []
+        for j, block in enumerate(_parts(lanes, self.spec.block_size)):
+            name = f"block_{j}_lane"
+            pairs = enumerate(zip(block[::2], block[1::2], strict=False))
+            products.append([packing.multiply(m, *pair, f"{name}s_{2 * i}") for i, pair in pairs])
+            if len(block) % 2:
+                x, y = block[-1]
+                alone = fixed_product(m, x, y, a, b, f"{name}_{len(block) - 1}")
+                products[-1].append(alone)
+        specials = [special_of(m, (x, a), (y, b), f"lane_{i}") for i, (x, y) in enumerate(lanes)]
+        return self._with_scales(m, signals, products, specials)
+
+    def _with_scales(
+        self,
+        m: Module,
+        signals: Signals,
+        products: Sequence[Sequence[Any]],
+        specials: list[Special | None],
+        suffix: str = "",
+    ) -> dict[str, Any]:
+        """``products``, by block, with those of the scales, and what blocks are instead.
+
+        ``specials``: what each lane's product is instead.
+        """
+        spec = self.spec
+        a, b = spec.scales
         pairs = zip(*(self._by_block(signals[f"{name}_scale"]) for name in "ab"), strict=True)
-        of_scales = [product.multiply(m, *xy, *scales, f"scale_{i}") for i, xy in enumerate(pairs)]
-        size = spec.block_size
-        blocks = [products[i : i + size] for i in range(0, spec.lanes, size)]
-        special = [
-            _block_special([p.special for p in block], scale.special, scale.significand)
-            for block, scale in zip(blocks, of_scales, strict=True)
+        of_scales = [
+            product.multiply(m, x, y, a, b, f"scale_{i}{suffix}") for i, (x, y) in enumerate(pairs)
         ]
-        signs: dict[str, Any] = {}
-        if self._zero_rounding is not None and zero_sign.products_have_sign(*elements):
-            lane_signs = zero_sign.product_signs(
-                list(zip(signals["a"], signals["b"], strict=True)), *elements
-            )
-            signs["block_signs"] = [
-                zero_sign.sign_of_zeros(
-                    m, lane_signs[i : i + size], self._zero_rounding, f"signs_{i}"
-                )
-                for i in range(0, spec.lanes, size)
-            ]
+        special = [
+            _block_special(block, scale.special, scale.significand)
+            for block, scale in zip(_parts(specials, spec.block_size), of_scales, strict=True)
+        ]
         return {
             **passed(signals, "random_bits", *MICRO),
-            **signs,
-            "products": [[dataclasses.replace(p, special=None) for p in b] for b in blocks],
+            **self._block_signs(m, signals, suffix),
+            "products": products,
             "scales": [dataclasses.replace(p, special=None) for p in of_scales],
             "special": any_special([s for s in special if s is not None]),
+        }
+
+    def _block_signs(self, m: Module, signals: Signals, suffix: str) -> dict[str, Any]:
+        """The sign of each block that is zero, where its products can be −0."""
+        spec, rounding = self.spec, self._zero_rounding
+        if rounding is None or not zero_sign.products_have_sign(*spec.elements):
+            return {}
+        lanes = list(zip(signals["a"], signals["b"], strict=True))
+        size = spec.block_size
+        blocks = _parts(zero_sign.product_signs(lanes, *spec.elements), size)
+        return {
+            "block_signs": [
+                zero_sign.sign_of_zeros(m, signs, rounding, f"signs_{j * size}{suffix}")
+                for j, signs in enumerate(blocks)
+            ]
         }
 
     def _by_block(self, scales: list[Operand]) -> list[Operand]:
@@ -143,9 +194,8 @@ class BlockDotSteps(SplitProducts):
 
     def align(self, m: Module, signals: Signals) -> dict[str, Any]:
         """Products of elements in fixed point; the scales' significands and shifts with them."""
-        width = self.spec.width_of_sum(1)
         terms = [
-            [product.align(m, p, width, f"block_{j}_lane_{i}") for i, p in enumerate(block)]
+            [self._in_place(m, p, f"block_{j}_lane", i) for i, p in enumerate(block)]
             for j, block in enumerate(signals["products"])
         ]
         scales = signals["scales"]
@@ -156,6 +206,15 @@ class BlockDotSteps(SplitProducts):
             "significands": [scale.significand for scale in scales],
             "shifts": shifts,
         }
+
+    def _in_place(self, m: Module, made: Product | PairSum | Signal, name: str, i: int) -> Signal:
+        """A product, or a sum of two, as a number: the ``i``-th of its block."""
+        packing = self.spec.packing
+        if packing is None:
+            return product.align(m, cast(Product, made), self.spec.width_of_sum(1), f"{name}_{i}")
+        if isinstance(made, PairSum):
+            return packing.corrected(m, made, f"{name}s_{2 * i}")
+        return cast(Signal, made)
 
     def align_and_order(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:
         """As ``align``, and which shift is the largest, or the order of all."""
@@ -365,6 +424,11 @@ class BlockDotSteps(SplitProducts):
         args = (spec.rounding, spec.overflow, "rounded", signals.get("random_bits"))
         code = yield from to_code(m, signals["placed"], spec.output, *args, split=self._split)
         return {"result": code}
+
+
+def _parts(items: list[Any], size: int) -> list[list[Any]]:
+    """The ``items`` of all lanes by block, of ``size`` lanes."""
+    return [items[i : i + size] for i in range(0, len(items), size)]
 
 
 def _block_special(

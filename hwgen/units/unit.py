@@ -12,8 +12,9 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hwgen.arithmetic.lfsr import random_words
+from hwgen.arithmetic.partial_sums import PartialSums
 from hwgen.arithmetic.segmented import Segmented, whole
-from hwgen.plan.step import Step, state_step
+from hwgen.plan.step import Step, loop_of, state_step
 from hwgen.spec.base import Port, Spec
 
 #: Values between steps, by name: signals, or dataclasses and lists of them.
@@ -82,6 +83,13 @@ class Unit(wiring.Component):
         """New registers of the step that holds something, by the names of what it makes."""
         return {}
 
+    def partial_sums(self) -> PartialSums | None:
+        """New registers of the sums of a loop that has several, which the builder makes."""
+        if self.spec.loop is None:
+            return None
+        sums: PartialSums = self.builder.partial_sums()
+        return sums
+
     def elaborate(self, platform: object) -> Module:
         """The pipeline: each step's logic, and registers at the spec's boundaries."""
         m = Module()
@@ -91,7 +99,8 @@ class Unit(wiring.Component):
         if made_inside is not None:
             advance = self.enable & self.valid_in
             signals["random_bits"] = random_words(m, made_inside.seed, made_inside.count, advance)
-        line = Pipeline(self.builder, self.enable, partial(self._next_valid, m), self.state())
+        next_valid, state, sums = partial(self._next_valid, m), self.state(), self.partial_sums()
+        line = Pipeline(self.builder, self.enable, next_valid, state, sums)
         signals, valid = line.run(m, steps, self.spec.register_boundaries, signals, self.valid_in)
         if state_step(steps) == len(steps) - 1:
             m.d.comb += self.valid_out.eq(valid)
@@ -145,13 +154,14 @@ class Pipeline:
     """Steps with registers between them.
 
     ``builder``: has the steps' methods. ``next_valid``: the bit a register, of that name, behind
-    another. ``state``: the registers of a step that holds something.
+    another. ``state``: the registers of a step that holds something; ``sums``: those of a loop.
     """
 
     builder: Any
     enable: Value
     next_valid: Callable[[Value, str], Value]
     state: Mapping[str, Signal] = dataclasses.field(default_factory=dict)
+    sums: PartialSums | None = None
 
     def run(
         self,
@@ -165,13 +175,19 @@ class Pipeline:
 
         ``boundaries``: the steps that registers stand in front of, by their places in ``steps``.
         """
-        current = dict(signals)
+        current, loop, taken = dict(signals), loop_of(steps), valid
         for index, step in enumerate(steps):
             if index in boundaries:
                 current = registered(m, current, step.name, self.enable)
                 valid = self.next_valid(valid, step.name)
+            if loop is not None and index == loop.first:
+                assert self.sums is not None
+                current, taken = {**current, "accumulator": self.sums.first}, valid
             if not step.has_state:
                 current = build(self.builder, step, m, current)
+                if loop is not None and index == loop.last:
+                    assert self.sums is not None
+                    self.sums.hold(m, current["accumulator"], self.enable, taken, valid)
                 continue
             made = build(self.builder, step, m, {**current, **self.state})
             with m.If(self.enable & valid):

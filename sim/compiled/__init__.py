@@ -16,13 +16,25 @@ from pathlib import Path
 from hwgen import processes
 from hwgen.errors import InputError, ToolError
 from hwgen.files import whole_file
+from hwgen.spec import Spec
 from sim.compiled import icarus, verilator
-from sim.compiled.rows import Job, Run, instance, top
+from sim.compiled.rows import GivenRun, Job, Run, instance, top
 from sim.compiled.verilator import MANY
+from sim.stimulus import Stimulus
 from sim.verification import Mismatch, mismatch_at
 from sim.words import WORD_BITS, Words, words_of
 
-__all__ = ["MANY", "SIMULATORS", "Outcome", "Run", "Simulator", "check", "instance", "require_wave"]
+__all__ = [
+    "MANY",
+    "SIMULATORS",
+    "Outcome",
+    "Run",
+    "Simulator",
+    "check",
+    "check_each",
+    "instance",
+    "require_wave",
+]
 
 #: Mismatches of a unit that are told one by one, as many as the harness prints.
 SHOWN = 20
@@ -97,6 +109,32 @@ def check(
                 # Not every writer of waveforms says that its disk was full.
                 written.with_name("last").write_bytes(bytes(4096))
     return [_outcome(job, index, lines) for index in range(len(runs))]
+
+
+def check_each(
+    spec: Spec,
+    verilog: str,
+    stimuli: Sequence[Stimulus],
+    *,
+    sources: Sequence[Path] = (),
+    flags: Sequence[str] = (),
+    saifs: Sequence[Path],
+) -> list[Outcome]:
+    """The outcome of each stimulus, from reset, on one build of the ``verilog`` with Verilator.
+
+    ``sources`` and ``flags`` as of ``check``. The toggles of every net go to ``saifs``, a file
+    each. ToolError as there.
+    """
+    if missing := verilator.missing():
+        raise ToolError(missing)
+    with processes.temporary_folder() as folder:
+        jobs = [
+            Job(folder, [GivenRun(spec, verilog, given=stimulus)], sources, flags, saif.absolute())
+            for stimulus, saif in zip(stimuli, saifs, strict=True)
+        ]
+        (folder / "design.v").write_text("\n".join([verilog, top(jobs[0].runs)]))
+        lines = verilator.lines_each(jobs)
+    return [_outcome(job, 0, of_job) for job, of_job in zip(jobs, lines, strict=True)]
 
 
 def require_wave(wave: Path | None, simulator: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -44,6 +44,9 @@ class Run:
 
     def __post_init__(self) -> None:
         require_counts(self.vectors, self.seed)
+
+    #: Cycles of the stimulus go before the first reset too.
+    works_before_reset: ClassVar[bool] = True
 
     @property
     def segments(self) -> int:
@@ -92,6 +95,27 @@ class Run:
             np.concatenate(expected, axis=1),
             np.concatenate(counts, axis=1),
         )
+
+
+@dataclass(frozen=True)
+class GivenRun(Run):
+    """As a ``Run``, with a stimulus that is ``given``, from reset and with nothing before it."""
+
+    vectors: int = field(init=False)
+    given: Stimulus = field(kw_only=True)
+    works_before_reset: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "vectors", len(self.given))
+
+    @property
+    def segments(self) -> int:
+        """One."""
+        return 1
+
+    def stimulus(self, segment: int) -> Stimulus:
+        """What is given."""
+        return self.given
 
 
 def _integers(numbers: Any, width: int) -> Any:
@@ -153,7 +177,8 @@ class Job:
                     behind = start + out_words
                     rows[:cycles, behind : behind + run.output_words] = counts
                 first, start = first + run.input_words, start + run.output_words
-            yield rows, busiest(busy)
+            works = all(run.works_before_reset for run in self.runs)
+            yield rows, busiest(busy) if works else (0, 0)
 
 
 def top(runs: Sequence[Run]) -> str:

@@ -36,6 +36,17 @@ def version() -> str:
 
 def lines(job: Job) -> list[str]:
     """What the harness, compiled with the design, prints. ToolError if that fails."""
+    _build(job)
+    return _run(job)
+
+
+def lines_each(jobs: Sequence[Job]) -> list[list[str]]:
+    """As ``lines``, of jobs that differ in what is driven, in one folder, on one build."""
+    _build(jobs[0])
+    return [_run(job) for job in jobs]
+
+
+def _build(job: Job) -> None:
     harness = resources.files("sim").joinpath("harness.cpp")
     kind = job.wave.suffix[1:] if job.wave is not None else ""
     trace = []
@@ -69,11 +80,14 @@ def lines(job: Job) -> list[str]:
                     "zlib1g-dev), or give a .vcd file"
                 ) from error
             raise
-        starts = map(str, job.starts())
-        wave = str(job.wave) if job.wave is not None else "-"
-        command = [str(build / "harness"), *starts, wave]
-        disk = (job.folder if job.wave is None else job.wave.parent).parent
-        return _feed(command, job.folder, job.segments(), disk)
+
+
+def _run(job: Job) -> list[str]:
+    starts = map(str, job.starts())
+    wave = str(job.wave) if job.wave is not None else "-"
+    command = [str(job.folder / "build" / "harness"), *starts, wave]
+    disk = (job.folder if job.wave is None else job.wave.parent).parent
+    return _feed(command, job.folder, job.segments(), disk)
 
 
 def _feed(

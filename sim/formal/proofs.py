@@ -16,7 +16,7 @@ from hwgen.progress import Pace
 from hwgen.spec import Spec
 from hwgen.store import Kind, Row, Store, digest
 from sim.formal.circuit import Circuit, from_rtlil
-from sim.formal.properties import OF_A_TARGET, PROPERTIES, Subject
+from sim.formal.properties import OF_A_TARGET, PROPERTIES, Subject, targets_of
 from sim.formal.references import NotApplicable
 from sim.formal.run import Start
 from sim.formal.solve import (
@@ -204,16 +204,15 @@ def key_of(task: Task) -> str:
 
 
 def tasks_of(spec: Spec, property: str | None, target: str | None) -> list[Task]:
-    """Every property of a unit, or the one named, on every target, or the one named.
+    """Every property of a unit, or the one named, on every target of it, or the one named.
 
     InputError for an unknown property or target.
     """
     _require_names(property, target)
     tasks = []
     for name in [property] if property else PROPERTIES:
-        of_targets = name in OF_A_TARGET
-        targets = [target] if target else TARGETS
-        tasks += [Task(spec, name, t) for t in (targets if of_targets else [None])]
+        named = target is not None and name in OF_A_TARGET
+        tasks += [Task(spec, name, t) for t in ([target] if named else targets_of(name, spec))]
     return tasks
 
 

@@ -13,17 +13,18 @@ from functools import cached_property
 from typing import Any
 
 from hwgen import emit
+from hwgen.arithmetic.dsp_multiplier import PACKED_FOR, SIZED
 from hwgen.errors import InputError
 from hwgen.pins import module_name
 from hwgen.spec import Spec
 from sim import unit_model
-from sim.formal import hidden_state, sums
+from sim.formal import hidden_state, partial_sums, sums
 from sim.formal.circuit import Circuit, from_netlist, from_rtlil, from_verilog
 from sim.formal.references import by_truth_table
 from sim.formal.run import Start, compared, control, outputs_of, result
 from sim.formal.solve import Claim
 from sim.formal.stream import stream_claims
-from yosys_scripts import flow
+from yosys_scripts import TARGETS, flow, target
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,9 @@ def _alike(
     What they keep and no port shows is the same before too, and is after (``hidden_state``).
     ``x`` is a unit as it is written.
     """
+    if x_spec.loop is not None:
+        yield from _alike_in_turn(name, start, x_spec, x, y_spec, y)
+        return
     if not hidden_state.is_hidden(x_spec):
         wanted = result(start, x_spec, x, "expected")
         got = result(start, y_spec, y, "unit", first=wanted.first, before=wanted.before)
@@ -137,6 +141,25 @@ def _alike(
     )
     yield compared(name, start, got.cycles, outputs_of(y_spec, got.outputs, wanted.outputs))
     yield from hidden_state.claims(start, found, (x, y), (wanted, got), (x_place, y_place))
+
+
+def _alike_in_turn(
+    name: str, start: Start, x_spec: Spec, x: Circuit, y_spec: Spec, y: Circuit
+) -> Iterable[Claim]:
+    """As ``_alike``, of partial sums: of two forms of a unit, or of one and its netlist.
+
+    Two forms hold their sums at other places, and each is shown to meet them in turn. A netlist has
+    the unit's registers, and each cycle they are the same.
+    """
+    if x_spec != y_spec:
+        wanted, met = partial_sums.result(start, x_spec, x, "expected")
+        got, _ = partial_sums.result(start, y_spec, y, "unit", first=wanted.first, met=met)
+        yield compared(name, start, got.cycles, outputs_of(y_spec, got.outputs, wanted.outputs))
+        yield from partial_sums.order(start, x_spec, x, "fewest registers: ")
+        yield from partial_sums.order(start, y_spec, y)
+        return
+    found = hidden_state.refined(hidden_state.ties((x_spec, y_spec), (x, y)), (x, y))
+    yield from hidden_state.step_claims(name, start, found, (x, y))
 
 
 def reference(start: Start, subject: Subject) -> Iterable[Claim]:
@@ -167,3 +190,16 @@ PROPERTIES: Mapping[str, Property] = {
 }
 #: Those that are of a target.
 OF_A_TARGET = ("netlist",)
+
+
+def targets_of(name: str, spec: Spec) -> tuple[str | None, ...]:
+    """The targets on which the property of that ``name`` is claimed of ``spec``; None: of none.
+
+    Products are packed for multipliers that not every target has.
+    """
+    if name not in OF_A_TARGET:
+        return (None,)
+    if spec.mapping not in SIZED:
+        return tuple(TARGETS)
+    needed = PACKED_FOR[spec.mapping]
+    return tuple(t for t in TARGETS if target(t).multiplier.takes(needed.wide, needed.narrow))

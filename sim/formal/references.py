@@ -126,7 +126,15 @@ def truth_table(aig: Aig, spec: Spec, first: Mapping[str, Sequence[int]]) -> Wor
 
 
 def by_truth_table(start: Start, spec: Spec, unit: Circuit) -> Iterable[Claim]:
-    """The claim that results are the golden model's; NotApplicable for too many inputs."""
+    """The claim that results are the golden model's.
+
+    NotApplicable for too many inputs, and for units whose results depend on earlier ones too.
+    """
+    if spec.state_step is not None or spec.storage_bits or spec.random_words is not None:
+        raise NotApplicable(
+            f"unit {spec.unit} keeps something from one input to the next, and no plain definition "
+            "of it is written: a truth table knows one input alone"
+        )
     if sum(port.width for port in spec.inputs) > TABLE_INPUTS:
         raise NotApplicable(
             f"no plain definition of unit {spec.unit} is written for these formats, and a truth "

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from hwgen.accumulator import Fixed, Float
 from hwgen.formats import Scalar
 from hwgen.spec import DotProduct
+from sim.formal import partial_sums
 from sim.formal.aig import FALSE, TRUE
 from sim.formal.circuit import Circuit, Words
 from sim.formal.references import (
@@ -56,19 +57,24 @@ def _shows_sum(spec: DotProduct) -> bool:
 def claim(start: Start, spec: DotProduct, unit: Circuit, lanes: LaneProducts) -> Claim:
     """Each result, with the sign of zeros.
 
-    Of a float accumulator: the rounded sum of what it was and of the products, or of these alone
-    with ``clear``; what it was is a multiple of the unit of what is added, or as far from the
-    largest number, since it begins at zero and rounding keeps it so. Of an exact one, whose signs
-    and sums no port shows, and of a ``fast`` one: of one cycle with ``clear``, and of one that adds
-    to it if few bits decide. NotApplicable if too many bits decide.
+    Of a float accumulator: the rounded sum of what it was, or of the partial sum that the input
+    meets, and of the products, or of these alone with ``clear``; what it was is a multiple of the
+    unit of what is added, or as far from the largest number, since it begins at zero and rounding
+    keeps it so. Of an exact one, whose signs and sums no port shows, and of a ``fast`` one: of one
+    cycle with ``clear``, and of one that adds to it if few bits decide. NotApplicable if too many
+    bits decide.
     """
     f = _result_format(spec)
     assert f is not None
     width = sum(port.width for port in spec.inputs if port.name != "clear")
     name = spec.outputs[0].name
     if _shows_sum(spec):
-        got = result(start, spec, unit, "unit")
-        sources = [got.before[name], got.first["clear"], *_operand_bits(spec, got.first)]
+        if spec.loop is None:
+            got = result(start, spec, unit, "unit")
+            met: Sequence[int] = got.before[name]
+        else:
+            got, met = partial_sums.result(start, spec, unit, "unit")
+        sources = [met, got.first["clear"], *_operand_bits(spec, got.first)]
         outputs, cycles = got.outputs[name], got.cycles
     else:
         count = 2 if 2 * width <= TABLE_INPUTS else 1

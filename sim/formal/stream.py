@@ -73,11 +73,11 @@ def stream_claims(start: Start, spec: Spec, circuit: Circuit) -> Iterable[Claim]
         beats[f"beat {place}"] = (got.payload, expected.payload)
     claim = compared("queue", start, [*start.cycles, *step.inputs], beats)
     decides = [accepted, taken, *(beat.is_present for beat in (*before, *after))]
-    cases = _cases(aig, decides)
+    cases = cases_of(aig, decides)
     yield Claim(claim.name, aig, claim.pairs, cases, claim.cycles, claim.outputs)
 
 
-def _cases(aig: Aig, literals: Sequence[int]) -> list[dict[int, int]]:
+def cases_of(aig: Aig, literals: Sequence[int]) -> list[dict[int, int]]:
     """Every value of the inputs that ``literals`` depend on.
 
     Where is a beat, and does it move? In each case most beats are the same logic of the same

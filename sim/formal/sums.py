@@ -11,7 +11,7 @@ from hwgen.formats import Scalar
 from hwgen.spec import DotProduct, Spec
 from hwgen.spec.accumulating import FLAGS
 from sim import unit_model
-from sim.formal import rounded_sums
+from sim.formal import partial_sums, rounded_sums
 from sim.formal.aig import FALSE, TRUE
 from sim.formal.circuit import Circuit, Words
 from sim.formal.references import TOLD_BITS, NotApplicable, has_plain_numbers, meanings, value
@@ -28,6 +28,8 @@ def reference(start: Start, spec: DotProduct, unit: Circuit) -> Iterable[Claim]:
     """Of sums that are rounded to a small format each result; of others ``claims``."""
     if rounded_sums.are_small(spec):
         yield rounded_sums.claim(start, spec, unit, lanes_of(spec))
+        if spec.loop is not None:
+            yield from partial_sums.order(start, spec, unit)
     else:
         yield from claims(start, spec, unit)
 

@@ -11,8 +11,7 @@ from collections.abc import Iterable, Iterator
 from hwgen.spec import UNITS, Spec
 from sim import unit_model
 from sim.formal.proofs import Task
-from sim.formal.properties import OF_A_TARGET
-from yosys_scripts import TARGETS
+from sim.formal.properties import targets_of
 
 
 def examples() -> tuple[Spec, ...]:
@@ -46,7 +45,7 @@ def groups() -> dict[str, list[Task]]:
 
 def _tasks(spec: Spec, properties: Iterable[str]) -> Iterator[Task]:
     for name in properties:
-        for target in TARGETS if name in OF_A_TARGET else (None,):
+        for target in targets_of(name, spec):
             yield Task(spec, name, target)
 
 

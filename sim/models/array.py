@@ -8,7 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hwgen.accumulator import Fixed, Float
+from hwgen.arithmetic.dsp_multiplier import SIZED
 from hwgen.formats import Format
+from hwgen.spec import MAPPINGS
 from hwgen.spec.array import DATAFLOWS, MOVEMENTS, WEIGHT_STATIONARY, Array
 from sim import exact
 from sim.accumulate import accumulate_once
@@ -301,9 +303,12 @@ MODEL = UnitModel(
             **{"dataflow": "weight_stationary", "movement": "systolic"},
         },
         {"rows": 1, "columns": 2, "movement": "systolic", "max_products": 256, "output": "bf16"},
+        # Where no two products fit a multiplier, the next of the settings is taken.
+        {"rows": 2, "columns": 2, "max_products": 256, "mapping": "dsp18x18"},
     ),
     draws={
         **dict.fromkeys(("rows", "columns"), up_to(3)),
+        "mapping": one_of((*MAPPINGS, *SIZED)),
         **{"dataflow": one_of(DATAFLOWS), "movement": one_of(MOVEMENTS)},
     },
     typical=(
@@ -328,6 +333,15 @@ MODEL = UnitModel(
                 ("stream",),
             )
             for movement in MOVEMENTS
-        ]
+        ],
+        blockdot.PACKED: [
+            (
+                {
+                    **{"a": "int2_b2_ue1m0", "b": "int2_b2_ue1m0", "rows": 2, "columns": 1},
+                    **{"mapping": "dsp18x18", "stages": 3, "max_products": 4},
+                },
+                ("pipeline", "netlist"),
+            ),
+        ],
     },
 )

@@ -9,16 +9,21 @@ import numpy as np
 import numpy.typing as npt
 
 from hwgen.accumulator import Aligned
+from hwgen.arithmetic.dsp_multiplier import SIZED
 from hwgen.formats import BlockFormat, Scalar
 from hwgen.formats.rounding import RANDOM_BITS, STOCHASTIC
 from hwgen.formats.widths import signed_width
-from hwgen.spec import Array, BlockDot
+from hwgen.spec import MAPPINGS, Array, BlockDot
 from sim.blocks import Blocks, aligned_block_dot, block_dot
+from sim.draws import one_of
 from sim.extremes import extreme_codes
 from sim.formal.references import DEFINED_MODES
 from sim.models import dot
 from sim.rounding import round_to
 from sim.unit_model import Patterns, Reach, UnitModel
+
+#: The group of proofs of blocks whose products share multipliers.
+PACKED = "packed blocks"
 
 
 def expected(spec: BlockDot, inputs: Patterns) -> Patterns:
@@ -218,7 +223,10 @@ MODEL = UnitModel(
         {"output": "fp16", "stages": 3},
         {"output": "e5m2ieeens", "blocks": 2},
         {"output": "e8m0", "blocks": 3, "stages": 8},
+        # Where no two products fit a multiplier, the next of the settings is taken.
+        {"output": "fp32", "mapping": "dsp18x18"},
     ),
+    draws={"mapping": one_of((*MAPPINGS, *SIZED))},
     typical=(
         {"a": "e2m1_b4_ue4m3", "b": "int4_b4_ue4m3", "output": "bf16"},
         {"a": "int4_b4_e8m0", "b": "int4_b4_e8m0", "output": "fp32"},
@@ -230,6 +238,13 @@ MODEL = UnitModel(
             ({"a": "e1m1_b1_ue1m1", "b": "e1m0_b2_ue1m1", "output": "e3m2"}, ("reference",)),
             ({"a": "int2_b2_ue1m1", "b": "e1m1_b1_ue1m1", "output": "fp16"}, ("reference",)),
             ({"a": "uint1_b4_ue1m1", "b": "e1m0_b2_ue1m0", "output": "e4m2"}, ("reference",)),
+        ],
+        PACKED: [
+            (
+                {"a": a, "b": b, "output": "e3m2", "mapping": "dsp18x18"},
+                ("reference", "netlist"),
+            )
+            for a, b in (("int2_b2_ue1m1", "int2_b2_ue1m1"), ("e2m1_b2_ue1m0", "int2_b2_ue1m0"))
         ],
         dot.ZERO_SIGNS: [
             (

@@ -313,6 +313,7 @@ MODEL = UnitModel(
         {"lanes": 2, "max_products": 32, "accumulator": "bf16:stochastic"},
         {"lanes": 3, "max_products": 48, "accumulator": "fp32:stochastic"},
         {"lanes": 3, "max_products": 48, "accumulator": "fp16:fast"},
+        {"lanes": 2, "max_products": 32, "accumulator": "fp32:interleave:5"},
     ),
     long=tuple({"a": a, "b": b, "lanes": 32} for a, b in LONG_PAIRS),
     example={"a": "e2m1", "b": "int4", "lanes": 8},

@@ -34,11 +34,22 @@ MODEL = dataclasses.replace(
         {"max_products": 32, "output": "e5m2ieee", "overflow": "special"},
         {"max_products": 32, "accumulator": "e4m3:stochastic"},
         {"max_products": 32, "accumulator": "fp32:fast"},
+        {"max_products": 32, "accumulator": "bf16:interleave:3"},
+        {"max_products": 32, "accumulator": "e4m3:stochastic:interleave:7"},
     ),
     long=(),
     example={"a": "e2m1", "b": "int4"},
     proofs={
         dot.ZERO_SIGNS: _zero_signs(),
+        "partial sums": [
+            ({"a": a, "b": a, "accumulator": f"{f}:interleave:{count}"}, of)
+            for a, f, count, of in (
+                ("e2m1", "e3m2", 3, ("reference", "netlist", "pipeline")),
+                ("e2m1", "e2m3:down", 4, ("reference", "pipeline")),
+                ("e1m1", "e2m1:toward_zero", 2, ("reference", "netlist", "pipeline")),
+                ("int3", "e3m2:up", 2, ("reference", "netlist", "pipeline")),
+            )
+        ],
         "fast sums": [
             ({"a": "e2m1", "b": "e2m1", "accumulator": f"{f}:fast"}, of)
             for f, of in (

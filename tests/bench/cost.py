@@ -93,6 +93,20 @@ def answers() -> None:
         tell(f"in a batch, all figures of a spec that was read, {target}", seconds)
 
 
+def energies() -> None:
+    """Energy of new designs, with other operands, and again."""
+    specs = [DotProduct(a="e4m3", b=b, lanes=n) for b in ("int5", "e2m1") for n in range(2, 22)]
+    cost_models.energy(DotProduct(a="int3", b="int6", lanes=5), "ecp5")
+    for what, target, operands in (
+        ("of a new spec", "ecp5", "uniform"),
+        ("of it on another target", "xc7", "uniform"),
+        ("of it with other operands", "xc7", "gaussian:crest=4"),
+        ("again", "xc7", "gaussian:crest=4"),
+    ):
+        seconds = used(lambda t=target, o=operands: [cost_models.energy(s, t, o) for s in specs])
+        tell(f"energy {what}, {target}", seconds / len(specs))
+
+
 def grid(lanes: int) -> None:
     """A grid as ``estimate_many`` takes it."""
     fields = {
@@ -111,6 +125,7 @@ def main() -> None:
     """Prints what, and the processor time."""
     starts()
     answers()
+    energies()
     grid(int(sys.argv[1]) if len(sys.argv) > 1 else 64)
 
 

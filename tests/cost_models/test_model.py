@@ -267,9 +267,9 @@ def test_shipped_counts_are_measured_again(monkeypatch, tmp_path):
 
 def test_few_errors_give_no_interval():
     """Of n errors the largest is above 90% of all with enough certainty from 9 on."""
-    assert fit._quantile([0.1] * 8) == np.inf
-    assert fit._quantile([*[0.1] * 8, 0.3]) == 0.3
-    assert fit._quantile([*[0.1] * 18, 0.3]) == 0.1
+    assert fit.conformal_quantile([0.1] * 8) == np.inf
+    assert fit.conformal_quantile([*[0.1] * 8, 0.3]) == 0.3
+    assert fit.conformal_quantile([*[0.1] * 18, 0.3]) == 0.1
 
 
 def test_an_answer_says_that_no_device_has_room(capsys):

@@ -7,6 +7,7 @@ import importlib
 import json
 import socket
 
+import numpy as np
 import pytest
 
 from hwgen import arguments, cli
@@ -38,7 +39,7 @@ USES = {
     },
     "synth": {None: MUL},
     "map": {None: ["design.v", "--top", "m"]},
-    "cost": {None: MUL},
+    "cost": {"a cost without energy": MUL, "--energy": [*MUL, "--energy"]},
     "compare": {None: MUL},
     "sweep": {
         "this machine": ["plan.toml"],
@@ -64,7 +65,7 @@ VALUES = {
     **{"model": "m.onnx", "data": "d.npz", "test_data": "d.npz", "fps": "10", "clock_mhz": "50"},
     **{"style": "shared", "given": "fixed", "max_drop": "1", "netlist": "new.json", "ptq": "bias"},
     **{"include": ".", "define": "X", "parameter": "N=1"},
-    **{"device": "LFE5U-25F"},
+    **{"device": "LFE5U-25F", "operands_a": "uniform", "operands_b": "gaussian:crest=4"},
     **{"plan": "plan.toml", "workers": "2", "scheduler": "tcp://127.0.0.1:1"},
 }
 PLAN = '[[designs]]\nunit = "mul"\na = "int2"\nb = "int2"\ntargets = "xc7"\n'
@@ -242,6 +243,7 @@ def test_what_a_use_declares_is_read(folder, monkeypatch, capsys, command, use):
         (["generate", *MUL, "--target", "ecp5"], "unless --fmax-mhz says how fast"),
         (["generate", *MUL, "--stages", "1", "--stages", "2"], "--stages is given twice"),
         (["cost", *MUL, "--energy", "--energy"], "--energy is given twice"),
+        (["cost", *MUL, "--simulate"], "--simulate does nothing for a cost without energy"),
         (["cost", *MUL, "--fmax-mhz", "nan"], "use a number above 0"),
         (["optimize", "--formats", ""], "at least one"),
         (["formats", "e2m1", ",nt4"], "unknown format ',nt4'"),
@@ -288,6 +290,8 @@ def test_a_waveform_goes_to_a_folder_that_is_made(folder, capsys):
         ("delays", ["--check", "--named"], "--named does nothing for --check"),
         ("delays", ["--target", "ecp6"], "'ecp6'"),
         ("energy_calibration", ["ice40"], "unrecognized arguments: ice40"),
+        ("energy_fit", ["ice40"], "unrecognized arguments: ice40"),
+        ("energy_sweep", ["no.toml", "new.jsonl"], "'no.toml' is not there"),
     ],
 )
 def test_modules_refuse_as_commands_do(folder, capsys, monkeypatch, module, line, words):
@@ -302,7 +306,7 @@ def test_modules_refuse_as_commands_do(folder, capsys, monkeypatch, module, line
 #: Options by what their value is, of the commands that have them.
 KINDS = {"FILE": [], "FOLDER": [], "PATH": [], "ADDRESS": [], "number": [], "other": []}
 #: What values are called that are neither a path nor a number; choices are joined by "|".
-WORDS = ("FORMAT", "RULE", "LIST", "TARGET", "KIND", "MODE", "NAME", "JSON")
+WORDS = ("FORMAT", "RULE", "LIST", "TARGET", "KIND", "MODE", "NAME", "JSON", "HOW")
 for _command in USES:
     for _action in command_parser(_command)._actions:
         _kind = {**dict.fromkeys("NSFPL", "number"), **{k: k for k in KINDS}}.get(_action.metavar)
@@ -373,6 +377,18 @@ def test_weights_with_a_damaged_header_are_refused(folder, capsys, shape):
     (folder / "weights.npy").write_bytes(start + head + bytes(24))
     line = ["generate", "fixeddot", "--a", "int4", "--b", "int8", "--weights", "weights.npy"]
     assert "'weights.npy' is no .npy file of numbers" in refused(capsys, line)
+
+
+@pytest.mark.parametrize("option", ["--operands-a", "--operands-b"])
+def test_operands_that_cannot_be_are_refused(folder, capsys, option):
+    (folder / "damaged.npy").write_bytes(b"\x93NUMPY\x01\x00")
+    np.save(folder / "large.npy", np.full(64, 1e9))
+    np.save(folder / "empty.npy", np.zeros(0))
+    texts = ["", " ", "a" * 300, "x", "nan", "\u0663", "gaussian", "gaussian:sigma=", "uniform:1"]
+    files = ["no.npy", "damaged.npy", "large.npy", "empty.npy", "a/" * 3000 + ".npy", "/dev/null"]
+    for text in [*texts, *files]:
+        told = refused(capsys, ["cost", *MUL, "--energy", option, text])
+        assert option[-1] in told, text
 
 
 def test_an_unexpected_error_is_one_line_and_its_traceback_is_kept(folder, capsys, monkeypatch):

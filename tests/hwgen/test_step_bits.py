@@ -71,6 +71,18 @@ TWO_SIZES = dict.fromkeys(
         {"a": "int4_b6_ue4m3", "b": "e2m1_b2_ue4m3"},
     ),
 )
+#: Products that share multipliers, which no target places registers for.
+PACKED = {
+    "blockdot": (
+        {"a": "int4_b5_e8m0", "b": "int4_b5_ue4m3", "mapping": "dsp18x18"},
+        {"a": "e0m3_b8_e8m0_m4x2", "b": "e2m1_b4_e8m0", "mapping": "dsp27x18"},
+    ),
+    "array": tuple(
+        {**operands, "rows": 2, "columns": 3, "dataflow": dataflow, "mapping": "dsp27x18"}
+        for operands in ({"a": "e0m3_b2_e8m0", "b": "e2m1_b4_ue4m3"}, {"a": "e0m3", "b": "int4"})
+        for dataflow in ("output_stationary", "weight_stationary")
+    ),
+}
 
 
 @pytest.mark.parametrize("target", ["", "ecp5"])
@@ -91,7 +103,8 @@ def test_bits_of_all_registers(kind, target, count, monkeypatch):
     monkeypatch.setattr(unit, "registered", noted)
     monkeypatch.setattr(array, "registered", noted)
     rng = np.random.default_rng([count, *kind.encode()])
-    for operands in [*[{}] * count, *TWO_SIZES.get(kind, ())]:
+    packed = PACKED.get(kind, ()) if not target else ()
+    for operands in [*[{}] * count, *TWO_SIZES.get(kind, ()), *packed]:
         spec = legal_spec(UNITS[kind], rng, {"pipeline_target": target, **operands})
         spec = from_dict({**spec.to_dict(), "stages": spec.most_stages})
         made.clear()
@@ -110,8 +123,10 @@ def test_bits_of_all_registers(kind, target, count, monkeypatch):
             elif step.has_state:
                 kept = hardware.registers() if kind == "array" else hardware.state()
                 made[behind.name] = made[f"{step.name}_beside"] + _bits(kept)
-        for step in spec.steps:
-            assert step.bits == made[step.name], (spec, step.name)
+        places = {spec.steps[index].name for index in spec.register_boundaries}
+        for step in spec.steps:  # A loop of partial sums may have fewer places than steps.
+            if spec.loop is None or step.name in places:
+                assert step.bits == made[step.name], (spec, step.name)
 
 
 def _has_odd_lanes(spec):

@@ -237,3 +237,22 @@ def test_the_input_as_the_output(tmp_path):
     nodes = [node("Relu", ["x"], ["r"])]
     path = save(tmp_path / "n.onnx", nodes, {}, ("batch", 4), outputs=("x",))
     assert "nothing to quantise" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"strides": [-1, -1]},
+        {"strides": [0, 0], "auto_pad": "SAME_UPPER"},
+        {"pads": [2**40] * 4},
+        {"dilations": [0, 1]},
+        {"dilations": [2**62, 2**62]},
+        {"kernel_shape": [0, 3]},
+    ],
+)
+def test_windows_of_no_size(tmp_path, attributes):
+    """Some of them end the process in onnxruntime."""
+    weights: dict[str, np.ndarray] = {}
+    nodes = [conv(weights, **attributes), *dense("c", 180, weights)]
+    text = refused(tmp_path, nodes, weights)
+    assert "is of no window" in text and "'conv'" in text

@@ -289,6 +289,13 @@ def test_bad_questions():
         formal.prove(MUL, "reference", target="ecp5")
 
 
+@pytest.mark.parametrize("dataflow", ["output_stationary", "weight_stationary"])
+def test_a_truth_table_is_not_made_of_what_depends_on_earlier_inputs(dataflow):
+    few = {"rows": 2, "columns": 1, "max_products": 4, "stages": 3}
+    proof = formal.prove(Array(a="int2", b="int2", dataflow=dataflow, **few), "reference")
+    assert proof.result == "not applicable" and "keeps something" in proof.reason
+
+
 def test_the_command(capsys):
     assert main(["prove", "mul", "--a", "uint4", "--b", "uint3", "--property", "reference"]) == 0
     assert "reference: proved (4 claims" in capsys.readouterr().out

@@ -60,6 +60,10 @@ ARRAYS = [
     {"a": "int4", "b": "e2m1", "rows": 2, "columns": 2},
     {"a": "e2m1_b2_ue4m3", "b": "e4m3fn_b4_e8m0", "rows": 2, "columns": 1, "accumulator": "fp32"},
     {"a": "int4", "b": "int4", **WEIGHTS_STAY, "columns": 4, "mapping": "dsp18x18"},
+    {
+        **{"a": "int3_b2_e8m0", "b": "e2m1_b2_e8m0", **WEIGHTS_STAY, "mapping": "dsp18x18"},
+        **{"movement": "systolic", "accumulator": "fp32"},
+    },
     {"a": "int4", "b": "e2m1", **WEIGHTS_STAY, "movement": "systolic", "accumulator": "fp16"},
     {"a": "e5m2ieee", "b": "e2m1", "rows": 1, "columns": 1, "dataflow": "weight_stationary"},
     {"a": "int4", "b": "int3", **WEIGHTS_STAY, "output": "int8", "rounding": "stochastic"},

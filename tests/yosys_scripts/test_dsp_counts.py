@@ -3,8 +3,13 @@
 import pytest
 
 import yosys_scripts
+from cost_models import structure
 from hwgen import Array, DotProduct, InputError, emit
 from hwgen.arithmetic.dsp_multiplier import PACKED_FOR
+from hwgen.spec import BlockDot
+
+BLOCKS = {"mapping": "dsp18x18", "accumulator": "fp16", "stages": 4}
+WIDE = {"mapping": "dsp27x18", "accumulator": "fp16", "stages": 4}
 
 
 def counts(spec, target):
@@ -53,6 +58,36 @@ def test_significands_of_an_array(a, products):
     spec = Array(a=a, b=a, rows=4, columns=2, mapping="dsp27x18")
     assert spec.packing.products == products
     assert counts(spec, "xcup")[0] == 8 // products
+
+
+@pytest.mark.parametrize(
+    ("target", "spec", "dsp"),
+    [
+        # Two lanes; of nine elements six share a multiplier, and three another.
+        ("ecp5", Array(a="e2m1_b2_e8m0", b="e2m1_b2_e8m0", rows=3, columns=3, **BLOCKS), 2 * 2),
+        # And for each element and each of its two blocks a product of scales and one with it.
+        ("ecp5", Array(a="e2m1_b4_ue4m3", b="int4_b2_ue4m3", rows=1, columns=3, **BLOCKS), 4 + 12),
+        ("xcup", Array(a="int8_b2_e8m0", b="int8_b2_e8m0", rows=1, columns=3, **WIDE), 2 * 2),
+        ("ecp5", BlockDot(a="int4_b5_ue4m3", b="int4_b5_ue4m3", mapping="dsp18x18"), 3 + 2),
+        ("ecp5", Array(a="int8_b2_e8m0", b="int8_b2_e8m0", rows=1, columns=2, mapping="dsp"), 4),
+    ],
+    ids=["remainders", "scales", "wide", "pairs", "a block each"],
+)
+def test_the_plan_counts_the_blocks_of_blocks(target, spec, dsp):
+    assert structure.inputs(spec).plan["dsp"] == dsp == counts(spec, target)[0]
+
+
+@pytest.mark.parametrize(
+    ("fields", "products"),
+    [
+        ({"a": "int8", "b": "int8", "rows": 3, "columns": 4, "mapping": "dsp27x18"}, 6),
+        ({"a": "int4", "b": "int4", "rows": 4, "columns": 4, "mapping": "dsp"}, 8),
+        ({"a": "e2m1", "b": "e2m1", "rows": 4, "columns": 4, "lanes": 3, "mapping": "dsp"}, 12),
+    ],
+)
+def test_the_plan_counts_the_blocks_of_packed_elements(fields, products):
+    """As in ``test_an_array_of_four_by_four``."""
+    assert structure.inputs(Array(**fields)).plan["dsp"] == products
 
 
 def test_multipliers_are_those_of_the_targets_scripts():

@@ -6,10 +6,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hwgen.accumulator import WRAP, Fixed, Float
+from hwgen.arithmetic.alignment_window import Window
 from hwgen.arithmetic.coding import rounded_width
 from hwgen.arithmetic.decode import shift_shape, significand_bits
 from hwgen.arithmetic.float_add import ScaledShape, float_sum_segments
-from hwgen.arithmetic.fused import fused_segments, term_bits
+from hwgen.arithmetic.fused import fused_segments, needs_magnitude, term_bits
+from hwgen.arithmetic.fused_plan import TermShape, adding_segments, placing_segments, term_segments
 from hwgen.arithmetic.pending_sum import GROUP, PendingSum
 from hwgen.arithmetic.product import ProductShape
 from hwgen.arithmetic.rounding_plan import NumberShape, coding, normalising
@@ -17,7 +19,7 @@ from hwgen.formats.rounding import RANDOM_BITS, drawn_bits
 from hwgen.plan import levels
 from hwgen.plan.logic import Adder, AnyBit, Decoder, Gates, Magnitude, Multiplexer, Series
 from hwgen.plan.shape import ZERO
-from hwgen.plan.step import Segment, Step, Steps, in_segments, passed_by
+from hwgen.plan.step import Segment, Segments, Step, Steps, in_segments, passed_by
 
 if TYPE_CHECKING:
     from hwgen.spec.accumulating import AccumulatingSpec
@@ -48,6 +50,10 @@ def steps(spec: AccumulatingSpec, sum_width: int, made_width: int, partial_bits:
     if spec.pending is not None:
         return _pending_steps(spec, spec.pending, sum_width, made_width + beside)
     if isinstance(accumulator, Float):
+        if spec.interleave > 1:
+            assert spec.window is not None
+            term = TermShape(min(made_width, spec.window.term_bits + 1))
+            return _interleaved_steps(spec, accumulator, term, made_width + beside)
         return (_fused_step(spec, made_width + beside),)
     fixed_steps = []
     if isinstance(accumulator, Fixed):
@@ -113,10 +119,59 @@ def product_steps(spec: AccumulatingSpec, product: ProductShape) -> Steps:
     placing = Step("term", "place_term", place, levels.adder(window.places.width))
     # The term has the sign of a zero.
     past_term = beside - int(spec.zero_rounding is not None)
+    bits = term_bits(product, window)
+    if spec.interleave == 1:
+        placing = replace(placing, bits=product.bits + beside)
+        return (placing, _fused_step(spec, bits + past_term))
+    accumulator = spec.accumulator
+    assert isinstance(accumulator, Float)
+    segments = term_segments(product, window)
+    segments = passed_by(segments, past_term)
+    before = product.bits + beside
+    apart = in_segments("term", "place_term", segments, 0.0, apart=True, bits=before)
+    term = TermShape(product.significand.width, window.places.width, sign=1)
     return (
-        replace(placing, bits=product.bits + beside),
-        _fused_step(spec, term_bits(product, window) + past_term),
+        *(replace(step, levels=levels.along(step.path)) for step in apart),
+        *_interleaved_steps(spec, accumulator, term, bits + past_term),
     )
+
+
+def _interleaved_steps(
+    spec: AccumulatingSpec, accumulator: Float, term: TermShape, bits: int
+) -> Steps:
+    """The loop of partial sums, a step for each of its segments; ``bits``: in front of it."""
+    assert spec.window is not None
+    segments = _interleaved_segments(spec.window, accumulator, term, has_special=spec.has_special)
+    loop = in_segments(STATE, "accumulate_fused", segments, 0.0, apart=True, bits=bits)
+    return tuple(
+        replace(step, partial_sums=accumulator.interleave, levels=levels.along(step.path))
+        for step in loop
+    )
+
+
+def _interleaved_segments(
+    window: Window, accumulator: Float, term: TermShape, *, has_special: bool
+) -> Segments:
+    """The loop from a term and the code of a partial sum to the next code.
+
+    ``has_special``: the term may be infinite or NaN.
+    """
+    f, rounding = accumulator.format, accumulator.rounding
+    drawn = drawn_bits(rounding)
+    nan, infinity = has_special or f.has_nan, has_special or f.has_infinity
+    flags = int(nan) + int(infinity)
+    # The signs of a sum and of a zero; the first is that of the term where no other is known.
+    signs = 1 + max(term.sign, int(infinity))
+    segments = adding_segments(window, f, term, flags + signs + drawn, 3 * int(has_special) + drawn)
+    placing, placed = placing_segments(window, f, rounding)
+    segments += passed_by(placing, flags + 2 + drawn)
+    carry = int(not needs_magnitude(f, rounding))
+    placed = replace(placed, nan=nan, infinity=infinity)
+    codes = coding(placed, f, rounding, accumulator.overflow, random_bits=drawn)
+    codes = (*passed_by(codes[:-1], carry), codes[-1])
+    # The code is chosen for one of the registers of sums that wait.
+    waiting = Multiplexer(f.bits, count=accumulator.interleave - 1)
+    return (*segments, *codes[:-1], replace(codes[-1], logic=(*codes[-1].logic, waiting)))
 
 
 def _fused_step(spec: AccumulatingSpec, bits: int) -> Step:

@@ -5,6 +5,7 @@ They tell of one element and one column, and how many of these there are.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,9 +13,11 @@ from hwgen.accumulator import Float
 from hwgen.arithmetic.adder_tree import level_widths, tree_adders, tree_levels
 from hwgen.arithmetic.decode import operand_bits
 from hwgen.arithmetic.float_add import normalised_segments
+from hwgen.arithmetic.grid_packing import GridPlan
+from hwgen.arithmetic.product import factor_shapes
 from hwgen.formats import Format
 from hwgen.plan import levels, product
-from hwgen.plan.logic import Adder, Gates, parallel
+from hwgen.plan.logic import Adder, Gates, Multiplier, parallel
 from hwgen.plan.shape import ZERO, Shape, either
 from hwgen.plan.step import Segment, Step, Steps, copied, in_segments, passed_by
 from hwgen.spec.steps import accumulating, blockdot, dot
@@ -31,9 +34,12 @@ BROADCAST, SYSTOLIC = "broadcast", "systolic"
 
 def steps(spec: Array) -> Steps:
     """What is between the ports of one element, with its column."""
+    made = element_steps(spec)
+    products, behind_products = made[:1], made[1:]
     return (
         *operand_steps(spec),
-        *copied(element_steps(spec), spec.rows * spec.columns),
+        *copied(products, _multiplying(spec)),
+        *copied(behind_products, spec.rows * spec.columns),
         *copied(column_steps(spec), spec.columns),
         *copied(sum_steps(spec), spec.sums),
     )
@@ -69,13 +75,41 @@ def element_steps(spec: Array) -> Steps:
         # No control passes an element by, and the sign of a zero does where the array has it.
         unlike = sign - accumulating.control_bits(element)
         later = [replace(s, bits=None if s.bits is None else s.bits + unlike) for s in later]
-    bits = _decoded_bits(spec)
+    bits, packing = _decoded_bits(spec), spec.packing
+    if packing is not None:
+        (products, *later) = _packed(spec, packing, products, *later)
     if spec.is_weight_stationary:
-        rows, columns = (
-            (1, 1) if spec.packing is None else (spec.packing.rows, spec.packing.columns)
-        )
+        rows, columns = (1, 1) if packing is None else (packing.rows, packing.columns)
         bits = rows * _operand_bits(spec.a, spec) + columns * _operand_bits(spec.b, spec)
     return (replace(products, bits=bits), *later)
+
+
+def _multiplying(spec: Array) -> int:
+    """How many of the step of the products there are: of elements, or of those packed together."""
+    if spec.packing is None:
+        return spec.rows * spec.columns
+    return spec.packing.multipliers(spec.rows, spec.columns)
+
+
+def _packed(
+    spec: Array, packing: GridPlan, products: Step, aligned: Step, *later: Step
+) -> Iterator[Step]:
+    """The steps of elements that share multipliers.
+
+    The first is that of all in a multiplier. What an element has of its own beside the products,
+    for signs, flags and scales, is told with the step behind, of which each element has one.
+    """
+    a, b, lanes = spec.a.element, spec.b.element, spec.lanes
+    wide, narrow = sorted(packing.operand_bits, reverse=True)
+    halves = (Adder(packing.products * packing.bits, count=lanes),) if packing.is_signed else ()
+    yield replace(products, logic=(Multiplier(wide, narrow, count=lanes), *halves))
+    own = product.factors(a, b, lanes)
+    if spec.has_blocks:
+        own = (*own, *blockdot.scale_products(spec.block_element, spec.blocks))
+    assert aligned.bits is not None
+    more = packing.product_bits(a, b) - sum(s.width for s in factor_shapes(a, b))
+    yield replace(aligned, logic=(*own, *aligned.logic), bits=aligned.bits + lanes * more)
+    yield from later
 
 
 def _block_steps(spec: Array) -> tuple[Steps, int]:
@@ -190,7 +224,7 @@ def _made_width(spec: Array) -> int:
     return dot.made_width(spec.scalar_element) + grown
 
 
-def kept_bits(spec: Array) -> int:
+def storage_bits(spec: Array) -> int:
     """Bits of registers for weights that stay, and for operands that go through the array."""
     a, b = (spec.lanes * f.element.bits for f in (spec.a, spec.b))
     weights = spec.rows * spec.columns * b if spec.is_weight_stationary else 0

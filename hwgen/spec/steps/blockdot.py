@@ -86,7 +86,7 @@ def sum_steps(
     scales make of it; its flags, ``special``; and ``zero_sign``, that of all its blocks, where a
     zero has one. Then the bits of all of these.
     """
-    elements, scales, lanes = spec.elements, spec.scales, spec.lanes
+    elements, scales, lanes, packing = spec.elements, spec.scales, spec.lanes, spec.packing
     multiply, align = _product_logic(spec)
     width, apart = spec.width_of_sum(1), spec.is_tuned
     if has_zero_sign is None:
@@ -96,11 +96,13 @@ def sum_steps(
     split = product.split_steps(*elements, width, lanes) if apart else ()
     beside = passing.past_sums + passing.micro
     of_scales = spec.blocks * product_shape(*scales, sign_apart=False).bits
-    made = [lanes * n + of_scales + beside for n in product_bits(*elements, width, split)]
+    made = [n + of_scales + beside for n in _products_bits(spec, split)]
+    if packing is not None:
+        to_align = levels.adder(packing.corrected_bits) if packing.corrected_bits else 0.0
     products_aligned: Steps = (Step("aligned", "align", align, to_align, bits=made[-1]),)
     beside += passing.of_scales
     if ordering:
-        order = passed_by(_ordering(spec), lanes * width + beside)
+        order = passed_by(_ordering(spec), spec.blocks * sum(_terms(spec)) + beside)
         products_aligned = in_segments(
             "aligned", "align_and_order", order, to_align, apart=apart, bits=made[-1]
         )
@@ -212,12 +214,39 @@ def _placed(spec: BlockDot) -> int:
     return placed_bits(spec.blocks, spec.shift_bits, spec.gap)
 
 
+def _terms(spec: BlockDot) -> list[int]:
+    """Bits of the terms of a block in their places: of its products, or of two together."""
+    terms = spec.block_size * [spec.width_of_sum(1)]
+    return terms if spec.packing is None else level_widths(terms)
+
+
+def _products_bits(spec: BlockDot, split: Steps) -> list[int]:
+    """Bits of all products in front of each of the ``split`` steps, and of that behind them."""
+    width, packing = spec.width_of_sum(1), spec.packing
+    if packing is None:
+        return [spec.lanes * n for n in product_bits(*spec.elements, width, split)]
+    pairs, alone = divmod(spec.block_size, 2)
+    return [spec.blocks * (pairs * packing.product_bits + alone * width)]
+
+
+def scale_products(spec: BlockDot, count: int) -> Series:
+    """The multipliers of ``count`` blocks' scales; a scale with one bit needs none."""
+    if min(f.precision for f in spec.scales) == 1:
+        return ()
+    return (Multiplier(*product.factor_bits(*spec.scales), count=count),)
+
+
 def _product_logic(spec: BlockDot) -> tuple[Series, Series]:
     """The logic of the steps that multiply and align.
 
     With smaller steps between them, all is in the first and in those.
     """
-    elements, lanes = spec.elements, spec.lanes
+    elements, lanes, packing = spec.elements, spec.lanes, spec.packing
+    if packing is not None:
+        wide, narrow = sorted(packing.operand_bits, reverse=True)
+        count = spec.blocks * len(_terms(spec))
+        multiply = (*product.factors(*elements, lanes), Multiplier(wide, narrow, count=count))
+        return (*multiply, *scale_products(spec, spec.blocks)), ()
     if not spec.is_tuned:
         align = product.shift(*elements, spec.width_of_sum(1), lanes)
         return product.multiplication(*elements, lanes), align
@@ -247,12 +276,13 @@ def _level_steps(spec: BlockDot, passing: _Passing) -> Steps:
     size, group, level_steps = spec.block_size, spec.micro_group, []
     shifter = Shifter(spec.width_of_sum(max(group, 1)), 2, count=spec.lanes // max(group, 1))
     micro = Step("micro", "shift_by_micro", (shifter,), 1)
-    terms, beside = size * [spec.width_of_sum(1)], passing.past_sums + passing.micro
+    terms, beside = _terms(spec), passing.past_sums + passing.micro
     beside += passing.of_scales + passing.order
-    if group == 1:
+    done = int(spec.packing is not None)
+    if group == 1 << done:
         level_steps.append(replace(micro, bits=spec.blocks * sum(terms) + beside))
         terms, beside = _shifted_by_micro(spec, terms), beside - passing.micro
-    for level in range(1, tree_levels(size) + 1):
+    for level in range(1 + done, tree_levels(size) + 1):
         bits = spec.width_of_sum(min(1 << level, size))
         adders = Adder(bits, count=spec.blocks * tree_adders(size, level))
         before, taken = spec.blocks * sum(terms) + beside, levels.adder(bits)
