@@ -14,13 +14,15 @@ from optimizer.inference import BATCH
 from optimizer.inputs import Inputs
 from optimizer.network import Network
 from optimizer.parallel import in_parallel
-from optimizer.quantization import (
-    SAMPLE,
-    LayerQuantization,
-    activation_scale,
-    best_scales,
-)
+from optimizer.ptq.asymmetric import unsigned
+from optimizer.ptq.grid import on_grid
+from optimizer.ptq.methods import PLAIN, Methods
+from optimizer.ptq.range_problem import RangeProblem
+from optimizer.quantization import LayerQuantization
 from optimizer.sampling import Sample, nonzero_sample
+
+#: Activations a layer that choose the range.
+SAMPLE = 2**15
 
 #: A format for each layer: activations, weights.
 Pairs = Mapping[str, tuple[Scalar, Scalar]]
@@ -30,13 +32,17 @@ Pairs = Mapping[str, tuple[Scalar, Scalar]]
 class Calibration:
     """What was calibrated, by layer and format.
 
-    ``activation_scales``: of each layer's activations; ``weight_scales``: of its weights, float64
-    (output channels,), or of its other activations, (1,).
+    ``activation_scales``: of each layer's activations, from each method of ranges, the first one
+    first; ``weight_scales``: of its weights, float64 (output channels,), or of its other
+    activations, (1,), likewise. ``non_negative``: the layers whose activations are never below
+    zero for the calibration images. ``fixed_scales``: scales are powers of two, and stay so.
     """
 
     network: Network
-    activation_scales: Mapping[tuple[str, Scalar], np.float32]
-    weight_scales: Mapping[tuple[str, Scalar], npt.NDArray[np.float64]]
+    activation_scales: Mapping[tuple[str, Scalar], tuple[np.float32, ...]]
+    weight_scales: Mapping[tuple[str, Scalar], tuple[npt.NDArray[np.float64], ...]]
+    non_negative: frozenset[str] = frozenset()
+    fixed_scales: bool = False
 
     def weight(self, name: str, number_format: Scalar) -> npt.NDArray[np.float64] | None:
         """The weights of a layer as values of the format, float64 (dot length, output channels).
@@ -46,17 +52,22 @@ class Calibration:
         weight = self.network.layer_node(name).weight
         if weight is None:
             return None
-        return number_format.quantize(weight / self.weight_scales[name, number_format])
+        return on_grid(number_format, weight / self.weight_scales[name, number_format][0])
 
     def layer(self, name: str, a_format: Scalar, b_format: Scalar) -> LayerQuantization:
-        """The operands of the layer called ``name``: activations are a, weights b."""
+        """The operands of the layer called ``name``, each number rounded to the nearest.
+
+        Activations are a, weights b.
+        """
+        node = self.network.layer_node(name)
         return LayerQuantization(
-            self.network.layer_node(name),
+            node,
             a_format,
             b_format,
-            self.activation_scales[name, a_format],
+            self.activation_scales[name, a_format][0],
             self.weight(name, b_format),
-            self.weight_scales[name, b_format],
+            self.weight_scales[name, b_format][0],
+            node.bias,
         )
 
     def quantization(self, pairs: Pairs) -> dict[str, LayerQuantization]:
@@ -69,32 +80,49 @@ def calibrate(
     images: Inputs,
     formats: Sequence[Scalar],
     workers: int | None = None,
+    methods: Methods = PLAIN,
+    most: int = SAMPLE,
 ) -> Calibration:
     """Scales of both operands of every layer in each of ``formats``, and in those of the file.
 
-    ``images``: (N, *input shape), the calibration images; InputError for another shape, and where
-    the FP32 network gives what is not finite. ``workers``: threads, default one a core.
+    Where activations are never negative and ``methods`` has unsigned formats, also in the format of
+    as many bits without sign. ``images``: (N, *input shape), the calibration images; InputError
+    for another shape, and where the FP32 network gives what is not finite. ``workers``: threads,
+    default one a core; ``most``: activations of a layer that choose the range.
     """
     network.require_images(images, "the calibration images")
     samples = _samples(network, images, workers)
-    keys = [(node.name, f) for node in network.nodes for f in node.tried(formats)]
-    scales = in_parallel(lambda key: activation_scale(key[1], samples[key[0], 0]), keys, workers)
-    activation_scales = dict(zip(keys, scales, strict=True))
+    non_negative = frozenset(n.name for n in network.nodes if not samples[n.name, 0].negative)
 
-    def other(key: tuple[str, Scalar]) -> npt.NDArray[np.float64]:
+    def activations(key: tuple[str, Scalar, int]) -> tuple[np.float32, ...]:
+        name, f, place = key
+        sample = samples[name, place]
+        problem = RangeProblem(sample.values[:most, None], np.array([sample.largest]), f)
+        return tuple(scale[0] for scale in methods.scales(problem))
+
+    def others(key: tuple[str, Scalar]) -> tuple[npt.NDArray[np.float64], ...]:
         weight = network.layer_node(key[0]).weight
         if weight is None:
-            return np.array([activation_scale(key[1], samples[key[0], 1])], np.float64)
-        return best_scales(key[1], weight).astype(np.float64)
+            return tuple(np.array([s], np.float64) for s in activations((*key, 1)))
+        problem = RangeProblem.of_weights(weight, key[1])
+        return tuple(scale.astype(np.float64) for scale in methods.scales(problem))
 
-    weight_scales = dict(zip(keys, in_parallel(other, keys, workers), strict=True))
+    keys = [(node.name, f) for node in network.nodes for f in node.tried(formats)]
+    left = list(keys)
+    if methods.unsigned:
+        left += [(name, unsigned(f)) for name, f in keys if name in non_negative]
+    left = list(dict.fromkeys(left))
+    scales = in_parallel(lambda key: activations((*key, 0)), left, workers)
+    activation_scales = dict(zip(left, scales, strict=True))
+    weight_scales = dict(zip(keys, in_parallel(others, keys, workers), strict=True))
     for node in network.nodes:  # A format that the file gives has the file's scale.
         a, b = node.given
         if a is not None:
-            activation_scales[node.name, a.number_format] = np.float32(a.scale[0])
+            activation_scales[node.name, a.number_format] = (np.float32(a.scale[0]),)
         if b is not None:
-            weight_scales[node.name, b.number_format] = b.scale
-    return Calibration(network, activation_scales, weight_scales)
+            weight_scales[node.name, b.number_format] = (b.scale,)
+    fixed = methods.power_of_two is not None
+    return Calibration(network, activation_scales, weight_scales, non_negative, fixed)
 
 
 def _samples(

@@ -13,11 +13,15 @@ from hwgen.spec import DotProduct
 from optimizer import sensitivity, sizing
 from optimizer.network import Layer, Network
 from optimizer.plan import LayerPlan, Plan
+from optimizer.ptq.asymmetric import unsigned
 from optimizer.search import pareto_front
 from optimizer.settings import AS_GIVEN, NOT_GIVEN, Settings, references
 
 #: Formats of activations and of weights.
 Pair = tuple[Scalar, Scalar]
+#: Names of layers whose activations are never negative, and get formats without sign.
+Positive = frozenset[str]
+NONE: Positive = frozenset()
 #: A datapath in one pair of formats, activations and weights: its array, units and LUTs.
 Priced = Mapping[tuple[Scalar, Scalar], tuple[sizing.Size, DotProduct, sizing.LutRange]]
 #: Its layers in that pair, by the pair.
@@ -36,6 +40,13 @@ def arrays(network: Network, settings: Settings) -> list[tuple[sizing.Size, ...]
     ]
 
 
+def require_price(network: Network, settings: Settings, sizer: sizing.Sizer) -> None:
+    """InputError where a target's model does not know the datapaths: before any long work."""
+    f = settings.formats[0]
+    for sizes in arrays(network, settings):
+        sizer.best(sizes, f, f)
+
+
 def _require_given(network: Network, settings: Settings) -> None:
     """InputError unless the file gives formats, which a datapath of each layer can have."""
     if all(node.given_formats == (None, None) for node in network.nodes):
@@ -50,38 +61,59 @@ def _require_given(network: Network, settings: Settings) -> None:
         )
 
 
-def price(network: Network, settings: Settings, sizer: sizing.Sizer) -> list[Priced]:
+def price(
+    network: Network, settings: Settings, sizer: sizing.Sizer, positive: Positive = NONE
+) -> list[Priced]:
     """The cheapest array of each datapath in every pair of formats that is asked about.
 
-    That is every pair of candidates, and each reference's format for both operands.
+    That is every pair of candidates, and each reference's format for both operands. ``positive``:
+    see ``options``.
     """
-    uniform = [(f, f) for f in references().values()]
     groups = _groups(network, settings.style)
     return [
-        {
-            (a, b): sizer.best(sizes, a, b)
-            for a, b in dict.fromkeys(
-                (
-                    *options(network, settings, layers),
-                    *uniform,
-                    *_given(network, settings, layers),
-                )
-            )
-        }
+        {(a, b): sizer.best(sizes, a, b) for a, b in _asked(network, settings, layers, positive)}
         for layers, sizes in zip(groups, arrays(network, settings), strict=True)
     ]
 
 
-def options(network: Network, settings: Settings, layers: Sequence[Layer]) -> list[Pair]:
+def activation_formats(
+    network: Network, settings: Settings, positive: Positive = NONE
+) -> dict[str, tuple[Scalar, ...]]:
+    """The formats of each layer's activations that are asked about."""
+    return {
+        layer.name: tuple(dict.fromkeys(a for a, _ in _asked(network, settings, group, positive)))
+        for group in _groups(network, settings.style)
+        for layer in group
+    }
+
+
+def _asked(
+    network: Network, settings: Settings, layers: Sequence[Layer], positive: Positive
+) -> list[Pair]:
+    uniform = [(f, f) for f in references().values()]
+    chosen = options(network, settings, layers, positive)
+    return list(dict.fromkeys((*chosen, *uniform, *_given(network, settings, layers))))
+
+
+def options(
+    network: Network, settings: Settings, layers: Sequence[Layer], positive: Positive = NONE
+) -> list[Pair]:
     """The pairs of formats that the search may choose for a datapath of ``layers``.
 
     Those of the candidates; and with an operand in the format that the file gives to it, or only
-    those where ``settings.given`` is fixed.
+    those where ``settings.given`` is fixed. ``positive``: layers whose activations are never
+    negative: a candidate for activations is there the format of as many bits without sign.
     """
     candidates = settings.formats
-    pairs = [(a, b) for a in candidates for b in candidates]
+    firsts = candidates
+    if all(layer.name in positive for layer in layers):
+        firsts = tuple(dict.fromkeys(map(unsigned, candidates)))
+    pairs = [(a, b) for a in firsts for b in candidates]
     for given in _given(network, settings, layers, whole=False):
-        firsts, seconds = (candidates if f is None else (f,) for f in given)
+        firsts, seconds = (
+            others if f is None else (f,)
+            for f, others in zip(given, (firsts, candidates), strict=True)
+        )
         own = [(a, b) for a in firsts for b in seconds]
         pairs = own if settings.given == "fixed" else list(dict.fromkeys((*pairs, *own)))
     return pairs
@@ -140,11 +172,13 @@ def choices_of(
     ]
 
 
-def search(network: Network, choices: Sequence[Choices], settings: Settings) -> list[Plan]:
+def search(
+    network: Network, choices: Sequence[Choices], settings: Settings, positive: Positive = NONE
+) -> list[Plan]:
     """The plans on the front of LUTs against added damages, by falling LUTs."""
     groups = _groups(network, settings.style)
     tried = [
-        [choice[pair] for pair in options(network, settings, layers)]
+        [choice[pair] for pair in options(network, settings, layers, positive)]
         for choice, layers in zip(choices, groups, strict=True)
     ]
     solutions = pareto_front(
@@ -185,10 +219,15 @@ def reference_plans(
     return plans
 
 
-def allowed(network: Network, references: Mapping[str, Plan], settings: Settings) -> list[Plan]:
+def allowed(
+    network: Network,
+    references: Mapping[str, Plan],
+    settings: Settings,
+    positive: Positive = NONE,
+) -> list[Plan]:
     """The references that the search may choose: they may belong to the front as any plan."""
     groups = _groups(network, settings.style)
-    tried = [options(network, settings, layers) for layers in groups]
+    tried = [options(network, settings, layers, positive) for layers in groups]
     return [
         plan
         for plan in references.values()

@@ -4,29 +4,43 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from optimizer import inference, sanity
-from optimizer.calibration import Calibration
+from optimizer import inference, sanity, selection
 from optimizer.data import ImageData
+from optimizer.inference import Quantization
 from optimizer.inputs import Inputs, count, taken
 from optimizer.network import Array, Network
 from optimizer.parallel import in_parallel
 from optimizer.plan import Accuracy, Plan
 from optimizer.search import not_dominated
+from optimizer.selection import Part, Tuner
 
 
-def baseline(
-    network: Network, data: ImageData, workers: int | None = None
-) -> tuple[Accuracy, tuple[str, ...]]:
-    """Accuracy in FP32 on the test images, and what is wrong with network and data together.
+@dataclass(frozen=True)
+class Baseline:
+    """FP32 on the selection and on the test images, and what is wrong with network and data.
 
-    The texts are those of ``sanity.warnings``.
+    ``warnings``: the texts of ``sanity.warnings``.
     """
+
+    selection: Accuracy
+    test: Accuracy
+    warnings: tuple[str, ...]
+
+
+def baseline(network: Network, data: ImageData, workers: int | None = None) -> Baseline:
+    """FP32 on all labelled images."""
     logits = _fp32(network, data.test_images, workers)
     warnings = sanity.warnings(network, data, logits)
-    return Accuracy(inference.correct(logits, data.test_labels), len(logits)), warnings
+    chosen, others = selection.split(len(logits))
+    of_selection, of_test = (
+        Accuracy(inference.correct(logits[index], data.test_labels[index]), len(index))
+        for index in (chosen, others)
+    )
+    return Baseline(of_selection, of_test, warnings)
 
 
 def _fp32(network: Network, images: Inputs, workers: int | None) -> Array:
@@ -40,62 +54,63 @@ def _fp32(network: Network, images: Inputs, workers: int | None) -> Array:
 
 
 def evaluate(
-    network: Network,
-    calibration: Calibration,
+    tuner: Tuner,
     data: ImageData,
     plans: Sequence[Plan],
     progress: Callable[[str], None],
     workers: int | None,
 ) -> tuple[Plan, ...]:
-    """Every plan with its accuracy on all test images."""
-    measured = accuracies(network, calibration, data, plans, progress, workers)
-    return tuple(
-        dataclasses.replace(plan, accuracy=value)
-        for plan, value in zip(plans, measured, strict=True)
-    )
-
-
-def accuracies(
-    network: Network,
-    calibration: Calibration,
-    data: ImageData,
-    plans: Sequence[Plan | None],
-    progress: Callable[[str], None],
-    workers: int | None,
-) -> list[Accuracy]:
-    """The accuracy of every plan, or of FP32 for None, on all test images of ``data``.
+    """Every plan with the methods that suit it best, and its accuracies.
 
     Plans are computed with quantised operands and exact sums. ``progress`` gets lines of text;
     ``workers``: threads, default one a core.
     """
+    chosen, others = selection.parts(data)
 
-    def accuracy(plan: Plan | None) -> Accuracy:
-        quantization = None if plan is None else calibration.quantization(plan.pairs)
-        logits = inference.run(network, data.test_images, quantization)
-        return Accuracy(inference.correct(logits, data.test_labels), len(logits))
+    def evaluated(plan: Plan) -> Plan:
+        tuned, quantization = tuner.tuned(plan.pairs, 1)
+        return dataclasses.replace(
+            plan,
+            accuracy=accuracy(tuner.network, others, quantization),
+            selection=accuracy(tuner.network, chosen, quantization),
+            recipe=tuned.recipe,
+            divergences=tuple(tuned.divergences.items()),
+        )
 
-    measured: list[Accuracy] = []
-    for result in in_parallel(accuracy, plans, workers):
-        measured.append(result)
+    measured: list[Plan] = []
+    for plan in in_parallel(evaluated, plans, workers):
+        measured.append(plan)
         if len(measured) % 5 == 0 or len(measured) == len(plans):
-            progress(f"evaluated {len(measured)} of {len(plans)} on {result.images} images")
-    return measured
+            progress(
+                f"evaluated {len(measured)} of {len(plans)} on {len(chosen.labels)} selection and "
+                f"{len(others.labels)} test images"
+            )
+    return tuple(measured)
+
+
+def accuracy(network: Network, part: Part, quantization: Quantization | None) -> Accuracy:
+    """The accuracy on all images of ``part``, in FP32 without ``quantization``."""
+    logits = inference.run(network, part.images, quantization)
+    return Accuracy(inference.correct(logits, part.labels), len(logits))
 
 
 def accuracy_front(points: Sequence[Plan]) -> tuple[Plan, ...]:
-    """The plans that no other beats in measured accuracy and predicted LUTs, by rising LUTs."""
+    """The plans that no other beats in selection accuracy and predicted LUTs, by rising LUTs."""
     indices = not_dominated([(p.lut.value, -_correct(p)) for p in points])
     return tuple(points[i] for i in indices)
 
 
 def _correct(plan: Plan) -> int:
-    if plan.accuracy is None:
+    if plan.selection is None:
         raise ValueError("the plan has not been evaluated")
-    return plan.accuracy.correct
+    return plan.selection.correct
 
 
 def choose(front: Sequence[Plan], fp32: Accuracy, max_drop: float) -> tuple[Plan, str]:
-    """The cheapest plan within ``max_drop`` points of FP32, or the most accurate; and why."""
+    """The cheapest plan within ``max_drop`` points of FP32, or the most accurate; and why.
+
+    Both by the selection images, of which ``fp32`` is too.
+    """
     # Counted in images, so that a drop of exactly max_drop is within it.
     lost = max_drop / 100 * fp32.images + 1e-9
     allowed = [plan for plan in front if fp32.correct - _correct(plan) <= lost]

@@ -12,12 +12,16 @@ import numpy as np
 import cost_models
 from hwgen.errors import InputError
 from hwgen.fields import require_instance
-from optimizer import candidates, evaluation, sensitivity, sizing
+from optimizer import candidates, evaluation, inference, selection, sensitivity, sizing
+from optimizer.ablation import Step, ablation
 from optimizer.calibration import Calibration, calibrate
 from optimizer.data import ImageData
+from optimizer.inference import Quantization
 from optimizer.inputs import Inputs, count, taken
 from optimizer.network import Network
+from optimizer.parallel import in_parallel
 from optimizer.plan import Accuracy, LayerCheck, Plan
+from optimizer.selection import Part
 from optimizer.settings import Settings as Settings
 from optimizer.settings import require_candidates as require_candidates
 from optimizer.settings import settings as settings
@@ -28,12 +32,16 @@ SENSITIVITY_SEED = 1
 
 @dataclass(frozen=True, eq=False)
 class Exploration:
-    """The result of an exploration; all accuracies are measured on the same test images.
+    """The result of an exploration; all accuracies are measured on the same images.
 
+    ``network``: equalised, if that is among the methods kept, by the method ``equalization``;
+    ``quantization``: the chosen plan's operands. ``fp32``: on the test images, which decide
+    nothing; ``fp32_selection``: on those that do.
     ``points``: every evaluated plan: the search's front by falling LUTs, then those of the
     ``references``, plans with one format, that the candidates allow; ``front``: those that none
-    of them beats in measured accuracy and LUTs; ``chosen``: the cheapest of the front within
-    the allowed drop, or else the most accurate, as ``reason`` says. ``warnings``: signs that
+    of them beats in selection accuracy and LUTs; ``chosen``: the cheapest of the front within
+    the allowed drop, or else the most accurate, as ``reason`` says. ``ablation``: what each method
+    of post-training quantisation brought to it. ``warnings``: signs that
     network and data do not belong together. ``seconds``: by stage.
     ``checks``: of the chosen plan's Verilog. ``full_test``: FP32 and the chosen plan on a larger
     test set.
@@ -41,10 +49,12 @@ class Exploration:
 
     network: Network
     calibration: Calibration
+    quantization: Quantization
     settings: Settings
     data_name: str
     calibration_images: int
     fp32: Accuracy
+    fp32_selection: Accuracy
     points: tuple[Plan, ...]
     front: tuple[Plan, ...]
     references: Mapping[str, Plan]
@@ -54,6 +64,8 @@ class Exploration:
     seconds: Mapping[str, float] = field(default_factory=dict)
     checks: tuple[LayerCheck, ...] = ()
     full_test: FullTest | None = None
+    equalization: str | None = None
+    ablation: tuple[Step, ...] = ()
 
     @property
     def sensitivity_images(self) -> int:
@@ -65,6 +77,7 @@ class Exploration:
         settings = dataclasses.asdict(self.settings)
         settings["sensitivity_images"] = self.sensitivity_images
         settings["formats"] = [str(f) for f in self.settings.formats]
+        settings["ptq"] = list(self.settings.ptq.names)
         return {
             "network": self.network.name,
             "data": self.data_name,
@@ -75,6 +88,9 @@ class Exploration:
             "float_operators": [dataclasses.asdict(f) for f in self.network.float_operators],
             "float_share": self.network.float_share,
             "fp32_accuracy": self.fp32.to_dict(),
+            "fp32_selection_accuracy": self.fp32_selection.to_dict(),
+            "equalization": self.equalization,
+            "ablation": [step.to_dict() for step in self.ablation],
             "chosen": self.chosen.to_dict(),
             "reason": self.reason,
             "front": [plan.to_dict() for plan in self.front],
@@ -87,7 +103,7 @@ class Exploration:
 
 @dataclass(frozen=True)
 class FullTest:
-    """FP32 and the chosen plan on another, larger set of test images called ``data_name``."""
+    """FP32 and the chosen plan on a larger set, ``data_name``, without the selection images."""
 
     data_name: str
     fp32: Accuracy
@@ -102,12 +118,21 @@ class FullTest:
         }
 
 
-def full_test(e: Exploration, data: ImageData, workers: int | None = None) -> FullTest:
-    """FP32 and the chosen plan of an exploration on all test images of ``data``."""
-    fp32, chosen = evaluation.accuracies(
-        e.network, e.calibration, data, [None, e.chosen], lambda text: None, workers
-    )
-    return FullTest(data.name, fp32, chosen)
+def full_test(e: Exploration, part: Part, name: str, workers: int | None = None) -> FullTest:
+    """FP32 and the chosen plan of an exploration on all images of ``part``, called ``name``."""
+    size = 16 * inference.BATCH * (e.network.batch or 1)
+
+    def measured(start: int) -> tuple[Accuracy, Accuracy]:
+        index = slice(start, start + size)
+        images = Part(taken(part.images, index), part.labels[index])
+        return (
+            evaluation.accuracy(e.network, images, None),
+            evaluation.accuracy(e.network, images, e.quantization),
+        )
+
+    pairs = list(in_parallel(measured, range(0, len(part.labels), size), workers))
+    total = [sum((pair[k] for pair in pairs), Accuracy(0, 0)) for k in (0, 1)]
+    return FullTest(name, *total)
 
 
 def default_predict(target: str) -> sizing.Predict:
@@ -137,43 +162,75 @@ def explore(
     gets lines of text; ``workers``: threads, default one a core. InputError for what cannot be
     used.
     """
+    _require_all(network, data, settings)
+    stages, sizer = Stages(progress), sizing.Sizer(predict or default_predict(settings.target))
+    fp32 = _baseline(network, data, stages, workers)
+    candidates.require_price(network, settings, sizer)
+    with stages.timed("equalization"):
+        equalized = selection.equalized(
+            network, data, settings.ptq, settings.formats, progress, workers
+        )
+    calibration, plans, others = planned(equalized.network, data, settings, sizer, stages, workers)
+    progress(f"{sizer.predictions} units predicted; front of {len(plans)} points to be evaluated")
+    with stages.timed("evaluation"):
+        tuner = selection.tuner(equalized.network, calibration, data, settings.ptq, workers)
+        evaluated = evaluation.evaluate(tuner, data, [*plans, *others.values()], progress, workers)
+    references = dict(zip(others, evaluated[len(plans) :], strict=True))
+    positive = _positive(calibration, settings)
+    others_allowed = candidates.allowed(equalized.network, references, settings, positive)
+    points = (*evaluated[: len(plans)], *others_allowed)
+    front = evaluation.accuracy_front(points)
+    chosen, reason = evaluation.choose(front, fp32.selection, settings.max_drop)
+    with stages.timed("ablation"):
+        assert chosen.recipe is not None
+        quantization = tuner.quantization(chosen.pairs, chosen.recipe, workers)
+        steps = ablation(network, equalized, tuner, data, chosen, workers)
+    return Exploration(
+        network=equalized.network,
+        calibration=calibration,
+        quantization=quantization,
+        settings=settings,
+        data_name=data.name,
+        calibration_images=count(data.calibration_images),
+        fp32=fp32.test,
+        fp32_selection=fp32.selection,
+        points=points,
+        front=front,
+        references=references,
+        chosen=chosen,
+        reason=reason,
+        warnings=fp32.warnings,
+        seconds=stages.seconds,
+        equalization=equalized.method,
+        ablation=steps,
+    )
+
+
+def _baseline(
+    network: Network, data: ImageData, stages: Stages, workers: int | None
+) -> evaluation.Baseline:
+    """FP32, and what it says of network and data.
+
+    First of the long work: what does not fit together is said as soon as it is known.
+    """
+    with stages.timed("FP32"):
+        fp32 = evaluation.baseline(network, data, workers)
+    for text in fp32.warnings:
+        stages.progress(f"WARNING: {text}")
+    return fp32
+
+
+def _require_all(network: Network, data: ImageData, settings: Settings) -> None:
+    """InputError for what can be refused before any work."""
     require_instance("settings", settings, Settings, "what optimizer.explore.settings returns")
     require_candidates(settings)
     require_fitting(network, data)
     candidates.arrays(network, settings)
-    if predict is None:
-        predict = default_predict(settings.target)
-    stages, sizer = Stages(progress), sizing.Sizer(predict)
-    # First of the long work: what does not fit together is said as soon as it is known.
-    with stages.timed("FP32"):
-        fp32, warnings = evaluation.baseline(network, data, workers)
-    for text in warnings:
-        progress(f"WARNING: {text}")
-    calibration, plans, others = planned(network, data, settings, sizer, stages, workers)
-    progress(f"{sizer.predictions} units predicted; front of {len(plans)} points to be evaluated")
-    with stages.timed("evaluation"):
-        evaluated = evaluation.evaluate(
-            network, calibration, data, [*plans, *others.values()], progress, workers
-        )
-    references = dict(zip(others, evaluated[len(plans) :], strict=True))
-    points = (*evaluated[: len(plans)], *candidates.allowed(network, references, settings))
-    front = evaluation.accuracy_front(points)
-    chosen, reason = evaluation.choose(front, fp32, settings.max_drop)
-    return Exploration(
-        network,
-        calibration,
-        settings,
-        data.name,
-        count(data.calibration_images),
-        fp32,
-        points,
-        front,
-        references,
-        chosen,
-        reason,
-        warnings,
-        stages.seconds,
-    )
+
+
+def _positive(calibration: Calibration, settings: Settings) -> candidates.Positive:
+    """The layers that get formats without sign."""
+    return calibration.non_negative if settings.ptq.unsigned else candidates.NONE
 
 
 def planned(
@@ -185,18 +242,26 @@ def planned(
     workers: int | None,
 ) -> tuple[Calibration, list[Plan], dict[str, Plan]]:
     """All but the accuracies: the calibration, the search's front, the references by name."""
-    with stages.timed("cost prediction"):
-        priced = candidates.price(network, settings, sizer)
     with stages.timed("calibration"):
-        calibration = calibrate(network, data.calibration_images, settings.tried, workers)
+        calibration = calibrate(
+            network, data.calibration_images, settings.tried, workers, settings.ptq
+        )
+    positive = _positive(calibration, settings)
+    with stages.timed("cost prediction"):
+        priced = candidates.price(network, settings, sizer, positive)
     with stages.timed("sensitivity"):
-        images = sensitivity_images(data, settings)
         damages = sensitivity.measure(
-            network, images, calibration, settings.tried, stages.progress, workers
+            network,
+            sensitivity_images(data, settings),
+            calibration,
+            settings.tried,
+            stages.progress,
+            workers,
+            candidates.activation_formats(network, settings, positive),
         )
     choices = candidates.choices_of(network, settings, priced, damages)
     with stages.timed("integer programming"):
-        plans = candidates.search(network, choices, settings)
+        plans = candidates.search(network, choices, settings, positive)
     return calibration, plans, candidates.reference_plans(network, choices, settings)
 
 

@@ -22,7 +22,8 @@ import numpy.typing as npt
 
 from optimizer.inputs import Inputs
 from optimizer.network import Array, Network, Node, Tensors, scores
-from optimizer.quantization import LayerQuantization, rounded
+from optimizer.ptq.grid import on_grid
+from optimizer.quantization import LayerQuantization
 from sim import golden
 
 #: Images a batch: measured fastest between 4 and 16 for images of 28x28.
@@ -35,10 +36,10 @@ def quantized_operands(
     q: LayerQuantization, operands: Sequence[Array]
 ) -> tuple[Array, npt.NDArray[Any] | None]:
     """A layer's activations in values of their formats: a, and b where it is no weight."""
-    a = rounded(q.a_format, operands[0] / q.activation_scale)
+    a = on_grid(q.a_format, operands[0] / q.activation_scale)
     if q.weight is not None:
         return a, None
-    return a, rounded(q.b_format, operands[1] / np.float32(q.weight_scale[0]))
+    return a, on_grid(q.b_format, operands[1] / np.float32(q.weight_scale[0]))
 
 
 def matrices(
@@ -80,8 +81,8 @@ def run_layer(q: LayerQuantization, operands: Sequence[Array]) -> Array:
     result = np.multiply(
         sums, scale if len(scale) == 1 else node.lowering.per_channel(scale), dtype=np.float64
     )
-    if node.bias is not None:
-        result += node.lowering.per_channel(node.bias)
+    if q.bias is not None:
+        result += node.lowering.per_channel(q.bias)
     return np.asarray(result, np.float32)
 
 

@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwgen.errors import InputError
-from optimizer.calibration import Calibration
-from optimizer.inference import exact_sums, layer_inputs, matrices
+from optimizer.inference import Quantization, exact_sums, layer_inputs, matrices
 from optimizer.inputs import Inputs
 from optimizer.network import Network
 from optimizer.plan import Plan
@@ -43,7 +42,7 @@ class LayerVectors:
 
 def layer_vectors(
     network: Network,
-    calibration: Calibration,
+    quantization: Quantization,
     plan: Plan,
     layer: str,
     images: Inputs,
@@ -51,15 +50,14 @@ def layer_vectors(
 ) -> LayerVectors:
     """The cycles of ``outputs`` outputs of ``layer`` for ``images`` (N, C, H, W) or (N, F).
 
-    The layers before it are quantised as the plan says. The outputs are spread evenly over all
-    positions and channels, because those at the image's edge are mostly zeros. Products come
-    in the order kernel row, kernel column, input channel. InputError for a layer that is not there,
-    and for more outputs than these images have.
+    ``quantization``: the plan's operands, of this layer and those before it. The outputs are spread
+    evenly over all positions and channels, because those at the image's edge are mostly zeros.
+    Products come in the order kernel row, kernel column, input channel. InputError for a layer that
+    is not there, and for more outputs than these images have.
     """
     network.require_images(images)
     node = network.layer_node(layer)
     layer_plan = next(p for p in plan.layers if p.layer.name == layer)
-    quantization = calibration.quantization(plan.pairs)
     own = quantization[layer]
     operands = layer_inputs(network, images, quantization, layer)
     left, right = matrices(own, operands)

@@ -23,6 +23,8 @@ import numpy.typing as npt
 from optimizer.windows import Pair, Window, patches, same_pads
 
 Values = npt.NDArray[Any]
+#: Rows of a left matrix, None for all.
+Rows = npt.NDArray[np.integer] | None
 
 
 class Lowering(Protocol):
@@ -41,8 +43,8 @@ class Lowering(Protocol):
     def right(self, matrix: Values) -> Values:
         """The stack of right matrices, (..., K, columns), of a ``matrix`` (K, channels)."""
 
-    def left(self, x: Values) -> Values:
-        """The stack of left matrices, (..., rows, K), of activations."""
+    def left(self, x: Values, rows: Rows = None) -> Values:
+        """The stack of left matrices, (..., rows, K), of activations; only ``rows`` if given."""
 
     def output(self, sums: Values, shape: Sequence[int]) -> Values:
         """``left @ right`` as the layer's output tensor; ``shape``: of its activations."""
@@ -86,9 +88,9 @@ class Convolution:
         """(groups, K, outputs / groups)."""
         return matrix.reshape(len(matrix), self.groups, -1).transpose(1, 0, 2)
 
-    def left(self, x: Values) -> Values:
+    def left(self, x: Values, rows: Rows = None) -> Values:
         """(groups, rows, K): a row for each output position of each image."""
-        return _rows(patches(_grouped(x, self.groups), self._placed(x.shape)))
+        return _rows(patches(_grouped(x, self.groups), self._placed(x.shape)), rows)
 
     def output(self, sums: Values, shape: Sequence[int]) -> Values:
         """(batch, outputs, *size) of the sums (groups, rows, outputs / groups)."""
@@ -159,7 +161,7 @@ class TransposedConvolution:
         """(groups, all kernel positions and inputs, outputs / groups)."""
         return matrix.reshape(len(matrix), self.groups, -1).transpose(1, 0, 2)
 
-    def left(self, x: Values) -> Values:
+    def left(self, x: Values, rows: Rows = None) -> Values:
         """(groups, rows, all kernel positions and inputs), with zeros where no input falls."""
         image, w, pads = _grouped(x, self.groups), self.window, self._pads(x.shape)
         *outer, height, width = image.shape
@@ -173,7 +175,7 @@ class TransposedConvolution:
         sliding = Window(
             w.kernel, (1, 1), w.dilations, (around[0], around[1], around[2], around[3])
         )
-        return _rows(patches(spread, sliding))
+        return _rows(patches(spread, sliding), rows)
 
     def output(self, sums: Values, shape: Sequence[int]) -> Values:
         """(batch, outputs, *size) of the sums (groups, rows, outputs / groups)."""
@@ -240,8 +242,10 @@ class MatrixProduct:
         stack = matrix.reshape(self.dot_length, -1, self._matrix[1]).transpose(1, 0, 2)
         return stack.reshape(*self.shape[:-2], *self._matrix)
 
-    def left(self, x: Values) -> Values:
-        """(..., M, K)."""
+    def left(self, x: Values, rows: Rows = None) -> Values:
+        """(..., M, K); (1, rows, K), of all M, with ``rows``."""
+        if rows is not None:
+            return x.reshape(1, -1, x.shape[-1])[:, rows]
         return x[None] if x.ndim == 1 else x
 
     def output(self, sums: Values, shape: Sequence[int]) -> Values:
@@ -276,10 +280,12 @@ def _grouped(x: Values, groups: int) -> Values:
     return image.transpose(1, 2, 0, 3, 4)
 
 
-def _rows(seen: Values) -> Values:
-    """What windows see, places last, as (groups, places, K): a view."""
+def _rows(seen: Values, chosen: Rows) -> Values:
+    """What windows see, places last, as (groups, places, K): a view; only the ``chosen`` places."""
     groups, rows, columns, channels, *places = seen.shape
     matrix = seen.reshape(groups, rows * columns * channels, math.prod(places))
+    if chosen is not None:
+        matrix = matrix[:, :, chosen]
     return np.swapaxes(matrix, 1, 2)
 
 

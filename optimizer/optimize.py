@@ -18,7 +18,7 @@ from hwgen.errors import ToolError
 from hwgen.fields import require_path
 from hwgen.files import require_writable
 from hwgen.spec import DotProduct
-from optimizer import candidates, explore, idx, onnx_import, report
+from optimizer import candidates, explore, idx, onnx_import, report, selection
 from optimizer import data as image_data
 from optimizer.data import ImageData
 from optimizer.explore import Exploration, Settings
@@ -123,10 +123,11 @@ def completed(e: Exploration, job: Job, progress: Progress) -> Exploration:
     with stages.timed("simulation"):
         checks = check(e, job.images, progress)
     full_test = None
-    if job.more_images is not None:
-        progress(f"testing the chosen plan on {len(job.more_images.test_labels):,} images")
+    more = None if job.more_images is None else selection.unseen(job.more_images, job.images)
+    if job.more_images is not None and more is not None and len(more.labels):
+        progress(f"testing the chosen plan on {len(more.labels):,} images")
         with stages.timed("full test"):
-            full_test = explore.full_test(e, job.more_images)
+            full_test = explore.full_test(e, more, job.more_images.name)
 
     def newest(plan: Plan) -> Plan:
         return chosen if plan is e.chosen else plan
@@ -188,7 +189,7 @@ def check(e: Exploration, images: ImageData, progress: Progress) -> tuple[LayerC
     def checked(plan: LayerPlan) -> LayerCheck:
         layer, spec = plan.layer.name, plan.spec
         outputs = min(CHECKED_OUTPUTS, plan.layer.outputs * count(first_images))
-        operands = layer_vectors(e.network, e.calibration, e.chosen, layer, first_images, outputs)
+        operands = layer_vectors(e.network, e.quantization, e.chosen, layer, first_images, outputs)
         inputs = {"clear": operands.clear[:, None], "a": operands.a_codes, "b": operands.b_codes}
         outcome = sim.verify_inputs(spec, inputs)
         # The bench compares with the golden model; the sums behind the accuracy must be the

@@ -12,6 +12,7 @@ from cost_models.query import RESOURCES, Cost
 from hwgen.formats import Scalar
 from hwgen.spec import DotProduct
 from optimizer.network import Layer
+from optimizer.ptq.methods import Recipe
 from optimizer.sizing import LutRange, Size
 
 STYLES = ("streaming", "shared")
@@ -34,6 +35,9 @@ class Accuracy:
         """The standard error of ``percent`` on other images of the kind: sqrt(p (1 − p) / n)."""
         p = self.correct / self.images
         return 100 * math.sqrt(p * (1 - p) / self.images)
+
+    def __add__(self, other: Accuracy) -> Accuracy:
+        return Accuracy(self.correct + other.correct, self.images + other.images)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
@@ -108,11 +112,19 @@ class LayerPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """A format pair and a datapath for every layer; ``accuracy`` None until evaluated."""
+    """A format pair and a datapath for every layer.
+
+    None until evaluated: ``accuracy`` on the test images, ``selection`` on those that chose among
+    plans; ``recipe``: the methods of post-training quantisation that it got, and
+    ``divergences``, in nats on selection images, of each that was tried.
+    """
 
     style: str
     layers: tuple[LayerPlan, ...]
     accuracy: Accuracy | None = None
+    selection: Accuracy | None = None
+    recipe: Recipe | None = None
+    divergences: tuple[tuple[Recipe, float], ...] = ()
 
     @property
     def _datapaths(self) -> tuple[LayerPlan, ...]:
@@ -187,6 +199,14 @@ class Plan:
             "sensitivity": self.sensitivity,
             "cycles": self.cycles,
             "accuracy": self.accuracy.to_dict() if self.accuracy else None,
+            "selection_accuracy": self.selection.to_dict() if self.selection else None,
+            "ptq": {
+                "kept": list(self.recipe.names) if self.recipe else None,
+                "divergences": [
+                    {"methods": list(recipe.names), "nats": nats}
+                    for recipe, nats in self.divergences
+                ],
+            },
             "layers": [layer.to_dict() for layer in self.layers],
         }
 

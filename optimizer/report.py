@@ -84,28 +84,49 @@ def _plan_rows(exploration: Exploration) -> list[list[str]]:
     rows = []
     named = [(str(i), plan) for i, plan in enumerate(e.front, start=1)]
     for name, plan in [*named, *e.references.items()]:
-        assert plan.accuracy is not None
+        assert plan.accuracy is not None and plan.selection is not None
+        kept = plan.recipe.names if plan.recipe else ()
         difference = (plan.accuracy.correct - e.fp32.correct) / e.fp32.images
         mark = "  <- chosen" if plan is e.chosen else ""
         rows.append(
             [
                 name,
                 f"{plan.lut.value:,}",
+                f"{plan.selection.percent:.2f}",
                 f"{plan.accuracy.percent:.2f}",
                 f"{100 * difference:+.2f}",
                 f"{plan.sensitivity:.4f}",
+                ", ".join(kept) or "–",
                 plan.summary() + mark,
             ]
         )
-    rows.append(["FP32", "", f"{e.fp32.percent:.2f}", "", "", ""])
+    fp32 = [f"{accuracy.percent:.2f}" for accuracy in (e.fp32_selection, e.fp32)]
+    rows.append(["FP32", "", *fp32, "", "", "", ""])
     return rows
 
 
-_PLAN_HEAD = ("point", "LUT", "accuracy %", "to FP32", "KL sum", "formats")
+_PLAN_HEAD = (
+    "point", "LUT", "selection %", "test %", "to FP32", "KL sum", "methods", "formats",
+)  # fmt: skip
+_STEP_HEAD = ("methods, one more a row", "test %", "error", "change", "KL", "of the chosen plan")
 _LAYER_HEAD = (
     "layer", "K", "outputs", "lanes", "units", "cycles", "LUT predicted", "range",
     "LUT measured", "MHz", "KL", "activations / weights",
 )  # fmt: skip
+
+
+def _step_rows(e: Exploration) -> list[list[str]]:
+    rows = []
+    before = None
+    for step in e.ablation:
+        percent = step.accuracy.percent
+        change = "" if before is None else f"{percent - before:+.2f}"
+        error = f"±{step.accuracy.standard_error:.2f}"
+        rows.append([step.method, f"{percent:.2f}", error, change, f"{step.divergence:.4f}", ""])
+        before = percent
+    if rows:
+        rows[-1][-1] = "<- as it is"
+    return rows
 
 
 def _layer_rows(plan: Plan) -> list[list[str]]:
@@ -155,7 +176,8 @@ def _basis(e: Exploration) -> str:
     s = e.settings
     return (
         f"{_name(e.network.name)} on {_name(e.data_name)}, {s.target}, {s.fps:g} images/s at "
-        f"{s.clock_mhz:g} MHz, {s.style} style; accuracy on {e.fp32.images:,} test images "
+        f"{s.clock_mhz:g} MHz, {s.style} style; plans chosen by "
+        f"{e.fp32_selection.images:,} selection images, accuracy on {e.fp32.images:,} test images "
         f"(standard error {e.fp32.standard_error:.2f} points), calibration on "
         f"{e.calibration_images:,} images, sensitivities on {e.sensitivity_images:,} of those"
     )
@@ -175,6 +197,7 @@ def table(exploration: Exploration) -> str:
             "",
             _grid(_LAYER_HEAD, _layer_rows(e.chosen), markdown_table=False),
             "",
+            *_steps(e, markdown_table=False),
             *_float_lines(e),
             *_measured_lines(e),
         ]
@@ -197,6 +220,13 @@ def _float_lines(e: Exploration) -> list[str]:
     return lines
 
 
+def _steps(e: Exploration, markdown_table: bool) -> list[str]:
+    """What each method of post-training quantisation brought to the chosen plan, if it is known."""
+    if not e.ablation:
+        return []
+    return [_grid(_STEP_HEAD, _step_rows(e), markdown_table), ""]
+
+
 def _measured_lines(e: Exploration) -> list[str]:
     """Predicted against measured, the clock, and the simulation, of the chosen plan."""
     lines = []
@@ -215,7 +245,7 @@ def _measured_lines(e: Exploration) -> list[str]:
     if e.full_test is not None:
         t = e.full_test
         lines.append(
-            f"on all {t.fp32.images:,} test images of {_name(t.data_name)}: "
+            f"on the {t.fp32.images:,} test images of {_name(t.data_name)} that selected nothing: "
             f"FP32 {t.fp32.percent:.2f}%, chosen plan {t.chosen.percent:.2f}% (standard error "
             f"{t.fp32.standard_error:.2f} points)"
         )
@@ -245,6 +275,8 @@ def page(exploration: Exploration, command: str | None = None) -> str:
         front=_grid(_PLAN_HEAD, _plan_rows(e), markdown_table=True),
         reason=e.reason[0].upper() + e.reason[1:],
         layers=_grid(_LAYER_HEAD, _layer_rows(e.chosen), markdown_table=True),
+        steps="\n".join(_steps(e, markdown_table=True)),
+        methods=", ".join(e.settings.ptq.names),
         measured=[*_float_lines(e), *_measured_lines(e)],
         budget=e.settings.cycle_budget,
         command=fenced(printable(command)) if command else None,

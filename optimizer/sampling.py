@@ -24,12 +24,13 @@ class Sample:
 
     ``values``: float32 (n,), in the order of their ``keys``, uint64 (n,). ``largest`` is the
     largest magnitude of all values that were seen, drawn or not: it bounds the range, but has no
-    more weight in the sample than any other value.
+    more weight in the sample than any other value. ``negative``: some value was below zero.
     """
 
     values: Array
     keys: npt.NDArray[np.uint64]
     largest: np.float32
+    negative: bool
 
     def merged(self, other: Sample, count: int) -> Sample:
         """The sample of at most ``count`` of both samples' values."""
@@ -38,7 +39,12 @@ class Sample:
         keys = np.concatenate([self.keys, other.keys[newer]])
         values = np.concatenate([self.values, other.values[newer]])
         order = np.argsort(keys, kind="stable")[:count]
-        return Sample(values[order], keys[order], max(self.largest, other.largest))
+        return Sample(
+            values[order],
+            keys[order],
+            max(self.largest, other.largest),
+            self.negative or other.negative,
+        )
 
 
 def nonzero_sample(values: Array, first_image: int, count: int) -> Sample:
@@ -60,4 +66,6 @@ def nonzero_sample(values: Array, first_image: int, count: int) -> Sample:
         first = np.argpartition(drawn_keys, count - 1)[:count]
         drawn, drawn_keys = drawn[first], drawn_keys[first]
     order = np.argsort(drawn_keys)
-    return Sample(drawn[order], drawn_keys[order], np.abs(rows).max(initial=0))
+    return Sample(
+        drawn[order], drawn_keys[order], np.abs(rows).max(initial=0), bool(rows.min(initial=0) < 0)
+    )

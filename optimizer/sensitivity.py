@@ -27,7 +27,7 @@ from optimizer.calibration import Calibration
 from optimizer.inputs import Inputs, count
 from optimizer.network import OPERANDS, Array, Network, Node, Tensors, scores
 from optimizer.parallel import in_parallel
-from optimizer.quantization import rounded
+from optimizer.ptq.grid import on_grid
 from optimizer.runtime import Session
 from optimizer.stages import Progress
 
@@ -69,36 +69,40 @@ def divergence(reference: npt.NDArray[np.float64], logits: Array) -> npt.NDArray
 class _Trials:
     """Every format on both operands of one layer, and what all batches need for it.
 
-    ``before``: FP32 up to the layer, with what else is needed; ``rest``: from both operands to the
-    class scores; ``weights``: float32, as the ONNX operator takes them, by format, None where the
-    other operand are activations.
+    ``formats``: those of the first operand, and those of the other; ``before``: FP32 up to the
+    layer, with what else is needed; ``rest``: from both operands to the class scores;
+    ``weights``: float32, as the ONNX operator takes them, by format, None where the other operand
+    are activations.
     """
 
     network: Network
     node: Node
     calibration: Calibration
-    formats: Sequence[Scalar]
+    formats: tuple[Sequence[Scalar], Sequence[Scalar]]
     before: Session
     rest: Session
     weights: Mapping[Scalar | None, Array] | None
 
     @staticmethod
     def of(
-        network: Network, node: Node, calibration: Calibration, formats: Sequence[Scalar]
+        network: Network,
+        node: Node,
+        calibration: Calibration,
+        formats: tuple[Sequence[Scalar], Sequence[Scalar]],
     ) -> _Trials:
         rest = network.rest(node)
         needed = dict.fromkeys((*node.inputs, *rest.inputs, network.output))
         made = [n for n in needed if n not in OPERANDS and n not in network.input_shapes]
         weights = None
         if node.weight is not None:
-            weights = {f: _weight(node, calibration, f) for f in (None, *formats)}
+            weights = {f: _weight(node, calibration, f) for f in (None, *formats[1])}
         return _Trials(network, node, calibration, formats, network.session(made), rest, weights)
 
     def damages(self, batch: tuple[int, Tensors]) -> npt.NDArray[np.float64]:
-        """The damage to each image's answer, in nats: (images, formats, operands).
+        """The damage to each image's answer, in nats: (images, all formats).
 
-        ``batch``: how many images count, and the network's inputs. Operands are activations,
-        weights.
+        ``batch``: how many images count, and the network's inputs. The formats of the first operand
+        come first.
         """
         length, feed = batch
         values = {**feed, **self.before.run(feed)}
@@ -107,24 +111,23 @@ class _Trials:
         if self.weights is not None:
             operands.append(self.weights[None])
         values |= dict(zip(OPERANDS, operands, strict=True))
-        result = np.empty((length, len(self.formats), 2))
-        for j, f in enumerate(self.formats):
-            for k, quantised in enumerate(
-                (self._activations(f, operands), self._others(f, operands))
-            ):
-                logits = self.rest.run({**values, OPERANDS[k]: quantised})[self.network.output]
-                result[:, j, k] = divergence(reference, scores(logits)[:length])
-        return result
+        columns = []
+        for place, quantised in enumerate((self._activations, self._others)):
+            for f in self.formats[place]:
+                inputs = {**values, OPERANDS[place]: quantised(f, operands)}
+                logits = self.rest.run(inputs)[self.network.output]
+                columns.append(divergence(reference, scores(logits)[:length]))
+        return np.stack(columns, axis=1)
 
     def _activations(self, f: Scalar, operands: Sequence[Array]) -> Array:
-        scale = self.calibration.activation_scales[self.node.name, f]
-        return rounded(f, operands[0] / scale) * scale
+        scale = self.calibration.activation_scales[self.node.name, f][0]
+        return on_grid(f, operands[0] / scale) * scale
 
     def _others(self, f: Scalar, operands: Sequence[Array]) -> Array:
         if self.weights is not None:
             return self.weights[f]
-        scale = np.float32(self.calibration.weight_scales[self.node.name, f][0])
-        return rounded(f, operands[1] / scale) * scale
+        scale = np.float32(self.calibration.weight_scales[self.node.name, f][0][0])
+        return on_grid(f, operands[1] / scale) * scale
 
 
 def _weight(node: Node, calibration: Calibration, f: Scalar | None) -> Array:
@@ -135,7 +138,7 @@ def _weight(node: Node, calibration: Calibration, f: Scalar | None) -> Array:
     values = calibration.weight(node.name, f)
     assert values is not None
     return node.lowering.weight(
-        (values * calibration.weight_scales[node.name, f]).astype(np.float32)
+        (values * calibration.weight_scales[node.name, f][0]).astype(np.float32)
     )
 
 
@@ -146,10 +149,12 @@ def measure(
     formats: Sequence[Scalar],
     progress: Progress = lambda text: None,
     workers: int | None = None,
+    activations: Mapping[str, Sequence[Scalar]] | None = None,
 ) -> Sensitivities:
     """Measures every format on every layer's activations and weights, one at a time.
 
-    So are those that the file gives to a layer.
+    So are those that the file gives to a layer. ``activations``: other formats for the activations
+    of the layers that it names.
 
     ``images``: (N, *input shape). Only the part of the network after the layer is computed again,
     layer by layer, and only one batch of intermediate tensors a worker is in memory. InputError if
@@ -157,8 +162,12 @@ def measure(
     """
     batches = list(network.batches(images, BATCH))
     means = []
+    tried = {
+        node.name: ((activations or {}).get(node.name, node.tried(formats)), node.tried(formats))
+        for node in network.nodes
+    }
     for i, node in enumerate(network.nodes):
-        trials = _Trials.of(network, node, calibration, node.tried(formats))
+        trials = _Trials.of(network, node, calibration, tried[node.name])
         # Added image by image, not batch by batch: the same mean whatever the batches.
         damages = np.concatenate(list(in_parallel(trials.damages, batches, workers)))
         means.append(damages.mean(axis=0))
@@ -169,12 +178,10 @@ def measure(
             f"network {network.name} gives class scores that are not finite for the calibration "
             "images: check that the images are scaled as they were in training"
         )
-    activations, weights = (
-        {
-            (node.name, f): float(mean[j, k])
-            for node, mean in zip(network.nodes, means, strict=True)
-            for j, f in enumerate(node.tried(formats))
-        }
-        for k in (0, 1)
-    )
-    return Sensitivities(activations, weights, count(images))
+    results: tuple[dict[tuple[str, Scalar], float], ...] = ({}, {})
+    for node, mean in zip(network.nodes, means, strict=True):
+        firsts, seconds = tried[node.name]
+        results[0].update({(node.name, f): float(mean[j]) for j, f in enumerate(firsts)})
+        of_others = mean[len(firsts) :]
+        results[1].update({(node.name, f): float(of_others[j]) for j, f in enumerate(seconds)})
+    return Sensitivities(results[0], results[1], count(images))

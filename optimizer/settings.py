@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import yosys_scripts
@@ -15,6 +15,7 @@ from hwgen.formats import Scalar
 from hwgen.spec import DotProduct
 from optimizer import sizing
 from optimizer.plan import STYLES
+from optimizer.ptq.methods import Methods, methods
 
 #: One format for the whole network, as reference.
 REFERENCES = {"all-INT8": "int8", "all-INT4": "int4", "all-E4M3": "e4m3"}
@@ -46,7 +47,8 @@ class Settings:
     ``sensitivity_images``: so many of the calibration images, drawn at random (seeded: the
     first ones may all be of one class), measure the sensitivities; 128 already rank plans as
     well as the notes in ``sensitivity`` say. ``given``: one of ``GIVEN``, what is done with the
-    formats of a network that is quantised already. InputError for what cannot be.
+    formats of a network that is quantised already. ``ptq``: the methods of post-training
+    quantisation. InputError for what cannot be.
     """
 
     target: str
@@ -59,6 +61,7 @@ class Settings:
     max_divergence: float = 0.15
     sensitivity_images: int = 256
     given: str = "start"
+    ptq: Methods = field(default_factory=methods)
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -92,17 +95,25 @@ class Settings:
         return tuple(dict.fromkeys((*self.formats, *references().values())))
 
 
-def settings(*, formats: Sequence[str | Scalar] | None = None, **others: Any) -> Settings:
+def settings(
+    *,
+    formats: Sequence[str | Scalar] | None = None,
+    ptq: Sequence[str] | None = None,
+    **others: Any,
+) -> Settings:
     """``Settings`` with ``formats`` by name too, default all of ``hwgen.formats.NAMES``.
 
-    ``others``: the other fields of ``Settings``. InputError as theirs, and for a name that is no
-    format.
+    ``ptq``: names of methods as ``ptq.methods.methods`` takes them, default its own; ``others``:
+    the other fields of ``Settings``. InputError as theirs, and for a name that is no format or
+    method.
     """
     names = number_formats.NAMES if formats is None else formats
     if isinstance(names, str) or not isinstance(names, Sequence) or not names:
         raise InputError(f"formats={shown(names)}: give a list of formats, such as ['int4']")
     scalars = tuple(dict.fromkeys(map(number_formats.parse_scalar, names)))
-    return Settings(formats=scalars, **others)
+    if isinstance(ptq, str) or not (ptq is None or isinstance(ptq, Sequence)) or ptq == []:
+        raise InputError(f"ptq={shown(ptq)}: give a list of methods, such as ['bias', 'gptq']")
+    return Settings(formats=scalars, ptq=methods(ptq), **others)
 
 
 def require_candidates(settings: Settings) -> None:

@@ -12,6 +12,12 @@ from hwgen.cli.parser import FASTEST_MHZ, Commands, command, target_option
 from hwgen.errors import InputError, ToolError
 from hwgen.installed import pip_install
 
+#: Names of ``optimizer.ptq.methods``, which is not imported before the command runs.
+PTQ = (
+    *("mse", "minmax", "percentile", "kl", "pow2", "pow2-group", "unsigned"),
+    *("cross-layer", "smoothquant", "bias", "gptq", "learned"),
+)
+PTQ_DEFAULT = ("unsigned", "mse", "cross-layer", "smoothquant", "bias", "gptq")
 #: The most frames a second that can be asked for: more than clock cycles of the fastest clock.
 FASTEST_FPS = 1e10
 
@@ -77,6 +83,13 @@ def add(commands: Commands) -> None:
         help="formats of a network that is quantised already: tried beside the others, or kept",
     )
     sub.add_argument(
+        "--ptq",
+        type=names,
+        metavar="LIST",
+        help="methods of post-training quantisation, kept where they measure better, of "
+        f"{', '.join(PTQ)}; or none (default: {','.join(PTQ_DEFAULT)})",
+    )
+    sub.add_argument(
         "--max-drop",
         type=number(0, 100),
         default=0.5,
@@ -115,6 +128,7 @@ def run(options: argparse.Namespace) -> int:
         clock_mhz=options.clock_mhz,
         style=options.style,
         formats=options.formats,
+        ptq=options.ptq,
         given=options.given,
         max_drop=options.max_drop,
         command=shlex.join(["hwgen", *options.arguments]),

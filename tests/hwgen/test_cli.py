@@ -154,6 +154,8 @@ MODEL, DATA = WORKLOAD / "resnet8.onnx", WORKLOAD / "fashion_mnist.npz"
         (["optimize", "--model", str(MODEL), "--data", str(DATA), "--fps", "0"], "fps"),
         (["optimize", "--model", str(MODEL), "--data", str(DATA), "--style", "x"], "streaming"),
         (["optimize", "--model", str(MODEL), "--data", str(DATA), "--formats", "int4,x"], "'x'"),
+        (["optimize", "--model", str(MODEL), "--data", str(DATA), "--ptq", "gptq,x"], "method 'x'"),
+        (["optimize", "--model", str(MODEL), "--data", str(DATA), "--ptq", "none,bias"], "none"),
         (["optimize", "--model", str(MODEL), "--data", str(DATA), "--target", "xc8"], "'xc8'"),
     ],
 )

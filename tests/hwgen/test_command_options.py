@@ -63,7 +63,7 @@ VALUES = {
     **{"simulator": "verilator", "jobs": "1", "wave": "w.vcd", "spec": SPEC[1]},
     **{"matrix": "random", "names": "int4", "picture": "p.png", "export": "e.jsonl"},
     **{"model": "m.onnx", "data": "d.npz", "test_data": "d.npz", "fps": "10", "clock_mhz": "50"},
-    **{"style": "shared", "given": "fixed", "max_drop": "1", "netlist": "new.json"},
+    **{"style": "shared", "given": "fixed", "max_drop": "1", "netlist": "new.json", "ptq": "bias"},
     **{"include": ".", "define": "X", "parameter": "N=1"},
     **{"device": "LFE5U-25F", "operands_a": "uniform", "operands_b": "gaussian:crest=4"},
     **{"plan": "plan.toml", "workers": "2", "scheduler": "tcp://127.0.0.1:1"},

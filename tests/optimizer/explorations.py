@@ -9,6 +9,7 @@ from hwgen.spec import DotProduct
 from optimizer.explore import Exploration, Settings
 from optimizer.network import Layer
 from optimizer.plan import Accuracy, LayerPlan, Plan
+from optimizer.ptq.methods import Recipe
 from optimizer.sizing import LutRange, Size
 
 IMAGES = 2000
@@ -24,7 +25,8 @@ def plan(lut, percent, a="int4", b="int4"):
         LutRange(lut, lut, lut),
         0.01,
     )
-    return Plan("streaming", (part,), Accuracy(round(percent / 100 * IMAGES), IMAGES))
+    measured = Accuracy(round(percent / 100 * IMAGES), IMAGES)
+    return Plan("streaming", (part,), measured, measured, Recipe())
 
 
 def exploration(front, fp32, chosen=0, beaten=(), references=(), network="net", data="data"):
@@ -32,10 +34,12 @@ def exploration(front, fp32, chosen=0, beaten=(), references=(), network="net", 
     return Exploration(
         network=SimpleNamespace(name=network, float_operators=(), float_share=0.0),
         calibration=None,
+        quantization={},
         settings=Settings(target="ecp5", fps=1000, formats=(parse("int4"),)),
         data_name=data,
         calibration_images=512,
         fp32=Accuracy(round(fp32 / 100 * IMAGES), IMAGES),
+        fp32_selection=Accuracy(round(fp32 / 100 * IMAGES), IMAGES),
         points=(*front, *beaten),
         front=tuple(front),
         references=named,

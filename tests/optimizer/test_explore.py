@@ -16,7 +16,7 @@ from cost_models import Cost, Quantity
 from hwgen.errors import InputError
 from hwgen.files import require_writable
 from hwgen.formats import parse
-from optimizer import inference, report, sensitivity, sizing
+from optimizer import inference, report, selection, sensitivity, sizing
 from optimizer.data import ImageData
 from optimizer.evaluation import choose
 from optimizer.explore import Exploration, explore, settings
@@ -57,20 +57,20 @@ def exploration(request, setting):
 
 def test_front_is_a_front_of_measured_accuracies(setting, exploration):
     e = exploration
-    assert e.fp32 == Accuracy(64, 64)
+    assert e.fp32 == e.fp32_selection == Accuracy(32, 32)
     luts = [plan.lut.value for plan in e.front]
-    correct = [plan.accuracy.correct for plan in e.front]
+    correct = [plan.selection.correct for plan in e.front]
     assert luts == sorted(set(luts)) and correct == sorted(set(correct))
     for plan in e.points:
         assert any(
-            f.lut.value <= plan.lut.value and f.accuracy.correct >= plan.accuracy.correct
+            f.lut.value <= plan.lut.value and f.selection.correct >= plan.selection.correct
             for f in e.front
         )
-    best = e.front[-1]
-    logits = inference.run(
-        e.network, setting[1].test_images, e.calibration.quantization(best.pairs)
-    )
-    assert best.accuracy.correct == inference.correct(logits, setting[1].test_labels)
+    logits = inference.run(e.network, setting[1].test_images, e.quantization)
+    hits = logits.argmax(axis=1) == setting[1].test_labels
+    chosen, others = selection.split(64)
+    assert e.chosen.selection.correct == hits[chosen].sum()
+    assert e.chosen.accuracy.correct == hits[others].sum()
     assert list(e.references) == ["all-INT8", "all-INT4", "all-E4M3"]
     assert all(len({*p.pairs.values()}) == 1 for p in e.references.values())
 
@@ -79,7 +79,7 @@ def test_every_plan_that_none_beats_is_evaluated(setting):
     """By trying all, 4^4, of which those past the largest divergence are left out."""
     formats = [parse(name) for name in ("int4", "e2m1")]
     images = setting[1].calibration_images
-    e = run(setting, formats=formats, resolution=0.0, max_divergence=100.0)
+    e = run(setting, formats=formats, resolution=0.0, max_divergence=100.0, ptq=["none"])
     damages = sensitivity.measure(e.network, images, e.calibration, formats)
     pairs = list(itertools.product(formats, formats))
     options = []
@@ -105,7 +105,8 @@ def test_every_plan_that_none_beats_is_evaluated(setting):
     assert [lut for lut, _ in points(e)] == [lut for lut, _ in wanted]
     assert [d for _, d in points(e)] == pytest.approx([d for _, d in wanted])
     limit = wanted[len(wanted) // 2][1]
-    few = run(setting, formats=formats, resolution=0.0, max_divergence=limit * 1.0001)
+    limit *= 1.0001
+    few = run(setting, formats=formats, resolution=0.0, max_divergence=limit, ptq=["none"])
     assert points(few) == points(e)[: len(wanted) // 2 + 1]
 
 
@@ -130,7 +131,8 @@ def test_plans_are_fast_enough_and_add_up(exploration):
 
 def test_chosen_is_the_cheapest_within_the_drop(exploration):
     e = exploration
-    allowed = [p for p in e.front if e.fp32.percent - p.accuracy.percent <= 2.0]
+    full = e.fp32_selection.percent
+    allowed = [p for p in e.front if full - p.selection.percent <= 2.0]
     assert e.chosen is min(allowed, key=lambda p: p.lut.value)
 
 
@@ -146,7 +148,7 @@ def test_chosen_is_the_cheapest_within_the_drop(exploration):
 def test_the_choice_by_hand(drop, index, reason):
     """Of plans at 90, 97, 98, 99 and 99% where FP32 has 100: the cheapest allowed, or the best."""
     plans = [
-        SimpleNamespace(accuracy=Accuracy(correct, 100), lut=SimpleNamespace(value=lut))
+        SimpleNamespace(selection=Accuracy(correct, 100), lut=SimpleNamespace(value=lut))
         for correct, lut in ((90, 10), (97, 20), (98, 30), (99, 40), (99, 50))
     ]
     chosen, stated = choose(plans[::-1], Accuracy(100, 100), drop)
@@ -157,7 +159,7 @@ def test_the_choice_by_hand(drop, index, reason):
 def test_operands_give_the_sums_of_the_inference(setting, exploration, layer):
     e, images = exploration, setting[1].test_images[:6]
     plan = e.chosen
-    operands = layer_vectors(e.network, e.calibration, plan, layer, images, outputs=20)
+    operands = layer_vectors(e.network, e.quantization, plan, layer, images, outputs=20)
     chosen = next(p for p in plan.layers if p.layer.name == layer)
     spec = chosen.spec
     assert operands.a_codes.shape == operands.b_codes.shape == (len(operands.clear), spec.lanes)
@@ -169,13 +171,13 @@ def test_operands_give_the_sums_of_the_inference(setting, exploration, layer):
     assert tuple(sums[operands.last_cycles]) == operands.expected
 
     # The same sums, scaled, are what the layer hands on in the network's own run.
-    quantization = e.calibration.quantization(plan.pairs)
-    node, own = e.network.layer_nodes[layer], quantization[layer]
+    quantization = e.quantization
+    own = quantization[layer]
     operands_there = inference.layer_inputs(e.network, images, quantization, layer)
     out = inference.run_layer(own, operands_there)
     if out.ndim == 4:
         out = out.transpose(0, 2, 3, 1)
-    bias = np.zeros(out.shape[-1]) if node.bias is None else node.bias
+    bias = np.zeros(out.shape[-1]) if own.bias is None else own.bias
     out = out.reshape(-1, len(bias))
     for total, (row, channel) in zip(operands.expected, operands.positions, strict=True):
         value = total * 2.0**spec.lsb_exponent * own.output_scale[channel] + bias[channel]
@@ -185,12 +187,12 @@ def test_operands_give_the_sums_of_the_inference(setting, exploration, layer):
 def test_number_of_outputs_is_checked(setting, exploration):
     with pytest.raises(InputError, match="outputs=1000"):
         layer_vectors(
-            exploration.network, exploration.calibration, exploration.chosen, "dense",
+            exploration.network, exploration.quantization, exploration.chosen, "dense",
             setting[1].test_images[:1], outputs=1000,
         )  # fmt: skip
     with pytest.raises(InputError, match="no layer 'none'"):
         layer_vectors(
-            exploration.network, exploration.calibration, exploration.chosen, "none",
+            exploration.network, exploration.quantization, exploration.chosen, "none",
             setting[1].test_images[:1],
         )  # fmt: skip
 
@@ -213,9 +215,9 @@ def test_report(exploration, tmp_path):
     plan = json.loads((folder / "plan.json").read_text())
     assert plan["chosen"]["layers"][0]["name"] == "conv"
     assert plan["chosen"]["predicted_lut"]["value"] == exploration.chosen.lut.value
-    assert plan["test_images"] == 64
+    assert plan["test_images"] == 32
     page = (folder / "report.md").read_text()
-    assert "64 test images" in page and "hwgen optimize --fps 50000" in page
+    assert "32 test images" in page and "hwgen optimize --fps 50000" in page
     assert "all-INT8" in report.table(exploration)
 
 

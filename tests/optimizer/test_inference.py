@@ -12,7 +12,13 @@ from hwgen.formats import parse
 from optimizer import inference
 from optimizer.calibration import calibrate
 from optimizer.onnx_import import load
-from optimizer.quantization import SHRINK, best_scales
+from optimizer.ptq.range_mse import SHRINK, mse
+from optimizer.ptq.range_problem import RangeProblem
+
+
+def best_scales(number_format, values):
+    problem = RangeProblem.of_weights(values, number_format)
+    return problem.scales(mse(problem))
 
 
 @pytest.mark.parametrize("name", ["int3", "e2m1", "e4m3"])

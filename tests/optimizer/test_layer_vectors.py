@@ -57,12 +57,14 @@ def test_cycles_of_a_layer_add_up_to_its_sums(tmp_path, make):
     images = normal(3, 60, *network.input_shape)
     labels = inference.run(network, images).argmax(axis=1)
     data = ImageData(images[:30], None, images[30:], labels[30:], "random")
-    asked = explore.settings(target="ecp5", fps=2e5, formats=["int5", "e2m2"], max_drop=100.0)
+    asked = explore.settings(
+        target="ecp5", fps=2e5, formats=["int5", "e2m2"], max_drop=100.0, ptq=["unsigned", "bias"]
+    )
     e = explore.explore(network, data, asked, predict=crude_cost)
     plan = e.references["all-E4M3"]
     for chosen in (e.chosen, plan):
         (own,) = (p for p in chosen.layers if p.layer.name == "own")
-        vectors = layer_vectors(e.network, e.calibration, chosen, "own", images[:3], outputs=40)
+        vectors = layer_vectors(e.network, e.quantization, chosen, "own", images[:3], outputs=40)
         assert np.any(vectors.expected)
         cycles = math.ceil(own.layer.dot_length / own.size.lanes)
         assert vectors.a_codes.shape == (40 * cycles, own.size.lanes)

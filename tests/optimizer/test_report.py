@@ -61,10 +61,10 @@ def cells(text, head):
 def test_every_figure_of_the_table():
     text = report.table(known())
     assert cells(text, "point") == [
-        ["1", "1,806", "93.00", "-1.00", "0.0600", "A e2m1, W int5", "<- chosen"],
-        ["2", "2,706", "94.50", "+0.50", "0.0600", "A e2m1, W int7"],
-        ["all-INT8", "2,000", "93.90", "-0.10", "0.0100", "A int4, W int4"],
-        ["FP32", "94.00"],
+        ["1", "1,806", "93.00", "93.00", "-1.00", "0.0600", "–", "A e2m1, W int5", "<- chosen"],
+        ["2", "2,706", "94.50", "94.50", "+0.50", "0.0600", "–", "A e2m1, W int7"],
+        ["all-INT8", "2,000", "93.90", "93.90", "-0.10", "0.0100", "–", "A int4, W int4"],
+        ["FP32", "94.00", "94.00"],
     ]
     figures = [
         ["4", "5", "1,000", "601", "599–1,600", "–", "–", "0.01000", "e2m1 / int5"],
@@ -89,7 +89,9 @@ def test_every_figure_that_was_measured():
     # 1,806 of 1,980 are 8.8% less.
     assert "synthesised: 1,980 LUT, predicted 1,806 (-8.8%)" in text
     assert "layer1, layer2, layer3 do not reach 50 MHz" in text
-    assert "10,000 test images of all: FP32 93.02%, chosen plan 92.55%" in text
+    assert (
+        "10,000 test images of all that selected nothing: FP32 93.02%, chosen plan 92.55%" in text
+    )
     assert "simulated layer2: 5,000 cycles of unit" in text
     assert "1 mismatches; 20 sums against inference, 3 wrong" in text
 

@@ -46,8 +46,8 @@ def test_a_damage_is_the_divergence_with_one_operand_quantised(tmp_path):
     for name in ("first", "second"):
         for f in formats:
             scales = {
-                "activations": float(calibration.activation_scales[name, f]),
-                "weights": calibration.weight_scales[name, f],
+                "activations": float(calibration.activation_scales[name, f][0]),
+                "weights": calibration.weight_scales[name, f][0],
             }
             total = 0.0
             for kind, scale in scales.items():
@@ -77,7 +77,7 @@ def test_what_follows_a_layer_is_computed_again(tmp_path):
         model = onnx.load(path)
         (tensor,) = (t for t in model.graph.initializer if t.name == f"w{number}")
         shape = tuple(tensor.dims)
-        values, scales = calibration.weight(name, f), calibration.weight_scales[name, f]
+        values, scales = calibration.weight(name, f), calibration.weight_scales[name, f][0]
         rounded = (values * scales).T  # Of each output: its row, column and input channel.
         if node.op == "Conv":
             rounded = rounded.reshape(shape[0], *shape[2:], shape[1]).transpose(0, 3, 1, 2)

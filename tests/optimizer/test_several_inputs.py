@@ -93,7 +93,11 @@ def test_sizes_that_the_file_leaves_open_are_those_of_the_data(files):
 def test_a_front_is_found(files):
     given = job(files)
     e = explore.explore(given.network, given.images, SETTINGS, predict=crude_cost)
-    assert e.fp32.correct == 60 and e.calibration_images == 40 and e.warnings == ()
+    assert (
+        e.fp32.correct == e.fp32_selection.correct == 30
+        and e.calibration_images == 40
+        and e.warnings == ()
+    )
     assert json.loads(json.dumps(e.to_dict()))["chosen"]["accuracy"]["percent"] > 80
 
 

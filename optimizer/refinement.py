@@ -1,0 +1,216 @@
+"""A quantised network, layer after layer: what each rounds its operands to, and its bias.
+
+A layer is refined with what the refined layers in front of it give for calibration images, and so
+that its output is that of the FP32 network: the methods of ``optimizer.ptq`` see both as moments
+(``optimizer.ptq.moments``). Layers of two activations stay as calibrated.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from optimizer.calibration import Calibration, Pairs
+from optimizer.inference import run_layer
+from optimizer.inputs import Inputs
+from optimizer.network import Array, Network, Node, Tensors
+from optimizer.parallel import in_parallel
+from optimizer.ptq.grid import on_grid
+from optimizer.ptq.methods import ROUNDINGS, Recipe
+from optimizer.ptq.moments import Moments
+from optimizer.ptq.rounding import Problem, Rounded, nearest
+from optimizer.quantization import LayerQuantization
+
+#: Images a batch.
+BATCH = 16
+#: Rows of a layer's operand that are looked at, spread over all images.
+ROWS = 2**13
+SEED = 7
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """What the FP32 network makes of calibration images.
+
+    ``feeds``: the network's inputs, a batch each; ``rows``: those of each layer's operand that are
+    looked at, and ``targets``: what the layer makes of them, without its bias, float32 (groups,
+    rows, columns), by layer and batch.
+    """
+
+    network: Network
+    feeds: tuple[Tensors, ...]
+    rows: dict[str, tuple[npt.NDArray[np.intp], ...]]
+    targets: dict[str, tuple[Array, ...]]
+
+
+def adjustable(node: Node) -> bool:
+    """Whether a layer has weights that belong to one operand, or one a group."""
+    if node.weight is None:
+        return False
+    return node.lowering.right(node.weight).ndim == 2 or hasattr(node.lowering, "groups")
+
+
+def reference(network: Network, images: Inputs, workers: int | None = None) -> Reference:
+    """The FP32 outputs of all layers that can be refined, of ``images`` (N, *input shape)."""
+    nodes = [node for node in network.nodes if adjustable(node)]
+    made = dict.fromkeys(node.inputs[0] for node in nodes)
+    wanted = [name for name in made if name not in network.input_shapes]
+    session = network.session(wanted) if wanted else None
+    feeds = tuple(dict(feed) for _, feed in network.batches(images, BATCH))
+    each = max(1, ROWS // len(feeds))
+
+    def of_batch(index: int) -> list[tuple[npt.NDArray[np.intp], Array]]:
+        values = dict(feeds[index])
+        if session is not None:
+            values.update(session.run(values))
+        found = []
+        for place, node in enumerate(nodes):
+            x = values[node.inputs[0]]
+            count = _row_count(node, x)
+            drawn = np.random.default_rng([SEED, place, index]).permutation(count)
+            rows = np.sort(drawn[:each])
+            found.append((rows, node.lowering.left(x, rows) @ _right(node)))
+        return found
+
+    batches = list(in_parallel(of_batch, range(len(feeds)), workers))
+    return Reference(
+        network,
+        feeds,
+        {node.name: tuple(b[i][0] for b in batches) for i, node in enumerate(nodes)},
+        {node.name: tuple(b[i][1] for b in batches) for i, node in enumerate(nodes)},
+    )
+
+
+def _right(node: Node) -> Array:
+    """The weights as (groups, K, columns), float32."""
+    assert node.weight is not None
+    right = node.lowering.right(node.weight)
+    return right if right.ndim == 3 else right[None]
+
+
+def _row_count(node: Node, x: Array) -> int:
+    """Rows of the left matrix of activations ``x``."""
+    if not hasattr(node.lowering, "groups"):
+        return int(x.size // x.shape[-1])
+    return int(node.lowering.left(x[:1]).shape[1]) * len(x)
+
+
+def refined(
+    calibration: Calibration,
+    fp32: Reference,
+    pairs: Pairs,
+    recipe: Recipe,
+    workers: int | None = None,
+) -> dict[str, LayerQuantization]:
+    """The operands of every layer in the formats of ``pairs``, made by ``recipe``."""
+    network = fp32.network
+    states = [dict(feed) for feed in fp32.feeds]
+    result: dict[str, LayerQuantization] = {}
+
+    def drop(state: Tensors, names: Sequence[str], step: int) -> None:
+        for name in names:
+            if network.last_uses[name] == step:
+                state.pop(name, None)
+
+    for i, node in enumerate(network.nodes):
+        part, start = network.parts[i], calibration.layer(node.name, *pairs[node.name])
+        tuned = node.name in fp32.targets
+
+        def reach(
+            index: int, i: int = i, node: Node = node, start: LayerQuantization = start
+        ) -> list[Array]:
+            state, part = states[index], network.parts[i]
+            if part is not None:
+                state.update(part.run(state))
+                drop(state, part.inputs, 2 * i)
+            return _rows(calibration, fp32, start, state, index)
+
+        if part is not None or tuned:
+            found = list(in_parallel(reach, range(len(states)), workers))
+            if tuned:
+                targets = np.concatenate(fp32.targets[node.name], axis=1)
+                start = _refined_layer(calibration, start, found, targets, recipe)
+        result[node.name] = start
+
+        def leave(
+            index: int, i: int = i, node: Node = node, start: LayerQuantization = start
+        ) -> None:
+            state = states[index]
+            state[node.output] = run_layer(start, [state[name] for name in node.inputs])
+            drop(state, node.inputs, 2 * i + 1)
+
+        if i + 1 < len(network.nodes):
+            list(in_parallel(leave, range(len(states)), workers))
+    return result
+
+
+def _rows(
+    calibration: Calibration,
+    fp32: Reference,
+    start: LayerQuantization,
+    state: Tensors,
+    index: int,
+) -> list[Array]:
+    """The rows of a layer's operand in one batch, as rounded with each scale: (groups, rows, K)."""
+    node = start.node
+    if node.name not in fp32.targets:
+        return []
+    operand = node.lowering.left(state[node.inputs[0]], fp32.rows[node.name][index])
+    scales = calibration.activation_scales[node.name, start.a_format]
+    rounded = (on_grid(start.a_format, operand / scale) * scale for scale in scales)
+    return [values.astype(np.float32, copy=False) for values in rounded]
+
+
+def _refined_layer(
+    calibration: Calibration,
+    start: LayerQuantization,
+    batches: Sequence[Sequence[Array]],
+    targets: Array,
+    recipe: Recipe,
+) -> LayerQuantization:
+    """The layer with the scales, values and bias of least output error."""
+    node = start.node
+    weight = _right(node).astype(np.float64)
+    of_scale = []
+    for rows in zip(*batches, strict=True):
+        moments = Moments.of(np.concatenate(rows, axis=1), targets)
+        of_scale.append(moments if recipe.bias else moments.about_zero)
+    best = int(np.argmin([m.error(weight).sum() for m in of_scale]))
+    moments, rounding = of_scale[best], ROUNDINGS[recipe.rounding]
+    candidates: list[Rounded] = []
+    for scale in calibration.weight_scales[node.name, start.b_format]:
+        stacked = scale.reshape(weight.shape[0], 1, -1)
+        problem = Problem(weight, stacked, start.b_format, moments, calibration.fixed_scales)
+        candidates.append(nearest(problem))
+        if rounding is not nearest:
+            candidates.append(rounding(problem))
+    chosen = _best_columns(candidates, moments)
+    bias = start.bias
+    if recipe.bias:
+        old = 0.0 if bias is None else bias.astype(np.float64)
+        bias = old + moments.bias_change(chosen.weight).reshape(-1)
+    return dataclasses.replace(
+        start,
+        activation_scale=calibration.activation_scales[node.name, start.a_format][best],
+        weight=np.ascontiguousarray(chosen.values.transpose(1, 0, 2)).reshape(weight.shape[1], -1),
+        weight_scale=np.ascontiguousarray(chosen.scale).reshape(-1),
+        bias=bias,
+    )
+
+
+def _best_columns(candidates: Sequence[Rounded], moments: Moments) -> Rounded:
+    """Of each column the candidate with the least output error."""
+    best = candidates[0]
+    lowest = moments.error(best.weight)
+    for other in candidates[1:]:
+        error = moments.error(other.weight)
+        better = (error < lowest)[:, None]
+        best = Rounded(
+            np.where(better, other.values, best.values), np.where(better, other.scale, best.scale)
+        )
+        lowest = np.minimum(lowest, error)
+    return best
