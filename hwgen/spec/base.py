@@ -105,6 +105,9 @@ class Spec(ABC):
 
     def __post_init__(self) -> None:
         check_fields(self)
+        # First, as what follows depends on it, and is remembered.
+        if self.stages == 0 and self.mapping == "lut" and not self.pipeline_target:
+            set_fields(self, pipeline_target=USUAL_TARGET)
         self._settle()
         self._require_delay_model()
         if self.stages == 0:
@@ -124,10 +127,9 @@ class Spec(ABC):
 
     def _choose_stages(self) -> None:
         """As few as the usual clock of the target needs, or the fastest that the unit can have."""
-        if self.mapping != "lut" and not self.pipeline_target:
+        if not self.pipeline_target:
             set_fields(self, stages=self.usual_stages)
             return
-        set_fields(self, pipeline_target=self.pipeline_target or USUAL_TARGET)
         times = model(self.pipeline_target)
         limit = times.allowed_fs(times.usual_mhz)
         limit = max(limit, least_limit(self.step_delays, self.loop))
