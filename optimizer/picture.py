@@ -127,8 +127,11 @@ def _draw_points(
     below = f"; {hidden} more below the picture" if hidden else ""
     handles += axes.plot(
         [p.lut.value for _, p in front], [percent(p) for _, p in front], "-o", color=BLUE,
-        ms=6, lw=1.2, drawstyle="steps-post", zorder=3,
-        label=_label(f"Pareto front, {pairs} (numbers: report.md{below})"),
+        ms=6, lw=0.8, zorder=3,
+        label=_label(
+            f"Pareto front, {pairs}, of the selection images: on the test images it need not rise "
+            f"(numbers: report.md{below})"
+        ),
     )  # fmt: skip
     for (name, plan), marker in zip(e.references.items(), REFERENCE_MARKERS, strict=False):
         low = percent(plan) < bottom
@@ -144,7 +147,7 @@ def _draw_points(
     if beaten:
         handles += axes.plot(
             [p.lut.value for p in beaten], [percent(p) for p in beaten], "o", ms=4, color=GREY,
-            alpha=0.7, label="evaluated, beaten by another point",
+            alpha=0.7, label=_label("evaluated, beaten by another point on the selection images"),
         )  # fmt: skip
     return handles
 
@@ -215,7 +218,7 @@ def obstacles(axes: Any) -> list[Bbox]:
     for line in axes.lines:
         transform = line.get_transform()
         if line.get_linestyle() != "None":
-            corners = transform.transform(line.get_path().vertices)  # those of the steps too
+            corners = transform.transform(line.get_path().vertices)
             margin = line.get_linewidth() * per_point / 2 + 1
             boxes += [box(start, end, margin) for start, end in pairwise(corners)]
         if line.get_marker() not in ("None", None):
