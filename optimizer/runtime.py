@@ -7,16 +7,22 @@ operators that the file has.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy.typing as npt
 import onnx
-import onnxruntime
 
 from hwgen.errors import InputError
 from optimizer.onnx_file import one_line
+
+# Its builds report how they are used unless this is set when they are loaded: nothing of a user's
+# networks is told to anyone, and no file is left where temporary ones go.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+import onnxruntime
 
 #: Arrays by the names of tensors.
 Tensors = Mapping[str, npt.NDArray[Any]]
