@@ -19,6 +19,7 @@ from optimizer.inference import run_layer
 from optimizer.inputs import Inputs
 from optimizer.network import Array, Network, Node, Tensors
 from optimizer.parallel import in_parallel
+from optimizer.ptq.bias_correction import corrected_bias
 from optimizer.ptq.grid import on_grid
 from optimizer.ptq.methods import ROUNDINGS, Recipe
 from optimizer.ptq.moments import Moments
@@ -191,8 +192,9 @@ def _refined_layer(
     chosen = _best_columns(candidates, moments)
     bias = start.bias
     if recipe.bias:
-        old = 0.0 if bias is None else bias.astype(np.float64)
-        bias = old + moments.bias_change(chosen.weight).reshape(-1)
+        groups, _, outputs = chosen.weight.shape
+        old = np.zeros(groups * outputs) if bias is None else bias.astype(np.float64)
+        bias = corrected_bias(old.reshape(groups, outputs), chosen.weight, moments).reshape(-1)
     return dataclasses.replace(
         start,
         activation_scale=calibration.activation_scales[node.name, start.a_format][best],
