@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from hwgen.formats import Scalar
+from hwgen.formats import Format
 from optimizer import evaluation
 from optimizer.calibration import Pairs, calibrate
 from optimizer.data import ImageData
@@ -15,7 +15,7 @@ from optimizer.network import Network
 from optimizer.parallel import in_parallel
 from optimizer.plan import Accuracy, Plan
 from optimizer.ptq.asymmetric import unsigned
-from optimizer.ptq.methods import UNSIGNED, Recipe
+from optimizer.ptq.methods import ASYMMETRIC, UNSIGNED, Recipe
 from optimizer.selection import Equalized, Tuner, parts
 
 PLAIN = "round to nearest"
@@ -68,10 +68,11 @@ def ablation(
     if equalized.method is not None:
         plain = tuner.calibration.quantization(pairs)
         steps.append((equalized.method, equalized.network, plain))
-    recipes = [Recipe(bias=recipe.bias, ranges=recipe.ranges), recipe]
-    for step in dict.fromkeys(recipes):
+    recipes = [Recipe(bias=recipe.bias, ranges=recipe.ranges), replace(recipe, asymmetric=False)]
+    for step in dict.fromkeys((*recipes, recipe)):
         if step != Recipe():
             name = step.rounding if step.rounding != "nearest" else step.names[-1]
+            name = ASYMMETRIC if step.asymmetric else name
             quantization = tuner.quantization(pairs, step, workers)
             steps.append((name, equalized.network, quantization))
     test = parts(data)[1]
@@ -84,11 +85,14 @@ def ablation(
     return tuple(in_parallel(measured, steps, workers))
 
 
-def _signed(tuner: Tuner, pairs: Pairs) -> dict[str, tuple[Scalar, Scalar]]:
+def _signed(tuner: Tuner, pairs: Pairs) -> dict[str, tuple[Format, Format]]:
     """``pairs`` with the formats that ``unsigned`` made those without sign of."""
-    origins: Mapping[tuple[str, Scalar], Scalar] = {
-        (name, unsigned(f)): f for name, f in tuner.calibration.activation_scales if f.signed
+    origins: Mapping[tuple[str, Format], Format] = {
+        (name, unsigned(f)): f
+        for name, f in tuner.calibration.activation_scales
+        if f.element.signed
     }
     return {
-        name: (a if a.signed else origins.get((name, a), a), b) for name, (a, b) in pairs.items()
+        name: (a if a.element.signed else origins.get((name, a), a), b)
+        for name, (a, b) in pairs.items()
     }

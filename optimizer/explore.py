@@ -225,7 +225,7 @@ def _require_all(network: Network, data: ImageData, settings: Settings) -> None:
     require_instance("settings", settings, Settings, "what optimizer.explore.settings returns")
     require_candidates(settings)
     require_fitting(network, data)
-    candidates.arrays(network, settings)
+    candidates.require_arrays(network, settings)
 
 
 def _positive(calibration: Calibration, settings: Settings) -> candidates.Positive:

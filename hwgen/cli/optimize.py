@@ -14,8 +14,8 @@ from hwgen.installed import pip_install
 
 #: Names of ``optimizer.ptq.methods``, which is not imported before the command runs.
 PTQ = (
-    *("mse", "minmax", "percentile", "kl", "pow2", "pow2-group", "unsigned"),
-    *("cross-layer", "smoothquant", "bias", "gptq", "learned"),
+    *("mse", "minmax", "percentile", "kl", "pow2", "pow2-group", "unsigned", "asymmetric"),
+    *("cross-layer", "smoothquant", "hadamard", "bias", "gptq", "learned"),
 )
 PTQ_DEFAULT = ("unsigned", "mse", "cross-layer", "smoothquant", "bias", "gptq")
 #: The most frames a second that can be asked for: more than clock cycles of the fastest clock.
@@ -74,7 +74,8 @@ def add(commands: Commands) -> None:
         "--formats",
         type=names,
         metavar="LIST",
-        help="candidates, separated by commas (default: all that 'hwgen formats' lists)",
+        help="candidates, separated by commas, block formats too, such as mxfp8_e4m3,nvfp4,int8 "
+        "(default: the operands of the hardware that 'hwgen formats' lists)",
     )
     sub.add_argument(
         "--given",
