@@ -16,7 +16,7 @@ from optimizer.parallel import in_parallel
 from optimizer.plan import Accuracy, Plan
 from optimizer.ptq.asymmetric import unsigned
 from optimizer.ptq.methods import ASYMMETRIC, UNSIGNED, Recipe
-from optimizer.selection import Equalized, Tuner, parts
+from optimizer.selection import Tuner, parts
 
 PLAIN = "round to nearest"
 
@@ -43,7 +43,7 @@ class Step:
 
 def ablation(
     network: Network,
-    equalized: Equalized,
+    changed: Mapping[str, Network],
     tuner: Tuner,
     data: ImageData,
     plan: Plan,
@@ -51,30 +51,33 @@ def ablation(
 ) -> tuple[Step, ...]:
     """The steps from rounding to nearest to what ``plan`` got.
 
-    ``network``: as it was read; ``tuner``: of the network ``equalized``.
+    ``network``: as it was read; ``changed``: the networks that it became, by the method, in their
+    order; ``tuner``: of the last of them.
     """
     pairs, recipe = plan.pairs, plan.recipe
     assert recipe is not None
     signed = _signed(tuner, pairs)
     formats = list(dict.fromkeys(f for pair in (*signed.values(), *pairs.values()) for f in pair))
-    original = tuner.calibration
-    if equalized.method is not None:
-        original = calibrate(network, data.calibration_images, formats, workers, tuner.methods)
+    networks = [network, *changed.values()]
+    calibrations = [
+        calibrate(each, data.calibration_images, formats, workers, tuner.methods)
+        for each in networks[:-1]
+    ]
+    calibrations.append(tuner.calibration)
     steps: list[tuple[str, Network, Quantization]] = [
-        (PLAIN, network, original.quantization(signed))
+        (PLAIN, network, calibrations[0].quantization(signed))
     ]
     if signed != pairs:
-        steps.append((UNSIGNED, network, original.quantization(pairs)))
-    if equalized.method is not None:
-        plain = tuner.calibration.quantization(pairs)
-        steps.append((equalized.method, equalized.network, plain))
+        steps.append((UNSIGNED, network, calibrations[0].quantization(pairs)))
+    for name, each, made in zip(changed, networks[1:], calibrations[1:], strict=True):
+        steps.append((name, each, made.quantization(pairs)))
     recipes = [Recipe(bias=recipe.bias, ranges=recipe.ranges), replace(recipe, asymmetric=False)]
     for step in dict.fromkeys((*recipes, recipe)):
         if step != Recipe():
             name = step.rounding if step.rounding != "nearest" else step.names[-1]
             name = ASYMMETRIC if step.asymmetric else name
             quantization = tuner.quantization(pairs, step, workers)
-            steps.append((name, equalized.network, quantization))
+            steps.append((name, networks[-1], quantization))
     test = parts(data)[1]
 
     def measured(step: tuple[str, Network, Quantization]) -> Step:

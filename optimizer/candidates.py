@@ -122,8 +122,9 @@ def options(
     """The pairs of formats that the search may choose for a datapath of ``layers``.
 
     Those of the candidates that a unit takes; and with an operand in the format that the file gives
-    to it, or only those where ``settings.given`` is fixed. ``positive``: layers whose activations are never
-    negative: a candidate for activations is there the format of as many bits without sign.
+    to it, or only those where ``settings.given`` is fixed. ``positive``: layers whose activations
+    are never negative: a candidate for activations is there the format of as many bits without
+    sign.
     """
     candidates = settings.formats
     firsts = candidates

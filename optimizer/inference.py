@@ -69,7 +69,7 @@ def exact_sums(q: LayerQuantization, operands: Sequence[Array]) -> npt.NDArray[n
 
 def run_layer(q: LayerQuantization, operands: Sequence[Array]) -> Array:
     """The output of a quantised layer, float32; ``operands``: a, and b where it is no weight."""
-    node = q.node
+    node, bias = q.node, q.bias
     sums: npt.NDArray[Any]
     if q.exact_in_float32:
         rounded = [q.rounded(operands[0]), *map(q.rounded_other, operands[1:])]
@@ -77,14 +77,13 @@ def run_layer(q: LayerQuantization, operands: Sequence[Array]) -> Array:
         sums = q.product.run(values)[node.protos[0].output[0]]
     else:
         sums = node.lowering.output(exact_sums(q, operands), operands[0].shape)
-        if q.zero_point:
-            sums = sums - node.lowering.per_channel(np.asarray(q.offset))
+        bias = q.unit_bias if q.zero_point else bias
     scale = q.output_scale
     result = np.multiply(
         sums, scale if len(scale) == 1 else node.lowering.per_channel(scale), dtype=np.float64
     )
-    if q.bias is not None:
-        result += node.lowering.per_channel(q.bias)
+    if bias is not None:
+        result += node.lowering.per_channel(bias)
     return np.asarray(result, np.float32)
 
 

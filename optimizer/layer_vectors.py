@@ -117,7 +117,7 @@ def layer_vectors(
         for name, f, of, step in zip("ab", (spec.a, spec.b), values, steps, strict=True):
             assert isinstance(f, BlockFormat)
             ports |= _block_ports(name, f, of / step, step, cycles * lanes)
-        expected = tuple(np.float32(value) for value in chosen)
+        expected: tuple[Any, ...] = tuple(np.float32(value) for value in chosen)
     else:
         values = _products(*values, node.lowering.dot_length)
         cycles = math.ceil(values[0].shape[1] / lanes)

@@ -23,6 +23,7 @@ from optimizer import blocks
 from optimizer.graph import Graph
 from optimizer.lowering import Values
 from optimizer.network import Node
+from optimizer.ptq.asymmetric import folded_bias
 from optimizer.ptq.grid import on_grid
 from optimizer.rotation import Rotated
 from optimizer.runtime import Session
@@ -68,9 +69,13 @@ class LayerQuantization:
         return rounded(self.b_format, numbers, np.float32(self.weight_scale[0]), 0.0, -2)
 
     @cached_property
-    def offset(self) -> npt.NDArray[np.float64] | float:
-        """What the zero point adds to each output channel's exact sum, (output channels,)."""
-        return 0.0 if self.weight is None else self.zero_point * self.weight.sum(axis=0)
+    def unit_bias(self) -> npt.NDArray[np.float64]:
+        """The bias behind a unit that sums codes: with what the zero point adds taken off."""
+        assert self.weight is not None
+        channels = self.weight.shape[1]
+        bias = np.zeros(channels) if self.bias is None else self.bias.astype(np.float64)
+        weight, scale = self.weight * self.weight_scale, float(self.activation_scale)
+        return folded_bias(bias[None], weight[None], scale, self.zero_point).reshape(channels)
 
     @cached_property
     def output_scale(self) -> npt.NDArray[np.float64]:

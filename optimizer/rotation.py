@@ -1,4 +1,4 @@
-"""A network whose layers' operands are rotated before they are rounded, and which computes the same.
+"""A network whose operands are rotated before they are rounded, and which computes the same.
 
 A rotated layer sums over whole blocks of the rotation: what its dot product lacks of them is filled
 up with zeros before. Which layers are rotated: those whose output has the smaller error with it.

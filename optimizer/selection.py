@@ -242,22 +242,32 @@ def equalized(
     if not methods.equalizations or not equalization.pairs(network):
         return Equalized(network, None, {})
     f = probe_format(formats)
-    images = _drawn(data.calibration_images, PROBE_IMAGES)
+    images = probe_images(data)
     networks: dict[str | None, Network] = {None: network}
     for method in methods.equalizations:
         networks[method] = EQUALIZERS[method](network, images)
     losses: dict[str | None, npt.NDArray[np.float64]] = {}
     for name, candidate in networks.items():
-        losses[name] = _probed(candidate, images, data, methods, f, workers)
+        losses[name] = losses_in(candidate, images, data, methods, f, workers)
         progress(
             f"channels {'as they are' if name is None else name}: divergence "
             f"{losses[name].mean():.4f} with all layers in {f}"
         )
     best = min(losses, key=lambda name: losses[name].mean())
-    won = losses[None] - losses[best]
-    if won.mean() * np.sqrt(len(won)) <= won.std():
+    if not wins(losses[None], losses[best]):
         best = None
     return Equalized(networks[best], best, {name: float(v.mean()) for name, v in losses.items()})
+
+
+def wins(before: npt.NDArray[np.float64], after: npt.NDArray[np.float64]) -> bool:
+    """Whether the mean of what is won, image by image, is more than its standard error."""
+    won = before - after
+    return bool(won.mean() * np.sqrt(len(won)) > won.std())
+
+
+def probe_images(data: ImageData) -> Inputs:
+    """The calibration images that make networks which are only compared."""
+    return _drawn(data.calibration_images, PROBE_IMAGES)
 
 
 def probe_format(formats: Sequence[Format]) -> Format:
@@ -269,7 +279,7 @@ def probe_format(formats: Sequence[Format]) -> Format:
     return min(formats, key=key)
 
 
-def _probed(
+def losses_in(
     network: Network,
     images: Inputs,
     data: ImageData,

@@ -71,8 +71,8 @@ class _Trials:
 
     ``formats``: those of the first operand, and those of the other; ``before``: FP32 up to the
     layer, with what else is needed; ``rest``: from both operands to the class scores; ``behind``:
-    from the layer's output, where that is needed and not the scores; ``weights``: float32, as the ONNX operator takes them, by format, None
-    where the other operand are activations.
+    from the layer's output, where that is needed and not the scores; ``weights``: float32, as the
+    ONNX operator takes them, by format, None where the other operand are activations.
     """
 
     network: Network

@@ -53,4 +53,5 @@ def additions(length: int, size: int) -> int:
 
 def _times(rows: npt.NDArray[Any], matrix: npt.NDArray[np.float64]) -> npt.NDArray[Any]:
     blocks = rows.reshape(*rows.shape[:-1], -1, len(matrix))
-    return (blocks @ matrix.astype(rows.dtype)).reshape(rows.shape)
+    turned: npt.NDArray[Any] = blocks @ matrix.astype(rows.dtype)
+    return turned.reshape(rows.shape)
