@@ -154,7 +154,7 @@ def calibrate(
             weight_scales[node.name, b.number_format] = (b.scale,)
     zero_points = {}
     if methods.asymmetric:
-        zero_points = _zero_points(network, left, samples, most, workers)
+        zero_points = _zero_points(network, left, samples, methods, most, workers)
     fixed = methods.power_of_two is not None
     return Calibration(network, activation_scales, weight_scales, non_negative, fixed, zero_points)
 
@@ -163,10 +163,11 @@ def _zero_points(
     network: Network,
     keys: Sequence[Key],
     samples: Mapping[tuple[str, int], Sample],
+    methods: Methods,
     most: int,
     workers: int | None,
 ) -> dict[Key, tuple[np.float32, float]]:
-    """Scale and zero point of activations in each integer format that can have one."""
+    """Scale and zero point, not 0, of activations in each integer format that can have one."""
     left = [
         (name, f)
         for name, f in keys
@@ -177,9 +178,11 @@ def _zero_points(
         sample = samples[key[0], 0]
         ends = float(sample.low), float(sample.high)
         scale, zero = zero_point(key[1], sample.values[:most], *ends)
-        return np.float32(scale), zero
+        # With a larger scale the same zero point leaves room at both ends.
+        return methods.allowed(np.array([scale], np.float32))[0], zero
 
-    return dict(zip(left, in_parallel(found, left, workers), strict=True))
+    ranges = zip(left, in_parallel(found, left, workers), strict=True)
+    return {key: (scale, zero) for key, (scale, zero) in ranges if zero}
 
 
 def _may_move(node: Node) -> bool:

@@ -104,11 +104,14 @@ class Methods:
 
     def scales(self, problem: RangeProblem) -> tuple[npt.NDArray[np.float32], ...]:
         """The scales (columns,) of each method of ranges."""
-        scales = [problem.scales(RANGES[name](problem)) for name in self.ranges]
-        if self.power_of_two is not None:
-            power = POWERS[self.power_of_two]
-            scales = [power(scale.astype(np.float64)).astype(np.float32) for scale in scales]
-        return tuple(scales)
+        scales = (problem.scales(RANGES[name](problem)) for name in self.ranges)
+        return tuple(map(self.allowed, scales))
+
+    def allowed(self, scale: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """``scale``, as a power of two where that is asked for: as large or larger."""
+        if self.power_of_two is None:
+            return scale
+        return POWERS[self.power_of_two](scale.astype(np.float64)).astype(np.float32)
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,9 @@ def test_sums_of_a_convolution_are_those_of_its_blocks(tmp_path, names):
     for out, row, column in ((0, 0, 0), (2, 3, 4), (5, 5, 1)):
         group = out // 3
         window = padded[2 * group : 2 * group + 2, row : row + 3, column : column + 3]
-        a = by_fractions(q.a_format, window.transpose(1, 2, 0).reshape(-1), float(q.activation_scale))
+        a = by_fractions(
+            q.a_format, window.transpose(1, 2, 0).reshape(-1), float(q.activation_scale)
+        )
         w = weight[out].transpose(1, 2, 0).reshape(-1)
         b = by_fractions(q.b_format, w, float(q.weight_scale[0]))
         exact = sum(x * y for x, y in zip(a, b, strict=True))
