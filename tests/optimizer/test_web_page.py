@@ -71,7 +71,8 @@ def test_what_it_has(page):
 @browser.needed
 def test_what_it_does(page):
     script = """
-        const layers = () => [...document.querySelectorAll("#plan-layers td:nth-child(2)")].map(c => c.textContent);
+        const cells = () => document.querySelectorAll("#plan-layers td:nth-child(2)");
+        const layers = () => [...cells()].map(cell => cell.textContent);
         const state = () => [document.getElementById("name").textContent, layers(),
             radios.findIndex(r => r.checked), document.querySelectorAll("tr.shown").length];
         said.push(state());
