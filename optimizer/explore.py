@@ -56,7 +56,7 @@ class Exploration:
     of post-training quantisation brought to it. ``warnings``: signs that
     network and data do not belong together. ``seconds``: by stage.
     ``checks``: of the chosen plan's Verilog. ``full_test``: FP32 and the chosen plan on a larger
-    test set.
+    test set. ``choices``: each datapath's layers in every pair of formats that was priced.
     """
 
     network: Network
@@ -78,6 +78,7 @@ class Exploration:
     full_test: FullTest | None = None
     equalization: str | None = None
     ablation: tuple[Step, ...] = ()
+    choices: tuple[candidates.Choices, ...] = ()
 
     @property
     def rotations(self) -> tuple[RotationCost, ...]:
@@ -192,7 +193,8 @@ def explore(
         turned = rotation_choice.turned(
             equalized.network, data, settings.ptq, settings.formats, progress, workers
         )
-    calibration, plans, others = planned(turned.network, data, settings, sizer, stages, workers)
+    calibration, choices, plans = planned(turned.network, data, settings, sizer, stages, workers)
+    others = candidates.reference_plans(turned.network, choices, settings)
     progress(f"{sizer.predictions} units predicted; front of {len(plans)} points to be evaluated")
     with stages.timed("evaluation"):
         tuner = selection.tuner(turned.network, calibration, data, settings.ptq, workers)
@@ -227,6 +229,7 @@ def explore(
         seconds=stages.seconds,
         equalization=equalized.method,
         ablation=steps,
+        choices=tuple(choices),
     )
 
 
@@ -264,8 +267,8 @@ def planned(
     sizer: sizing.Sizer,
     stages: Stages,
     workers: int | None,
-) -> tuple[Calibration, list[Plan], dict[str, Plan]]:
-    """All but the accuracies: the calibration, the search's front, the references by name."""
+) -> tuple[Calibration, list[candidates.Choices], list[Plan]]:
+    """All but the accuracies: the calibration, what could be chosen, and the search's front."""
     with stages.timed("calibration"):
         calibration = calibrate(
             network, data.calibration_images, settings.tried, workers, settings.ptq
@@ -286,7 +289,7 @@ def planned(
     choices = candidates.choices_of(network, settings, priced, damages)
     with stages.timed("integer programming"):
         plans = candidates.search(network, choices, settings, positive)
-    return calibration, plans, candidates.reference_plans(network, choices, settings)
+    return calibration, choices, plans
 
 
 def require_fitting(network: Network, data: ImageData) -> None:

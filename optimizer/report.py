@@ -12,14 +12,14 @@ from hwgen.files import require_writable, writing
 from hwgen.formats import BlockFormat
 from hwgen.processes import temporary_folder
 from hwgen.templates import filled
-from optimizer import picture
+from optimizer import picture, web_page
 from optimizer.explore import Exploration
 from optimizer.plan import Plan
 from optimizer.ptq.methods import ASYMMETRIC, POWERS, RANGES, UNSIGNED
 from optimizer.text import fenced, markdown, printable
 
-PICTURE, PLAN, PAGE = "pareto.png", "plan.json", "report.md"
-FILES = (PICTURE, PLAN, PAGE)
+PICTURE, PLAN, PAGE, WEB = "pareto.png", "plan.json", "report.md", "report.html"
+FILES = (PICTURE, PLAN, PAGE, WEB)
 #: What does not apply to block formats.
 LEFT_OUT = (
     "block formats have scales by their own rule, of weights also by least squared error; "
@@ -54,6 +54,8 @@ def write(
         text = json.dumps(exploration.to_dict(), indent=2, allow_nan=False) + "\n"
         (draft / PLAN).write_text(text, encoding="utf-8")
         (draft / PAGE).write_text(page(exploration, command), encoding="utf-8")
+        web = web_page.html(exploration, _basis(exploration), command)
+        (draft / WEB).write_text(web, encoding="utf-8")
         (draft / VERILOG).mkdir()
         for name, text in (verilog or {}).items():
             (draft / VERILOG / name).write_text(text, encoding="utf-8")

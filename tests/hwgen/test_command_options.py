@@ -46,6 +46,9 @@ USES = {
         "--scheduler": ["plan.toml", "--scheduler", "tcp://127.0.0.1:1"],
     },
     "optimize": {None: []},
+    "explore": {None: []},
+    "doctor": {None: []},
+    "completion": {None: ["bash"]},
 }
 #: A value that each option takes; switches and positional arguments have none.
 VALUES = {
@@ -66,6 +69,7 @@ VALUES = {
     **{"style": "shared", "given": "fixed", "max_drop": "1", "netlist": "new.json", "ptq": "bias"},
     **{"include": ".", "define": "X", "parameter": "N=1"},
     **{"device": "LFE5U-25F", "operands_a": "uniform", "operands_b": "gaussian:crest=4"},
+    **{"name": "my_unit", "shell": "zsh"},
     **{"plan": "plan.toml", "workers": "2", "scheduler": "tcp://127.0.0.1:1"},
 }
 PLAN = '[[designs]]\nunit = "mul"\na = "int2"\nb = "int2"\ntargets = "xc7"\n'
