@@ -43,7 +43,8 @@ class Calibration:
     activations, (1,), likewise. In block formats these are the tensors' scales.
     ``zero_points``: scales and zero points of activations in integer formats, where they are asked
     for. ``non_negative``: the layers whose activations are never below zero for the calibration
-    images. ``fixed_scales``: scales are powers of two, and stay so.
+    images. ``fixed_scales``: scales are powers of two, and stay so. ``block_rules``: those that
+    blocks of weights may have their scales by, None for the format's own.
     """
 
     network: Network
@@ -52,6 +53,7 @@ class Calibration:
     non_negative: frozenset[str] = frozenset()
     fixed_scales: bool = False
     zero_points: Mapping[Key, tuple[np.float32, float]] = field(default_factory=dict)
+    block_rules: tuple[str | None, ...] = (None,)
 
     def weight(self, name: str, number_format: Format) -> npt.NDArray[np.float64] | None:
         """The weights of a layer as values of the format, float64 (dot length, output channels).
@@ -155,8 +157,15 @@ def calibrate(
     zero_points = {}
     if methods.asymmetric:
         zero_points = _zero_points(network, left, samples, methods, most, workers)
-    fixed = methods.power_of_two is not None
-    return Calibration(network, activation_scales, weight_scales, non_negative, fixed, zero_points)
+    return Calibration(
+        network,
+        activation_scales,
+        weight_scales,
+        non_negative,
+        methods.power_of_two is not None,
+        zero_points,
+        methods.block_rules,
+    )
 
 
 def _zero_points(

@@ -32,8 +32,6 @@ BATCH = 16
 #: Rows of a layer's operand that are looked at, spread over all images.
 ROWS = 2**13
 SEED = 7
-#: The rule of block scales that is tried beside a format's own.
-LEAST_ERROR = "mse"
 
 #: Scale and zero point of activations.
 Range = tuple[np.float32, float]
@@ -227,7 +225,7 @@ def _problems(
         scales = (s.reshape(len(weight), 1, -1) for s in calibration.weight_scales[name, f])
         return [Problem(weight, s, f, moments, calibration.fixed_scales) for s in scales]
     tensor = float(start.weight_scale[0])
-    codes = [calibration.weight_codes(name, f, rule) for rule in (None, LEAST_ERROR)]
+    codes = [calibration.weight_codes(name, f, rule) for rule in calibration.block_rules]
     # The scale of each weight is that of its block: none of them changes any more.
     steps = (_stacked(blocks.steps(c), len(weight)) * tensor for c in codes)
     return [Problem(weight, s, f.element, moments, fixed_scale=True) for s in steps]

@@ -15,15 +15,19 @@ from hwgen.templates import filled
 from optimizer import picture, web_page
 from optimizer.explore import Exploration
 from optimizer.plan import Plan
-from optimizer.ptq.methods import ASYMMETRIC, POWERS, RANGES, UNSIGNED
+from optimizer.ptq.methods import ASYMMETRIC, BLOCK_RULES, POWERS, RANGES, UNSIGNED
 from optimizer.text import fenced, markdown, printable
 
 PICTURE, PLAN, PAGE, WEB = "pareto.png", "plan.json", "report.md", "report.html"
 FILES = (PICTURE, PLAN, PAGE, WEB)
+NOT_OF_BLOCKS = (
+    *(name for name in RANGES if name not in BLOCK_RULES),
+    *(*POWERS, UNSIGNED, ASYMMETRIC),
+)
 #: What does not apply to block formats.
 LEFT_OUT = (
-    "block formats have scales by their own rule, of weights also by least squared error; "
-    f"{', '.join((*RANGES, *POWERS, UNSIGNED, ASYMMETRIC))} are for single numbers alone"
+    "block formats have scales by their own rule, of weights also by mse; "
+    f"{', '.join(NOT_OF_BLOCKS)} are for single numbers alone"
 )
 #: Folder of the chosen plan's units.
 VERILOG = "verilog"

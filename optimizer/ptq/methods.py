@@ -31,6 +31,8 @@ RANGES: dict[str, Callable[[RangeProblem], npt.NDArray[np.floating]]] = {
     "percentile": percentile,
     "kl": kl,
 }
+#: Methods of ranges that are rules of block scales too (``hwgen.formats.block_scale``).
+BLOCK_RULES = ("mse",)
 #: Scales that cost no multiplier: asked for, never chosen.
 POWERS: dict[str, Callable[[Floats], Floats]] = {
     "pow2": powers_of_two,
@@ -106,6 +108,11 @@ class Methods:
         """The scales (columns,) of each method of ranges."""
         scales = (problem.scales(RANGES[name](problem)) for name in self.ranges)
         return tuple(map(self.allowed, scales))
+
+    @property
+    def block_rules(self) -> tuple[str | None, ...]:
+        """The rules that blocks of weights may have their scales by, None for the format's own."""
+        return (None, *(name for name in self.ranges if name in BLOCK_RULES))
 
     def allowed(self, scale: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """``scale``, as a power of two where that is asked for: as large or larger."""

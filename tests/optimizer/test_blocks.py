@@ -145,6 +145,24 @@ def test_verilog_of_a_layer_gives_the_sums_of_inference(tmp_path):
     assert got == vectors.expected
 
 
+def test_one_array_for_all_layers_in_blocks(tmp_path):
+    """The longest sum, 54 products, decides: 14 blocks of 4 over several cycles, for all layers."""
+    network, data = made(residual_network, tmp_path)
+    asked = explore.settings(
+        target="ecp5", fps=5e3, style="shared", formats=["int4_b4_ue4m3"], max_drop=100.0
+    )
+    e = explore.explore(network, data, asked, predict=cost)
+    (spec,) = e.chosen.specs
+    assert isinstance(spec, Array) and spec.lanes % 4 == 0 and spec.max_products >= 56
+    for plan in e.chosen.layers:
+        vectors = layer_vectors(
+            e.network, e.quantization, e.chosen, plan.layer.name, data.test_images[:10], 20
+        )
+        inputs = vectors.inputs(spec)
+        got = results(spec, golden.expected(spec, inputs), vectors.last_cycles)
+        assert got == vectors.expected and np.any(got)
+
+
 def test_refined_weights_are_of_their_blocks(tmp_path):
     network, data = made(residual_network, tmp_path)
     for name in ("nvint4", "mx6", "mxfp4"):
