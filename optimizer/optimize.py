@@ -199,7 +199,7 @@ def check(e: Exploration, images: ImageData, progress: Progress) -> tuple[LayerC
             cycles=outcome.vectors,
             mismatches=outcome.mismatches,
             outputs=len(operands.expected),
-            wrong_outputs=sum(a != b for a, b in zip(sums, operands.expected, strict=True)),
+            wrong_outputs=sum(bool(a != b) for a, b in zip(sums, operands.expected, strict=True)),
         )
         progress(
             f"simulated {printable(layer, 40)} on {spec.name}: {result.cycles} cycles, "

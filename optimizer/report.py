@@ -58,7 +58,7 @@ def write(
         text = json.dumps(exploration.to_dict(), indent=2, allow_nan=False) + "\n"
         (draft / PLAN).write_text(text, encoding="utf-8")
         (draft / PAGE).write_text(page(exploration, command), encoding="utf-8")
-        web = web_page.html(exploration, _basis(exploration), command)
+        web = web_page.html(exploration, _basis(exploration), command, _row_lines(exploration))
         (draft / WEB).write_text(web, encoding="utf-8")
         (draft / VERILOG).mkdir()
         for name, text in (verilog or {}).items():

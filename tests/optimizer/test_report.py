@@ -136,7 +136,9 @@ def test_what_is_done_to_the_rows_of_blocks(tmp_path):
     e = dataclasses.replace(
         e, chosen=chosen, front=(chosen, e.front[1]), settings=settings, network=turned
     )
-    for text in (report.table(e), report.page(e)):
+    report.write(e, tmp_path / "out")
+    page = (tmp_path / "out" / "report.html").read_text()
+    for text in (report.table(e), report.page(e), page):
         assert "pow2, pow2-group, unsigned, asymmetric are for single numbers alone" in text
         assert "zeros to whole blocks, at the cost of all others: layer1 16 to 32" in text
         assert "rotated at run time in blocks of 16: 640 additions an image" in text
