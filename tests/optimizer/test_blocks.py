@@ -126,12 +126,12 @@ def test_the_units_give_the_sums_of_inference(tmp_path, make, name):
         assert got == vectors.expected and np.any(got)
 
 
-def test_verilog_of_layers_gives_the_sums_of_inference(tmp_path):
+def test_verilog_of_layers_gives_the_sums_of_inference(tmp_path, monkeypatch):
     """More blocks than a cycle has, of two sizes, through the simulator."""
     network, data = made(residual_network, tmp_path)
-    asked = explore.settings(
-        target="ecp5", fps=4e4, formats=["e2m1_b8_ue4m3", "int4_b16_e8m0"], max_drop=100.0
-    )
+    monkeypatch.setattr(optimize, "CHECKED_LAYERS", 2)
+    names = ["e2m1_b8_ue4m3", "int4_b16_e8m0"]
+    asked = explore.settings(target="ecp5", fps=4e4, formats=names, max_drop=100.0, ptq=["bias"])
     e = explore.explore(network, data, asked, predict=cost)
     pairs = {(p.spec.a.block_size, p.spec.b.block_size) for p in e.front[0].layers}
     assert pairs <= {(8, 8), (8, 16), (16, 8), (16, 16)}
@@ -223,7 +223,8 @@ def test_a_transposed_convolution_stays_with_single_numbers(tmp_path):
     nodes = [node("ConvTranspose", ["x", "w"], ["c"], name="own", strides=[2, 2])]
     path = save(tmp_path / "t.onnx", [*nodes, *dense("c", 3 * 169, w)], w, ("batch", 4, 6, 6))
     network, data = made(lambda _: path, tmp_path)
-    asked = explore.settings(target="ecp5", fps=1e4, formats=["mxfp8", "int8"], max_drop=100.0)
+    names = ["mxfp8", "int8"]
+    asked = explore.settings(target="ecp5", fps=1e4, formats=names, max_drop=100.0, ptq=["none"])
     e = explore.explore(network, data, asked, predict=lambda spec: cost(spec, 0.01))
     used = {p.layer.name: p.spec.a.block_size for plan in e.front for p in plan.layers}
     assert used["own"] == 1
