@@ -129,9 +129,9 @@ def test_the_units_give_the_sums_of_inference(tmp_path, make, name):
 def test_verilog_of_layers_gives_the_sums_of_inference(tmp_path, monkeypatch):
     """More blocks than a cycle has, of two sizes, through the simulator."""
     network, data = made(residual_network, tmp_path)
-    monkeypatch.setattr(optimize, "CHECKED_LAYERS", 2)
+    monkeypatch.setattr(optimize, "CHECKED_LAYERS", 1)
     names = ["e2m1_b8_ue4m3", "int4_b16_e8m0"]
-    asked = explore.settings(target="ecp5", fps=4e4, formats=names, max_drop=100.0, ptq=["bias"])
+    asked = explore.settings(target="ecp5", fps=4e3, formats=names, max_drop=100.0, ptq=["bias"])
     e = explore.explore(network, data, asked, predict=cost)
     pairs = {(p.spec.a.block_size, p.spec.b.block_size) for p in e.front[0].layers}
     assert pairs <= {(8, 8), (8, 16), (16, 8), (16, 16)}
