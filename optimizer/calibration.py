@@ -180,7 +180,11 @@ def _zero_points(
     left = [
         (name, f)
         for name, f in keys
-        if isinstance(f, Scalar) and f.is_integer and _may_move(network.layer_node(name))
+        if isinstance(f, Scalar)
+        and f.is_integer
+        and _may_move(network.layer_node(name))
+        # Without sign, and nothing below zero: the zero point is 0.
+        and (f.signed or samples[name, 0].negative)
     ]
 
     def found(key: tuple[str, Scalar]) -> tuple[np.float32, float]:

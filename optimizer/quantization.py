@@ -93,7 +93,8 @@ class LayerQuantization:
         assert not isinstance(self.a_format, BlockFormat)
         assert not isinstance(self.b_format, BlockFormat)
         # A zero point moves values by up to as much.
-        largest = largest_steps(self.a_format) + abs(self.zero_point)
+        moved = np.ldexp(abs(self.zero_point), -self.a_format.lsb_exponent)
+        largest = largest_steps(self.a_format) + float(moved)
         if self.weight is None:
             steps = float(largest_steps(self.b_format) * self.node.lowering.dot_length)
         else:

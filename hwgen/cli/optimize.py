@@ -17,7 +17,7 @@ PTQ = (
     *("mse", "minmax", "percentile", "kl", "pow2", "pow2-group", "unsigned", "asymmetric"),
     *("cross-layer", "smoothquant", "hadamard", "bias", "gptq", "learned"),
 )
-PTQ_DEFAULT = ("unsigned", "mse", "cross-layer", "smoothquant", "bias", "gptq")
+PTQ_DEFAULT = ("unsigned", "mse", "asymmetric", "cross-layer", "smoothquant", "bias", "gptq")
 #: The most frames a second that can be asked for: more than clock cycles of the fastest clock.
 FASTEST_FPS = 1e10
 

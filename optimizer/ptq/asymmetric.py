@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwgen.formats import Format, Scalar
+from optimizer.ptq.grid import on_grid
 from optimizer.ptq.moments import Floats
 from optimizer.ptq.range_mse import SHRINK
 
@@ -54,7 +55,7 @@ def zero_point(
     for factor in SHRINK.astype(np.float64):
         scale = (high - low) * factor / (top - bottom)
         zero = float(np.clip(np.rint(bottom - low * factor / scale), bottom, top))
-        rounded = (number_format.quantize(values / scale + zero) - zero) * scale
+        rounded = (on_grid(number_format, values / scale + zero) - zero) * scale
         squared = float(np.square(rounded - values).sum())
         if squared < lowest:
             best, lowest = (float(scale), zero), squared

@@ -66,7 +66,7 @@ SUMMARIES: dict[str, str] = {
     "gptq": "rounding with error feedback",
     "learned": "rounding by coordinate descent",
 }
-DEFAULT = (UNSIGNED, "mse", "cross-layer", "smoothquant", BIAS, "gptq")
+DEFAULT = (UNSIGNED, "mse", ASYMMETRIC, "cross-layer", "smoothquant", BIAS, "gptq")
 
 
 @dataclass(frozen=True)
