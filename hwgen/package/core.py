@@ -18,10 +18,10 @@ ARCHITECTURES = {
 def core(spec: Spec, *, stream: bool = False, primitives: str | None = None) -> str:
     """The ``.core`` file that stands beside the Verilog.
 
-    Its targets are ``default``, ``lint`` and those of ``ARCHITECTURES``, in which Yosys maps the unit
-    alone. Its name is ``hwgen:UNIT:MODULE`` with the version of hwgen that made it. ``primitives``: the
-    FPGA family whose mapped file stands there too, and is taken in place of the portable one with
-    the flag ``hwgen_FAMILY``.
+    Its targets are ``default``, ``lint`` and those of ``ARCHITECTURES``, in which Yosys maps the
+    unit alone. Its name is ``hwgen:UNIT:MODULE`` with the version of hwgen that made it.
+    ``primitives``: the FPGA family whose mapped file stands there too, and is taken in place of the
+    portable one with the flag ``hwgen_FAMILY``.
     """
     name = module_name(spec, stream=stream)
     # A JSON string is a YAML string too.
