@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hwgen.arithmetic.dsp_multiplier import PACKED_FOR
 from hwgen.formats import BlockFormat, Scalar
 from hwgen.formats.rounding import MODES
 from hwgen.pipelining import timing_paths
 from hwgen.plan import logic
 from hwgen.plan.delay import USUAL_TARGET, models
+from hwgen.sizes.dsp_multiplier import PACKED_FOR
 from hwgen.spec import UNITS, DotProduct, Spec
 from hwgen.spec.base import spec_fields
 

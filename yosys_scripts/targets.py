@@ -17,8 +17,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from hwgen.arithmetic.dsp_multiplier import PACKED_FOR, SIZED, Multiplier
 from hwgen.errors import InputError
+from hwgen.sizes.dsp_multiplier import PACKED_FOR, SIZED, Multiplier
 
 FOLDER = Path(__file__).resolve().parent
 TECHMAPS = FOLDER / "techmaps"

@@ -8,9 +8,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from hwgen.arithmetic.decode import require_decodable
-from hwgen.arithmetic.dsp_multiplier import SIZED
-from hwgen.arithmetic.rounder import require_rounding
 from hwgen.errors import InputError
 from hwgen.fields import check_fields, set_fields, shown
 from hwgen.formats import BlockFormat, Format, Scalar, parse
@@ -18,6 +15,9 @@ from hwgen.formats.rounding import RANDOM_BITS, STOCHASTIC
 from hwgen.plan.delay import USUAL_TARGET, model
 from hwgen.plan.registers import boundaries_of, delays, fewest_stages, least_limit
 from hwgen.plan.step import Loop, Steps, loop_of, state_step
+from hwgen.sizes.decode import require_decodable
+from hwgen.sizes.dsp_multiplier import SIZED
+from hwgen.sizes.rounding import require_rounding
 
 MAPPINGS = ("lut", "dsp", "auto")
 #: Key of ``option``.

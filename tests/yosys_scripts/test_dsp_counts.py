@@ -5,7 +5,7 @@ import pytest
 import yosys_scripts
 from cost_models import structure
 from hwgen import Array, DotProduct, InputError, emit
-from hwgen.arithmetic.dsp_multiplier import PACKED_FOR
+from hwgen.sizes.dsp_multiplier import PACKED_FOR
 from hwgen.spec import BlockDot
 
 BLOCKS = {"mapping": "dsp18x18", "accumulator": "fp16", "stages": 4}

@@ -10,16 +10,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hwgen.accumulator import Float
-from hwgen.arithmetic.adder_tree import level_widths, tree_adders, tree_levels
-from hwgen.arithmetic.decode import operand_bits
-from hwgen.arithmetic.float_add import normalised_segments
-from hwgen.arithmetic.grid_packing import GridPlan
-from hwgen.arithmetic.product import factor_shapes
 from hwgen.formats import Format
 from hwgen.plan import levels, product
 from hwgen.plan.logic import Adder, Gates, Multiplier, parallel
 from hwgen.plan.shape import ZERO, Shape, either
 from hwgen.plan.step import Segment, Step, Steps, copied, in_segments, passed_by
+from hwgen.sizes.adder_tree import level_widths, tree_adders, tree_levels
+from hwgen.sizes.decode import operand_bits
+from hwgen.sizes.float_add import normalised_segments
+from hwgen.sizes.grid_packing import GridPlan
+from hwgen.sizes.product import factor_shapes
 from hwgen.spec.steps import accumulating, blockdot, dot
 from hwgen.spec.steps.accumulating import STATE
 

@@ -6,10 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hwgen.arithmetic.adder_tree import level_widths, tree_adders, tree_levels
-from hwgen.arithmetic.decode import operand_bits
-from hwgen.arithmetic.product import ProductShape, product_shape
-from hwgen.arithmetic.product_rows import product_bits
 from hwgen.formats import Integer, Scalar
 from hwgen.formats.widths import signed_width, value_range
 from hwgen.plan import levels, product
@@ -17,6 +13,10 @@ from hwgen.plan.logic import Adder, Series, Shifter
 from hwgen.plan.product import shift_bits
 from hwgen.plan.shape import Shape
 from hwgen.plan.step import Step, Steps, with_bits
+from hwgen.sizes.adder_tree import level_widths, tree_adders, tree_levels
+from hwgen.sizes.decode import operand_bits
+from hwgen.sizes.product import ProductShape, product_shape
+from hwgen.sizes.product_rows import product_bits
 from hwgen.spec.steps import accumulating
 
 if TYPE_CHECKING:
