@@ -6,8 +6,9 @@ everything else is derived from it.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from hwgen.public_names import on_demand
 
 if TYPE_CHECKING:
     from hwgen.emit import verilog
@@ -32,6 +33,35 @@ if TYPE_CHECKING:
         SumSquares,
     )
     from hwgen.units import component
+
+#: The public names, by the module that has them.
+__getattr__ = on_demand(
+    __name__,
+    {
+        "emit": ("verilog",),
+        "errors": ("InputError", "ToolError"),
+        "formats": ("Integer", "Logarithmic", "Minifloat", "Scalar", "parse"),
+        "pipelining": ("pipelined",),
+        "spec": (
+            "AccumulatorToFloat",
+            "Array",
+            "BlockDot",
+            "Convert",
+            "DotProduct",
+            "FixedDot",
+            "FixedMatrix",
+            "LMul",
+            "MultiDot",
+            "Multiply",
+            "MultiplyAccumulate",
+            "Quantizer",
+            "Requantize",
+            "Spec",
+            "SumSquares",
+        ),
+        "units": ("component",),
+    },
+)
 
 __all__ = [
     "AccumulatorToFloat",
@@ -60,17 +90,3 @@ __all__ = [
     "pipelined",
     "verilog",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    """A public name, imported when it is first used.
-
-    So the command line starts in a moment, and can be interrupted from the first.
-    """
-    if name in __all__:
-        for module in ("errors", "formats", "spec", "pipelining", "units", "emit"):
-            value = getattr(import_module(f"hwgen.{module}"), name, None)
-            if value is not None:
-                globals()[name] = value
-                return value
-    raise AttributeError(f"module 'hwgen' has no attribute {name!r}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-from importlib.metadata import requires
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -49,6 +48,8 @@ def pip_install(extra: str) -> str:
 
     By the names that an index has, whatever hwgen itself was installed from.
     """
+    from importlib.metadata import requires  # Slow to import, and only a message needs it.
+
     requirements = []
     for line in requires("hwgen") or ():
         requirement, _, marker = line.partition(";")

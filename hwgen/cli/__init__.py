@@ -1,46 +1,44 @@
 """The command line: a module here for each command, with ``add`` and ``run``.
 
-A command imports what it needs when it runs, and nothing before.
+It is imported for its own command alone, and that imports what it needs when it runs.
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
+import functools
 import io
 import os
 import signal
 import sys
 import warnings
 from collections.abc import Sequence
-from importlib.metadata import version
+from importlib import import_module
 
 from hwgen import processes, progress
 from hwgen.arguments import Parser, complete, one_line, require_text
-from hwgen.cli import (
-    compare,
-    cost,
-    formats,
-    generate,
-    mutate,
-    optimize,
-    prove,
-    regress,
-    sweep,
-    synth,
-    units,
-    verify,
-)
-from hwgen.cli import map as map_command
 from hwgen.errors import FAULT, InputError, ToolError, fault
 from hwgen.installed import HiddenPackage, require_own_packages
 from hwgen.processes import outside
 from hwgen.records import PassedOver
 
-#: In the order in which the help lists them.
-COMMANDS = (
-    *(formats, units, generate, verify, regress, mutate, prove),
-    *(synth, map_command, cost, compare, sweep, optimize),
-)
+#: What each command does, in the order in which the help lists them.
+COMMANDS = {
+    "formats": "list the number formats, or one format's facts",
+    "units": "list the units and their options",
+    "generate": "write a unit's Verilog",
+    "verify": "simulate a unit against the golden model",
+    "regress": "verify a whole matrix of units, formats and settings",
+    "mutate": "put faults into a unit's RTL: does the bench find them?",
+    "prove": "prove properties of a unit, formally",
+    "synth": "synthesise a unit and measure it",
+    "map": "map any design to an FPGA's cells",
+    "cost": "what a unit costs: measured if known, else estimated",
+    "compare": "what many units cost, measured or estimated",
+    "sweep": "measure the units of a plan, resumably",
+    "optimize": "choose a format for every layer of a network",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -134,8 +132,23 @@ def command_line_parser() -> Parser:
         prog="hwgen",
         description="Datapaths for FPGAs in any number format: Verilog, proof, cost.",
     )
-    parser.add_argument("--version", action="version", version=f"hwgen {version('hwgen')}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for command in COMMANDS:
-        command.add(commands)
+    for name, summary in COMMANDS.items():
+        sub: Parser = commands.add_parser(name, help=summary, description=summary)
+        sub.add_later(functools.partial(_add_options, name))
     return parser
+
+
+def _add_options(name: str, sub: Parser) -> None:
+    import_module(f"hwgen.cli.{name}").add(sub)
+
+
+class _Version(argparse.Action):
+    """Prints the version, which takes long to find, and ends."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *given: object) -> None:
+        from importlib.metadata import version  # Which no other command line needs.
+
+        print(f"hwgen {version('hwgen')}")
+        parser.exit()

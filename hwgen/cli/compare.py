@@ -9,8 +9,8 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from hwgen.arguments import output_file, shown, whole
-from hwgen.cli.parser import Commands, command
+from hwgen.arguments import Parser, output_file, shown, whole
+from hwgen.cli.parser import command
 from hwgen.cli.spec_options import spec_of, spec_options
 from hwgen.errors import InputError
 from hwgen.spec import UNITS, Spec
@@ -23,9 +23,9 @@ LIKE_A = "like-a"
 MOST = 10_000
 
 
-def add(commands: Commands) -> None:
-    """Add the command and its options."""
-    sub = command(commands, "compare", run, "what many units cost, measured or estimated")
+def add(sub: Parser) -> None:
+    """Add the options of the command."""
+    command(sub, run)
     sub.add_argument("unit", metavar="UNIT", help=f"one of {', '.join(UNITS)}")
     sub._negative_number_matcher = re.compile(r"-\.?\d")
     for name, (kind, metavar, summary) in spec_options().items():
