@@ -14,6 +14,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import sqlite3
 import tempfile
 import time
@@ -99,6 +100,10 @@ def path() -> Path:
     return Path(given) if given else platformdirs.user_data_path("hwgen") / "measurements.sqlite"
 
 
+#: The key of a row that has it in a field of that name, and where its line says it.
+_KEY, _KEY_IN_LINE = itemgetter("key"), re.compile(r'"key": "([^"\\]+)"')
+
+
 @dataclass(frozen=True)
 class Kind(Generic[T]):
     """What the results of a kind are.
@@ -111,7 +116,7 @@ class Kind(Generic[T]):
     name: str
     made: Callable[[Row], T]
     final: Callable[[T], bool] = lambda result: True
-    key: Callable[[Row], str] = itemgetter("key")
+    key: Callable[[Row], str] = _KEY
     ships: str = ""
 
     @cached_property
@@ -119,16 +124,44 @@ class Kind(Generic[T]):
         """The results that come with the package, by key."""
         return self.read(self.ships) if self.ships else {}
 
+    def one_shipped(self, key: str) -> T | None:
+        """Of those the one with this key, or None; it is quick, as the others are not read."""
+        if self.key is _KEY and "shipped" not in vars(self):
+            line = self._shipped_lines.get(key)
+            if line is None:
+                return None
+            found = dict(records.rows(line, self.ships, self.keyed))
+            if key in found:
+                return found[key]
+        return self.shipped.get(key)
+
+    @property
+    def first_shipped(self) -> T | None:
+        """One of those, the first, or None; the others are not read either."""
+        first = next(iter(self._shipped_lines), None)
+        return None if first is None else self.one_shipped(first)
+
+    @cached_property
+    def _shipped_lines(self) -> dict[str, str]:
+        """The lines of what ships by their keys, as far as can be told without reading them."""
+        lines = _text_of(self.ships).split("\n") if self.ships else []
+        found = ((_KEY_IN_LINE.search(line), line) for line in lines)
+        return {match[1]: line for match, line in found if match is not None}
+
     def read(self, name: str) -> dict[str, T]:
         """The results by key of a file in the folder of a room; none if it is not there."""
-        room, _, file = name.partition("/")
-        place = resources.files(room).joinpath(file)
-        text = place.read_text("utf-8") if place.is_file() else ""
-        return dict(records.rows(text, file, self.keyed))
+        return dict(records.rows(_text_of(name), name.partition("/")[2], self.keyed))
 
     def keyed(self, row: Row) -> tuple[str, T]:
         """A row's key and result, for a dictionary in which later lines replace earlier ones."""
         return self.key(row), self.made(row)
+
+
+def _text_of(name: str) -> str:
+    """What a file in the folder of a room says; nothing if it is not there."""
+    room, _, file = name.partition("/")
+    place = resources.files(room).joinpath(file)
+    return place.read_text("utf-8") if place.is_file() else ""
 
 
 class Store(Generic[T]):
@@ -192,8 +225,8 @@ class Store(Generic[T]):
         yield from records.read(
             _kept_file(), lambda row: self.kind.made(row) if row.get("key") == key else None
         )
-        if key in self.kind.shipped:
-            yield self.kind.shipped[key]
+        if (shipped := self.kind.one_shipped(key)) is not None:
+            yield shipped
 
     def _alone(self, key: str) -> AbstractContextManager[None]:
         require_writable()
