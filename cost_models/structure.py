@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwgen.formats import BlockFormat, Scalar
-from hwgen.formats.rounding import MODES
+from hwgen.formats.rounding import MODES, RANDOM_BITS
 from hwgen.pipelining import timing_paths
 from hwgen.plan import logic
 from hwgen.plan.delay import USUAL_TARGET, models
@@ -211,10 +211,17 @@ def block_mapping(primitive: logic.Logic, mapping: str) -> str:
 
 
 def registers(spec: Spec) -> int:
-    """Bits of all registers: in front of steps, of what is held, of outputs, valid bits."""
-    boundaries = {spec.steps[index].name for index in spec.register_boundaries}
-    held = sum((s.bits or 0) * s.copies for s in spec.steps if s.name in boundaries)
-    return held + spec.storage_bits + sum(port.width for port in spec.outputs) + spec.stages
+    """Bits of all registers: in front of steps, of what is held, of outputs, valid bits.
+
+    As the hardware has them: synthesis may find some that are always as others, or never read.
+    """
+    places, state = set(spec.register_boundaries), spec.state_step
+    if state is not None and state < len(spec.steps) - 1:
+        places.add(state + 1)
+    held = sum(spec.steps[place].register_bits for place in places)
+    if spec.random_words is not None:
+        held += RANDOM_BITS * spec.random_words.count
+    return held + spec.storage_bits + sum(port.width for port in spec.outputs) + spec.latency
 
 
 def settings(spec: Spec) -> dict[str, float]:

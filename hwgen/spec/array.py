@@ -30,7 +30,7 @@ from hwgen.spec.base import (
 )
 from hwgen.spec.blockdot import BlockDot
 from hwgen.spec.dot import MAX_LANES, MAX_PRODUCTS, DotProduct
-from hwgen.spec.steps import array
+from hwgen.spec.steps import array, array_registers
 from hwgen.spec.steps.array import BROADCAST, SYSTOLIC
 
 OUTPUT_STATIONARY, WEIGHT_STATIONARY = "output_stationary", "weight_stationary"
@@ -334,8 +334,8 @@ class Array(AccumulatingSpec):
 
     @property
     def storage_bits(self) -> int:
-        """Of weights that stay, and of operands on their way from neighbour to neighbour."""
-        return array.storage_bits(self)
+        """Of operands and results on their way, and of what goes past the elements."""
+        return array_registers.storage_bits(self)
 
     @property
     def skew(self) -> int:
