@@ -12,19 +12,19 @@ from typing import Any
 
 
 def on_demand(package: str, places: Mapping[str, Sequence[str]]) -> Callable[[str], Any]:
-    """The ``__getattr__`` of ``package``: ``places`` has, by module in it, the names from there.
+    """The ``__getattr__`` of ``package``: ``places`` has, by module, the names from there.
 
-    The modules themselves are names too; for others what it returns raises AttributeError.
+    The package's modules are names too; for others what it returns raises AttributeError.
     """
     modules = {name: module for module, names in places.items() for name in names}
 
     def attribute(name: str) -> Any:
-        if name in places and name not in modules:
-            return import_module(f"{package}.{name}")
-        if name not in modules:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        value = getattr(import_module(f"{package}.{modules[name]}"), name)
-        setattr(sys.modules[package], name, value)
-        return value
+        if name in modules:
+            value = getattr(import_module(modules[name]), name)
+            setattr(sys.modules[package], name, value)
+            return value
+        if (module := f"{package}.{name}") in places:
+            return import_module(module)
+        raise AttributeError(f"module {package!r} has no attribute {name!r}")
 
     return attribute

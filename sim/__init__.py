@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 __getattr__ = on_demand(
     __name__,
     {
-        "golden": (),
-        "matrix_product": ("matmul",),
-        "stream": ("StreamVerification", "verify_stream"),
-        "verification": ("Verification", "verify", "verify_inputs"),
+        "sim.golden": (),
+        "sim.matrix_product": ("matmul",),
+        "sim.stream": ("StreamVerification", "verify_stream"),
+        "sim.verification": ("Verification", "verify", "verify_inputs"),
     },
 )
 

@@ -35,15 +35,15 @@ if TYPE_CHECKING:
 __getattr__ = on_demand(
     __name__,
     {
-        "mapped_unit": (
+        "yosys_scripts.mapped_unit": (
             "MappedUnit",
             "component",
         ),
-        "emission": (
+        "yosys_scripts.emission": (
             "cells_of_open_tools",
             "primitives",
         ),
-        "flow": (
+        "yosys_scripts.flow": (
             "Netlist",
             "Synthesis",
             "Timing",
@@ -58,12 +58,12 @@ __getattr__ = on_demand(
             "timings",
             "tool_versions",
         ),
-        "foreign": (
+        "yosys_scripts.foreign": (
             "MappedDesign",
             "Size",
             "map_design",
         ),
-        "targets": (
+        "yosys_scripts.targets": (
             "TARGETS",
             "Target",
             "target",

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from hwgen.errors import InputError
+from hwgen.fields import unknown
 from hwgen.sizes.dsp_multiplier import PACKED_FOR, SIZED, Multiplier
 
 FOLDER = Path(__file__).resolve().parent
@@ -232,7 +233,7 @@ class Target:
 def target(name: str) -> Target:
     """The target of this name; InputError if there is none."""
     if name not in TARGETS:
-        raise InputError(f"unknown target {name!r}: use one of {', '.join(TARGETS)}")
+        raise unknown("target", name, TARGETS)
     return _read(name)
 
 

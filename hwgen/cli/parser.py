@@ -11,6 +11,7 @@ from typing import Any
 from hwgen.arguments import Mode, Parser, count, number
 from hwgen.cli.spec_options import spec_options
 from hwgen.spec import UNITS
+from hwgen.spec.base import spec_fields
 
 #: The fastest clock that can be asked for, in MHz.
 FASTEST_MHZ = 10_000.0
@@ -29,8 +30,28 @@ def command(
 
     ``run`` returns the exit code; ``modes``: its uses, if not every option acts in each.
     """
+    words = "show this help message and exit"
+    sub.add_argument("-h", "--help", action=_Help, default=argparse.SUPPRESS, nargs=0, help=words)
     sub.modes = modes
     sub.set_defaults(run=run, parser=sub)
+
+
+class _Help(argparse.Action):
+    """The help of a command; of a unit that is named before it, with that unit's options alone."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        *given: object,
+    ) -> None:
+        if getattr(namespace, "unit", None) in UNITS:
+            fields = {field.name for field in spec_fields(UNITS[namespace.unit])}
+            for action in parser._actions:
+                if action.dest in spec_options() and action.dest not in fields:
+                    action.help = argparse.SUPPRESS
+        parser.print_help()
+        parser.exit()
 
 
 def unit_command(
@@ -38,7 +59,9 @@ def unit_command(
 ) -> None:
     """As ``command``, of one that takes a unit and its spec's fields."""
     command(sub, run, modes)
-    sub.add_argument("unit", metavar="UNIT", help=f"one of {', '.join(UNITS)}")
+    sub.add_argument(
+        "unit", metavar="UNIT", help=f"one of {', '.join(UNITS)}; UNIT --help shows its options"
+    )
     # Values, and no options, are also lists that begin with a negative number.
     sub._negative_number_matcher = re.compile(r"-\.?\d")
     for name, (kind, metavar, summary) in spec_options().items():

@@ -46,6 +46,8 @@ USES = {
         "--scheduler": ["plan.toml", "--scheduler", "tcp://127.0.0.1:1"],
     },
     "optimize": {None: []},
+    "doctor": {None: []},
+    "completion": {None: ["bash"]},
 }
 #: A value that each option takes; switches and positional arguments have none.
 VALUES = {
@@ -66,6 +68,7 @@ VALUES = {
     **{"style": "shared", "given": "fixed", "max_drop": "1", "netlist": "new.json", "ptq": "bias"},
     **{"include": ".", "define": "X", "parameter": "N=1"},
     **{"device": "LFE5U-25F", "operands_a": "uniform", "operands_b": "gaussian:crest=4"},
+    **{"name": "my_unit", "shell": "zsh"},
     **{"plan": "plan.toml", "workers": "2", "scheduler": "tcp://127.0.0.1:1"},
 }
 PLAN = '[[designs]]\nunit = "mul"\na = "int2"\nb = "int2"\ntargets = "xc7"\n'
@@ -79,7 +82,7 @@ def command_parser(name):
         for action in command_line_parser()._actions
         if isinstance(action, argparse._SubParsersAction)
     )
-    return commands.choices[name]
+    return commands.choices[name].with_all_options()
 
 
 CASES = [(command, use) for command, uses in USES.items() for use in uses]
@@ -101,8 +104,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_every_use_has_a_line():
-    commands = {command.__name__.rpartition(".")[2] for command in COMMANDS}
-    assert set(USES) == commands
+    assert set(USES) == set(COMMANDS)
     for name, uses in USES.items():
         assert set(uses) == ({mode.words for mode in command_parser(name).modes} or {None})
 
