@@ -253,7 +253,7 @@ def structural(
 ) -> Floats:
     """The structural figures of units, shape (n,)."""
     if resource in COUNTED:
-        return features.plan(resource)
+        return features.plan(resource, target)
     # Not ``@``, whose order of sums depends on how many rows there are.
     rows = structural_rows(resource, columns, features, target) * coefficients
     return np.asarray(rows.sum(axis=1))

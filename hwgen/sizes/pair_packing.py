@@ -67,6 +67,15 @@ class PairPlan:
         return self.bits + sum(corrections)
 
 
+def fixed_sizes(a: Scalar, b: Scalar) -> tuple[int, int]:
+    """Bits of the wider and of the narrower factor of a product that is in no pair."""
+    bits = [
+        signed_width(*value_range(f)) if f.signed else value_range(f)[1].bit_length()
+        for f in (a, b)
+    ]
+    return max(bits), min(bits)
+
+
 def pair_plan(a: Scalar, b: Scalar, multiplier: Multiplier) -> PairPlan | None:
     """The plan with the fewest bits to correct.
 

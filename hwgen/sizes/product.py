@@ -32,6 +32,17 @@ class ProductShape:
         return self.significand.width + self.shift + int(self.sign)
 
 
+def factor_sizes(a: Scalar, b: Scalar, *, sign_apart: bool) -> tuple[int, int]:
+    """Bits of the wider and of the narrower factor that ``multiply`` multiplies."""
+    if sign_apart:
+        x, y = (Shape(significand_bits(f), f.signed and f.is_integer) for f in (a, b))
+    else:
+        x, y = factor_shapes(a, b)
+    # A bit without sign has one beside a number with a sign.
+    bits = [max(s.width, 2) if other.signed else s.width for s, other in ((x, y), (y, x))]
+    return max(bits), min(bits)
+
+
 def product_shape(a: Scalar, b: Scalar, *, sign_apart: bool) -> ProductShape:
     """The widths of what ``multiply`` makes."""
     shift = shift_bits(a, b)

@@ -1,7 +1,7 @@
 """Tells which faults only the slow tests find.
 
-``python tests/bench/tiers.py --count 20 --seed 1`` puts faults into a clone of what is committed, one at a
-time: another comparison, operator or whole number in the hardware's or the golden model's
+``python tests/bench/tiers.py --count 20 --seed 1`` puts faults into a clone of what is committed,
+one at a time: another comparison, operator or whole number in the hardware's or the golden model's
 functions. It runs the tests of ``make test`` until one fails; where none does, those that
 ``make test-all`` adds. Tests that hold hardware against recorded digests are left out: they find
 any change, whether it is a fault or not. A line a fault tells which tier found it, and which test.

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 from hwgen.formats import Integer, Scalar
 from hwgen.formats.widths import signed_width, value_range
 from hwgen.plan import levels, product
-from hwgen.plan.logic import Adder, Series, Shifter
+from hwgen.plan.logic import Adder, Multiplier, Series, Shifter, parallel
 from hwgen.plan.product import shift_bits
 from hwgen.plan.shape import Shape
 from hwgen.plan.step import Step, Steps, with_bits
 from hwgen.sizes.adder_tree import level_widths, tree_adders, tree_levels
 from hwgen.sizes.decode import operand_bits
-from hwgen.sizes.product import ProductShape, product_shape
+from hwgen.sizes.pair_packing import fixed_sizes
+from hwgen.sizes.product import ProductShape, factor_sizes, product_shape
 from hwgen.sizes.product_rows import product_bits
 from hwgen.spec.steps import accumulating
 
@@ -30,7 +31,7 @@ def steps(spec: DotProduct) -> Steps:
     """The exact sum of a cycle, or its only product with an exponent, and the accumulator."""
     if spec.adds_product:
         split: Steps = ()
-        multiply = product.multiplication(spec.a, spec.b, spec.lanes)
+        multiply = _multiplication(spec)
         if spec.is_tuned:
             multiply = product.factors(spec.a, spec.b, spec.lanes)
             factors = product.factor_bits(spec.a, spec.b)
@@ -49,7 +50,7 @@ def sum_steps(spec: DotProduct) -> Steps:
     """The steps up to the exact sum of a cycle."""
     a, b, lanes = spec.a, spec.b, spec.lanes
     split: Steps = ()
-    multiply = product.multiplication(a, b, lanes)
+    multiply = _multiplication(spec)
     align = product.shift(a, b, spec.product_width, lanes)
     if spec.is_tuned:  # Smaller steps make the product of the factors.
         multiply, align = product.factors(a, b, lanes), ()
@@ -60,6 +61,19 @@ def sum_steps(spec: DotProduct) -> Steps:
         *level_steps(spec, product_shapes(spec)),
         *addend_steps(spec, lanes_width(spec)),
     )
+
+
+def _multiplication(spec: DotProduct) -> Series:
+    """The multipliers of all lanes' products, and what is in front of them, in one step."""
+    a, b, lanes = spec.a, spec.b, spec.lanes
+    first = Multiplier(*factor_sizes(a, b, sign_apart=spec.adds_product))
+    other = Multiplier(*factor_sizes(a, b, sign_apart=True), count=lanes - 1)
+    if spec.packing is not None:
+        wide, narrow = sorted(spec.packing.operand_bits, reverse=True)
+        first = Multiplier(*fixed_sizes(a, b), count=lanes % 2)
+        other = Multiplier(wide, narrow, count=lanes // 2)
+    multipliers = [(one,) for one in (first, other) if one.count]
+    return (*product.factors(a, b, lanes), *parallel(*multipliers))
 
 
 def made_width(spec: DotProduct) -> int:
