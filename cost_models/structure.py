@@ -42,9 +42,9 @@ class Inputs:
     ``amounts``: of the structural part, by name; ``settings``: what else the trees ask for.
     ``registers``: bits of them; ``multipliers``: bits of both factors, and how many there are;
     ``kinds``: of what the plan counts itself the units of which that is exact, or not. ``unit``:
-    with its mapping; ``group``: of units whose errors are alike. ``family``: a digest of the designs
-    that differ in ``NEARBY_FIELDS`` alone, of which ``place`` tells one from the other. ``paths``:
-    as of the function of that name.
+    with its mapping; ``group``: of units whose errors are alike. ``family``: a digest of the
+    designs that differ in ``NEARBY_FIELDS`` alone, of which ``place`` tells one from the other.
+    ``paths``: as of the function of that name.
     """
 
     amounts: Mapping[str, float]

@@ -69,10 +69,8 @@ class PairPlan:
 
 def fixed_sizes(a: Scalar, b: Scalar) -> tuple[int, int]:
     """Bits of the wider and of the narrower factor of a product that is in no pair."""
-    bits = [
-        signed_width(*value_range(f)) if f.signed else value_range(f)[1].bit_length()
-        for f in (a, b)
-    ]
+    ranges = [value_range(f) for f in (a, b)]
+    bits = [signed_width(*r) if r[0] < 0 else r[1].bit_length() for r in ranges]
     return max(bits), min(bits)
 
 
