@@ -243,7 +243,7 @@ def registers(spec: Spec) -> int:
     held = sum(spec.steps[place].register_bits for place in places)
     if spec.random_words is not None:
         held += RANDOM_BITS * spec.random_words.count
-    return held + spec.storage_bits + sum(port.width for port in spec.outputs) + spec.latency
+    return held + spec.storage_bits + spec.output_bits + spec.latency
 
 
 def settings(spec: Spec) -> dict[str, float]:
@@ -307,6 +307,6 @@ def _registers(spec: Spec) -> dict[str, float]:
         "most_passing_bits": max(passing, default=0),
         "longest_path": longest,
         "input_bits": spec.input_bits,
-        "output_bits": sum(port.width for port in spec.outputs),
+        "output_bits": spec.output_bits,
         "tuned": bool(spec.pipeline_target),
     }

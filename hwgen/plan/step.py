@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from hwgen.fields import changed
 from hwgen.plan.logic import Logic, Path, Series, path_of, times
 
 
@@ -145,12 +146,12 @@ def passed_by(segments: Iterable[Segment], bits: int) -> Segments:
 
 def with_bits(steps: Iterable[Step], bits: Iterable[int]) -> Steps:
     """The steps with so many bits in front of each."""
-    return tuple(replace(step, bits=n) for step, n in zip(steps, bits, strict=True))
+    return tuple(changed(step, bits=n) for step, n in zip(steps, bits, strict=True))
 
 
 def copied(steps: Iterable[Step], copies: int) -> Steps:
     """The steps of what the unit has so many of."""
-    return tuple(replace(step, copies=copies) for step in steps)
+    return tuple(changed(step, copies=copies) for step in steps)
 
 
 def named(name: str, segments: Iterable[Segment]) -> Segments:

@@ -6,6 +6,7 @@ The hardware is in ``hwgen.arithmetic.adder_tree``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 
 def tree_levels(terms: int) -> int:
@@ -16,6 +17,30 @@ def tree_levels(terms: int) -> int:
 def tree_adders(terms: int, level: int) -> int:
     """Adders of ``level``, counted from 1, in the sum of ``terms`` terms."""
     return -(-terms // (1 << (level - 1))) // 2
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Widths of ``count`` signed terms: all ``width`` bits, but for the ``last``."""
+
+    count: int
+    width: int
+    last: int
+
+    @property
+    def bits(self) -> int:
+        """Bits of all of them."""
+        return (self.count - 1) * self.width + self.last
+
+    @property
+    def widest(self) -> int:
+        """Bits of the widest."""
+        return max(self.width, self.last) if self.count > 1 else self.last
+
+    def added(self) -> Terms:
+        """Those behind a ``tree_level``."""
+        last = self.last if self.count % 2 else max(self.width, self.last) + 1
+        return Terms((self.count + 1) // 2, self.width + 1, last)
 
 
 def level_widths(widths: Sequence[int]) -> list[int]:

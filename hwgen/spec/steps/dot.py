@@ -13,7 +13,7 @@ from hwgen.plan.logic import Adder, Multiplier, Series, Shifter, parallel
 from hwgen.plan.product import shift_bits
 from hwgen.plan.shape import Shape
 from hwgen.plan.step import Step, Steps, with_bits
-from hwgen.sizes.adder_tree import level_widths, tree_adders, tree_levels
+from hwgen.sizes.adder_tree import Terms, tree_adders, tree_levels
 from hwgen.sizes.decode import operand_bits
 from hwgen.sizes.pair_packing import fixed_sizes
 from hwgen.sizes.product import ProductShape, factor_sizes, product_shape
@@ -151,17 +151,18 @@ def level_steps(spec: DotProduct, shapes: tuple[ProductShape, ProductShape]) -> 
     ``shapes``: of the products of the first lane, and of another.
     """
     plan, steps_of_levels, lanes = spec.lane_sum, [], spec.lanes
-    terms = lanes * [spec.product_width]
+    terms = Terms(lanes, spec.product_width, spec.product_width)
     if spec.packing is not None:
-        terms = lanes // 2 * [spec.packing.bits] + lanes % 2 * [spec.product_width]
+        last = spec.product_width if lanes % 2 else spec.packing.bits
+        terms = Terms((lanes + 1) // 2, spec.packing.bits, last)
     beside = accumulating.beside_bits(spec) + addend_bits(spec)
     for level in range(1, tree_levels(spec.summed_terms) + 1):
-        width, bits = plan.width_behind(level), sum(terms)
+        width, bits = plan.width_behind(level), terms.bits
         adders = Adder(width, count=tree_adders(spec.summed_terms, level) * len(plan.bins))
         taken, data_bits = levels.adder(width), bits
         if plan.whole:
-            terms = level_widths(terms)
-            taken = levels.adder(max(terms)) if spec.packing is not None else taken
+            terms = terms.added()
+            taken = levels.adder(terms.widest) if spec.packing is not None else taken
         elif level == 1:
             bits = data_bits = plan.lanes_bits(*shapes)
         else:
