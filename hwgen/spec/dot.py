@@ -246,7 +246,7 @@ class DotProduct(AccumulatingSpec):
         plus = "" if self.addend is None else f" plus {self.addend}"
         return f"{self.a} times {self.b}{plus}"
 
-    @property
+    @cached_property
     def has_special(self) -> bool:
         """Some operand can be infinite or NaN."""
         formats = (port.format for port in self._operand_ports)
@@ -352,12 +352,12 @@ class DotProduct(AccumulatingSpec):
         low, high = self.product_range
         return low * products, high * products
 
-    @property
+    @cached_property
     def product_width(self) -> int:
         """Bits of one signed product."""
         return self.width_of_sum(1)
 
-    @property
+    @cached_property
     def sum_width(self) -> int:
         """Bits of the signed sum of one cycle's products, with its addend."""
         return signed_width(*self._range_with_addends(self.lanes))

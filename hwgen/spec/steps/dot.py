@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hwgen.formats import Integer, Scalar
@@ -31,8 +30,9 @@ def steps(spec: DotProduct) -> Steps:
     """The exact sum of a cycle, or its only product with an exponent, and the accumulator."""
     if spec.adds_product:
         split: Steps = ()
-        multiply = _multiplication(spec)
-        if spec.is_tuned:
+        if not spec.is_tuned:
+            multiply = _multiplication(spec)
+        else:
             multiply = product.factors(spec.a, spec.b, spec.lanes)
             factors = product.factor_bits(spec.a, spec.b)
             split = product.split_steps_of(*factors, 0, spec.product_width, spec.lanes)
@@ -50,9 +50,10 @@ def sum_steps(spec: DotProduct) -> Steps:
     """The steps up to the exact sum of a cycle."""
     a, b, lanes = spec.a, spec.b, spec.lanes
     split: Steps = ()
-    multiply = _multiplication(spec)
-    align = product.shift(a, b, spec.product_width, lanes)
-    if spec.is_tuned:  # Smaller steps make the product of the factors.
+    if not spec.is_tuned:
+        multiply = _multiplication(spec)
+        align = product.shift(a, b, spec.product_width, lanes)
+    else:  # Smaller steps make the product of the factors.
         multiply, align = product.factors(a, b, lanes), ()
         split = product.split_steps(a, b, spec.product_width, lanes)
     products = product_steps(spec, (a, b), multiply, align, products_bits(spec, split), split)
@@ -114,12 +115,16 @@ def product_steps(
         corrected = spec.packing.corrected_bits
         to_align = levels.adder(corrected) if corrected else 0.0
     beside = accumulating.control_bits(spec)
-    multiplying = Step("products", "multiply", multiply, levels.product(a, b), data_bits=decoded)
+    multiplying = Step(
+        *("products", "multiply", multiply, levels.product(a, b)),
+        bits=decoded + beside,
+        data_bits=decoded,
+    )
     aligning = Step("aligned", "align", align, to_align, data_bits=products[-1] + addend_bits(spec))
     past_products = accumulating.beside_bits(spec) + addend_bits(spec)
     return (
         Step("operands", "operands", decoding, levels.decoder(a, b), data_bits=codes),
-        replace(multiplying, bits=decoded + beside),
+        multiplying,
         *with_bits((*split, aligning), (bits + past_products for bits in products)),
     )
 
@@ -168,14 +173,17 @@ def level_steps(spec: DotProduct, shapes: tuple[ProductShape, ProductShape]) -> 
         else:
             bits, data_bits = plan.terms_bits(level - 1, shapes[1]), plan.bits_after(level - 1)
         data_bits += addend_bits(spec)
-        step = Step(f"level{level}", "add", (adders,), taken, (level,), data_bits=data_bits)
-        steps_of_levels.append(replace(step, bits=bits + beside))
+        steps_of_levels.append(
+            Step(f"level{level}", "add", (adders,), taken, (level,), bits + beside, data_bits)
+        )
     width = spec.width_of_sum(lanes)
     for level in range(1, plan.merge_levels + 1):
         adders = Adder(width, count=tree_adders(len(plan.bins), level))
         taken, bits = levels.adder(width), plan.merged_bits(level - 1)
-        step = Step(f"merged{level}", "merge", (adders,), taken, (level,), bits + beside)
-        steps_of_levels.append(replace(step, data_bits=bits + addend_bits(spec)))
+        name, data_bits = f"merged{level}", bits + addend_bits(spec)
+        steps_of_levels.append(
+            Step(name, "merge", (adders,), taken, (level,), bits + beside, data_bits)
+        )
     return tuple(steps_of_levels)
 
 
