@@ -101,7 +101,7 @@ def parallel(*branches: Series) -> Series:
 
 def path_of(series: Series) -> Path:
     """The longest path through logic one behind the other, if the longest paths of each meet."""
-    return in_turn(logic.path for logic in series)
+    return series[0].path if len(series) == 1 else in_turn(logic.path for logic in series)
 
 
 def times(series: Series, count: int) -> Series:

@@ -5,6 +5,7 @@ The hardware is in ``hwgen.arithmetic.product``.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 from hwgen.formats import Scalar
@@ -43,6 +44,7 @@ def factor_sizes(a: Scalar, b: Scalar, *, sign_apart: bool) -> tuple[int, int]:
     return max(bits), min(bits)
 
 
+@functools.lru_cache(maxsize=10_000)
 def product_shape(a: Scalar, b: Scalar, *, sign_apart: bool) -> ProductShape:
     """The widths of what ``multiply`` makes."""
     shift = shift_bits(a, b)
@@ -53,6 +55,7 @@ def product_shape(a: Scalar, b: Scalar, *, sign_apart: bool) -> ProductShape:
     return ProductShape(Shape(significand_bits(a) + significand_bits(b), signed), shift, True)
 
 
+@functools.lru_cache(maxsize=10_000)
 def factor_shapes(a: Scalar, b: Scalar) -> tuple[Shape, Shape]:
     """The shapes of both ``signed_factors`` of decoded codes, the wider one first.
 

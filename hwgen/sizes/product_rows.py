@@ -5,6 +5,8 @@ The hardware is in ``hwgen.arithmetic.product_rows``.
 
 from __future__ import annotations
 
+import functools
+
 from hwgen.formats import Scalar
 from hwgen.plan.logic import FactorRows
 from hwgen.plan.product import row_sums, shift_bits
@@ -79,15 +81,23 @@ def product_bits_of(
     factors: tuple[Shape, Shape], shift: int, width: int, split: Steps
 ) -> list[int]:
     """As ``product_bits``, of ``factors`` of these shapes and a ``shift`` of so many bits."""
+    shifted = sum(step.build == "shift_products" for step in split)
+    return list(_product_bits(factors, shift, width, len(split) - shifted, shifted))
+
+
+@functools.lru_cache(maxsize=10_000)
+def _product_bits(
+    factors: tuple[Shape, Shape], shift: int, width: int, levels: int, shifted: int
+) -> tuple[int, ...]:
+    """Of that many ``levels`` that make rows and add them, and of shifts."""
     bits = [sum(factor.width for factor in factors) + shift]
-    if not split:
-        return bits
+    if not levels + shifted:
+        return tuple(bits)
     terms = term_shapes(*factors)
-    levels = sum(step.build != "shift_products" for step in split)
     rows = [bits_of(terms[min(level, len(terms) - 1)]) for level in range(levels)]
     bits += [n + shift for n in rows]
     value = rows[-1]
-    for bit in range(len(split) - levels):
+    for bit in range(shifted):
         value = min(value + (1 << bit), width)
         bits.append(value + shift - bit - 1)
-    return bits
+    return tuple(bits)
