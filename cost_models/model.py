@@ -205,7 +205,7 @@ class Model:
         least, most = self.sizes
         side = np.where(base > most, 2, np.where(base < least, 1, 0))
         cases = np.where(exact, -1, (likeness * 2 + measured) * 3 + side)
-        different, why = np.unique(cases, return_inverse=True)
+        different, why = _different(cases)
         reasons, errors = [], []
         for case in different.tolist():
             if case < 0:
@@ -248,6 +248,14 @@ class Model:
         return error, True, f"within {error:.1%}, as {share} ({name})"
 
 
+def _different(cases: Codes) -> tuple[Codes, Codes]:
+    """The cases that there are, and which of them each row has."""
+    if len(cases) == 1:  # Where ``np.unique`` takes longer than all else.
+        return cases, np.zeros(1, dtype=np.intp)
+    different, why = np.unique(cases, return_inverse=True)
+    return different, why
+
+
 def structural(
     resource: str, columns: Sequence[str], coefficients: Floats, features: Features, target: str
 ) -> Floats:
@@ -273,8 +281,9 @@ def rows_of_trees(model: Model, target: str, features: Features, base: Floats) -
     if len(model.coefficients) == len(model.columns):
         shares.append(amounts * model.coefficients)
     parts = [s / np.maximum(s.sum(axis=1, keepdims=True), 1.0) for s in shares]
-    here = np.tile([float(name == target) for name in model.targets], (len(features), 1))
-    return np.column_stack([*parts, features.settings(model.settings), np.log(base + 1), here])
+    here = np.array([[float(name == target) for name in model.targets]])
+    parts += [features.settings(model.settings), np.log(base + 1)[:, None]]
+    return np.concatenate([*parts, here.repeat(len(features), axis=0)], axis=1)
 
 
 def shipped() -> dict[tuple[str, str], Model]:

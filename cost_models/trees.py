@@ -56,7 +56,7 @@ class Trees:
 
     @cached_property
     def _pairs(self) -> Floats:
-        """The sums of the leaves of two trees, by the leaves of both; shape (pairs of trees, 4^depth).
+        """The sums of the leaves of two trees, by both of them; shape (pairs of trees, 4^depth).
 
         A tree without another has one whose leaves are zero.
         """

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import hashlib
 import json
 import os
@@ -97,7 +98,19 @@ def state() -> State | None:
 def path() -> Path:
     """The user's store: ``$HWGEN_STORE``, or a file in the user's data folder."""
     given = os.environ.get(ENVIRONMENT)
-    return Path(given) if given else platformdirs.user_data_path("hwgen") / "measurements.sqlite"
+    home = os.environ.get("HOME"), os.environ.get("XDG_DATA_HOME")
+    return _path(given) if given else _usual_path(*home)
+
+
+@functools.lru_cache(maxsize=4)
+def _path(given: str) -> Path:
+    return Path(given)
+
+
+@functools.lru_cache(maxsize=4)
+def _usual_path(home: str | None, data_home: str | None) -> Path:
+    """The user's data folder, which hangs on these variables."""
+    return platformdirs.user_data_path("hwgen") / "measurements.sqlite"
 
 
 #: The key of a row that has it in a field of that name, and where its line says it.
@@ -352,11 +365,23 @@ def _insert(connection: sqlite3.Connection, key: str, kind: str, row: str) -> No
 
 def _text(key: str) -> str | None:
     """The row with this key in the user's store, which is not made for that."""
+    now = state()
+    if now is not None and key not in _keys(now):
+        return None
     if not os.path.exists(path()):  # Which, other than Path's, takes names that no system has.
         return None
     with _open() as connection:
         row = connection.execute("SELECT row FROM results WHERE key = ?", (key,)).fetchone()
     return row and str(row[0])
+
+
+@functools.lru_cache(maxsize=1)
+def _keys(now: State) -> frozenset[str]:
+    """The keys of all rows in the user's store, while it is as it is ``now``."""
+    if not os.path.exists(path()):
+        return frozenset()
+    with _open() as connection:
+        return frozenset(key for (key,) in connection.execute("SELECT key FROM results"))
 
 
 @contextmanager
