@@ -39,6 +39,7 @@ COMMANDS = {
     "map": "map any design to an FPGA's cells",
     "cost": "what a unit costs: measured if known, else estimated",
     "compare": "what many units cost, measured or estimated",
+    "explore": "a page that shows what many units cost: choose, compare, export",
     "sweep": "measure the units of a plan, resumably",
     "optimize": "choose a format for every layer of a network",
     "doctor": "tell what is installed and what is missing",

@@ -16,6 +16,7 @@ EXTRAS = {
     "optimize": "hwgen optimize",
     "dask": "hwgen sweep --scheduler",
     "fit": "fitting the cost model to measurements of your own",
+    "search": "cost_models.environment, python -m cost_models.agents",
     "train": "training the shipped networks",
     "dev": "the tests and checks of this package",
 }

@@ -46,6 +46,7 @@ USES = {
         "--scheduler": ["plan.toml", "--scheduler", "tcp://127.0.0.1:1"],
     },
     "optimize": {None: []},
+    "explore": {None: []},
     "doctor": {None: []},
     "completion": {None: ["bash"]},
 }
