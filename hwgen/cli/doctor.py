@@ -8,13 +8,15 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 
-from hwgen.cli.parser import Commands, command, json_option, print_json
+from hwgen.arguments import Parser
+from hwgen.cli.parser import command, json_option, print_json
 
 #: What each extra is for; as in pyproject.toml.
 EXTRAS = {
     "optimize": "hwgen optimize",
     "dask": "hwgen sweep --scheduler",
     "fit": "fitting the cost model to measurements of your own",
+    "search": "cost_models.environment, python -m cost_models.agents",
     "train": "training the shipped networks",
     "dev": "the tests and checks of this package",
 }
@@ -31,9 +33,10 @@ class Check:
     needed: bool = False
 
 
-def add(commands: Commands) -> None:
-    """Add the command and its options."""
-    json_option(command(commands, "doctor", run, "tell what is installed and what is missing"))
+def add(sub: Parser) -> None:
+    """Add the options of the command."""
+    command(sub, run)
+    json_option(sub)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -6,8 +6,8 @@ import argparse
 import shlex
 from pathlib import Path
 
-from hwgen.arguments import input_file, input_path, names, number, output_folder
-from hwgen.cli.parser import FASTEST_MHZ, Commands, command, target_option
+from hwgen.arguments import Parser, input_file, input_path, names, number, output_folder
+from hwgen.cli.parser import FASTEST_MHZ, command, target_option
 from hwgen.errors import InputError, ToolError
 from hwgen.installed import pip_install
 from hwgen.progress import tell
@@ -22,9 +22,9 @@ PTQ_DEFAULT = ("unsigned", "mse", "asymmetric", "cross-layer", "smoothquant", "b
 FASTEST_FPS = 1e10
 
 
-def add(commands: Commands) -> None:
-    """Add the command and its options."""
-    sub = command(commands, "optimize", run, "choose a format for every layer of a network")
+def add(sub: Parser) -> None:
+    """Add the options of the command."""
+    command(sub, run)
     sub.add_argument(
         "--model",
         type=input_file,
