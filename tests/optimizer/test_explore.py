@@ -177,7 +177,7 @@ def test_operands_give_the_sums_of_the_inference(setting, exploration, layer):
     out = inference.run_layer(own, operands_there)
     if out.ndim == 4:
         out = out.transpose(0, 2, 3, 1)
-    bias = np.zeros(out.shape[-1]) if own.bias is None else own.bias
+    bias = own.unit_bias
     out = out.reshape(-1, len(bias))
     for total, (row, channel) in zip(operands.expected, operands.positions, strict=True):
         value = total * 2.0**spec.lsb_exponent * own.output_scale[channel] + bias[channel]
