@@ -91,7 +91,8 @@ class Trees:
         for _ in range(int(np.log2(nodes + 1))):
             place = node + offsets
             node = 2 * node + 1 + (rows[which, features[place]] > thresholds[place])
-        return np.asarray((node - nodes).astype(np.uint8).T)
+        leaves: npt.NDArray[np.uint8] = (node - nodes).astype(np.uint8).T
+        return leaves
 
     def _leaves_together(self, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
         """As one by one: each comparison is made once for all rows, then trees choose of them.
