@@ -192,6 +192,7 @@ def search(
         Plan(
             settings.style,
             tuple(p for group, i in zip(tried, solution.choice, strict=True) for p in group[i]),
+            gap=solution.gap,
         )
         for solution in solutions
     ]

@@ -116,7 +116,9 @@ class Plan:
 
     None until evaluated: ``accuracy`` on the test images, ``selection`` on those that chose among
     plans; ``recipe``: the methods of post-training quantisation that it got, and
-    ``divergences``, in nats on selection images, of each that was tried.
+    ``divergences``, in nats on selection images, of each that was tried. ``gap``: the part of its
+    ``sensitivity`` by which another plan within its LUTs may be better; 0 where none is, and where
+    it was not searched for.
     """
 
     style: str
@@ -125,6 +127,7 @@ class Plan:
     selection: Accuracy | None = None
     recipe: Recipe | None = None
     divergences: tuple[tuple[Recipe, float], ...] = ()
+    gap: float = 0.0
 
     @property
     def _datapaths(self) -> tuple[LayerPlan, ...]:
@@ -197,6 +200,7 @@ class Plan:
             "predicted_lut": dataclasses.asdict(self.lut),
             "measured_lut": self.measured_lut,
             "sensitivity": self.sensitivity,
+            "search_gap": self.gap,
             "cycles": self.cycles,
             "accuracy": self.accuracy.to_dict() if self.accuracy else None,
             "selection_accuracy": self.selection.to_dict() if self.selection else None,
