@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cost_models.json_schemas import json_schema
     from cost_models.many import Costs, estimate_many
     from cost_models.measurement import synthesise
-    from cost_models.query import Cost, Quantity, estimate, measure, predict, table
+    from cost_models.query import Cost, Quantity, estimate, measure, predict, predict_each, table
     from cost_models.sums import total
     from cost_models.throughput import Sizing, lanes_for
 
@@ -34,7 +34,7 @@ _PLACES = {
     "json_schemas": ("json_schema",),
     "many": ("Costs", "estimate_many"),
     "measurement": ("synthesise",),
-    "query": ("Cost", "Quantity", "estimate", "measure", "predict", "table"),
+    "query": ("Cost", "Quantity", "estimate", "measure", "predict", "predict_each", "table"),
     "sums": ("total",),
     "throughput": ("Sizing", "lanes_for"),
 }
@@ -63,6 +63,7 @@ __all__ = [
     "part",
     "parts",
     "predict",
+    "predict_each",
     "qsnr_db",
     "synthesise",
     "table",

@@ -71,7 +71,7 @@ def price(
     """
     groups = _groups(network, settings.style)
     return [
-        {(a, b): sizer.best(sizes, a, b) for a, b in _asked(network, settings, layers, positive)}
+        sizer.best_of_each(sizes, _asked(network, settings, layers, positive))
         for layers, sizes in zip(groups, arrays(network, settings), strict=True)
     ]
 
@@ -196,8 +196,13 @@ def search(
         )
         for solution in solutions
     ]
+    small = sum(p.sensitivity <= settings.min_divergence for p in plans)
     # The first point is kept whatever its damage, so that there is always one.
-    return [p for i, p in enumerate(plans) if i == 0 or p.sensitivity <= settings.max_divergence]
+    return [
+        p
+        for i, p in enumerate(plans[max(0, small - 1) :])
+        if i == 0 or p.sensitivity <= settings.max_divergence
+    ]
 
 
 def reference_plans(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,33 +59,57 @@ def evaluate(
     plans: Sequence[Plan],
     progress: Callable[[str], None],
     workers: int | None,
+    always: Iterable[int] = (),
 ) -> tuple[Plan, ...]:
     """Every plan with the methods that suit it best, and its accuracies.
 
-    Plans are computed with quantised operands and exact sums. ``progress`` gets lines of text;
-    ``workers``: threads, default one a core.
+    Plans are computed with quantised operands and exact sums. Of those whose place in ``plans`` is
+    in ``always``, and of the others those that no other beats in selection accuracy and LUTs, the
+    accuracy on the test images too. ``progress`` gets lines of text; ``workers``: threads, default
+    one a core.
     """
     chosen, others = selection.parts(data)
+    known: list[Plan] = []
+    tested = set(always)
 
-    def evaluated(plan: Plan) -> Plan:
+    def evaluated(place: int) -> Plan:
+        plan = plans[place]
         tuned, quantization = tuner.tuned(plan.pairs, 1)
-        return dataclasses.replace(
+        plan = dataclasses.replace(
             plan,
-            accuracy=accuracy(tuner.network, others, quantization),
             selection=accuracy(tuner.network, chosen, quantization),
             recipe=tuned.recipe,
             divergences=tuple(tuned.divergences.items()),
         )
+        if place not in tested:
+            if any(_beats(other, plan) for other in list(known)):
+                return plan
+            known.append(plan)
+        return dataclasses.replace(plan, accuracy=accuracy(tuner.network, others, quantization))
 
+    # The smallest first, as it is from these that the test images of others can be saved.
+    order = sorted(range(len(plans)), key=lambda place: plans[place].lut.value)
     measured: list[Plan] = []
-    for plan in in_parallel(evaluated, plans, workers):
+    for plan in in_parallel(evaluated, order, workers):
         measured.append(plan)
         if len(measured) % 5 == 0 or len(measured) == len(plans):
             progress(
                 f"evaluated {len(measured)} of {len(plans)} on {len(chosen.labels)} selection and "
                 f"{len(others.labels)} test images"
             )
-    return tuple(measured)
+    # Which of the beaten ones were tested hangs on the threads: none is kept.
+    return tuple(
+        dataclasses.replace(plan, accuracy=None)
+        if place not in tested and any(_beats(other, plan) for other in known)
+        else plan
+        for place, plan in sorted(zip(order, measured, strict=True), key=lambda pair: pair[0])
+    )
+
+
+def _beats(other: Plan, plan: Plan) -> bool:
+    """Whether a plan is no larger and classifies more, or is smaller and classifies as many."""
+    found, least = (_correct(other), -other.lut.value), (_correct(plan), -plan.lut.value)
+    return found != least and found[0] >= least[0] and found[1] >= least[1]
 
 
 def accuracy(network: Network, part: Part, quantization: Quantization | None) -> Accuracy:

@@ -39,10 +39,10 @@ class Exploration:
     nothing; ``fp32_selection``: on those that do.
     ``points``: every evaluated plan: the search's front by falling LUTs, then those of the
     ``references``, plans with one format, that the candidates allow; ``front``: those that none
-    of them beats in selection accuracy and LUTs; ``chosen``: the cheapest of the front within
-    the allowed drop, or else the most accurate, as ``reason`` says. ``ablation``: what each method
-    of post-training quantisation brought to it. ``warnings``: signs that
-    network and data do not belong together. ``seconds``: by stage.
+    of them beats in selection accuracy and LUTs, and that are tested, as the references are;
+    ``chosen``: the cheapest of the front within the allowed drop, or else the most accurate, as
+    ``reason`` says. ``ablation``: what each method of post-training quantisation brought to it.
+    ``warnings``: signs that network and data do not belong together. ``seconds``: by stage.
     ``checks``: of the chosen plan's Verilog. ``full_test``: FP32 and the chosen plan on a larger
     test set.
     """
@@ -135,13 +135,11 @@ def full_test(e: Exploration, part: Part, name: str, workers: int | None = None)
     return FullTest(name, *total)
 
 
-def default_predict(target: str) -> sizing.Predict:
-    """The cost model of this project, for ``target``."""
-
-    def predict(spec: Any) -> Any:
-        return cost_models.predict(spec, target)
-
-    return predict
+def _sizer(target: str, predict: sizing.Predict | None) -> sizing.Sizer:
+    """Asks ``predict``, or the cost model of this project for ``target``."""
+    if predict is not None:
+        return sizing.Sizer(lambda specs: map(predict, specs))
+    return sizing.Sizer(lambda specs: cost_models.predict_each(specs, target))
 
 
 def explore(
@@ -163,7 +161,7 @@ def explore(
     used.
     """
     _require_all(network, data, settings)
-    stages, sizer = Stages(progress), sizing.Sizer(predict or default_predict(settings.target))
+    stages, sizer = Stages(progress), _sizer(settings.target, predict)
     fp32 = _baseline(network, data, stages, workers)
     candidates.require_price(network, settings, sizer)
     with stages.timed("equalization"):
@@ -174,7 +172,14 @@ def explore(
     progress(f"{sizer.predictions} units predicted; front of {len(plans)} points to be evaluated")
     with stages.timed("evaluation"):
         tuner = selection.tuner(equalized.network, calibration, data, settings.ptq, workers)
-        evaluated = evaluation.evaluate(tuner, data, [*plans, *others.values()], progress, workers)
+        evaluated = evaluation.evaluate(
+            tuner,
+            data,
+            [*plans, *others.values()],
+            progress,
+            workers,
+            always=range(len(plans), len(plans) + len(others)),
+        )
     references = dict(zip(others, evaluated[len(plans) :], strict=True))
     positive = _positive(calibration, settings)
     others_allowed = candidates.allowed(equalized.network, references, settings, positive)
@@ -260,7 +265,7 @@ def planned(
             candidates.activation_formats(network, settings, positive),
         )
     choices = candidates.choices_of(network, settings, priced, damages)
-    with stages.timed("integer programming"):
+    with stages.timed("search"):
         plans = candidates.search(network, choices, settings, positive)
     return calibration, plans, candidates.reference_plans(network, choices, settings)
 

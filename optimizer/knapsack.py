@@ -50,8 +50,13 @@ class _Deviations:
     def within(self, threshold: float) -> _Deviations:
         """Those whose reduced cost allows a total within ``threshold``."""
         keep = self.reduced <= threshold
-        parts = (v[keep] for v in (self.index, self.weight, self.cost, self.reduced))
-        return _Deviations(self.group, *parts)
+        return _Deviations(
+            self.group,
+            self.index[keep],
+            self.weight[keep],
+            self.cost[keep],
+            self.reduced[keep],
+        )
 
     def slope(self, sign: int) -> float:
         """The least reduced cost for a unit of weight that is added (1) or saved (-1)."""
@@ -129,9 +134,7 @@ class Knapsack:
             weight, cost = w - w[i], c - c[i]
             reduced = np.maximum(cost + price * weight, 0.0)
             order = np.argsort(np.arange(len(w)) != i, kind="stable")
-            found.append(
-                _Deviations(g, order, weight[order], cost[order], reduced[order])
-            )
+            found.append(_Deviations(g, order, weight[order], cost[order], reduced[order]))
         return found
 
 

@@ -258,6 +258,14 @@ def _measured_lines(e: Exploration) -> list[str]:
     return lines
 
 
+def _gap(points: Sequence[Plan]) -> str:
+    """How far the search's points may be from the best of their size."""
+    gap = max(plan.gap for plan in points)
+    if gap == 0:
+        return "each proven the best of its size"
+    return f"each proven within {100 * gap:.2g}% of the least sum of its size"
+
+
 def page(exploration: Exploration, command: str | None = None) -> str:
     """The whole report as Markdown; ``command``: the command line that made it."""
     e = exploration
@@ -283,5 +291,7 @@ def page(exploration: Exploration, command: str | None = None) -> str:
         formats=", ".join(map(str, e.settings.formats)),
         resolution=e.settings.resolution,
         max_divergence=e.settings.max_divergence,
+        min_divergence=e.settings.min_divergence,
+        gap=_gap(e.points),
         seconds=", ".join(f"{name} {value:.1f} s" for name, value in e.seconds.items()),
     )

@@ -43,7 +43,8 @@ class Settings:
     points of accuracy that the chosen plan may lose against FP32.
     ``resolution``: relative step of the LUT budget along the front (0: every point).
     ``max_divergence``: predicted mean KL divergence, in nats, past which a point is not worth
-    an evaluation: its predictions have little to do with the network's.
+    an evaluation: its predictions have little to do with the network's. ``min_divergence``: of the
+    points below it only the one with the fewest LUTs is evaluated: no answer in a thousand changes.
     ``sensitivity_images``: so many of the calibration images, drawn at random (seeded: the
     first ones may all be of one class), measure the sensitivities; 128 already rank plans as
     well as the notes in ``sensitivity`` say. ``given``: one of ``GIVEN``, what is done with the
@@ -59,6 +60,7 @@ class Settings:
     max_drop: float = 0.5
     resolution: float = 0.05
     max_divergence: float = 0.15
+    min_divergence: float = 3e-4
     sensitivity_images: int = 256
     given: str = "start"
     ptq: Methods = field(default_factory=methods)
@@ -69,7 +71,7 @@ class Settings:
         require_choice("given", self.given, GIVEN)
         if not 0 <= self.max_drop <= 100:
             raise InputError(f"max_drop={self.max_drop}: use percentage points from 0 to 100")
-        for name in ("resolution", "max_divergence"):
+        for name in ("resolution", "max_divergence", "min_divergence"):
             if not 0 <= (value := getattr(self, name)) < math.inf:
                 raise InputError(f"{name}={value}: use 0 or a number above")
         if self.sensitivity_images < 1:

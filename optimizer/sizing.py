@@ -9,9 +9,9 @@ fetching the operands are not.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from hwgen.errors import InputError
 from hwgen.formats import Scalar
@@ -48,6 +48,11 @@ class Cost(Protocol):
 MAX_LANES = 64
 
 Predict = Callable[[DotProduct], Cost]
+#: The costs of many units, each a ``Cost`` whose figures are known, in their order.
+PredictEach = Callable[[Sequence[DotProduct]], Iterable[Any]]
+#: A datapath: its array, its units, the LUTs of all of these.
+Datapath = tuple["Size", DotProduct, "LutRange"]
+Pair = tuple[Scalar, Scalar]
 
 
 @dataclass(frozen=True)
@@ -135,30 +140,51 @@ def sizes(layers: Sequence[Layer], budget: int) -> tuple[Size, ...]:
 class Sizer:
     """Chooses the array with the fewest predicted LUTs, and asks for each spec only once."""
 
-    def __init__(self, predict: Predict) -> None:
-        self._predict = predict
+    def __init__(self, predict_each: PredictEach) -> None:
+        self._predict_each = predict_each
+        self._specs: dict[tuple[Scalar, Scalar, int, int], DotProduct] = {}
         self._known: dict[DotProduct, Cost] = {}
 
     def cost(self, spec: DotProduct) -> Cost:
         """The prediction for one unit."""
-        if spec not in self._known:
-            self._known[spec] = self._predict(spec)
+        self._ask([spec])
         return self._known[spec]
 
-    def best(
-        self, candidates: Sequence[Size], a_format: Scalar, b_format: Scalar
-    ) -> tuple[Size, DotProduct, LutRange]:
-        """The array, the spec of its units and the LUTs of all units."""
+    def _ask(self, specs: Iterable[DotProduct]) -> None:
+        new = [spec for spec in dict.fromkeys(specs) if spec not in self._known]
+        self._known.update(zip(new, self._predict_each(new), strict=True))
 
-        def option(size: Size) -> tuple[Size, DotProduct, LutRange]:
-            spec = DotProduct(
-                a=a_format, b=b_format, lanes=size.lanes, max_products=size.max_products
+    def _spec(self, pair: Pair, size: Size) -> DotProduct:
+        """The unit of an array; made once, since its pipeline is planned meanwhile."""
+        key = (*pair, size.lanes, size.max_products)
+        if key not in self._specs:
+            self._specs[key] = DotProduct(
+                a=pair[0], b=pair[1], lanes=size.lanes, max_products=size.max_products
             )
-            lut = self.cost(spec).lut
-            value, low, high = (round(size.units * n) for n in (lut.value, lut.low, lut.high))
-            return size, spec, LutRange(value, low, high)
+        return self._specs[key]
 
-        return min(map(option, candidates), key=lambda o: (o[2].value, o[0].lanes))
+    def best(self, candidates: Sequence[Size], a_format: Scalar, b_format: Scalar) -> Datapath:
+        """The array, the spec of its units and the LUTs of all units."""
+        return self.best_of_each(candidates, [(a_format, b_format)])[a_format, b_format]
+
+    def best_of_each(
+        self, candidates: Sequence[Size], pairs: Iterable[Pair]
+    ) -> dict[Pair, Datapath]:
+        """What ``best`` says of each pair of formats; the units are asked for together."""
+        options = {pair: [(size, self._spec(pair, size)) for size in candidates] for pair in pairs}
+        self._ask(spec for tried in options.values() for _, spec in tried)
+        return {
+            pair: min(
+                ((size, spec, self._lut(size, spec)) for size, spec in tried),
+                key=lambda option: (option[2].value, option[0].lanes),
+            )
+            for pair, tried in options.items()
+        }
+
+    def _lut(self, size: Size, spec: DotProduct) -> LutRange:
+        """The LUTs of all units of an array."""
+        lut = self._known[spec].lut
+        return LutRange(*(round(size.units * n) for n in (lut.value, lut.low, lut.high)))
 
     @property
     def predictions(self) -> int:

@@ -36,6 +36,10 @@ def setting(tmp_path_factory):
     return path, ImageData(images[:32], None, images[32:], labels[32:], "random")
 
 
+def crude_costs(specs):
+    return map(crude_cost, specs)
+
+
 def run(setting, **options) -> Exploration:
     arguments = {
         "target": "ecp5",
@@ -79,12 +83,13 @@ def test_every_plan_that_none_beats_is_evaluated(setting):
     """By trying all, 4^4, of which those past the largest divergence are left out."""
     formats = [parse(name) for name in ("int4", "e2m1")]
     images = setting[1].calibration_images
-    e = run(setting, formats=formats, resolution=0.0, max_divergence=100.0, ptq=["none"])
+    all_points = {"max_divergence": 100.0, "min_divergence": 0.0}
+    e = run(setting, formats=formats, resolution=0.0, ptq=["none"], **all_points)
     damages = sensitivity.measure(e.network, images, e.calibration, formats)
     pairs = list(itertools.product(formats, formats))
     options = []
     for layer in e.network.layers:
-        candidates, sizer = sizing.sizes([layer], 1000), sizing.Sizer(crude_cost)
+        candidates, sizer = sizing.sizes([layer], 1000), sizing.Sizer(crude_costs)
         luts = [sizer.best(candidates, a, b)[2].value for a, b in pairs]
         options.append(
             [(n, damages.pair(layer.name, *p)) for n, p in zip(luts, pairs, strict=True)]
@@ -106,8 +111,25 @@ def test_every_plan_that_none_beats_is_evaluated(setting):
     assert [d for _, d in points(e)] == pytest.approx([d for _, d in wanted])
     limit = wanted[len(wanted) // 2][1]
     limit *= 1.0001
-    few = run(setting, formats=formats, resolution=0.0, max_divergence=limit, ptq=["none"])
+    few = run(
+        setting,
+        formats=formats,
+        resolution=0.0,
+        max_divergence=limit,
+        min_divergence=0.0,
+        ptq=["none"],
+    )
     assert points(few) == points(e)[: len(wanted) // 2 + 1]
+    cheap = run(setting, formats=formats, resolution=0.0, min_divergence=limit, ptq=["none"])
+    assert points(cheap)[0] == points(few)[-1]
+
+
+def test_points_that_are_not_beaten_are_tested(exploration):
+    e = exploration
+    assert all(p.accuracy is not None for p in (*e.front, *e.references.values()))
+    shown = {id(plan) for plan in (*e.front, *e.references.values())}
+    beaten = [p for p in e.points if id(p) not in shown]
+    assert beaten and all(p.accuracy is None and p.selection is not None for p in beaten)
 
 
 def test_plans_are_fast_enough_and_add_up(exploration):
