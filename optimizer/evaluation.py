@@ -17,6 +17,7 @@ from optimizer.parallel import in_parallel
 from optimizer.plan import Accuracy, Plan
 from optimizer.search import not_dominated
 from optimizer.selection import Part, Tuner
+from optimizer.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -130,19 +131,34 @@ def _correct(plan: Plan) -> int:
     return plan.selection.correct
 
 
-def choose(front: Sequence[Plan], fp32: Accuracy, max_drop: float) -> tuple[Plan, str]:
-    """The cheapest plan within ``max_drop`` points of FP32, or the most accurate; and why.
-
-    Both by the selection images, of which ``fp32`` is too.
-    """
+def accurate(front: Sequence[Plan], fp32: Accuracy, settings: Settings) -> list[Plan]:
+    """The plans that are as accurate as was asked for."""
     # Counted in images, so that a drop of exactly max_drop is within it.
-    lost = max_drop / 100 * fp32.images + 1e-9
-    allowed = [plan for plan in front if fp32.correct - _correct(plan) <= lost]
-    if allowed:
+    if settings.min_accuracy is None:
+        least = fp32.correct - settings.max_drop / 100 * fp32.images - 1e-9
+    else:
+        least = settings.min_accuracy / 100 * fp32.images - 1e-9
+    return [plan for plan in front if _correct(plan) >= least]
+
+
+def choose(front: Sequence[Plan], fp32: Accuracy, settings: Settings) -> tuple[Plan, str, bool]:
+    """The cheapest plan that is accurate enough, or the most accurate; why; whether it is enough.
+
+    That is within ``max_drop`` points of FP32, or has ``min_accuracy``. Both by the selection
+    images, of which ``fp32`` is too.
+    """
+    wanted, advice = (
+        f"within {settings.max_drop:g} points of FP32's accuracy",
+        "allow a larger drop",
+    )
+    if settings.min_accuracy is not None:
+        wanted, advice = f"{settings.min_accuracy:g}% accurate", "ask for less"
+    if allowed := accurate(front, fp32, settings):
         best = min(allowed, key=lambda plan: plan.lut.value)
-        return best, f"the fewest LUTs within {max_drop:g} points of FP32's accuracy"
+        return best, f"the fewest LUTs {wanted}", True
     best = max(front, key=lambda plan: (_correct(plan), -plan.lut.value))
-    return best, (
-        f"no plan is within {max_drop:g} points of FP32's accuracy: this is the most accurate; "
-        "allow a larger drop or more formats"
+    return (
+        best,
+        (f"no plan is {wanted}: this is the most accurate; {advice} or more formats"),
+        False,
     )

@@ -41,8 +41,9 @@ class Exploration:
     ``references``, plans with one format, that the candidates allow; ``front``: those that none
     of them beats in selection accuracy and LUTs, and that are tested, as the references are;
     ``chosen``: the cheapest of the front within the allowed drop, or else the most accurate, as
-    ``reason`` says. ``ablation``: what each method of post-training quantisation brought to it.
-    ``warnings``: signs that network and data do not belong together. ``seconds``: by stage.
+    ``reason`` says, and ``unmet`` if it is not what was asked for. ``ablation``: what each method
+    of post-training quantisation brought to it. ``warnings``: signs that network and data do not
+    belong together. ``seconds``: by stage.
     ``checks``: of the chosen plan's Verilog. ``full_test``: FP32 and the chosen plan on a larger
     test set.
     """
@@ -60,6 +61,7 @@ class Exploration:
     references: Mapping[str, Plan]
     chosen: Plan
     reason: str
+    unmet: str | None = None
     warnings: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
     checks: tuple[LayerCheck, ...] = ()
@@ -93,6 +95,7 @@ class Exploration:
             "ablation": [step.to_dict() for step in self.ablation],
             "chosen": self.chosen.to_dict(),
             "reason": self.reason,
+            "unmet": self.unmet,
             "front": [plan.to_dict() for plan in self.front],
             "references": {name: plan.to_dict() for name, plan in self.references.items()},
             "checks": [dataclasses.asdict(check) for check in self.checks],
@@ -135,7 +138,7 @@ def full_test(e: Exploration, part: Part, name: str, workers: int | None = None)
     return FullTest(name, *total)
 
 
-def _sizer(target: str, predict: sizing.Predict | None) -> sizing.Sizer:
+def sizer_of(target: str, predict: sizing.Predict | None) -> sizing.Sizer:
     """Asks ``predict``, or the cost model of this project for ``target``."""
     if predict is not None:
         return sizing.Sizer(lambda specs: map(predict, specs))
@@ -161,7 +164,7 @@ def explore(
     used.
     """
     _require_all(network, data, settings)
-    stages, sizer = Stages(progress), _sizer(settings.target, predict)
+    stages, sizer = Stages(progress), sizer_of(settings.target, predict)
     fp32 = _baseline(network, data, stages, workers)
     candidates.require_price(network, settings, sizer)
     with stages.timed("equalization"):
@@ -183,9 +186,13 @@ def explore(
     references = dict(zip(others, evaluated[len(plans) :], strict=True))
     positive = _positive(calibration, settings)
     others_allowed = candidates.allowed(equalized.network, references, settings, positive)
-    points = (*evaluated[: len(plans)], *others_allowed)
+    fitting = [p for p in others_allowed if candidates.exceeded(p, settings, sizer) is None]
+    points = (*evaluated[: len(plans)], *fitting)
     front = evaluation.accuracy_front(points)
-    chosen, reason = evaluation.choose(front, fp32.selection, settings.max_drop)
+    chosen, reason, enough = evaluation.choose(front, fp32.selection, settings)
+    unmet = None if enough or settings.min_accuracy is None else reason
+    if over := candidates.exceeded(chosen, settings, sizer):
+        reason = unmet = _does_not_fit(settings, over)
     with stages.timed("ablation"):
         assert chosen.recipe is not None
         quantization = tuner.quantization(chosen.pairs, chosen.recipe, workers)
@@ -204,6 +211,7 @@ def explore(
         references=references,
         chosen=chosen,
         reason=reason,
+        unmet=unmet,
         warnings=fp32.warnings,
         seconds=stages.seconds,
         equalization=equalized.method,
@@ -223,6 +231,15 @@ def _baseline(
     for text in fp32.warnings:
         stages.progress(f"WARNING: {text}")
     return fp32
+
+
+def _does_not_fit(settings: Settings, over: str) -> str:
+    """That even the smallest plan takes too much."""
+    where = "within the limits" if settings.device is None else f"{settings.device}"
+    return (
+        f"no plan fits {where} at {settings.fps:g} images/s: this is the smallest, and takes "
+        f"{over}; lower the frame rate, raise the clock or the limits"
+    )
 
 
 def _require_all(network: Network, data: ImageData, settings: Settings) -> None:
@@ -253,7 +270,10 @@ def planned(
         )
     positive = _positive(calibration, settings)
     with stages.timed("cost prediction"):
-        priced = candidates.price(network, settings, sizer, positive)
+        priced = [
+            candidates.price(network, settings, sizer, positive, worth)
+            for worth in _dsp_worths(settings)
+        ]
     with stages.timed("sensitivity"):
         damages = sensitivity.measure(
             network,
@@ -264,10 +284,21 @@ def planned(
             workers,
             candidates.activation_formats(network, settings, positive),
         )
-    choices = candidates.choices_of(network, settings, priced, damages)
+    ways = [candidates.choices_of(network, settings, way, damages) for way in priced]
     with stages.timed("search"):
-        plans = candidates.search(network, choices, settings, positive)
-    return calibration, plans, candidates.reference_plans(network, choices, settings)
+        plans = candidates.search(network, ways, settings, sizer, positive)
+    # The nearest where none fits.
+    plans = plans or [candidates.smallest(network, ways[0], settings, positive)]
+    return calibration, plans, candidates.reference_plans(network, ways[0], settings)
+
+
+def _dsp_worths(settings: Settings) -> list[float | None]:
+    """The ways to map datapaths: in LUTs alone, and where there are DSP blocks in those.
+
+    Among arrays with DSP blocks a block counts as the LUTs that there are for each.
+    """
+    blocks = settings.limits.get("dsp", 0)
+    return [None, settings.limits.get("lut", 0) / blocks] if blocks else [None]
 
 
 def require_fitting(network: Network, data: ImageData) -> None:

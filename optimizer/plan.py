@@ -130,20 +130,20 @@ class Plan:
     gap: float = 0.0
 
     @property
-    def _datapaths(self) -> tuple[LayerPlan, ...]:
+    def datapaths(self) -> tuple[LayerPlan, ...]:
         """One layer of each datapath, which stands for it."""
         return self.layers[:1] if self.style == "shared" else self.layers
 
     @property
     def lut(self) -> LutRange:
         """Predicted LUTs of all datapaths; the range adds the datapaths' ranges."""
-        return sum((d.lut for d in self._datapaths), LutRange(0, 0, 0))
+        return sum((d.lut for d in self.datapaths), LutRange(0, 0, 0))
 
     @property
     def measured_lut(self) -> int | None:
         """Measured LUTs of all datapaths, or None if not all are measured."""
-        measured = [d.measured_lut for d in self._datapaths if d.measured_lut is not None]
-        return sum(measured) if len(measured) == len(self._datapaths) else None
+        measured = [d.measured_lut for d in self.datapaths if d.measured_lut is not None]
+        return sum(measured) if len(measured) == len(self.datapaths) else None
 
     @property
     def sensitivity(self) -> float:

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import cost_models
 from hwgen.files import require_writable, writing
 from hwgen.processes import temporary_folder
 from hwgen.templates import filled
@@ -227,6 +228,22 @@ def _steps(e: Exploration, markdown_table: bool) -> list[str]:
     return [_grid(_STEP_HEAD, _step_rows(e), markdown_table), ""]
 
 
+def _device_lines(e: Exploration) -> list[str]:
+    """What of the device the chosen plan takes, where one was named."""
+    if e.settings.device is None:
+        return []
+    units = [(d.spec, d.size.units) for d in e.chosen.datapaths]
+    part, cost = cost_models.part(e.settings.device), cost_models.total(units, e.settings.target)
+    shares = ", ".join(
+        f"{getattr(cost, name).value:,} of {part.capacity[name]:,} {name} ({100 * share:.0f}%)"
+        for name, share in part.utilisation(cost).items()
+    )
+    lines = [f"on {part.name}: {shares}, datapaths alone, at {cost.lut.source} costs"]
+    if may_not := part.does_not_fit(cost, "high"):
+        lines.append(f"WARNING: at the high ends of the costs it does not fit: {may_not}")
+    return lines
+
+
 def _measured_lines(e: Exploration) -> list[str]:
     """Predicted against measured, the clock, and the simulation, of the chosen plan."""
     lines = []
@@ -236,6 +253,7 @@ def _measured_lines(e: Exploration) -> list[str]:
             f"synthesised: {e.chosen.measured_lut:,} LUT, predicted {e.chosen.lut.value:,} "
             f"({100 * error:+.1f}%)"
         )
+    lines += _device_lines(e)
     slow = e.chosen.too_slow(e.settings.clock_mhz)
     if slow:
         lines.append(

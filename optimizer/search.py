@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from optimizer import integer_program
 from optimizer.knapsack import Choice, Floats, Knapsack
 from optimizer.knapsack import not_dominated as _not_dominated
 
@@ -42,29 +43,74 @@ def not_dominated(points: Sequence[Point]) -> list[int]:
     return [int(i) for i in _not_dominated(areas, damages)]
 
 
+@dataclass(frozen=True, eq=False)
+class Limits:
+    """What else than the area is limited.
+
+    ``taken``: of each group's candidates, whole numbers as float64 (candidates, resources);
+    ``most``: (resources,).
+    """
+
+    taken: Sequence[Floats]
+    most: Floats
+
+    def exceeded(self, choice: Choice) -> set[int]:
+        """Of which resources a choice takes too much."""
+        total = sum(t[i] for t, i in zip(self.taken, choice.candidates, strict=True))
+        return {int(i) for i in np.flatnonzero(total > self.most)}
+
+
 def pareto_front(
-    groups: Sequence[Sequence[Point]], resolution: float = 0.0, budget: int | None = None
+    groups: Sequence[Sequence[Point]],
+    resolution: float = 0.0,
+    budget: int | None = None,
+    limits: Limits | None = None,
 ) -> tuple[Solution, ...]:
     """The front of the sums over ``groups``, by falling area.
 
     A group has its candidates' areas and damages, one candidate of each group is chosen.
     ``resolution``: after each point the next one must have an area smaller by at least this
     fraction, and by at least 1; 0 finds every point. ``budget``: the area of the largest point at
-    most; nothing may fit. Areas are whole numbers. Sums of damages that differ by a part of
-    ``knapsack.EQUAL`` count as equal. ValueError for a ``resolution`` below 0, or of 1 and more.
+    most; ``limits``: of other resources; nothing may fit. Areas are whole numbers. Sums of damages
+    that differ by a part of ``knapsack.EQUAL`` count as equal.
+
+    ValueError for a ``resolution`` below 0, or of 1 and more.
     """
     if not 0 <= resolution < 1:
         raise ValueError(f"resolution={resolution}: use a fraction from 0 to below 1")
-    problem = Knapsack(*_arrays(groups))
+    areas, damages = _arrays(groups)
+    problem = Knapsack(areas, damages)
+    active: set[int] = set()
     room = sum(max(area for area, _ in group) for group in groups) if budget is None else budget
     front: list[Solution] = []
     while True:
         best = problem.best(room)
+        # A choice that keeps limits which it was not asked to keep is the best of those that do.
+        while best is not None and limits and (over := limits.exceeded(best)):
+            active |= over
+            best = _within(areas, damages, room, limits, sorted(active), best.bound)
         if best is None:
             return tuple(front)
         front.append(_solution(groups, best))
         area = front[-1].area
         room = min(room - 1, area - 1, int(area * (1 - resolution)))
+
+
+def _within(
+    areas: Sequence[Floats],
+    damages: Sequence[Floats],
+    room: float,
+    limits: Limits,
+    active: Sequence[int],
+    bound: float,
+) -> Choice | None:
+    """The least damage within the area ``room`` and the ``active`` limits."""
+    weights = [
+        np.column_stack([area, taken[:, active]])
+        for area, taken in zip(areas, limits.taken, strict=True)
+    ]
+    most = np.array([room, *limits.most[list(active)]])
+    return integer_program.best(damages, weights, most, bound)
 
 
 def least_area(groups: Sequence[Sequence[Point]], damage: float) -> Solution | None:

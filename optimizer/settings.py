@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import cost_models
 import yosys_scripts
+from cost_models.devices import FILL
+from cost_models.measurement import require_mapping
 from hwgen import formats as number_formats
 from hwgen.errors import InputError
 from hwgen.fields import check_fields, require_choice, shown
 from hwgen.formats import Scalar
 from hwgen.spec import DotProduct
+from hwgen.spec.base import require_int
 from optimizer import sizing
 from optimizer.plan import STYLES
 from optimizer.ptq.methods import Methods, methods
@@ -24,6 +28,8 @@ AS_GIVEN, NOT_GIVEN = "as given", "int8"
 #: What is done with formats that the file gives to a layer: tried beside the others, or kept.
 GIVEN = ("start", "fixed")
 
+#: Resources whose most can be given, and the largest number of any.
+LIMITED, MOST_OF_ANY = ("lut", "ff", "carry", "dsp"), 10**9
 #: Bits of the widest candidates.
 MOST_BITS = 16
 
@@ -49,7 +55,10 @@ class Settings:
     first ones may all be of one class), measure the sensitivities; 128 already rank plans as
     well as the notes in ``sensitivity`` say. ``given``: one of ``GIVEN``, what is done with the
     formats of a network that is quantised already. ``ptq``: the methods of post-training
-    quantisation. InputError for what cannot be.
+    quantisation. ``device``: a name of ``cost_models.parts``, on which the plan must fit; ``most``:
+    of the resources in ``LIMITED`` that a plan may take, in place of what the device has;
+    ``min_accuracy``: in percent of the selection images, in place of ``max_drop``. InputError for
+    what cannot be.
     """
 
     target: str
@@ -64,6 +73,9 @@ class Settings:
     sensitivity_images: int = 256
     given: str = "start"
     ptq: Methods = field(default_factory=methods)
+    device: str | None = None
+    most: Mapping[str, int] = field(default_factory=dict)
+    min_accuracy: float | None = None
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -83,8 +95,34 @@ class Settings:
                 f"formats={shown(self.formats)}: give a tuple of formats, such as "
                 "(hwgen.parse('int4'),), or names to explore.settings"
             )
+        if self.min_accuracy is not None and not 0 <= self.min_accuracy <= 100:
+            raise InputError(f"min_accuracy={self.min_accuracy}: use percent, from 0 to 100")
         yosys_scripts.target(self.target)
+        self._check_limits()
         sizing.cycle_budget(self.clock_mhz, self.fps)
+
+    def _check_limits(self) -> None:
+        if self.device is not None and (of := cost_models.part(self.device).target) != self.target:
+            raise InputError(
+                f"target={self.target}: {self.device} is a device of {of}: give that target"
+            )
+        for name, most in self.most.items():
+            require_choice("most", name, LIMITED)
+            require_int(f"most {name}", most, 0, MOST_OF_ANY)
+        if self.most.get("dsp"):
+            require_mapping(self.target, "dsp")
+
+    @property
+    def limits(self) -> dict[str, int]:
+        """The most of each resource that a plan may take, of those that are limited.
+
+        Of a device's LUTs, registers and carries as much as ``cost_models.devices.FILL``.
+        """
+        if self.device is None:
+            return dict(self.most)
+        has = cost_models.part(self.device).capacity
+        filled = {name: n if name == "dsp" else int(FILL * n) for name, n in has.items()}
+        return {**filled, **self.most}
 
     @property
     def cycle_budget(self) -> int:

@@ -77,6 +77,11 @@ class LutRange:
         return LutRange(self.value + other.value, self.low + other.low, self.high + other.high)
 
 
+def datapaths(layers: Sequence[Layer], style: str) -> list[tuple[Layer, ...]]:
+    """The layers that share a datapath: all of them in the shared style, else none."""
+    return [tuple(layers)] if style == "shared" else [(layer,) for layer in layers]
+
+
 def cycles(layers: Sequence[Layer], lanes: int, units: int) -> int:
     """Cycles an image for ``layers`` one after the other on one array."""
     return sum(
@@ -142,7 +147,7 @@ class Sizer:
 
     def __init__(self, predict_each: PredictEach) -> None:
         self._predict_each = predict_each
-        self._specs: dict[tuple[Scalar, Scalar, int, int], DotProduct] = {}
+        self._specs: dict[tuple[Scalar, Scalar, int, int, str], DotProduct] = {}
         self._known: dict[DotProduct, Cost] = {}
 
     def cost(self, spec: DotProduct) -> Cost:
@@ -154,12 +159,21 @@ class Sizer:
         new = [spec for spec in dict.fromkeys(specs) if spec not in self._known]
         self._known.update(zip(new, self._predict_each(new), strict=True))
 
-    def _spec(self, pair: Pair, size: Size) -> DotProduct:
+    def taken(self, spec: DotProduct, units: int, resources: Sequence[str]) -> list[int]:
+        """How many of each of ``resources`` so many units take."""
+        cost = self.cost(spec)
+        return [round(units * getattr(cost, name).value) for name in resources]
+
+    def _spec(self, pair: Pair, size: Size, mapping: str) -> DotProduct:
         """The unit of an array; made once, since its pipeline is planned meanwhile."""
-        key = (*pair, size.lanes, size.max_products)
+        key = (*pair, size.lanes, size.max_products, mapping)
         if key not in self._specs:
             self._specs[key] = DotProduct(
-                a=pair[0], b=pair[1], lanes=size.lanes, max_products=size.max_products
+                a=pair[0],
+                b=pair[1],
+                lanes=size.lanes,
+                max_products=size.max_products,
+                mapping=mapping,
             )
         return self._specs[key]
 
@@ -168,15 +182,27 @@ class Sizer:
         return self.best_of_each(candidates, [(a_format, b_format)])[a_format, b_format]
 
     def best_of_each(
-        self, candidates: Sequence[Size], pairs: Iterable[Pair]
+        self, candidates: Sequence[Size], pairs: Iterable[Pair], dsp_worth: float | None = None
     ) -> dict[Pair, Datapath]:
-        """What ``best`` says of each pair of formats; the units are asked for together."""
-        options = {pair: [(size, self._spec(pair, size)) for size in candidates] for pair in pairs}
+        """What ``best`` says of each pair of formats; the units are asked for together.
+
+        ``dsp_worth``: with multiplications in DSP blocks, of which each counts as so many LUTs.
+        """
+        mapping = "lut" if dsp_worth is None else "dsp"
+        options = {
+            pair: [(size, self._spec(pair, size, mapping)) for size in candidates] for pair in pairs
+        }
         self._ask(spec for tried in options.values() for _, spec in tried)
+
+        def key(option: Datapath) -> tuple[float, int]:
+            size, spec, lut = option
+            blocks = dsp_worth * self.taken(spec, size.units, ["dsp"])[0] if dsp_worth else 0
+            return lut.value + blocks, size.lanes
+
         return {
             pair: min(
                 ((size, spec, self._lut(size, spec)) for size, spec in tried),
-                key=lambda option: (option[2].value, option[0].lanes),
+                key=key,
             )
             for pair, tried in options.items()
         }

@@ -173,8 +173,12 @@ def test_the_choice_by_hand(drop, index, reason):
         SimpleNamespace(selection=Accuracy(correct, 100), lut=SimpleNamespace(value=lut))
         for correct, lut in ((90, 10), (97, 20), (98, 30), (99, 40), (99, 50))
     ]
-    chosen, stated = choose(plans[::-1], Accuracy(100, 100), drop)
-    assert chosen is plans[index] and stated.startswith(reason)
+    asked = settings(target="ecp5", fps=1.0, max_drop=drop)
+    chosen, stated, enough = choose(plans[::-1], Accuracy(100, 100), asked)
+    assert chosen is plans[index] and stated.startswith(reason) and enough == ("no" not in reason)
+    asked = settings(target="ecp5", fps=1.0, min_accuracy=100.0 - drop)
+    chosen, stated, enough = choose(plans[::-1], Accuracy(100, 100), asked)
+    assert chosen is plans[index] and enough == (drop >= 1)
 
 
 @pytest.mark.parametrize("layer", ["conv", "block.conv1", "block.shortcut", "dense"])

@@ -1,0 +1,100 @@
+"""The highest frame rate of a plan that fits a device: the lanes of all layers, balanced for it.
+
+Formats decide the accuracy, lanes the rate: a plan's formats are kept, and the fewest clock cycles
+an image are looked for that arrays within the limits can do. Formats are then chosen once more for
+that rate.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from hwgen import formats as number_formats
+from hwgen.errors import InputError
+from optimizer import evaluation, sizing
+from optimizer.data import ImageData
+from optimizer.explore import Exploration, explore, sizer_of
+from optimizer.network import Network
+from optimizer.settings import Settings
+from optimizer.stages import Progress
+
+#: The formats of the first guess, of all layers.
+FIRST = "int4"
+#: Cycles an image that are allowed at most: 20 minutes at 50 MHz.
+MOST_CYCLES = 2**36
+
+
+def explore_fastest(
+    network: Network,
+    data: ImageData,
+    settings: Settings,
+    *,
+    predict: sizing.Predict | None = None,
+    progress: Progress = lambda text: None,
+    workers: int | None = None,
+) -> Exploration:
+    """As ``explore``, at the highest frame rate at which an accurate enough plan fits.
+
+    First at the rate of a plan with all layers in ``FIRST``, then at the highest of those that were
+    accurate enough there. InputError without limits, and where not even ``FIRST`` fits.
+    """
+    if not {"lut", "dsp"} & settings.limits.keys():
+        raise InputError("the highest frame rate needs limits: give a device, or the most LUTs")
+    sizer = sizer_of(settings.target, predict)
+    first = number_formats.parse_scalar(FIRST)
+    start = highest_rate(
+        network, dict.fromkeys(network.layer_nodes, (first, first)), settings, sizer
+    )
+    asked: dict[str, Any] = {"predict": predict, "progress": progress, "workers": workers}
+    progress(f"highest frame rate of all layers in {FIRST}: {start:,.0f} images/s")
+    found = explore(network, data, dataclasses.replace(settings, fps=start), **asked)
+    if found.unmet:
+        return found
+    accurate = evaluation.accurate(found.front, found.fp32_selection, settings) or [found.chosen]
+    rates = [highest_rate(network, plan.pairs, settings, sizer) for plan in accurate]
+    progress(f"highest frame rate of an accurate plan: {max(rates):,.0f} images/s")
+    return explore(network, data, dataclasses.replace(settings, fps=max(rates)), **asked)
+
+
+def highest_rate(
+    network: Network, pairs: Mapping[str, sizing.Pair], settings: Settings, sizer: sizing.Sizer
+) -> float:
+    """Images a second, at most, of layers in the formats of ``pairs``, on arrays of LUTs.
+
+    InputError if nothing fits.
+    """
+    low, high = 1, MOST_CYCLES
+    if not _fits(network, pairs, high, settings, sizer):
+        raise InputError(f"{settings.device or 'the limits'}: not even one lane a layer fits")
+    while low < high:
+        middle = (low + high) // 2
+        if _fits(network, pairs, middle, settings, sizer):
+            high = middle
+        else:
+            low = middle + 1
+    return settings.clock_mhz * 1e6 / high
+
+
+def _fits(
+    network: Network,
+    pairs: Mapping[str, sizing.Pair],
+    budget: int,
+    settings: Settings,
+    sizer: sizing.Sizer,
+) -> bool:
+    """Whether arrays that need ``budget`` cycles an image at most are within the limits."""
+    limits = settings.limits
+    total = [0] * len(limits)
+    for layers in sizing.datapaths(network.layers, settings.style):
+        try:
+            sizes = sizing.sizes(layers, budget)
+        except InputError:
+            return False
+        size, spec, _ = sizer.best(sizes, *pairs[layers[0].name])
+        taken = sizer.taken(spec, size.units, list(limits))
+        total = [a + b for a, b in zip(total, taken, strict=True)]
+        if any(n > most for n, most in zip(total, limits.values(), strict=True)):
+            return False
+    return True
