@@ -272,7 +272,7 @@ def planned(
     with stages.timed("cost prediction"):
         priced = [
             candidates.price(network, settings, sizer, positive, worth)
-            for worth in _dsp_worths(settings)
+            for worth in settings.dsp_worths
         ]
     with stages.timed("sensitivity"):
         damages = sensitivity.measure(
@@ -290,15 +290,6 @@ def planned(
     # The nearest where none fits.
     plans = plans or [candidates.smallest(network, ways[0], settings, positive)]
     return calibration, plans, candidates.reference_plans(network, ways[0], settings)
-
-
-def _dsp_worths(settings: Settings) -> list[float | None]:
-    """The ways to map datapaths: in LUTs alone, and where there are DSP blocks in those.
-
-    Among arrays with DSP blocks a block counts as the LUTs that there are for each.
-    """
-    blocks = settings.limits.get("dsp", 0)
-    return [None, settings.limits.get("lut", 0) / blocks] if blocks else [None]
 
 
 def require_fitting(network: Network, data: ImageData) -> None:

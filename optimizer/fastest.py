@@ -11,11 +11,14 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from hwgen import formats as number_formats
 from hwgen.errors import InputError
 from optimizer import evaluation, sizing
 from optimizer.data import ImageData
 from optimizer.explore import Exploration, explore, sizer_of
+from optimizer.knapsack import Knapsack
 from optimizer.network import Network
 from optimizer.settings import Settings
 from optimizer.stages import Progress
@@ -24,6 +27,9 @@ from optimizer.stages import Progress
 FIRST = "int4"
 #: Cycles an image that are allowed at most: 20 minutes at 50 MHz.
 MOST_CYCLES = 2**36
+#: What arrays take, and where of it LUTs and DSP blocks are.
+RESOURCES = ("lut", "ff", "carry", "dsp")
+LUT, DSP = 0, 3
 
 
 def explore_fastest(
@@ -53,7 +59,8 @@ def explore_fastest(
     if found.unmet:
         return found
     accurate = evaluation.accurate(found.front, found.fp32_selection, settings) or [found.chosen]
-    rates = [highest_rate(network, plan.pairs, settings, sizer) for plan in accurate]
+    rates = [start]
+    rates += [highest_rate(network, plan.pairs, settings, sizer) for plan in accurate]
     progress(f"highest frame rate of an accurate plan: {max(rates):,.0f} images/s")
     return explore(network, data, dataclasses.replace(settings, fps=max(rates)), **asked)
 
@@ -61,7 +68,7 @@ def explore_fastest(
 def highest_rate(
     network: Network, pairs: Mapping[str, sizing.Pair], settings: Settings, sizer: sizing.Sizer
 ) -> float:
-    """Images a second, at most, of layers in the formats of ``pairs``, on arrays of LUTs.
+    """Images a second, at most, of layers in the formats of ``pairs``.
 
     InputError if nothing fits.
     """
@@ -84,17 +91,26 @@ def _fits(
     settings: Settings,
     sizer: sizing.Sizer,
 ) -> bool:
-    """Whether arrays that need ``budget`` cycles an image at most are within the limits."""
+    """Whether arrays that need ``budget`` cycles an image at most are within the limits.
+
+    Those with the fewest LUTs that the DSP blocks allow.
+    """
     limits = settings.limits
-    total = [0] * len(limits)
+    ways = []
     for layers in sizing.datapaths(network.layers, settings.style):
         try:
             sizes = sizing.sizes(layers, budget)
         except InputError:
             return False
-        size, spec, _ = sizer.best(sizes, *pairs[layers[0].name])
-        taken = sizer.taken(spec, size.units, list(limits))
-        total = [a + b for a, b in zip(total, taken, strict=True)]
-        if any(n > most for n, most in zip(total, limits.values(), strict=True)):
-            return False
-    return True
+        pair = pairs[layers[0].name]
+        arrays = [sizer.best_of_each(sizes, [pair], w)[pair] for w in settings.dsp_worths]
+        ways.append(
+            np.array([sizer.taken(spec, size.units, list(RESOURCES)) for size, spec, _ in arrays])
+        )
+    blocks = limits.get("dsp", 0)
+    best = Knapsack([w[:, DSP] for w in ways], [w[:, LUT] for w in ways]).best(blocks)
+    if best is None:
+        return False
+    total = sum(w[i] for w, i in zip(ways, best.candidates, strict=True))
+    taken = dict(zip(RESOURCES, total, strict=True))
+    return all(taken[name] <= most for name, most in limits.items())

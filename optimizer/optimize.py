@@ -108,16 +108,25 @@ def read(
     """
     explore.require_candidates(settings)
     _require_tools(settings.target)
-    inputs = onnx_import.declared(model)
-    # What the file leaves open, such as the length of a text, the data say.
-    images = image_data.load(data, None, inputs) if any(None in i.sizes for i in inputs) else None
-    sizes = {} if images is None else images.sizes(inputs)
-    network = onnx_import.load(model, sizes, output)
+    network = _network(model, data, output)
     candidates.arrays(network, settings)
     images = _images(network, data)
     more_data = _more_data(data, test_data)
     more_images = None if more_data is None else _images(network, more_data)
     return Job(network, images, settings, more_images)
+
+
+def load(model: Path, data: Path) -> tuple[Network, ImageData]:
+    """The network and its data; InputError for what cannot be read or does not fit."""
+    network = _network(model, data, None)
+    return network, _images(network, data)
+
+
+def _network(model: Path, data: Path, output: str | None) -> Network:
+    inputs = onnx_import.declared(model)
+    # What the file leaves open, such as the length of a text, the data say.
+    images = image_data.load(data, None, inputs) if any(None in i.sizes for i in inputs) else None
+    return onnx_import.load(model, {} if images is None else images.sizes(inputs), output)
 
 
 def completed(e: Exploration, job: Job, progress: Progress) -> Exploration:

@@ -60,7 +60,7 @@ def write(
 # --- text -------------------------------------------------------------------------------------
 
 
-def _grid(head: Sequence[str], rows: Sequence[Sequence[str]], markdown_table: bool) -> str:
+def grid(head: Sequence[str], rows: Sequence[Sequence[str]], markdown_table: bool) -> str:
     """A table; the first column and the last are set left, the others right."""
     if markdown_table:
         rows = [[markdown(cell) for cell in row] for row in rows]
@@ -192,11 +192,11 @@ def table(exploration: Exploration) -> str:
             _basis(e),
             "",
             *(f"WARNING: {text}\n" for text in e.warnings),
-            _grid(_PLAN_HEAD, _plan_rows(e), markdown_table=False),
+            grid(_PLAN_HEAD, _plan_rows(e), markdown_table=False),
             "",
             f"chosen: {e.reason}",
             "",
-            _grid(_LAYER_HEAD, _layer_rows(e.chosen), markdown_table=False),
+            grid(_LAYER_HEAD, _layer_rows(e.chosen), markdown_table=False),
             "",
             *_steps(e, markdown_table=False),
             *_float_lines(e),
@@ -225,7 +225,7 @@ def _steps(e: Exploration, markdown_table: bool) -> list[str]:
     """What each method of post-training quantisation brought to the chosen plan, if it is known."""
     if not e.ablation:
         return []
-    return [_grid(_STEP_HEAD, _step_rows(e), markdown_table), ""]
+    return [grid(_STEP_HEAD, _step_rows(e), markdown_table), ""]
 
 
 def _device_lines(e: Exploration) -> list[str]:
@@ -298,9 +298,9 @@ def page(exploration: Exploration, command: str | None = None) -> str:
         picture=PICTURE,
         evaluated=len(e.points),
         left=len(e.front),
-        front=_grid(_PLAN_HEAD, _plan_rows(e), markdown_table=True),
+        front=grid(_PLAN_HEAD, _plan_rows(e), markdown_table=True),
         reason=e.reason[0].upper() + e.reason[1:],
-        layers=_grid(_LAYER_HEAD, _layer_rows(e.chosen), markdown_table=True),
+        layers=grid(_LAYER_HEAD, _layer_rows(e.chosen), markdown_table=True),
         steps="\n".join(_steps(e, markdown_table=True)),
         methods=", ".join(e.settings.ptq.names),
         measured=[*_float_lines(e), *_measured_lines(e)],

@@ -125,6 +125,15 @@ class Settings:
         return {**filled, **self.most}
 
     @property
+    def dsp_worths(self) -> tuple[float | None, ...]:
+        """The ways to map datapaths: in LUTs alone, and where there are DSP blocks in those.
+
+        A DSP block counts as the LUTs that there are for each.
+        """
+        blocks = self.limits.get("dsp", 0)
+        return (None, self.limits.get("lut", 0) / blocks) if blocks else (None,)
+
+    @property
     def cycle_budget(self) -> int:
         """Cycles an image at the frame rate."""
         return sizing.cycle_budget(self.clock_mhz, self.fps)

@@ -160,9 +160,13 @@ class Sizer:
         self._known.update(zip(new, self._predict_each(new), strict=True))
 
     def taken(self, spec: DotProduct, units: int, resources: Sequence[str]) -> list[int]:
-        """How many of each of ``resources`` so many units take."""
+        """How many of each of ``resources`` so many units take.
+
+        Of DSP blocks the high end: a unit has a few of them or one, and one too many has no place.
+        """
         cost = self.cost(spec)
-        return [round(units * getattr(cost, name).value) for name in resources]
+        ends = [getattr(getattr(cost, n), "high" if n == "dsp" else "value") for n in resources]
+        return [round(units * end) for end in ends]
 
     def _spec(self, pair: Pair, size: Size, mapping: str) -> DotProduct:
         """The unit of an array; made once, since its pipeline is planned meanwhile."""
