@@ -18,7 +18,7 @@ from hwgen.errors import ToolError
 from hwgen.fields import require_path
 from hwgen.files import require_writable
 from hwgen.spec import DotProduct
-from optimizer import candidates, explore, fastest, idx, onnx_import, report, selection
+from optimizer import candidates, explore, exports, fastest, idx, onnx_import, report, selection
 from optimizer import data as image_data
 from optimizer.data import ImageData
 from optimizer.explore import Exploration, Settings
@@ -68,11 +68,11 @@ def run(
     chosen plan on once more, default the whole Fashion-MNIST where ``data`` is the shipped part
     of it and the data set is installed; ``output``: the tensor of class scores, where the network
     has several outputs; ``highest``: at the highest frame rate that fits. Writes ``pareto.png``,
-    ``plan.json``, ``report.md`` and ``verilog/`` to ``out``: first when the plan is chosen, so that
-    nothing that follows can lose it, and again with what was measured. Where the plan is ``unmet``,
-    not what was asked for, nothing follows. InputError for bad input and ToolError for a missing
-    tool before any long work; ToolError too if a tool fails or the hardware is not what the plan
-    says.
+    ``plan.json``, ``report.md``, ``verilog/`` and what there can be of ``exports.FILES`` to
+    ``out``: first when the plan is chosen, so that nothing that follows can lose it, and again with
+    what was measured. Where the plan is ``unmet``, not what was asked for, nothing follows.
+    InputError for bad input and ToolError for a missing tool before any long work; ToolError too if
+    a tool fails or the hardware is not what the plan says.
     """
     model, data, out = map(require_path, ("model", "data", "out"), (model, data, out))
     test_data = None if test_data is None else require_path("test_data", test_data)
@@ -81,11 +81,12 @@ def run(
     search = fastest.explore_fastest if highest else explore.explore
     exploration = search(job.network, job.images, job.settings, progress=progress)
     verilog = {f"{spec.name}.v": emit.verilog(spec) for spec in exploration.chosen.specs}
-    report.write(exploration, out, command, verilog)
+    networks = exports.models(exploration.network, exploration.quantization)
+    report.write(exploration, out, command, verilog, networks)
     if exploration.unmet:
         return exploration
     exploration = completed(exploration, job, progress)
-    report.write(exploration, out, command, verilog)
+    report.write(exploration, out, command, verilog, networks)
     failed = [printable(c.layer, 40) for c in exploration.checks if not c.passed]
     if failed:
         raise ToolError(

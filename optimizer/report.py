@@ -8,11 +8,13 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import onnx
+
 import cost_models
 from hwgen.files import require_writable, writing
 from hwgen.processes import temporary_folder
 from hwgen.templates import filled
-from optimizer import picture
+from optimizer import exports, picture
 from optimizer.explore import Exploration
 from optimizer.plan import Plan
 from optimizer.text import fenced, markdown, printable
@@ -32,12 +34,13 @@ def write(
     folder: str | Path,
     command: str | None = None,
     verilog: Mapping[str, str] | None = None,
+    networks: Mapping[str, onnx.ModelProto] | None = None,
 ) -> None:
     """Write ``FILES`` and the folder ``VERILOG`` into ``folder``: all, or none if a step fails.
 
     ``command``: the command line that made the result, for the page; ``verilog``: text by file
-    name. Existing files of these names and the whole ``VERILOG`` folder are replaced, other
-    files are left.
+    name; ``networks``: of ``exports.FILES``, those that there are. Existing files of these names
+    and the whole ``VERILOG`` folder are replaced, other files are left.
     """
     require_writable(folder)
     target = Path(folder)
@@ -51,9 +54,13 @@ def write(
         (draft / VERILOG).mkdir()
         for name, text in (verilog or {}).items():
             (draft / VERILOG / name).write_text(text, encoding="utf-8")
+        for name, network in (networks or {}).items():
+            (draft / name).write_bytes(network.SerializeToString())
         target.mkdir(exist_ok=existed)
         shutil.rmtree(target / VERILOG, ignore_errors=True)
-        for name in (*FILES, VERILOG):
+        for name in exports.FILES:
+            (target / name).unlink(missing_ok=True)
+        for name in (*FILES, *(networks or {}), VERILOG):
             os.replace(draft / name, target / name)
 
 

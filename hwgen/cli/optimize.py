@@ -137,7 +137,7 @@ def run(options: argparse.Namespace) -> int:
     """Choose formats for a network's layers and write the plan; returns the exit code."""
     try:
         import cost_models
-        from optimizer import optimize, report
+        from optimizer import exports, optimize, report
         from optimizer.workloads import fashion_mnist
     except ImportError as error:
         missing = (error.name or str(error)).partition(".")[0]
@@ -181,5 +181,11 @@ def run(options: argparse.Namespace) -> int:
     print(report.table(plan))
     if plan.unmet:
         raise InputError(f"{plan.unmet} (written to {options.out})")
-    print(f"\nwritten to {options.out}: {', '.join(report.FILES)}, {report.VERILOG}/")
+    reasons = {f: exports.why_not(plan.network, plan.quantization, f) for f in exports.FILES}
+    networks = [file for file, reason in reasons.items() if reason is None]
+    files = [*report.FILES, *networks, f"{report.VERILOG}/"]
+    print(f"\nwritten to {options.out}: {', '.join(files)}")
+    for file, reason in reasons.items():
+        if reason is not None:
+            print(f"not written: {file}: {reason}")
     return 0
