@@ -231,13 +231,11 @@ def search(
 def exceeded(plan: Plan, settings: Settings, sizer: sizing.Sizer) -> str | None:
     """What a plan takes too much of, such as '30,000 of 20,644 lut'; None if it fits."""
     limits = settings.limits
-    taken = np.zeros(len(limits), np.int64)
-    for datapath in plan.datapaths:
-        taken += sizer.taken(datapath.spec, datapath.size.units, list(limits))
+    taken = [sizer.taken(d.spec, d.size.units, list(limits)) for d in plan.datapaths]
     over = [
-        f"{n:,} of {most:,} {name}"
-        for n, (name, most) in zip(taken.tolist(), limits.items(), strict=True)
-        if n > most
+        f"{sum(column):,} of {most:,} {name}"
+        for column, (name, most) in zip(zip(*taken, strict=True), limits.items(), strict=True)
+        if sum(column) > most
     ]
     return ", ".join(over) or None
 

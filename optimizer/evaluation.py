@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,16 +61,18 @@ def evaluate(
     progress: Callable[[str], None],
     workers: int | None,
     always: Iterable[int] = (),
+    before: Iterable[Plan] = (),
 ) -> tuple[Plan, ...]:
     """Every plan with the methods that suit it best, and its accuracies.
 
     Plans are computed with quantised operands and exact sums. Of those whose place in ``plans`` is
     in ``always``, and of the others those that no other beats in selection accuracy and LUTs, the
-    accuracy on the test images too. ``progress`` gets lines of text; ``workers``: threads, default
-    one a core.
+    accuracy on the test images too, as far as ``before``, plans that were evaluated already, and
+    the threads' order let that be known. ``progress`` gets lines of text; ``workers``: threads,
+    default one a core.
     """
     chosen, others = selection.parts(data)
-    known: list[Plan] = []
+    known = list(before)
     tested = set(always)
 
     def evaluated(place: int) -> Plan:
@@ -98,13 +100,38 @@ def evaluate(
                 f"evaluated {len(measured)} of {len(plans)} on {len(chosen.labels)} selection and "
                 f"{len(others.labels)} test images"
             )
-    # Which of the beaten ones were tested hangs on the threads: none is kept.
-    return tuple(
-        dataclasses.replace(plan, accuracy=None)
-        if place not in tested and any(_beats(other, plan) for other in known)
-        else plan
-        for place, plan in sorted(zip(order, measured, strict=True), key=lambda pair: pair[0])
-    )
+    of_place = dict(zip(order, measured, strict=True))
+    return tuple(of_place[place] for place in range(len(plans)))
+
+
+def evaluate_front(
+    tuner: Tuner,
+    data: ImageData,
+    plans: Sequence[Plan],
+    references: Mapping[str, Plan],
+    settings: Settings,
+    fp32: Accuracy,
+    progress: Callable[[str], None],
+    workers: int | None,
+) -> tuple[tuple[Plan, ...], dict[str, Plan]]:
+    """Plans of the search's front, by falling LUTs, and all ``references``, evaluated.
+
+    Every second plan, and then those beside the one that is chosen of these, until both of its
+    neighbours are known; with a ``resolution`` of 0 every plan.
+    """
+    wanted = set(range(0, len(plans), 2 if settings.resolution else 1)) | {len(plans) - 1}
+    found: dict[int, Plan] = {}
+    named: dict[str, Plan] = {}
+    while new := sorted(wanted - found.keys()):
+        tried = [*(plans[i] for i in new), *(() if named else references.values())]
+        always = range(len(new), len(tried))
+        measured = evaluate(tuner, data, tried, progress, workers, always, found.values())
+        found.update(zip(new, measured, strict=False))
+        named = named or dict(zip(references, measured[len(new) :], strict=True))
+        chosen, *_ = choose(accuracy_front(list(found.values())), fp32, settings)
+        place = next(i for i, plan in found.items() if plan is chosen)
+        wanted = {i for i in (place - 1, place + 1) if 0 <= i < len(plans)}
+    return tuple(found[i] for i in sorted(found)), named
 
 
 def _beats(other: Plan, plan: Plan) -> bool:

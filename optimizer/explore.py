@@ -172,22 +172,16 @@ def explore(
             network, data, settings.ptq, settings.formats, progress, workers
         )
     calibration, plans, others = planned(equalized.network, data, settings, sizer, stages, workers)
-    progress(f"{sizer.predictions} units predicted; front of {len(plans)} points to be evaluated")
+    progress(f"{sizer.predictions} units predicted; front of {len(plans)} points")
     with stages.timed("evaluation"):
         tuner = selection.tuner(equalized.network, calibration, data, settings.ptq, workers)
-        evaluated = evaluation.evaluate(
-            tuner,
-            data,
-            [*plans, *others.values()],
-            progress,
-            workers,
-            always=range(len(plans), len(plans) + len(others)),
+        evaluated, references = evaluation.evaluate_front(
+            tuner, data, plans, others, settings, fp32.selection, progress, workers
         )
-    references = dict(zip(others, evaluated[len(plans) :], strict=True))
     positive = _positive(calibration, settings)
     others_allowed = candidates.allowed(equalized.network, references, settings, positive)
     fitting = [p for p in others_allowed if candidates.exceeded(p, settings, sizer) is None]
-    points = (*evaluated[: len(plans)], *fitting)
+    points = (*evaluated, *fitting)
     front = evaluation.accuracy_front(points)
     chosen, reason, enough = evaluation.choose(front, fp32.selection, settings)
     unmet = None if enough or settings.min_accuracy is None else reason

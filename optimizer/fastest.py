@@ -43,8 +43,9 @@ def explore_fastest(
 ) -> Exploration:
     """As ``explore``, at the highest frame rate at which an accurate enough plan fits.
 
-    First at the rate of a plan with all layers in ``FIRST``, then at the highest of those that were
-    accurate enough there. InputError without limits, and where not even ``FIRST`` fits.
+    First without limits, at the rate at which a plan with all layers in ``FIRST`` would fit: which
+    formats are accurate enough does not hang on the rate. Then, within the limits, at the highest
+    rate of those. InputError without limits, and where not even ``FIRST`` fits.
     """
     if not {"lut", "dsp"} & settings.limits.keys():
         raise InputError("the highest frame rate needs limits: give a device, or the most LUTs")
@@ -55,12 +56,10 @@ def explore_fastest(
     )
     asked: dict[str, Any] = {"predict": predict, "progress": progress, "workers": workers}
     progress(f"highest frame rate of all layers in {FIRST}: {start:,.0f} images/s")
-    found = explore(network, data, dataclasses.replace(settings, fps=start), **asked)
-    if found.unmet:
-        return found
+    free = dataclasses.replace(settings, fps=start, device=None, most={})
+    found = explore(network, data, free, **asked)
     accurate = evaluation.accurate(found.front, found.fp32_selection, settings) or [found.chosen]
-    rates = [start]
-    rates += [highest_rate(network, plan.pairs, settings, sizer) for plan in accurate]
+    rates = [highest_rate(network, plan.pairs, settings, sizer) for plan in accurate]
     progress(f"highest frame rate of an accurate plan: {max(rates):,.0f} images/s")
     return explore(network, data, dataclasses.replace(settings, fps=max(rates)), **asked)
 

@@ -47,7 +47,8 @@ class Settings:
     ``style``: one of ``plan.STYLES``, a datapath for each layer or one shared by all.
     ``formats``: candidates for activations and weights of each layer; ``max_drop``: percentage
     points of accuracy that the chosen plan may lose against FP32.
-    ``resolution``: relative step of the LUT budget along the front (0: every point).
+    ``resolution``: relative step of the LUT budget along the front (0: every point); the points
+    beside the chosen one are evaluated, and of the others every second.
     ``max_divergence``: predicted mean KL divergence, in nats, past which a point is not worth
     an evaluation: its predictions have little to do with the network's. ``min_divergence``: of the
     points below it only the one with the fewest LUTs is evaluated: no answer in a thousand changes.
