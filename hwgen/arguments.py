@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from hwgen.errors import FAULT, InputError, ToolError, fault
+from hwgen.errors import FAULT, InputError, ToolError, fault, near
 from hwgen.files import require_writable
 
 #: Characters of a value that a message repeats, and of a message.
@@ -102,6 +102,22 @@ class Parser(argparse.ArgumentParser):
         if message:
             (file or sys.stderr).write(message)
 
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse, and for what it does not know the option that may have been meant."""
+        namespace, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            named = option_names(getattr(namespace, "parser", self)).values()
+            meant = near(unknown[0].partition("=")[0], (n for n in named if n.startswith("-")))
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{meant}")
+        return namespace
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            name, choices = action.metavar or action.dest, list(map(str, action.choices))
+            self.error(
+                f"unknown {name} {value!r}{near(value, choices)}: use one of {', '.join(choices)}"
+            )
+
     def error(self, message: str) -> NoReturn:
         """End the process with exit code 2, after the message in one line."""
         raise InputError(f"{message} (see '{self.prog} --help')")
@@ -153,7 +169,7 @@ def mode_of(parser: Parser, given: Mapping[str, Any]) -> Mode | None:
 
 def parsed(parser: Parser, arguments: Sequence[str]) -> argparse.Namespace:
     """What a command line without commands says, ``complete``."""
-    options = parser.parse_args(arguments)
+    options: argparse.Namespace = parser.parse_args(arguments)
     complete(parser, options)
     return options
 

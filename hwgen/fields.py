@@ -18,7 +18,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
-from hwgen.errors import InputError
+from hwgen.errors import InputError, near
 
 #: No size, count, bias or seed is beyond this, and no name longer.
 _MOST = 2**64
@@ -44,6 +44,13 @@ def shown(value: object, longest: int = _LONGEST) -> str:
     except Exception:  # Whole numbers of thousands of digits; whatever a class may do.
         text = f"a {type(value).__name__} that cannot be printed"
     return text if len(text) <= longest else f"{text[: longest - 3]}..."
+
+
+def unknown(what: str, given: object, names: Collection[str], more: str = "") -> InputError:
+    """The error of a name that is none of ``names``; ``more``: what else may be given."""
+    return InputError(
+        f"unknown {what} {shown(given)}{near(given, names)}: use one of {', '.join(names)}{more}"
+    )
 
 
 def as_python(value: Any, kinds: Collection[str]) -> Any:

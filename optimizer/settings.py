@@ -117,13 +117,14 @@ class Settings:
     def limits(self) -> dict[str, int]:
         """The most of each resource that a plan may take, of those that are limited.
 
-        Of a device's LUTs, registers and carries as much as ``cost_models.devices.FILL``.
+        Of a device's LUTs, registers and carries as much as ``cost_models.devices.FILL``, or as is
+        given in ``most``, at most all.
         """
         if self.device is None:
             return dict(self.most)
         has = cost_models.part(self.device).capacity
         filled = {name: n if name == "dsp" else int(FILL * n) for name, n in has.items()}
-        return {**filled, **self.most}
+        return {**filled, **{name: min(n, has.get(name, n)) for name, n in self.most.items()}}
 
     @property
     def dsp_worths(self) -> tuple[float | None, ...]:

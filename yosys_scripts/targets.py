@@ -19,6 +19,7 @@ from typing import Any
 
 from hwgen.arithmetic.dsp_multiplier import PACKED_FOR, SIZED, Multiplier
 from hwgen.errors import InputError
+from hwgen.fields import unknown
 
 FOLDER = Path(__file__).resolve().parent
 TECHMAPS = FOLDER / "techmaps"
@@ -232,7 +233,7 @@ class Target:
 def target(name: str) -> Target:
     """The target of this name; InputError if there is none."""
     if name not in TARGETS:
-        raise InputError(f"unknown target {name!r}: use one of {', '.join(TARGETS)}")
+        raise unknown("target", name, TARGETS)
     return _read(name)
 
 

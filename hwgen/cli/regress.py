@@ -27,6 +27,7 @@ from hwgen.cli.parser import (
     vectors_option,
 )
 from hwgen.errors import InputError
+from hwgen.progress import tell
 
 
 def _exhaustive(given: Mapping[str, Any]) -> bool:
@@ -163,10 +164,10 @@ def run(options: argparse.Namespace) -> int:
                 reported.add(result.case.command)
                 print("\r\033[K" * live + report.trouble(result), file=sys.stderr, flush=True)
         if live:
-            print(f"\r\033[K{report.progress(summary)}", end="", file=sys.stderr, flush=True)
+            tell(f"\r\033[K{report.progress(summary)}", end="")
         elif seconds - last_told[0] > 10:
             last_told[0] = seconds
-            print(report.progress(summary), file=sys.stderr, flush=True)
+            tell(report.progress(summary))
 
     summary = regression.run(
         matrix.cases,

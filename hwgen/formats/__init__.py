@@ -13,7 +13,7 @@ Another name is an entry in ``names.ALIASES``, a named block format one in ``blo
 
 from __future__ import annotations
 
-from hwgen.errors import InputError
+from hwgen.errors import InputError, near
 from hwgen.fields import shown
 from hwgen.formats import block
 from hwgen.formats.block import BlockFormat
@@ -52,9 +52,9 @@ def parse(name: str | Format) -> Format:
         if number_format is not None:
             return number_format
     raise InputError(
-        f"unknown format {shown(name)}: use one of {', '.join([*NAMES, *list(ALIASES)[:9]])}; or "
-        f"{GRAMMAR}; or a block format, {', '.join(block.NAMED)}, bfp{{m}}_b{{size}} or "
-        "{element}_b{size}_{scale}"
+        f"unknown format {shown(name)}{near(name, (*NAMES, *ALIASES, *block.NAMED))}: use one of "
+        f"{', '.join([*NAMES, *list(ALIASES)[:9]])}; or {GRAMMAR}; or a block format, "
+        f"{', '.join(block.NAMED)}, bfp{{m}}_b{{size}} or {{element}}_b{{size}}_{{scale}}"
     )
 
 

@@ -12,7 +12,7 @@ import dataclasses
 from typing import Any
 
 from hwgen.errors import InputError
-from hwgen.fields import shown
+from hwgen.fields import shown, unknown
 from hwgen.spec.array import Array
 from hwgen.spec.base import MAPPINGS, Port, Spec
 from hwgen.spec.blockdot import BlockDot
@@ -61,15 +61,16 @@ def from_dict(fields: dict[str, Any]) -> Spec:
         )
     unit, arguments = fields.get("unit"), {k: v for k, v in fields.items() if k != "unit"}
     if not isinstance(unit, str) or unit not in UNITS:
-        given = "there is no 'unit'" if "unit" not in fields else f"unknown unit {shown(unit)}"
-        raise InputError(f"{given}: use one of {', '.join(UNITS)}")
+        if "unit" in fields:
+            raise unknown("unit", unit, UNITS)
+        raise InputError(f"there is no 'unit': use one of {', '.join(UNITS)}")
     known = {field.name: field for field in dataclasses.fields(UNITS[unit]) if field.init}
-    unknown = [shown(name) for name in arguments if name not in known]
+    others = [shown(name) for name in arguments if name not in known]
     needed = [n for n, f in known.items() if f.default is f.default_factory is dataclasses.MISSING]
     missing = [name for name in needed if name not in arguments]
-    if unknown or missing:
+    if others or missing:
         problems = [f"it needs {', '.join(missing)}"] * bool(missing)
-        problems += [f"it has no {', '.join(unknown)}"] * bool(unknown)
+        problems += [f"it has no {', '.join(others)}"] * bool(others)
         raise InputError(f"{unit}: {', and '.join(problems)}; its fields are {', '.join(known)}")
     return UNITS[unit](**arguments)
 

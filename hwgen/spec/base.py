@@ -304,6 +304,20 @@ class Spec(ABC):
     def description(self) -> tuple[str, ...]:
         """What the unit computes, in lines for people."""
 
+    def __init_subclass__(cls) -> None:
+        """``dataclass`` writes the repr that is short only into a class that has none."""
+        cls.__repr__ = Spec.__repr__  # type: ignore[method-assign]
+
+    def __repr__(self) -> str:
+        """Such as ``Multiply(a='int4', b='e2m1')``: the spec again, if Python evaluates it."""
+        values = self.to_dict()
+        shown = [
+            f"{f.name}={values[f.name]!r}"
+            for f in spec_fields(type(self))
+            if f.default is dataclasses.MISSING or str(values[f.name]) != str(f.default)
+        ]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types; ``from_dict`` reads them back."""
         fields = {

@@ -48,8 +48,11 @@ def test_nothing_fits():
 def test_limits_of_a_device_and_given_ones():
     asked = settings(target="ecp5", fps=1000, device="lfe5u-25f", most={"dsp": 4})
     assert asked.limits == {"lut": 20644, "ff": 20644, "carry": 10322, "dsp": 4}
+    more = settings(target="ecp5", fps=1000, device="LFE5U-25F", most={"lut": 24000, "dsp": 99})
+    assert (more.limits["lut"], more.limits["dsp"]) == (24000, 28)
+    assert settings(target="ecp5", fps=1000, most={"lut": 99}).limits == {"lut": 99}
     for wrong, message in (
-        ({"device": "LFE5U-1F"}, "unknown device 'LFE5U-1F': use one of"),
+        ({"device": "LFE5U-1F"}, "unknown device 'LFE5U-1F'"),
         ({"device": "XC7A35T"}, "XC7A35T is a device of xc7"),
         ({"most": {"bram": 4}}, "most='bram'"),
         ({"most": {"dsp": -4}}, "most dsp=-4"),
