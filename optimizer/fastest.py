@@ -47,7 +47,7 @@ def explore_fastest(
     formats are accurate enough does not hang on the rate. Then, within the limits, at the highest
     rate of those. InputError without limits, and where not even ``FIRST`` fits.
     """
-    if not {"lut", "dsp"} & settings.limits.keys():
+    if "lut" not in settings.limits:
         raise InputError("the highest frame rate needs limits: give a device, or the most LUTs")
     sizer = sizer_of(settings.target, predict)
     first = number_formats.parse_scalar(FIRST)
@@ -80,7 +80,8 @@ def highest_rate(
             high = middle
         else:
             low = middle + 1
-    return settings.clock_mhz * 1e6 / high
+    # A little less, as rounding may not take a cycle away.
+    return settings.clock_mhz * 1e6 / (high + 1e-6)
 
 
 def _fits(

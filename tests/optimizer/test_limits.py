@@ -7,14 +7,17 @@ import json
 
 import numpy as np
 import pytest
+from graphs import normal, residual_network
 
 import cost_models
 from hwgen.cli import main
 from hwgen.errors import InputError
 from hwgen.formats import parse
-from optimizer import fastest, integer_program, sizing
+from optimizer import fastest, inference, integer_program, sizing
+from optimizer.data import ImageData
 from optimizer.explore import settings, sizer_of
 from optimizer.network import Layer
+from optimizer.onnx_import import load
 from optimizer.search import Limits, pareto_front
 
 
@@ -82,6 +85,26 @@ def test_highest_rate_is_the_last_that_fits():
     small = settings(target="ecp5", fps=1.0, most={"lut": 10})
     with pytest.raises(InputError, match="not even one lane a layer fits"):
         fastest.highest_rate(_Network, dict.fromkeys(("first", "second"), pair), small, sizer)
+
+
+def test_the_highest_rate_of_a_network_is_used_up(tmp_path):
+    """The plan fits, at the highest rate that its formats can have."""
+    network = load(residual_network(tmp_path / "small.onnx"))
+    images = normal(1, 64, 3, 8, 8)
+    labels = inference.run(network, images).argmax(axis=1)
+    data = ImageData(images[:16], None, images[16:], labels[16:], "random")
+    asked = settings(
+        target="ecp5", fps=1.0, most={"lut": 3000}, formats=["int4", "int8"], max_drop=10.0,
+        ptq=["none"],
+    )  # fmt: skip
+    e = fastest.explore_fastest(network, data, asked)
+    assert e.unmet is None and e.chosen.lut.value <= 3000
+    assert e.chosen.cycles <= e.settings.cycle_budget
+    faster = sizer_of("ecp5", None)
+    rate = fastest.highest_rate(network, e.chosen.pairs, asked, faster)
+    assert e.settings.fps == pytest.approx(rate, rel=0.01)
+    with pytest.raises(InputError, match="give a device, or the most LUTs"):
+        fastest.explore_fastest(network, data, settings(target="ecp5", fps=1.0))
 
 
 @pytest.mark.slow
