@@ -140,7 +140,7 @@ def test_the_chosen_point_has_its_neighbours_and_others_are_every_second(setting
     stages = Stages(lambda text: None)
     chosen_settings = settings(target="ecp5", fps=50_000, formats=FORMATS, max_drop=2.0, **asked)
     sizer = sizing.Sizer(crude_costs)
-    _, plans, _ = planned(network, data, chosen_settings, sizer, stages, None)
+    _, _, plans = planned(network, data, chosen_settings, sizer, stages, None)
     luts = [plan.lut.value for plan in plans]
     references = set(map(id, front.references.values()))
     found = [luts.index(p.lut.value) for p in front.points if id(p) not in references]
