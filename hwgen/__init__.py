@@ -7,9 +7,10 @@ what ``estimate`` and ``measure`` say that it costs.
 
 from __future__ import annotations
 
-from importlib import import_module
-from importlib.metadata import version
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+
+from hwgen.public_names import on_demand
 
 if TYPE_CHECKING:
     from cost_models import estimate, measure
@@ -36,6 +37,47 @@ if TYPE_CHECKING:
     )
     from hwgen.units import component
     from sim import verify
+
+#: The public names, by the module that has them.
+_public: Callable[[str], Any] = on_demand(
+    __name__,
+    {
+        "hwgen.emit": ("verilog",),
+        "hwgen.errors": ("InputError", "ToolError"),
+        "hwgen.formats": ("Integer", "Logarithmic", "Minifloat", "Scalar", "parse"),
+        "hwgen.pipelining": ("pipelined",),
+        "hwgen.spec": (
+            "AccumulatorToFloat",
+            "Array",
+            "BlockDot",
+            "Convert",
+            "DotProduct",
+            "FixedDot",
+            "FixedMatrix",
+            "LMul",
+            "MultiDot",
+            "Multiply",
+            "MultiplyAccumulate",
+            "Quantizer",
+            "Requantize",
+            "Spec",
+            "SumSquares",
+        ),
+        "hwgen.units": ("component",),
+        "cost_models": ("estimate", "measure"),
+        "sim": ("verify",),
+    },
+)
+
+
+def __getattr__(name: str) -> Any:
+    """A public name, or ``__version__``."""
+    if name == "__version__":
+        from importlib.metadata import version  # Slow to import.
+
+        return version("hwgen")
+    return _public(name)
+
 
 __all__ = [
     "AccumulatorToFloat",
@@ -67,30 +109,3 @@ __all__ = [
     "verify",
     "verilog",
 ]
-
-
-#: The public names, by the module that has them.
-_PLACES = {
-    "hwgen.errors": ("InputError", "ToolError"),
-    "hwgen.formats": ("Integer", "Logarithmic", "Minifloat", "Scalar", "parse"),
-    "hwgen.pipelining": ("pipelined",),
-    "hwgen.units": ("component",),
-    "hwgen.emit": ("verilog",),
-    "sim": ("verify",),
-    "cost_models": ("estimate", "measure"),
-}
-
-
-def __getattr__(name: str) -> Any:
-    """A public name, imported when it is first used; the others are those of ``hwgen.spec``.
-
-    So the command line starts in a moment, and can be interrupted from the first.
-    """
-    if name == "__version__":
-        return version("hwgen")
-    if name in __all__:
-        place = next((place for place, names in _PLACES.items() if name in names), "hwgen.spec")
-        value = getattr(import_module(place), name)
-        globals()[name] = value
-        return value
-    raise AttributeError(f"module 'hwgen' has no attribute {name!r}")

@@ -87,15 +87,42 @@ class _OnceTrue(_Once):
 
 
 class Parser(argparse.ArgumentParser):
-    """Reports a wrong command line as every other error: one line, exit 2."""
+    """Reports a wrong command line as every other error: one line, exit 2.
+
+    Its options may be added when it is first asked for (``add_later``).
+    """
 
     def __init__(self, **settings: Any) -> None:
         settings = {"allow_abbrev": False, "formatter_class": HelpFormatter, **settings}
         super().__init__(**settings)
         self.modes: tuple[Mode, ...] = ()
+        self._later: Callable[[Parser], None] | None = None
         for name in (None, "store"):
             self.register("action", name, _Once)
         self.register("action", "store_true", _OnceTrue)
+
+    def add_later(self, add: Callable[[Parser], None]) -> None:
+        """Let ``add`` add the options, before the first line is parsed."""
+        self._later = add
+
+    def with_all_options(self) -> Parser:
+        """The parser itself, with all options of it and of its commands."""
+        self._add()
+        for action in self._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                for command in action.choices.values():
+                    command.with_all_options()
+        return self
+
+    def _add(self) -> None:
+        add, self._later = self._later, None
+        if add is not None:
+            add(self)
+
+    def parse_known_args(self, *given: Any, **more: Any) -> Any:
+        """As argparse, with all options."""
+        self._add()
+        return super().parse_known_args(*given, **more)
 
     def _print_message(self, message: str, file: Any = None) -> None:
         """As argparse, which leaves out what cannot be written without a word."""

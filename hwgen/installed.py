@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-from importlib.metadata import requires
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -46,6 +45,8 @@ def require_own_packages(last: str = PACKAGES[-1]) -> None:
 
 def required(extra: str = "") -> dict[str, str]:
     """Requirements, such as ``numpy>=2.0``, by package: of the core, or of an ``extra``."""
+    from importlib.metadata import requires  # Slow to import, and few ask.
+
     requirements = {}
     for line in requires("hwgen") or ():
         requirement, _, marker = line.partition(";")

@@ -23,10 +23,11 @@ import onnx
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from hwgen.errors import InputError
-from hwgen.formats import Scalar
+from hwgen.formats import Format, Scalar
 from optimizer.network import Network, Node
 from optimizer.quantised_files import OLDEST
 from optimizer.quantization import LayerQuantization
+from optimizer.rotation import Rotated
 from optimizer.text import printable
 
 QONNX, QDQ = "plan_qonnx.onnx", "plan_qdq.onnx"
@@ -60,7 +61,9 @@ class _Draft:
 class _Writer(Protocol):
     """How a kind of file says that a tensor is rounded."""
 
-    def activations(self, draft: _Draft, x: str, out: str, f: Scalar, scale: np.float32) -> str:
+    def activations(
+        self, draft: _Draft, x: str, out: str, f: Scalar, scale: np.float32, zero: float
+    ) -> str:
         """Add what rounds ``x``; returns the rounded tensor."""
 
     def weight(self, draft: _Draft, out: str, q: LayerQuantization, whole: Values) -> str:
@@ -68,38 +71,44 @@ class _Writer(Protocol):
 
 
 class _Qonnx:
-    def activations(self, draft: _Draft, x: str, out: str, f: Scalar, scale: np.float32) -> str:
-        return self._quant(draft, x, out, f, scale)
+    def activations(
+        self, draft: _Draft, x: str, out: str, f: Scalar, scale: np.float32, zero: float
+    ) -> str:
+        return self._quant(draft, x, out, f, scale, zero)
 
     def weight(self, draft: _Draft, out: str, q: LayerQuantization, whole: Values) -> str:
         scale = _scale_of(q, whole)
         values = draft.constant(f"{out}/values", whole * scale, np.float32)
-        return self._quant(draft, values, out, q.b_format, scale)
+        return self._quant(draft, values, out, _scalar(q.b_format), scale)
 
-    def _quant(self, draft: _Draft, x: str, out: str, f: Scalar, scale: npt.ArrayLike) -> str:
+    def _quant(
+        self, draft: _Draft, x: str, out: str, f: Scalar, scale: npt.ArrayLike, zero: float = 0.0
+    ) -> str:
         inputs = [
             x,
             draft.constant(f"{out}/scale", scale, np.float32),
-            draft.constant(f"{out}/zero", 0, np.float32),
+            draft.constant(f"{out}/zero", zero, np.float32),
             draft.constant(f"{out}/bits", f.bits, np.float32),
         ]
-        signed, mode = int(f.signed), "ROUND"
+        signed, mode = int(f.min < 0), "ROUND"
         return draft.add(
             "Quant", inputs, out, domain=DOMAIN, signed=signed, narrow=0, rounding_mode=mode
         )
 
 
 class _Qdq:
-    def activations(self, draft: _Draft, x: str, out: str, f: Scalar, scale: np.float32) -> str:
+    def activations(
+        self, draft: _Draft, x: str, out: str, f: Scalar, scale: np.float32, zero: float
+    ) -> str:
         if f.bits < MOST_BITS[QDQ]:
             ends = [
-                draft.constant(f"{out}/{name}", np.float32(end) * scale, np.float32)
+                draft.constant(f"{out}/{name}", np.float32(end - zero) * scale, np.float32)
                 for name, end in (("low", f.min), ("high", f.max))
             ]
             x = draft.add("Clip", [x, *ends], f"{out}/clipped")
         scales = [
             draft.constant(f"{out}/scale", scale, np.float32),
-            draft.constant(f"{out}/zero", 0, _byte(f)),
+            draft.constant(f"{out}/zero", zero, _byte(f)),
         ]
         whole = draft.add("QuantizeLinear", [x, *scales], f"{out}/whole")
         return draft.add("DequantizeLinear", [whole, *scales], out)
@@ -111,7 +120,7 @@ class _Qdq:
             return draft.constant(out, whole * scale, np.float32)
         axis = sizes[0] if sizes else 0
         flat = scale.reshape(-1) if sizes else scale.reshape(())
-        kind = _byte(q.b_format)
+        kind = _byte(_scalar(q.b_format))
         scales = [
             draft.constant(f"{out}/scale", flat, np.float32),
             draft.constant(f"{out}/zero", np.zeros(flat.shape), kind),
@@ -124,8 +133,13 @@ class _Qdq:
 _WRITERS: Mapping[str, _Writer] = {QONNX: _Qonnx(), QDQ: _Qdq()}
 
 
+def _scalar(f: Format) -> Scalar:
+    assert isinstance(f, Scalar)
+    return f
+
+
 def _byte(f: Scalar) -> npt.DTypeLike:
-    return np.int8 if f.signed else np.uint8
+    return np.int8 if f.min < 0 else np.uint8
 
 
 def _scale_of(q: LayerQuantization, whole: Values) -> Values:
@@ -146,8 +160,11 @@ def why_not(
 ) -> str | None:
     """Why a plan cannot be said by a kind of ``file``; None if it can."""
     for name, q in quantization.items():
+        if isinstance(q.node.lowering, Rotated):
+            return f"layer {printable(name, 40)} rotates its activations"
         for f in (q.a_format, q.b_format):
-            if not f.is_integer or f.lsb_exponent != 0 or f.bits > MOST_BITS[file]:
+            whole = isinstance(f, Scalar) and f.is_integer and f.lsb_exponent == 0
+            if not whole or _scalar(f).bits > MOST_BITS[file]:
                 return (
                     f"layer {printable(name, 40)} has the format {f}, and it takes whole numbers "
                     f"of up to {MOST_BITS[file]} bits"
@@ -225,11 +242,13 @@ def _layer(draft: _Draft, node: Node, q: LayerQuantization, writer: _Writer) -> 
     del product.input[2:]
     product.name, out = node.name, node.output
     product.input[0] = writer.activations(
-        draft, node.inputs[0], f"{out}/a", q.a_format, q.activation_scale
+        draft, node.inputs[0], f"{out}/a", _scalar(q.a_format), q.activation_scale, q.zero_point
     )
     if q.weight is None:
         scale = np.float32(q.weight_scale[0])
-        product.input[1] = writer.activations(draft, node.inputs[1], f"{out}/b", q.b_format, scale)
+        product.input[1] = writer.activations(
+            draft, node.inputs[1], f"{out}/b", _scalar(q.b_format), scale, 0.0
+        )
     else:
         whole = node.lowering.weight(q.weight.astype(np.float32))
         product.input[1] = writer.weight(draft, f"{out}/b", q, whole)

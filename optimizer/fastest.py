@@ -15,7 +15,7 @@ import numpy as np
 
 from hwgen import formats as number_formats
 from hwgen.errors import InputError
-from optimizer import evaluation, sizing
+from optimizer import candidates, evaluation, sizing
 from optimizer.data import ImageData
 from optimizer.explore import Exploration, explore, sizer_of
 from optimizer.knapsack import Knapsack
@@ -80,8 +80,12 @@ def highest_rate(
             high = middle
         else:
             low = middle + 1
-    # A little less, as rounding may not take a cycle away.
-    return settings.clock_mhz * 1e6 / (high + 1e-6)
+    return _rate(settings, high)
+
+
+def _rate(settings: Settings, cycles: int) -> float:
+    """Images a second of so many cycles; a little less, as rounding may not take a cycle away."""
+    return settings.clock_mhz * 1e6 / (cycles + 1e-6)
 
 
 def _fits(
@@ -95,15 +99,14 @@ def _fits(
 
     Those with the fewest LUTs that the DSP blocks allow.
     """
-    limits = settings.limits
+    limits, asked = settings.limits, dataclasses.replace(settings, fps=_rate(settings, budget))
     ways = []
     for layers in sizing.datapaths(network.layers, settings.style):
-        try:
-            sizes = sizing.sizes(layers, budget)
-        except InputError:
-            return False
         pair = pairs[layers[0].name]
-        arrays = [sizer.best_of_each(sizes, [pair], w)[pair] for w in settings.dsp_worths]
+        sizes = candidates.sizes(layers, asked, pair)
+        if not sizes:
+            return False
+        arrays = [sizer.best_of_each({pair: sizes}, w)[pair] for w in settings.dsp_worths]
         ways.append(
             np.array([sizer.taken(spec, size.units, list(RESOURCES)) for size, spec, _ in arrays])
         )

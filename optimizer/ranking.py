@@ -7,8 +7,9 @@ interval is that of a bootstrap over the plans: what other plans of the kind wou
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,7 +18,7 @@ import numpy.typing as npt
 from scipy import stats
 
 from hwgen.errors import InputError
-from hwgen.formats import Scalar
+from hwgen.formats import Format, Scalar
 from optimizer import inference, selection, sensitivity, traces
 from optimizer.calibration import Calibration, Pairs, calibrate
 from optimizer.data import ImageData
@@ -115,8 +116,10 @@ def rank(
     require_fitting(network, data)
     tried = settings(formats=formats, target="ecp5", fps=1.0)
     require_candidates(tried)
-    formats = tried.formats
-    if len(set(formats)) < 2:
+    scalars = [f for f in tried.formats if isinstance(f, Scalar)]
+    if len(scalars) < len(tried.formats):
+        raise InputError("formats: give formats of single numbers, none in blocks")
+    if len(scalars) < 2:
         raise InputError("formats: give two or more, for plans that differ")
     if asked.plans < FEWEST_PLANS:
         raise InputError(f"plans={asked.plans}: draw {FEWEST_PLANS} or more")
@@ -127,11 +130,11 @@ def rank(
         progress(f"{name}: {seconds[name]:.1f} s")
 
     start = time.perf_counter()
-    calibration = calibrate(network, data.calibration_images, formats, workers, methods(METHODS))
-    plans = drawn(network, calibration, formats, asked.plans)
+    calibration = calibrate(network, data.calibration_images, scalars, workers, methods(METHODS))
+    plans = drawn(network, calibration, scalars, asked.plans)
     done("calibration", start)
     start = time.perf_counter()
-    scores, passes = _scores(network, data, calibration, plans, formats, asked, progress, workers)
+    scores, passes = _scores(network, data, calibration, plans, scalars, asked, progress, workers)
     done("proxies", start)
     start = time.perf_counter()
     fp32, accuracies, divergences = _measured(network, data, calibration, plans, asked, workers)
@@ -154,7 +157,7 @@ def rank(
     return Ranking(
         network.name,
         data.name,
-        tuple(map(str, formats)),
+        tuple(map(str, scalars)),
         asked,
         fp32,
         tuple({name: (str(a), str(b)) for name, (a, b) in plan.items()} for plan in plans),
@@ -222,7 +225,10 @@ def _scores(
     found = traces.traits(network, images, calibration, tried, asked.probes, workers)
     scores = {
         name: np.array(
-            [sum(proxy.score(t, damages, *plan[t.name]) for t in found) for plan in plans]
+            [
+                math.fsum(proxy.score(t, damages, *_pair(plan, t.name)) for t in found)
+                for plan in plans
+            ]
         )
         for name, proxy in PROXIES.items()
     }
@@ -231,8 +237,14 @@ def _scores(
     return scores, {"none": 0, "one": 1, "formats": trials, "probes": probes}
 
 
-def _distinct(formats: Iterable[Scalar]) -> tuple[Scalar, ...]:
-    return tuple(dict.fromkeys(formats))
+def _pair(plan: Pairs, name: str) -> tuple[Scalar, Scalar]:
+    a, b = plan[name]
+    assert isinstance(a, Scalar) and isinstance(b, Scalar)
+    return a, b
+
+
+def _distinct(formats: Iterable[Format]) -> tuple[Scalar, ...]:
+    return tuple(dict.fromkeys(f for f in formats if isinstance(f, Scalar)))
 
 
 def _measured(
@@ -250,7 +262,7 @@ def _measured(
     fp32 = inference.run(network, images)
     reference = sensitivity.log_softmax(fp32)
 
-    def measured(plan: Mapping[str, tuple[Scalar, Scalar]]) -> tuple[float, float]:
+    def measured(plan: Pairs) -> tuple[float, float]:
         logits = inference.run(network, images, calibration.quantization(plan))
         loss = float(sensitivity.divergence(reference, logits).mean())
         return 100 * inference.correct(logits, labels) / len(labels), loss

@@ -2,20 +2,23 @@
 
 A layer of P outputs an image, each a dot product of K products, on ``units`` dot-product units
 of ``lanes`` lanes takes ceil(P / units) · ceil(K / lanes) cycles an image, and may take
-clock / frame rate. Counted are the cycles of the arithmetic only: filling the pipelines and
-fetching the operands are not.
+clock / frame rate. Lanes of block formats are whole blocks: what K lacks is filled up with zeros,
+whose products are paid for as all others. Counted are the cycles of the arithmetic only: filling
+the pipelines and fetching the operands are not.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
 
 from hwgen.errors import InputError
-from hwgen.formats import Scalar
-from hwgen.spec import MAX_PRODUCTS, DotProduct
+from hwgen.formats import Format
+from hwgen.spec import MAX_PRODUCTS
+from optimizer.datapaths import MAX_LANES, Datapath, unit
 from optimizer.network import Layer
 from optimizer.text import printable
 
@@ -44,15 +47,12 @@ class Cost(Protocol):
         """Look-up tables of the unit."""
 
 
-#: Lanes of one unit, where predictions are checked up to 48; a layer that needs more gets more.
-MAX_LANES = 64
-
-Predict = Callable[[DotProduct], Cost]
+Predict = Callable[[Datapath], Cost]
 #: The costs of many units, each a ``Cost`` whose figures are known, in their order.
-PredictEach = Callable[[Sequence[DotProduct]], Iterable[Any]]
-#: A datapath: its array, its units, the LUTs of all of these.
-Datapath = tuple["Size", DotProduct, "LutRange"]
-Pair = tuple[Scalar, Scalar]
+PredictEach = Callable[[Sequence[Datapath]], Iterable[Any]]
+#: An array, its units, the LUTs of all of these.
+Option = tuple["Size", Datapath, "LutRange"]
+Pair = tuple[Format, Format]
 
 
 @dataclass(frozen=True)
@@ -105,31 +105,7 @@ def sizes(layers: Sequence[Layer], budget: int) -> tuple[Size, ...]:
     For each lane count that changes the cycles, the fewest units; one with neither fewer lanes
     nor fewer units than another is left out. InputError if no array is fast enough.
     """
-    useful = {
-        lanes
-        for layer in layers
-        for lanes in range(1, min(layer.dot_length, MAX_LANES) + 1)
-        # One lane less would take another cycle.
-        if lanes == 1
-        or math.ceil(layer.dot_length / lanes) < math.ceil(layer.dot_length / (lanes - 1))
-    }
-    arrays: list[Size] = []
-    fewest = max(layer.outputs for layer in layers) + 1
-    for lanes in sorted(useful):
-        most = max(layer.outputs for layer in layers)
-        if cycles(layers, lanes, most) > budget:
-            continue
-        low, high = 1, most
-        while low < high:
-            middle = (low + high) // 2
-            if cycles(layers, lanes, middle) <= budget:
-                high = middle
-            else:
-                low = middle + 1
-        products = max(math.ceil(layer.dot_length / lanes) * lanes for layer in layers)
-        if low < fewest and products <= MAX_PRODUCTS:
-            arrays.append(Size(lanes, low, cycles(layers, lanes, low), products))
-            fewest = low
+    arrays = sizes_in_steps(tuple(layers), budget)
     if not arrays:
         names = ", ".join(printable(layer.name, 40) for layer in layers[:3])
         names += f" and {len(layers) - 3} more" * (len(layers) > 3)
@@ -139,6 +115,47 @@ def sizes(layers: Sequence[Layer], budget: int) -> tuple[Size, ...]:
             f"{names}: {budget} cycles an image are too few, even with {lanes} lanes for every "
             f"output at once it takes {least}: lower the frame rate or raise the clock"
         )
+    return arrays
+
+
+@lru_cache(maxsize=4096)
+def sizes_in_steps(
+    layers: tuple[Layer, ...],
+    budget: int,
+    step: int = 1,
+    most: int = MAX_LANES,
+    whole: bool = False,
+) -> tuple[Size, ...]:
+    """As ``sizes``, with lanes that are multiples of ``step``, at most ``most``; none if too slow.
+
+    ``whole``: an output's products all in one cycle.
+    """
+    longest = max(layer.dot_length for layer in layers)
+    useful = {
+        lanes
+        for layer in layers
+        for lanes in range(step, min(layer.dot_length + step - 1, most) + 1, step)
+        # A step less would take another cycle.
+        if lanes == step
+        or math.ceil(layer.dot_length / lanes) < math.ceil(layer.dot_length / (lanes - step))
+    }
+    arrays: list[Size] = []
+    outputs = max(layer.outputs for layer in layers)
+    fewest = outputs + 1
+    for lanes in sorted(useful):
+        if cycles(layers, lanes, outputs) > budget or (whole and lanes < longest):
+            continue
+        low, high = 1, outputs
+        while low < high:
+            middle = (low + high) // 2
+            if cycles(layers, lanes, middle) <= budget:
+                high = middle
+            else:
+                low = middle + 1
+        products = math.ceil(longest / lanes) * lanes
+        if low < fewest and products <= MAX_PRODUCTS:
+            arrays.append(Size(lanes, low, cycles(layers, lanes, low), products))
+            fewest = low
     return tuple(arrays)
 
 
@@ -147,19 +164,19 @@ class Sizer:
 
     def __init__(self, predict_each: PredictEach) -> None:
         self._predict_each = predict_each
-        self._specs: dict[tuple[Scalar, Scalar, int, int, str], DotProduct] = {}
-        self._known: dict[DotProduct, Cost] = {}
+        self._specs: dict[tuple[Format, Format, int, int, str], Datapath] = {}
+        self._known: dict[Datapath, Cost] = {}
 
-    def cost(self, spec: DotProduct) -> Cost:
+    def cost(self, spec: Datapath) -> Cost:
         """The prediction for one unit."""
         self._ask([spec])
         return self._known[spec]
 
-    def _ask(self, specs: Iterable[DotProduct]) -> None:
+    def _ask(self, specs: Iterable[Datapath]) -> None:
         new = [spec for spec in dict.fromkeys(specs) if spec not in self._known]
         self._known.update(zip(new, self._predict_each(new), strict=True))
 
-    def taken(self, spec: DotProduct, units: int, resources: Sequence[str]) -> list[int]:
+    def taken(self, spec: Datapath, units: int, resources: Sequence[str]) -> list[int]:
         """How many of each of ``resources`` so many units take.
 
         Of DSP blocks the high end: a unit has a few of them or one, and one too many has no place.
@@ -168,50 +185,42 @@ class Sizer:
         ends = [getattr(getattr(cost, n), "high" if n == "dsp" else "value") for n in resources]
         return [round(units * end) for end in ends]
 
-    def _spec(self, pair: Pair, size: Size, mapping: str) -> DotProduct:
+    def _spec(self, pair: Pair, size: Size, mapping: str) -> Datapath:
         """The unit of an array; made once, since its pipeline is planned meanwhile."""
         key = (*pair, size.lanes, size.max_products, mapping)
         if key not in self._specs:
-            self._specs[key] = DotProduct(
-                a=pair[0],
-                b=pair[1],
-                lanes=size.lanes,
-                max_products=size.max_products,
-                mapping=mapping,
-            )
+            self._specs[key] = unit(*pair, size.lanes, size.max_products, mapping)
         return self._specs[key]
 
-    def best(self, candidates: Sequence[Size], a_format: Scalar, b_format: Scalar) -> Datapath:
+    def best(self, candidates: Sequence[Size], a_format: Format, b_format: Format) -> Option:
         """The array, the spec of its units and the LUTs of all units."""
-        return self.best_of_each(candidates, [(a_format, b_format)])[a_format, b_format]
+        return self.best_of_each({(a_format, b_format): candidates})[a_format, b_format]
 
     def best_of_each(
-        self, candidates: Sequence[Size], pairs: Iterable[Pair], dsp_worth: float | None = None
-    ) -> dict[Pair, Datapath]:
+        self, candidates: Mapping[Pair, Sequence[Size]], dsp_worth: float | None = None
+    ) -> dict[Pair, Option]:
         """What ``best`` says of each pair of formats; the units are asked for together.
 
         ``dsp_worth``: with multiplications in DSP blocks, of which each counts as so many LUTs.
         """
         mapping = "lut" if dsp_worth is None else "dsp"
         options = {
-            pair: [(size, self._spec(pair, size, mapping)) for size in candidates] for pair in pairs
+            pair: [(size, self._spec(pair, size, mapping)) for size in sizes]
+            for pair, sizes in candidates.items()
         }
         self._ask(spec for tried in options.values() for _, spec in tried)
 
-        def key(option: Datapath) -> tuple[float, int]:
+        def key(option: Option) -> tuple[float, int]:
             size, spec, lut = option
             blocks = dsp_worth * self.taken(spec, size.units, ["dsp"])[0] if dsp_worth else 0
             return lut.value + blocks, size.lanes
 
         return {
-            pair: min(
-                ((size, spec, self._lut(size, spec)) for size, spec in tried),
-                key=key,
-            )
+            pair: min(((size, spec, self._lut(size, spec)) for size, spec in tried), key=key)
             for pair, tried in options.items()
         }
 
-    def _lut(self, size: Size, spec: DotProduct) -> LutRange:
+    def _lut(self, size: Size, spec: Datapath) -> LutRange:
         """The LUTs of all units of an array."""
         lut = self._known[spec].lut
         return LutRange(*(round(size.units * n) for n in (lut.value, lut.low, lut.high)))

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hwgen.formats import Scalar
+from hwgen.formats import Format, Scalar
 from optimizer.calibration import Calibration
 from optimizer.inputs import Inputs, count
 from optimizer.network import OPERANDS, Array, Network, Node, Tensors, scores
@@ -49,7 +49,7 @@ class Operand:
 
     size: int
     power: float
-    noise: Mapping[Scalar, float]
+    noise: Mapping[Format, float]
     fisher: float
     hessian: float
 

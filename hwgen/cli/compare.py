@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from hwgen.arguments import Parser, output_file, shown, whole
-from hwgen.cli.parser import Commands, command
+from hwgen.cli.parser import command
 from hwgen.cli.spec_options import spec_of, spec_options
 from hwgen.errors import InputError
 from hwgen.spec import UNITS, Spec
@@ -23,9 +23,9 @@ LIKE_A = "like-a"
 MOST = 10_000
 
 
-def add(commands: Commands) -> None:
-    """Add the command and its options."""
-    sub = units_command(commands, "compare", run, "what many units cost, measured or estimated")
+def add(sub: Parser) -> None:
+    """Add the options of the command."""
+    units_command(sub, run, one=True)
     sub.add_argument("--csv", action="store_true", help="print CSV and nothing else")
     sub.add_argument("--json", action="store_true", help="print a JSON list and nothing else")
     sub.add_argument(
@@ -33,10 +33,14 @@ def add(commands: Commands) -> None:
     )
 
 
-def units_command(commands: Commands, name: str, run: Callable[[Any], int], summary: str) -> Parser:
-    """A command that takes a unit and several values of the fields of its spec."""
-    sub = command(commands, name, run, summary)
-    one = name == "compare"
+def units_command(
+    sub: Parser, run: Callable[[argparse.Namespace], int], *, one: bool = False
+) -> None:
+    """As ``command``, of one that takes a unit and several values of the fields of its spec.
+
+    ``one``: the unit and the target are told, or are the usual ones; else all are meant.
+    """
+    command(sub, run)
     sub.add_argument(
         "unit",
         nargs=None if one else "?",
@@ -55,7 +59,6 @@ def units_command(commands: Commands, name: str, run: Callable[[Any], int], summ
     usual = "ecp5" if one else None
     words = "FPGA families" if one else "FPGA families (default: all)"
     sub.add_argument("--target", default=usual, metavar="LIST", help=words)
-    return sub
 
 
 def _how(name: str, kind: Callable[[str], Any]) -> str:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 
-from hwgen.cli.parser import Commands, command
+from hwgen.arguments import Parser
+from hwgen.cli.parser import command
 
 SHELLS = ("bash", "zsh", "tcsh")
 
 
-def add(commands: Commands) -> None:
-    """Add the command and its options."""
-    sub = command(commands, "completion", run, "print a script that completes hwgen in a shell")
+def add(sub: Parser) -> None:
+    """Add the options of the command."""
+    command(sub, run)
     sub.add_argument("shell", choices=SHELLS, metavar="SHELL", help=f"one of {', '.join(SHELLS)}")
     sub.epilog = 'bash: eval "$(hwgen completion bash)" in ~/.bashrc'
 
@@ -22,5 +23,5 @@ def run(options: argparse.Namespace) -> int:
 
     from hwgen.cli import command_line_parser
 
-    print(shtab.complete(command_line_parser(), options.shell))
+    print(shtab.complete(command_line_parser().with_all_options(), options.shell))
     return 0

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 
-from hwgen.cli.parser import Commands, command, json_option, print_json
+from hwgen.arguments import Parser
+from hwgen.cli.parser import command, json_option, print_json
 
 #: What each extra is for; as in pyproject.toml.
 EXTRAS = {
@@ -32,9 +33,10 @@ class Check:
     needed: bool = False
 
 
-def add(commands: Commands) -> None:
-    """Add the command and its options."""
-    json_option(command(commands, "doctor", run, "tell what is installed and what is missing"))
+def add(sub: Parser) -> None:
+    """Add the options of the command."""
+    command(sub, run)
+    json_option(sub)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from hwgen.arguments import output_file
+from hwgen.arguments import Parser, output_file
 from hwgen.cli import compare
-from hwgen.cli.parser import Commands
 from hwgen.errors import ToolError
 from hwgen.installed import pip_install
 from hwgen.progress import doing
@@ -16,11 +15,9 @@ from hwgen.progress import doing
 LANES = "1,2,4,8,16,32,64"
 
 
-def add(commands: Commands) -> None:
-    """Add the command and its options."""
-    sub = compare.units_command(
-        commands, "explore", run, "a page that shows what many units cost: choose, compare, export"
-    )
+def add(sub: Parser) -> None:
+    """Add the options of the command."""
+    compare.units_command(sub, run)
     sub.add_argument(
         "--out",
         type=output_file,

@@ -7,9 +7,8 @@ import dataclasses
 import re
 from pathlib import Path
 
-from hwgen.arguments import names, output_folder
+from hwgen.arguments import Parser, names, output_folder
 from hwgen.cli.parser import (
-    Commands,
     clock_target_option,
     json_option,
     print_json,
@@ -26,9 +25,9 @@ from hwgen.spec import Spec
 _EXTRAS = ("core", "datasheet", "template", "vectors")
 
 
-def add(commands: Commands) -> None:
-    """Add the command and its options."""
-    sub = unit_command(commands, "generate", run, "write a unit's Verilog")
+def add(sub: Parser) -> None:
+    """Add the options of the command."""
+    unit_command(sub, run)
     sub.add_argument(
         "--out", type=output_folder, default=Path("build"), metavar="FOLDER", help="where to"
     )

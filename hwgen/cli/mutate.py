@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from hwgen.arguments import Mode, count, kept_file, mode
+from hwgen.arguments import Mode, Parser, count, kept_file, mode
 from hwgen.cli.parser import (
     ALL,
     ONE,
-    Commands,
     clock_target_option,
     json_option,
     print_json,
@@ -36,11 +35,9 @@ def _modes() -> tuple[Mode, ...]:
 MOST_MUTANTS = 10_000
 
 
-def add(commands: Commands) -> None:
-    """Add the command and its options."""
-    sub = unit_command(
-        commands, "mutate", run, "put faults into a unit's RTL: does the bench find them?", _modes()
-    )
+def add(sub: Parser) -> None:
+    """Add the options of the command."""
+    unit_command(sub, run, _modes())
     unit_or_all(sub)
     clock_target_option(sub)
     sub.add_argument(

@@ -6,18 +6,18 @@ import argparse
 import shlex
 from pathlib import Path
 
-from hwgen.arguments import count, input_file, input_path, names, number, output_folder
-from hwgen.cli.parser import FASTEST_MHZ, Commands, command
+from hwgen.arguments import Parser, count, input_file, input_path, names, number, output_folder
+from hwgen.cli.parser import FASTEST_MHZ, command
 from hwgen.errors import InputError, ToolError
 from hwgen.installed import pip_install
 from hwgen.progress import tell
 
 #: Names of ``optimizer.ptq.methods``, which is not imported before the command runs.
 PTQ = (
-    *("mse", "minmax", "percentile", "kl", "pow2", "pow2-group", "unsigned"),
-    *("cross-layer", "smoothquant", "bias", "gptq", "learned"),
+    *("mse", "minmax", "percentile", "kl", "pow2", "pow2-group", "unsigned", "asymmetric"),
+    *("cross-layer", "smoothquant", "hadamard", "bias", "gptq", "learned"),
 )
-PTQ_DEFAULT = ("unsigned", "mse", "cross-layer", "smoothquant", "bias", "gptq")
+PTQ_DEFAULT = ("unsigned", "mse", "asymmetric", "cross-layer", "smoothquant", "bias", "gptq")
 #: The most frames a second that can be asked for: more than clock cycles of the fastest clock.
 FASTEST_FPS = 1e10
 #: Points of accuracy that the chosen plan may lose.
@@ -28,11 +28,11 @@ MOST_FRAMES = "max"
 MOST_RESOURCES = 10**9
 
 
-def add(commands: Commands) -> None:
-    """Add the command and its options."""
+def add(sub: Parser) -> None:
+    """Add the options of the command."""
     from yosys_scripts import TARGETS
 
-    sub = command(commands, "optimize", run, "choose a format for every layer of a network")
+    command(sub, run)
     sub.add_argument(
         "--model",
         type=input_file,
@@ -94,7 +94,8 @@ def add(commands: Commands) -> None:
         "--formats",
         type=names,
         metavar="LIST",
-        help="candidates, separated by commas (default: all that 'hwgen formats' lists)",
+        help="candidates, separated by commas, block formats too, such as mxfp8_e4m3,nvfp4,int8 "
+        "(default: the operands of the hardware that 'hwgen formats' lists)",
     )
     sub.add_argument(
         "--given",

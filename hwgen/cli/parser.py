@@ -6,16 +6,12 @@ import argparse
 import json
 import re
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any
 
 from hwgen.arguments import Mode, Parser, count, number
 from hwgen.cli.spec_options import spec_options
 from hwgen.spec import UNITS
 from hwgen.spec.base import spec_fields
-
-#: What each command's module adds its parser to.
-Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
-
 
 #: The fastest clock that can be asked for, in MHz.
 FASTEST_MHZ = 10_000.0
@@ -28,22 +24,16 @@ MOST_VECTORS = 1_000_000
 
 
 def command(
-    commands: Commands,
-    name: str,
-    run: Callable[[Any], int],
-    summary: str,
-    modes: tuple[Mode, ...] = (),
-) -> Parser:
-    """A command without options yet; ``run`` returns the exit code.
+    sub: Parser, run: Callable[[argparse.Namespace], int], modes: tuple[Mode, ...] = ()
+) -> None:
+    """Make ``sub`` the parser of a command, without options yet.
 
-    ``modes``: its uses, if not every option acts in each.
+    ``run`` returns the exit code; ``modes``: its uses, if not every option acts in each.
     """
-    sub = commands.add_parser(name, help=summary, description=summary, add_help=False)
     words = "show this help message and exit"
     sub.add_argument("-h", "--help", action=_Help, default=argparse.SUPPRESS, nargs=0, help=words)
     sub.modes = modes
     sub.set_defaults(run=run, parser=sub)
-    return sub
 
 
 class _Help(argparse.Action):
@@ -65,14 +55,10 @@ class _Help(argparse.Action):
 
 
 def unit_command(
-    commands: Commands,
-    name: str,
-    run: Callable[[Any], int],
-    summary: str,
-    modes: tuple[Mode, ...] = (),
-) -> Parser:
-    """A command that takes a unit and its spec's fields."""
-    sub = command(commands, name, run, summary, modes)
+    sub: Parser, run: Callable[[argparse.Namespace], int], modes: tuple[Mode, ...] = ()
+) -> None:
+    """As ``command``, of one that takes a unit and its spec's fields."""
+    command(sub, run, modes)
     sub.add_argument(
         "unit", metavar="UNIT", help=f"one of {', '.join(UNITS)}; UNIT --help shows its options"
     )
@@ -86,7 +72,6 @@ def unit_command(
         metavar="F",
         help="as few stages as a clock of F needs on the target, by its delay model",
     )
-    return sub
 
 
 def json_option(sub: Parser) -> None:

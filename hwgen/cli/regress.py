@@ -19,7 +19,6 @@ from hwgen.arguments import (
     output_folder,
 )
 from hwgen.cli.parser import (
-    Commands,
     command,
     json_option,
     print_json,
@@ -59,11 +58,9 @@ MOST_VECTORS = 10_000_000
 MOST_SPECS, MOST_JOBS = 100_000, 1024
 
 
-def add(commands: Commands) -> None:
-    """Add the command and its options."""
-    sub = command(
-        commands, "regress", run, "verify a whole matrix of units, formats and settings", MODES
-    )
+def add(sub: Parser) -> None:
+    """Add the options of the command."""
+    command(sub, run, MODES)
     sub.add_argument(
         "matrix",
         nargs="?",

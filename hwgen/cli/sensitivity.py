@@ -6,8 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from hwgen.arguments import count, input_file, input_path, names, output_folder
-from hwgen.cli.parser import Commands, command
+from hwgen.arguments import Parser, count, input_file, input_path, names, output_folder
+from hwgen.cli.parser import command
 from hwgen.errors import ToolError
 from hwgen.installed import pip_install
 
@@ -15,11 +15,9 @@ from hwgen.installed import pip_install
 MOST_PLANS, MOST_IMAGES, MOST_PROBES = 10_000, 10**7, 10_000
 
 
-def add(commands: Commands) -> None:
-    """Add the command and its options."""
-    sub = command(
-        commands, "sensitivity", run, "rank cheap predictions of accuracy by measured accuracy"
-    )
+def add(sub: Parser) -> None:
+    """Add the options of the command."""
+    command(sub, run)
     sub.add_argument("network", type=input_file, metavar="NETWORK", help="ONNX network")
     sub.add_argument(
         "data", type=input_path, metavar="DATA", help="labelled images, as optimize takes them"

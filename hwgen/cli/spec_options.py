@@ -8,12 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 from hwgen.arguments import truth, whole
-from hwgen.arithmetic.dsp_multiplier import SIZED
 from hwgen.cli.weights import constants, weights
 from hwgen.errors import InputError
 from hwgen.fields import unknown
 from hwgen.pipelining import pipelined
 from hwgen.plan.delay import USUAL_TARGET
+from hwgen.sizes.dsp_multiplier import SIZED
 from hwgen.spec import MAPPINGS, MAX_LANES, UNITS, Spec
 from hwgen.spec.base import OPTION, spec_fields
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from hwgen.arguments import count, input_file, mode, output_file
-from hwgen.cli.parser import Commands, command, timeout_option
+from hwgen.arguments import Parser, count, input_file, mode, output_file
+from hwgen.cli.parser import command, timeout_option
 from hwgen.errors import InputError
 from hwgen.progress import doing, tell
 
@@ -19,9 +19,9 @@ MODES = (
 )
 
 
-def add(commands: Commands) -> None:
-    """Add the command and its options."""
-    sub = command(commands, "sweep", run, "measure the units of a plan, resumably", MODES)
+def add(sub: Parser) -> None:
+    """Add the options of the command."""
+    command(sub, run, MODES)
     sub.add_argument("plan", type=input_file, metavar="PLAN", help="a TOML file")
     sub.add_argument("--export", type=output_file, metavar="FILE", help="write them to FILE")
     sub.add_argument(

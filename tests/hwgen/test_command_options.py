@@ -86,7 +86,7 @@ def command_parser(name):
         for action in command_line_parser()._actions
         if isinstance(action, argparse._SubParsersAction)
     )
-    return commands.choices[name]
+    return commands.choices[name].with_all_options()
 
 
 CASES = [(command, use) for command, uses in USES.items() for use in uses]
@@ -108,8 +108,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_every_use_has_a_line():
-    commands = {command.__name__.rpartition(".")[2] for command in COMMANDS}
-    assert set(USES) == commands
+    assert set(USES) == set(COMMANDS)
     for name, uses in USES.items():
         assert set(uses) == ({mode.words for mode in command_parser(name).modes} or {None})
 
