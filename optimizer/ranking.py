@@ -8,7 +8,6 @@ interval is that of a bootstrap over the plans: what other plans of the kind wou
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -28,7 +27,7 @@ from optimizer.network import Network
 from optimizer.parallel import in_parallel
 from optimizer.proxies import PROXIES
 from optimizer.ptq.methods import methods
-from optimizer.stages import Progress
+from optimizer.stages import Progress, Stages
 
 PLAN_SEED, BOOTSTRAP_SEED, IMAGE_SEED = 21, 22, 23
 #: Resamples of the bootstrap; the interval holds the middle 90%.
@@ -123,22 +122,18 @@ def rank(
         raise InputError("formats: give two or more, for plans that differ")
     if asked.plans < FEWEST_PLANS:
         raise InputError(f"plans={asked.plans}: draw {FEWEST_PLANS} or more")
-    seconds: dict[str, float] = {}
-
-    def done(name: str, start: float) -> None:
-        seconds[name] = time.perf_counter() - start
-        progress(f"{name}: {seconds[name]:.1f} s")
-
-    start = time.perf_counter()
-    calibration = calibrate(network, data.calibration_images, scalars, workers, methods(METHODS))
-    plans = drawn(network, calibration, scalars, asked.plans)
-    done("calibration", start)
-    start = time.perf_counter()
-    scores, passes = _scores(network, data, calibration, plans, scalars, asked, progress, workers)
-    done("proxies", start)
-    start = time.perf_counter()
-    fp32, accuracies, divergences = _measured(network, data, calibration, plans, asked, workers)
-    done("measured plans", start)
+    stages = Stages(progress)
+    with stages.timed("calibration"):
+        calibration = calibrate(
+            network, data.calibration_images, scalars, workers, methods(METHODS)
+        )
+        plans = drawn(network, calibration, scalars, asked.plans)
+    with stages.timed("proxies"):
+        scores, passes = _scores(
+            network, data, calibration, plans, scalars, asked, progress, workers
+        )
+    with stages.timed("measured plans"):
+        fp32, accuracies, divergences = _measured(network, data, calibration, plans, asked, workers)
     if len(set(accuracies)) < 2:
         raise InputError(
             "all plans are equally accurate, so that nothing can rank them: give narrower formats"
@@ -164,7 +159,7 @@ def rank(
         tuple(accuracies.tolist()),
         tuple(divergences.tolist()),
         tuple(ranked),
-        seconds,
+        stages.seconds,
     )
 
 
