@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -172,6 +172,7 @@ def explore(
     predict: sizing.Predict | None = None,
     progress: Progress = lambda text: None,
     workers: int | None = None,
+    known: Sequence[Plan] = (),
 ) -> Exploration:
     """The front of accuracy against LUTs, every point really evaluated on the test images.
 
@@ -179,7 +180,8 @@ def explore(
     one by one.
 
     ``predict``: LUTs of a spec, default the project's cost model for the target; ``progress``
-    gets lines of text; ``workers``: threads, default one a core. InputError for what cannot be
+    gets lines of text; ``workers``: threads, default one a core; ``known``: plans of this network
+    and data that were evaluated already, to choose from too. InputError for what cannot be
     used.
     """
     _require_all(network, data, settings)
@@ -205,7 +207,7 @@ def explore(
     positive = _positive(calibration, settings)
     others_allowed = candidates.allowed(turned.network, references, settings, positive)
     fitting = [p for p in others_allowed if candidates.exceeded(p, settings, sizer) is None]
-    points = (*evaluated, *fitting)
+    points = (*evaluated, *known, *fitting)
     front = evaluation.accuracy_front(points)
     chosen, reason, enough = evaluation.choose(front, fp32.selection, settings)
     unmet = None if enough or settings.min_accuracy is None else reason

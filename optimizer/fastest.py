@@ -20,6 +20,7 @@ from optimizer.data import ImageData
 from optimizer.explore import Exploration, explore, sizer_of
 from optimizer.knapsack import Knapsack
 from optimizer.network import Network
+from optimizer.plan import Plan
 from optimizer.settings import Settings
 from optimizer.stages import Progress
 
@@ -45,7 +46,8 @@ def explore_fastest(
 
     First without limits, at the rate at which a plan with all layers in ``FIRST`` would fit: which
     formats are accurate enough does not hang on the rate. Then, within the limits, at the highest
-    rate of those. InputError without limits, and where not even ``FIRST`` fits.
+    rate of those, whose plan is a point too. InputError without limits, and where not even
+    ``FIRST`` fits.
     """
     if "lut" not in settings.limits:
         raise InputError("the highest frame rate needs limits: give a device, or the most LUTs")
@@ -60,8 +62,32 @@ def explore_fastest(
     found = explore(network, data, free, **asked)
     accurate = evaluation.accurate(found.front, found.fp32_selection, settings) or [found.chosen]
     rates = [highest_rate(network, plan.pairs, settings, sizer) for plan in accurate]
-    progress(f"highest frame rate of an accurate plan: {max(rates):,.0f} images/s")
-    return explore(network, data, dataclasses.replace(settings, fps=max(rates)), **asked)
+    rate, plan = max(zip(rates, accurate, strict=True), key=lambda pair: pair[0])
+    progress(f"highest frame rate of an accurate plan: {rate:,.0f} images/s")
+    final = dataclasses.replace(settings, fps=rate)
+    known = _resized(plan, network, final, sizer)
+    return explore(network, data, final, known=known, **asked)
+
+
+def _resized(
+    plan: Plan, network: Network, settings: Settings, sizer: sizing.Sizer
+) -> tuple[Plan, ...]:
+    """An evaluated plan on arrays for another frame rate: its formats are what was evaluated."""
+    arrays = _arrays(network, plan.pairs, settings.cycle_budget, settings, sizer)
+    if arrays is None:
+        return ()
+    of_layer = arrays * len(plan.layers) if settings.style == "shared" else arrays
+    layers = tuple(
+        dataclasses.replace(
+            layer,
+            spec=spec,
+            size=size,
+            cycles=sizing.cycles([layer.layer], size.lanes, size.units),
+            lut=lut,
+        )
+        for layer, (size, spec, lut) in zip(plan.layers, of_layer, strict=True)
+    )
+    return (dataclasses.replace(plan, layers=layers),)
 
 
 def highest_rate(
@@ -72,11 +98,11 @@ def highest_rate(
     InputError if nothing fits.
     """
     low, high = 1, MOST_CYCLES
-    if not _fits(network, pairs, high, settings, sizer):
+    if _arrays(network, pairs, high, settings, sizer) is None:
         raise InputError(f"{settings.device or 'the limits'}: not even one lane a layer fits")
     while low < high:
         middle = (low + high) // 2
-        if _fits(network, pairs, middle, settings, sizer):
+        if _arrays(network, pairs, middle, settings, sizer) is not None:
             high = middle
         else:
             low = middle + 1
@@ -88,32 +114,35 @@ def _rate(settings: Settings, cycles: int) -> float:
     return settings.clock_mhz * 1e6 / (cycles + 1e-6)
 
 
-def _fits(
+def _arrays(
     network: Network,
     pairs: Mapping[str, sizing.Pair],
     budget: int,
     settings: Settings,
     sizer: sizing.Sizer,
-) -> bool:
-    """Whether arrays that need ``budget`` cycles an image at most are within the limits.
+) -> list[sizing.Option] | None:
+    """Arrays that need ``budget`` cycles an image at most, a datapath each; None if none fit.
 
     Those with the fewest LUTs that the DSP blocks allow.
     """
     limits, asked = settings.limits, dataclasses.replace(settings, fps=_rate(settings, budget))
-    ways = []
+    ways, options = [], []
     for layers in sizing.datapaths(network.layers, settings.style):
         pair = pairs[layers[0].name]
         sizes = candidates.sizes(layers, asked, pair)
         if not sizes:
-            return False
+            return None
         arrays = [sizer.best_of_each({pair: sizes}, w)[pair] for w in settings.dsp_worths]
+        options.append(arrays)
         ways.append(
             np.array([sizer.taken(spec, size.units, list(RESOURCES)) for size, spec, _ in arrays])
         )
     blocks = limits.get("dsp", 0)
     best = Knapsack([w[:, DSP] for w in ways], [w[:, LUT] for w in ways]).best(blocks)
     if best is None:
-        return False
+        return None
     total = sum(w[i] for w, i in zip(ways, best.candidates, strict=True))
     taken = dict(zip(RESOURCES, total, strict=True))
-    return all(taken[name] <= most for name, most in limits.items())
+    if any(taken[name] > most for name, most in limits.items()):
+        return None
+    return [arrays[i] for arrays, i in zip(options, best.candidates, strict=True)]

@@ -100,6 +100,8 @@ def test_the_highest_rate_of_a_network_is_used_up(tmp_path):
     e = fastest.explore_fastest(network, data, asked)
     assert e.unmet is None and e.chosen.lut.value <= 3000
     assert e.chosen.cycles <= e.settings.cycle_budget
+    full = e.fp32_selection.percent
+    assert e.reason.startswith("the fewest") and e.chosen.selection.percent >= full - 10
     faster = sizer_of("ecp5", None)
     rate = fastest.highest_rate(network, e.chosen.pairs, asked, faster)
     assert e.settings.fps == pytest.approx(rate, rel=0.01)
