@@ -8,11 +8,14 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import onnx
+
+import cost_models
 from hwgen.files import require_writable, writing
 from hwgen.formats import BlockFormat
 from hwgen.processes import temporary_folder
 from hwgen.templates import filled
-from optimizer import picture, web_page
+from optimizer import exports, picture, web_page
 from optimizer.explore import Exploration
 from optimizer.plan import Plan
 from optimizer.ptq.methods import ASYMMETRIC, BLOCK_RULES, POWERS, RANGES, UNSIGNED
@@ -42,12 +45,13 @@ def write(
     folder: str | Path,
     command: str | None = None,
     verilog: Mapping[str, str] | None = None,
+    networks: Mapping[str, onnx.ModelProto] | None = None,
 ) -> None:
     """Write ``FILES`` and the folder ``VERILOG`` into ``folder``: all, or none if a step fails.
 
     ``command``: the command line that made the result, for the page; ``verilog``: text by file
-    name. Existing files of these names and the whole ``VERILOG`` folder are replaced, other
-    files are left.
+    name; ``networks``: of ``exports.FILES``, those that there are. Existing files of these names
+    and the whole ``VERILOG`` folder are replaced, other files are left.
     """
     require_writable(folder)
     target = Path(folder)
@@ -63,16 +67,20 @@ def write(
         (draft / VERILOG).mkdir()
         for name, text in (verilog or {}).items():
             (draft / VERILOG / name).write_text(text, encoding="utf-8")
+        for name, network in (networks or {}).items():
+            (draft / name).write_bytes(network.SerializeToString())
         target.mkdir(exist_ok=existed)
         shutil.rmtree(target / VERILOG, ignore_errors=True)
-        for name in (*FILES, VERILOG):
+        for name in exports.FILES:
+            (target / name).unlink(missing_ok=True)
+        for name in (*FILES, *(networks or {}), VERILOG):
             os.replace(draft / name, target / name)
 
 
 # --- text -------------------------------------------------------------------------------------
 
 
-def _grid(head: Sequence[str], rows: Sequence[Sequence[str]], markdown_table: bool) -> str:
+def grid(head: Sequence[str], rows: Sequence[Sequence[str]], markdown_table: bool) -> str:
     """A table; the first column and the last are set left, the others right."""
     if markdown_table:
         rows = [[markdown(cell) for cell in row] for row in rows]
@@ -204,11 +212,11 @@ def table(exploration: Exploration) -> str:
             _basis(e),
             "",
             *(f"WARNING: {text}\n" for text in e.warnings),
-            _grid(_PLAN_HEAD, _plan_rows(e), markdown_table=False),
+            grid(_PLAN_HEAD, _plan_rows(e), markdown_table=False),
             "",
             f"chosen: {e.reason}",
             "",
-            _grid(_LAYER_HEAD, _layer_rows(e.chosen), markdown_table=False),
+            grid(_LAYER_HEAD, _layer_rows(e.chosen), markdown_table=False),
             "",
             *_steps(e, markdown_table=False),
             *_float_lines(e),
@@ -265,7 +273,23 @@ def _steps(e: Exploration, markdown_table: bool) -> list[str]:
     """What each method of post-training quantisation brought to the chosen plan, if it is known."""
     if not e.ablation:
         return []
-    return [_grid(_STEP_HEAD, _step_rows(e), markdown_table), ""]
+    return [grid(_STEP_HEAD, _step_rows(e), markdown_table), ""]
+
+
+def _device_lines(e: Exploration) -> list[str]:
+    """What of the device the chosen plan takes, where one was named."""
+    if e.settings.device is None:
+        return []
+    units = [(d.spec, d.size.units) for d in e.chosen.datapaths]
+    part, cost = cost_models.part(e.settings.device), cost_models.total(units, e.settings.target)
+    shares = ", ".join(
+        f"{getattr(cost, name).value:,} of {part.capacity[name]:,} {name} ({100 * share:.0f}%)"
+        for name, share in part.utilisation(cost).items()
+    )
+    lines = [f"on {part.name}: {shares}, datapaths alone, at {cost.lut.source} costs"]
+    if may_not := part.does_not_fit(cost, "high"):
+        lines.append(f"WARNING: at the high ends of the costs it does not fit: {may_not}")
+    return lines
 
 
 def _measured_lines(e: Exploration) -> list[str]:
@@ -277,6 +301,7 @@ def _measured_lines(e: Exploration) -> list[str]:
             f"synthesised: {e.chosen.measured_lut:,} LUT, predicted {e.chosen.lut.value:,} "
             f"({100 * error:+.1f}%)"
         )
+    lines += _device_lines(e)
     slow = e.chosen.too_slow(e.settings.clock_mhz)
     if slow:
         lines.append(
@@ -299,6 +324,14 @@ def _measured_lines(e: Exploration) -> list[str]:
     return lines
 
 
+def _gap(points: Sequence[Plan]) -> str:
+    """How far the search's points may be from the best of their size."""
+    gap = max(plan.gap for plan in points)
+    if gap == 0:
+        return "each proven the best of its size"
+    return f"each proven within {100 * gap:.2g}% of the least sum of its size"
+
+
 def page(exploration: Exploration, command: str | None = None) -> str:
     """The whole report as Markdown; ``command``: the command line that made it."""
     e = exploration
@@ -313,9 +346,9 @@ def page(exploration: Exploration, command: str | None = None) -> str:
         picture=PICTURE,
         evaluated=len(e.points),
         left=len(e.front),
-        front=_grid(_PLAN_HEAD, _plan_rows(e), markdown_table=True),
+        front=grid(_PLAN_HEAD, _plan_rows(e), markdown_table=True),
         reason=e.reason[0].upper() + e.reason[1:],
-        layers=_grid(_LAYER_HEAD, _layer_rows(e.chosen), markdown_table=True),
+        layers=grid(_LAYER_HEAD, _layer_rows(e.chosen), markdown_table=True),
         steps="\n".join(_steps(e, markdown_table=True)),
         methods=", ".join(e.settings.ptq.names),
         measured=[*_float_lines(e), *_row_lines(e), *_measured_lines(e)],
@@ -324,5 +357,7 @@ def page(exploration: Exploration, command: str | None = None) -> str:
         formats=", ".join(map(str, e.settings.formats)),
         resolution=e.settings.resolution,
         max_divergence=e.settings.max_divergence,
+        min_divergence=e.settings.min_divergence,
+        gap=_gap(e.points),
         seconds=", ".join(f"{name} {value:.1f} s" for name, value in e.seconds.items()),
     )

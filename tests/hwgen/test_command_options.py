@@ -46,6 +46,7 @@ USES = {
         "--scheduler": ["plan.toml", "--scheduler", "tcp://127.0.0.1:1"],
     },
     "optimize": {None: []},
+    "sensitivity": {None: ["m.onnx", "d.npz"]},
     "explore": {None: []},
     "doctor": {None: []},
     "completion": {None: ["bash"]},
@@ -67,6 +68,8 @@ VALUES = {
     **{"matrix": "random", "names": "int4", "picture": "p.png", "export": "e.jsonl"},
     **{"model": "m.onnx", "data": "d.npz", "test_data": "d.npz", "fps": "10", "clock_mhz": "50"},
     **{"style": "shared", "given": "fixed", "max_drop": "1", "netlist": "new.json", "ptq": "bias"},
+    **{"max_lut": "9", "max_dsp": "1", "min_accuracy": "90", "plans": "9", "images": "9"},
+    **{"calibration_images": "9", "probes": "2"},
     **{"include": ".", "define": "X", "parameter": "N=1"},
     **{"device": "LFE5U-25F", "operands_a": "uniform", "operands_b": "gaussian:crest=4"},
     **{"name": "my_unit", "shell": "zsh"},
@@ -178,7 +181,7 @@ def test_what_a_use_declares_is_read(folder, monkeypatch, capsys, command, use):
     import sim
     import yosys_scripts
     from cost_models import measurement, sweep
-    from optimizer import optimize
+    from optimizer import optimize, ranking
     from sim import case_list, formal, mutation, regression, report
 
     monkeypatch.setattr(formal, "prove_all", lambda *given, **named: iter([]))
@@ -191,6 +194,8 @@ def test_what_a_use_declares_is_read(folder, monkeypatch, capsys, command, use):
     monkeypatch.setattr(case_list, "chosen", lambda *given, **named: case_list.Matrix(()))
     monkeypatch.setattr(report, "update_page", lambda *given: 1)
     monkeypatch.setattr(optimize, "run", worked)
+    monkeypatch.setattr(optimize, "load", lambda *given: (None, None))
+    monkeypatch.setattr(ranking, "rank", worked)
     made = measurement.Measurement("k", "synthesis", {}, "xc7", {}, {}, "2026-01-01")
     monkeypatch.setattr(sweep, "run", lambda points, **named: [sweep.Outcome(points[0], made)])
     monkeypatch.setattr(sweep, "export", lambda file, outcomes: len(outcomes))
