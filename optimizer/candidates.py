@@ -315,15 +315,17 @@ def allowed(
     network: Network,
     references: Mapping[str, Plan],
     settings: Settings,
+    sizer: sizing.Sizer,
     positive: Positive = NONE,
 ) -> list[Plan]:
-    """The references that the search may choose: they may belong to the front as any plan."""
+    """The references that the search may choose, within the limits: they may be of the front."""
     groups = _groups(network, settings.style)
     tried = [options(network, settings, layers, positive) for layers in groups]
     return [
         plan
         for plan in references.values()
-        if all(
+        if exceeded(plan, settings, sizer) is None
+        and all(
             layer.formats in pairs
             for layer, pairs in zip(
                 plan.layers, tried if settings.style != "shared" else tried * len(plan.layers),

@@ -176,26 +176,21 @@ def explore(
 ) -> Exploration:
     """The front of accuracy against LUTs, every point really evaluated on the test images.
 
-    The stages are functions of this module, ``calibration`` and ``evaluation``, and can be called
-    one by one.
-
-    ``predict``: LUTs of a spec, default the project's cost model for the target; ``progress``
-    gets lines of text; ``workers``: threads, default one a core; ``known``: plans of this network
-    and data that were evaluated already, to choose from too. InputError for what cannot be
-    used.
+    Its stages are public functions that can be called one by one. ``predict``: LUTs of a spec,
+    default the project's cost model for the target; ``progress`` gets lines of text; ``workers``:
+    threads, default one a core; ``known``: plans of this network and data that were evaluated
+    already, to choose from too. InputError for what cannot be used. It is long, as it names every
+    stage and every field of the result.
     """
     _require_all(network, data, settings)
     stages, sizer = Stages(progress), sizer_of(settings.target, predict)
     fp32 = _baseline(network, data, stages, workers)
     candidates.require_price(network, settings, sizer)
+    tried = settings.ptq, settings.formats
     with stages.timed("equalization"):
-        equalized = selection.equalized(
-            network, data, settings.ptq, settings.formats, progress, workers
-        )
+        equalized = selection.equalized(network, data, *tried, progress, workers)
     with stages.timed("rotation"):
-        turned = rotation_choice.turned(
-            equalized.network, data, settings.ptq, settings.formats, progress, workers
-        )
+        turned = rotation_choice.turned(equalized.network, data, *tried, progress, workers)
     calibration, choices, plans = planned(turned.network, data, settings, sizer, stages, workers)
     others = candidates.reference_plans(turned.network, choices, settings)
     progress(f"{sizer.predictions} units predicted; front of {len(plans)} points")
@@ -205,19 +200,15 @@ def explore(
             tuner, data, plans, others, settings, fp32.selection, progress, workers
         )
     positive = _positive(calibration, settings)
-    others_allowed = candidates.allowed(turned.network, references, settings, positive)
-    fitting = [p for p in others_allowed if candidates.exceeded(p, settings, sizer) is None]
+    fitting = candidates.allowed(turned.network, references, settings, sizer, positive)
     points = (*evaluated, *known, *fitting)
     front = evaluation.accuracy_front(points)
-    chosen, reason, enough = evaluation.choose(front, fp32.selection, settings)
-    unmet = None if enough or settings.min_accuracy is None else reason
-    if over := candidates.exceeded(chosen, settings, sizer):
-        reason = unmet = _does_not_fit(settings, over)
+    chosen, reason, unmet = _decided(front, fp32, settings, sizer)
+    changed = {} if equalized.method is None else {equalized.method: equalized.network}
+    changed |= {} if turned.size is None else {HADAMARD: turned.network}
     with stages.timed("ablation"):
         assert chosen.recipe is not None
         quantization = tuner.quantization(chosen.pairs, chosen.recipe, workers)
-        changed = {} if equalized.method is None else {equalized.method: equalized.network}
-        changed |= {} if turned.size is None else {HADAMARD: turned.network}
         steps = ablation(network, changed, tuner, data, chosen, workers)
     return Exploration(
         network=turned.network,
@@ -254,6 +245,17 @@ def _baseline(
     for text in fp32.warnings:
         stages.progress(f"WARNING: {text}")
     return fp32
+
+
+def _decided(
+    front: Sequence[Plan], fp32: evaluation.Baseline, settings: Settings, sizer: sizing.Sizer
+) -> tuple[Plan, str, str | None]:
+    """The plan that is chosen, why, and what was asked for that it does not meet, if anything."""
+    chosen, reason, enough = evaluation.choose(front, fp32.selection, settings)
+    if over := candidates.exceeded(chosen, settings, sizer):
+        reason = _does_not_fit(settings, over)
+        return chosen, reason, reason
+    return chosen, reason, None if enough or settings.min_accuracy is None else reason
 
 
 def _does_not_fit(settings: Settings, over: str) -> str:

@@ -113,13 +113,7 @@ def rank(
     InputError for data that do not fit the network, fewer than two formats and few plans.
     """
     require_fitting(network, data)
-    tried = settings(formats=formats, target="ecp5", fps=1.0)
-    require_candidates(tried)
-    scalars = [f for f in tried.formats if isinstance(f, Scalar)]
-    if len(scalars) < len(tried.formats):
-        raise InputError("formats: give formats of single numbers, none in blocks")
-    if len(scalars) < 2:
-        raise InputError("formats: give two or more, for plans that differ")
+    scalars = _scalars(formats)
     if asked.plans < FEWEST_PLANS:
         raise InputError(f"plans={asked.plans}: draw {FEWEST_PLANS} or more")
     stages = Stages(progress)
@@ -161,6 +155,18 @@ def rank(
         tuple(ranked),
         stages.seconds,
     )
+
+
+def _scalars(formats: Sequence[str | Scalar]) -> list[Scalar]:
+    """The formats by themselves; InputError for one in blocks, and for fewer than two."""
+    tried = settings(formats=formats, target="ecp5", fps=1.0)
+    require_candidates(tried)
+    scalars = [f for f in tried.formats if isinstance(f, Scalar)]
+    if len(scalars) < len(tried.formats):
+        raise InputError("formats: give formats of single numbers, none in blocks")
+    if len(scalars) < 2:
+        raise InputError("formats: give two or more, for plans that differ")
+    return scalars
 
 
 def drawn(

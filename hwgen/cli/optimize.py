@@ -30,9 +30,16 @@ MOST_RESOURCES = 10**9
 
 def add(sub: Parser) -> None:
     """Add the options of the command."""
-    from yosys_scripts import TARGETS
-
     command(sub, run)
+    _network_options(sub)
+    _hardware_options(sub)
+    _search_options(sub)
+    sub.add_argument(
+        "--out", type=output_folder, default=Path("out"), metavar="FOLDER", help="where to"
+    )
+
+
+def _network_options(sub: Parser) -> None:
     sub.add_argument(
         "--model",
         type=input_file,
@@ -57,6 +64,11 @@ def add(sub: Parser) -> None:
         metavar="NAME",
         help="the output with the class scores, of a network with several",
     )
+
+
+def _hardware_options(sub: Parser) -> None:
+    from yosys_scripts import TARGETS
+
     sub.add_argument(
         "--target", metavar="|".join(TARGETS), help="FPGA family (default: ecp5, or the device's)"
     )
@@ -90,6 +102,9 @@ def add(sub: Parser) -> None:
         metavar="streaming|shared",
         help="a datapath for every layer, or one for all",
     )
+
+
+def _search_options(sub: Parser) -> None:
     sub.add_argument(
         "--formats",
         type=names,
@@ -121,9 +136,6 @@ def add(sub: Parser) -> None:
         type=number(0, 100),
         metavar="P",
         help="accuracy that the chosen plan must have, in percent, in place of --max-drop",
-    )
-    sub.add_argument(
-        "--out", type=output_folder, default=Path("out"), metavar="FOLDER", help="where to"
     )
 
 
