@@ -114,7 +114,7 @@ def test_intervals_hold_what_they_say_on_designs_that_were_not_fitted():
             slack = 0 if resource == model.PERIOD else 0.5
             inside = p.low - slack <= value <= p.high + slack
             within.setdefault((resource, one.group), []).append(inside)
-    assert len(within) >= 12
+    assert len(within) >= 11  # Of DSP blocks no figure is a guess.
     for key, answers in within.items():
         assert binom.cdf(sum(answers), len(answers), model.COVERAGE) > 0.01, key
 
@@ -122,23 +122,23 @@ def test_intervals_hold_what_they_say_on_designs_that_were_not_fitted():
 ONE, MANY = "exact dot products of one lane", "exact dot products"
 OTHERS = "other units and settings"
 #: Median error, and that of 95%, which the model may have on the hold-out: a quarter above what the
-#: page had when 1,686 measurements were fitted.
+#: page has with 1,835 measurements. Clocks are those of 6, 17 and 10 designs.
 BOUNDS: dict[tuple[str, str], tuple[float, float]] = {
-    ("lut", ONE): (0.040, 0.18),
-    ("lut", MANY): (0.025, 0.125),
-    ("lut", OTHERS): (0.077, 0.30),
-    ("carry", ONE): (0.048, 0.18),
-    ("carry", MANY): (0.035, 0.25),
-    ("carry", OTHERS): (0.090, 0.44),
-    ("ff", ONE): (0.005, 0.025),
-    ("ff", MANY): (0.003, 0.018),
-    ("ff", OTHERS): (0.042, 0.195),
-    ("dsp", ONE): (0.001, 0.001),
-    ("dsp", MANY): (0.001, 0.001),
-    ("dsp", OTHERS): (0.001, 0.11),
-    ("period_ns", ONE): (0.066, 0.135),
-    ("period_ns", MANY): (0.034, 0.165),
-    ("period_ns", OTHERS): (0.10, 0.60),
+    ("lut", ONE): (0.0465, 0.175),
+    ("lut", MANY): (0.0263, 0.116),
+    ("lut", OTHERS): (0.075, 0.28),
+    ("carry", ONE): (0.054, 0.184),
+    ("carry", MANY): (0.0285, 0.21),
+    ("carry", OTHERS): (0.095, 0.355),
+    ("ff", ONE): (0.0034, 0.0106),
+    ("ff", MANY): (0.002, 0.0131),
+    ("ff", OTHERS): (0.0307, 0.164),
+    ("dsp", ONE): (0.0001, 0.0001),
+    ("dsp", MANY): (0.0001, 0.0001),
+    ("dsp", OTHERS): (0.0001, 0.0001),
+    ("period_ns", ONE): (0.087, 0.236),
+    ("period_ns", MANY): (0.0302, 0.185),
+    ("period_ns", OTHERS): (0.066, 0.925),
 }
 
 

@@ -117,7 +117,8 @@ def test_public_functions_refuse_what_is_no_spec():
 def test_numbers_of_numpy_become_pythons():
     integer = Integer(np.int64(8), np.bool_(True), fraction_bits=np.uint8(2))
     assert integer == Integer(8, True, 2) and hash(integer) == hash(Integer(8, True, 2))
-    assert repr(integer) == "Integer(bits=8, signed=True, fraction_bits=2)"
+    kinds = [type(n) for n in (integer.bits, integer.signed, integer.fraction_bits)]
+    assert kinds == [int, bool, int] and repr(integer) == "parse('fixed8_2')"
     spec = multiply(stages=np.int32(2), mapping=np.str_("lut"))
     assert spec.to_dict() == multiply(stages=2).to_dict() and type(spec.stages) is int
     assert pickle.dumps(spec) == pickle.dumps(multiply(stages=2))
