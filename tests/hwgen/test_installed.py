@@ -62,7 +62,8 @@ def test_the_command_looks_at_its_start(monkeypatch, tmp_path, capsys):
 def test_extras_are_offered_by_the_names_that_an_index_has(monkeypatch, capsys, tmp_path):
     find_spec = installed.find_spec
     assert installed.pip_install("optimize") == (
-        "pip install 'matplotlib>=3.8' 'onnx>=1.16' 'onnxruntime>=1.20' 'plotly>=5.24' 'threadpoolctl>=3'"
+        "pip install 'matplotlib>=3.8' 'onnx>=1.16' 'onnxruntime>=1.20' 'plotly>=5.24' "
+        "'threadpoolctl>=3'"
     )
     monkeypatch.setattr(installed, "find_spec", lambda n: None if n == "onnx" else find_spec(n))
     assert installed.pip_install("optimize") == "pip install 'onnx>=1.16'"

@@ -144,7 +144,7 @@ def test_the_name_of_a_negative_bias_is_legal():
 
 
 def test_unknown_unit_and_field():
-    with pytest.raises(InputError, match="unknown unit 'sum' .*: use one of dot"):
+    with pytest.raises(InputError, match=r"unknown unit 'sum' .*: use one of dot"):
         from_dict({"unit": "sum"})
     with pytest.raises(InputError, match="dot"):
         from_dict({"unit": "dot", "a": "int4", "b": "int4", "lanes": 4, "depth": 3})
