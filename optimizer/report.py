@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from hwgen.files import require_writable, writing
@@ -14,7 +14,7 @@ from hwgen.templates import filled
 from optimizer import picture
 from optimizer.explore import Exploration
 from optimizer.plan import Plan
-from optimizer.text import fenced, markdown, printable
+from optimizer.text import fenced, grid, markdown, printable
 
 PICTURE, PLAN, PAGE = "pareto.png", "plan.json", "report.md"
 FILES = (PICTURE, PLAN, PAGE)
@@ -57,26 +57,6 @@ def write(
 
 
 # --- text -------------------------------------------------------------------------------------
-
-
-def _grid(head: Sequence[str], rows: Sequence[Sequence[str]], markdown_table: bool) -> str:
-    """A table; the first column and the last are set left, the others right."""
-    if markdown_table:
-        rows = [[markdown(cell) for cell in row] for row in rows]
-    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
-    last = len(head) - 1
-
-    def line(row: Sequence[str]) -> str:
-        cells = [
-            cell.ljust(width) if i in (0, last) else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        return "| " + " | ".join(cells) + " |" if markdown_table else "  ".join(cells).rstrip()
-
-    if markdown_table:
-        rule = ["-" * w if i in (0, last) else "-" * (w - 1) + ":" for i, w in enumerate(widths)]
-        return "\n".join([line(head), line(rule), *map(line, rows)])
-    return "\n".join([line(head), "  ".join("-" * w for w in widths), *map(line, rows)])
 
 
 def _plan_rows(exploration: Exploration) -> list[list[str]]:
@@ -191,11 +171,11 @@ def table(exploration: Exploration) -> str:
             _basis(e),
             "",
             *(f"WARNING: {text}\n" for text in e.warnings),
-            _grid(_PLAN_HEAD, _plan_rows(e), markdown_table=False),
+            grid(_PLAN_HEAD, _plan_rows(e), markdown_table=False),
             "",
             f"chosen: {e.reason}",
             "",
-            _grid(_LAYER_HEAD, _layer_rows(e.chosen), markdown_table=False),
+            grid(_LAYER_HEAD, _layer_rows(e.chosen), markdown_table=False),
             "",
             *_steps(e, markdown_table=False),
             *_float_lines(e),
@@ -224,7 +204,7 @@ def _steps(e: Exploration, markdown_table: bool) -> list[str]:
     """What each method of post-training quantisation brought to the chosen plan, if it is known."""
     if not e.ablation:
         return []
-    return [_grid(_STEP_HEAD, _step_rows(e), markdown_table), ""]
+    return [grid(_STEP_HEAD, _step_rows(e), markdown_table), ""]
 
 
 def _measured_lines(e: Exploration) -> list[str]:
@@ -272,9 +252,9 @@ def page(exploration: Exploration, command: str | None = None) -> str:
         picture=PICTURE,
         evaluated=len(e.points),
         left=len(e.front),
-        front=_grid(_PLAN_HEAD, _plan_rows(e), markdown_table=True),
+        front=grid(_PLAN_HEAD, _plan_rows(e), markdown_table=True),
         reason=e.reason[0].upper() + e.reason[1:],
-        layers=_grid(_LAYER_HEAD, _layer_rows(e.chosen), markdown_table=True),
+        layers=grid(_LAYER_HEAD, _layer_rows(e.chosen), markdown_table=True),
         steps="\n".join(_steps(e, markdown_table=True)),
         methods=", ".join(e.settings.ptq.names),
         measured=[*_float_lines(e), *_measured_lines(e)],

@@ -25,6 +25,7 @@ from hwgen.cli import (
     optimize,
     prove,
     regress,
+    reproduce,
     sweep,
     synth,
     units,
@@ -39,7 +40,7 @@ from hwgen.records import PassedOver
 #: In the order in which the help lists them.
 COMMANDS = (
     *(formats, units, generate, verify, regress, mutate, prove),
-    *(synth, map_command, cost, compare, sweep, optimize),
+    *(synth, map_command, cost, compare, sweep, optimize, reproduce),
 )
 
 
