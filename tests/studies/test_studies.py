@@ -41,22 +41,22 @@ def places(data, path=()):
         yield path
 
 
-def times(data, factor):
-    """``data`` with all its numbers times ``factor``."""
+def moved(data, factor, shift):
+    """``data`` with all its numbers times ``factor``, and ``shift`` more."""
     if isinstance(data, dict):
-        return {key: times(value, factor) for key, value in data.items()}
+        return {key: moved(value, factor, shift) for key, value in data.items()}
     if isinstance(data, list):
-        return [times(value, factor) for value in data]
-    return data * factor if isinstance(data, int | float) else data
+        return [moved(value, factor, shift) for value in data]
+    return data * factor + shift if isinstance(data, int | float) else data
 
 
-def changed(data, path, factor):
-    """``data`` with what is at ``path`` times ``factor``."""
+def changed(data, path, factor, shift):
+    """``data`` with what is at ``path`` moved."""
     new = copy.deepcopy(data)
     at = new
     for key in path[:-1]:
         at = at[key]
-    at[path[-1]] = times(at[path[-1]], factor)
+    at[path[-1]] = moved(at[path[-1]], factor, shift)
     return new
 
 
@@ -109,12 +109,16 @@ def test_a_verdict_follows_from_the_numbers(name):
     as_is = [figure.verdict for figure in result.figures]
     open_ones = {i for i, verdict in enumerate(as_is) if verdict}
     assert open_ones
-    for factor in (5.0, 0.2, -1.0, 1e6, 0.0):
+    moves = [(factor, 0.0) for factor in (5.0, 0.2, -1.0, 0.7, 1.4, 1e6)] + [
+        (1.0, 50.0),
+        (1.0, -50.0),
+    ]
+    for factor, shift in moves:
         for path in list(places(result.data)):
             if not open_ones:
                 return
             try:
-                figures = result.study.judge(changed(result.data, path, factor))
+                figures = result.study.judge(changed(result.data, path, factor, shift))
             except (ArithmeticError, ValueError, LookupError, TypeError, Warning):
                 continue
             open_ones -= {i for i in open_ones if figures[i].verdict != as_is[i]}
