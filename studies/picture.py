@@ -10,9 +10,6 @@ from matplotlib.figure import Figure
 from hwgen.files import whole_file
 from studies.study import Result
 
-#: Of lines and bars, in their order.
-COLOURS = ("#1f5fa8", "#c8501e", "#3a8f4d", "#8a6fb0", "#e0a800", "#8a8a8a")
-
 
 def write(result: Result, path: Path) -> None:
     """Draw a result into the PNG file ``path``."""
