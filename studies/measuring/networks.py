@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, cast
 
+import numpy as np
+
+from hwgen.errors import InputError
 from hwgen.formats import parse_scalar
 from optimizer import data as image_data
 from optimizer import inference, onnx_import, selection
@@ -13,8 +20,10 @@ from optimizer.calibration import Calibration, calibrate
 from optimizer.data import ImageData
 from optimizer.inference import Quantization
 from optimizer.inputs import taken
-from optimizer.network import Array, Network
+from optimizer.network import Array, Network, Tensors
 from optimizer.ptq.methods import Recipe, methods
+from optimizer.quantization import LayerQuantization
+from optimizer.runtime import Session
 from optimizer.selection import Part
 from optimizer.sensitivity import divergence, log_softmax
 from optimizer.workloads import fashion_mnist
@@ -72,6 +81,49 @@ def quantized(name: str, number_format: str, *, tuned: bool, unsigned: bool = Tr
     few = taken(images(name).calibration_images, slice(0, CALIBRATION_IMAGES))
     made = selection.tuner(network(name), scales, images(name), methods(ptq), 1, few)
     return made.quantization(pairs, TUNED, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class WrappedSums(LayerQuantization):
+    """A layer of integers whose sums are kept in so many ``bits``, two's complement, and wrap.
+
+    However a sum wraps on its way, what is left of it is the exact sum modulo 2^bits.
+    """
+
+    bits: int
+
+    @cached_property
+    def product(self) -> Session:
+        """The layer's operator, its result wrapped."""
+        return cast(Session, _Wrapping(super().product, self.bits))
+
+
+@dataclass(frozen=True)
+class _Wrapping:
+    exact: Session
+    bits: int
+
+    @property
+    def inputs(self) -> Sequence[str]:
+        return self.exact.inputs
+
+    def run(self, values: Tensors) -> Tensors:
+        half = np.float64(2 ** (self.bits - 1))
+        return {
+            name: ((sums.astype(np.float64) + half) % (2 * half) - half).astype(np.float32)
+            for name, sums in self.exact.run(values).items()
+        }
+
+
+def wrapped(quantization: Quantization, bits: int) -> Quantization:
+    """The same operands, with accumulators of so many bits. InputError where sums need float64."""
+    found = {}
+    for name, q in quantization.items():
+        if not (q.a_format.is_integer and q.b_format.is_integer and q.exact_in_float32):
+            raise InputError(f"{name}: sums of {q.a_format} and {q.b_format} are not wrapped here")
+        fields = {f.name: getattr(q, f.name) for f in dataclasses.fields(q)}
+        found[name] = WrappedSums(**fields, bits=bits)
+    return found
 
 
 def answers(name: str, quantization: Quantization | None, count: int) -> Array:

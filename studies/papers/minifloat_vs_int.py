@@ -105,7 +105,7 @@ def judge(data: Data) -> list[Figure]:
         "weights rounded with error feedback (GPTQ) and means corrected"
     )
     samples = f"{images:,} test images of Fashion-MNIST, each network"
-    measured = {"source": "measured", "how": how, "samples": samples}
+    measured: dict[str, Any] = {"source": "measured", "how": how, "samples": samples}
     pairs = [(n, b) for n in data["networks"] for b in data["formats"] if int(b) >= 4]
     # Accuracies nearer than their standard error are equal: nobody wins.
     decided = []
