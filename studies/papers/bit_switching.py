@@ -1,4 +1,4 @@
-"""Double Rounding: one stored precision, several at run time (2502.x; unit ``multidot``)."""
+"""Double Rounding: one stored precision, several at run time (unit ``multidot``)."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def draw(figure: Any, data: Data) -> None:
 STUDY = Study(
     name="bit_switching",
     title="Bit switching: several precisions from one that is stored",
-    paper="Nearly Lossless Adaptive Bit Switching (Double Rounding), arXiv 2502",
+    paper="Nearly Lossless Adaptive Bit Switching (Double Rounding; arXiv, 2025)",
     claim="Weights that are stored with eight bits and rounded again to fewer lose almost nothing "
     "against weights of as few bits, and far less than truncated ones; one unit serves all.",
     measure=measure,
