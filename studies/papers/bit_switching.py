@@ -67,7 +67,7 @@ def _accuracy(network: str, way: str, bits: int, count: int) -> dict[str, float]
 
 def measure(bench: Bench) -> Data:
     """Accuracy and divergence of each way and size, gates of units."""
-    count = 250 if bench.quick else 1000
+    count = 250 if bench.quick else 500
     lanes = 4 if bench.quick else LANES
     ways = (*ROUNDINGS, DIRECT)
     return {

@@ -49,7 +49,7 @@ def _accuracy(network: str, bits: int, count: int) -> dict[str, float]:
 def measure(bench: Bench) -> Data:
     """LUTs, gates and energy of dot products of all pairs of sizes; accuracies by size."""
     pairs = [(a, b) for a in BITS for b in BITS if a >= b]
-    count = 250 if bench.quick else 1000
+    count = 250 if bench.quick else 500
     same = {str(b): cost.gates(DotProduct(a=f"int{b}", b=f"int{b}", lanes=1)) for b in BITS}
     return {
         "luts": {f"{a} {b}": cost.luts(_unit(a, b), "xc7") for a, b in pairs},

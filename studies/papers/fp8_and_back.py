@@ -64,7 +64,7 @@ def _cast(network: str, exponent: int, mantissa: int, count: int) -> dict[str, f
 
 def measure(bench: Bench) -> Data:
     """Each network with fewer exponent bits, and with fewer mantissa bits."""
-    count = 250 if bench.quick else 1000
+    count = 250 if bench.quick else 500
     whole = (EXPONENT, MANTISSA)
     return {
         "bf16": {n: bench.kept(_cast, n, *whole, count) for n in NETWORKS},

@@ -47,7 +47,7 @@ def _fp32(network: str, count: int) -> dict[str, float]:
 def measure(bench: Bench) -> Data:
     """Accuracy of each network and format, LUTs of each format's unit."""
     formats = QUICK if bench.quick else FORMATS
-    count = 250 if bench.quick else 1000
+    count = 250 if bench.quick else 500
     found: Data = {"networks": {}, "fp32": {}, "formats": {b: list(f) for b, f in formats.items()}}
     for network in ("resnet8", "mobilenet", "vit"):
         found["fp32"][network] = bench.kept(_fp32, network, count)
@@ -55,14 +55,12 @@ def measure(bench: Bench) -> Data:
             f: bench.kept(_accuracy, network, f, count) for names in formats.values() for f in names
         }
     found["lut"] = {
-        f: cost.luts(_unit(f), TARGET, measured=not bench.quick)
+        f: cost.luts(_unit(f), TARGET)
         for f in dict.fromkeys([*(f for names in formats.values() for f in names), *SIZED])
     }
     for bits in SIZED.values():
-        found["lut"][f"int{bits}"] = cost.luts(
-            _unit(f"int{bits}"), TARGET, measured=not bench.quick
-        )
-    found["back"] = {f: cost.luts(_unit(f, f), TARGET, measured=not bench.quick) for f in SIZED}
+        found["lut"][f"int{bits}"] = cost.luts(_unit(f"int{bits}"), TARGET)
+    found["back"] = {f: cost.luts(_unit(f, f), TARGET) for f in SIZED}
     return {**found, "formats": {str(b): f for b, f in found["formats"].items()}}
 
 

@@ -46,7 +46,7 @@ def _accuracy(network: str, way: str, count: int) -> dict[str, float]:
 
 def measure(bench: Bench) -> Data:
     """Accuracy and divergence of each way, LUTs of its products."""
-    count, names = (200, NETWORKS[1:]) if bench.quick else (1000, NETWORKS)
+    count, names = (200, NETWORKS[1:]) if bench.quick else (500, NETWORKS)
     units = {
         way: DotProduct(a=a, b=w, lanes=16) for way, (a, w, power) in WAYS.items() if not power
     }
