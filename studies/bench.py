@@ -44,6 +44,12 @@ def tools_digest() -> str:
     return digest.hexdigest()
 
 
+@functools.cache
+def _digest(file: Path) -> str:
+    """Of a file as it was when it was first asked for: what is imported is not read again."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
 @dataclass(frozen=True)
 class Bench:
     """What a study measures with. ``quick``: the cheaper form is asked for."""
@@ -57,8 +63,10 @@ class Bench:
         in, and ``tools_digest``: after a change of any it is made again.
         """
         file = Path(inspect.getfile(make))
-        source = hashlib.sha256(file.read_bytes()).hexdigest()
-        key = store.digest("study", file.stem, make.__qualname__, arguments, source, tools_digest())
+        of_tools = tools_digest()
+        key = store.digest(
+            "study", file.stem, make.__qualname__, arguments, _digest(file), of_tools
+        )
 
         def made() -> dict[str, Any]:
             words = " ".join(str(a) for a in arguments)[:60]

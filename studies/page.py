@@ -17,7 +17,7 @@ _ALL_HEAD = ("study", "claim of", "figures", "verdict")
 
 def text(result: Result) -> str:
     """A result for a terminal."""
-    study = result.study
+    study, why = result.study, _why(result.figures)
     parts = [
         f"{study.name}: {study.paper}",
         _wrapped(f"claim: {study.claim}", "  "),
@@ -26,8 +26,8 @@ def text(result: Result) -> str:
         "",
         *(_wrapped(line, "  ") for line in _how(result.figures)),
         "",
-        *(_wrapped(line, "  ") for line in _why(result.figures)),
-        "",
+        *(_wrapped(line, "  ") for line in why),
+        *([""] if why else []),
         _wrapped(study.notes, ""),
         "",
         f"verdict: {result.verdict} ({result.summary}){_form(result)}",

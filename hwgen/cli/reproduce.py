@@ -23,7 +23,7 @@ def add(commands: Commands) -> None:
     sub.add_argument(
         "--out",
         type=output_folder,
-        metavar="DIR",
+        metavar="FOLDER",
         help="also write a page of Markdown, a picture and the numbers of each there",
     )
 

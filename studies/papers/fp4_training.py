@@ -144,7 +144,7 @@ def _of_scales(data: Data) -> list[Figure]:
     figures = []
     for what, bounds, words in (
         ("gradients over 18 octaves", at_least(1.0, 0.0), "more (E4M3 does not converge)"),
-        ("numbers of one deviation", Bounds((-0.1, 0.1), (-0.5, 0.5)), "–"),
+        ("numbers of one deviation", Bounds((-0.1, 0.1), (-0.5, 0.5)), "0 (as many bits)"),
     ):
         row = data["scales"][what]
         figures.append(
