@@ -8,7 +8,7 @@ WORKLOAD := optimizer/workloads/fashion_mnist
 # Tests start hundreds of processes, each of which would compile the package once more.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: setup demo test test-all versions lint bench regress clean
+.PHONY: setup demo test test-all versions lint docs bench regress clean
 
 setup: $(STAMP)
 
@@ -43,6 +43,10 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The site, in build/site; a warning is an error.
+docs: $(STAMP)
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -c docs . build/site
 
 bench: $(STAMP)
 	$(BIN)/python tests/bench/speed.py

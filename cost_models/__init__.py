@@ -6,8 +6,9 @@ from hwgen.installed import require_own_packages
 
 require_own_packages(__name__)
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from hwgen.public_names import on_demand
 
 if TYPE_CHECKING:
     from cost_models.accelergy import accelergy_tables
@@ -24,20 +25,23 @@ if TYPE_CHECKING:
     from cost_models.throughput import Sizing, lanes_for
 
 #: The public names, by the module that has them.
-_PLACES = {
-    "accelergy": ("accelergy_tables",),
-    "chip": ("gates",),
-    "choices": ("Choice", "cheapest_pairs", "qsnr_db"),
-    "comparison": ("Comparison", "compare"),
-    "devices": ("Part", "most_copies", "most_lanes", "part", "parts"),
-    "energy_query": ("Energy", "energy"),
-    "json_schemas": ("json_schema",),
-    "many": ("Costs", "estimate_many"),
-    "measurement": ("synthesise",),
-    "query": ("Cost", "Quantity", "estimate", "measure", "predict", "table"),
-    "sums": ("total",),
-    "throughput": ("Sizing", "lanes_for"),
-}
+__getattr__ = on_demand(
+    __name__,
+    {
+        "cost_models.accelergy": ("accelergy_tables",),
+        "cost_models.chip": ("gates",),
+        "cost_models.choices": ("Choice", "cheapest_pairs", "qsnr_db"),
+        "cost_models.comparison": ("Comparison", "compare"),
+        "cost_models.devices": ("Part", "most_copies", "most_lanes", "part", "parts"),
+        "cost_models.energy_query": ("Energy", "energy"),
+        "cost_models.json_schemas": ("json_schema",),
+        "cost_models.many": ("Costs", "estimate_many"),
+        "cost_models.measurement": ("synthesise",),
+        "cost_models.query": ("Cost", "Quantity", "estimate", "measure", "predict", "table"),
+        "cost_models.sums": ("total",),
+        "cost_models.throughput": ("Sizing", "lanes_for"),
+    },
+)
 
 __all__ = [
     "Choice",
@@ -68,13 +72,3 @@ __all__ = [
     "table",
     "total",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    """A public name, imported when it is first used, so that a query starts in a moment."""
-    for module, names in _PLACES.items():
-        if name in names:
-            value = getattr(import_module(f"cost_models.{module}"), name)
-            globals()[name] = value
-            return value
-    raise AttributeError(f"module 'cost_models' has no attribute {name!r}")

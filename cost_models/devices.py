@@ -11,7 +11,7 @@ import yosys_scripts
 from cost_models.model import AREA
 from cost_models.query import Cost, estimate
 from hwgen.errors import InputError
-from hwgen.fields import require_kind, shown
+from hwgen.fields import require_kind, shown, unknown
 from hwgen.spec import MAX_LANES, DotProduct, Spec
 from hwgen.spec.base import require_spec
 
@@ -82,7 +82,7 @@ def part(name: str) -> Part:
     for each in known.values():
         if isinstance(name, str) and each.name.lower() == name.lower():
             return each
-    raise InputError(f"unknown device {shown(name)}: use one of {', '.join(known)}")
+    raise unknown("device", name, known)
 
 
 def most_copies(spec: Spec, device: str, *, fill: float = FILL) -> int:

@@ -167,7 +167,7 @@ def products(part: str, spec: Spec, of: Sizes, words: Words) -> dict[str, float]
         return found
     if part == "registers":
         # Of those of the plan a target may have fewer, in DSP blocks, or more.
-        there = of["ff"] / (inputs(spec).plan["ff"] or 1)
+        there = of["ff"] / (inputs(spec).registers or 1)
         for zone, bits in made_of.registers.items():
             for rate in RATES_OF[zone]:
                 found[f"{zone} {rate}"] = bits * rates[rate] * there

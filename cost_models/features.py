@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from cost_models.structure import Inputs, inputs, paths_ns, read
+from cost_models.structure import Inputs, counted, inputs, paths_ns, read
 from hwgen.spec import Spec
 
 Floats = npt.NDArray[np.float64]
@@ -57,9 +57,9 @@ class Features:
             self._kept[key] = np.column_stack([slowest, np.ones(len(self))])
         return self._kept[key]
 
-    def plan(self, resource: str) -> Floats:
-        """What the plan itself says of a resource; shape (n,)."""
-        return np.array([one.plan[resource] for one in self.read], dtype=np.float64)
+    def plan(self, resource: str, target: str) -> Floats:
+        """What the plan itself says of a resource on a target; shape (n,)."""
+        return np.array([counted(one, resource, target) for one in self.read], dtype=np.float64)
 
     @cached_property
     def places(self) -> Floats:

@@ -163,7 +163,7 @@ def _structural(
     features, values = Features([s.spec for s in data]), np.array([s.value for s in data])
     read, coefficients = features.read, np.zeros(0)
     if resource in COUNTED:
-        base = features.plan(resource)
+        base = features.plan(resource, target)
     else:
         rows = structural_rows(resource, columns, features, target)
         # Relative errors count: a unit of 100 LUTs as much as one of 10,000.

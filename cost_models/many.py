@@ -19,7 +19,7 @@ import numpy.typing as npt
 import yosys_scripts
 from cost_models import measurement
 from cost_models.features import Features
-from cost_models.query import MEASURED, RESOURCES, Cost, estimate, figures
+from cost_models.query import RESOURCES, Cost, estimate, figures
 from hwgen.errors import InputError, ToolError
 from hwgen.fields import shown
 from hwgen.spec import UNITS, Spec
@@ -235,9 +235,10 @@ def _of_target(features: Features, target: str, known: Iterable[int]) -> dict[st
         columns[name], columns[f"{name}_low"], columns[f"{name}_high"] = p.value, p.low, p.high
     columns["measured"] = np.zeros(len(features), dtype=np.bool_)
     for row in known:
-        cost = estimate(features.specs[row], target)
-        if cost.lut.source != MEASURED:
+        spec = features.specs[row]
+        if measurement.stored(spec, target) is None:  # Which is quicker than a prediction.
             continue
+        cost = estimate(spec, target)
         columns["measured"][row] = True
         for name in RESOURCES:
             q = getattr(cost, name)

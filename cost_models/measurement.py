@@ -125,16 +125,20 @@ def synthesis_key(mapping: str, target: str, rtlil: str, place: bool, kind: str 
     It is of the hardware itself (``rtlil``: its ``rtlil_digest``), how it is mapped, the target's
     flow and the tools; where it is placed, of how that is done too.
     """
+    return store.digest(kind, rtlil, mapping, target, *_flow(target, place))
+
+
+def _flow(target: str, place: bool) -> tuple[Any, ...]:
+    """What a measurement depends on beside the hardware: scripts and tools."""
     placing = yosys_scripts.placing_digest(target) if place else None
-    return store.digest(
-        kind,
-        rtlil,
-        mapping,
-        target,
-        yosys_scripts.flow_digest(target),
-        yosys_scripts.tool_versions(target, place),
-        *([placing] if placing else []),
-    )
+    flow, tools = yosys_scripts.flow_digest(target), yosys_scripts.tool_versions(target, place)
+    return (flow, tools, *([placing] if placing else []))
+
+
+@functools.cache
+def _first_flow(target: str, place: bool) -> tuple[Any, ...]:
+    """The same as it was when this process first asked, which queries may go by."""
+    return _flow(target, place)
 
 
 @functools.cache
@@ -150,7 +154,13 @@ def stored(spec: Spec, target: str) -> Measurement | None:
     """
     require_mapping(target, spec.mapping)
     digest = _known_digest(spec)
-    return None if digest is None else _find(spec.mapping, target, digest, (True, False))
+    if digest is None:
+        return None
+    keys = (
+        store.digest(SYNTHESIS, digest, spec.mapping, target, *_first_flow(target, place))
+        for place in (True, False)
+    )
+    return _first(keys)
 
 
 @functools.lru_cache(maxsize=100_000)
@@ -174,8 +184,10 @@ def _known_digest(spec: Spec) -> str | None:
 @functools.cache
 def _ships_of_this_generator() -> bool:
     """The hardware of the shipped measurements is that of this generator."""
-    first = next(iter(shipped()), None)
-    return first is not None and _hardware_key(from_dict(first.spec)) in _HARDWARE.kind.shipped
+    first = KIND.first_shipped
+    return first is not None and (
+        _HARDWARE.kind.one_shipped(_hardware_key(from_dict(first.spec))) is not None
+    )
 
 
 def hardware_rows() -> Iterator[store.Row]:
@@ -231,10 +243,12 @@ def _find(
     mapping: str, target: str, rtlil: str, places: tuple[bool, ...], kind: str = SYNTHESIS
 ) -> Measurement | None:
     """The first stored measurement, in the order of ``places``: placed or only mapped."""
-    candidates = (
-        STORE.find(synthesis_key(mapping, target, rtlil, place, kind)) for place in places
-    )
-    return next((m for m in candidates if m is not None), None)
+    return _first(synthesis_key(mapping, target, rtlil, place, kind) for place in places)
+
+
+def _first(keys: Iterable[str]) -> Measurement | None:
+    """The first of the stored measurements with these keys."""
+    return next((m for m in map(STORE.find, keys) if m is not None), None)
 
 
 def measure(

@@ -20,13 +20,15 @@ measurements.
 from __future__ import annotations
 
 import functools
+import io
+import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -203,7 +205,7 @@ class Model:
         least, most = self.sizes
         side = np.where(base > most, 2, np.where(base < least, 1, 0))
         cases = np.where(exact, -1, (likeness * 2 + measured) * 3 + side)
-        different, why = np.unique(cases, return_inverse=True)
+        different, why = _different(cases)
         reasons, errors = [], []
         for case in different.tolist():
             if case < 0:
@@ -246,12 +248,20 @@ class Model:
         return error, True, f"within {error:.1%}, as {share} ({name})"
 
 
+def _different(cases: Codes) -> tuple[Codes, Codes]:
+    """The cases that there are, and which of them each row has."""
+    if len(cases) == 1:  # Where ``np.unique`` takes longer than all else.
+        return cases, np.zeros(1, dtype=np.intp)
+    different, why = np.unique(cases, return_inverse=True)
+    return different, why
+
+
 def structural(
     resource: str, columns: Sequence[str], coefficients: Floats, features: Features, target: str
 ) -> Floats:
     """The structural figures of units, shape (n,)."""
     if resource in COUNTED:
-        return features.plan(resource)
+        return features.plan(resource, target)
     # Not ``@``, whose order of sums depends on how many rows there are.
     rows = structural_rows(resource, columns, features, target) * coefficients
     return np.asarray(rows.sum(axis=1))
@@ -271,15 +281,14 @@ def rows_of_trees(model: Model, target: str, features: Features, base: Floats) -
     if len(model.coefficients) == len(model.columns):
         shares.append(amounts * model.coefficients)
     parts = [s / np.maximum(s.sum(axis=1, keepdims=True), 1.0) for s in shares]
-    here = np.tile([float(name == target) for name in model.targets], (len(features), 1))
-    return np.column_stack([*parts, features.settings(model.settings), np.log(base + 1), here])
+    here = np.array([[float(name == target) for name in model.targets]])
+    parts += [features.settings(model.settings), np.log(base + 1)[:, None]]
+    return np.concatenate([*parts, here.repeat(len(features), axis=0)], axis=1)
 
 
-@functools.cache
 def shipped() -> dict[tuple[str, str], Model]:
     """The models that ship, by target and resource."""
-    with resources.files("cost_models").joinpath(FILE).open("rb") as stream:
-        return read(stream)
+    return {key: _read(*key) for key in _about()}
 
 
 def of(target: str, resource: str) -> Model:
@@ -288,15 +297,14 @@ def of(target: str, resource: str) -> Model:
     InputError for an unknown target, or one that was not measured.
     """
     yosys_scripts.target(target)
-    models = shipped()
-    if (target, resource) not in models:
-        known = ", ".join(dict.fromkeys(name for name, of in models if of == resource))
+    if (target, resource) not in _about():
+        known = ", ".join(dict.fromkeys(name for name, of in _about() if of == resource))
         raise InputError(
             f"no {resource} of target {target!r} was measured, and none can be predicted: use one "
             f"of {known}, 'hwgen synth' for one unit, or measure some ('hwgen sweep') for "
             "'python -m cost_models.fit'"
         )
-    return models[target, resource]
+    return _read(target, resource)
 
 
 def write(file: Path, models: Mapping[tuple[str, str], Model], data: str) -> None:
@@ -328,43 +336,50 @@ def write(file: Path, models: Mapping[tuple[str, str], Model], data: str) -> Non
         np.savez_compressed(new, allow_pickle=False, **arrays)
 
 
-def read(stream: IO[bytes]) -> dict[tuple[str, str], Model]:
-    """The models that ``write`` wrote."""
-    models = {}
-    with np.load(stream, allow_pickle=False) as arrays:
-        about = json.loads(str(arrays["about"]))["models"]
-        parts = ("feature", "threshold", "leaf")
-        trees = {
-            resource: Trees(*(arrays[f"{resource}_{part}"] for part in parts))
-            for resource in dict.fromkeys(fields["resource"] for fields in about)
-        }
-        for fields in about:
-            name = f"{fields['target']}_{fields['resource']}"
-            ends = np.cumsum(fields["members"])[:-1]
-            places, weights = (np.split(arrays[f"{name}_{p}"], ends) for p in ("places", "weights"))
-            local = {
-                family: Local(place, weight)
-                for family, place, weight in zip(fields["families"], places, weights, strict=True)
-            }
-            models[fields["target"], fields["resource"]] = Model(
-                resource=fields["resource"],
-                columns=tuple(fields["columns"]),
-                coefficients=arrays[f"{name}_coefficients"],
-                settings=tuple(fields["settings"]),
-                trees=trees[fields["resource"]],
-                exact=frozenset(fields["exact"]),
-                local=local,
-                strata={n: Stratum(*figures) for n, figures in fields["strata"].items()},
-                units=frozenset(fields["units"]),
-                targets=tuple(fields["targets"]),
-                sizes=(fields["sizes"][0], fields["sizes"][1]),
-                samples=fields["samples"],
-            )
-    return models
+@functools.cache
+def _arrays() -> Any:
+    """What the file of the shipped models holds, of which each array is read when it is used."""
+    content = resources.files("cost_models").joinpath(FILE).read_bytes()
+    return np.load(io.BytesIO(content), allow_pickle=False)
+
+
+@functools.cache
+def _about() -> dict[tuple[str, str], dict[str, Any]]:
+    """The fields of each shipped model that are no arrays, by target and resource."""
+    models = json.loads(str(_arrays()["about"]))["models"]
+    return {(fields["target"], fields["resource"]): fields for fields in models}
+
+
+@functools.cache
+def _trees(resource: str) -> Trees:
+    return Trees(*(_arrays()[f"{resource}_{part}"] for part in ("feature", "threshold", "leaf")))
+
+
+@functools.cache
+def _read(target: str, resource: str) -> Model:
+    """One of the models that ``write`` wrote."""
+    arrays, fields, name = _arrays(), _about()[target, resource], f"{target}_{resource}"
+    places, weights = (arrays[f"{name}_{part}"] for part in ("places", "weights"))
+    spans = itertools.pairwise([0, *np.cumsum(fields["members"]).tolist()])
+    return Model(
+        resource=resource,
+        columns=tuple(fields["columns"]),
+        coefficients=arrays[f"{name}_coefficients"],
+        settings=tuple(fields["settings"]),
+        trees=_trees(resource),
+        exact=frozenset(fields["exact"]),
+        local={
+            family: Local(places[start:end], weights[start:end])
+            for family, (start, end) in zip(fields["families"], spans, strict=True)
+        },
+        strata={n: Stratum(*figures) for n, figures in fields["strata"].items()},
+        units=frozenset(fields["units"]),
+        targets=tuple(fields["targets"]),
+        sizes=(fields["sizes"][0], fields["sizes"][1]),
+        samples=fields["samples"],
+    )
 
 
 def fitted_to() -> str:
     """The digest of the measurements that the shipped models were fitted to."""
-    file = resources.files("cost_models").joinpath(FILE)
-    with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-        return str(json.loads(str(arrays["about"]))["data"])
+    return str(json.loads(str(_arrays()["about"]))["data"])

@@ -17,12 +17,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hwgen.arithmetic.dsp_multiplier import PACKED_FOR
+import yosys_scripts
 from hwgen.formats import BlockFormat, Scalar
-from hwgen.formats.rounding import MODES
+from hwgen.formats.rounding import MODES, RANDOM_BITS
 from hwgen.pipelining import timing_paths
 from hwgen.plan import logic
 from hwgen.plan.delay import USUAL_TARGET, models
+from hwgen.sizes.dsp_multiplier import PACKED_FOR
 from hwgen.spec import UNITS, DotProduct, Spec
 from hwgen.spec.base import spec_fields
 
@@ -39,16 +40,18 @@ class Inputs:
     """What the cost model reads of a spec.
 
     ``amounts``: of the structural part, by name; ``settings``: what else the trees ask for.
-    ``plan``: what the plan itself says of a resource; ``kinds``: of each of those the units of
-    which it is the exact count, or not. ``unit``: with its mapping; ``group``: of units whose
-    errors are alike. ``family``: a digest of the designs
-    that differ in ``NEARBY_FIELDS`` alone, of which ``place`` tells one from the other. ``paths``:
-    as of the function of that name.
+    ``registers``: bits of them; ``multipliers``: bits of both factors, and how many there are;
+    ``kinds``: of what the plan counts itself the units of which that is exact, or not. ``unit``:
+    with its mapping; ``group``: of units whose errors are alike. ``family``: a digest of the
+    designs that differ in ``NEARBY_FIELDS`` alone, of which ``place`` tells one from the other.
+    ``paths``: as of the function of that name.
     """
 
     amounts: Mapping[str, float]
     settings: Mapping[str, float]
-    plan: Mapping[str, float]
+    registers: int
+    mapping: str
+    multipliers: tuple[tuple[int, int, int], ...]
     unit: str
     kinds: Mapping[str, str]
     group: str
@@ -74,7 +77,9 @@ def read(spec: Spec) -> Inputs:
     return Inputs(
         amounts={**made_of, "register_bits": held, "unit": 1.0},
         settings={**numbers, **{f"mapping_{m}": spec.mapping == m for m in ("lut", "dsp", "auto")}},
-        plan={"ff": held, "dsp": made_of.get(f"blocks_{spec.mapping}", 0.0)},
+        registers=held,
+        mapping=spec.mapping,
+        multipliers=multipliers(spec),
         unit=f"{spec.unit} mapped to {spec.mapping}",
         kinds={
             "ff": f"{spec.unit}/{spec.mapping}/{getattr(spec, 'accumulator', '')}/{rounds}",
@@ -197,9 +202,26 @@ def amounts(spec: Spec) -> dict[str, float]:
             copies, mapping = primitive.count * step.copies, block_mapping(primitive, spec.mapping)
             for name, amount in AMOUNTS[type(primitive)](primitive).items():
                 total[f"{name}_{mapping}" if mapping else name] += amount * copies
-            if mapping:
-                total[f"blocks_{mapping}"] += copies
     return dict(total)
+
+
+def multipliers(spec: Spec) -> tuple[tuple[int, int, int], ...]:
+    """Of the products that may take DSP blocks bits of both factors, and how many there are."""
+    if spec.mapping == "lut":
+        return ()
+    return tuple(
+        (one.wide, one.narrow, one.count * step.copies)
+        for step in spec.steps
+        for one in step.primitives
+        if isinstance(one, logic.FactorRows | logic.Multiplier)
+    )
+
+
+def counted(one: Inputs, resource: str, target: str) -> float:
+    """What the plan itself says of registers, or of the DSP blocks of a target."""
+    if resource == "ff":
+        return one.registers
+    return yosys_scripts.target(target).dsp_blocks(one.mapping, one.multipliers)
 
 
 def block_mapping(primitive: logic.Logic, mapping: str) -> str:
@@ -211,10 +233,17 @@ def block_mapping(primitive: logic.Logic, mapping: str) -> str:
 
 
 def registers(spec: Spec) -> int:
-    """Bits of all registers: in front of steps, of what is held, of outputs, valid bits."""
-    boundaries = {spec.steps[index].name for index in spec.register_boundaries}
-    held = sum((s.bits or 0) * s.copies for s in spec.steps if s.name in boundaries)
-    return held + spec.storage_bits + sum(port.width for port in spec.outputs) + spec.stages
+    """Bits of all registers: in front of steps, of what is held, of outputs, valid bits.
+
+    As the hardware has them: synthesis may find some that are always as others, or never read.
+    """
+    places, state = set(spec.register_boundaries), spec.state_step
+    if state is not None and state < len(spec.steps) - 1:
+        places.add(state + 1)
+    held = sum(spec.steps[place].register_bits for place in places)
+    if spec.random_words is not None:
+        held += RANDOM_BITS * spec.random_words.count
+    return held + spec.storage_bits + spec.output_bits + spec.latency
 
 
 def settings(spec: Spec) -> dict[str, float]:
@@ -278,6 +307,6 @@ def _registers(spec: Spec) -> dict[str, float]:
         "most_passing_bits": max(passing, default=0),
         "longest_path": longest,
         "input_bits": spec.input_bits,
-        "output_bits": sum(port.width for port in spec.outputs),
+        "output_bits": spec.output_bits,
         "tuned": bool(spec.pipeline_target),
     }

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from hwgen.errors import FAULT, InputError, ToolError, fault
+from hwgen.errors import FAULT, InputError, ToolError, fault, near
 from hwgen.files import require_writable
 
 #: Characters of a value that a message repeats, and of a message.
@@ -87,20 +87,63 @@ class _OnceTrue(_Once):
 
 
 class Parser(argparse.ArgumentParser):
-    """Reports a wrong command line as every other error: one line, exit 2."""
+    """Reports a wrong command line as every other error: one line, exit 2.
+
+    Its options may be added when it is first asked for (``add_later``).
+    """
 
     def __init__(self, **settings: Any) -> None:
         settings = {"allow_abbrev": False, "formatter_class": HelpFormatter, **settings}
         super().__init__(**settings)
         self.modes: tuple[Mode, ...] = ()
+        self._later: Callable[[Parser], None] | None = None
         for name in (None, "store"):
             self.register("action", name, _Once)
         self.register("action", "store_true", _OnceTrue)
+
+    def add_later(self, add: Callable[[Parser], None]) -> None:
+        """Let ``add`` add the options, before the first line is parsed."""
+        self._later = add
+
+    def with_all_options(self) -> Parser:
+        """The parser itself, with all options of it and of its commands."""
+        self._add()
+        for action in self._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                for command in action.choices.values():
+                    command.with_all_options()
+        return self
+
+    def _add(self) -> None:
+        add, self._later = self._later, None
+        if add is not None:
+            add(self)
+
+    def parse_known_args(self, *given: Any, **more: Any) -> Any:
+        """As argparse, with all options."""
+        self._add()
+        return super().parse_known_args(*given, **more)
 
     def _print_message(self, message: str, file: Any = None) -> None:
         """As argparse, which leaves out what cannot be written without a word."""
         if message:
             (file or sys.stderr).write(message)
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse, and for what it does not know the option that may have been meant."""
+        namespace, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            named = option_names(getattr(namespace, "parser", self)).values()
+            meant = near(unknown[0].partition("=")[0], (n for n in named if n.startswith("-")))
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{meant}")
+        return namespace
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            name, choices = action.metavar or action.dest, list(map(str, action.choices))
+            self.error(
+                f"unknown {name} {value!r}{near(value, choices)}: use one of {', '.join(choices)}"
+            )
 
     def error(self, message: str) -> NoReturn:
         """End the process with exit code 2, after the message in one line."""
@@ -153,7 +196,7 @@ def mode_of(parser: Parser, given: Mapping[str, Any]) -> Mode | None:
 
 def parsed(parser: Parser, arguments: Sequence[str]) -> argparse.Namespace:
     """What a command line without commands says, ``complete``."""
-    options = parser.parse_args(arguments)
+    options: argparse.Namespace = parser.parse_args(arguments)
     complete(parser, options)
     return options
 

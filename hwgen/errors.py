@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tempfile
 import traceback
+from collections.abc import Iterable
 
 #: The exit code of a fault of this package, EX_SOFTWARE of sysexits.h.
 FAULT = 70
@@ -18,6 +19,20 @@ class InputError(ValueError):
 
 class ToolError(RuntimeError):
     """A tool outside this package is missing, failed, crashed or ran out of time."""
+
+
+def near(given: object, names: Iterable[str]) -> str:
+    """What somebody may have meant: " (did you mean mxfp4 or nvfp4?)", or nothing.
+
+    Names that begin so come first, then those that are written nearly so; case does not count.
+    """
+    import difflib  # For a mistake alone.
+
+    text, known = str(given).lower(), {name.lower(): name for name in names}
+    begin = [name for name in known if text and name.startswith(text)]
+    like = [text] if text in known else [*begin, *difflib.get_close_matches(text, known, 3, 0.7)]
+    meant = [known[name] for name in list(dict.fromkeys(like))[:3]]
+    return f" (did you mean {' or '.join(meant)}?)" if meant else ""
 
 
 def fault(error: Exception) -> str:

@@ -18,7 +18,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
-from hwgen.errors import InputError
+from hwgen.errors import InputError, near
 
 #: No size, count, bias or seed is beyond this, and no name longer.
 _MOST = 2**64
@@ -35,6 +35,7 @@ _WORDS = {
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 
 def shown(value: object, longest: int = _LONGEST) -> str:
@@ -44,6 +45,13 @@ def shown(value: object, longest: int = _LONGEST) -> str:
     except Exception:  # Whole numbers of thousands of digits; whatever a class may do.
         text = f"a {type(value).__name__} that cannot be printed"
     return text if len(text) <= longest else f"{text[: longest - 3]}..."
+
+
+def unknown(what: str, given: object, names: Collection[str], more: str = "") -> InputError:
+    """The error of a name that is none of ``names``; ``more``: what else may be given."""
+    return InputError(
+        f"unknown {what} {shown(given)}{near(given, names)}: use one of {', '.join(names)}{more}"
+    )
 
 
 def as_python(value: Any, kinds: Collection[str]) -> Any:
@@ -113,6 +121,16 @@ def set_fields(instance: Any, **values: Any) -> None:
     """
     for name, value in values.items():
         object.__setattr__(instance, name, value)
+
+
+def changed(instance: T, **values: Any) -> T:
+    """A copy of a frozen dataclass with other values, where nothing is checked and all is quick.
+
+    What the original has found out of itself (``cached_property``) the copy has too.
+    """
+    copy = object.__new__(type(instance))
+    vars(copy).update(vars(instance), **values)
+    return copy
 
 
 def require_kind(name: str, value: Any, kinds: Collection[str]) -> Any:

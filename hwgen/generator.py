@@ -10,7 +10,7 @@ from pathlib import Path
 #: What has no say in it: rooms and modules that no datapath is made with.
 _OTHERS = (
     *("cli", "package", "arguments.py", "files.py", "installed.py", "processes.py", "progress.py"),
-    *("records.py", "store.py", "templates.py", "waivers.py", "watcher.py"),
+    *("public_names.py", "records.py", "store.py", "templates.py", "waivers.py", "watcher.py"),
 )
 
 

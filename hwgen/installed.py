@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable
-from importlib.metadata import requires
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -45,18 +44,27 @@ def require_own_packages(last: str = PACKAGES[-1]) -> None:
             )
 
 
+def required(extra: str = "") -> dict[str, str]:
+    """Requirements, such as ``numpy>=2.0``, by package: of the core, or of an ``extra``."""
+    from importlib.metadata import requires  # Slow to import, and few ask.
+
+    requirements = {}
+    for line in requires("hwgen") or ():
+        requirement, _, marker = line.partition(";")
+        named = re.search(r"extra == ['\"]([\w-]+)['\"]", marker)
+        if (named[1] if named else "") == extra:
+            requirements[re.split(r"[^\w.-]", requirement)[0]] = requirement.strip()
+    return requirements
+
+
 def pip_install(extra: str) -> str:
     """The command that installs what this package's ``extra`` needs and is not there.
 
     By the names that an index has, whatever hwgen itself was installed from.
     """
-    requirements = []
-    for line in requires("hwgen") or ():
-        requirement, _, marker = line.partition(";")
-        if re.search(rf"extra == ['\"]{extra}['\"]", marker):
-            requirements.append(requirement.strip())
-    missing = [r for r in requirements if find_spec(re.split(r"[^\w.-]", r)[0]) is None]
-    return f"pip install {shlex.join(missing or requirements)}"
+    requirements = required(extra)
+    missing = [text for package, text in requirements.items() if find_spec(package) is None]
+    return f"pip install {shlex.join(missing or requirements.values())}"
 
 
 def missing(packages: Iterable[str]) -> tuple[str, ...]:

@@ -69,6 +69,8 @@ def time_left(seconds: float, made: int, more: int) -> str:
     return f", {left_s // 60:.0f}:{left_s % 60:02.0f} left"
 
 
+#: Whether nobody wants to be told.
+quiet = False
 _printing = False
 
 #: What is being done, by thread; within a thread the innermost last.
@@ -115,6 +117,12 @@ def now() -> str:
     )
 
 
+def tell(line: str, end: str = "\n") -> None:
+    """Print on standard error how far a command is, unless it is to be quiet."""
+    if not quiet:
+        print(line, end=end, file=sys.stderr, flush=True)
+
+
 @contextlib.contextmanager
 def shown() -> Iterator[None]:
     """While the block runs for long, what is done in it is printed on standard error."""
@@ -144,7 +152,7 @@ def _show(over: threading.Event) -> None:
         wait_s = 1.0 if live else EVERY_S
         with contextlib.suppress(Exception):  # Of a picture of what others change meanwhile.
             text = now()
-            if not text:
+            if quiet or not text:
                 continue
             line = f"hwgen: {time.monotonic() - started:.0f} s: {text}"
             # A terminal's line is no longer than that, and is cleared for the next.

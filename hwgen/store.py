@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import hashlib
 import json
 import os
+import re
 import sqlite3
 import tempfile
 import time
@@ -96,7 +98,23 @@ def state() -> State | None:
 def path() -> Path:
     """The user's store: ``$HWGEN_STORE``, or a file in the user's data folder."""
     given = os.environ.get(ENVIRONMENT)
-    return Path(given) if given else platformdirs.user_data_path("hwgen") / "measurements.sqlite"
+    home = os.environ.get("HOME"), os.environ.get("XDG_DATA_HOME")
+    return _path(given) if given else _usual_path(*home)
+
+
+@functools.lru_cache(maxsize=4)
+def _path(given: str) -> Path:
+    return Path(given)
+
+
+@functools.lru_cache(maxsize=4)
+def _usual_path(home: str | None, data_home: str | None) -> Path:
+    """The user's data folder, which hangs on these variables."""
+    return platformdirs.user_data_path("hwgen") / "measurements.sqlite"
+
+
+#: The key of a row that has it in a field of that name, and where its line says it.
+_KEY, _KEY_IN_LINE = itemgetter("key"), re.compile(r'"key": "([^"\\]+)"')
 
 
 @dataclass(frozen=True)
@@ -111,7 +129,7 @@ class Kind(Generic[T]):
     name: str
     made: Callable[[Row], T]
     final: Callable[[T], bool] = lambda result: True
-    key: Callable[[Row], str] = itemgetter("key")
+    key: Callable[[Row], str] = _KEY
     ships: str = ""
 
     @cached_property
@@ -119,16 +137,44 @@ class Kind(Generic[T]):
         """The results that come with the package, by key."""
         return self.read(self.ships) if self.ships else {}
 
+    def one_shipped(self, key: str) -> T | None:
+        """Of those the one with this key, or None; it is quick, as the others are not read."""
+        if self.key is _KEY and "shipped" not in vars(self):
+            line = self._shipped_lines.get(key)
+            if line is None:
+                return None
+            found = dict(records.rows(line, self.ships, self.keyed))
+            if key in found:
+                return found[key]
+        return self.shipped.get(key)
+
+    @property
+    def first_shipped(self) -> T | None:
+        """One of those, the first, or None; the others are not read either."""
+        first = next(iter(self._shipped_lines), None)
+        return None if first is None else self.one_shipped(first)
+
+    @cached_property
+    def _shipped_lines(self) -> dict[str, str]:
+        """The lines of what ships by their keys, as far as can be told without reading them."""
+        lines = _text_of(self.ships).split("\n") if self.ships else []
+        found = ((_KEY_IN_LINE.search(line), line) for line in lines)
+        return {match[1]: line for match, line in found if match is not None}
+
     def read(self, name: str) -> dict[str, T]:
         """The results by key of a file in the folder of a room; none if it is not there."""
-        room, _, file = name.partition("/")
-        place = resources.files(room).joinpath(file)
-        text = place.read_text("utf-8") if place.is_file() else ""
-        return dict(records.rows(text, file, self.keyed))
+        return dict(records.rows(_text_of(name), name.partition("/")[2], self.keyed))
 
     def keyed(self, row: Row) -> tuple[str, T]:
         """A row's key and result, for a dictionary in which later lines replace earlier ones."""
         return self.key(row), self.made(row)
+
+
+def _text_of(name: str) -> str:
+    """What a file in the folder of a room says; nothing if it is not there."""
+    room, _, file = name.partition("/")
+    place = resources.files(room).joinpath(file)
+    return place.read_text("utf-8") if place.is_file() else ""
 
 
 class Store(Generic[T]):
@@ -192,8 +238,8 @@ class Store(Generic[T]):
         yield from records.read(
             _kept_file(), lambda row: self.kind.made(row) if row.get("key") == key else None
         )
-        if key in self.kind.shipped:
-            yield self.kind.shipped[key]
+        if (shipped := self.kind.one_shipped(key)) is not None:
+            yield shipped
 
     def _alone(self, key: str) -> AbstractContextManager[None]:
         require_writable()
@@ -319,11 +365,23 @@ def _insert(connection: sqlite3.Connection, key: str, kind: str, row: str) -> No
 
 def _text(key: str) -> str | None:
     """The row with this key in the user's store, which is not made for that."""
+    now = state()
+    if now is not None and key not in _keys(now):
+        return None
     if not os.path.exists(path()):  # Which, other than Path's, takes names that no system has.
         return None
     with _open() as connection:
         row = connection.execute("SELECT row FROM results WHERE key = ?", (key,)).fetchone()
     return row and str(row[0])
+
+
+@functools.lru_cache(maxsize=1)
+def _keys(now: State) -> frozenset[str]:
+    """The keys of all rows in the user's store, while it is as it is ``now``."""
+    if not os.path.exists(path()):
+        return frozenset()
+    with _open() as connection:
+        return frozenset(key for (key,) in connection.execute("SELECT key FROM results"))
 
 
 @contextmanager

@@ -425,6 +425,11 @@ def _constant(value: int, width: int) -> str:
     return f"1'b{value}" if width == 1 else f"{width}'h{value:x}"
 
 
+def is_identifier(name: str) -> bool:
+    """Whether Verilog and SystemVerilog take ``name`` as it is."""
+    return re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII) is not None and name not in _KEYWORDS
+
+
 def _plain(name: str) -> str:
     """A name that Verilog takes; modules and their instances have to agree on it."""
     identifier = re.sub(r"\W", "_", name)

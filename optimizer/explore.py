@@ -44,7 +44,7 @@ class Exploration:
     of post-training quantisation brought to it. ``warnings``: signs that
     network and data do not belong together. ``seconds``: by stage.
     ``checks``: of the chosen plan's Verilog. ``full_test``: FP32 and the chosen plan on a larger
-    test set.
+    test set. ``choices``: each datapath's layers in every pair of formats that was priced.
     """
 
     network: Network
@@ -66,6 +66,7 @@ class Exploration:
     full_test: FullTest | None = None
     equalization: str | None = None
     ablation: tuple[Step, ...] = ()
+    choices: tuple[candidates.Choices, ...] = ()
 
     @property
     def sensitivity_images(self) -> int:
@@ -170,7 +171,8 @@ def explore(
         equalized = selection.equalized(
             network, data, settings.ptq, settings.formats, progress, workers
         )
-    calibration, plans, others = planned(equalized.network, data, settings, sizer, stages, workers)
+    calibration, choices, plans = planned(equalized.network, data, settings, sizer, stages, workers)
+    others = candidates.reference_plans(equalized.network, choices, settings)
     progress(f"{sizer.predictions} units predicted; front of {len(plans)} points to be evaluated")
     with stages.timed("evaluation"):
         tuner = selection.tuner(equalized.network, calibration, data, settings.ptq, workers)
@@ -203,6 +205,7 @@ def explore(
         seconds=stages.seconds,
         equalization=equalized.method,
         ablation=steps,
+        choices=tuple(choices),
     )
 
 
@@ -240,8 +243,8 @@ def planned(
     sizer: sizing.Sizer,
     stages: Stages,
     workers: int | None,
-) -> tuple[Calibration, list[Plan], dict[str, Plan]]:
-    """All but the accuracies: the calibration, the search's front, the references by name."""
+) -> tuple[Calibration, list[candidates.Choices], list[Plan]]:
+    """All but the accuracies: the calibration, what could be chosen, and the search's front."""
     with stages.timed("calibration"):
         calibration = calibrate(
             network, data.calibration_images, settings.tried, workers, settings.ptq
@@ -262,7 +265,7 @@ def planned(
     choices = candidates.choices_of(network, settings, priced, damages)
     with stages.timed("integer programming"):
         plans = candidates.search(network, choices, settings, positive)
-    return calibration, plans, candidates.reference_plans(network, choices, settings)
+    return calibration, choices, plans
 
 
 def require_fitting(network: Network, data: ImageData) -> None:

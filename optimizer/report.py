@@ -11,13 +11,13 @@ from pathlib import Path
 from hwgen.files import require_writable, writing
 from hwgen.processes import temporary_folder
 from hwgen.templates import filled
-from optimizer import picture
+from optimizer import picture, web_page
 from optimizer.explore import Exploration
 from optimizer.plan import Plan
 from optimizer.text import fenced, grid, markdown, printable
 
-PICTURE, PLAN, PAGE = "pareto.png", "plan.json", "report.md"
-FILES = (PICTURE, PLAN, PAGE)
+PICTURE, PLAN, PAGE, WEB = "pareto.png", "plan.json", "report.md", "report.html"
+FILES = (PICTURE, PLAN, PAGE, WEB)
 #: Folder of the chosen plan's units.
 VERILOG = "verilog"
 #: Characters of a layer's name in the tables; plan.json has the whole.
@@ -47,6 +47,8 @@ def write(
         text = json.dumps(exploration.to_dict(), indent=2, allow_nan=False) + "\n"
         (draft / PLAN).write_text(text, encoding="utf-8")
         (draft / PAGE).write_text(page(exploration, command), encoding="utf-8")
+        web = web_page.html(exploration, _basis(exploration), command)
+        (draft / WEB).write_text(web, encoding="utf-8")
         (draft / VERILOG).mkdir()
         for name, text in (verilog or {}).items():
             (draft / VERILOG / name).write_text(text, encoding="utf-8")

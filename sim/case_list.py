@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from hwgen.errors import InputError
+from hwgen.fields import unknown
 from hwgen.formats import parse
 from hwgen.spec import UNITS, Spec, from_dict
 from hwgen.spec.base import spec_fields
@@ -303,7 +304,7 @@ def chosen(
         raise InputError(f"matrix {name!r}: use one of {', '.join(MATRICES)}")
     for unit in units:
         if unit not in UNITS:
-            raise InputError(f"unknown unit {unit!r}: use one of {', '.join(UNITS)}")
+            raise unknown("unit", unit, UNITS)
     for level in levels:
         require_level(level)
     for simulator in simulators:

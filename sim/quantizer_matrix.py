@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from hwgen.arithmetic.power_scale import HARDWARE_RULES
 from hwgen.formats.block import NAMED
 from hwgen.formats.block_encode import NONFINITE
 from hwgen.formats.rounding import MODES
+from hwgen.sizes.power_scale import HARDWARE_RULES
 from hwgen.spec import Quantizer
 
 SOURCES = ("fp32", "bf16", "fp16")

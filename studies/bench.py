@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import hashlib
 import inspect
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 from hwgen import store
@@ -45,9 +46,39 @@ def tools_digest() -> str:
 
 
 @functools.cache
-def _digest(file: Path) -> str:
-    """Of a file as it was when it was first asked for: what is imported is not read again."""
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+def code_digest(make: Callable[..., Any]) -> str:
+    """SHA-256 of a function of a module and of all in that module that it hangs on.
+
+    What else the module has, such as texts and what judges the numbers, may change.
+    """
+    tree = ast.parse(inspect.getsource(sys.modules[make.__module__]))
+    parts: dict[str, list[ast.stmt]] = {}
+    for statement in tree.body:
+        for name in _defined(statement):
+            parts.setdefault(name, []).append(statement)
+    found: dict[str, list[str]] = {}
+    waiting = [make.__name__]
+    while waiting:
+        name = waiting.pop()
+        if name in found or name not in parts:
+            continue
+        found[name] = [ast.dump(statement) for statement in parts[name]]
+        nodes = (node for statement in parts[name] for node in ast.walk(statement))
+        waiting += [node.id for node in nodes if isinstance(node, ast.Name)]
+    return hashlib.sha256(repr(sorted(found.items())).encode()).hexdigest()
+
+
+def _defined(statement: ast.stmt) -> Iterator[str]:
+    """The names that a statement of a module gives a meaning."""
+    if isinstance(statement, ast.FunctionDef | ast.ClassDef):
+        yield statement.name
+    elif isinstance(statement, ast.Import | ast.ImportFrom):
+        for alias in statement.names:
+            yield (alias.asname or alias.name).partition(".")[0]
+    else:
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                yield node.id
 
 
 @dataclass(frozen=True)
@@ -59,18 +90,16 @@ class Bench:
     def kept(self, make: Callable[..., Any], *arguments: Any) -> Any:
         """``make(*arguments)``, from the store if it is known.
 
-        Arguments and result are JSON types. It is known by the arguments, the file that ``make`` is
-        in, and ``tools_digest``: after a change of any it is made again.
+        Arguments and result are JSON types. It is known by the arguments, the code of ``make``
+        (``code_digest``), and ``tools_digest``: after a change of any it is made again.
         """
-        file = Path(inspect.getfile(make))
-        of_tools = tools_digest()
-        key = store.digest(
-            "study", file.stem, make.__qualname__, arguments, _digest(file), of_tools
-        )
+        study = make.__module__.rpartition(".")[2]
+        of_code, of_tools = code_digest(make), tools_digest()
+        key = store.digest("study", study, make.__name__, arguments, of_code, of_tools)
 
         def made() -> dict[str, Any]:
             words = " ".join(str(a) for a in arguments)[:60]
-            with doing(f"{file.stem}: {make.__qualname__.strip('_').replace('_', ' ')} {words}"):
-                return {"study": file.stem, "result": make(*arguments), "created": store.today()}
+            with doing(f"{study}: {make.__name__.strip('_').replace('_', ' ')} {words}"):
+                return {"study": study, "result": make(*arguments), "created": store.today()}
 
         return RESULTS.once(key, made)[0]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import pkgutil
 from collections.abc import Sequence
 from importlib import import_module
 
 from hwgen.arguments import shown
-from hwgen.errors import InputError
+from hwgen.errors import InputError, near
 from studies import papers
 from studies.study import Study
 
@@ -22,9 +21,7 @@ def study(name: str) -> Study:
     """The study called ``name``; InputError if there is none."""
     known = names()
     if name not in known:
-        close = difflib.get_close_matches(name, known, 1, 0.5)
-        hint = f"did you mean {close[0]}? " if close else ""
-        raise InputError(f"unknown study {shown(name)}: {hint}use {', '.join(known)}")
+        raise InputError(f"unknown study {shown(name)}{near(name, known)}: use {', '.join(known)}")
     found: Study = import_module(f"{papers.__name__}.{name}").STUDY
     return found
 

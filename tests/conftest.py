@@ -3,10 +3,15 @@
 Tests that ``slow.txt`` names have the mark ``slow``.
 """
 
+import shutil
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).parents[1]
 SLOW = Path(__file__).with_name("slow.txt")
 
 
@@ -16,6 +21,29 @@ def own_store(tmp_path_factory):
     patch.setenv("HWGEN_STORE", str(tmp_path_factory.mktemp("store") / "measurements.sqlite"))
     yield
     patch.undo()
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory):
+    """The wheel, beside ``installed``, a folder that has its files and no other."""
+    place = tmp_path_factory.mktemp("wheel")
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout.splitlines()  # fmt: skip
+    # setuptools builds beside the sources; a copy keeps the checkout clean.
+    for name in listed:
+        if (ROOT / name).is_file():
+            copy = place / "source" / name
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes((ROOT / name).read_bytes())
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"]
+    command += ["--no-build-isolation", "--wheel-dir", str(place), str(place / "source")]
+    subprocess.run(command, check=True)
+    shutil.rmtree(place / "source")
+    (made,) = place.glob("*.whl")
+    zipfile.ZipFile(made).extractall(place / "installed")
+    return made
 
 
 def pytest_collection_modifyitems(config, items):

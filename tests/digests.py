@@ -39,7 +39,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from cost_models import measurement
 from hwgen import InputError, emit, pipelined
-from hwgen.arithmetic.dsp_multiplier import SIZED
+from hwgen.sizes.dsp_multiplier import SIZED
 from hwgen.spec import UNITS, Array, BlockDot, DotProduct, Spec, from_dict
 from sim.random_specs import legal_spec, legal_specs
 

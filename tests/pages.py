@@ -128,18 +128,21 @@ def same(printed: str, shown: str) -> bool:
     return bool(re.fullmatch(_pattern(shown), printed.rstrip() + "\n"))
 
 
-def run(console: Console, folder: Path) -> str:
-    """What a command prints in an empty folder, with a store of its own; errors last."""
+def run(console: Console, folder: Path, packages: Path = ROOT) -> str:
+    """What a command prints in an empty folder, with a store of its own; errors last.
+
+    ``packages``: the folder that hwgen is imported from.
+    """
     arguments = shlex.split(console.command)
     assert arguments[0] == "hwgen", f"{console.title}: only hwgen's commands are run"
     environment = {
         **os.environ,
         "HWGEN_STORE": str(folder / "store.sqlite"),
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": str(packages),
     }
     (folder / "docs").mkdir(exist_ok=True)
     for room in ("optimizer", "cost_models"):
-        (folder / room).symlink_to(ROOT / room)
+        (folder / room).symlink_to(packages / room)
     done = subprocess.run(
         [sys.executable, "-c", "import sys, hwgen.cli; sys.exit(hwgen.cli.main())", *arguments[1:]],
         cwd=folder,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import importlib.util
 import json
@@ -233,6 +234,11 @@ def available(target: str, place: bool = True) -> list[str]:
     return _missing(facts, facts.placer if place else None)
 
 
+@functools.cache
+def _version(package: str) -> str:
+    return version(package)
+
+
 def tool_versions(target: str, place: bool) -> dict[str, str]:
     """Versions of the tools that a run uses; "missing" for one that is not installed."""
     packages = {"yosys": "pyosys"}
@@ -242,7 +248,7 @@ def tool_versions(target: str, place: bool) -> dict[str, str]:
     versions = {}
     for tool, package in packages.items():
         try:
-            versions[tool] = version(package)
+            versions[tool] = _version(package)
         except PackageNotFoundError:
             versions[tool] = "missing"
     return versions

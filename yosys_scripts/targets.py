@@ -11,14 +11,15 @@ import math
 import re
 import runpy
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from hwgen.arithmetic.dsp_multiplier import PACKED_FOR, SIZED, Multiplier
 from hwgen.errors import InputError
+from hwgen.fields import unknown
+from hwgen.sizes.dsp_multiplier import PACKED_FOR, SIZED, Multiplier
 
 FOLDER = Path(__file__).resolve().parent
 TECHMAPS = FOLDER / "techmaps"
@@ -30,6 +31,10 @@ SCRIPT, MAP_SCRIPT, MAP_FACTS = "synth.ys", "map.ys", "map.toml"
 PLACE_CHANGE = "place.py"
 #: The section of ``synth.ys`` that puts every product into DSP blocks.
 DSP_SECTION = "dsp_all"
+#: And that which puts the larger ones there.
+DSP_WIDE_SECTION = "dsp_wide"
+#: Bits of the factors of the least product that becomes a DSP block.
+LEAST_FACTOR = 2
 #: The mapping by Yosys' own script, for comparisons: no spec has it.
 VENDOR = "vendor"
 
@@ -194,6 +199,38 @@ class Target:
         narrow, wide = max(sizes)
         return Multiplier(wide, narrow)
 
+    @functools.cached_property
+    def _multipliers(self) -> list[tuple[Multiplier, float]]:
+        """Those that DSP blocks have, the smallest first, and which part of a block each takes."""
+        named = [(re.match(r"MULT(\d+)X(\d+)", cell), n) for cell, n in self.count["dsp"].items()]
+        sizes = [(sorted(map(int, name.groups())), n) for name, n in named if name is not None]
+        found = [(Multiplier(wide, narrow), n) for (narrow, wide), n in sorted(sizes)]
+        return found or [(self.multiplier, 1)]
+
+    @functools.cached_property
+    def _least_product_bits(self) -> int:
+        """Those of the products that mapping ``auto`` puts into DSP blocks."""
+        used = self.sections().get(DSP_WIDE_SECTION, "")
+        return min(map(int, re.findall(r"DSP_Y_MINWIDTH=(\d+)", used)), default=0)
+
+    def dsp_blocks(self, mapping: str, products: Iterable[tuple[int, int, int]]) -> int:
+        """The DSP blocks of products: of each bits of both factors, and how many there are."""
+        if mapping == "lut":
+            return 0
+        least = self._least_product_bits if mapping == "auto" else 0
+        blocks = 0.0
+        for x, y, count in products:
+            if min(x, y) >= LEAST_FACTOR and x + y >= least:
+                takes = (part for size, part in self._multipliers if size.takes(x, y))
+                blocks += count * next(takes, self._parts_of(x, y))
+        return math.ceil(blocks)
+
+    def _parts_of(self, x: int, y: int) -> float:
+        """Blocks of a product that is larger than a multiplier, and made of several."""
+        largest, part = self._multipliers[-1]
+        wide, narrow = max(x, y), min(x, y)
+        return part * math.ceil(wide / largest.wide) * math.ceil(narrow / largest.narrow)
+
     @property
     def _with_sizes(self) -> tuple[str, ...]:
         """The mappings that a spec can have.
@@ -232,7 +269,7 @@ class Target:
 def target(name: str) -> Target:
     """The target of this name; InputError if there is none."""
     if name not in TARGETS:
-        raise InputError(f"unknown target {name!r}: use one of {', '.join(TARGETS)}")
+        raise unknown("target", name, TARGETS)
     return _read(name)
 
 

@@ -7,22 +7,6 @@ from collections.abc import Sequence
 from amaranth.hdl import Module, Signal, Value
 
 
-def tree_levels(terms: int) -> int:
-    """Levels of adders that the sum of ``terms`` terms takes."""
-    return (terms - 1).bit_length()
-
-
-def tree_adders(terms: int, level: int) -> int:
-    """Adders of ``level``, counted from 1, in the sum of ``terms`` terms."""
-    return -(-terms // (1 << (level - 1))) // 2
-
-
-def level_widths(widths: Sequence[int]) -> list[int]:
-    """Bits of the terms behind a ``tree_level``, of signed terms of ``widths`` bits."""
-    pairs = [widths[i : i + 2] for i in range(0, len(widths), 2)]
-    return [max(pair) + len(pair) - 1 for pair in pairs]
-
-
 def tree_level(m: Module, terms: Sequence[Value], name: str) -> list[Value]:
     """The terms in pairs, each added, wide enough for any values of them.
 

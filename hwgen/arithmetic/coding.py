@@ -11,7 +11,6 @@ from typing import Any
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 
 from hwgen.arithmetic.rounder import Normalised
-from hwgen.arithmetic.rounding_plan import GROUP, actual_rounding, fits_integer
 from hwgen.arithmetic.segmented import Boundary, Segmented, last
 from hwgen.formats import Scalar
 from hwgen.formats.rounding import (
@@ -24,6 +23,7 @@ from hwgen.formats.rounding import (
     UP,
 )
 from hwgen.formats.scalar import SATURATE, SPECIAL
+from hwgen.sizes.rounding import GROUP, actual_rounding, fits_integer
 
 
 def to_code(
@@ -229,11 +229,6 @@ def _minifloat_code(
         result = Mux(negative, 0, limited)
     m.d.comb += code.eq(Mux(nan, nan_code, result))
     return (yield from last("code", code))
-
-
-def rounded_width(width: int, dropped: int) -> int:
-    """Bits of a ``rounded_integer`` of ``width`` bits, of which the lowest are ``dropped``."""
-    return width - dropped if dropped <= 0 else max(width, dropped + 1) - dropped + 1
 
 
 def rounded_integer(

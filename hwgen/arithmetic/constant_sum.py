@@ -50,20 +50,6 @@ def add_level(
     return {index: known[index] for index in plan.needed_behind(level)}
 
 
-def number_bits(plan: Additions, inputs: Mapping[int, tuple[int, bool]]) -> list[int]:
-    """Bits of all numbers in front of each level of additions, and behind the last.
-
-    ``inputs``: of those that are there, the bits of the value, and whether there is a carry.
-    """
-    numbers = dict(inputs)
-    for index, node in enumerate(plan.nodes[plan.inputs :], plan.inputs):
-        if node.level <= plan.levels:
-            _, carry = numbers[node.high if node.low_negative else node.low]
-            numbers[index] = node.shape(lacks_one=carry).width, carry
-    levels = [list(inputs), *map(plan.needed_behind, range(1, plan.levels + 1))]
-    return [sum(sum(numbers[index]) for index in level) for level in levels]
-
-
 def _sum(m: Module, node: Node, low: Number, high: Number, name: str) -> Number:
     """The adder of a node: of the ones that its operands may lack, one is its carry in."""
     # Every sum is a signal of its own, so that synthesis gives each addition one carry chain.

@@ -16,18 +16,17 @@ from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 
-from hwgen.arithmetic.alignment_window import Window
-from hwgen.arithmetic.decode import Operand, shift_raised
-from hwgen.arithmetic.leading_digits import digit_levels, leading_first
-from hwgen.arithmetic.product import Product, ProductShape
+from hwgen.arithmetic.decode import Operand
+from hwgen.arithmetic.leading_digits import leading_first
+from hwgen.arithmetic.product import Product
 from hwgen.arithmetic.rounder import Normalised
-from hwgen.arithmetic.rounding_plan import PlacedShape
 from hwgen.arithmetic.segmented import Segmented, along, cut
 from hwgen.formats import Scalar
-from hwgen.formats.rounding import DOWN, STOCHASTIC
-from hwgen.plan.logic import Adder, AnyBit, Decoder, Gates, Shifter
+from hwgen.formats.rounding import DOWN
 from hwgen.plan.shape import Shape
-from hwgen.plan.step import Segment, Segments
+from hwgen.sizes.alignment_window import Window
+from hwgen.sizes.decode import shift_raised
+from hwgen.sizes.fused import limit_bits, needs_magnitude, shift_digits
 
 
 @dataclass(frozen=True)
@@ -53,40 +52,6 @@ class Sum:
     negative: Value
     lost: Value
     exponent: Value
-
-
-def fused_segments(window: Window, target: Scalar, rounding: str) -> tuple[Segments, PlacedShape]:
-    """What ``fused_sum`` and ``placed_sum`` are made of, and what comes of them."""
-    width = window.width + 1
-    kept = target.precision + window.drawn
-    segments = [
-        Segment("decoded", (Decoder(target), Gates())),
-        Segment("right", (Adder(window.distance_bits), Gates(window.levels, levels=2))),
-        Segment("moved", (Shifter(window.width, window.levels), Gates())),
-        Segment("total", (Adder(width + 1),)),
-    ]
-    if rounding == STOCHASTIC or not target.subnormals:
-        segments.append(Segment("magnitude", (Adder(width),)))
-    for level, digits in digit_levels(width):
-        step = 1 << level
-        asked = (AnyBit(2 * step, count=(1 << digits) - 1), Gates(levels=2))
-        segments.append(Segment(f"empty_{level}", asked))
-        segments.append(Segment(f"leading_{level}", (Shifter(kept + step - 1, digits),)))
-    field = limit_bits(window, target) + 1
-    segments.append(Segment("field", (Adder(field), Gates(field))))
-    whole = target.mantissa_bits + field
-    return tuple(segments), PlacedShape(whole, 1 + window.drawn)
-
-
-def limit_bits(window: Window, target: Scalar) -> int:
-    """Bits of how far a sum may be moved left before it is subnormal."""
-    most = max(window.most_distance, window.most_addend) + 1 - shift_raised(target) + window.above
-    return max(most, 1).bit_length()
-
-
-def term_bits(product: ProductShape, window: Window) -> int:
-    """Bits of the ``Term`` of such a product."""
-    return product.significand.width + window.places.width + 2
 
 
 def term(
@@ -225,14 +190,6 @@ def _leaving(number: Value, low: int, bits: int, window: Window) -> list[Value]:
     return [group.any() for group in groups if window.loses and len(group)]
 
 
-def shift_digits(window: Window) -> list[tuple[int, int]]:
-    """The digits of a right shift of the addend, the highest first.
-
-    Each is the lowest of its bits, and how many it has: two, or one that is over.
-    """
-    return [(low, min(2, window.levels - low)) for low in range(0, window.levels, 2)][::-1]
-
-
 def placed_sum(
     m: Module, x: Sum, window: Window, target: Scalar, rounding: str, name: str, *, split: bool
 ) -> Segmented[tuple[Normalised, Value]]:
@@ -271,11 +228,6 @@ def placed_sum(
     whole, fraction, carry, nonzero = yield from cut("field", values)
     carry = None if isinstance(carry, Const) else carry
     return Normalised(whole, fraction, carry=carry), nonzero
-
-
-def needs_magnitude(target: Scalar, rounding: str) -> bool:
-    """Whether a sum is made positive before it is rounded."""
-    return rounding == STOCHASTIC or not target.subnormals
 
 
 def sign_of(

@@ -9,9 +9,7 @@ from operator import and_
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
 from hwgen.arithmetic.segmented import Segmented, cut
-
-#: Bits of a sum that are asked together whether all are like its sign, where more would take long.
-PART = 4
+from hwgen.sizes.leading_digits import PART, digit_levels
 
 
 @dataclass(frozen=True)
@@ -29,15 +27,6 @@ class Leading:
     negative: Value
     limit: Value
     nonzero: Value
-
-
-def digit_levels(width: int) -> list[tuple[int, int]]:
-    """The digits of a left shift of up to ``width`` bits, the highest first.
-
-    Each is the level of its lower bit, and how many bits it has: two, or one that is over.
-    """
-    levels = width.bit_length()
-    return [(max(level - 2, 0), min(level, 2)) for level in range(levels, 0, -2)]
 
 
 def leading_first(

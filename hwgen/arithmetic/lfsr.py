@@ -17,11 +17,8 @@ from amaranth.hdl import Cat, Module, Signal, Value
 
 from hwgen.formats.rounding import RANDOM_BITS
 
-PERIOD = 2**RANDOM_BITS - 1
 #: Words between one bit of a register and the next, in the sequence that both go through.
 BITS_APART = 2**27
-#: Seed of units that are given none: 2^32 over the golden ratio, half of its bits ones.
-USUAL_SEED = 0x9E3779B9
 _TAPS = (0, 2, 6, 7)
 
 

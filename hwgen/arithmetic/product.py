@@ -6,11 +6,9 @@ from dataclasses import dataclass
 
 from amaranth.hdl import Const, Module, Mux, Signal, Value, signed
 
-from hwgen.arithmetic.decode import Operand, significand_bits
+from hwgen.arithmetic.decode import Operand
 from hwgen.formats import Scalar
 from hwgen.formats.widths import product_range, signed_width
-from hwgen.plan.product import shift_bits
-from hwgen.plan.shape import Shape
 
 
 @dataclass(frozen=True)
@@ -36,35 +34,6 @@ class Product:
     special: Special | None = None
     step: int = 1
     sign: Value | None = None
-
-
-def special_bits(*operands: Scalar) -> int:
-    """Bits of the flags of what is made of such operands; none where it always is a number."""
-    return 3 * int(any(f.has_nan or f.has_infinity for f in operands))
-
-
-@dataclass(frozen=True)
-class ProductShape:
-    """The widths of a ``Product`` without its flags; whether it has a ``sign`` apart."""
-
-    significand: Shape
-    shift: int = 0
-    sign: bool = False
-
-    @property
-    def bits(self) -> int:
-        """Bits of all of it."""
-        return self.significand.width + self.shift + int(self.sign)
-
-
-def product_shape(a: Scalar, b: Scalar, *, sign_apart: bool) -> ProductShape:
-    """The widths of what ``multiply`` makes."""
-    shift = shift_bits(a, b)
-    if not (sign_apart and (a.sign_apart or b.sign_apart)):
-        x, y = factor_shapes(a, b)
-        return ProductShape(Shape(x.width + y.width, x.signed or y.signed), shift)
-    signed = any(f.signed and f.is_integer for f in (a, b))
-    return ProductShape(Shape(significand_bits(a) + significand_bits(b), signed), shift, True)
 
 
 def product_width(a: Scalar, b: Scalar) -> int:
@@ -112,20 +81,6 @@ def signed_factors(x: Operand, y: Operand) -> tuple[Value, Value]:
             narrow, wide = wide, narrow
         return wide, _negate_if(x.sign ^ y.sign, narrow)
     return _signed(x), _signed(y)
-
-
-def factor_shapes(a: Scalar, b: Scalar) -> tuple[Shape, Shape]:
-    """The shapes of both ``signed_factors`` of decoded codes, the wider one first.
-
-    A product has as many bits as both.
-    """
-    x, y = (Shape(significand_bits(f), f.signed and f.is_integer) for f in (a, b))
-    if a.sign_apart and b.sign_apart:
-        wide, narrow = (y, x) if x.width <= y.width else (x, y)
-        x, y = wide, Shape(narrow.width + 1, True)
-    else:
-        x, y = (Shape(s.width + 1, True) if f.sign_apart else s for s, f in ((x, a), (y, b)))
-    return (x, y) if x.width >= y.width else (y, x)
 
 
 def sum_of_shifts(x: Operand, y: Operand) -> Value | None:

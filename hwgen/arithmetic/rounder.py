@@ -19,18 +19,16 @@ from typing import Any
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
 from hwgen.arithmetic import shift
-from hwgen.arithmetic.leading_one import FEW, leading_one_first
-from hwgen.arithmetic.rounding_plan import NumberShape, StepWindow, placing_bias, step_window
+from hwgen.arithmetic.leading_one import leading_one_first
 from hwgen.arithmetic.segmented import Boundary, Segmented, carry_along, last
-from hwgen.errors import InputError
 from hwgen.formats import Scalar
 from hwgen.formats.rounding import (
-    MODES,
     RANDOM_BITS,
     STOCHASTIC,
 )
-from hwgen.formats.scalar import OVERFLOWS, SATURATE
 from hwgen.plan.shape import Shape
+from hwgen.sizes.leading_one import FEW
+from hwgen.sizes.rounding import NumberShape, StepWindow, placing_bias, step_window
 
 
 @dataclass(frozen=True)
@@ -96,21 +94,6 @@ class Normalised:
         """The number with each value changed, by its name: to a register of it, say."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         return replace(self, **{k: change(k, v) for k, v in values.items() if v is not None})
-
-
-def require_rounding(target: Scalar, rounding: str, overflow: str) -> None:
-    """InputError unless hardware rounds to ``target`` so."""
-    if rounding not in MODES:
-        raise InputError(f"rounding={rounding!r}: use one of {', '.join(MODES)}")
-    if overflow not in OVERFLOWS:
-        raise InputError(f"overflow={overflow!r}: use one of {', '.join(OVERFLOWS)}")
-    if overflow != SATURATE and not (target.has_infinity or target.has_nan):
-        raise InputError(f"{target} has neither infinity nor NaN: use overflow='saturate'")
-    if not target.has_hardware:
-        raise InputError(
-            f"{target} cannot be rounded to in hardware: use an integer, a fixed-point format or "
-            "a minifloat, such as int8, bf16 or e4m3fn"
-        )
 
 
 def normalise(

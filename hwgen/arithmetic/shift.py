@@ -9,24 +9,6 @@ from __future__ import annotations
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 
 from hwgen.arithmetic.segmented import Boundary, Segmented
-from hwgen.plan.logic import AnyBit, Multiplexer, Series
-from hwgen.plan.step import Segment, Segments
-
-
-def shift_segments(
-    name: str, width: int, levels: int, *, start: int | None = None, most: int | None = None
-) -> Segments:
-    """The segments of a shift of ``width`` bits, by an amount of ``levels`` bits.
-
-    ``start``: the fewer bits of what is shifted left; ``most``: what is made of them at most.
-    """
-    segments: list[Segment] = []
-    bits, most = width if start is None else start, width if most is None else most
-    for level in range(levels):
-        bits = min(bits + (1 << level), most)
-        logic = (Multiplexer(width),)
-        segments.append(Segment(f"{name}_{level}", logic, bits + levels - level - 1))
-    return tuple(segments)
 
 
 def joined(low: Value, high: Value) -> Value:
@@ -60,15 +42,6 @@ def left(
         higher_bits = amount[1:] if len(amount) > 1 else None
         value, amount = yield Boundary(f"{name}_{level}", [shifted, higher_bits])
     return value
-
-
-def window_segments(window: int, levels: int, *, sticky: bool) -> Segments:
-    """The segments of ``into_window``, by a distance of ``levels`` bits."""
-    segments, bits = [], window + 1 + levels
-    for level in range(levels):
-        lost: Series = (AnyBit(1 << level),) if sticky else ()
-        segments.append(Segment(f"right_{level}", (Multiplexer(window), *lost), bits))
-    return tuple(segments)
 
 
 def into_window(

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 
+from hwgen.sizes.square import square_bits
+
 #: Squares of so few bits are tables: each bit is one LUT, or is wiring.
 TABLE_BITS = 4
 
@@ -16,11 +18,6 @@ class _Row:
 
     value: Value
     place: int
-
-
-def square_bits(bits: int, signed: bool) -> int:
-    """Bits of the square, which has no sign."""
-    return max(2 * bits - int(signed), 1)
 
 
 def square(m: Module, x: Value, name: str) -> Signal:

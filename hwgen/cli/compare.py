@@ -6,11 +6,11 @@ import argparse
 import itertools
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from hwgen.arguments import output_file, shown, whole
-from hwgen.cli.parser import Commands, command
+from hwgen.arguments import Parser, output_file, shown, whole
+from hwgen.cli.parser import command
 from hwgen.cli.spec_options import spec_of, spec_options
 from hwgen.errors import InputError
 from hwgen.spec import UNITS, Spec
@@ -23,10 +23,30 @@ LIKE_A = "like-a"
 MOST = 10_000
 
 
-def add(commands: Commands) -> None:
-    """Add the command and its options."""
-    sub = command(commands, "compare", run, "what many units cost, measured or estimated")
-    sub.add_argument("unit", metavar="UNIT", help=f"one of {', '.join(UNITS)}")
+def add(sub: Parser) -> None:
+    """Add the options of the command."""
+    units_command(sub, run, one=True)
+    sub.add_argument("--csv", action="store_true", help="print CSV and nothing else")
+    sub.add_argument("--json", action="store_true", help="print a JSON list and nothing else")
+    sub.add_argument(
+        "--picture", type=output_file, metavar="FILE", help="draw LUTs against the lanes"
+    )
+
+
+def units_command(
+    sub: Parser, run: Callable[[argparse.Namespace], int], *, one: bool = False
+) -> None:
+    """As ``command``, of one that takes a unit and several values of the fields of its spec.
+
+    ``one``: the unit and the target are told, or are the usual ones; else all are meant.
+    """
+    command(sub, run)
+    sub.add_argument(
+        "unit",
+        nargs=None if one else "?",
+        metavar="UNIT",
+        help=f"one of {', '.join(UNITS)}{'' if one else ' (default: dot, of all listed formats)'}",
+    )
     sub._negative_number_matcher = re.compile(r"-\.?\d")
     for name, (kind, metavar, summary) in spec_options().items():
         several = f"{summary}; several: {_how(name, kind)}" if name not in SINGLE else summary
@@ -36,12 +56,9 @@ def add(commands: Commands) -> None:
             metavar=metavar,
             help=several,
         )
-    sub.add_argument("--target", default="ecp5", metavar="LIST", help="FPGA families")
-    sub.add_argument("--csv", action="store_true", help="print CSV and nothing else")
-    sub.add_argument("--json", action="store_true", help="print a JSON list and nothing else")
-    sub.add_argument(
-        "--picture", type=output_file, metavar="FILE", help="draw LUTs against the lanes"
-    )
+    usual = "ecp5" if one else None
+    words = "FPGA families" if one else "FPGA families (default: all)"
+    sub.add_argument("--target", default=usual, metavar="LIST", help=words)
 
 
 def _how(name: str, kind: Callable[[str], Any]) -> str:
@@ -56,6 +73,19 @@ def run(options: argparse.Namespace) -> int:
 
     if options.csv and options.json:
         raise InputError("--csv and --json: give one of them")
+    specs, left_out = specs_of(options)
+    table = cost_models.compare(specs, options.target.split(","))
+    if options.picture is not None:
+        table.draw(options.picture)
+    print(table.to_csv() if options.csv else table.to_json() if options.json else table, end="")
+    if not options.csv:
+        print()
+    tell_left_out(left_out)
+    return 0
+
+
+def specs_of(options: argparse.Namespace) -> tuple[list[Spec], list[InputError]]:
+    """The specs of all combinations, each once, and why others are left out; at least one spec."""
     specs, left_out = [], []
     for fields in _combinations(options):
         try:
@@ -64,15 +94,13 @@ def run(options: argparse.Namespace) -> int:
             left_out.append(problem)
     if not specs:
         raise left_out[0]
-    table = cost_models.compare(dict.fromkeys(specs), options.target.split(","))
-    if options.picture is not None:
-        table.draw(options.picture)
-    print(table.to_csv() if options.csv else table.to_json() if options.json else table, end="")
-    if not options.csv:
-        print()
+    return list(dict.fromkeys(specs)), left_out
+
+
+def tell_left_out(left_out: Sequence[InputError]) -> None:
+    """On standard error, how many combinations are no units, and why the first is none."""
     if left_out:
         print(f"{len(left_out)} combinations left out; the first: {left_out[0]}", file=sys.stderr)
-    return 0
 
 
 def _combinations(options: argparse.Namespace) -> Iterator[dict[str, Any]]:

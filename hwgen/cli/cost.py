@@ -6,8 +6,8 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from hwgen.arguments import Mode, mode
-from hwgen.cli.parser import Commands, json_option, print_json, unit_command
+from hwgen.arguments import Mode, Parser, mode
+from hwgen.cli.parser import json_option, print_json, unit_command
 from hwgen.cli.spec_options import spec_of, spec_options
 from hwgen.cli.weights import array
 from hwgen.errors import InputError
@@ -29,13 +29,11 @@ def _modes() -> tuple[Mode, ...]:
     )
 
 
-def add(commands: Commands) -> None:
-    """Add the command and its options."""
+def add(sub: Parser) -> None:
+    """Add the options of the command."""
     from yosys_scripts import TARGETS
 
-    sub = unit_command(
-        commands, "cost", run, "what a unit costs: measured if known, else estimated", _modes()
-    )
+    unit_command(sub, run, _modes())
     sub.add_argument(
         "--target",
         metavar="|".join(TARGETS),

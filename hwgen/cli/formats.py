@@ -7,13 +7,13 @@ import textwrap
 from typing import Any
 
 from hwgen import formats
-from hwgen.arguments import output_file
-from hwgen.cli.parser import Commands, command, json_option, print_json
+from hwgen.arguments import Parser, output_file
+from hwgen.cli.parser import command, json_option, print_json
 
 
-def add(commands: Commands) -> None:
-    """Add the command and its options."""
-    sub = command(commands, "formats", run, "list the number formats, or one format's facts")
+def add(sub: Parser) -> None:
+    """Add the options of the command."""
+    command(sub, run)
     sub.add_argument(
         "names", nargs="*", default=[], metavar="FORMAT", help="a format, such as e4m3fn"
     )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import re
 from pathlib import Path
 
-from hwgen.arguments import names, output_folder
+from hwgen.arguments import Parser, names, output_folder
 from hwgen.cli.parser import (
-    Commands,
     clock_target_option,
     json_option,
     print_json,
@@ -25,13 +25,16 @@ from hwgen.spec import Spec
 _EXTRAS = ("core", "datasheet", "template", "vectors")
 
 
-def add(commands: Commands) -> None:
-    """Add the command and its options."""
-    sub = unit_command(commands, "generate", run, "write a unit's Verilog")
+def add(sub: Parser) -> None:
+    """Add the options of the command."""
+    unit_command(sub, run)
     sub.add_argument(
         "--out", type=output_folder, default=Path("build"), metavar="FOLDER", help="where to"
     )
     stream_option(sub)
+    sub.add_argument(
+        "--name", type=identifier, metavar="NAME", help="of the module (default: what it computes)"
+    )
     sub.add_argument(
         "--with",
         dest="extras",
@@ -70,6 +73,9 @@ def run(options: argparse.Namespace) -> int:
         texts |= _extra_files(spec, extra, options)
     if options.primitives is not None:
         texts |= _primitives(spec, options)
+    if options.name is not None:
+        texts = {kind: (end, renamed(text, module, options)) for kind, (end, text) in texts.items()}
+        module = options.name
     folder.mkdir(parents=True, exist_ok=True)
     files = {
         kind: str(write_text(folder / f"{module}{end}", text))
@@ -103,6 +109,28 @@ def run(options: argparse.Namespace) -> int:
             if kind != "verilog":
                 print(f"{file}: {kind}")
     return 0
+
+
+def identifier(text: str) -> str:
+    """An option's value that names a module in Verilog."""
+    from hwgen.verilog_text import is_identifier
+
+    if not is_identifier(text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} names no module in Verilog: use letters, digits and _, no digit first, and "
+            "no word of the language"
+        )
+    return text
+
+
+def renamed(text: str, module: str, options: argparse.Namespace) -> str:
+    """``text`` with the module's name, and those of modules inside of it, begun by another.
+
+    Its ``hwgen generate`` command gets the option that does so.
+    """
+    text = re.sub(rf"\b{module}(?=\b|_)", options.name, text)
+    command = rf"(hwgen generate {options.unit} [^\n`]*[^\n`\s])"
+    return re.sub(command, rf"\1 --name {options.name}", text)
 
 
 def _primitives(spec: Spec, options: argparse.Namespace) -> dict[str, tuple[str, str]]:

@@ -8,9 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hwgen.arguments import input_file, input_path, output_file, shown
+from hwgen.arguments import Parser, input_file, input_path, output_file, shown
 from hwgen.cli.parser import (
-    Commands,
     command,
     json_option,
     print_json,
@@ -27,9 +26,9 @@ if TYPE_CHECKING:
 _WRITTEN = {".json": "netlist_json", ".v": "verilog"}
 
 
-def add(commands: Commands) -> None:
-    """Add the command and its options."""
-    sub = command(commands, "map", run, "map any design to an FPGA's cells")
+def add(sub: Parser) -> None:
+    """Add the options of the command."""
+    command(sub, run)
     sub.add_argument(
         "files", nargs="+", type=input_file, metavar="FILE", help="Verilog (.v, .sv) or RTLIL (.il)"
     )

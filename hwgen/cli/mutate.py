@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
-from hwgen.arguments import Mode, count, kept_file, mode
+from hwgen.arguments import Mode, Parser, count, kept_file, mode
 from hwgen.cli.parser import (
     ALL,
     ONE,
-    Commands,
     clock_target_option,
     json_option,
     print_json,
@@ -21,6 +19,7 @@ from hwgen.cli.parser import (
 )
 from hwgen.cli.spec_options import spec_of, spec_options
 from hwgen.errors import InputError
+from hwgen.progress import tell
 
 _BOTH = ("mutants", "vectors", "seed", "timeout", "json")
 
@@ -36,11 +35,9 @@ def _modes() -> tuple[Mode, ...]:
 MOST_MUTANTS = 10_000
 
 
-def add(commands: Commands) -> None:
-    """Add the command and its options."""
-    sub = unit_command(
-        commands, "mutate", run, "put faults into a unit's RTL: does the bench find them?", _modes()
-    )
+def add(sub: Parser) -> None:
+    """Add the options of the command."""
+    unit_command(sub, run, _modes())
     unit_or_all(sub)
     clock_target_option(sub)
     sub.add_argument(
@@ -82,7 +79,7 @@ def run(options: argparse.Namespace) -> int:
         vectors=options.vectors,
         seed=options.seed,
         time_limit_s=options.timeout,
-        progress=lambda line: print(line, file=sys.stderr, flush=True),
+        progress=tell,
     ):
         rows.append(row)
         if not options.json:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import sys
 from pathlib import Path
 
-from hwgen.arguments import input_file, input_path, names, number, output_folder
-from hwgen.cli.parser import FASTEST_MHZ, Commands, command, target_option
+from hwgen.arguments import Parser, input_file, input_path, names, number, output_folder
+from hwgen.cli.parser import FASTEST_MHZ, command, target_option
 from hwgen.errors import InputError, ToolError
 from hwgen.installed import pip_install
+from hwgen.progress import tell
 
 #: Names of ``optimizer.ptq.methods``, which is not imported before the command runs.
 PTQ = (
@@ -22,9 +22,9 @@ PTQ_DEFAULT = ("unsigned", "mse", "cross-layer", "smoothquant", "bias", "gptq")
 FASTEST_FPS = 1e10
 
 
-def add(commands: Commands) -> None:
-    """Add the command and its options."""
-    sub = command(commands, "optimize", run, "choose a format for every layer of a network")
+def add(sub: Parser) -> None:
+    """Add the options of the command."""
+    command(sub, run)
     sub.add_argument(
         "--model",
         type=input_file,
@@ -132,7 +132,7 @@ def run(options: argparse.Namespace) -> int:
         given=options.given,
         max_drop=options.max_drop,
         command=shlex.join(["hwgen", *options.arguments]),
-        progress=lambda line: print(line, file=sys.stderr, flush=True),
+        progress=tell,
     )
     print(report.table(plan))
     print(f"\nwritten to {options.out}: {', '.join(report.FILES)}, {report.VERILOG}/")

@@ -6,15 +6,12 @@ import argparse
 import json
 import re
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any
 
 from hwgen.arguments import Mode, Parser, count, number
 from hwgen.cli.spec_options import spec_options
 from hwgen.spec import UNITS
-
-#: What each command's module adds its parser to.
-Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
-
+from hwgen.spec.base import spec_fields
 
 #: The fastest clock that can be asked for, in MHz.
 FASTEST_MHZ = 10_000.0
@@ -27,32 +24,44 @@ MOST_VECTORS = 1_000_000
 
 
 def command(
-    commands: Commands,
-    name: str,
-    run: Callable[[Any], int],
-    summary: str,
-    modes: tuple[Mode, ...] = (),
-) -> Parser:
-    """A command without options yet; ``run`` returns the exit code.
+    sub: Parser, run: Callable[[argparse.Namespace], int], modes: tuple[Mode, ...] = ()
+) -> None:
+    """Make ``sub`` the parser of a command, without options yet.
 
-    ``modes``: its uses, if not every option acts in each.
+    ``run`` returns the exit code; ``modes``: its uses, if not every option acts in each.
     """
-    sub = commands.add_parser(name, help=summary, description=summary)
+    words = "show this help message and exit"
+    sub.add_argument("-h", "--help", action=_Help, default=argparse.SUPPRESS, nargs=0, help=words)
     sub.modes = modes
     sub.set_defaults(run=run, parser=sub)
-    return sub
+
+
+class _Help(argparse.Action):
+    """The help of a command; of a unit that is named before it, with that unit's options alone."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        *given: object,
+    ) -> None:
+        if getattr(namespace, "unit", None) in UNITS:
+            fields = {field.name for field in spec_fields(UNITS[namespace.unit])}
+            for action in parser._actions:
+                if action.dest in spec_options() and action.dest not in fields:
+                    action.help = argparse.SUPPRESS
+        parser.print_help()
+        parser.exit()
 
 
 def unit_command(
-    commands: Commands,
-    name: str,
-    run: Callable[[Any], int],
-    summary: str,
-    modes: tuple[Mode, ...] = (),
-) -> Parser:
-    """A command that takes a unit and its spec's fields."""
-    sub = command(commands, name, run, summary, modes)
-    sub.add_argument("unit", metavar="UNIT", help=f"one of {', '.join(UNITS)}")
+    sub: Parser, run: Callable[[argparse.Namespace], int], modes: tuple[Mode, ...] = ()
+) -> None:
+    """As ``command``, of one that takes a unit and its spec's fields."""
+    command(sub, run, modes)
+    sub.add_argument(
+        "unit", metavar="UNIT", help=f"one of {', '.join(UNITS)}; UNIT --help shows its options"
+    )
     # Values, and no options, are also lists that begin with a negative number.
     sub._negative_number_matcher = re.compile(r"-\.?\d")
     for name, (kind, metavar, summary) in spec_options().items():
@@ -63,7 +72,6 @@ def unit_command(
         metavar="F",
         help="as few stages as a clock of F needs on the target, by its delay model",
     )
-    return sub
 
 
 def json_option(sub: Parser) -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from hwgen.arguments import Mode, changed_file, kept_file, mode
+from hwgen.arguments import Mode, Parser, changed_file, kept_file, mode
 from hwgen.cli.parser import (
     ALL,
     ONE,
-    Commands,
     json_option,
     print_json,
     timeout_option,
@@ -38,9 +37,9 @@ def _modes() -> tuple[Mode, ...]:
     )
 
 
-def add(commands: Commands) -> None:
-    """Add the command and its options."""
-    sub = unit_command(commands, "prove", run, "prove properties of a unit, formally", _modes())
+def add(sub: Parser) -> None:
+    """Add the options of the command."""
+    unit_command(sub, run, _modes())
     unit_or_all(sub)
     sub.add_argument(
         "--property",

@@ -19,7 +19,6 @@ from hwgen.arguments import (
     output_folder,
 )
 from hwgen.cli.parser import (
-    Commands,
     command,
     json_option,
     print_json,
@@ -27,6 +26,7 @@ from hwgen.cli.parser import (
     vectors_option,
 )
 from hwgen.errors import InputError
+from hwgen.progress import tell
 
 
 def _exhaustive(given: Mapping[str, Any]) -> bool:
@@ -58,11 +58,9 @@ MOST_VECTORS = 10_000_000
 MOST_SPECS, MOST_JOBS = 100_000, 1024
 
 
-def add(commands: Commands) -> None:
-    """Add the command and its options."""
-    sub = command(
-        commands, "regress", run, "verify a whole matrix of units, formats and settings", MODES
-    )
+def add(sub: Parser) -> None:
+    """Add the options of the command."""
+    command(sub, run, MODES)
     sub.add_argument(
         "matrix",
         nargs="?",
@@ -163,10 +161,10 @@ def run(options: argparse.Namespace) -> int:
                 reported.add(result.case.command)
                 print("\r\033[K" * live + report.trouble(result), file=sys.stderr, flush=True)
         if live:
-            print(f"\r\033[K{report.progress(summary)}", end="", file=sys.stderr, flush=True)
+            tell(f"\r\033[K{report.progress(summary)}", end="")
         elif seconds - last_told[0] > 10:
             last_told[0] = seconds
-            print(report.progress(summary), file=sys.stderr, flush=True)
+            tell(report.progress(summary))
 
     summary = regression.run(
         matrix.cases,

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import argparse
 
-from hwgen.arguments import mode, output_folder
-from hwgen.cli.parser import Commands, command
+from hwgen.arguments import Parser, mode, output_folder
+from hwgen.cli.parser import command
 
 
-def add(commands: Commands) -> None:
-    """Add the command and its options."""
+def add(sub: Parser) -> None:
+    """Add the options of the command."""
     modes = (
         mode("--list", lambda given: "list" in given, "list"),
         mode("studies", lambda given: True, "names", "quick", "out"),
     )
-    sub = command(
-        commands, "reproduce", run, "check claims of the literature on this package", modes
-    )
+    command(sub, run, modes)
     sub.add_argument("names", nargs="*", metavar="NAME", help="studies (default: all)")
     sub.add_argument("--list", action="store_true", help="name the studies, and run none")
     sub.add_argument("--quick", action="store_true", help="a cheaper form: fewer samples and sizes")

@@ -8,11 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 from hwgen.arguments import truth, whole
-from hwgen.arithmetic.dsp_multiplier import SIZED
 from hwgen.cli.weights import constants, weights
 from hwgen.errors import InputError
+from hwgen.fields import unknown
 from hwgen.pipelining import pipelined
 from hwgen.plan.delay import USUAL_TARGET
+from hwgen.sizes.dsp_multiplier import SIZED
 from hwgen.spec import MAPPINGS, MAX_LANES, UNITS, Spec
 from hwgen.spec.base import OPTION, spec_fields
 
@@ -74,7 +75,7 @@ def spec_of(options: argparse.Namespace) -> Spec:
 
     """
     if options.unit not in UNITS:
-        raise InputError(f"unknown unit {options.unit!r}: use one of {', '.join(UNITS)}")
+        raise unknown("unit", options.unit, UNITS)
     kind = UNITS[options.unit]
     given = {name: getattr(options, name) for name in spec_options()}
     given = {name: value for name, value in given.items() if value is not None}

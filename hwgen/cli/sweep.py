@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
-from hwgen.arguments import count, input_file, mode, output_file
-from hwgen.cli.parser import Commands, command, timeout_option
+from hwgen.arguments import Parser, count, input_file, mode, output_file
+from hwgen.cli.parser import command, timeout_option
 from hwgen.errors import InputError
-from hwgen.progress import doing
+from hwgen.progress import doing, tell
 
 #: Failures that are listed.
 SHOWN = 10
@@ -20,9 +19,9 @@ MODES = (
 )
 
 
-def add(commands: Commands) -> None:
-    """Add the command and its options."""
-    sub = command(commands, "sweep", run, "measure the units of a plan, resumably", MODES)
+def add(sub: Parser) -> None:
+    """Add the options of the command."""
+    command(sub, run, MODES)
     sub.add_argument("plan", type=input_file, metavar="PLAN", help="a TOML file")
     sub.add_argument("--export", type=output_file, metavar="FILE", help="write them to FILE")
     sub.add_argument(
@@ -43,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
         points = sweep_plan.points(sweep_plan.read(options.plan), sweep.unsureness)
     outcomes = sweep.run(
         points,
-        progress=lambda line: print(line, file=sys.stderr, flush=True),
+        progress=tell,
         workers=options.workers,
         scheduler=options.scheduler,
         retry=options.retry,

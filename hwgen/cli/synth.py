@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict
 
-from hwgen.cli.parser import Commands, json_option, print_json, target_option, unit_command
+from hwgen.arguments import Parser
+from hwgen.cli.parser import json_option, print_json, target_option, unit_command
 from hwgen.cli.spec_options import spec_of
 
 
-def add(commands: Commands) -> None:
-    """Add the command and its options."""
-    sub = unit_command(commands, "synth", run, "synthesise a unit and measure it")
+def add(sub: Parser) -> None:
+    """Add the options of the command."""
+    unit_command(sub, run)
     sub.add_argument(
         "--combinational",
         action="store_true",

@@ -7,14 +7,16 @@ import dataclasses
 import textwrap
 from typing import Any
 
-from hwgen.cli.parser import Commands, command, json_option, print_json
+from hwgen.arguments import Parser
+from hwgen.cli.parser import command, json_option, print_json
 from hwgen.spec import UNITS
 from hwgen.spec.base import spec_fields
 
 
-def add(commands: Commands) -> None:
-    """Add the command and its options."""
-    json_option(command(commands, "units", run, "list the units and their options"))
+def add(sub: Parser) -> None:
+    """Add the options of the command."""
+    command(sub, run)
+    json_option(sub)
 
 
 def run(options: argparse.Namespace) -> int:

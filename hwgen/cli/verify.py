@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
+from hwgen.arguments import Parser
 from hwgen.cli.parser import (
-    Commands,
     clock_target_option,
     json_option,
     print_json,
@@ -18,9 +18,9 @@ from hwgen.cli.parser import (
 from hwgen.cli.spec_options import spec_of
 
 
-def add(commands: Commands) -> None:
-    """Add the command and its options."""
-    sub = unit_command(commands, "verify", run, "simulate a unit against the golden model")
+def add(sub: Parser) -> None:
+    """Add the options of the command."""
+    unit_command(sub, run)
     vectors_option(sub, 2000, "random cycles, after the directed ones")
     seed_option(sub, "seed of the random ones")
     stream_option(sub)

@@ -13,7 +13,9 @@ Another name is an entry in ``names.ALIASES``, a named block format one in ``blo
 
 from __future__ import annotations
 
-from hwgen.errors import InputError
+import functools
+
+from hwgen.errors import InputError, near
 from hwgen.fields import shown
 from hwgen.formats import block
 from hwgen.formats.block import BlockFormat
@@ -48,14 +50,19 @@ def parse(name: str | Format) -> Format:
     if isinstance(name, Scalar | BlockFormat):
         return name
     if isinstance(name, str):
-        number_format = BlockFormat.parse(name) or read(name)
+        number_format = _called(name)
         if number_format is not None:
             return number_format
     raise InputError(
-        f"unknown format {shown(name)}: use one of {', '.join([*NAMES, *list(ALIASES)[:9]])}; or "
-        f"{GRAMMAR}; or a block format, {', '.join(block.NAMED)}, bfp{{m}}_b{{size}} or "
-        "{element}_b{size}_{scale}"
+        f"unknown format {shown(name)}{near(name, (*NAMES, *ALIASES, *block.NAMED))}: use one of "
+        f"{', '.join([*NAMES, *list(ALIASES)[:9]])}; or {GRAMMAR}; or a block format, "
+        f"{', '.join(block.NAMED)}, bfp{{m}}_b{{size}} or {{element}}_b{{size}}_{{scale}}"
     )
+
+
+@functools.lru_cache(maxsize=2_000)
+def _called(name: str) -> Format | None:
+    return BlockFormat.parse(name) or read(name)
 
 
 __all__ = [

@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hwgen.errors import InputError
+from hwgen.errors import InputError, near
 from hwgen.fields import shown
 from hwgen.formats.block_codes import BlockCodes
 from hwgen.formats.block_encode import (
@@ -53,7 +53,7 @@ from hwgen.formats.types import checked_type
 Floats = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class BlockFormat(BlockLayout):
     """A block layout that is called by a name, takes numbers and gives their codes."""
 
@@ -86,6 +86,10 @@ class BlockFormat(BlockLayout):
         else:
             scale, tensor = _one_or_two(scales)
         return cls(parse_scalar(match[1]), int(match[2]), scale, tensor, *micro)
+
+    def __repr__(self) -> str:
+        """The format again, if Python evaluates it."""
+        return f"parse({str(self)!r})"
 
     def __str__(self) -> str:
         return _NAMES.get(self, self.systematic_name)
@@ -205,9 +209,9 @@ def parse_block(name: object) -> BlockFormat:
     number_format = BlockFormat.parse(name) if isinstance(name, str) else None
     if number_format is None:
         raise InputError(
-            f"unknown block format {shown(name)}: use one of {', '.join(NAMED)}, "
-            "bfp{mantissa bits}_b{block size}, or {element}_b{block size}_{scale} such as "
-            "e2m1_b32_e8m0"
+            f"unknown block format {shown(name)}{near(name, NAMED)}: use one of "
+            f"{', '.join(NAMED)}, bfp{{mantissa bits}}_b{{block size}}, or "
+            "{element}_b{block size}_{scale} such as e2m1_b32_e8m0"
         )
     return number_format
 

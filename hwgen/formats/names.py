@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hwgen.errors import InputError
+from hwgen.errors import InputError, near
 from hwgen.fields import shown
 from hwgen.formats import p3109
 from hwgen.formats.integer import Integer
@@ -64,8 +64,8 @@ def parse_scalar(name: object) -> Scalar:
     number_format = read(name) if isinstance(name, str) else None
     if number_format is None:
         raise InputError(
-            f"unknown format {shown(name)} of single numbers: use one of "
-            f"{', '.join([*NAMES, *list(ALIASES)[:9]])}; or {GRAMMAR}"
+            f"unknown format {shown(name)} of single numbers{near(name, (*NAMES, *ALIASES))}: use "
+            f"one of {', '.join([*NAMES, *list(ALIASES)[:9]])}; or {GRAMMAR}"
         )
     return number_format
 

@@ -54,6 +54,14 @@ class Scalar(Encoding):
     block_size: ClassVar[int] = 1
     scale: ClassVar[None] = None
 
+    def __init_subclass__(cls) -> None:
+        """``dataclass`` writes a repr only into a class that has none."""
+        cls.__repr__ = Scalar.__repr__  # type: ignore[method-assign]
+
+    def __repr__(self) -> str:
+        """The format again, if Python evaluates it."""
+        return f"parse({str(self)!r})"
+
     @classmethod
     @abstractmethod
     def parse(cls, name: str) -> Self | None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import functools
+
 from hwgen.formats.scalar import Scalar
 
 
 def signed_width(low: int, high: int) -> int:
     """Bits of the narrowest two's-complement integer that holds ``low`` … ``high``."""
-    return 1 + max((~v if v < 0 else v).bit_length() for v in (low, high))
+    low, high = ~low if low < 0 else low, ~high if high < 0 else high
+    return 1 + max(low, high).bit_length()
 
 
+@functools.lru_cache(maxsize=10_000)
 def value_range(number_format: Scalar, *, symmetric: bool = False) -> tuple[int, int]:
     """Smallest and largest finite value in units of 2**lsb_exponent.
 
@@ -21,6 +25,7 @@ def value_range(number_format: Scalar, *, symmetric: bool = False) -> tuple[int,
     return int(low * 2.0**-f.lsb_exponent), int(f.max * 2.0**-f.lsb_exponent)
 
 
+@functools.lru_cache(maxsize=10_000)
 def product_range(a: Scalar, b: Scalar, *, symmetric: bool = False) -> tuple[int, int]:
     """Smallest and largest product of any two values, in units of the product of their steps.
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import math
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
 
@@ -56,15 +57,26 @@ class DelayModel:
         Whole numbers, so that the order in which they are added makes no difference. The register
         that ends the path is not in it.
         """
-        weights = (
-            *(self.lut_ns, self.chain_ns, self.chain_bit_ns),
-            *(self.lut_size_ns, self.chain_size_ns),
-        )
-        # Rounded once, as ``sum`` is not before Python 3.12.
-        price_ns = math.fsum(
-            w * x for w, x in zip(weights, features(path, input_bits), strict=True)
-        )
-        return millionths(price_ns)
+        return self.pricer(input_bits)(path)
+
+    def pricer(self, input_bits: int) -> Callable[[Path], int]:
+        """``price_fs`` of many paths of a unit."""
+        size = _size(input_bits)
+
+        def price(path: Path) -> int:
+            # Rounded once, as ``sum`` is not before Python 3.12.
+            price_ns = math.fsum(
+                (
+                    self.lut_ns * path.luts,
+                    self.chain_ns * path.chains,
+                    self.chain_bit_ns * path.chain_bits,
+                    self.lut_size_ns * (path.luts * size),
+                    self.chain_size_ns * (path.chains * size),
+                )
+            )
+            return millionths(price_ns)
+
+        return price
 
     def allowed_fs(self, fmax_mhz: float) -> int:
         """What a path's logic may take at a clock, with the margin, in fs."""
@@ -76,9 +88,13 @@ def millionths(amount: float) -> int:
     return round(1_000_000 * amount)
 
 
+def _size(input_bits: int) -> float:
+    return math.log2(max(input_bits, 2))
+
+
 def features(path: Path, input_bits: int) -> tuple[float, ...]:
     """What the weights of a ``DelayModel`` multiply, but for that of the register."""
-    size = math.log2(max(input_bits, 2))
+    size = _size(input_bits)
     return (path.luts, path.chains, path.chain_bits, path.luts * size, path.chains * size)
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 
+from hwgen.fields import changed
 from hwgen.formats import Scalar
 
 
@@ -36,7 +37,14 @@ class Path:
 
 def in_turn(paths: Iterable[Path]) -> Path:
     """The path through paths one behind the other."""
-    return sum(paths, Path())
+    luts = chains = chain_bits = 0.0
+    for path in paths:
+        luts, chains, chain_bits = (
+            luts + path.luts,
+            chains + path.chains,
+            chain_bits + path.chain_bits,
+        )
+    return Path(luts, chains, chain_bits)
 
 
 def longer(*paths: Path) -> Path:
@@ -57,7 +65,7 @@ class Logic:
 
     def times(self, count: int) -> Logic:
         """``count`` of it side by side."""
-        return replace(self, count=self.count * count)
+        return self if count == 1 else changed(self, count=self.count * count)
 
     def primitives(self) -> Iterator[Logic]:
         """The primitives that it is made of: itself."""
@@ -93,7 +101,7 @@ def parallel(*branches: Series) -> Series:
 
 def path_of(series: Series) -> Path:
     """The longest path through logic one behind the other, if the longest paths of each meet."""
-    return in_turn(logic.path for logic in series)
+    return series[0].path if len(series) == 1 else in_turn(logic.path for logic in series)
 
 
 def times(series: Series, count: int) -> Series:

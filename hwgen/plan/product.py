@@ -6,8 +6,10 @@ there are more, of which each is short (``hwgen.units.split_product``).
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 
+from hwgen.fields import changed
 from hwgen.formats import Scalar
 from hwgen.plan.logic import (
     Adder,
@@ -22,6 +24,7 @@ from hwgen.plan.logic import (
     Series,
     Shifter,
     parallel,
+    times,
 )
 from hwgen.plan.step import Step, Steps
 
@@ -65,11 +68,16 @@ def split_steps_of(
 
     ``shift_bits``: of the product's shift.
     """
+    of_one = _split_steps_of_one(wide, narrow, shift_bits, width, key)
+    return tuple(changed(step, logic=times(step.logic, lanes)) for step in of_one)
 
+
+@functools.lru_cache(maxsize=10_000)
+def _split_steps_of_one(wide: int, narrow: int, shift_bits: int, width: int, key: str) -> Steps:
     def step(name: str, build: str, logic: Logic, *arguments: int) -> Step:
-        return Step(name, build, (logic.times(lanes),), arguments=(key, name, *arguments))
+        return Step(name, build, (logic,), arguments=(key, name, *arguments))
 
-    return (
+    steps = (
         step("rows", "multiply_rows", FactorRows(wide, narrow)),
         *(
             step(f"row_sums{level}", "add_rows", adder)
@@ -80,6 +88,9 @@ def split_steps_of(
             for bit in range(shift_bits)
         ),
     )
+    for one in steps:
+        _ = one.path  # Which steps of several lanes have too.
+    return steps
 
 
 def row_sums(wide: int, narrow: int) -> list[Adder]:

@@ -18,7 +18,8 @@ def delays(steps: Sequence[Step], pipeline_target: str, input_bits: int) -> list
     if not pipeline_target:
         return [millionths(step.levels) for step in steps]
     times = model(pipeline_target)
-    return [times.price_fs(step.path, input_bits) for step in steps]
+    price = times.pricer(input_bits)
+    return [price(step.path) for step in steps]
 
 
 def boundaries_of(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from hwgen.fields import changed
 from hwgen.plan.logic import Logic, Path, Series, path_of, times
 
 
@@ -44,7 +45,8 @@ class Step:
     state, which a valid input sets, and which is what comes after it. ``segment``: its place among
     those that the method makes, one a step, of which these are the names. ``copies``: how many of
     it the unit has, of which all but these fields tell of one. ``partial_sums``: it is, with the
-    steps beside it that say so, a loop of so many sums (``Loop``); 0 if it is none.
+    steps beside it that say so, a loop of so many sums (``Loop``); 0 if it is none. ``held_bits``:
+    what all registers in front of it hold, where that is not ``bits`` times ``copies``.
     """
 
     name: str
@@ -59,6 +61,12 @@ class Step:
     segments: tuple[str, ...] = ()
     copies: int = 1
     partial_sums: int = 0
+    held_bits: int | None = None
+
+    @property
+    def register_bits(self) -> int:
+        """Bits of all registers in front of it, if such stand there."""
+        return (self.bits or 0) * self.copies if self.held_bits is None else self.held_bits
 
     @cached_property
     def path(self) -> Path:
@@ -138,12 +146,12 @@ def passed_by(segments: Iterable[Segment], bits: int) -> Segments:
 
 def with_bits(steps: Iterable[Step], bits: Iterable[int]) -> Steps:
     """The steps with so many bits in front of each."""
-    return tuple(replace(step, bits=n) for step, n in zip(steps, bits, strict=True))
+    return tuple(changed(step, bits=n) for step, n in zip(steps, bits, strict=True))
 
 
 def copied(steps: Iterable[Step], copies: int) -> Steps:
     """The steps of what the unit has so many of."""
-    return tuple(replace(step, copies=copies) for step in steps)
+    return tuple(changed(step, copies=copies) for step in steps)
 
 
 def named(name: str, segments: Iterable[Segment]) -> Segments:

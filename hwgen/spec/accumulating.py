@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, ClassVar
 
 from hwgen.accumulator import Accumulator, Exact, Fixed, Float
 from hwgen.accumulator import parse as parse_accumulator
-from hwgen.arithmetic.alignment_window import Window
-from hwgen.arithmetic.pending_sum import MAX_BITS, PendingSum, is_all_ones
-from hwgen.arithmetic.rounder import require_rounding
 from hwgen.errors import InputError
 from hwgen.fields import set_fields
 from hwgen.formats import Format, Scalar
 from hwgen.formats.rounding import NEAREST_EVEN, STOCHASTIC
 from hwgen.formats.scalar import SATURATE, SPECIAL
+from hwgen.sizes.alignment_window import Window
+from hwgen.sizes.pending_sum import MAX_BITS, PendingSum, is_all_ones
+from hwgen.sizes.rounding import require_rounding
 from hwgen.spec.base import Port, Spec, code_port, require_rounded
 
 #: What a sum can be instead of a number: a port each, beside a fixed-point accumulator.

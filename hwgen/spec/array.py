@@ -7,11 +7,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
 from hwgen.accumulator import Accumulator, Exact, Float
-from hwgen.arithmetic import zero_sign
-from hwgen.arithmetic.alignment_window import Window, sum_window
-from hwgen.arithmetic.decode import require_decodable
-from hwgen.arithmetic.dsp_multiplier import PACKED_FOR, SIZED
-from hwgen.arithmetic.grid_packing import GridPlan, grid_plan, no_grid
 from hwgen.errors import InputError
 from hwgen.fields import require_choice, set_fields
 from hwgen.formats import Format, Scalar, parse
@@ -19,6 +14,11 @@ from hwgen.formats.block import parse_block
 from hwgen.formats.rounding import NEAREST_EVEN
 from hwgen.formats.widths import product_range, signed_width, value_range
 from hwgen.plan.step import Steps
+from hwgen.sizes import zero_sign
+from hwgen.sizes.alignment_window import Window, sum_window
+from hwgen.sizes.decode import require_decodable
+from hwgen.sizes.dsp_multiplier import PACKED_FOR, SIZED
+from hwgen.sizes.grid_packing import GridPlan, grid_plan, no_grid
 from hwgen.spec import array_ports
 from hwgen.spec.accumulating import AccumulatingSpec
 from hwgen.spec.base import (
@@ -30,7 +30,7 @@ from hwgen.spec.base import (
 )
 from hwgen.spec.blockdot import BlockDot
 from hwgen.spec.dot import MAX_LANES, MAX_PRODUCTS, DotProduct
-from hwgen.spec.steps import array
+from hwgen.spec.steps import array, array_registers
 from hwgen.spec.steps.array import BROADCAST, SYSTOLIC
 
 OUTPUT_STATIONARY, WEIGHT_STATIONARY = "output_stationary", "weight_stationary"
@@ -334,8 +334,8 @@ class Array(AccumulatingSpec):
 
     @property
     def storage_bits(self) -> int:
-        """Of weights that stay, and of operands on their way from neighbour to neighbour."""
-        return array.storage_bits(self)
+        """Of operands and results on their way, and of what goes past the elements."""
+        return array_registers.storage_bits(self)
 
     @property
     def skew(self) -> int:

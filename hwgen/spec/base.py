@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from hwgen.arithmetic.decode import require_decodable
-from hwgen.arithmetic.dsp_multiplier import SIZED
-from hwgen.arithmetic.rounder import require_rounding
 from hwgen.errors import InputError
-from hwgen.fields import check_fields, set_fields, shown
+from hwgen.fields import changed, check_fields, set_fields, shown
 from hwgen.formats import BlockFormat, Format, Scalar, parse
 from hwgen.formats.rounding import RANDOM_BITS, STOCHASTIC
 from hwgen.plan.delay import USUAL_TARGET, model
 from hwgen.plan.registers import boundaries_of, delays, fewest_stages, least_limit
 from hwgen.plan.step import Loop, Steps, loop_of, state_step
+from hwgen.sizes.decode import require_decodable
+from hwgen.sizes.dsp_multiplier import SIZED
+from hwgen.sizes.rounding import require_rounding
 
 MAPPINGS = ("lut", "dsp", "auto")
 #: Key of ``option``.
@@ -220,14 +220,14 @@ class Spec(ABC):
         first, *others = self._steps
         made_inside = self.random_words
         random_bits = 0 if made_inside is None else RANDOM_BITS * made_inside.count
-        return (replace(first, bits=self.input_bits + random_bits), *others)
+        return (changed(first, bits=self.input_bits + random_bits), *others)
 
-    @property
+    @cached_property
     def state_step(self) -> int | None:
         """Which of them holds something from one input to the next, if any."""
         return state_step(self.steps)
 
-    @property
+    @cached_property
     def loop(self) -> Loop | None:
         """Those of them that are a loop of partial sums, if any."""
         return loop_of(self.steps)
@@ -257,13 +257,18 @@ class Spec(ABC):
         kept_whole = 0 if loop is None else loop.last - loop.first - loop.most_inside
         return len(self.steps) + 1 - kept_whole
 
-    @property
+    @cached_property
     def input_bits(self) -> int:
         """Bits of all data that come in with an input.
 
         It is the measure of a unit's size that a delay model knows.
         """
         return sum(port.width for port in self.inputs)
+
+    @cached_property
+    def output_bits(self) -> int:
+        """Bits of all data that go out with a result."""
+        return sum(port.width for port in self.outputs)
 
     @cached_property
     def step_delays(self) -> list[int]:
@@ -303,6 +308,20 @@ class Spec(ABC):
     @abstractmethod
     def description(self) -> tuple[str, ...]:
         """What the unit computes, in lines for people."""
+
+    def __init_subclass__(cls) -> None:
+        """``dataclass`` writes the repr that is short only into a class that has none."""
+        cls.__repr__ = Spec.__repr__  # type: ignore[method-assign]
+
+    def __repr__(self) -> str:
+        """Such as ``Multiply(a='int4', b='e2m1')``: the spec again, if Python evaluates it."""
+        values = self.to_dict()
+        shown = [
+            f"{f.name}={values[f.name]!r}"
+            for f in spec_fields(type(self))
+            if f.default is dataclasses.MISSING or str(values[f.name]) != str(f.default)
+        ]
+        return f"{type(self).__name__}({', '.join(shown)})"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types; ``from_dict`` reads them back."""

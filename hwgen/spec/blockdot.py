@@ -8,12 +8,6 @@ from math import gcd
 from typing import TYPE_CHECKING, ClassVar
 
 from hwgen.accumulator import Aligned, Exact, parse_alignment
-from hwgen.arithmetic.adder_tree import tree_levels
-from hwgen.arithmetic.decode import require_decodable
-from hwgen.arithmetic.dsp_multiplier import PACKED_FOR, SIZED
-from hwgen.arithmetic.pair_packing import PairPlan, no_pair, pair_plan
-from hwgen.arithmetic.term_alignment import shortest_gap
-from hwgen.arithmetic.zero_sign import blocks_have_sign
 from hwgen.errors import InputError
 from hwgen.fields import set_fields
 from hwgen.formats import BlockFormat, Format, Scalar, parse_scalar
@@ -21,6 +15,12 @@ from hwgen.formats.rounding import NEAREST_EVEN, RANDOM_BITS, STOCHASTIC
 from hwgen.formats.widths import product_range, signed_width
 from hwgen.plan import product
 from hwgen.plan.step import Steps
+from hwgen.sizes.adder_tree import tree_levels
+from hwgen.sizes.decode import require_decodable
+from hwgen.sizes.dsp_multiplier import PACKED_FOR, SIZED
+from hwgen.sizes.pair_packing import PairPlan, no_pair, pair_plan
+from hwgen.sizes.term_alignment import shortest_gap
+from hwgen.sizes.zero_sign import blocks_have_sign
 from hwgen.spec.base import (
     Port,
     Spec,

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from hwgen.arithmetic.rounder import require_rounding
 from hwgen.fields import set_fields
 from hwgen.formats import Scalar
 from hwgen.formats.rounding import NEAREST_EVEN
 from hwgen.formats.scalar import SATURATE
 from hwgen.plan.step import Steps
+from hwgen.sizes.rounding import require_rounding
 from hwgen.spec.base import (
     Port,
     RandomWords,

@@ -7,18 +7,18 @@ from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from hwgen.accumulator import MAX_INTERLEAVE, Accumulator, Exact, Float
-from hwgen.arithmetic import zero_sign
-from hwgen.arithmetic.alignment_window import Window, product_window, sum_window
-from hwgen.arithmetic.dsp_multiplier import PACKED_FOR, SIZED
-from hwgen.arithmetic.lane_sum import LaneSum, lane_sum
-from hwgen.arithmetic.pair_packing import PairPlan, no_pair, pair_plan
-from hwgen.arithmetic.pending_sum import PendingSum, pending_sum
 from hwgen.errors import InputError
 from hwgen.fields import set_fields
 from hwgen.formats import Scalar
 from hwgen.formats.rounding import NEAREST_EVEN, STOCHASTIC
 from hwgen.formats.widths import product_range, signed_width, value_range
 from hwgen.plan.step import Steps
+from hwgen.sizes import zero_sign
+from hwgen.sizes.alignment_window import Window, product_window, sum_window
+from hwgen.sizes.dsp_multiplier import PACKED_FOR, SIZED
+from hwgen.sizes.lane_sum import LaneSum, lane_sum
+from hwgen.sizes.pair_packing import PairPlan, no_pair, pair_plan
+from hwgen.sizes.pending_sum import PendingSum, pending_sum
 from hwgen.spec.accumulating import AccumulatingSpec, require_pending
 from hwgen.spec.base import (
     Port,
@@ -246,7 +246,7 @@ class DotProduct(AccumulatingSpec):
         plus = "" if self.addend is None else f" plus {self.addend}"
         return f"{self.a} times {self.b}{plus}"
 
-    @property
+    @cached_property
     def has_special(self) -> bool:
         """Some operand can be infinite or NaN."""
         formats = (port.format for port in self._operand_ports)
@@ -352,12 +352,12 @@ class DotProduct(AccumulatingSpec):
         low, high = self.product_range
         return low * products, high * products
 
-    @property
+    @cached_property
     def product_width(self) -> int:
         """Bits of one signed product."""
         return self.width_of_sum(1)
 
-    @property
+    @cached_property
     def sum_width(self) -> int:
         """Bits of the signed sum of one cycle's products, with its addend."""
         return signed_width(*self._range_with_addends(self.lanes))

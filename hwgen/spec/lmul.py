@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
-from hwgen.arithmetic.rounder import require_rounding
-from hwgen.arithmetic.rounding_plan import placing_bias
 from hwgen.errors import InputError
 from hwgen.fields import set_fields
 from hwgen.formats import Scalar
 from hwgen.formats.rounding import NEAREST_EVEN
 from hwgen.formats.scalar import SATURATE
 from hwgen.plan.step import Steps
+from hwgen.sizes.rounding import placing_bias, require_rounding
 from hwgen.spec.base import (
     Port,
     Spec,

@@ -7,15 +7,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hwgen.accumulator import Exact
-from hwgen.arithmetic.decode import require_decodable
-from hwgen.arithmetic.packed_product import Packed, RowPlan
-from hwgen.arithmetic.zero_sign import products_have_sign
 from hwgen.errors import InputError
 from hwgen.fields import set_fields, shown
 from hwgen.formats import Scalar, parse_scalar
 from hwgen.formats.rounding import NEAREST_EVEN, STOCHASTIC
 from hwgen.formats.widths import product_range, signed_width
 from hwgen.plan.step import Steps
+from hwgen.sizes.decode import require_decodable
+from hwgen.sizes.packed_product import Packed, RowPlan
+from hwgen.sizes.zero_sign import products_have_sign
 from hwgen.spec.base import (
     Port,
     Spec,

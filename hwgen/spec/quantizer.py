@@ -6,22 +6,22 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from hwgen.arithmetic.float_scale import (
-    FloatScale,
-    Quotients,
-    float_scale,
-    quotients,
-    require_float_scale,
-)
-from hwgen.arithmetic.power_scale import PowerScale, power_scale, require_power_scale
-from hwgen.arithmetic.quantizer_alignment import Alignment, alignment
-from hwgen.arithmetic.rounder import require_rounding
 from hwgen.errors import InputError
 from hwgen.fields import set_fields
 from hwgen.formats import BlockFormat, Scalar, parse
 from hwgen.formats.block_encode import IN_ELEMENT, IN_SCALE, NONFINITE
 from hwgen.formats.scalar import PROPAGATE, SATURATE
 from hwgen.plan.step import Steps
+from hwgen.sizes.float_scale import (
+    FloatScale,
+    Quotients,
+    float_scale,
+    quotients,
+    require_float_scale,
+)
+from hwgen.sizes.power_scale import PowerScale, power_scale, require_power_scale
+from hwgen.sizes.quantizer_alignment import Alignment, alignment
+from hwgen.sizes.rounding import require_rounding
 from hwgen.spec.base import (
     Port,
     RandomWords,

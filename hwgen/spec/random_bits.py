@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from hwgen.arithmetic.lfsr import PERIOD, USUAL_SEED
 from hwgen.errors import InputError
 from hwgen.formats.rounding import STOCHASTIC
+from hwgen.sizes.lfsr import PERIOD, USUAL_SEED
 from hwgen.spec.base import require_int
 
 #: A port, or linear-feedback shift registers inside the unit.

@@ -17,10 +17,10 @@ from hwgen.arithmetic.partial_sums import PartialSums, partial_sums
 from hwgen.arithmetic.pending_sum import fitted_term, pending_step
 from hwgen.arithmetic.product import Special
 from hwgen.arithmetic.rounder import FixedPoint, normalise
-from hwgen.arithmetic.rounding_plan import GROUP
 from hwgen.arithmetic.segmented import Boundary, Segmented, along, carry_along, cut, whole
 from hwgen.formats.rounding import DOWN, drawn_bits
 from hwgen.formats.scalar import SPECIAL
+from hwgen.sizes.rounding import GROUP
 from hwgen.spec.accumulating import FLAGS, AccumulatingSpec
 from hwgen.units.unit import Signals, passed
 

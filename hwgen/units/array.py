@@ -14,9 +14,9 @@ from hwgen.arithmetic import zero_sign
 from hwgen.arithmetic.adder_tree import tree_level
 from hwgen.arithmetic.decode import decode
 from hwgen.arithmetic.float_add import below, normalised
-from hwgen.arithmetic.grid_packing import GridPlan
 from hwgen.arithmetic.segmented import Segmented, carry_along, last
 from hwgen.plan.step import Step
+from hwgen.sizes.grid_packing import GridPlan
 from hwgen.spec.accumulating import FLAGS
 from hwgen.spec.array import Array
 from hwgen.spec.steps import array

@@ -13,7 +13,8 @@ from typing import Any
 from amaranth.hdl import Module, Value
 
 from hwgen.arithmetic import zero_sign
-from hwgen.arithmetic.grid_packing import GridPlan, product_of
+from hwgen.arithmetic.grid_packing import multiply_grid, product_of
+from hwgen.sizes.grid_packing import GridPlan
 from hwgen.spec.array import Array
 from hwgen.units.blockdot import BlockDotSteps
 from hwgen.units.dot import DotProductSteps
@@ -37,7 +38,7 @@ class PackedProducts:
         """
         a, b = signals["a"], signals["b"]
         significands = [
-            self._packing.multiply(m, [x[i] for x in a], [y[i] for y in b], f"lane_{i}")
+            multiply_grid(m, self._packing, [x[i] for x in a], [y[i] for y in b], f"lane_{i}")
             for i in range(self._spec.lanes)
         ]
         return {

@@ -15,17 +15,10 @@ from hwgen.arithmetic.adder_tree import tree_level
 from hwgen.arithmetic.coding import to_code
 from hwgen.arithmetic.decode import Operand, decode
 from hwgen.arithmetic.magnitude import magnitude
-from hwgen.arithmetic.pair_packing import PairPlan, PairSum, fixed_product
+from hwgen.arithmetic.pair_packing import PairSum, corrected, fixed_product, multiply_pair
 from hwgen.arithmetic.product import Product, Special, special_of
 from hwgen.arithmetic.product_rows import multiplied
-from hwgen.arithmetic.rounder import (
-    FixedPoint,
-    Normal,
-    Normalised,
-    Shifted,
-    place_normal,
-)
-from hwgen.arithmetic.rounding_plan import placing_bias
+from hwgen.arithmetic.rounder import FixedPoint, Normal, Normalised, Shifted, place_normal
 from hwgen.arithmetic.segmented import Boundary, Segmented, carry_along, last, lockstep
 from hwgen.arithmetic.term_alignment import (
     Placed,
@@ -37,6 +30,9 @@ from hwgen.arithmetic.term_alignment import (
     ranked,
 )
 from hwgen.formats.widths import signed_width
+from hwgen.sizes.pair_packing import PairPlan
+from hwgen.sizes.rounding import placing_bias
+from hwgen.sizes.zero_sign import products_have_sign
 from hwgen.spec.blockdot import BlockDot
 from hwgen.spec.steps.blockdot import ALIGNED, ALONE, SHORTENED
 from hwgen.units.dot import any_special
@@ -135,7 +131,9 @@ class BlockDotSteps(SplitProducts):
         for j, block in enumerate(_parts(lanes, self.spec.block_size)):
             name = f"block_{j}_lane"
             pairs = enumerate(zip(block[::2], block[1::2], strict=False))
-            products.append([packing.multiply(m, *pair, f"{name}s_{2 * i}") for i, pair in pairs])
+            products.append(
+                [multiply_pair(m, packing, *pair, f"{name}s_{2 * i}") for i, pair in pairs]
+            )
             if len(block) % 2:
                 x, y = block[-1]
                 alone = fixed_product(m, x, y, a, b, f"{name}_{len(block) - 1}")
@@ -176,7 +174,7 @@ class BlockDotSteps(SplitProducts):
     def _block_signs(self, m: Module, signals: Signals, suffix: str) -> dict[str, Any]:
         """The sign of each block that is zero, where its products can be −0."""
         spec, rounding = self.spec, self._zero_rounding
-        if rounding is None or not zero_sign.products_have_sign(*spec.elements):
+        if rounding is None or not products_have_sign(*spec.elements):
             return {}
         lanes = list(zip(signals["a"], signals["b"], strict=True))
         size = spec.block_size
@@ -213,7 +211,7 @@ class BlockDotSteps(SplitProducts):
         if packing is None:
             return product.align(m, cast(Product, made), self.spec.width_of_sum(1), f"{name}_{i}")
         if isinstance(made, PairSum):
-            return packing.corrected(m, made, f"{name}s_{2 * i}")
+            return corrected(m, packing, made, f"{name}s_{2 * i}")
         return cast(Signal, made)
 
     def align_and_order(self, m: Module, signals: Signals) -> Segmented[dict[str, Any]]:

@@ -12,10 +12,12 @@ from amaranth.hdl import Cat, Const, Module, Signal, Value, signed
 from hwgen.arithmetic import lane_sum, product, zero_sign
 from hwgen.arithmetic.adder_tree import tree_level
 from hwgen.arithmetic.decode import Operand, decode
-from hwgen.arithmetic.pair_packing import PairPlan, PairSum, fixed_product
+from hwgen.arithmetic.pair_packing import PairSum, corrected, fixed_product, multiply_pair
 from hwgen.arithmetic.product import Product, Special, sign_of, special_of
 from hwgen.formats import Integer, Scalar
 from hwgen.formats.widths import signed_width, value_range
+from hwgen.sizes.pair_packing import PairPlan
+from hwgen.sizes.zero_sign import products_have_sign
 from hwgen.spec.dot import DotProduct
 from hwgen.units.accumulating import PAST_SUM, Accumulating
 from hwgen.units.split_product import SplitProducts, factored
@@ -130,7 +132,7 @@ class DotProductSteps(SplitProducts, Accumulating):
         a, b = self.spec.a, self.spec.b
         lanes = list(zip(signals["a"], signals["b"], strict=True))
         products: list[PairSum | Signal] = [
-            packing.multiply(m, lanes[i], lanes[i + 1], f"lanes_{i}")
+            multiply_pair(m, packing, lanes[i], lanes[i + 1], f"lanes_{i}")
             for i in range(0, len(lanes) - 1, 2)
         ]
         if len(lanes) % 2:
@@ -176,7 +178,7 @@ class DotProductSteps(SplitProducts, Accumulating):
         packing = self.spec.packing
         if packing is not None:
             terms = [
-                packing.corrected(m, p, f"lanes_{2 * i}") if isinstance(p, PairSum) else p
+                corrected(m, packing, p, f"lanes_{2 * i}") if isinstance(p, PairSum) else p
                 for i, p in enumerate(products)
             ]
             return {**carried, "terms": terms}
@@ -205,7 +207,7 @@ class DotProductSteps(SplitProducts, Accumulating):
         addend = signals["addend"] << (spec.addend.lsb_exponent - spec.lsb_exponent)
         m.d.comb += total.eq(products + addend)
         values = {**passed(signals, *PAST_SUM), "terms": [total]}
-        if "zero_sign" in signals and not zero_sign.products_have_sign(spec.a, spec.b):
+        if "zero_sign" in signals and not products_have_sign(spec.a, spec.b):
             # The lanes' sum, an integer, is one term; only rounding down tells its sign.
             values["zero_sign"] = signals["zero_sign"] | signals["terms"][0][-1]
         return values

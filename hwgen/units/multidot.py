@@ -14,7 +14,9 @@ from hwgen.arithmetic.decode import Operand, decode
 from hwgen.arithmetic.packed_product import (
     Weighted,
     add_weighted,
+    row_products,
     select,
+    signed_sums,
 )
 from hwgen.arithmetic.product import sign_of
 from hwgen.arithmetic.segmented import Segmented, carry_along, lockstep
@@ -67,7 +69,7 @@ class MultiDotUnit(SplitProducts, Accumulating, Unit):
             b = signals["b"].word_select(lane, spec.b_bits)
             wide, narrow = (a, b) if spec.a_is_wide else (b, a)
             split, name = bool(spec.pipeline_target), f"lane_{lane}"
-            products.append(plan.products(m, wide, narrow, chosen, name, split=split))
+            products.append(row_products(m, plan, wide, narrow, chosen, name, split=split))
         multiplying = lockstep(products, split=bool(spec.pipeline_target))
         lanes, carried = yield from carry_along(multiplying, carried)
         return {**carried, "terms": [list(terms) for terms in zip(*lanes, strict=True)]}
@@ -134,7 +136,7 @@ class MultiDotUnit(SplitProducts, Accumulating, Unit):
     def apply_signs(self, m: Module, signals: Signals) -> dict[str, Any]:
         """``terms`` of the rows' sums with the signs that they have in the mode."""
         sums = [total for (total,) in signals["terms"]]
-        return {**signals, "terms": self.spec.row_plan.signed_sums(m, sums, self._chosen(signals))}
+        return {**signals, "terms": signed_sums(m, self.spec.row_plan, sums, self._chosen(signals))}
 
     def combine(self, m: Module, signals: Signals, level: int) -> dict[str, Any]:
         """The rows' sums in pairs, added: that level of the sum of all lanes, counted from 1."""

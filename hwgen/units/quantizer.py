@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
-from hwgen.arithmetic import divide
+from hwgen.arithmetic import divide, float_scale
 from hwgen.arithmetic.coding import to_code
 from hwgen.arithmetic.decode import decode
 from hwgen.arithmetic.divide import Division
@@ -20,12 +20,7 @@ from hwgen.arithmetic.power_scale import (
     micro_exponent,
     scale_code,
 )
-from hwgen.arithmetic.quantizer_alignment import (
-    Distant,
-    aligned,
-    distant,
-    prepared,
-)
+from hwgen.arithmetic.quantizer_alignment import Distant, aligned, distant, moved, prepared
 from hwgen.arithmetic.rounder import FixedPoint, Normalised, Shifted, normalise
 from hwgen.arithmetic.segmented import Boundary, Segmented, carry_along, last, lockstep
 from hwgen.formats.block_encode import IN_ELEMENT
@@ -253,7 +248,7 @@ class FloatScaleQuantizerUnit(QuantizerUnit):
             )
             finding_tensor = carry_along(_named("tensor", finding), [largest, carried])
             tensor_scale, (largest, carried) = yield from finding_tensor
-        beginning = self._scale.begun(m, largest, tensor_scale, split=self._split)
+        beginning = float_scale.begun(m, self._scale, largest, tensor_scale, split=self._split)
         begun, (tensor_scale, carried) = yield from carry_along(beginning, [tensor_scale, carried])
         division, divisor, exponent = begun
         return {
@@ -283,7 +278,9 @@ class FloatScaleQuantizerUnit(QuantizerUnit):
         """``placed``: the quotient where the scale's rounding takes it."""
         divided = ("division", "divisor", "exponent")
         carried: Any = {k: v for k, v in signals.items() if k not in divided}
-        placing = self._scale.placed(m, signals["division"], signals["exponent"], split=self._split)
+        placing = float_scale.placed_quotient(
+            m, self._scale, signals["division"], signals["exponent"], split=self._split
+        )
         placed, carried = yield from carry_along(placing, carried)
         return {**carried, "placed": placed}
 
@@ -291,7 +288,7 @@ class FloatScaleQuantizerUnit(QuantizerUnit):
         """``scale``: its code."""
         carried: Any = {k: v for k, v in signals.items() if k != "placed"}
         code, carried = yield from carry_along(
-            self._scale.code(m, signals["placed"], split=self._split), carried
+            float_scale.scale_code(m, self._scale, signals["placed"], split=self._split), carried
         )
         return {**carried, "scale": code}
 
@@ -299,8 +296,8 @@ class FloatScaleQuantizerUnit(QuantizerUnit):
         """``divisor`` of the elements: block scale times tensor scale."""
         tensor_scale = signals["second"]
         carried: Any = {k: v for k, v in signals.items() if k != "second"}
-        multiplying = self._scale.element_divisor(
-            m, carried["scale"], tensor_scale, split=self._split
+        multiplying = float_scale.element_divisor(
+            m, self._scale, carried["scale"], tensor_scale, split=self._split
         )
         divisor, carried = yield from carry_along(multiplying, carried)
         return {**carried, "divisor": divisor}
@@ -362,7 +359,7 @@ class FloatScaleQuantizerUnit(QuantizerUnit):
         shift: Value = Const(0)
         flags: Any = [number.sign, number.nan, number.infinity]
         if where.fixed:
-            moving = where.moved(m, number.significand, number.distance, name)
+            moving = moved(m, where, number.significand, number.distance, name)
             (window, lost), flags = yield from carry_along(moving, flags)
         else:
             shift = Signal(range(where.furthest + 1), name=f"{name}_shift")
@@ -371,7 +368,7 @@ class FloatScaleQuantizerUnit(QuantizerUnit):
             window, shift, flags = yield Boundary("shift", values)
         sign, nan, infinity = flags
         return _Lane(
-            division=self._quotients.begun(window),
+            division=float_scale.begun_element(self._quotients, window),
             lost=lost,
             shift=shift,
             sign=sign,

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwgen.errors import InputError
-from hwgen.fields import shown
+from hwgen.fields import unknown
 from optimizer.ptq.gptq import gptq
 from optimizer.ptq.learned_rounding import learned_rounding
 from optimizer.ptq.moments import Floats
@@ -130,10 +130,8 @@ def methods(names: Iterable[str] | None = None) -> Methods:
     InputError for an unknown name, for ``none`` with others and for two kinds of powers of two.
     """
     asked = DEFAULT if names is None else tuple(dict.fromkeys(names))
-    if unknown := [name for name in asked if name not in (*SUMMARIES, NONE)]:
-        raise InputError(
-            f"ptq: unknown method {shown(unknown[0])}: use {', '.join(SUMMARIES)}, or none"
-        )
+    if others := [name for name in asked if name not in (*SUMMARIES, NONE)]:
+        raise unknown("PTQ method", others[0], SUMMARIES, ", or none")
     if NONE in asked and len(asked) > 1:
         raise InputError("ptq: none goes with no other method: leave it out, or the others")
     powers = [name for name in asked if name in POWERS]

@@ -12,6 +12,7 @@ from typing import Any
 
 from hwgen import emit, records
 from hwgen.errors import InputError, ToolError
+from hwgen.fields import unknown
 from hwgen.progress import Pace
 from hwgen.spec import Spec
 from hwgen.store import Kind, Row, Store, digest
@@ -134,7 +135,7 @@ def prove(
 def check(property: str, target: str | None) -> None:
     """InputError unless there is such a property, and a target exactly where it needs one."""
     if property not in PROPERTIES:
-        raise InputError(f"unknown property {property!r}: use one of {', '.join(PROPERTIES)}")
+        raise unknown("property", property, PROPERTIES)
     if property in OF_A_TARGET:
         if target not in TARGETS:
             raise InputError(
@@ -239,9 +240,9 @@ def chosen(tasks: Sequence[Task], property: str | None, target: str | None) -> l
 def _require_names(property: str | None, target: str | None) -> None:
     """InputError for an unknown property or target, and for a property that is of no target."""
     if target is not None and target not in TARGETS:
-        raise InputError(f"unknown target {target!r}: use one of {', '.join(TARGETS)}")
+        raise unknown("target", target, TARGETS)
     if property is not None and property not in PROPERTIES:
-        raise InputError(f"unknown property {property!r}: use one of {', '.join(PROPERTIES)}")
+        raise unknown("property", property, PROPERTIES)
     if target is not None and property is not None and property not in OF_A_TARGET:
         raise InputError(f"property {property} is of no target: leave out --target {target}")
 

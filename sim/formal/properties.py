@@ -13,9 +13,9 @@ from functools import cached_property
 from typing import Any
 
 from hwgen import emit
-from hwgen.arithmetic.dsp_multiplier import PACKED_FOR, SIZED
 from hwgen.errors import InputError
 from hwgen.pins import module_name
+from hwgen.sizes.dsp_multiplier import PACKED_FOR, SIZED
 from hwgen.spec import Spec
 from sim import unit_model
 from sim.formal import hidden_state, partial_sums, sums

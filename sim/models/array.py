@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hwgen.accumulator import Fixed, Float
-from hwgen.arithmetic.dsp_multiplier import SIZED
 from hwgen.formats import Format
+from hwgen.sizes.dsp_multiplier import SIZED
 from hwgen.spec import MAPPINGS
 from hwgen.spec.array import DATAFLOWS, MOVEMENTS, WEIGHT_STATIONARY, Array
 from sim import exact

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from hwgen.accumulator import Aligned
-from hwgen.arithmetic.dsp_multiplier import SIZED
 from hwgen.formats import BlockFormat, Scalar
 from hwgen.formats.rounding import RANDOM_BITS, STOCHASTIC
 from hwgen.formats.widths import signed_width
+from hwgen.sizes.dsp_multiplier import SIZED
 from hwgen.spec import MAPPINGS, Array, BlockDot
 from sim.blocks import Blocks, aligned_block_dot, block_dot
 from sim.draws import one_of

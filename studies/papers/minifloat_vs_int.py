@@ -13,8 +13,7 @@ from studies.study import Bounds, Data, Figure, Study, at_least
 
 #: Formats by their bits: the integer first, then minifloats; those of the quick form.
 FORMATS = {
-    3: ("int3", "e2m0", "e1m1"),
-    4: ("int4", "e2m1", "e1m2"),
+    4: ("int4", "e2m1"),
     5: ("int5", "e2m2", "e3m1"),
     6: ("int6", "e2m3", "e3m2"),
     8: ("int8", "e3m4", "e4m3"),

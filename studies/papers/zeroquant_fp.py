@@ -11,7 +11,7 @@ from studies.colours import COLOURS
 from studies.measuring import cost
 from studies.study import MEASURED, Bounds, Data, Figure, Study, at_least, at_most
 
-NETWORKS = ("resnet8", "vit")
+NETWORKS = ("vit",)
 #: Activations, weights, and the method of scales; the paper's M1 and M2 are the last two.
 WAYS = {
     "FP8, FP4": ("e4m3", "e2m1", ""),
@@ -46,12 +46,12 @@ def _accuracy(network: str, way: str, count: int) -> dict[str, float]:
 
 def measure(bench: Bench) -> Data:
     """Accuracy and divergence of each way, LUTs of its products."""
-    count, names = (200, NETWORKS[1:]) if bench.quick else (500, NETWORKS)
+    count = 200 if bench.quick else 500
     units = {
         way: DotProduct(a=a, b=w, lanes=16) for way, (a, w, power) in WAYS.items() if not power
     }
     return {
-        "networks": {n: {w: bench.kept(_accuracy, n, w, count) for w in WAYS} for n in names},
+        "networks": {n: {w: bench.kept(_accuracy, n, w, count) for w in WAYS} for n in NETWORKS},
         "luts": {way: cost.luts(unit, "xc7") for way, unit in units.items()},
     }
 

@@ -1,7 +1,7 @@
 """Tells which faults only the slow tests find.
 
-``python tests/bench/tiers.py --count 20 --seed 1`` puts faults into a copy of the sources, one at a
-time: another comparison, operator or whole number in the hardware's or the golden model's
+``python tests/bench/tiers.py --count 20 --seed 1`` puts faults into a clone of what is committed,
+one at a time: another comparison, operator or whole number in the hardware's or the golden model's
 functions. It runs the tests of ``make test`` until one fails; where none does, those that
 ``make test-all`` adds. Tests that hold hardware against recorded digests are left out: they find
 any change, whether it is a fault or not. A line a fault tells which tier found it, and which test.
@@ -14,7 +14,6 @@ import ast
 import os
 import random
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -61,10 +60,11 @@ def faults(file: Path) -> Iterator[tuple[int, str, str]]:
             yield node.lineno, line, head.decode() + str(node.value + 1) + tail.decode()
 
 
-def found_by(copy: Path, tier: str) -> str:
-    """The first test of the tier that fails in the copy, or nothing."""
+def found_by(copy: Path, tier: str, room: str) -> str:
+    """The first test of the tier that fails in the copy, or nothing; those of the room go first."""
     left_out = [f"--deselect={name}" for name in RECORDED]
     command = [sys.executable, "-m", "pytest", "-x", "-n", "2", "-m", tier, *left_out]
+    command += [f"tests/{room}", "tests"]
     done = subprocess.run(
         command,
         cwd=copy,
@@ -89,10 +89,7 @@ def main() -> None:
     counts = dict.fromkeys((*TIERS, "neither"), 0)
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "copy"
-        tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
-        for name in tracked.stdout.split():
-            (copy / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, copy / name)
+        subprocess.run(["git", "clone", "--quiet", str(ROOT), str(copy)], check=True)
         for file, number, before, after in random.Random(options.seed).sample(drawn, options.count):
             place = copy / file.relative_to(ROOT)
             lines = file.read_text().splitlines(keepends=True)
@@ -100,7 +97,7 @@ def main() -> None:
             place.write_text("".join(lines))
             test = ""
             for tier in TIERS:
-                if test := found_by(copy, tier):
+                if test := found_by(copy, tier, file.relative_to(ROOT).parts[0]):
                     break
             counts[tier if test else "neither"] += 1
             place.write_text(file.read_text())

@@ -183,7 +183,7 @@ def options_of_commands() -> dict[str, list[tuple[str, bool]]]:
 
     (commands,) = (
         action
-        for action in command_line_parser()._actions
+        for action in command_line_parser().with_all_options()._actions
         if isinstance(action, argparse._SubParsersAction)
     )
     return {

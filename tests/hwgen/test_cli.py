@@ -132,14 +132,19 @@ MODEL, DATA = WORKLOAD / "resnet8.onnx", WORKLOAD / "fashion_mnist.npz"
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "required: COMMAND"),
-        (["make"], "invalid choice: 'make'"),
+        (["genrate"], "unknown COMMAND 'genrate' (did you mean generate?): use one of formats"),
         (["generate", "dot", "--a", "int4", "--b", "int4"], "unit dot needs --lanes"),
         (["generate", "adder", *UNIT[1:]], "unknown unit 'adder': use one of dot"),
         (["generate", *UNIT[:2], "fp9", *UNIT[3:]], "unknown format 'fp9': use one of int2"),
+        (["generate", *UNIT, "--name", "wire"], "'wire' names no module in Verilog"),
+        (["generate", *UNIT, "--name", "9x"], "'9x' names no module in Verilog"),
+        (["completion", "fish"], "unknown SHELL 'fish': use one of bash, zsh"),
         (["generate", *UNIT[:-1], "0"], "lanes=0: use a whole number from 1 to 256"),
         (["generate", *UNIT[:-1], "four"], "'four' is not a whole number"),
-        (["generate", *UNIT, "--lane", "5"], "unrecognized arguments: --lane 5"),
+        (
+            ["generate", *UNIT, "--lane", "5"],
+            "--lane 5 (did you mean --lanes?)",
+        ),
         (["generate", *UNIT, "--max-products", "2"], "at least the 4 lanes"),
         (["generate", *UNIT, "--out", "/dev/null/x"], "is not writable"),
         (["verify", *UNIT, "--vectors", "0"], "--vectors: 0: use a whole number from 1 to"),

@@ -47,6 +47,9 @@ USES = {
     },
     "optimize": {None: []},
     "reproduce": {"studies": [], "--list": ["--list"]},
+    "explore": {None: []},
+    "doctor": {None: []},
+    "completion": {None: ["bash"]},
 }
 #: A value that each option takes; switches and positional arguments have none.
 VALUES = {
@@ -67,6 +70,7 @@ VALUES = {
     **{"style": "shared", "given": "fixed", "max_drop": "1", "netlist": "new.json", "ptq": "bias"},
     **{"include": ".", "define": "X", "parameter": "N=1"},
     **{"device": "LFE5U-25F", "operands_a": "uniform", "operands_b": "gaussian:crest=4"},
+    **{"name": "my_unit", "shell": "zsh"},
     **{"plan": "plan.toml", "workers": "2", "scheduler": "tcp://127.0.0.1:1"},
 }
 PLAN = '[[designs]]\nunit = "mul"\na = "int2"\nb = "int2"\ntargets = "xc7"\n'
@@ -80,7 +84,7 @@ def command_parser(name):
         for action in command_line_parser()._actions
         if isinstance(action, argparse._SubParsersAction)
     )
-    return commands.choices[name]
+    return commands.choices[name].with_all_options()
 
 
 CASES = [(command, use) for command, uses in USES.items() for use in uses]
@@ -102,8 +106,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_every_use_has_a_line():
-    commands = {command.__name__.rpartition(".")[2] for command in COMMANDS}
-    assert set(USES) == commands
+    assert set(USES) == set(COMMANDS)
     for name, uses in USES.items():
         assert set(uses) == ({mode.words for mode in command_parser(name).modes} or {None})
 
@@ -231,7 +234,7 @@ def test_what_a_use_declares_is_read(folder, monkeypatch, capsys, command, use):
             "does nothing for --spec with",
         ),
         (["reproduce", "--list", "--quick"], "--quick does nothing for --list"),
-        (["reproduce", "int_vs_pf"], "did you mean int_vs_fp? use archgym, "),
+        (["reproduce", "int_vs_pf"], "did you mean int_vs_fp?): use archgym, "),
         (["regress", *SPEC, "--wave", "w"], "waveforms to files .vcd"),
         (["regress", *SPEC, "--wave", "w.fst", "--simulator", "icarus"], "icarus writes"),
         (["regress", *SPEC, "--level", "rtl,ecp5"], "give one"),

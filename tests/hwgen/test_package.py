@@ -1,13 +1,18 @@
 """What goes with the Verilog: complete, deterministic, and true."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 import xml.etree.ElementTree as xml
+from pathlib import Path
 
 import pytest
 
 from hwgen import DotProduct, emit, package
 from hwgen.cli import main
+from hwgen.package.core import ARCHITECTURES
 from hwgen.pins import module_name, pins
 from hwgen.spec import UNITS
 from hwgen.waivers import SLANG, VERILATOR
@@ -75,6 +80,30 @@ def test_core_names_what_is_there():
     mapped = package.core(spec, stream=True, primitives="xc7")
     assert f"  xc7:\n    files:\n      - {name}_xc7.v\n" in mapped
     assert 'filesets: ["!hwgen_xc7 ? (rtl)", "hwgen_xc7 ? (xc7)"]\n' in mapped
+
+
+def test_fusesoc_sets_up_every_target(capsys, tmp_path):
+    line = ["generate", *UNIT, "--name", "my_dot", "--with", "core", "--primitives", "ecp5"]
+    assert run(capsys, *line, "--out", tmp_path)[0] == 0
+    assert all(f"\n  {name}:\n    <<: *default" in package.core(SPECS[0]) for name in ARCHITECTURES)
+    for target in ("lint", "ecp5", "xc7"):
+        for flags, file in (((), "my_dot.v"), (("--flag", "hwgen_ecp5"), "my_dot_ecp5.v"))[
+            : 1 + (target == "ecp5")
+        ]:
+            options = [f"--target={target}", *flags, "--setup", "--clean", "hwgen:dot:my_dot"]
+            done = subprocess.run(
+                [Path(sys.executable).with_name("fusesoc"), "--cores-root=.", "run", *options],
+                cwd=tmp_path,
+                env={**os.environ, "XDG_CONFIG_HOME": str(tmp_path), "HOME": str(tmp_path)},
+                capture_output=True,
+                text=True,
+            )
+            assert done.returncode == 0 and "ERROR" not in done.stdout + done.stderr, done.stderr
+            (made,) = tmp_path.glob(f"build/*/{target}/*.eda.yml")
+            assert f"/{file}\n" in made.read_text()
+            if target != "lint":
+                (script,) = made.parent.glob("*procs.tcl")
+                assert f"synth_{ARCHITECTURES[target]} " in script.read_text()
 
 
 def test_waivers_have_reasons():

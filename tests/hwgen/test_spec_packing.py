@@ -3,7 +3,7 @@
 import pytest
 
 from hwgen import Array, DotProduct, InputError
-from hwgen.arithmetic.dsp_multiplier import PACKED_FOR
+from hwgen.sizes.dsp_multiplier import PACKED_FOR
 from hwgen.spec import BlockDot, Multiply, from_dict
 
 WEIGHTS = {"dataflow": "weight_stationary"}

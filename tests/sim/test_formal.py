@@ -13,9 +13,9 @@ import pytest
 
 import yosys_scripts
 from hwgen import DotProduct, InputError, MultiplyAccumulate, emit, parse
-from hwgen.arithmetic.dsp_multiplier import SIZED
 from hwgen.cli import main
 from hwgen.errors import ToolError
+from hwgen.sizes.dsp_multiplier import SIZED
 from hwgen.spec import (
     UNITS,
     AccumulatorToFloat,

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from hwgen import DotProduct, MultiplyAccumulate, emit, parse
-from hwgen.arithmetic.alignment_window import product_window, sum_unit, sum_window
 from hwgen.formats.rounding import MODES
+from hwgen.sizes.alignment_window import product_window, sum_unit, sum_window
 from sim import exact
 from sim.accumulate import accumulate_once
 from sim.formal.aig import WORD

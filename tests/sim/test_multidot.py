@@ -11,7 +11,7 @@ import pytest
 import hwgen
 import yosys_scripts
 from hwgen import DotProduct, InputError, MultiDot, emit, parse
-from hwgen.arithmetic.packed_product import Packed
+from hwgen.sizes.packed_product import Packed
 from hwgen.spec import from_dict
 from sim import exhaustive, golden, stimulus, verification
 from sim.batch import verify_batch

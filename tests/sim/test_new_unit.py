@@ -36,7 +36,7 @@ def negate(monkeypatch):
     for folder, package in ROOMS.items():
         monkeypatch.setattr(package, "__path__", [*package.__path__, str(FILES / folder)])
     kind = import_module("hwgen.spec.negate").Negate
-    monkeypatch.setitem(hwgen.spec.UNITS, kind.unit, kind)  # The one entry.
+    monkeypatch.setitem(hwgen.spec.KINDS, kind.unit, ("negate", "Negate"))  # The one entry.
     yield kind
     for package in ROOMS.values():
         sys.modules.pop(f"{package.__name__}.negate", None)

@@ -8,8 +8,8 @@ import pytest
 import hwgen
 import yosys_scripts
 from hwgen import Array, DotProduct, InputError, emit, parse
-from hwgen.arithmetic.dsp_multiplier import PACKED_FOR
-from hwgen.arithmetic.pair_packing import BIASED, CODE, MAGNITUDE
+from hwgen.sizes.dsp_multiplier import PACKED_FOR
+from hwgen.sizes.pair_packing import BIASED, CODE, MAGNITUDE
 from sim import compiled, exhaustive, golden
 from sim.exhaustive import Case
 from sim.formal.aig import FALSE, TRUE, Aig, every_pattern

@@ -9,7 +9,7 @@ import hwgen
 import yosys_scripts
 from cost_models import structure
 from hwgen import Array, emit
-from hwgen.arithmetic.pair_packing import BIASED, CODE, MAGNITUDE
+from hwgen.sizes.pair_packing import BIASED, CODE, MAGNITUDE
 from hwgen.spec import BlockDot
 from sim import compiled, exhaustive, golden
 from sim.batch import verify_inputs_batch

@@ -9,9 +9,9 @@ import pytest
 
 from hwgen import InputError, parse
 from hwgen.arithmetic import divide
-from hwgen.arithmetic.power_scale import HARDWARE_RULES, power_scale
 from hwgen.cli import main
 from hwgen.formats.block import NAMED
+from hwgen.sizes.power_scale import HARDWARE_RULES, power_scale
 from hwgen.spec import Quantizer, from_dict
 from sim import golden, verify_inputs
 from sim import stimulus as stimuli

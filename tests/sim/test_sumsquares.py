@@ -6,8 +6,9 @@ from amaranth.sim import Simulator
 
 import yosys_scripts
 from hwgen import InputError, SumSquares, emit
-from hwgen.arithmetic.square import square, square_bits
+from hwgen.arithmetic.square import square
 from hwgen.cli import main
+from hwgen.sizes.square import square_bits
 from hwgen.spec import from_dict
 from sim import compiled, exhaustive
 from sim.batch import verify_batch

@@ -5,7 +5,7 @@ import pytest
 import yosys_scripts
 from cost_models import structure
 from hwgen import Array, DotProduct, InputError, emit
-from hwgen.arithmetic.dsp_multiplier import PACKED_FOR
+from hwgen.sizes.dsp_multiplier import PACKED_FOR
 from hwgen.spec import BlockDot
 
 BLOCKS = {"mapping": "dsp18x18", "accumulator": "fp16", "stages": 4}
@@ -74,7 +74,9 @@ def test_significands_of_an_array(a, products):
     ids=["remainders", "scales", "wide", "pairs", "a block each"],
 )
 def test_the_plan_counts_the_blocks_of_blocks(target, spec, dsp):
-    assert structure.inputs(spec).plan["dsp"] == dsp == counts(spec, target)[0]
+    assert (
+        structure.counted(structure.inputs(spec), "dsp", target) == dsp == counts(spec, target)[0]
+    )
 
 
 @pytest.mark.parametrize(
@@ -87,7 +89,8 @@ def test_the_plan_counts_the_blocks_of_blocks(target, spec, dsp):
 )
 def test_the_plan_counts_the_blocks_of_packed_elements(fields, products):
     """As in ``test_an_array_of_four_by_four``."""
-    assert structure.inputs(Array(**fields)).plan["dsp"] == products
+    one = structure.inputs(Array(**fields))
+    assert structure.counted(one, "dsp", "ecp5") == products
 
 
 def test_multipliers_are_those_of_the_targets_scripts():

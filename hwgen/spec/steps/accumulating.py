@@ -6,20 +6,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hwgen.accumulator import WRAP, Fixed, Float
-from hwgen.arithmetic.alignment_window import Window
-from hwgen.arithmetic.coding import rounded_width
-from hwgen.arithmetic.decode import shift_shape, significand_bits
-from hwgen.arithmetic.float_add import ScaledShape, float_sum_segments
-from hwgen.arithmetic.fused import fused_segments, needs_magnitude, term_bits
-from hwgen.arithmetic.fused_plan import TermShape, adding_segments, placing_segments, term_segments
-from hwgen.arithmetic.pending_sum import GROUP, PendingSum
-from hwgen.arithmetic.product import ProductShape
-from hwgen.arithmetic.rounding_plan import NumberShape, coding, normalising
 from hwgen.formats.rounding import RANDOM_BITS, drawn_bits
 from hwgen.plan import levels
 from hwgen.plan.logic import Adder, AnyBit, Decoder, Gates, Magnitude, Multiplexer, Series
 from hwgen.plan.shape import ZERO
 from hwgen.plan.step import Segment, Segments, Step, Steps, in_segments, passed_by
+from hwgen.sizes.alignment_window import Window
+from hwgen.sizes.decode import shift_shape, significand_bits
+from hwgen.sizes.float_add import ScaledShape, float_sum_segments
+from hwgen.sizes.fused import fused_segments, needs_magnitude, term_bits
+from hwgen.sizes.fused_terms import TermShape, adding_segments, placing_segments, term_segments
+from hwgen.sizes.pending_sum import GROUP, PendingSum
+from hwgen.sizes.product import ProductShape
+from hwgen.sizes.rounding import NumberShape, coding, normalising, rounded_width
 
 if TYPE_CHECKING:
     from hwgen.spec.accumulating import AccumulatingSpec

@@ -10,16 +10,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hwgen.accumulator import Float
-from hwgen.arithmetic.adder_tree import level_widths, tree_adders, tree_levels
-from hwgen.arithmetic.decode import operand_bits
-from hwgen.arithmetic.float_add import normalised_segments
-from hwgen.arithmetic.grid_packing import GridPlan
-from hwgen.arithmetic.product import factor_shapes
 from hwgen.formats import Format
 from hwgen.plan import levels, product
 from hwgen.plan.logic import Adder, Gates, Multiplier, parallel
 from hwgen.plan.shape import ZERO, Shape, either
 from hwgen.plan.step import Segment, Step, Steps, copied, in_segments, passed_by
+from hwgen.sizes.adder_tree import level_widths, tree_adders, tree_levels
+from hwgen.sizes.decode import operand_bits
+from hwgen.sizes.float_add import normalised_segments
+from hwgen.sizes.grid_packing import GridPlan
+from hwgen.sizes.product import factor_shapes
 from hwgen.spec.steps import accumulating, blockdot, dot
 from hwgen.spec.steps.accumulating import STATE
 
@@ -78,10 +78,13 @@ def element_steps(spec: Array) -> Steps:
     bits, packing = _decoded_bits(spec), spec.packing
     if packing is not None:
         (products, *later) = _packed(spec, packing, products, *later)
+    held = bits
     if spec.is_weight_stationary:
+        a, b = (operand_bits_of(f, spec) for f in (spec.a, spec.b))
         rows, columns = (1, 1) if packing is None else (packing.rows, packing.columns)
-        bits = rows * _operand_bits(spec.a, spec) + columns * _operand_bits(spec.b, spec)
-    return (replace(products, bits=bits), *later)
+        bits = rows * a + columns * b
+        held = _multiplying(spec) * a + spec.rows * spec.columns * b
+    return (replace(products, bits=bits, held_bits=held), *later)
 
 
 def _multiplying(spec: Array) -> int:
@@ -119,7 +122,7 @@ def _block_steps(spec: Array) -> tuple[Steps, int]:
     return block_steps[1:], bits
 
 
-def _operand_bits(f: Format, spec: Array) -> int:
+def operand_bits_of(f: Format, spec: Array) -> int:
     """Bits of the decoded operands of one row or column."""
     scales = 0 if f.scale is None else spec.lanes // f.block_size * operand_bits(f.scale)
     return spec.lanes * operand_bits(f.element) + scales
@@ -127,19 +130,19 @@ def _operand_bits(f: Format, spec: Array) -> int:
 
 def _decoded_bits(spec: Array) -> int:
     """Bits of the decoded operands of all rows and columns."""
-    return spec.rows * _operand_bits(spec.a, spec) + spec.columns * _operand_bits(spec.b, spec)
+    return spec.rows * operand_bits_of(spec.a, spec) + spec.columns * operand_bits_of(spec.b, spec)
 
 
-def _flag_bits(spec: Array) -> int:
+def flag_bits(spec: Array) -> int:
     """Bits of the flags that are beside an element's or a column's sum, and of a zero's sign."""
     return 3 * int(spec.has_special) + int(spec.zero_rounding is not None)
 
 
-def _element_bits(spec: Array) -> int:
+def element_bits(spec: Array) -> int:
     """Bits of an element's sum, of the flags beside it, and of the scales that it is without."""
     if spec.has_blocks:
         return _block_steps(spec)[1]
-    return dot.made_width(spec.scalar_element) + _flag_bits(spec)
+    return dot.made_width(spec.scalar_element) + flag_bits(spec)
 
 
 def column_steps(spec: Array) -> Steps:
@@ -149,8 +152,10 @@ def column_steps(spec: Array) -> Steps:
     width = spec.width_of_sum(spec.rows * spec.lanes)
     taken, adder = levels.adder(width), Adder(width)
     if spec.movement == SYSTOLIC:  # In each row one addition.
-        return (Step(COLUMN, "", (adder,), taken, bits=_element_bits(spec)),)
-    terms, flags = spec.rows * [_element_bits(spec) - _flag_bits(spec)], _flag_bits(spec)
+        bits = element_bits(spec)
+        held = spec.rows * spec.columns * bits
+        return (Step(COLUMN, "", (adder,), taken, bits=bits, held_bits=held),)
+    terms, flags = spec.rows * [element_bits(spec) - flag_bits(spec)], flag_bits(spec)
     adding = []
     for level in range(1, tree_levels(spec.rows) + 1):
         logic = (adder.times(tree_adders(spec.rows, level)),)
@@ -222,15 +227,3 @@ def _made_width(spec: Array) -> int:
     if spec.has_blocks:
         return blockdot.made_width(spec.block_element, aligned=spec.aligns_blocks) + grown
     return dot.made_width(spec.scalar_element) + grown
-
-
-def storage_bits(spec: Array) -> int:
-    """Bits of registers for weights that stay, and for operands that go through the array."""
-    a, b = (spec.lanes * f.element.bits for f in (spec.a, spec.b))
-    weights = spec.rows * spec.columns * b if spec.is_weight_stationary else 0
-    if spec.movement != SYSTOLIC:
-        return weights
-    rows = sum(row + spec.columns - 1 for row in range(spec.rows)) * a
-    if spec.is_weight_stationary:
-        return weights + rows
-    return rows + sum(column + spec.rows - 1 for column in range(spec.columns)) * b

@@ -7,30 +7,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hwgen.accumulator import Aligned
-from hwgen.arithmetic.adder_tree import level_widths, tree_adders, tree_levels
-from hwgen.arithmetic.decode import operand_bits
-from hwgen.arithmetic.product import product_shape, special_bits
-from hwgen.arithmetic.product_rows import multiplied_segments, product_bits
-from hwgen.arithmetic.rounding_plan import (
-    NumberShape,
-    PlacedShape,
-    coding,
-    normalising,
-    placing_bias,
-    placing_normal,
-)
-from hwgen.arithmetic.shift import shift_segments
-from hwgen.arithmetic.term_alignment import (
-    largest_segments,
-    leading_bits_segments,
-    moved_right_segments,
-    offset_segments,
-    placed_bits,
-    placed_segments,
-    ranked_bits,
-    ranked_segments,
-)
-from hwgen.arithmetic.zero_sign import products_have_sign
 from hwgen.formats.rounding import drawn_bits
 from hwgen.formats.widths import signed_width
 from hwgen.plan import levels, product
@@ -46,6 +22,30 @@ from hwgen.plan.step import (
     passed_by,
     with_bits,
 )
+from hwgen.sizes.adder_tree import level_widths, tree_adders, tree_levels
+from hwgen.sizes.decode import operand_bits
+from hwgen.sizes.product import product_shape, special_bits
+from hwgen.sizes.product_rows import multiplied_segments, product_bits
+from hwgen.sizes.rounding import (
+    NumberShape,
+    PlacedShape,
+    coding,
+    normalising,
+    placing_bias,
+    placing_normal,
+)
+from hwgen.sizes.shift import shift_segments
+from hwgen.sizes.term_alignment import (
+    largest_segments,
+    leading_bits_segments,
+    moved_right_segments,
+    offset_segments,
+    placed_bits,
+    placed_segments,
+    ranked_bits,
+    ranked_segments,
+)
+from hwgen.sizes.zero_sign import products_have_sign
 
 if TYPE_CHECKING:
     from hwgen.spec.blockdot import BlockDot

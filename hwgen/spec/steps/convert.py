@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hwgen.arithmetic.rounding_plan import coding, normalising, operand_logic, operand_shape
 from hwgen.formats.rounding import drawn_bits
 from hwgen.plan.step import Segment, Steps, in_segments, passed_by
+from hwgen.sizes.rounding import coding, normalising, operand_logic, operand_shape
 
 if TYPE_CHECKING:
     from hwgen.spec.convert import Convert

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hwgen.arithmetic.adder_tree import level_widths, tree_adders, tree_levels
-from hwgen.arithmetic.decode import operand_bits
-from hwgen.arithmetic.product import ProductShape, product_shape
-from hwgen.arithmetic.product_rows import product_bits
 from hwgen.formats import Integer, Scalar
 from hwgen.formats.widths import signed_width, value_range
 from hwgen.plan import levels, product
-from hwgen.plan.logic import Adder, Series, Shifter
+from hwgen.plan.logic import Adder, Multiplier, Series, Shifter, parallel
 from hwgen.plan.product import shift_bits
 from hwgen.plan.shape import Shape
 from hwgen.plan.step import Step, Steps, with_bits
+from hwgen.sizes.adder_tree import Terms, tree_adders, tree_levels
+from hwgen.sizes.decode import operand_bits
+from hwgen.sizes.pair_packing import fixed_sizes
+from hwgen.sizes.product import ProductShape, factor_sizes, product_shape
+from hwgen.sizes.product_rows import product_bits
 from hwgen.spec.steps import accumulating
 
 if TYPE_CHECKING:
@@ -30,8 +30,9 @@ def steps(spec: DotProduct) -> Steps:
     """The exact sum of a cycle, or its only product with an exponent, and the accumulator."""
     if spec.adds_product:
         split: Steps = ()
-        multiply = product.multiplication(spec.a, spec.b, spec.lanes)
-        if spec.is_tuned:
+        if not spec.is_tuned:
+            multiply = _multiplication(spec)
+        else:
             multiply = product.factors(spec.a, spec.b, spec.lanes)
             factors = product.factor_bits(spec.a, spec.b)
             split = product.split_steps_of(*factors, 0, spec.product_width, spec.lanes)
@@ -49,9 +50,10 @@ def sum_steps(spec: DotProduct) -> Steps:
     """The steps up to the exact sum of a cycle."""
     a, b, lanes = spec.a, spec.b, spec.lanes
     split: Steps = ()
-    multiply = product.multiplication(a, b, lanes)
-    align = product.shift(a, b, spec.product_width, lanes)
-    if spec.is_tuned:  # Smaller steps make the product of the factors.
+    if not spec.is_tuned:
+        multiply = _multiplication(spec)
+        align = product.shift(a, b, spec.product_width, lanes)
+    else:  # Smaller steps make the product of the factors.
         multiply, align = product.factors(a, b, lanes), ()
         split = product.split_steps(a, b, spec.product_width, lanes)
     products = product_steps(spec, (a, b), multiply, align, products_bits(spec, split), split)
@@ -60,6 +62,19 @@ def sum_steps(spec: DotProduct) -> Steps:
         *level_steps(spec, product_shapes(spec)),
         *addend_steps(spec, lanes_width(spec)),
     )
+
+
+def _multiplication(spec: DotProduct) -> Series:
+    """The multipliers of all lanes' products, and what is in front of them, in one step."""
+    a, b, lanes = spec.a, spec.b, spec.lanes
+    first = Multiplier(*factor_sizes(a, b, sign_apart=spec.adds_product))
+    other = Multiplier(*factor_sizes(a, b, sign_apart=True), count=lanes - 1)
+    if spec.packing is not None:
+        wide, narrow = sorted(spec.packing.operand_bits, reverse=True)
+        first = Multiplier(*fixed_sizes(a, b), count=lanes % 2)
+        other = Multiplier(wide, narrow, count=lanes // 2)
+    multipliers = [(one,) for one in (first, other) if one.count]
+    return (*product.factors(a, b, lanes), *parallel(*multipliers))
 
 
 def made_width(spec: DotProduct) -> int:
@@ -100,12 +115,16 @@ def product_steps(
         corrected = spec.packing.corrected_bits
         to_align = levels.adder(corrected) if corrected else 0.0
     beside = accumulating.control_bits(spec)
-    multiplying = Step("products", "multiply", multiply, levels.product(a, b), data_bits=decoded)
+    multiplying = Step(
+        *("products", "multiply", multiply, levels.product(a, b)),
+        bits=decoded + beside,
+        data_bits=decoded,
+    )
     aligning = Step("aligned", "align", align, to_align, data_bits=products[-1] + addend_bits(spec))
     past_products = accumulating.beside_bits(spec) + addend_bits(spec)
     return (
         Step("operands", "operands", decoding, levels.decoder(a, b), data_bits=codes),
-        replace(multiplying, bits=decoded + beside),
+        multiplying,
         *with_bits((*split, aligning), (bits + past_products for bits in products)),
     )
 
@@ -137,30 +156,34 @@ def level_steps(spec: DotProduct, shapes: tuple[ProductShape, ProductShape]) -> 
     ``shapes``: of the products of the first lane, and of another.
     """
     plan, steps_of_levels, lanes = spec.lane_sum, [], spec.lanes
-    terms = lanes * [spec.product_width]
+    terms = Terms(lanes, spec.product_width, spec.product_width)
     if spec.packing is not None:
-        terms = lanes // 2 * [spec.packing.bits] + lanes % 2 * [spec.product_width]
+        last = spec.product_width if lanes % 2 else spec.packing.bits
+        terms = Terms((lanes + 1) // 2, spec.packing.bits, last)
     beside = accumulating.beside_bits(spec) + addend_bits(spec)
     for level in range(1, tree_levels(spec.summed_terms) + 1):
-        width, bits = plan.width_behind(level), sum(terms)
+        width, bits = plan.width_behind(level), terms.bits
         adders = Adder(width, count=tree_adders(spec.summed_terms, level) * len(plan.bins))
         taken, data_bits = levels.adder(width), bits
         if plan.whole:
-            terms = level_widths(terms)
-            taken = levels.adder(max(terms)) if spec.packing is not None else taken
+            terms = terms.added()
+            taken = levels.adder(terms.widest) if spec.packing is not None else taken
         elif level == 1:
             bits = data_bits = plan.lanes_bits(*shapes)
         else:
             bits, data_bits = plan.terms_bits(level - 1, shapes[1]), plan.bits_after(level - 1)
         data_bits += addend_bits(spec)
-        step = Step(f"level{level}", "add", (adders,), taken, (level,), data_bits=data_bits)
-        steps_of_levels.append(replace(step, bits=bits + beside))
+        steps_of_levels.append(
+            Step(f"level{level}", "add", (adders,), taken, (level,), bits + beside, data_bits)
+        )
     width = spec.width_of_sum(lanes)
     for level in range(1, plan.merge_levels + 1):
         adders = Adder(width, count=tree_adders(len(plan.bins), level))
         taken, bits = levels.adder(width), plan.merged_bits(level - 1)
-        step = Step(f"merged{level}", "merge", (adders,), taken, (level,), bits + beside)
-        steps_of_levels.append(replace(step, data_bits=bits + addend_bits(spec)))
+        name, data_bits = f"merged{level}", bits + addend_bits(spec)
+        steps_of_levels.append(
+            Step(name, "merge", (adders,), taken, (level,), bits + beside, data_bits)
+        )
     return tuple(steps_of_levels)
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hwgen.arithmetic.constant_sum import number_bits
-from hwgen.arithmetic.decode import operand_bits
 from hwgen.formats.widths import value_range
 from hwgen.plan import levels, product
 from hwgen.plan.logic import Adder, Decoder, Negation, Series, Shifter
 from hwgen.plan.step import Step, Steps, with_bits
+from hwgen.sizes.constant_sum import number_bits
+from hwgen.sizes.decode import operand_bits
 from hwgen.spec.steps import accumulating, dot
 
 if TYPE_CHECKING:

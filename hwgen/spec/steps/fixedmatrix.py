@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hwgen.arithmetic.constant_sum import number_bits
-from hwgen.arithmetic.decode import operand_bits
 from hwgen.formats.widths import value_range
 from hwgen.plan import levels
 from hwgen.plan.logic import Adder, Decoder, Negation, Series, Shifter
 from hwgen.plan.step import Step, Steps, with_bits
+from hwgen.sizes.constant_sum import number_bits
+from hwgen.sizes.decode import operand_bits
 
 if TYPE_CHECKING:
     from hwgen.spec.fixedmatrix import FixedMatrix

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hwgen.arithmetic.rounding_plan import NumberShape, coding, normalising, placing_normal
 from hwgen.formats.rounding import drawn_bits
 from hwgen.plan.logic import Adder, Decoder, Series
 from hwgen.plan.shape import Shape, shape_of
 from hwgen.plan.step import Step, Steps, in_segments, passed_by
+from hwgen.sizes.rounding import NumberShape, coding, normalising, placing_normal
 
 if TYPE_CHECKING:
     from hwgen.spec.lmul import LMul

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hwgen.arithmetic.decode import operand_bits
-from hwgen.arithmetic.product import special_bits
-from hwgen.arithmetic.product_rows import product_bits
 from hwgen.plan import product
 from hwgen.plan.step import Step, Steps, with_bits
+from hwgen.sizes.decode import operand_bits
+from hwgen.sizes.product import special_bits
+from hwgen.sizes.product_rows import product_bits
 
 if TYPE_CHECKING:
     from hwgen.spec.mul import Multiply

@@ -6,15 +6,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hwgen.arithmetic.adder_tree import level_widths, tree_adders, tree_levels
-from hwgen.arithmetic.decode import shift_shape, significand_bits
-from hwgen.arithmetic.packed_product import added_shapes
-from hwgen.arithmetic.product_rows import product_bits_of
 from hwgen.formats import Scalar
 from hwgen.plan import levels, product
 from hwgen.plan.logic import Adder, Gates, Multiplier, Selection, Series, Shifter, parallel
 from hwgen.plan.shape import Shape
 from hwgen.plan.step import Step, Steps, in_segments, lockstep, passed_by, with_bits
+from hwgen.sizes.adder_tree import level_widths, tree_adders, tree_levels
+from hwgen.sizes.decode import shift_shape, significand_bits
+from hwgen.sizes.packed_product import added_shapes
+from hwgen.sizes.product_rows import product_bits_of
 from hwgen.spec.steps import accumulating
 
 if TYPE_CHECKING:

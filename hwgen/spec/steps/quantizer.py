@@ -5,27 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from hwgen.arithmetic.decode import significand_bits
-from hwgen.arithmetic.leading_operand import leading_segments, leading_significand_segments
-from hwgen.arithmetic.power_scale import (
-    key_bits,
-    larger_segment,
-    magnitude_key_bits,
-    micro_exponent_segments,
-    scale_code_segments,
-)
-from hwgen.arithmetic.quantizer_alignment import (
-    aligned_segments,
-    distant_segments,
-    prepared_bits,
-)
-from hwgen.arithmetic.rounding_plan import (
-    NumberShape,
-    coding,
-    normalising,
-    operand_logic,
-    operand_shape,
-)
 from hwgen.formats.block_encode import IN_ELEMENT
 from hwgen.formats.rounding import drawn_bits
 from hwgen.plan.logic import Adder, AnyBit, Gates, Multiplexer, Series
@@ -40,6 +19,17 @@ from hwgen.plan.step import (
     named,
     passed_by,
 )
+from hwgen.sizes.decode import significand_bits
+from hwgen.sizes.leading_operand import leading_segments, leading_significand_segments
+from hwgen.sizes.power_scale import (
+    key_bits,
+    larger_segment,
+    magnitude_key_bits,
+    micro_exponent_segments,
+    scale_code_segments,
+)
+from hwgen.sizes.quantizer_alignment import aligned_segments, distant_segments, prepared_bits
+from hwgen.sizes.rounding import NumberShape, coding, normalising, operand_logic, operand_shape
 
 if TYPE_CHECKING:
     from hwgen.spec.quantizer import Quantizer

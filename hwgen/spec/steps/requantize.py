@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hwgen.arithmetic.decode import operand_bits, shift_shape, significand_bits
-from hwgen.arithmetic.product_rows import multiplied_segments, multiplied_shape
-from hwgen.arithmetic.rounding_plan import NumberShape, coding, normalising
 from hwgen.formats.rounding import drawn_bits
 from hwgen.plan import levels
 from hwgen.plan.logic import AnyBit, Decoder, Gates, Magnitude, parallel
 from hwgen.plan.shape import Shape
 from hwgen.plan.step import Segment, Step, Steps, in_segments, passed_by
+from hwgen.sizes.decode import operand_bits, shift_shape, significand_bits
+from hwgen.sizes.product_rows import multiplied_segments, multiplied_shape
+from hwgen.sizes.rounding import NumberShape, coding, normalising
 
 if TYPE_CHECKING:
     from hwgen.spec.requantize import Requantize

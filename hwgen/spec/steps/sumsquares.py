@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hwgen.arithmetic.decode import shift_shape, significand_bits
-from hwgen.arithmetic.product import ProductShape
-from hwgen.arithmetic.square import square_bits
 from hwgen.formats import Scalar
 from hwgen.plan.logic import Series, Shifter, Square
 from hwgen.plan.shape import Shape
 from hwgen.plan.step import Steps
+from hwgen.sizes.decode import shift_shape, significand_bits
+from hwgen.sizes.product import ProductShape
+from hwgen.sizes.square import square_bits
 from hwgen.spec.steps import accumulating, dot
 
 if TYPE_CHECKING:

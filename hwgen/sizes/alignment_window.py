@@ -15,11 +15,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from hwgen.arithmetic.decode import shift_raised, shift_shape, significand_bits
 from hwgen.formats import Scalar
 from hwgen.formats.rounding import RANDOM_BITS, STOCHASTIC
 from hwgen.formats.widths import value_range
 from hwgen.plan.shape import Shape, shape_of
+from hwgen.sizes.decode import shift_raised, shift_shape, significand_bits
 
 
 @dataclass(frozen=True)

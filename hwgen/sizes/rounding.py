@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from hwgen.arithmetic.decode import shift_shape, significand_bits
-from hwgen.arithmetic.leading_one import FEW, leading_one_segments, leading_one_shift
-from hwgen.arithmetic.shift import shift_segments, window_segments
+from hwgen.errors import InputError
 from hwgen.formats import Scalar
 from hwgen.formats.rounding import (
     DOWN,
+    MODES,
     NEAREST_AWAY,
     NEAREST_EVEN,
     RANDOM_BITS,
@@ -18,7 +17,7 @@ from hwgen.formats.rounding import (
     UP,
     drawn_bits,
 )
-from hwgen.formats.scalar import SATURATE, SPECIAL
+from hwgen.formats.scalar import OVERFLOWS, SATURATE, SPECIAL
 from hwgen.plan.logic import (
     Adder,
     AnyBit,
@@ -32,6 +31,9 @@ from hwgen.plan.logic import (
 )
 from hwgen.plan.shape import Shape
 from hwgen.plan.step import Segment, Segments, passed_by
+from hwgen.sizes.decode import shift_shape, significand_bits
+from hwgen.sizes.leading_one import FEW, leading_one_segments, leading_one_shift
+from hwgen.sizes.shift import shift_segments, window_segments
 
 #: So many bits are asked at once whether any is set, in two LUTs.
 GROUP = 16
@@ -377,3 +379,23 @@ def _coding_minifloat(
         Segment("beyond", (Gates(),), values),
         Segment("code", code, f.bits),
     )
+
+
+def rounded_width(width: int, dropped: int) -> int:
+    """Bits of a ``rounded_integer`` of ``width`` bits, of which the lowest are ``dropped``."""
+    return width - dropped if dropped <= 0 else max(width, dropped + 1) - dropped + 1
+
+
+def require_rounding(target: Scalar, rounding: str, overflow: str) -> None:
+    """InputError unless hardware rounds to ``target`` so."""
+    if rounding not in MODES:
+        raise InputError(f"rounding={rounding!r}: use one of {', '.join(MODES)}")
+    if overflow not in OVERFLOWS:
+        raise InputError(f"overflow={overflow!r}: use one of {', '.join(OVERFLOWS)}")
+    if overflow != SATURATE and not (target.has_infinity or target.has_nan):
+        raise InputError(f"{target} has neither infinity nor NaN: use overflow='saturate'")
+    if not target.has_hardware:
+        raise InputError(
+            f"{target} cannot be rounded to in hardware: use an integer, a fixed-point format or "
+            "a minifloat, such as int8, bf16 or e4m3fn"
+        )

@@ -8,19 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hwgen.arithmetic.alignment_window import Window
-from hwgen.arithmetic.decode import shift_shape, significand_bits
-from hwgen.arithmetic.fused import (
-    limit_bits,
-    needs_magnitude,
-    shift_digits,
-)
-from hwgen.arithmetic.leading_digits import PART, digit_levels
-from hwgen.arithmetic.product import ProductShape
-from hwgen.arithmetic.rounding_plan import GROUP, PlacedShape
 from hwgen.formats import Scalar
 from hwgen.plan.logic import Adder, AnyBit, Decoder, Gates, Series, Shifter, parallel
 from hwgen.plan.step import Segment, Segments
+from hwgen.sizes.alignment_window import Window
+from hwgen.sizes.decode import shift_shape, significand_bits
+from hwgen.sizes.fused import limit_bits, needs_magnitude, shift_digits
+from hwgen.sizes.leading_digits import PART, digit_levels
+from hwgen.sizes.product import ProductShape
+from hwgen.sizes.rounding import GROUP, PlacedShape
 
 
 @dataclass(frozen=True)
