@@ -119,9 +119,8 @@ def judge(data: Data) -> list[Figure]:
                 how=gates_how,
                 samples="one unit of each kind",
                 bounds=at_most(1.0, 1.1) if smaller else at_least(1.0, 0.9),
-                why="the exact sum of a step is made in both, and rounding it to FP32 and adding "
-                "it "
-                "there takes more than a register of all bits",
+                why="the exact sum of a step is made in both, and rounding it to FP32 and "
+                "adding it there takes more than a register of all bits",
             )
         )
     for name in FORMATS:
@@ -137,6 +136,11 @@ def judge(data: Data) -> list[Figure]:
                 bounds=at_least(1.0, 0.9),
             )
         )
+    return [*figures, *_of_sums(data)]
+
+
+def _of_sums(data: Data) -> list[Figure]:
+    figures = []
     for accumulator, words, bounds in (
         ("fp32", "as exact", at_most(1e-6, 1e-5)),
         ("fixed:24:12", "as FP32", at_most(1e-3, 1e-2)),
@@ -168,8 +172,7 @@ def judge(data: Data) -> list[Figure]:
                 source=MEASURED,
                 how="all layers in INT8 for the largest of calibration; "
                 "accumulators of 10 to 24 bits that wrap; the accuracy is that of 24 bits from "
-                "there "
-                f"on; any weights would need {data['worst'][name]}",
+                f"there on; any weights would need {data['worst'][name]}",
                 samples=f"{data['images']:,} test images of Fashion-MNIST",
                 bounds=at_most(24, 28),
             )

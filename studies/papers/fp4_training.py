@@ -192,8 +192,6 @@ def _of_rounding(data: Data) -> list[Figure]:
         "how": "MXFP4, Gaussian numbers of random scale",
         "samples": f"{data['blocks']:,} blocks of 32",
     }
-    plain, rotated = data["rotated"]
-    quantizers = data["quantizers"]
     return [
         Figure(
             what="by how much stochastic rounding shrinks numbers",
@@ -203,7 +201,12 @@ def _of_rounding(data: Data) -> list[Figure]:
             bounds=at_most(0.1, 0.3),
             **common,
         ),
-        Figure(what="and rounding to nearest", ours=100 * abs(nearest["bias"]), unit="%", **common),
+        Figure(
+            what="by how much rounding to nearest does",
+            ours=100 * abs(nearest["bias"]),
+            unit="%",
+            **common,
+        ),
         Figure(
             what="squared error of stochastic rounding over nearest",
             paper="more than 1",
@@ -225,6 +228,13 @@ def _of_rounding(data: Data) -> list[Figure]:
             ours=ocp["mse"] / nearest["mse"],
             **common,
         ),
+    ]
+
+
+def _of_rotation(data: Data) -> list[Figure]:
+    plain, rotated = data["rotated"]
+    quantizers = data["quantizers"]
+    return [
         Figure(
             what="QSNR that a Hadamard rotation brings",
             paper="more than 0",
@@ -239,8 +249,8 @@ def _of_rounding(data: Data) -> list[Figure]:
         Figure(
             what="LUTs of a quantizer that rounds stochastically over one to nearest",
             **cost.ratio(quantizers["stochastic"], quantizers["nearest_even"]),
-            how="cost model, "
-            "BF16 to MXFP4, 32 lanes, a shift register of random bits each, 7-series; the interval "
+            how="cost model, BF16 to MXFP4, 32 lanes, a shift register of random bits each, "
+            "7-series; the interval "
             "is that of one unit",
             samples="one unit of each kind",
         ),
@@ -249,7 +259,8 @@ def _of_rounding(data: Data) -> list[Figure]:
 
 def judge(data: Data) -> list[Figure]:
     """Grids, scales, rounding."""
-    return [*_of_grids(data), *_of_scales(data), *_of_rounding(data)]
+    parts = (_of_grids, _of_scales, _of_rounding, _of_rotation)
+    return [figure for part in parts for figure in part(data)]
 
 
 def draw(figure: Any, data: Data) -> None:

@@ -70,9 +70,8 @@ def judge(data: Data) -> list[Figure]:
     def more(name: str, accumulator: str) -> float:
         return float(100 * (gates[accumulator][name] / base - 1))
 
-    papers = {"fixed": None, "FP16": 53, "FP32": 183}
     figures = []
-    for accumulator, paper in papers.items():
+    for accumulator, paper in {"fixed": None, "FP16": 53, "FP32": 183}.items():
         figures.append(
             Figure(
                 what=f"E4M3 with {accumulator} accumulator over INT8 with fixed",
@@ -122,6 +121,11 @@ def judge(data: Data) -> list[Figure]:
             why="what aligns and rounds an 8-bit significand is a larger part of the whole here",
         ),
     ]
+    return figures + _in_luts(data)
+
+
+def _in_luts(data: Data) -> list[Figure]:
+    figures = []
     for accumulator in ACCUMULATORS:
         luts = data["luts"][accumulator]
         fields = cost.ratio(luts["E4"], data["luts"]["fixed"]["INT8"], 100)

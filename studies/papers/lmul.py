@@ -110,7 +110,7 @@ ONE = "one unit of each kind"
 
 def judge(data: Data) -> list[Figure]:
     """Area, energy and error of L-Mul over a multiplier's."""
-    gates, energy = data["gates"], data["energy"]
+    gates = data["gates"]
     figures = [
         Figure(
             what=f"gates of an L-Mul of {name}, AND 1, XOR 4, full adder 11",
@@ -148,6 +148,11 @@ def judge(data: Data) -> list[Figure]:
                 samples=ONE,
             )
         )
+    return [*figures, *_energies_judged(data), *_errors_judged(data)]
+
+
+def _energies_judged(data: Data) -> list[Figure]:
+    gates, energy, figures = data["gates"], data["energy"], []
     for name in energy:
         saved = cost.ratio(energy[name]["lmul"], energy[name]["mul"])
         figures.append(
@@ -189,7 +194,7 @@ def judge(data: Data) -> list[Figure]:
             "significands that it saves is small",
         )
     )
-    return figures + _errors_judged(data)
+    return figures
 
 
 def _saved(ratio: dict[str, Any]) -> dict[str, Any]:

@@ -138,8 +138,14 @@ def judge(data: Data) -> list[Figure]:
             **measured,
         ),
     ]
-    free, total = _not_beaten(data)
     source = data["lut"]["int4"]["source"]
+    return [*figures, *_fronts(data, measured, source), *_areas(data, source)]
+
+
+def _fronts(data: Data, measured: dict[str, Any], source: str) -> list[Figure]:
+    """What is on the front, and where minifloats are worth more."""
+    how, samples, figures = measured["how"], measured["samples"], []
+    free, total = _not_beaten(data)
     figures.append(
         Figure(
             what="integers that no minifloat beats in both LUTs and KL",
@@ -167,7 +173,7 @@ def judge(data: Data) -> list[Figure]:
             why="this transformer is small and its activations have few outliers",
         )
     )
-    return figures + _areas(data, source)
+    return figures
 
 
 def _areas(data: Data, source: str) -> list[Figure]:

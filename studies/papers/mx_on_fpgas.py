@@ -126,6 +126,11 @@ def judge(data: Data) -> list[Figure]:
             **common,
         ),
     ]
+    return [*figures, *_of_blocks(data), *_of_sizes(data)]
+
+
+def _of_blocks(data: Data) -> list[Figure]:
+    figures = []
     gains = {e: row["32"] - row["tensor"] for e, row in data["noise"].items()}
     for kind, name in (("int", "integers"), ("e", "minifloats")):
         of = [gain for e, gain in gains.items() if e.startswith(kind)]
@@ -143,6 +148,11 @@ def judge(data: Data) -> list[Figure]:
                 "is on average too large",
             )
         )
+    return figures
+
+
+def _of_sizes(data: Data) -> list[Figure]:
+    figures = []
     for element in ("int8", "e4m3", "int4", "e2m1"):
         row = data["luts"][element]
         figures.append(

@@ -110,15 +110,18 @@ def judge(data: Data) -> list[Figure]:
                 **common,
             ),
         ]
-    luts = data["luts"]
+    return figures + _in_luts(data)
+
+
+def _in_luts(data: Data) -> list[Figure]:
+    luts, figures = data["luts"], []
     for way in ("INT8, FP4", "FP8, INT4"):
         figures.append(
             Figure(
                 what=f"LUTs of {way} over FP8, FP4",
                 **cost.ratio(luts[way], luts["FP8, FP4"]),
                 how="cost model, dot products of 16 lanes, exact accumulator, 7-series; the "
-                "interval "
-                "is that of one unit",
+                "interval is that of one unit",
                 samples="one unit of each kind",
             )
         )

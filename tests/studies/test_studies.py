@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import importlib.util
 import math
+import sys
 from pathlib import Path
 
 import pytest
@@ -202,6 +204,46 @@ def test_a_run_that_was_stopped_goes_on(tmp_path, monkeypatch):
     assert "verdict: holds (1 hold)" in text and "1: added; 5 numbers." in text
     with pytest.raises(InputError, match="no numbers of the study sum"):
         run.read(tmp_path, study)
+
+
+MODULE = """
+import math
+LIMIT = 3
+WORDS = "text"
+
+def helper(x):
+    return math.sqrt(x) * LIMIT
+
+def make(x):
+    return helper(x)
+
+def judge(x):
+    return WORDS, x
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "again"),
+    [
+        ("LIMIT = 3", "LIMIT = 4", True),
+        ("sqrt(x)", "cbrt(x)", True),
+        ("import math", "import cmath as math", True),
+        ("return helper(x)", "return helper(x) + 1", True),
+        ('"text"', '"other text"', False),
+        ("return WORDS, x", "return WORDS, -x", False),
+        ("LIMIT = 3", "# The most.\nLIMIT = 3", False),
+    ],
+)
+def test_what_a_number_hangs_on_is_its_code_and_no_other(tmp_path, monkeypatch, old, new, again):
+    digests = []
+    for name, text in (("first", MODULE), ("second", MODULE.replace(old, new))):
+        (tmp_path / f"{name}.py").write_text(text)
+        spec = importlib.util.spec_from_file_location(name, tmp_path / f"{name}.py")
+        module = importlib.util.module_from_spec(spec)
+        monkeypatch.setitem(sys.modules, name, module)
+        spec.loader.exec_module(module)
+        digests.append(bench.code_digest(module.make))
+    assert (digests[0] != digests[1]) == again
 
 
 def test_sources_are_told_apart():
