@@ -111,8 +111,8 @@ def judge(data: Data) -> list[Figure]:
                 how=f"{how}; norms of rows log-normal, deviation {SPREAD:g}",
                 samples=f"{data['heads']} heads of {TOKENS} tokens",
                 bounds=Bounds((-0.01, 0.01), (-0.1, 0.1)) if whole else at_least(0.5, 0.05),
-                why="nearly all noise is that of the block with the largest rows, which sorting "
-                "makes no quieter; what the other block gains is too little to be seen in the sum",
+                why="sorting puts all large rows into the blocks of the coarsest steps; what gains "
+                "are the small ones, which count little in the sum",
             )
         )
     for n, both in data["shipped"].items():
