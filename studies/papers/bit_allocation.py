@@ -178,6 +178,7 @@ def draw(figure: Any, data: Data) -> None:
         y = [row["kl"] for _, row in of["plans"]]
         axes.loglog(x, y, "o", ms=4, color=COLOURS[0], label=f"tau {_taus(of)[proxy]:.2f}")
         axes.set_title(network, fontsize=10)
+        axes.xaxis.set_minor_formatter("")
         axes.set_xlabel("sum of KL" if proxy == "kl" else "squared error of weights")
         axes.legend(fontsize=8)
     panels[0].set_ylabel("KL divergence from FP32, nats (measured)")
