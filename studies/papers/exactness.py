@@ -22,7 +22,8 @@ LANES, FULL_ADDER = 8, 5
 #: Products of a dot product whose error is measured.
 LENGTH = 1024
 NETWORKS = ("resnet8", "mobilenet", "vit")
-WIDTHS = range(10, 25)
+#: Bits of accumulators that wrap; of the last ones nothing ever does.
+WIDTHS, WHOLE = range(10, 25), 40
 
 
 def _unit(name: str, accumulator: str, lanes: int = LANES) -> DotProduct:
@@ -87,7 +88,8 @@ def measure(bench: Bench) -> Data:
         f: {a: bench.kept(_error, f, a, sums) for a in ACCUMULATORS[1:]} for f in ("e4m3",)
     }
     kept["widths"] = {
-        n: {str(w): bench.kept(_wrapped, n, w, count)["percent"] for w in WIDTHS} for n in NETWORKS
+        n: {str(w): bench.kept(_wrapped, n, w, count)["percent"] for w in (*WIDTHS, WHOLE)}
+        for n in NETWORKS
     }
     kept["worst"] = {n: bench.kept(_worst, n) for n in NETWORKS}
     return kept
@@ -96,8 +98,7 @@ def measure(bench: Bench) -> Data:
 def _least_width(data: Data, network: str) -> int:
     """The fewest bits from which on nothing is lost: each wider one has the accuracy of all."""
     of = {int(w): p for w, p in data["widths"][network].items()}
-    widest = of[max(of)]
-    lossy = [w for w, percent in of.items() if abs(percent - widest) > 1e-9]
+    lossy = [w for w, percent in of.items() if abs(percent - of[WHOLE]) > 1e-9]
     return max(lossy, default=min(of) - 1) + 1
 
 
@@ -171,7 +172,7 @@ def _of_sums(data: Data) -> list[Figure]:
                 ours=least,
                 source=MEASURED,
                 how="all layers in INT8 for the largest of calibration; "
-                "accumulators of 10 to 24 bits that wrap; the accuracy is that of 24 bits from "
+                "accumulators of 10 to 24 bits that wrap; the accuracy is that of exact sums from "
                 f"there on; any weights would need {data['worst'][name]}",
                 samples=f"{data['images']:,} test images of Fashion-MNIST",
                 bounds=at_most(24, 28),
@@ -191,7 +192,8 @@ def draw(figure: Any, data: Data) -> None:
     left.set_ylabel(f"two-input gates, {LANES} lanes (measured)")
     left.legend(fontsize=8)
     for (name, row), colour in zip(data["widths"].items(), COLOURS, strict=False):
-        right.plot([int(w) for w in row], list(row.values()), "o-", ms=4, color=colour, label=name)
+        percents = [row[str(w)] for w in WIDTHS]
+        right.plot(WIDTHS, percents, "o-", ms=4, color=colour, label=name)
     right.set_xlabel("bits of an INT8 accumulator that wraps")
     right.set_ylabel("accuracy, % (measured)")
     right.legend(fontsize=8)

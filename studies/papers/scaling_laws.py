@@ -59,7 +59,8 @@ def measure(bench: Bench) -> Data:
         kind: {str(bits): bench.kept(_qsnr, kind, bits, count) for bits in BITS} for kind in SAMPLES
     }
     splits = {str(bits): list(best_split(bits)) for bits in PAPER}
-    return {"qsnr": qsnr, "splits": splits, "numbers": count}
+    critical = {n: critical_tokens(e, m, 1e9, 128) / 1e12 for n, (e, m, _) in CRITICAL.items()}
+    return {"qsnr": qsnr, "splits": splits, "critical": critical, "numbers": count}
 
 
 def critical_tokens(exponent: int, mantissa: int, parameters: float, block: float) -> float:
@@ -83,13 +84,13 @@ def judge(data: Data) -> list[Figure]:
             bounds=Bounds((0, 0), (1, 2)),
         )
     ]
-    for name, (exponent, mantissa, paper) in CRITICAL.items():
+    for name, (*_, paper) in CRITICAL.items():
         figures.append(
             Figure(
                 what=f"critical amount of data, {name}",
                 paper=f"{paper:g}",
                 unit="10^12 tokens",
-                ours=critical_tokens(exponent, mantissa, 1e9, 128) / 1e12,
+                ours=data["critical"][name],
                 source=COMPUTED,
                 how="the law, 10^9 parameters, blocks of 128",
                 samples="one formula",

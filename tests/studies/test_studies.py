@@ -36,7 +36,8 @@ NAMES = registry.names()
 def places(data, path=()):
     """Paths to all numbers in JSON, and to all that has numbers in it."""
     if isinstance(data, dict | list):
-        items = data.items() if isinstance(data, dict) else enumerate(data)
+        # Of long lists some: there are hundreds of samples alike.
+        items = data.items() if isinstance(data, dict) else enumerate(data[:3])
         for key, value in items:
             yield from places(value, (*path, key))
     if path and not isinstance(data, str | bool | None):
@@ -118,12 +119,12 @@ def test_a_verdict_follows_from_the_numbers(name):
     as_is = [figure.verdict for figure in result.figures]
     open_ones = {i for i, verdict in enumerate(as_is) if verdict}
     assert open_ones
-    moves = [(factor, 0.0) for factor in (5.0, 0.2, -1.0, 0.7, 1.4, 1e6)] + [
+    moves = [(factor, 0.0) for factor in (5.0, 0.5, 0.2, -1.0, 0.7, 1.4, 1e6)] + [
         (1.0, 50.0),
         (1.0, -50.0),
     ]
-    for factor, shift in moves:
-        for path in list(places(result.data)):
+    for path in sorted(places(result.data), key=len):
+        for factor, shift in moves:
             if not open_ones:
                 return
             try:
