@@ -151,15 +151,14 @@ class Kind(Generic[T]):
     @property
     def first_shipped(self) -> T | None:
         """One of those, the first, or None; the others are not read either."""
-        first = next(iter(self._shipped_lines), None)
-        return None if first is None else self.one_shipped(first)
+        line = next(iter(self._shipped_lines.values()), "")
+        return next(iter(dict(records.rows(line, self.ships, self.keyed)).values()), None)
 
     @cached_property
     def _shipped_lines(self) -> dict[str, str]:
-        """The lines of what ships by their keys, as far as can be told without reading them."""
+        """The lines of what ships by all that may be their keys, without reading them."""
         lines = _text_of(self.ships).split("\n") if self.ships else []
-        found = ((_KEY_IN_LINE.search(line), line) for line in lines)
-        return {match[1]: line for match, line in found if match is not None}
+        return {match[1]: line for line in lines for match in _KEY_IN_LINE.finditer(line)}
 
     def read(self, name: str) -> dict[str, T]:
         """The results by key of a file in the folder of a room; none if it is not there."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from hwgen.formats import Scalar
+from hwgen.formats import Format
 from optimizer import evaluation
 from optimizer.calibration import Pairs, calibrate
 from optimizer.data import ImageData
@@ -15,8 +15,8 @@ from optimizer.network import Network
 from optimizer.parallel import in_parallel
 from optimizer.plan import Accuracy, Plan
 from optimizer.ptq.asymmetric import unsigned
-from optimizer.ptq.methods import UNSIGNED, Recipe
-from optimizer.selection import Equalized, Tuner, parts
+from optimizer.ptq.methods import ASYMMETRIC, UNSIGNED, Recipe
+from optimizer.selection import Tuner, parts
 
 PLAIN = "round to nearest"
 
@@ -43,7 +43,7 @@ class Step:
 
 def ablation(
     network: Network,
-    equalized: Equalized,
+    changed: Mapping[str, Network],
     tuner: Tuner,
     data: ImageData,
     plan: Plan,
@@ -51,29 +51,33 @@ def ablation(
 ) -> tuple[Step, ...]:
     """The steps from rounding to nearest to what ``plan`` got.
 
-    ``network``: as it was read; ``tuner``: of the network ``equalized``.
+    ``network``: as it was read; ``changed``: the networks that it became, by the method, in their
+    order; ``tuner``: of the last of them.
     """
     pairs, recipe = plan.pairs, plan.recipe
     assert recipe is not None
     signed = _signed(tuner, pairs)
     formats = list(dict.fromkeys(f for pair in (*signed.values(), *pairs.values()) for f in pair))
-    original = tuner.calibration
-    if equalized.method is not None:
-        original = calibrate(network, data.calibration_images, formats, workers, tuner.methods)
+    networks = [network, *changed.values()]
+    calibrations = [
+        calibrate(each, data.calibration_images, formats, workers, tuner.methods)
+        for each in networks[:-1]
+    ]
+    calibrations.append(tuner.calibration)
     steps: list[tuple[str, Network, Quantization]] = [
-        (PLAIN, network, original.quantization(signed))
+        (PLAIN, network, calibrations[0].quantization(signed))
     ]
     if signed != pairs:
-        steps.append((UNSIGNED, network, original.quantization(pairs)))
-    if equalized.method is not None:
-        plain = tuner.calibration.quantization(pairs)
-        steps.append((equalized.method, equalized.network, plain))
-    recipes = [Recipe(bias=recipe.bias, ranges=recipe.ranges), recipe]
-    for step in dict.fromkeys(recipes):
+        steps.append((UNSIGNED, network, calibrations[0].quantization(pairs)))
+    for name, each, made in zip(changed, networks[1:], calibrations[1:], strict=True):
+        steps.append((name, each, made.quantization(pairs)))
+    recipes = [Recipe(bias=recipe.bias, ranges=recipe.ranges), replace(recipe, asymmetric=False)]
+    for step in dict.fromkeys((*recipes, recipe)):
         if step != Recipe():
             name = step.rounding if step.rounding != "nearest" else step.names[-1]
+            name = ASYMMETRIC if step.asymmetric else name
             quantization = tuner.quantization(pairs, step, workers)
-            steps.append((name, equalized.network, quantization))
+            steps.append((name, networks[-1], quantization))
     test = parts(data)[1]
 
     def measured(step: tuple[str, Network, Quantization]) -> Step:
@@ -84,11 +88,14 @@ def ablation(
     return tuple(in_parallel(measured, steps, workers))
 
 
-def _signed(tuner: Tuner, pairs: Pairs) -> dict[str, tuple[Scalar, Scalar]]:
+def _signed(tuner: Tuner, pairs: Pairs) -> dict[str, tuple[Format, Format]]:
     """``pairs`` with the formats that ``unsigned`` made those without sign of."""
-    origins: Mapping[tuple[str, Scalar], Scalar] = {
-        (name, unsigned(f)): f for name, f in tuner.calibration.activation_scales if f.signed
+    origins: Mapping[tuple[str, Format], Format] = {
+        (name, unsigned(f)): f
+        for name, f in tuner.calibration.activation_scales
+        if f.element.signed
     }
     return {
-        name: (a if a.signed else origins.get((name, a), a), b) for name, (a, b) in pairs.items()
+        name: (a if a.element.signed else origins.get((name, a), a), b)
+        for name, (a, b) in pairs.items()
     }

@@ -8,43 +8,62 @@ from typing import Any, overload
 
 from hwgen import formats as number_formats
 from hwgen.errors import InputError
-from hwgen.formats import Scalar
-from hwgen.spec import DotProduct
-from optimizer import sensitivity, sizing
+from hwgen.formats import Format
+from optimizer import datapaths, sensitivity, sizing
+from optimizer.datapaths import Datapath
 from optimizer.network import Layer, Network
 from optimizer.plan import LayerPlan, Plan
 from optimizer.ptq.asymmetric import unsigned
 from optimizer.search import pareto_front
 from optimizer.settings import AS_GIVEN, NOT_GIVEN, Settings, references
+from optimizer.text import printable
 
 #: Formats of activations and of weights.
-Pair = tuple[Scalar, Scalar]
+Pair = tuple[Format, Format]
 #: Names of layers whose activations are never negative, and get formats without sign.
 Positive = frozenset[str]
 NONE: Positive = frozenset()
 #: A datapath in one pair of formats, activations and weights: its array, units and LUTs.
-Priced = Mapping[tuple[Scalar, Scalar], tuple[sizing.Size, DotProduct, sizing.LutRange]]
+Priced = Mapping[Pair, tuple[sizing.Size, Datapath, sizing.LutRange]]
 #: Its layers in that pair, by the pair.
-Choices = Mapping[tuple[Scalar, Scalar], tuple[LayerPlan, ...]]
+Choices = Mapping[Pair, tuple[LayerPlan, ...]]
 
 
-def arrays(network: Network, settings: Settings) -> list[tuple[sizing.Size, ...]]:
-    """The arrays that are fast enough, of each datapath.
+def require_arrays(network: Network, settings: Settings) -> None:
+    """InputError where no array is fast enough, or no candidate suits a datapath.
 
-    InputError if there are none, and if formats of the file are to be kept that cannot be.
+    And if formats of the file are to be kept that cannot be.
     """
     if settings.given == "fixed":
         _require_given(network, settings)
-    return [
-        sizing.sizes(layers, settings.cycle_budget) for layers in _groups(network, settings.style)
-    ]
+    for layers in _groups(network, settings.style):
+        sizing.sizes(layers, settings.cycle_budget)  # Those of the references.
+        if not options(network, settings, layers):
+            raise InputError(
+                f"layer {printable(layers[0].name, 40)}: none of the formats "
+                f"{', '.join(map(str, settings.formats))} suits it at this frame rate: give one of "
+                "single numbers too, such as int8"
+            )
+
+
+def sizes(layers: Sequence[Layer], settings: Settings, pair: Pair) -> tuple[sizing.Size, ...]:
+    """The arrays that compute ``layers`` in ``pair`` fast enough: none if there are none."""
+    if not datapaths.is_possible(*pair):
+        return ()
+    return sizing.sizes_in_steps(
+        tuple(layers),
+        settings.cycle_budget,
+        datapaths.lane_step(*pair),
+        datapaths.most_lanes(*pair),
+        datapaths.is_whole(*pair),
+    )
 
 
 def require_price(network: Network, settings: Settings, sizer: sizing.Sizer) -> None:
     """InputError where a target's model does not know the datapaths: before any long work."""
-    f = settings.formats[0]
-    for sizes in arrays(network, settings):
-        sizer.best(sizes, f, f)
+    for layers in _groups(network, settings.style):
+        for pair in options(network, settings, layers)[:1]:
+            sizer.best(sizes(layers, settings, pair), *pair)
 
 
 def _require_given(network: Network, settings: Settings) -> None:
@@ -69,16 +88,18 @@ def price(
     That is every pair of candidates, and each reference's format for both operands. ``positive``:
     see ``options``.
     """
-    groups = _groups(network, settings.style)
     return [
-        {(a, b): sizer.best(sizes, a, b) for a, b in _asked(network, settings, layers, positive)}
-        for layers, sizes in zip(groups, arrays(network, settings), strict=True)
+        {
+            pair: sizer.best(sizes(layers, settings, pair), *pair)
+            for pair in _asked(network, settings, layers, positive)
+        }
+        for layers in _groups(network, settings.style)
     ]
 
 
 def activation_formats(
     network: Network, settings: Settings, positive: Positive = NONE
-) -> dict[str, tuple[Scalar, ...]]:
+) -> dict[str, tuple[Format, ...]]:
     """The formats of each layer's activations that are asked about."""
     return {
         layer.name: tuple(dict.fromkeys(a for a, _ in _asked(network, settings, group, positive)))
@@ -100,9 +121,10 @@ def options(
 ) -> list[Pair]:
     """The pairs of formats that the search may choose for a datapath of ``layers``.
 
-    Those of the candidates; and with an operand in the format that the file gives to it, or only
-    those where ``settings.given`` is fixed. ``positive``: layers whose activations are never
-    negative: a candidate for activations is there the format of as many bits without sign.
+    Those of the candidates that a unit takes; and with an operand in the format that the file gives
+    to it, or only those where ``settings.given`` is fixed. ``positive``: layers whose activations
+    are never negative: a candidate for activations is there the format of as many bits without
+    sign.
     """
     candidates = settings.formats
     firsts = candidates
@@ -116,7 +138,14 @@ def options(
         )
         own = [(a, b) for a in firsts for b in seconds]
         pairs = own if settings.given == "fixed" else list(dict.fromkeys((*pairs, *own)))
-    return pairs
+    return [pair for pair in pairs if _suits(network, settings, layers, pair)]
+
+
+def _suits(network: Network, settings: Settings, layers: Sequence[Layer], pair: Pair) -> bool:
+    """Whether a datapath of ``layers`` can be of the pair: there is a unit, fast enough."""
+    lowerings = (network.layer_node(layer.name).lowering for layer in layers)
+    takes = all(datapaths.takes(lowering, pair[0]) for lowering in lowerings)
+    return takes and bool(sizes(layers, settings, pair))
 
 
 @overload
@@ -126,7 +155,7 @@ def _given(network: Network, settings: Settings, layers: Sequence[Layer]) -> lis
 @overload
 def _given(
     network: Network, settings: Settings, layers: Sequence[Layer], whole: bool
-) -> list[tuple[Scalar | None, Scalar | None]]: ...
+) -> list[tuple[Format | None, Format | None]]: ...
 
 
 def _given(

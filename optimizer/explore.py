@@ -12,7 +12,16 @@ import numpy as np
 import cost_models
 from hwgen.errors import InputError
 from hwgen.fields import require_instance
-from optimizer import candidates, evaluation, inference, selection, sensitivity, sizing
+from optimizer import (
+    candidates,
+    evaluation,
+    inference,
+    rotation,
+    rotation_choice,
+    selection,
+    sensitivity,
+    sizing,
+)
 from optimizer.ablation import Step, ablation
 from optimizer.calibration import Calibration, calibrate
 from optimizer.data import ImageData
@@ -21,6 +30,8 @@ from optimizer.inputs import Inputs, count, taken
 from optimizer.network import Network
 from optimizer.parallel import in_parallel
 from optimizer.plan import Accuracy, LayerCheck, Plan
+from optimizer.ptq.methods import HADAMARD
+from optimizer.rotation import RotationCost
 from optimizer.selection import Part
 from optimizer.settings import Settings as Settings
 from optimizer.settings import require_candidates as require_candidates
@@ -34,7 +45,8 @@ SENSITIVITY_SEED = 1
 class Exploration:
     """The result of an exploration; all accuracies are measured on the same images.
 
-    ``network``: equalised, if that is among the methods kept, by the method ``equalization``;
+    ``network``: equalised, if that is among the methods kept, by the method ``equalization``, and
+    some of its layers rotated, likewise;
     ``quantization``: the chosen plan's operands. ``fp32``: on the test images, which decide
     nothing; ``fp32_selection``: on those that do.
     ``points``: every evaluated plan: the search's front by falling LUTs, then those of the
@@ -69,6 +81,11 @@ class Exploration:
     choices: tuple[candidates.Choices, ...] = ()
 
     @property
+    def rotations(self) -> tuple[RotationCost, ...]:
+        """What the rotations of activations take at run time, by layer."""
+        return rotation.costs(self.network)
+
+    @property
     def sensitivity_images(self) -> int:
         """How many images measured the sensitivities: at most as many as were asked for."""
         return min(self.settings.sensitivity_images, self.calibration_images)
@@ -91,6 +108,7 @@ class Exploration:
             "fp32_accuracy": self.fp32.to_dict(),
             "fp32_selection_accuracy": self.fp32_selection.to_dict(),
             "equalization": self.equalization,
+            "rotations": [dataclasses.asdict(cost) for cost in self.rotations],
             "ablation": [step.to_dict() for step in self.ablation],
             "chosen": self.chosen.to_dict(),
             "reason": self.reason,
@@ -171,24 +189,30 @@ def explore(
         equalized = selection.equalized(
             network, data, settings.ptq, settings.formats, progress, workers
         )
-    calibration, choices, plans = planned(equalized.network, data, settings, sizer, stages, workers)
-    others = candidates.reference_plans(equalized.network, choices, settings)
+    with stages.timed("rotation"):
+        turned = rotation_choice.turned(
+            equalized.network, data, settings.ptq, settings.formats, progress, workers
+        )
+    calibration, choices, plans = planned(turned.network, data, settings, sizer, stages, workers)
+    others = candidates.reference_plans(turned.network, choices, settings)
     progress(f"{sizer.predictions} units predicted; front of {len(plans)} points to be evaluated")
     with stages.timed("evaluation"):
-        tuner = selection.tuner(equalized.network, calibration, data, settings.ptq, workers)
+        tuner = selection.tuner(turned.network, calibration, data, settings.ptq, workers)
         evaluated = evaluation.evaluate(tuner, data, [*plans, *others.values()], progress, workers)
     references = dict(zip(others, evaluated[len(plans) :], strict=True))
     positive = _positive(calibration, settings)
-    others_allowed = candidates.allowed(equalized.network, references, settings, positive)
+    others_allowed = candidates.allowed(turned.network, references, settings, positive)
     points = (*evaluated[: len(plans)], *others_allowed)
     front = evaluation.accuracy_front(points)
     chosen, reason = evaluation.choose(front, fp32.selection, settings.max_drop)
     with stages.timed("ablation"):
         assert chosen.recipe is not None
         quantization = tuner.quantization(chosen.pairs, chosen.recipe, workers)
-        steps = ablation(network, equalized, tuner, data, chosen, workers)
+        changed = {} if equalized.method is None else {equalized.method: equalized.network}
+        changed |= {} if turned.size is None else {HADAMARD: turned.network}
+        steps = ablation(network, changed, tuner, data, chosen, workers)
     return Exploration(
-        network=equalized.network,
+        network=turned.network,
         calibration=calibration,
         quantization=quantization,
         settings=settings,
@@ -228,7 +252,7 @@ def _require_all(network: Network, data: ImageData, settings: Settings) -> None:
     require_instance("settings", settings, Settings, "what optimizer.explore.settings returns")
     require_candidates(settings)
     require_fitting(network, data)
-    candidates.arrays(network, settings)
+    candidates.require_arrays(network, settings)
 
 
 def _positive(calibration: Calibration, settings: Settings) -> candidates.Positive:

@@ -4,6 +4,8 @@ In a quantised layer both operands are values of their number formats (the quant
 and activations divided by their scales) and each output is the exact sum of their products: the
 same number that the hardware's accumulator holds. It is then multiplied by the scales and the
 bias is added, in float64. Everything between the layers is float, computed by onnxruntime.
+Sums of blocks are added in float64, which is exact unless scales are very far apart; a layer's
+result is a float32.
 
 Where no partial sum of a layer needs more bits than a float32 has, onnxruntime's own operator gives
 the exact sums; elsewhere they are ``sim.golden.matmul`` of the layer's matrices.
@@ -20,9 +22,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hwgen.formats import BlockFormat
 from optimizer.inputs import Inputs
 from optimizer.network import Array, Network, Node, Tensors, scores
-from optimizer.ptq.grid import on_grid
 from optimizer.quantization import LayerQuantization
 from sim import golden
 
@@ -32,57 +34,56 @@ BATCH = 8
 Quantization = Mapping[str, LayerQuantization]
 
 
-def quantized_operands(
-    q: LayerQuantization, operands: Sequence[Array]
-) -> tuple[Array, npt.NDArray[Any] | None]:
-    """A layer's activations in values of their formats: a, and b where it is no weight."""
-    a = on_grid(q.a_format, operands[0] / q.activation_scale)
-    if q.weight is not None:
-        return a, None
-    return a, on_grid(q.b_format, operands[1] / np.float32(q.weight_scale[0]))
-
-
 def matrices(
     q: LayerQuantization, operands: Sequence[Array]
 ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """What a layer multiplies: (..., rows, dot length) and (..., dot length, columns)."""
-    a, b = quantized_operands(q, operands)
     lowering = q.node.lowering
-    # Before the patches are copied: each activation is converted once, not once a window.
-    left = lowering.left(a.astype(np.float64))
+    # Before the patches are copied, where that can be: each activation is converted once then, and
+    # not once a window.
+    if q.rounds_first:
+        left = lowering.left(q.rounded(operands[0]).astype(np.float64))
+    else:
+        left = q.rounded(lowering.left(operands[0]))
+    # A border's zeros are the code that stands for zero.
+    left = left + q.zero_point if q.zero_point else left
     if q.weight is not None:
         return left, lowering.right(q.weight)
-    assert b is not None
+    b = q.rounded_other(operands[1])
     return left, b if b.ndim > 1 else b[:, None]
 
 
 def exact_sums(q: LayerQuantization, operands: Sequence[Array]) -> npt.NDArray[np.float64]:
     """The exact sums of a quantised layer, float64 (..., rows, columns) of its matrices.
 
-    They are in units of the product of the scales.
+    They are in units of the product of the scales, with what a zero point adds.
     """
     left, right = (np.swapaxes(matrix, -1, -2) for matrix in matrices(q, operands))
     # Turned, with the places of an image last: the order of its tensor.
-    return np.swapaxes(golden.matmul(q.b_format, q.a_format, right, left), -1, -2)
+    if isinstance(q.a_format, BlockFormat) or isinstance(q.b_format, BlockFormat):
+        turned: npt.NDArray[np.float64] = right @ left
+    else:
+        turned = golden.matmul(q.b_format, q.a_format, right, left)
+    return np.swapaxes(turned, -1, -2)
 
 
 def run_layer(q: LayerQuantization, operands: Sequence[Array]) -> Array:
     """The output of a quantised layer, float32; ``operands``: a, and b where it is no weight."""
-    node = q.node
+    node, bias = q.node, q.bias
     sums: npt.NDArray[Any]
     if q.exact_in_float32:
-        a, b = quantized_operands(q, operands)
-        names = q.product.inputs
-        values = dict(zip(names, (a, b), strict=False)) if b is not None else {names[0]: a}
+        rounded = [q.rounded(operands[0]), *map(q.rounded_other, operands[1:])]
+        values = dict(zip(q.product.inputs, rounded, strict=False))
         sums = q.product.run(values)[node.protos[0].output[0]]
     else:
         sums = node.lowering.output(exact_sums(q, operands), operands[0].shape)
+        bias = q.unit_bias if q.zero_point else bias
     scale = q.output_scale
     result = np.multiply(
         sums, scale if len(scale) == 1 else node.lowering.per_channel(scale), dtype=np.float64
     )
-    if q.bias is not None:
-        result += node.lowering.per_channel(q.bias)
+    if bias is not None:
+        result += node.lowering.per_channel(bias)
     return np.asarray(result, np.float32)
 
 

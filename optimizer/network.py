@@ -17,7 +17,7 @@ import onnx
 from onnx import NodeProto
 
 from hwgen.errors import InputError
-from hwgen.formats import Scalar
+from hwgen.formats import Format, Scalar
 from optimizer.given import Given
 from optimizer.graph import Graph, reads
 from optimizer.inputs import Declared, Inputs, count, named, taken
@@ -61,7 +61,7 @@ class Node:
         a, b = (None if given is None else given.number_format for given in self.given)
         return (a, b)
 
-    def tried(self, formats: Sequence[Scalar]) -> tuple[Scalar, ...]:
+    def tried(self, formats: Sequence[Format]) -> tuple[Format, ...]:
         """``formats``, and those that the file gives to this layer."""
         given = (f for f in self.given_formats if f is not None)
         return tuple(dict.fromkeys((*formats, *given)))
@@ -246,6 +246,12 @@ class Network:
         types = {**self.graph.types, **dict.fromkeys(OPERANDS, onnx.TensorProto.FLOAT)}
         graph = replace(self.graph, types=types)
         return graph.session([product, *node.protos[1:], *needed], [self.output])
+
+    def behind(self, node: Node) -> Session:
+        """FP32, from the output of ``node`` to the class scores."""
+        after = {id(proto) for proto in self.graph.after([node.output])}
+        needed = [proto for proto in self.graph.before([self.output]) if id(proto) in after]
+        return self.graph.session(needed, [self.output])
 
     def batches(self, images: Inputs, size: int) -> Iterator[tuple[int, Tensors]]:
         """The network's inputs, ``size`` images at a time, each with how many of them count.

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import cost_models
 import sim
 import yosys_scripts
@@ -17,13 +15,13 @@ from hwgen import emit, store
 from hwgen.errors import ToolError
 from hwgen.fields import require_path
 from hwgen.files import require_writable
-from hwgen.spec import DotProduct
 from optimizer import candidates, explore, idx, onnx_import, report, selection
 from optimizer import data as image_data
 from optimizer.data import ImageData
+from optimizer.datapaths import Datapath
 from optimizer.explore import Exploration, Settings
 from optimizer.inputs import count, taken
-from optimizer.layer_vectors import layer_vectors
+from optimizer.layer_vectors import layer_vectors, results
 from optimizer.network import Network
 from optimizer.parallel import in_parallel
 from optimizer.plan import LayerCheck, LayerPlan, Plan
@@ -108,7 +106,7 @@ def read(
     images = image_data.load(data, None, inputs) if any(None in i.sizes for i in inputs) else None
     sizes = {} if images is None else images.sizes(inputs)
     network = onnx_import.load(model, sizes, output)
-    candidates.arrays(network, settings)
+    candidates.require_arrays(network, settings)
     images = _images(network, data)
     more_data = _more_data(data, test_data)
     more_images = None if more_data is None else _images(network, more_data)
@@ -163,10 +161,10 @@ def _images(network: Network, data: Path) -> ImageData:
     return image_data.load(data, explore.classes_of(network), network.declared)
 
 
-def measure(plan: Plan, target: str, progress: Progress) -> dict[DotProduct, Cost]:
+def measure(plan: Plan, target: str, progress: Progress) -> dict[Datapath, Cost]:
     """Measured cost of every unit of ``plan``, from the store or the tools, on all cores."""
 
-    def measured(spec: DotProduct) -> Cost:
+    def measured(spec: Datapath) -> Cost:
         cost = cost_models.measure(spec, target)
         fmax = cost.fmax_mhz.value
         progress(
@@ -190,19 +188,18 @@ def check(e: Exploration, images: ImageData, progress: Progress) -> tuple[LayerC
         layer, spec = plan.layer.name, plan.spec
         outputs = min(CHECKED_OUTPUTS, plan.layer.outputs * count(first_images))
         operands = layer_vectors(e.network, e.quantization, e.chosen, layer, first_images, outputs)
-        inputs = {"clear": operands.clear[:, None], "a": operands.a_codes, "b": operands.b_codes}
+        inputs = operands.inputs(spec)
         outcome = sim.verify_inputs(spec, inputs)
         # The bench compares with the golden model; the sums behind the accuracy must be the
         # golden model's too.
-        sums = sim.golden.expected(spec, inputs)["accumulator"][:, 0]
-        wrong = np.asarray(sums[operands.last_cycles] != np.array(operands.expected, object))
+        sums = results(spec, sim.golden.expected(spec, inputs), operands.last_cycles)
         result = LayerCheck(
             layer=layer,
             module=spec.name,
             cycles=outcome.vectors,
             mismatches=outcome.mismatches,
             outputs=len(operands.expected),
-            wrong_outputs=int(wrong.sum()),
+            wrong_outputs=sum(bool(a != b) for a, b in zip(sums, operands.expected, strict=True)),
         )
         progress(
             f"simulated {printable(layer, 40)} on {spec.name}: {result.cycles} cycles, "

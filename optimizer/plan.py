@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from cost_models.query import RESOURCES, Cost
-from hwgen.formats import Scalar
-from hwgen.spec import DotProduct
+from hwgen.formats import BlockFormat, Format
+from optimizer.datapaths import Datapath
 from optimizer.network import Layer
 from optimizer.ptq.methods import Recipe
 from optimizer.sizing import LutRange, Size
@@ -49,6 +49,12 @@ class Accuracy:
         }
 
 
+def bits(number_format: Format) -> float:
+    """Bits of a number, with its part of the block's scale."""
+    f = number_format
+    return f.bits_per_value if isinstance(f, BlockFormat) else f.bits
+
+
 @dataclass(frozen=True)
 class LayerPlan:
     """One layer on its datapath: ``size.units`` units of ``spec``.
@@ -59,7 +65,7 @@ class LayerPlan:
     """
 
     layer: Layer
-    spec: DotProduct
+    spec: Datapath
     size: Size
     cycles: int
     lut: LutRange
@@ -79,7 +85,12 @@ class LayerPlan:
         return None if self.measured is None else self.measured.fmax_mhz.value
 
     @property
-    def formats(self) -> tuple[Scalar, Scalar]:
+    def filled_products(self) -> int:
+        """Products of one output that are computed: those of zeros that fill up lanes included."""
+        return math.ceil(self.layer.dot_length / self.size.lanes) * self.size.lanes
+
+    @property
+    def formats(self) -> tuple[Format, Format]:
         """The format of the activations and that of the weights."""
         return self.spec.a, self.spec.b
 
@@ -154,16 +165,16 @@ class Plan:
         return sum(cycles) if self.style == "shared" else max(cycles)
 
     @property
-    def pairs(self) -> dict[str, tuple[Scalar, Scalar]]:
+    def pairs(self) -> dict[str, tuple[Format, Format]]:
         """Formats by layer: activations, weights."""
         return {layer.layer.name: layer.formats for layer in self.layers}
 
     @property
-    def specs(self) -> tuple[DotProduct, ...]:
+    def specs(self) -> tuple[Datapath, ...]:
         """The different units that the plan needs."""
         return tuple(dict.fromkeys(layer.spec for layer in self.layers))
 
-    def with_measured(self, cost_of_unit: Mapping[DotProduct, Cost]) -> Plan:
+    def with_measured(self, cost_of_unit: Mapping[Datapath, Cost]) -> Plan:
         """The plan with the measured costs of the units that are given."""
         layers = tuple(
             dataclasses.replace(layer, measured=cost_of_unit.get(layer.spec, layer.measured))
@@ -184,7 +195,7 @@ class Plan:
         parts = []
         for letter, position in (("A", 0), ("W", 1)):
             used = sorted(
-                {layer.formats[position] for layer in self.layers}, key=lambda f: (f.bits, str(f))
+                {layer.formats[position] for layer in self.layers}, key=lambda f: (bits(f), str(f))
             )
             ends = [str(used[0])] if len(used) == 1 else [str(used[0]), str(used[-1])]
             parts.append(f"{letter} {'–'.join(ends)}")

@@ -14,23 +14,27 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from hwgen.formats import BlockFormat
+from optimizer import blocks
 from optimizer.calibration import Calibration, Pairs
 from optimizer.inference import run_layer
 from optimizer.inputs import Inputs
 from optimizer.network import Array, Network, Node, Tensors
 from optimizer.parallel import in_parallel
 from optimizer.ptq.bias_correction import corrected_bias
-from optimizer.ptq.grid import on_grid
 from optimizer.ptq.methods import ROUNDINGS, Recipe
-from optimizer.ptq.moments import Moments
+from optimizer.ptq.moments import Floats, Moments
 from optimizer.ptq.rounding import Problem, Rounded, nearest
-from optimizer.quantization import LayerQuantization
+from optimizer.quantization import LayerQuantization, rounded
 
 #: Images a batch.
 BATCH = 16
 #: Rows of a layer's operand that are looked at, spread over all images.
 ROWS = 2**13
 SEED = 7
+
+#: Scale and zero point of activations.
+Range = tuple[np.float32, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,21 +124,25 @@ def refined(
     for i, node in enumerate(network.nodes):
         part, start = network.parts[i], calibration.layer(node.name, *pairs[node.name])
         tuned = node.name in fp32.targets
+        ranges = _ranges(calibration, start, recipe)
 
         def reach(
-            index: int, i: int = i, node: Node = node, start: LayerQuantization = start
+            index: int,
+            i: int = i,
+            start: LayerQuantization = start,
+            ranges: Sequence[Range] = ranges,
         ) -> list[Array]:
             state, part = states[index], network.parts[i]
             if part is not None:
                 state.update(part.run(state))
                 drop(state, part.inputs, 2 * i)
-            return _rows(calibration, fp32, start, state, index)
+            return _rows(ranges, fp32, start, state, index)
 
         if part is not None or tuned:
             found = list(in_parallel(reach, range(len(states)), workers))
             if tuned:
                 targets = np.concatenate(fp32.targets[node.name], axis=1)
-                start = _refined_layer(calibration, start, found, targets, recipe)
+                start = _refined_layer(calibration, start, ranges, found, targets, recipe)
         result[node.name] = start
 
         def leave(
@@ -149,43 +157,51 @@ def refined(
     return result
 
 
+def _ranges(
+    calibration: Calibration, start: LayerQuantization, recipe: Recipe
+) -> tuple[Range, ...]:
+    """The scales and zero points that a layer's activations may have."""
+    key = start.node.name, start.a_format
+    ranges = [(scale, 0.0) for scale in calibration.activation_scales[key]]
+    if recipe.asymmetric and key in calibration.zero_points:
+        ranges.append(calibration.zero_points[key])
+    return tuple(ranges)
+
+
 def _rows(
-    calibration: Calibration,
+    ranges: Sequence[Range],
     fp32: Reference,
     start: LayerQuantization,
     state: Tensors,
     index: int,
 ) -> list[Array]:
-    """The rows of a layer's operand in one batch, as rounded with each scale: (groups, rows, K)."""
+    """The rows of a layer's operand in one batch, as rounded in each range: (groups, rows, K)."""
     node = start.node
     if node.name not in fp32.targets:
         return []
     operand = node.lowering.left(state[node.inputs[0]], fp32.rows[node.name][index])
-    scales = calibration.activation_scales[node.name, start.a_format]
-    rounded = (on_grid(start.a_format, operand / scale) * scale for scale in scales)
-    return [values.astype(np.float32, copy=False) for values in rounded]
+    values = (rounded(start.a_format, operand, scale, zero) * scale for scale, zero in ranges)
+    return [array.astype(np.float32, copy=False) for array in values]
 
 
 def _refined_layer(
     calibration: Calibration,
     start: LayerQuantization,
+    ranges: Sequence[Range],
     batches: Sequence[Sequence[Array]],
     targets: Array,
     recipe: Recipe,
 ) -> LayerQuantization:
-    """The layer with the scales, values and bias of least output error."""
-    node = start.node
-    weight = _right(node).astype(np.float64)
-    of_scale = []
+    """The layer with the ranges, values and bias of least output error."""
+    weight = _right(start.node).astype(np.float64)
+    of_range = []
     for rows in zip(*batches, strict=True):
         moments = Moments.of(np.concatenate(rows, axis=1), targets)
-        of_scale.append(moments if recipe.bias else moments.about_zero)
-    best = int(np.argmin([m.error(weight).sum() for m in of_scale]))
-    moments, rounding = of_scale[best], ROUNDINGS[recipe.rounding]
+        of_range.append(moments if recipe.bias else moments.about_zero)
+    best = int(np.argmin([m.error(weight).sum() for m in of_range]))
+    moments, rounding = of_range[best], ROUNDINGS[recipe.rounding]
     candidates: list[Rounded] = []
-    for scale in calibration.weight_scales[node.name, start.b_format]:
-        stacked = scale.reshape(weight.shape[0], 1, -1)
-        problem = Problem(weight, stacked, start.b_format, moments, calibration.fixed_scales)
+    for problem in _problems(calibration, start, weight, moments):
         candidates.append(nearest(problem))
         if rounding is not nearest:
             candidates.append(rounding(problem))
@@ -195,13 +211,43 @@ def _refined_layer(
         groups, _, outputs = chosen.weight.shape
         old = np.zeros(groups * outputs) if bias is None else bias.astype(np.float64)
         bias = corrected_bias(old.reshape(groups, outputs), chosen.weight, moments).reshape(-1)
-    return dataclasses.replace(
-        start,
-        activation_scale=calibration.activation_scales[node.name, start.a_format][best],
-        weight=np.ascontiguousarray(chosen.values.transpose(1, 0, 2)).reshape(weight.shape[1], -1),
-        weight_scale=np.ascontiguousarray(chosen.scale).reshape(-1),
-        bias=bias,
-    )
+    scale, zero = ranges[best]
+    moved = dataclasses.replace(start, activation_scale=scale, zero_point=zero, bias=bias)
+    return _with_weights(moved, chosen)
+
+
+def _problems(
+    calibration: Calibration, start: LayerQuantization, weight: Floats, moments: Moments
+) -> list[Problem]:
+    """The weights, (groups, K, N), with each of the scales that they may have."""
+    name, f = start.node.name, start.b_format
+    if not isinstance(f, BlockFormat):
+        scales = (s.reshape(len(weight), 1, -1) for s in calibration.weight_scales[name, f])
+        return [Problem(weight, s, f, moments, calibration.fixed_scales) for s in scales]
+    tensor = float(start.weight_scale[0])
+    codes = [calibration.weight_codes(name, f, rule) for rule in calibration.block_rules]
+    # The scale of each weight is that of its block: none of them changes any more.
+    steps = (_stacked(blocks.steps(c), len(weight)) * tensor for c in codes)
+    return [Problem(weight, s, f.element, moments, fixed_scale=True) for s in steps]
+
+
+def _with_weights(start: LayerQuantization, chosen: Rounded) -> LayerQuantization:
+    """The layer with the weights ``chosen``."""
+    rows = chosen.values.shape[1]
+    values = np.ascontiguousarray(chosen.values.transpose(1, 0, 2)).reshape(rows, -1)
+    if start.weight_codes is None:
+        scale = np.ascontiguousarray(chosen.scale).reshape(-1)
+        return dataclasses.replace(start, weight=values, weight_scale=scale)
+    steps = np.ascontiguousarray(chosen.scale.transpose(1, 0, 2)).reshape(rows, -1)
+    assert isinstance(start.b_format, BlockFormat)
+    tensor = float(start.weight_scale[0])
+    codes = blocks.of_steps(start.b_format, values, steps / tensor, 0, tensor)
+    return dataclasses.replace(start, weight=blocks.values(codes), weight_codes=codes)
+
+
+def _stacked(matrix: Floats, groups: int) -> Floats:
+    """(K, channels) as (groups, K, channels of a group)."""
+    return matrix.reshape(len(matrix), groups, -1).transpose(1, 0, 2)
 
 
 def _best_columns(candidates: Sequence[Rounded], moments: Moments) -> Rounded:

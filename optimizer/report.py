@@ -9,15 +9,26 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from hwgen.files import require_writable, writing
+from hwgen.formats import BlockFormat
 from hwgen.processes import temporary_folder
 from hwgen.templates import filled
 from optimizer import picture, web_page
 from optimizer.explore import Exploration
 from optimizer.plan import Plan
+from optimizer.ptq.methods import ASYMMETRIC, BLOCK_RULES, POWERS, RANGES, UNSIGNED
 from optimizer.text import fenced, grid, markdown, printable
 
 PICTURE, PLAN, PAGE, WEB = "pareto.png", "plan.json", "report.md", "report.html"
 FILES = (PICTURE, PLAN, PAGE, WEB)
+NOT_OF_BLOCKS = (
+    *(name for name in RANGES if name not in BLOCK_RULES),
+    *(*POWERS, UNSIGNED, ASYMMETRIC),
+)
+#: What does not apply to block formats.
+LEFT_OUT = (
+    "block formats have scales by their own rule, of weights also by mse; "
+    f"{', '.join(NOT_OF_BLOCKS)} are for single numbers alone"
+)
 #: Folder of the chosen plan's units.
 VERILOG = "verilog"
 #: Characters of a layer's name in the tables; plan.json has the whole.
@@ -47,7 +58,7 @@ def write(
         text = json.dumps(exploration.to_dict(), indent=2, allow_nan=False) + "\n"
         (draft / PLAN).write_text(text, encoding="utf-8")
         (draft / PAGE).write_text(page(exploration, command), encoding="utf-8")
-        web = web_page.html(exploration, _basis(exploration), command)
+        web = web_page.html(exploration, _basis(exploration), command, _row_lines(exploration))
         (draft / WEB).write_text(web, encoding="utf-8")
         (draft / VERILOG).mkdir()
         for name, text in (verilog or {}).items():
@@ -181,6 +192,7 @@ def table(exploration: Exploration) -> str:
             "",
             *_steps(e, markdown_table=False),
             *_float_lines(e),
+            *_row_lines(e),
             *_measured_lines(e),
         ]
     )
@@ -199,6 +211,33 @@ def _float_lines(e: Exploration) -> list[str]:
         lines.append(f"in float: {f.op} {_name(f.name)}, {count}: {f.reason}")
     if len(operators) > MOST_OPERATORS:
         lines.append(f"in float: {len(operators) - MOST_OPERATORS} more, named in {PLAN}")
+    return lines
+
+
+def _has_blocks(e: Exploration) -> bool:
+    return any(isinstance(f, BlockFormat) for f in e.settings.formats)
+
+
+def _row_lines(e: Exploration) -> list[str]:
+    """What is done to the rows that layers sum over: filled up to whole blocks, rotated."""
+    lines = [LEFT_OUT] if _has_blocks(e) else []
+    filled = [
+        f"{_name(p.layer.name)} {p.layer.dot_length} to {p.filled_products}"
+        for p in e.chosen.layers
+        if isinstance(p.spec.a, BlockFormat) and p.filled_products > p.layer.dot_length
+    ]
+    if filled:
+        lines.append(
+            "products of an output filled up with zeros to whole blocks, at the cost of all "
+            f"others: {', '.join(filled)}"
+        )
+    if e.rotations:
+        total = sum(cost.additions for cost in e.rotations)
+        named = ", ".join(f"{_name(c.layer)} {c.additions:,}" for c in e.rotations)
+        lines.append(
+            f"activations rotated at run time in blocks of {e.rotations[0].size}: {total:,} "
+            f"additions an image, which no LUTs are counted for: {named}"
+        )
     return lines
 
 
@@ -259,7 +298,7 @@ def page(exploration: Exploration, command: str | None = None) -> str:
         layers=grid(_LAYER_HEAD, _layer_rows(e.chosen), markdown_table=True),
         steps="\n".join(_steps(e, markdown_table=True)),
         methods=", ".join(e.settings.ptq.names),
-        measured=[*_float_lines(e), *_measured_lines(e)],
+        measured=[*_float_lines(e), *_row_lines(e), *_measured_lines(e)],
         budget=e.settings.cycle_budget,
         command=fenced(printable(command)) if command else None,
         formats=", ".join(map(str, e.settings.formats)),

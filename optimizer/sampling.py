@@ -22,15 +22,25 @@ SEED = 1
 class Sample:
     """Values drawn at random, and what decides which are drawn.
 
-    ``values``: float32 (n,), in the order of their ``keys``, uint64 (n,). ``largest`` is the
-    largest magnitude of all values that were seen, drawn or not: it bounds the range, but has no
-    more weight in the sample than any other value. ``negative``: some value was below zero.
+    ``values``: float32 (n,), in the order of their ``keys``, uint64 (n,). ``low`` and ``high``: the
+    ends of zero and all values that were seen, drawn or not: they bound the range, but have no more
+    weight in the sample than any other value.
     """
 
     values: Array
     keys: npt.NDArray[np.uint64]
-    largest: np.float32
-    negative: bool
+    low: np.float32
+    high: np.float32
+
+    @property
+    def largest(self) -> np.float32:
+        """The largest magnitude."""
+        return max(-self.low, self.high)
+
+    @property
+    def negative(self) -> bool:
+        """Some value was below zero."""
+        return bool(self.low < 0)
 
     def merged(self, other: Sample, count: int) -> Sample:
         """The sample of at most ``count`` of both samples' values."""
@@ -42,8 +52,8 @@ class Sample:
         return Sample(
             values[order],
             keys[order],
-            max(self.largest, other.largest),
-            self.negative or other.negative,
+            min(self.low, other.low),
+            max(self.high, other.high),
         )
 
 
@@ -66,6 +76,4 @@ def nonzero_sample(values: Array, first_image: int, count: int) -> Sample:
         first = np.argpartition(drawn_keys, count - 1)[:count]
         drawn, drawn_keys = drawn[first], drawn_keys[first]
     order = np.argsort(drawn_keys)
-    return Sample(
-        drawn[order], drawn_keys[order], np.abs(rows).max(initial=0), bool(rows.min(initial=0) < 0)
-    )
+    return Sample(drawn[order], drawn_keys[order], rows.min(initial=0), rows.max(initial=0))

@@ -19,12 +19,13 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from hwgen.formats import Scalar
+from hwgen.formats import Format
 from optimizer import equalization, inference
 from optimizer.calibration import Calibration, Pairs, calibrate
 from optimizer.data import ImageData
 from optimizer.inputs import Inputs, count, named, taken
 from optimizer.network import Network
+from optimizer.plan import bits
 from optimizer.ptq.asymmetric import unsigned
 from optimizer.ptq.methods import Methods, Recipe
 from optimizer.quantization import LayerQuantization
@@ -167,7 +168,17 @@ class Tuner:
             if helped or divergences[best[0]] < ENOUGH:
                 break
         assert best is not None
+        if divergences[best[0]] >= ENOUGH and self._may_move(pairs):
+            recipe = replace(best[0], asymmetric=True)
+            quantization = self.quantization(pairs, recipe, workers)
+            divergences[recipe] = self.divergence(quantization)
+            if divergences[recipe] < divergences[best[0]]:
+                best = (recipe, quantization)
         return Tuned(best[0], divergences), best[1]
+
+    def _may_move(self, pairs: Pairs) -> bool:
+        """Whether some layer's activations can have a zero point in these formats."""
+        return any((name, a) in self.calibration.zero_points for name, (a, _) in pairs.items())
 
 
 def tuner(
@@ -193,7 +204,7 @@ def tuner(
 # --- formats without sign ---------------------------------------------------------------------
 
 
-def with_unsigned(calibration: Calibration, pairs: Pairs) -> dict[str, tuple[Scalar, Scalar]]:
+def with_unsigned(calibration: Calibration, pairs: Pairs) -> dict[str, tuple[Format, Format]]:
     """``pairs`` with formats without sign for activations that are never negative."""
     never = calibration.non_negative
     return {name: (unsigned(a) if name in never else a, b) for name, (a, b) in pairs.items()}
@@ -219,7 +230,7 @@ def equalized(
     network: Network,
     data: ImageData,
     methods: Methods,
-    formats: Sequence[Scalar],
+    formats: Sequence[Format],
     progress: Progress,
     workers: int | None = None,
 ) -> Equalized:
@@ -230,31 +241,50 @@ def equalized(
     """
     if not methods.equalizations or not equalization.pairs(network):
         return Equalized(network, None, {})
-    f = min(formats, key=lambda f: (abs(f.bits - PROBE_BITS), not f.is_integer))
-    images = _drawn(data.calibration_images, PROBE_IMAGES)
+    f = probe_format(formats)
+    images = probe_images(data)
     networks: dict[str | None, Network] = {None: network}
     for method in methods.equalizations:
         networks[method] = EQUALIZERS[method](network, images)
     losses: dict[str | None, npt.NDArray[np.float64]] = {}
     for name, candidate in networks.items():
-        losses[name] = _probed(candidate, images, data, methods, f, workers)
+        losses[name] = losses_in(candidate, images, data, methods, f, workers)
         progress(
             f"channels {'as they are' if name is None else name}: divergence "
             f"{losses[name].mean():.4f} with all layers in {f}"
         )
     best = min(losses, key=lambda name: losses[name].mean())
-    won = losses[None] - losses[best]
-    if won.mean() * np.sqrt(len(won)) <= won.std():
+    if not wins(losses[None], losses[best]):
         best = None
     return Equalized(networks[best], best, {name: float(v.mean()) for name, v in losses.items()})
 
 
-def _probed(
+def wins(before: npt.NDArray[np.float64], after: npt.NDArray[np.float64]) -> bool:
+    """Whether the mean of what is won, image by image, is more than its standard error."""
+    won = before - after
+    return bool(won.mean() * np.sqrt(len(won)) > won.std())
+
+
+def probe_images(data: ImageData) -> Inputs:
+    """The calibration images that make networks which are only compared."""
+    return _drawn(data.calibration_images, PROBE_IMAGES)
+
+
+def probe_format(formats: Sequence[Format]) -> Format:
+    """The one nearest to ``PROBE_BITS`` bits, of equal ones one of single numbers."""
+
+    def key(f: Format) -> tuple[float, bool, bool]:
+        return (abs(bits(f) - PROBE_BITS), f.scale is not None, not f.element.is_integer)
+
+    return min(formats, key=key)
+
+
+def losses_in(
     network: Network,
     images: Inputs,
     data: ImageData,
     methods: Methods,
-    f: Scalar,
+    f: Format,
     workers: int | None,
 ) -> npt.NDArray[np.float64]:
     """Each selection image's divergence with all layers in one format, refined with ``images``."""

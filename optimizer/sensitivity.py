@@ -22,12 +22,12 @@ import numpy as np
 import numpy.typing as npt
 
 from hwgen.errors import InputError
-from hwgen.formats import Scalar
+from hwgen.formats import Format
 from optimizer.calibration import Calibration
 from optimizer.inputs import Inputs, count
 from optimizer.network import OPERANDS, Array, Network, Node, Tensors, scores
 from optimizer.parallel import in_parallel
-from optimizer.ptq.grid import on_grid
+from optimizer.quantization import rounded, rounds_one_by_one
 from optimizer.runtime import Session
 from optimizer.stages import Progress
 
@@ -39,11 +39,11 @@ BATCH = 16
 class Sensitivities:
     """Mean KL divergence in nats an image, by layer and format, of each operand alone."""
 
-    activations: Mapping[tuple[str, Scalar], float]
-    weights: Mapping[tuple[str, Scalar], float]
+    activations: Mapping[tuple[str, Format], float]
+    weights: Mapping[tuple[str, Format], float]
     images: int
 
-    def pair(self, layer: str, a_format: Scalar, b_format: Scalar) -> float:
+    def pair(self, layer: str, a_format: Format, b_format: Format) -> float:
         """The damage of both operands of ``layer``, the sum of those of each alone."""
         return self.activations[layer, a_format] + self.weights[layer, b_format]
 
@@ -70,33 +70,40 @@ class _Trials:
     """Every format on both operands of one layer, and what all batches need for it.
 
     ``formats``: those of the first operand, and those of the other; ``before``: FP32 up to the
-    layer, with what else is needed; ``rest``: from both operands to the class scores;
-    ``weights``: float32, as the ONNX operator takes them, by format, None where the other operand
-    are activations.
+    layer, with what else is needed; ``rest``: from both operands to the class scores; ``behind``:
+    from the layer's output, where that is needed and not the scores; ``weights``: float32, as the
+    ONNX operator takes them, by format, None where the other operand are activations.
     """
 
     network: Network
     node: Node
     calibration: Calibration
-    formats: tuple[Sequence[Scalar], Sequence[Scalar]]
+    formats: tuple[Sequence[Format], Sequence[Format]]
     before: Session
     rest: Session
-    weights: Mapping[Scalar | None, Array] | None
+    behind: Session | None
+    weights: Mapping[Format | None, Array] | None
 
     @staticmethod
     def of(
         network: Network,
         node: Node,
         calibration: Calibration,
-        formats: tuple[Sequence[Scalar], Sequence[Scalar]],
+        formats: tuple[Sequence[Format], Sequence[Format]],
     ) -> _Trials:
-        rest = network.rest(node)
-        needed = dict.fromkeys((*node.inputs, *rest.inputs, network.output))
+        rest, behind = network.rest(node), None
+        by_rows = not all(rounds_one_by_one(node, f) for f in formats[0])
+        if by_rows and node.output != network.output:
+            behind = network.behind(node)
+        after = (*rest.inputs, *(behind.inputs if behind else ()))
+        needed = dict.fromkeys((*node.inputs, *after, network.output))
         made = [n for n in needed if n not in OPERANDS and n not in network.input_shapes]
         weights = None
         if node.weight is not None:
             weights = {f: _weight(node, calibration, f) for f in (None, *formats[1])}
-        return _Trials(network, node, calibration, formats, network.session(made), rest, weights)
+        return _Trials(
+            network, node, calibration, formats, network.session(made), rest, behind, weights
+        )
 
     def damages(self, batch: tuple[int, Tensors]) -> npt.NDArray[np.float64]:
         """The damage to each image's answer, in nats: (images, all formats).
@@ -112,44 +119,56 @@ class _Trials:
             operands.append(self.weights[None])
         values |= dict(zip(OPERANDS, operands, strict=True))
         columns = []
-        for place, quantised in enumerate((self._activations, self._others)):
-            for f in self.formats[place]:
-                inputs = {**values, OPERANDS[place]: quantised(f, operands)}
-                logits = self.rest.run(inputs)[self.network.output]
-                columns.append(divergence(reference, scores(logits)[:length]))
+        for f in self.formats[0]:
+            columns.append(divergence(reference, self._activations(f, operands, values)[:length]))
+        for f in self.formats[1]:
+            inputs = {**values, OPERANDS[1]: self._others(f, operands)}
+            logits = self.rest.run(inputs)[self.network.output]
+            columns.append(divergence(reference, scores(logits)[:length]))
         return np.stack(columns, axis=1)
 
-    def _activations(self, f: Scalar, operands: Sequence[Array]) -> Array:
-        scale = self.calibration.activation_scales[self.node.name, f][0]
-        return on_grid(f, operands[0] / scale) * scale
+    def _activations(self, f: Format, operands: Sequence[Array], values: Tensors) -> Array:
+        """The class scores with the first operand in the format ``f``."""
+        node, scale = self.node, self.calibration.activation_scales[self.node.name, f][0]
+        if rounds_one_by_one(node, f):
+            inputs = {**values, OPERANDS[0]: rounded(f, operands[0], scale) * scale}
+            return scores(self.rest.run(inputs)[self.network.output])
+        left = rounded(f, node.lowering.left(operands[0]), scale) * scale
+        other = operands[1] if node.weight is None else node.lowering.right(node.weight)
+        sums = left.astype(np.float32) @ (other if other.ndim > 1 else other[:, None])
+        output = node.lowering.output(sums, operands[0].shape)
+        if node.bias is not None:
+            output = output + node.lowering.per_channel(node.bias)
+        inputs = {**values, node.output: output.astype(np.float32)}
+        behind = inputs if self.behind is None else self.behind.run(inputs)
+        return scores(behind[self.network.output])
 
-    def _others(self, f: Scalar, operands: Sequence[Array]) -> Array:
+    def _others(self, f: Format, operands: Sequence[Array]) -> Array:
         if self.weights is not None:
             return self.weights[f]
         scale = np.float32(self.calibration.weight_scales[self.node.name, f][0][0])
-        return on_grid(f, operands[1] / scale) * scale
+        return (rounded(f, operands[1], scale, axis=-2) * scale).astype(np.float32)
 
 
-def _weight(node: Node, calibration: Calibration, f: Scalar | None) -> Array:
+def _weight(node: Node, calibration: Calibration, f: Format | None) -> Array:
     """The weights as the ONNX operator takes them, float32; quantised to ``f`` if there is one."""
     assert node.weight is not None
     if f is None:
         return node.lowering.weight(node.weight)
     values = calibration.weight(node.name, f)
     assert values is not None
-    return node.lowering.weight(
-        (values * calibration.weight_scales[node.name, f][0]).astype(np.float32)
-    )
+    scaled = values * calibration.weight_scales[node.name, f][0]
+    return node.lowering.weight(scaled.astype(np.float32))
 
 
 def measure(
     network: Network,
     images: Inputs,
     calibration: Calibration,
-    formats: Sequence[Scalar],
+    formats: Sequence[Format],
     progress: Progress = lambda text: None,
     workers: int | None = None,
-    activations: Mapping[str, Sequence[Scalar]] | None = None,
+    activations: Mapping[str, Sequence[Format]] | None = None,
 ) -> Sensitivities:
     """Measures every format on every layer's activations and weights, one at a time.
 
@@ -178,7 +197,7 @@ def measure(
             f"network {network.name} gives class scores that are not finite for the calibration "
             "images: check that the images are scaled as they were in training"
         )
-    results: tuple[dict[tuple[str, Scalar], float], ...] = ({}, {})
+    results: tuple[dict[tuple[str, Format], float], ...] = ({}, {})
     for node, mean in zip(network.nodes, means, strict=True):
         firsts, seconds = tried[node.name]
         results[0].update({(node.name, f): float(mean[j]) for j, f in enumerate(firsts)})

@@ -11,9 +11,9 @@ import yosys_scripts
 from hwgen import formats as number_formats
 from hwgen.errors import InputError
 from hwgen.fields import check_fields, require_choice, shown
-from hwgen.formats import Scalar
-from hwgen.spec import DotProduct
+from hwgen.formats import Format, Scalar
 from optimizer import sizing
+from optimizer.datapaths import lane_step, unit
 from optimizer.plan import STYLES
 from optimizer.ptq.methods import Methods, methods
 
@@ -55,7 +55,7 @@ class Settings:
     fps: float
     clock_mhz: float = 50.0
     style: str = "streaming"
-    formats: tuple[Scalar, ...]
+    formats: tuple[Format, ...]
     max_drop: float = 0.5
     resolution: float = 0.05
     max_divergence: float = 0.15
@@ -75,7 +75,7 @@ class Settings:
         if self.sensitivity_images < 1:
             raise InputError(f"sensitivity_images={self.sensitivity_images}: use 1 or more")
         if not (isinstance(self.formats, tuple) and self.formats) or not all(
-            isinstance(f, Scalar) for f in self.formats
+            isinstance(f, Format) for f in self.formats
         ):
             raise InputError(
                 f"formats={shown(self.formats)}: give a tuple of formats, such as "
@@ -90,14 +90,14 @@ class Settings:
         return sizing.cycle_budget(self.clock_mhz, self.fps)
 
     @property
-    def tried(self) -> tuple[Scalar, ...]:
+    def tried(self) -> tuple[Format, ...]:
         """The candidates, and the references' formats."""
         return tuple(dict.fromkeys((*self.formats, *references().values())))
 
 
 def settings(
     *,
-    formats: Sequence[str | Scalar] | None = None,
+    formats: Sequence[str | Format] | None = None,
     ptq: Sequence[str] | None = None,
     **others: Any,
 ) -> Settings:
@@ -110,10 +110,10 @@ def settings(
     names = number_formats.NAMES if formats is None else formats
     if isinstance(names, str) or not isinstance(names, Sequence) or not names:
         raise InputError(f"formats={shown(names)}: give a list of formats, such as ['int4']")
-    scalars = tuple(dict.fromkeys(map(number_formats.parse_scalar, names)))
+    candidates = tuple(dict.fromkeys(map(number_formats.parse, names)))
     if isinstance(ptq, str) or not (ptq is None or isinstance(ptq, Sequence)) or ptq == []:
         raise InputError(f"ptq={shown(ptq)}: give a list of methods, such as ['bias', 'gptq']")
-    return Settings(formats=scalars, ptq=methods(ptq), **others)
+    return Settings(formats=candidates, ptq=methods(ptq), **others)
 
 
 def require_candidates(settings: Settings) -> None:
@@ -122,9 +122,12 @@ def require_candidates(settings: Settings) -> None:
     Operands of both signs are saturated to its finite values.
     """
     for f in settings.formats:
-        if not (f.signed and f.has_hardware) or f.has_nan or f.bits > MOST_BITS:
+        has_nan = isinstance(f, Scalar) and f.has_nan  # No block is quantised to its scale's NaN.
+        usable = f.element.signed and f.element.has_hardware and not has_nan
+        if not usable or f.element.bits > MOST_BITS:
             raise InputError(
                 f"formats: {f} is no candidate for a layer: use signed integers and minifloats "
-                f"without NaN, of up to {MOST_BITS} bits"
+                f"without NaN, of up to {MOST_BITS} bits, or blocks of signed elements"
             )
-        DotProduct(a=f, b=f, lanes=1)  # InputError where no hardware multiplies it.
+        step = lane_step(f, f)
+        unit(f, f, step, step)  # InputError where no hardware multiplies it.

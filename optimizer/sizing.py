@@ -2,8 +2,9 @@
 
 A layer of P outputs an image, each a dot product of K products, on ``units`` dot-product units
 of ``lanes`` lanes takes ceil(P / units) · ceil(K / lanes) cycles an image, and may take
-clock / frame rate. Counted are the cycles of the arithmetic only: filling the pipelines and
-fetching the operands are not.
+clock / frame rate. Lanes of block formats are whole blocks: what K lacks is filled up with zeros,
+whose products are paid for as all others. Counted are the cycles of the arithmetic only: filling
+the pipelines and fetching the operands are not.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 from hwgen.errors import InputError
-from hwgen.formats import Scalar
-from hwgen.spec import MAX_PRODUCTS, DotProduct
+from hwgen.formats import Format
+from hwgen.spec import MAX_PRODUCTS
+from optimizer.datapaths import MAX_LANES, Datapath, unit
 from optimizer.network import Layer
 from optimizer.text import printable
 
@@ -44,10 +47,7 @@ class Cost(Protocol):
         """Look-up tables of the unit."""
 
 
-#: Lanes of one unit, where predictions are checked up to 48; a layer that needs more gets more.
-MAX_LANES = 64
-
-Predict = Callable[[DotProduct], Cost]
+Predict = Callable[[Datapath], Cost]
 
 
 @dataclass(frozen=True)
@@ -95,31 +95,7 @@ def sizes(layers: Sequence[Layer], budget: int) -> tuple[Size, ...]:
     For each lane count that changes the cycles, the fewest units; one with neither fewer lanes
     nor fewer units than another is left out. InputError if no array is fast enough.
     """
-    useful = {
-        lanes
-        for layer in layers
-        for lanes in range(1, min(layer.dot_length, MAX_LANES) + 1)
-        # One lane less would take another cycle.
-        if lanes == 1
-        or math.ceil(layer.dot_length / lanes) < math.ceil(layer.dot_length / (lanes - 1))
-    }
-    arrays: list[Size] = []
-    fewest = max(layer.outputs for layer in layers) + 1
-    for lanes in sorted(useful):
-        most = max(layer.outputs for layer in layers)
-        if cycles(layers, lanes, most) > budget:
-            continue
-        low, high = 1, most
-        while low < high:
-            middle = (low + high) // 2
-            if cycles(layers, lanes, middle) <= budget:
-                high = middle
-            else:
-                low = middle + 1
-        products = max(math.ceil(layer.dot_length / lanes) * lanes for layer in layers)
-        if low < fewest and products <= MAX_PRODUCTS:
-            arrays.append(Size(lanes, low, cycles(layers, lanes, low), products))
-            fewest = low
+    arrays = sizes_in_steps(tuple(layers), budget)
     if not arrays:
         names = ", ".join(printable(layer.name, 40) for layer in layers[:3])
         names += f" and {len(layers) - 3} more" * (len(layers) > 3)
@@ -129,6 +105,47 @@ def sizes(layers: Sequence[Layer], budget: int) -> tuple[Size, ...]:
             f"{names}: {budget} cycles an image are too few, even with {lanes} lanes for every "
             f"output at once it takes {least}: lower the frame rate or raise the clock"
         )
+    return arrays
+
+
+@lru_cache(maxsize=4096)
+def sizes_in_steps(
+    layers: tuple[Layer, ...],
+    budget: int,
+    step: int = 1,
+    most: int = MAX_LANES,
+    whole: bool = False,
+) -> tuple[Size, ...]:
+    """As ``sizes``, with lanes that are multiples of ``step``, at most ``most``; none if too slow.
+
+    ``whole``: an output's products all in one cycle.
+    """
+    longest = max(layer.dot_length for layer in layers)
+    useful = {
+        lanes
+        for layer in layers
+        for lanes in range(step, min(layer.dot_length + step - 1, most) + 1, step)
+        # A step less would take another cycle.
+        if lanes == step
+        or math.ceil(layer.dot_length / lanes) < math.ceil(layer.dot_length / (lanes - step))
+    }
+    arrays: list[Size] = []
+    outputs = max(layer.outputs for layer in layers)
+    fewest = outputs + 1
+    for lanes in sorted(useful):
+        if cycles(layers, lanes, outputs) > budget or (whole and lanes < longest):
+            continue
+        low, high = 1, outputs
+        while low < high:
+            middle = (low + high) // 2
+            if cycles(layers, lanes, middle) <= budget:
+                high = middle
+            else:
+                low = middle + 1
+        products = math.ceil(longest / lanes) * lanes
+        if low < fewest and products <= MAX_PRODUCTS:
+            arrays.append(Size(lanes, low, cycles(layers, lanes, low), products))
+            fewest = low
     return tuple(arrays)
 
 
@@ -137,23 +154,21 @@ class Sizer:
 
     def __init__(self, predict: Predict) -> None:
         self._predict = predict
-        self._known: dict[DotProduct, Cost] = {}
+        self._known: dict[Datapath, Cost] = {}
 
-    def cost(self, spec: DotProduct) -> Cost:
+    def cost(self, spec: Datapath) -> Cost:
         """The prediction for one unit."""
         if spec not in self._known:
             self._known[spec] = self._predict(spec)
         return self._known[spec]
 
     def best(
-        self, candidates: Sequence[Size], a_format: Scalar, b_format: Scalar
-    ) -> tuple[Size, DotProduct, LutRange]:
+        self, candidates: Sequence[Size], a_format: Format, b_format: Format
+    ) -> tuple[Size, Datapath, LutRange]:
         """The array, the spec of its units and the LUTs of all units."""
 
-        def option(size: Size) -> tuple[Size, DotProduct, LutRange]:
-            spec = DotProduct(
-                a=a_format, b=b_format, lanes=size.lanes, max_products=size.max_products
-            )
+        def option(size: Size) -> tuple[Size, Datapath, LutRange]:
+            spec = unit(a_format, b_format, size.lanes, size.max_products)
             lut = self.cost(spec).lut
             value, low, high = (round(size.units * n) for n in (lut.value, lut.low, lut.high))
             return size, spec, LutRange(value, low, high)

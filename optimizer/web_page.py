@@ -20,8 +20,13 @@ MOST_PAIRS = 60
 LEAST_NATS = 1e-6
 
 
-def html(exploration: Exploration, basis: str, command: str | None) -> str:
-    """The page; ``basis``: what the figures stand on, in a sentence; ``command``: what made it."""
+def html(
+    exploration: Exploration, basis: str, command: str | None, notes: Sequence[str] = ()
+) -> str:
+    """The page; ``basis``: what the figures stand on, in a sentence; ``command``: what made it.
+
+    ``notes``: more sentences on the chosen plan.
+    """
     e = exploration
     plans = list(_plans(e))
     figures = {
@@ -37,6 +42,7 @@ def html(exploration: Exploration, basis: str, command: str | None) -> str:
         warnings=e.warnings,
         reason=e.reason,
         command=command,
+        notes=notes,
         plotly=plotly_script(),
         figures={name: json.loads(figure.to_json()) for name, figure in figures.items()},
         plans=[_plan_fields(name, plan, plan is e.chosen) for name, plan in plans],

@@ -14,10 +14,10 @@ from hwgen.progress import tell
 
 #: Names of ``optimizer.ptq.methods``, which is not imported before the command runs.
 PTQ = (
-    *("mse", "minmax", "percentile", "kl", "pow2", "pow2-group", "unsigned"),
-    *("cross-layer", "smoothquant", "bias", "gptq", "learned"),
+    *("mse", "minmax", "percentile", "kl", "pow2", "pow2-group", "unsigned", "asymmetric"),
+    *("cross-layer", "smoothquant", "hadamard", "bias", "gptq", "learned"),
 )
-PTQ_DEFAULT = ("unsigned", "mse", "cross-layer", "smoothquant", "bias", "gptq")
+PTQ_DEFAULT = ("unsigned", "mse", "asymmetric", "cross-layer", "smoothquant", "bias", "gptq")
 #: The most frames a second that can be asked for: more than clock cycles of the fastest clock.
 FASTEST_FPS = 1e10
 
@@ -74,7 +74,8 @@ def add(sub: Parser) -> None:
         "--formats",
         type=names,
         metavar="LIST",
-        help="candidates, separated by commas (default: all that 'hwgen formats' lists)",
+        help="candidates, separated by commas, block formats too, such as mxfp8_e4m3,nvfp4,int8 "
+        "(default: the operands of the hardware that 'hwgen formats' lists)",
     )
     sub.add_argument(
         "--given",

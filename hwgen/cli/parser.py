@@ -9,9 +9,6 @@ from collections.abc import Callable
 from typing import Any
 
 from hwgen.arguments import Mode, Parser, count, number
-from hwgen.cli.spec_options import spec_options
-from hwgen.spec import UNITS
-from hwgen.spec.base import spec_fields
 
 #: The fastest clock that can be asked for, in MHz.
 FASTEST_MHZ = 10_000.0
@@ -45,7 +42,12 @@ class _Help(argparse.Action):
         namespace: argparse.Namespace,
         *given: object,
     ) -> None:
-        if getattr(namespace, "unit", None) in UNITS:
+        if getattr(namespace, "unit", None) is not None:
+            from hwgen.cli.spec_options import spec_options  # Specs, which few commands need.
+            from hwgen.spec import UNITS
+            from hwgen.spec.base import spec_fields
+
+        if getattr(namespace, "unit", None) is not None and namespace.unit in UNITS:
             fields = {field.name for field in spec_fields(UNITS[namespace.unit])}
             for action in parser._actions:
                 if action.dest in spec_options() and action.dest not in fields:
@@ -58,6 +60,9 @@ def unit_command(
     sub: Parser, run: Callable[[argparse.Namespace], int], modes: tuple[Mode, ...] = ()
 ) -> None:
     """As ``command``, of one that takes a unit and its spec's fields."""
+    from hwgen.cli.spec_options import spec_options  # As above.
+    from hwgen.spec import UNITS
+
     command(sub, run, modes)
     sub.add_argument(
         "unit", metavar="UNIT", help=f"one of {', '.join(UNITS)}; UNIT --help shows its options"

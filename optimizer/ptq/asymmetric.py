@@ -7,8 +7,8 @@ before and becomes part of the bias (Jacob et al., arXiv 1712.05877, section 2.3
 "Quantizing deep convolutional networks for efficient inference", arXiv 1806.08342). Zeros of a
 convolution's border are then the code z.
 
-Layers get formats without sign; zero points are for whoever calls these functions: ``hwgen
-optimize`` does not use them.
+A layer's zero point is one more choice of its range, which it gets where the error of its output is
+less. In hardware it costs nothing: the datapath is the same, and there is a bias already.
 """
 
 from __future__ import annotations
@@ -18,19 +18,20 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
-from hwgen.formats import Scalar
+from hwgen.formats import Format, Scalar
+from optimizer.ptq.grid import on_grid
 from optimizer.ptq.moments import Floats
 from optimizer.ptq.range_mse import SHRINK
 
 
-def unsigned(number_format: Scalar) -> Scalar:
+def unsigned(number_format: Format) -> Format:
     """The format of equal bits without sign: ``uint4`` of ``int4``, ``ue2m2`` of ``e2m1``.
 
     A minifloat's free bit goes to the mantissa. A format that has no such relative is returned as
     it is.
     """
     f = number_format
-    if not f.signed or f.has_nan or f.has_infinity:
+    if not isinstance(f, Scalar) or not f.signed or f.has_nan or f.has_infinity:
         return f
     wider = {} if f.is_integer else {"mantissa_bits": f.mantissa_bits + 1}
     # Every kind of scalar format is a dataclass.
@@ -54,7 +55,7 @@ def zero_point(
     for factor in SHRINK.astype(np.float64):
         scale = (high - low) * factor / (top - bottom)
         zero = float(np.clip(np.rint(bottom - low * factor / scale), bottom, top))
-        rounded = (number_format.quantize(values / scale + zero) - zero) * scale
+        rounded = (on_grid(number_format, values / scale + zero) - zero) * scale
         squared = float(np.square(rounded - values).sum())
         if squared < lowest:
             best, lowest = (float(scale), zero), squared

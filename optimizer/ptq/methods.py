@@ -31,6 +31,8 @@ RANGES: dict[str, Callable[[RangeProblem], npt.NDArray[np.floating]]] = {
     "percentile": percentile,
     "kl": kl,
 }
+#: Methods of ranges that are rules of block scales too (``hwgen.formats.block_scale``).
+BLOCK_RULES = ("mse",)
 #: Scales that cost no multiplier: asked for, never chosen.
 POWERS: dict[str, Callable[[Floats], Floats]] = {
     "pow2": powers_of_two,
@@ -45,6 +47,7 @@ ROUNDINGS: dict[str, Callable[[Problem], Rounded]] = {
 #: Factors of channels between two layers.
 EQUALIZATIONS = ("cross-layer", "smoothquant")
 UNSIGNED, BIAS, NONE = "unsigned", "bias", "none"
+ASYMMETRIC, HADAMARD = "asymmetric", "hadamard"
 
 #: What each name stands for, for ``--help``.
 SUMMARIES: dict[str, str] = {
@@ -55,13 +58,15 @@ SUMMARIES: dict[str, str] = {
     "pow2": "scales are powers of two",
     "pow2-group": "scales are powers of two times one number",
     UNSIGNED: "formats without sign where activations are never negative",
+    ASYMMETRIC: "zero points of activations, folded into biases",
     "cross-layer": "weights of neighbouring layers equalised",
     "smoothquant": "ranges moved from activations into weights",
+    HADAMARD: "operands rotated in blocks, activations at run time",
     BIAS: "bias correction",
     "gptq": "rounding with error feedback",
     "learned": "rounding by coordinate descent",
 }
-DEFAULT = (UNSIGNED, "mse", "cross-layer", "smoothquant", BIAS, "gptq")
+DEFAULT = (UNSIGNED, "mse", ASYMMETRIC, "cross-layer", "smoothquant", BIAS, "gptq")
 
 
 @dataclass(frozen=True)
@@ -70,7 +75,7 @@ class Methods:
 
     ``ranges``: the first is used where nothing is measured; ``power_of_two``: a name of ``POWERS``
     or None; ``roundings``: of ``ROUNDINGS`` beside the nearest; ``equalizations``: of
-    ``EQUALIZATIONS``.
+    ``EQUALIZATIONS``; ``asymmetric``: zero points of activations; ``hadamard``: rotations.
     """
 
     ranges: tuple[str, ...] = ("mse",)
@@ -79,11 +84,18 @@ class Methods:
     equalizations: tuple[str, ...] = ()
     bias: bool = False
     roundings: tuple[str, ...] = ()
+    asymmetric: bool = False
+    hadamard: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
         """As ``methods`` takes them."""
-        flags = ((UNSIGNED, self.unsigned), (BIAS, self.bias))
+        flags = (
+            (UNSIGNED, self.unsigned),
+            (ASYMMETRIC, self.asymmetric),
+            (HADAMARD, self.hadamard),
+            (BIAS, self.bias),
+        )
         return (
             *self.ranges,
             *([self.power_of_two] if self.power_of_two else []),
@@ -94,11 +106,19 @@ class Methods:
 
     def scales(self, problem: RangeProblem) -> tuple[npt.NDArray[np.float32], ...]:
         """The scales (columns,) of each method of ranges."""
-        scales = [problem.scales(RANGES[name](problem)) for name in self.ranges]
-        if self.power_of_two is not None:
-            power = POWERS[self.power_of_two]
-            scales = [power(scale.astype(np.float64)).astype(np.float32) for scale in scales]
-        return tuple(scales)
+        scales = (problem.scales(RANGES[name](problem)) for name in self.ranges)
+        return tuple(map(self.allowed, scales))
+
+    @property
+    def block_rules(self) -> tuple[str | None, ...]:
+        """The rules that blocks of weights may have their scales by, None for the format's own."""
+        return (None, *(name for name in self.ranges if name in BLOCK_RULES))
+
+    def allowed(self, scale: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """``scale``, as a power of two where that is asked for: as large or larger."""
+        if self.power_of_two is None:
+            return scale
+        return POWERS[self.power_of_two](scale.astype(np.float64)).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -106,17 +126,23 @@ class Recipe:
     """How weights are rounded, a name of ``ROUNDINGS``, and whether biases change.
 
     ``ranges``: of several ranges each layer has the one of least output error, as it has with all
-    recipes but the plain one.
+    recipes but the plain one. ``asymmetric``: activations have zero points where the layer's output
+    error is less with one.
     """
 
     rounding: str = "nearest"
     bias: bool = False
     ranges: bool = False
+    asymmetric: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
         """The methods that it has beside the plain one."""
-        named = (("bias", self.bias), (self.rounding, self.rounding != "nearest"))
+        named = (
+            (ASYMMETRIC, self.asymmetric),
+            (BIAS, self.bias),
+            (self.rounding, self.rounding != "nearest"),
+        )
         return tuple(name for name, used in named if used)
 
 
@@ -144,4 +170,6 @@ def methods(names: Iterable[str] | None = None) -> Methods:
         tuple(name for name in asked if name in EQUALIZATIONS),
         BIAS in asked,
         tuple(name for name in asked if name in ROUNDINGS),
+        ASYMMETRIC in asked,
+        HADAMARD in asked,
     )

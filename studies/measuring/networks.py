@@ -13,7 +13,7 @@ from typing import Any, cast
 import numpy as np
 
 from hwgen.errors import InputError
-from hwgen.formats import parse_scalar
+from hwgen.formats import Integer, parse_scalar
 from optimizer import data as image_data
 from optimizer import inference, onnx_import, selection
 from optimizer.calibration import Calibration, calibrate
@@ -90,7 +90,7 @@ class WrappedSums(LayerQuantization):
     However a sum wraps on its way, what is left of it is the exact sum modulo 2^bits.
     """
 
-    bits: int
+    bits: int = 64
 
     @cached_property
     def product(self) -> Session:
@@ -119,7 +119,8 @@ def wrapped(quantization: Quantization, bits: int) -> Quantization:
     """The same operands, with accumulators of so many bits. InputError where sums need float64."""
     found = {}
     for name, q in quantization.items():
-        if not (q.a_format.is_integer and q.b_format.is_integer and q.exact_in_float32):
+        integers = isinstance(q.a_format, Integer) and isinstance(q.b_format, Integer)
+        if not (integers and q.exact_in_float32):
             raise InputError(f"{name}: sums of {q.a_format} and {q.b_format} are not wrapped here")
         fields = {f.name: getattr(q, f.name) for f in dataclasses.fields(q)}
         found[name] = WrappedSums(**fields, bits=bits)

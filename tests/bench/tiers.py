@@ -60,11 +60,11 @@ def faults(file: Path) -> Iterator[tuple[int, str, str]]:
             yield node.lineno, line, head.decode() + str(node.value + 1) + tail.decode()
 
 
-def found_by(copy: Path, tier: str, room: str) -> str:
-    """The first test of the tier that fails in the copy, or nothing; those of the room go first."""
+def found_by(copy: Path, tier: str, folders: list[str]) -> str:
+    """The first test of the tier that fails in the copy, or nothing; folders in their order."""
     left_out = [f"--deselect={name}" for name in RECORDED]
     command = [sys.executable, "-m", "pytest", "-x", "-n", "2", "-m", tier, *left_out]
-    command += [f"tests/{room}", "tests"]
+    command += folders
     done = subprocess.run(
         command,
         cwd=copy,
@@ -83,6 +83,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--count", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--own-room", action="store_true", help="only the tests of the room that has the fault"
+    )
     options = parser.parse_args()
     files = [file for room in ROOMS for file in sorted((ROOT / room).glob("*.py"))]
     drawn = [(file, *fault) for file in files for fault in faults(file)]
@@ -96,8 +99,10 @@ def main() -> None:
             lines[number - 1] = lines[number - 1].replace(before, after)
             place.write_text("".join(lines))
             test = ""
+            folders = [f"tests/{file.relative_to(ROOT).parts[0]}"]
+            folders += [] if options.own_room else ["tests"]
             for tier in TIERS:
-                if test := found_by(copy, tier, file.relative_to(ROOT).parts[0]):
+                if test := found_by(copy, tier, folders):
                     break
             counts[tier if test else "neither"] += 1
             place.write_text(file.read_text())

@@ -10,7 +10,7 @@ from tests.cost_models.sweeps import TWO, Tools
 
 
 @pytest.fixture
-def own_store(tmp_path, monkeypatch):
+def empty_store(tmp_path, monkeypatch):
     """A store of this test, which knows nothing of what ships."""
     monkeypatch.setenv("HWGEN_STORE", str(tmp_path / "store.sqlite"))
     monkeypatch.setattr(measurement.STORE, "kind", dataclasses.replace(measurement.KIND, ships=""))

@@ -19,7 +19,7 @@ from hwgen.cli import main
 from hwgen.errors import InputError, ToolError
 from tests.cost_models.sweeps import POINTS, rows, run
 
-pytestmark = pytest.mark.usefixtures("own_store")
+pytestmark = pytest.mark.usefixtures("empty_store")
 
 
 def test_at_an_address_without_a_scheduler(capsys, monkeypatch, plan):

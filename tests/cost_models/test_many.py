@@ -14,6 +14,7 @@ import cost_models
 from cost_models import measurement, model, query
 from cost_models.features import Features
 from cost_models.many import FIGURES, RESOURCES
+from cost_models.trees import Trees
 from hwgen import DotProduct, InputError, Multiply, store
 from hwgen.formats import NAMES
 from hwgen.spec import from_dict
@@ -237,3 +238,44 @@ def test_a_batch_is_to_the_last_bit_what_one_is():
         many = fitted.predictions(Features(specs), "ecp5")
         for row in (0, 41, 99):
             assert many[row] == fitted.predict(specs[row], "ecp5")
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 8])
+def test_trees_are_added_two_at_a_time(count):
+    """Each row has the sum of its leaves, by a walk down each tree, alone and among others."""
+    rng = np.random.default_rng(count)
+    trees = Trees(
+        rng.integers(0, 5, (count, 15)).astype(np.int16),
+        rng.normal(size=(count, 15)).astype(np.float32),
+        rng.normal(size=(count, 16)).astype(np.float32),
+    )
+    rows = rng.normal(size=(1100, 5))
+    told = trees.predict(rows)
+    for row in (0, 1, 511, 1023, 1024, 1099):
+        wanted = 0.0
+        for tree in range(count):
+            node = 0
+            while node < 15:
+                above = rows[row].astype(np.float32)[trees.feature[tree, node]]
+                node = 2 * node + 1 + int(above > trees.threshold[tree, node])
+            wanted += float(trees.leaf[tree, node - 15])
+        assert told[row] == pytest.approx(wanted, rel=1e-12)
+        assert trees.predict(rows[row : row + 1])[0] == told[row]
+
+
+def test_a_random_grid_is_what_single_queries_say():
+    """Formats, lanes, targets and mappings at random, of several units."""
+    rng = np.random.default_rng(4)
+    names = ["int4", "uint8", "e2m1", "e4m3", "e5m2", "fp16"]
+    for unit, more in (("dot", {"mapping": ["lut", "dsp"]}), ("multidot", {}), ("array", {})):
+        a, b = (rng.choice(names, 2, replace=False).tolist() for _ in "ab")
+        lanes = sorted(rng.choice(range(1, 257), 3, replace=False).tolist())
+        grid = {"unit": unit, "a": a, "b": b, "lanes": lanes, **more}
+        if unit == "multidot":
+            grid = {"unit": unit, "formats": ["int8,int4", "int4,int2"], "lanes": lanes[:2]}
+        if unit == "array":
+            grid |= {"rows": [1, 3], "columns": 2, "lanes": [1, 4]}
+        costs = cost_models.estimate_many(grid, ["ecp5", "xcup"])
+        for row in rng.choice(len(costs), min(6, len(costs)), replace=False).tolist():
+            wanted = answered(costs.cost(row))
+            np.testing.assert_allclose(told(costs, row), wanted, rtol=1e-9, equal_nan=True)

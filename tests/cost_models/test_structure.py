@@ -1,13 +1,18 @@
 """What units are made of, as worked out by hand, and registers as Yosys counts them."""
 
+import re
+
+import numpy as np
 import pytest
 
 import yosys_scripts
-from cost_models import structure
+from cost_models import measurement, structure
 from hwgen import emit
+from hwgen.formats.rounding import STOCHASTIC
 from hwgen.plan import logic
-from hwgen.spec import UNITS, Array, DotProduct, Multiply
+from hwgen.spec import UNITS, Array, DotProduct, Multiply, from_dict
 from sim import unit_model
+from sim.random_specs import legal_spec
 
 #: Those of a spec that are not there are zero.
 Amounts = dict[str, float]
@@ -52,7 +57,7 @@ def test_a_dot_product_in_finer_steps():
 
 
 def test_a_dot_product_of_minifloats():
-    """Two products of E2M1: significands of two bits, one with its sign.
+    """Two products of E2M1: significands of two bits, of the first lane one with its sign.
 
     A product, in quarters, is at most 36 · 4 = 144 and has 9 bits, into which it is moved by 0 to
     4. Two have 10, 4096 of them at most 589,824 < 2²⁰, which is 21 bits with its sign.
@@ -61,7 +66,7 @@ def test_a_dot_product_of_minifloats():
     assert amounts(spec) == {
         **{"decoders": 4, "decoder_bits": 4 * 4, "decoder_exponent_bits": 4 * 2},
         **{"negation_bits": 2 * 2, "shifter_bits": 2 * 9 * 3},
-        **{"multipliers": 2, "multiplier_bits": 2 * 3 * 2, "multiplier_sides": 2 * (3 + 2)},
+        **{"multipliers": 2, "multiplier_bits": 3 * 2 + 2 * 2, "multiplier_sides": 3 + 2 + 2 + 2},
         **{"adders": 2, "adder_bits": 10 + 21, "gate_bits": 21},
     }
 
@@ -130,3 +135,60 @@ def test_registers_are_those_of_the_netlist(fields):
     spec = DotProduct(**fields)
     mapped = yosys_scripts.synthesise(emit.rtlil(spec), spec.name, target="xc7", place=False)
     assert structure.registers(spec) == mapped.ff
+
+
+def registers_of(rtlil, top):
+    """Bits of all registers of the hardware, those of modules inside with them."""
+    own, inside, module, kind = {}, {}, "", ""
+    for line in map(str.strip, rtlil.splitlines()):
+        if line.startswith("module "):
+            module = line.split()[1]
+            own[module], inside[module] = 0, []
+        elif line.startswith("cell "):
+            kind = line.split()[1]
+            inside[module] += [] if kind.startswith("$") else [kind]
+        elif line.startswith("parameter \\WIDTH") and re.match(r"\$s?dff", kind):
+            own[module] += int(line.split()[-1])
+
+    def of(module):
+        return own[module] + sum(map(of, inside[module]))
+
+    return of(f"\\{top}")
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_the_plan_counts_all_registers(unit):
+    """Of random specs; a fixed accumulator's random bits have one that nothing reads."""
+    rng = np.random.default_rng([8, *unit.encode()])
+    for _ in range(2 if unit == "array" else 3):
+        spec = legal_spec(UNITS[unit], rng)
+        if STOCHASTIC not in str(getattr(spec, "accumulator", "")):
+            assert structure.registers(spec) == registers_of(emit.rtlil(spec), spec.name), spec
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"rows": 3, "columns": 2, "movement": "systolic"},
+        {"rows": 3, "columns": 2, "movement": "systolic", "dataflow": "weight_stationary"},
+        {"rows": 2, "columns": 3, "movement": "systolic", "mapping": "dsp27x18"},
+        {"rows": 2, "columns": 5, "dataflow": "weight_stationary", "mapping": "dsp27x18"},
+        {"rows": 2, "columns": 2, "stages": 1},
+    ],
+    ids=str,
+)
+def test_the_plan_counts_the_registers_of_an_array(fields):
+    spec = Array(a="int4", b="int4", lanes=2, **fields)
+    assert structure.registers(spec) == registers_of(emit.rtlil(spec), spec.name)
+
+
+def test_the_plan_counts_the_dsp_blocks_of_all_measurements():
+    """On every target: products in pairs, those of half a block, those too small for one."""
+    wrong, counted = [], 0
+    for m in (*measurement.shipped(), *measurement.held_out()):
+        if m.kind == measurement.SYNTHESIS:
+            one = structure.inputs(from_dict(m.spec))
+            counted += one.mapping != "lut"
+            if structure.counted(one, "dsp", m.target) != m.result["dsp"]:
+                wrong.append((m.spec, m.target))
+    assert not wrong and counted > 300

@@ -15,7 +15,7 @@ from hwgen.errors import InputError, ToolError
 from hwgen.spec import Multiply
 from tests.cost_models.sweeps import POINTS, TWO, rows, run
 
-pytestmark = pytest.mark.usefixtures("own_store")
+pytestmark = pytest.mark.usefixtures("empty_store")
 CRASHED = "yosys crashed (signal 11)"
 
 

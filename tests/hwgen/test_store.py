@@ -316,3 +316,32 @@ def test_a_killed_process_holds_no_lock(path, tmp_path):
     holder.join()
     with store.making("k"):
         pass
+
+
+def test_what_is_not_there_is_not_looked_for_again(path, monkeypatch):
+    """Its keys are remembered for as long as the store is the same; a new result is found."""
+    add(1)
+    monkeypatch.setattr(store, "_SETTLED_NS", -1)
+    assert STORE.find("key2") is None and STORE.find("key1") == measurement(1)
+    opened = []
+    monkeypatch.setattr(store, "_open", lambda: opened.append(1))
+    assert STORE.find("key2") is None and not opened
+    monkeypatch.undo()
+    monkeypatch.setenv(store.ENVIRONMENT, str(path))
+    monkeypatch.setattr(store, "_SETTLED_NS", -1)
+    add(2)
+    assert STORE.find("key2") == measurement(2)
+
+
+def test_one_of_what_ships_is_what_all_of_it_has(monkeypatch):
+    """A line is found by its key alone, and read as the others."""
+    kind = store.Kind("measurement", measurement_of.checked, ships="cost_models/measurements.jsonl")
+    every = kind.read(kind.ships)
+    keys = [*list(every)[::400], "no such key"]
+    assert [kind.one_shipped(key) for key in keys] == [every.get(key) for key in keys]
+    assert kind.first_shipped == next(iter(every.values()))
+    assert "shipped" not in vars(kind)
+    text = '{"inner": {"key": "one"}, "key": "two", "n": 2}\n{"key": "three", "n": 3}\n'
+    monkeypatch.setattr(store, "_text_of", lambda name: text)
+    other = store.Kind("other", lambda row: row["n"], ships="room/file.jsonl")
+    assert [other.one_shipped(key) for key in ("three", "two", "one")] == [3, 2, None]

@@ -32,7 +32,7 @@ def plan(lut, percent, a="int4", b="int4"):
 def exploration(front, fp32, chosen=0, beaten=(), references=(), network="net", data="data"):
     named = dict(zip(("all-INT8", "all-INT4", "all-E4M3"), references, strict=False))
     return Exploration(
-        network=SimpleNamespace(name=network, float_operators=(), float_share=0.0),
+        network=SimpleNamespace(name=network, float_operators=(), float_share=0.0, nodes=()),
         calibration=None,
         quantization={},
         settings=Settings(target="ecp5", fps=1000, formats=(parse("int4"),)),

@@ -118,7 +118,7 @@ def test_names_of_methods():
     assert asked.roundings == ("learned",) and not asked.bias
     assert set(methods(n for n in SUMMARIES if n != "pow2").names) == set(SUMMARIES) - {"pow2"}
     for given, message in (
-        (["gptq", "magic"], "unknown method 'magic': use mse, "),
+        (["gptq", "magic"], "unknown PTQ method 'magic': use one of mse, "),
         (["none", "bias"], "none goes with no other method"),
         (["pow2", "pow2-group"], "pow2 and pow2-group exclude each other"),
     ):

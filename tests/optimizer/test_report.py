@@ -6,13 +6,20 @@ import dataclasses
 from types import SimpleNamespace
 
 from explorations import exploration, plan
+from graphs import normal, save
+from onnx import helper
+from onnx_files import dense
 
 from cost_models import Cost, Quantity
+from hwgen.formats import parse
+from hwgen.spec import BlockDot
 from optimizer import report
 from optimizer.explore import FullTest
 from optimizer.network import FloatOperator
+from optimizer.onnx_import import load
 from optimizer.plan import Accuracy, LayerCheck
-from optimizer.sizing import LutRange
+from optimizer.rotation import rotated_network
+from optimizer.sizing import LutRange, Size
 
 
 def known():
@@ -101,7 +108,9 @@ def test_products_in_float_are_told_with_their_share_and_reason():
     assert "in float" not in report.table(e)
     named = [FloatOperator(f"gate{i}", "LSTM", 1000 + i, "it is recurrent") for i in range(11)]
     named.insert(3, FloatOperator("choice", "If", None, "what it computes depends on the input"))
-    network = SimpleNamespace(name="net", float_operators=tuple(named), float_share=0.2345)
+    network = SimpleNamespace(
+        name="net", float_operators=tuple(named), float_share=0.2345, nodes=()
+    )
     e = dataclasses.replace(e, network=network)
     for text in (report.table(e), report.page(e)):
         assert "23.4% of the products, and 1 operators that are not counted" in text
@@ -109,3 +118,28 @@ def test_products_in_float_are_told_with_their_share_and_reason():
         assert "If choice, not counted: what it computes depends on the input" in text
         assert "2 more, named in plan.json" in text and "gate10" not in text
     assert e.to_dict()["float_share"] == 0.2345 and len(e.to_dict()["float_operators"]) == 12
+
+
+def test_what_is_done_to_the_rows_of_blocks(tmp_path):
+    """16 products in blocks of 32; and 5 rows of 24 numbers, rotated in blocks of 16."""
+    e = known()
+    assert "zeros" not in report.table(e) and "rotated" not in report.table(e)
+    first, second, _ = e.chosen.layers
+    spec = BlockDot(a="mxfp4", b="mxfp4")
+    blocked = dataclasses.replace(first, spec=spec, size=Size(32, 1, 40, 32))
+    chosen = dataclasses.replace(e.chosen, layers=(blocked, second))
+    settings = dataclasses.replace(e.settings, formats=(parse("mxfp4"), parse("int4")))
+    w = {"w": normal(1, 24, 3)}
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["c"], name="own"), *dense("c", 15, w)]
+    network = load(save(tmp_path / "n.onnx", nodes, w, ("batch", 5, 24)))
+    turned = rotated_network(network, ["own"], 16)
+    e = dataclasses.replace(
+        e, chosen=chosen, front=(chosen, e.front[1]), settings=settings, network=turned
+    )
+    report.write(e, tmp_path / "out")
+    page = (tmp_path / "out" / "report.html").read_text()
+    for text in (report.table(e), report.page(e), page):
+        assert "pow2, pow2-group, unsigned, asymmetric are for single numbers alone" in text
+        assert "zeros to whole blocks, at the cost of all others: layer1 16 to 32" in text
+        assert "rotated at run time in blocks of 16: 640 additions an image" in text
+    assert e.to_dict()["rotations"] == [{"layer": "own", "size": 16, "additions": 5 * 2 * 16 * 4}]
