@@ -92,7 +92,8 @@ def allocated(layers: dict[str, Any], proxy: str, budget: float) -> dict[str, in
 
 def measure(bench: Bench) -> Data:
     """Proxies, random plans, and allocated ones against four bits everywhere."""
-    plans, count, images = (24, 250, 64) if bench.quick else (48, 500, 256)
+    plans = 48
+    count, images = (250, 64) if bench.quick else (500, 256)
     found: Data = {}
     for network in NETWORKS:
         layers = bench.kept(_layers, network, images)

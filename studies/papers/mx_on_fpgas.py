@@ -51,7 +51,7 @@ def _ours(element: str, lanes: int) -> int:
 
 def measure(bench: Bench) -> Data:
     """Noise and LUTs of each format and size."""
-    count = 2**17 if bench.quick else 2**21
+    count = 2**19
     found: Data = {
         "noise": {e: bench.kept(_noise, e, count) for e in ELEMENTS},
         "luts": {
