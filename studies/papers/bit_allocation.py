@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from typing import Any
 
 import numpy as np
@@ -129,11 +130,13 @@ def judge(data: Data) -> list[Figure]:
     figures = []
     for network, of in data.items():
         taus, plans, images = _taus(of), len(of["plans"]), of["uniform"]["images"]
+        # Of Kendall's tau of as many pairs that have nothing to do with each other.
+        error = math.sqrt(2 * (2 * plans + 5) / (9 * plans * (plans - 1)))
         common: dict[str, Any] = {
             "source": MEASURED,
             "samples": f"{plans} random plans, {images:,} test images each",
             "how": "weights of each layer in 2 to 6 bits at random, activations in 8, to nearest; "
-            "the proxy's sum over layers against the measured KL from FP32",
+            "the proxy's sum over layers against the measured KL from FP32; ± one standard error",
         }
         figures += [
             Figure(
@@ -141,7 +144,9 @@ def judge(data: Data) -> list[Figure]:
                 ours=taus[proxy],
                 **common,
                 paper="more than of bits" if proxy == "noise" else "–",
-                bounds=at_least(taus["bits"] + 0.05, taus["bits"]) if proxy == "noise" else None,
+                low=taus[proxy] - error,
+                high=taus[proxy] + error,
+                bounds=at_least(taus["bits"], taus["bits"] - error) if proxy == "noise" else None,
                 why="errors of layers count differently, which the trace of the Hessian is for",
             )
             for proxy, words in PROXIES.items()

@@ -68,7 +68,6 @@ def _accuracy(network: str, way: str, bits: int, count: int) -> dict[str, float]
 def measure(bench: Bench) -> Data:
     """Accuracy and divergence of each way and size, gates of units."""
     count = 250 if bench.quick else 500
-    lanes = 4 if bench.quick else LANES
     ways = (*ROUNDINGS, DIRECT)
     return {
         "networks": {
@@ -76,10 +75,10 @@ def measure(bench: Bench) -> Data:
             for n in NETWORKS
         },
         "gates": {
-            **{f: cost.gates(DotProduct(a=f, b=f, lanes=lanes)) for f in MODES},
-            "switched": cost.gates(MultiDot(formats=",".join(MODES), lanes=lanes)),
+            **{f: cost.gates(DotProduct(a=f, b=f, lanes=LANES)) for f in MODES},
+            "switched": cost.gates(MultiDot(formats=",".join(MODES), lanes=LANES)),
         },
-        "lanes": lanes,
+        "lanes": LANES,
     }
 
 
