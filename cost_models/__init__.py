@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cost_models.json_schemas import json_schema
     from cost_models.many import Costs, estimate_many
     from cost_models.measurement import synthesise
-    from cost_models.query import Cost, Quantity, estimate, measure, predict, table
+    from cost_models.query import Cost, Quantity, estimate, measure, predict, predict_each, table
     from cost_models.sums import total
     from cost_models.throughput import Sizing, lanes_for
 
@@ -37,7 +37,9 @@ __getattr__ = on_demand(
         "cost_models.json_schemas": ("json_schema",),
         "cost_models.many": ("Costs", "estimate_many"),
         "cost_models.measurement": ("synthesise",),
-        "cost_models.query": ("Cost", "Quantity", "estimate", "measure", "predict", "table"),
+        "cost_models.query": (
+            *("Cost", "Quantity", "estimate", "measure", "predict", "predict_each", "table"),
+        ),
         "cost_models.sums": ("total",),
         "cost_models.throughput": ("Sizing", "lanes_for"),
     },
@@ -67,6 +69,7 @@ __all__ = [
     "part",
     "parts",
     "predict",
+    "predict_each",
     "qsnr_db",
     "synthesise",
     "table",

@@ -19,15 +19,13 @@ import numpy.typing as npt
 import yosys_scripts
 from cost_models import measurement
 from cost_models.features import Features
-from cost_models.query import RESOURCES, Cost, estimate, figures
+from cost_models.query import CHUNK, RESOURCES, Cost, estimate, figures
 from hwgen.errors import InputError, ToolError
 from hwgen.fields import shown
 from hwgen.spec import UNITS, Spec
 from hwgen.spec.base import require_spec, spec_fields
 
 Column: TypeAlias = npt.NDArray[Any]
-#: Designs whose features are in memory together.
-CHUNK = 2048
 #: The most designs of a grid, each on all targets.
 MOST = 10_000_000
 #: The columns of figures: each resource, and the ends of its interval.

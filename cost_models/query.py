@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,8 @@ MEASURED, PREDICTED = "measured", "predicted"
 RESOURCES = (*model.AREA, "fmax_mhz")
 #: Answers that are kept, of the last designs that were asked for.
 REMEMBERED = 4_000
+#: Designs whose features are in memory together.
+CHUNK = 2048
 
 
 @dataclass(frozen=True)
@@ -128,17 +130,30 @@ def predict(spec: Spec, target: str) -> Cost:
     InputError for an unknown target, or a mapping that it lacks.
     """
     require_spec(spec)
-    predicted = {name: p[0] for name, p in figures(Features([spec]), target).items()}
-    quantities = {name: _quantity(predicted[name], int) for name in model.AREA}
-    limits = [f"LUT {predicted['lut'].basis}"]
-    if "fmax_mhz" in predicted:
-        quantities["fmax_mhz"] = _quantity(predicted["fmax_mhz"], float)
-        limits.append(f"clock period {predicted['fmax_mhz'].basis}")
-    else:
-        quantities["fmax_mhz"] = Quantity(None, None, None, PREDICTED)
+    return next(_predictions([spec], target, keep=True))
+
+
+def predict_each(specs: Sequence[Spec], target: str) -> Iterator[Cost]:
+    """As ``predict``, of many specs in their order, which is quicker than one at a time."""
+    for start in range(0, len(specs), CHUNK):
+        yield from _predictions(specs[start : start + CHUNK], target, keep=False)
+
+
+def _predictions(specs: Sequence[Spec], target: str, keep: bool) -> Iterator[Cost]:
+    """The cost model's answers; ``keep``: as ``Features`` does."""
+    told = figures(Features(specs, keep=keep), target)
     samples = model.of(target, "lut").samples
-    basis = f"predicted from {samples:,} shipped measurements; {'; '.join(limits)}"
-    return _with_device(_cost(quantities, basis), target)
+    for i in range(len(specs)):
+        predicted = {name: p[i] for name, p in told.items()}
+        quantities = {name: _quantity(predicted[name], int) for name in model.AREA}
+        limits = [f"LUT {predicted['lut'].basis}"]
+        if "fmax_mhz" in predicted:
+            quantities["fmax_mhz"] = _quantity(predicted["fmax_mhz"], float)
+            limits.append(f"clock period {predicted['fmax_mhz'].basis}")
+        else:
+            quantities["fmax_mhz"] = Quantity(None, None, None, PREDICTED)
+        basis = f"predicted from {samples:,} shipped measurements; {'; '.join(limits)}"
+        yield _with_device(_cost(quantities, basis), target)
 
 
 def figures(features: Features, target: str) -> dict[str, model.Predictions]:

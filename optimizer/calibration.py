@@ -141,10 +141,9 @@ def calibrate(
         return tuple(scale.astype(np.float64) for scale in methods.scales(problem))
 
     keys = [(node.name, f) for node in network.nodes for f in node.tried(formats)]
-    left = list(keys)
-    if methods.unsigned:
-        left += [(name, unsigned(f)) for name, f in keys if name in non_negative]
-    left = list(dict.fromkeys(left))
+    positive = non_negative if methods.unsigned else ()
+    without_sign = [(name, unsigned(f)) for name, f in keys if name in positive]
+    left = list(dict.fromkeys([*keys, *without_sign]))
     scales = in_parallel(lambda key: activations((*key, 0)), left, workers)
     activation_scales = dict(zip(left, scales, strict=True))
     weight_scales = dict(zip(keys, in_parallel(others, keys, workers), strict=True))
@@ -154,9 +153,8 @@ def calibrate(
             activation_scales[node.name, a.number_format] = (np.float32(a.scale[0]),)
         if b is not None:
             weight_scales[node.name, b.number_format] = (b.scale,)
-    zero_points = {}
-    if methods.asymmetric:
-        zero_points = _zero_points(network, left, samples, methods, most, workers)
+    asymmetric = left if methods.asymmetric else []
+    zero_points = _zero_points(network, asymmetric, samples, methods, most, workers)
     return Calibration(
         network,
         activation_scales,

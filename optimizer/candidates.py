@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, overload
 
+import numpy as np
+
 from hwgen import formats as number_formats
 from hwgen.errors import InputError
 from hwgen.formats import Format
@@ -14,7 +16,7 @@ from optimizer.datapaths import Datapath
 from optimizer.network import Layer, Network
 from optimizer.plan import LayerPlan, Plan
 from optimizer.ptq.asymmetric import unsigned
-from optimizer.search import pareto_front
+from optimizer.search import Limits, pareto_front
 from optimizer.settings import AS_GIVEN, NOT_GIVEN, Settings, references
 from optimizer.text import printable
 
@@ -81,18 +83,25 @@ def _require_given(network: Network, settings: Settings) -> None:
 
 
 def price(
-    network: Network, settings: Settings, sizer: sizing.Sizer, positive: Positive = NONE
+    network: Network,
+    settings: Settings,
+    sizer: sizing.Sizer,
+    positive: Positive = NONE,
+    dsp_worth: float | None = None,
 ) -> list[Priced]:
     """The cheapest array of each datapath in every pair of formats that is asked about.
 
     That is every pair of candidates, and each reference's format for both operands. ``positive``:
-    see ``options``.
+    see ``options``; ``dsp_worth``: see ``Sizer.best_of_each``.
     """
     return [
-        {
-            pair: sizer.best(sizes(layers, settings, pair), *pair)
-            for pair in _asked(network, settings, layers, positive)
-        }
+        sizer.best_of_each(
+            {
+                pair: sizes(layers, settings, pair)
+                for pair in _asked(network, settings, layers, positive)
+            },
+            dsp_worth,
+        )
         for layers in _groups(network, settings.style)
     ]
 
@@ -202,30 +211,84 @@ def choices_of(
 
 
 def search(
-    network: Network, choices: Sequence[Choices], settings: Settings, positive: Positive = NONE
+    network: Network,
+    ways: Sequence[Sequence[Choices]],
+    settings: Settings,
+    sizer: sizing.Sizer,
+    positive: Positive = NONE,
 ) -> list[Plan]:
-    """The plans on the front of LUTs against added damages, by falling LUTs."""
+    """The plans on the front of LUTs against added damages, by falling LUTs.
+
+    Those within the limits of the settings: none if there is none. ``ways``: what ``choices_of``
+    says of each way to map the datapaths.
+    """
     groups = _groups(network, settings.style)
     tried = [
-        [choice[pair] for pair in options(network, settings, layers, positive)]
-        for choice, layers in zip(choices, groups, strict=True)
+        [
+            choice[pair]
+            for choice in of_group
+            for pair in options(network, settings, layers, positive)
+        ]
+        for layers, *of_group in zip(groups, *ways, strict=True)
+    ]
+    limits = settings.limits
+    budget = limits.pop("lut", None)
+    taken = [
+        np.array([sizer.taken(p[0].spec, p[0].size.units, list(limits)) for p in group], np.float64)
+        for group in tried
     ]
     solutions = pareto_front(
-        [
-            [(layers[0].lut.value, math.fsum(p.sensitivity for p in layers)) for layers in group]
-            for group in tried
-        ],
+        [[_size(layers) for layers in group] for group in tried],
         settings.resolution,
+        budget,
+        Limits(taken, np.array(list(limits.values()), np.float64)) if limits else None,
     )
     plans = [
         Plan(
             settings.style,
             tuple(p for group, i in zip(tried, solution.choice, strict=True) for p in group[i]),
+            gap=solution.gap,
         )
         for solution in solutions
     ]
+    small = sum(p.sensitivity <= settings.min_divergence for p in plans)
     # The first point is kept whatever its damage, so that there is always one.
-    return [p for i, p in enumerate(plans) if i == 0 or p.sensitivity <= settings.max_divergence]
+    return [
+        p
+        for i, p in enumerate(plans[max(0, small - 1) :])
+        if i == 0 or p.sensitivity <= settings.max_divergence
+    ]
+
+
+def exceeded(plan: Plan, settings: Settings, sizer: sizing.Sizer) -> str | None:
+    """What a plan takes too much of, such as '30,000 of 20,644 lut'; None if it fits."""
+    limits = settings.limits
+    taken = [sizer.taken(d.spec, d.size.units, list(limits)) for d in plan.datapaths]
+    over = [
+        f"{sum(column):,} of {most:,} {name}"
+        for column, (name, most) in zip(zip(*taken, strict=True), limits.items(), strict=True)
+        if sum(column) > most
+    ]
+    return ", ".join(over) or None
+
+
+def smallest(
+    network: Network,
+    choices: Sequence[Choices],
+    settings: Settings,
+    positive: Positive = NONE,
+) -> Plan:
+    """The plan of the fewest LUTs, whatever its damage."""
+    groups = _groups(network, settings.style)
+    chosen = [
+        min((choice[pair] for pair in options(network, settings, layers, positive)), key=_size)
+        for choice, layers in zip(choices, groups, strict=True)
+    ]
+    return Plan(settings.style, tuple(layer for layers in chosen for layer in layers))
+
+
+def _size(layers: Sequence[LayerPlan]) -> tuple[int, float]:
+    return layers[0].lut.value, math.fsum(layer.sensitivity for layer in layers)
 
 
 def reference_plans(
@@ -252,15 +315,17 @@ def allowed(
     network: Network,
     references: Mapping[str, Plan],
     settings: Settings,
+    sizer: sizing.Sizer,
     positive: Positive = NONE,
 ) -> list[Plan]:
-    """The references that the search may choose: they may belong to the front as any plan."""
+    """The references that the search may choose, within the limits: they may be of the front."""
     groups = _groups(network, settings.style)
     tried = [options(network, settings, layers, positive) for layers in groups]
     return [
         plan
         for plan in references.values()
-        if all(
+        if exceeded(plan, settings, sizer) is None
+        and all(
             layer.formats in pairs
             for layer, pairs in zip(
                 plan.layers, tried if settings.style != "shared" else tried * len(plan.layers),
@@ -272,4 +337,4 @@ def allowed(
 
 def _groups(network: Network, style: str) -> list[tuple[Layer, ...]]:
     """The layers that share a datapath."""
-    return [network.layers] if style == "shared" else [(layer,) for layer in network.layers]
+    return sizing.datapaths(network.layers, style)

@@ -52,11 +52,14 @@ def most_lanes(a: Format, b: Format) -> int:
     return min(MAX_BLOCK_LANES, MAX_BLOCKS * min(a.block_size, b.block_size))
 
 
-def unit(a: Format, b: Format, lanes: int, max_products: int) -> Datapath:
-    """The unit of ``lanes`` lanes that sums ``max_products`` products of the pair."""
+def unit(a: Format, b: Format, lanes: int, max_products: int, mapping: str = "lut") -> Datapath:
+    """The unit of ``lanes`` lanes that sums ``max_products`` products of the pair.
+
+    ``mapping``: of single numbers; blocks are in LUTs.
+    """
     if not isinstance(a, BlockFormat):
         assert not isinstance(b, BlockFormat)
-        return DotProduct(a=a, b=b, lanes=lanes, max_products=max_products)
+        return DotProduct(a=a, b=b, lanes=lanes, max_products=max_products, mapping=mapping)
     assert isinstance(b, BlockFormat)
     blocks = lanes // min(a.block_size, b.block_size)
     if lanes >= max_products:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,10 +51,11 @@ class Exploration:
     nothing; ``fp32_selection``: on those that do.
     ``points``: every evaluated plan: the search's front by falling LUTs, then those of the
     ``references``, plans with one format, that the candidates allow; ``front``: those that none
-    of them beats in selection accuracy and LUTs; ``chosen``: the cheapest of the front within
-    the allowed drop, or else the most accurate, as ``reason`` says. ``ablation``: what each method
-    of post-training quantisation brought to it. ``warnings``: signs that
-    network and data do not belong together. ``seconds``: by stage.
+    of them beats in selection accuracy and LUTs, and that are tested, as the references are;
+    ``chosen``: the cheapest of the front within the allowed drop, or else the most accurate, as
+    ``reason`` says, and ``unmet`` if it is not what was asked for. ``ablation``: what each method
+    of post-training quantisation brought to it. ``warnings``: signs that network and data do not
+    belong together. ``seconds``: by stage.
     ``checks``: of the chosen plan's Verilog. ``full_test``: FP32 and the chosen plan on a larger
     test set. ``choices``: each datapath's layers in every pair of formats that was priced.
     """
@@ -72,6 +73,7 @@ class Exploration:
     references: Mapping[str, Plan]
     chosen: Plan
     reason: str
+    unmet: str | None = None
     warnings: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
     checks: tuple[LayerCheck, ...] = ()
@@ -112,6 +114,7 @@ class Exploration:
             "ablation": [step.to_dict() for step in self.ablation],
             "chosen": self.chosen.to_dict(),
             "reason": self.reason,
+            "unmet": self.unmet,
             "front": [plan.to_dict() for plan in self.front],
             "references": {name: plan.to_dict() for name, plan in self.references.items()},
             "checks": [dataclasses.asdict(check) for check in self.checks],
@@ -154,13 +157,11 @@ def full_test(e: Exploration, part: Part, name: str, workers: int | None = None)
     return FullTest(name, *total)
 
 
-def default_predict(target: str) -> sizing.Predict:
-    """The cost model of this project, for ``target``."""
-
-    def predict(spec: Any) -> Any:
-        return cost_models.predict(spec, target)
-
-    return predict
+def sizer_of(target: str, predict: sizing.Predict | None) -> sizing.Sizer:
+    """Asks ``predict``, or the cost model of this project for ``target``."""
+    if predict is not None:
+        return sizing.Sizer(lambda specs: map(predict, specs))
+    return sizing.Sizer(lambda specs: cost_models.predict_each(specs, target))
 
 
 def explore(
@@ -171,45 +172,43 @@ def explore(
     predict: sizing.Predict | None = None,
     progress: Progress = lambda text: None,
     workers: int | None = None,
+    known: Sequence[Plan] = (),
 ) -> Exploration:
     """The front of accuracy against LUTs, every point really evaluated on the test images.
 
-    The stages are functions of this module, ``calibration`` and ``evaluation``, and can be called
-    one by one.
-
-    ``predict``: LUTs of a spec, default the project's cost model for the target; ``progress``
-    gets lines of text; ``workers``: threads, default one a core. InputError for what cannot be
-    used.
+    Its stages are public functions that can be called one by one. ``predict``: LUTs of a spec,
+    default the project's cost model for the target; ``progress`` gets lines of text; ``workers``:
+    threads, default one a core; ``known``: plans of this network and data that were evaluated
+    already, to choose from too. InputError for what cannot be used. It is long, as it names every
+    stage and every field of the result.
     """
     _require_all(network, data, settings)
-    stages, sizer = Stages(progress), sizing.Sizer(predict or default_predict(settings.target))
+    stages, sizer = Stages(progress), sizer_of(settings.target, predict)
     fp32 = _baseline(network, data, stages, workers)
     candidates.require_price(network, settings, sizer)
+    tried = settings.ptq, settings.formats
     with stages.timed("equalization"):
-        equalized = selection.equalized(
-            network, data, settings.ptq, settings.formats, progress, workers
-        )
+        equalized = selection.equalized(network, data, *tried, progress, workers)
     with stages.timed("rotation"):
-        turned = rotation_choice.turned(
-            equalized.network, data, settings.ptq, settings.formats, progress, workers
-        )
+        turned = rotation_choice.turned(equalized.network, data, *tried, progress, workers)
     calibration, choices, plans = planned(turned.network, data, settings, sizer, stages, workers)
     others = candidates.reference_plans(turned.network, choices, settings)
-    progress(f"{sizer.predictions} units predicted; front of {len(plans)} points to be evaluated")
+    progress(f"{sizer.predictions} units predicted; front of {len(plans)} points")
     with stages.timed("evaluation"):
         tuner = selection.tuner(turned.network, calibration, data, settings.ptq, workers)
-        evaluated = evaluation.evaluate(tuner, data, [*plans, *others.values()], progress, workers)
-    references = dict(zip(others, evaluated[len(plans) :], strict=True))
+        evaluated, references = evaluation.evaluate_front(
+            tuner, data, plans, others, settings, fp32.selection, progress, workers
+        )
     positive = _positive(calibration, settings)
-    others_allowed = candidates.allowed(turned.network, references, settings, positive)
-    points = (*evaluated[: len(plans)], *others_allowed)
+    fitting = candidates.allowed(turned.network, references, settings, sizer, positive)
+    points = (*evaluated, *known, *fitting)
     front = evaluation.accuracy_front(points)
-    chosen, reason = evaluation.choose(front, fp32.selection, settings.max_drop)
+    chosen, reason, unmet = _decided(front, fp32, settings, sizer)
+    changed = {} if equalized.method is None else {equalized.method: equalized.network}
+    changed |= {} if turned.size is None else {HADAMARD: turned.network}
     with stages.timed("ablation"):
         assert chosen.recipe is not None
         quantization = tuner.quantization(chosen.pairs, chosen.recipe, workers)
-        changed = {} if equalized.method is None else {equalized.method: equalized.network}
-        changed |= {} if turned.size is None else {HADAMARD: turned.network}
         steps = ablation(network, changed, tuner, data, chosen, workers)
     return Exploration(
         network=turned.network,
@@ -225,6 +224,7 @@ def explore(
         references=references,
         chosen=chosen,
         reason=reason,
+        unmet=unmet,
         warnings=fp32.warnings,
         seconds=stages.seconds,
         equalization=equalized.method,
@@ -245,6 +245,26 @@ def _baseline(
     for text in fp32.warnings:
         stages.progress(f"WARNING: {text}")
     return fp32
+
+
+def _decided(
+    front: Sequence[Plan], fp32: evaluation.Baseline, settings: Settings, sizer: sizing.Sizer
+) -> tuple[Plan, str, str | None]:
+    """The plan that is chosen, why, and what was asked for that it does not meet, if anything."""
+    chosen, reason, enough = evaluation.choose(front, fp32.selection, settings)
+    if over := candidates.exceeded(chosen, settings, sizer):
+        reason = _does_not_fit(settings, over)
+        return chosen, reason, reason
+    return chosen, reason, None if enough or settings.min_accuracy is None else reason
+
+
+def _does_not_fit(settings: Settings, over: str) -> str:
+    """That even the smallest plan takes too much."""
+    where = "within the limits" if settings.device is None else f"{settings.device}"
+    return (
+        f"no plan fits {where} at {settings.fps:g} images/s: this is the smallest, and takes "
+        f"{over}; lower the frame rate, raise the clock or the limits"
+    )
 
 
 def _require_all(network: Network, data: ImageData, settings: Settings) -> None:
@@ -275,7 +295,10 @@ def planned(
         )
     positive = _positive(calibration, settings)
     with stages.timed("cost prediction"):
-        priced = candidates.price(network, settings, sizer, positive)
+        priced = [
+            candidates.price(network, settings, sizer, positive, worth)
+            for worth in settings.dsp_worths
+        ]
     with stages.timed("sensitivity"):
         damages = sensitivity.measure(
             network,
@@ -286,10 +309,12 @@ def planned(
             workers,
             candidates.activation_formats(network, settings, positive),
         )
-    choices = candidates.choices_of(network, settings, priced, damages)
-    with stages.timed("integer programming"):
-        plans = candidates.search(network, choices, settings, positive)
-    return calibration, choices, plans
+    ways = [candidates.choices_of(network, settings, way, damages) for way in priced]
+    with stages.timed("search"):
+        plans = candidates.search(network, ways, settings, sizer, positive)
+    # The nearest where none fits.
+    plans = plans or [candidates.smallest(network, ways[0], settings, positive)]
+    return calibration, ways[0], plans
 
 
 def require_fitting(network: Network, data: ImageData) -> None:

@@ -89,9 +89,8 @@ def layer_vectors(
     is not there, and for more outputs than these images have.
     """
     network.require_images(images)
-    node = network.layer_node(layer)
+    node, own = network.layer_node(layer), quantization[layer]
     layer_plan = next(p for p in plan.layers if p.layer.name == layer)
-    own = quantization[layer]
     operands = layer_inputs(network, images, quantization, layer)
     sums = exact_sums(own, operands)
     if not 1 <= outputs <= sums.size:
@@ -124,8 +123,7 @@ def layer_vectors(
         for name, f, of in zip("ab", (spec.a, spec.b), values, strict=True):
             padding = cycles * lanes - of.shape[1]
             ports[name] = f.element.encode(np.pad(of, ((0, 0), (0, padding))))
-        steps_of_sums = np.ldexp(chosen, -spec.lsb_exponent)
-        expected = tuple(int(step) for step in steps_of_sums)
+        expected = tuple(int(step) for step in np.ldexp(chosen, -spec.lsb_exponent))
     by_cycle = {name: codes.reshape(outputs * cycles, -1) for name, codes in ports.items()}
     return LayerVectors(
         by_cycle.pop("a"),

@@ -15,7 +15,7 @@ from hwgen import emit, store
 from hwgen.errors import ToolError
 from hwgen.fields import require_path
 from hwgen.files import require_writable
-from optimizer import candidates, explore, idx, onnx_import, report, selection
+from optimizer import candidates, explore, exports, fastest, idx, onnx_import, report, selection
 from optimizer import data as image_data
 from optimizer.data import ImageData
 from optimizer.datapaths import Datapath
@@ -56,6 +56,7 @@ def run(
     test_data: str | Path | None = None,
     output: str | None = None,
     command: str | None = None,
+    highest: bool = False,
     progress: Progress = lambda text: None,
     **settings: Any,
 ) -> Exploration:
@@ -64,21 +65,26 @@ def run(
     ``settings`` are those of ``explore.settings``; ``test_data``: images to test FP32 and the
     chosen plan on once more, default the whole Fashion-MNIST where ``data`` is the shipped part
     of it and the data set is installed; ``output``: the tensor of class scores, where the network
-    has several outputs. Writes ``pareto.png``, ``plan.json``, ``report.md`` and
-    ``verilog/`` to ``out``: first when the plan is chosen, so that nothing that follows can lose
-    it, and again with what was measured. InputError for bad input and ToolError for a missing
-    tool before any long work; ToolError too if a tool fails or the hardware is not what the
-    plan says.
+    has several outputs; ``highest``: at the highest frame rate that fits. Writes ``pareto.png``,
+    ``plan.json``, ``report.md``, ``verilog/`` and what there can be of ``exports.FILES`` to
+    ``out``: first when the plan is chosen, so that nothing that follows can lose it, and again with
+    what was measured. Where the plan is ``unmet``, not what was asked for, nothing follows.
+    InputError for bad input and ToolError for a missing tool before any long work; ToolError too if
+    a tool fails or the hardware is not what the plan says.
     """
     model, data, out = map(require_path, ("model", "data", "out"), (model, data, out))
     test_data = None if test_data is None else require_path("test_data", test_data)
     require_writable(out)
     job = read(model, data, test_data, explore.settings(target=target, **settings), output)
-    exploration = explore.explore(job.network, job.images, job.settings, progress=progress)
+    search = fastest.explore_fastest if highest else explore.explore
+    exploration = search(job.network, job.images, job.settings, progress=progress)
     verilog = {f"{spec.name}.v": emit.verilog(spec) for spec in exploration.chosen.specs}
-    report.write(exploration, out, command, verilog)
+    networks = exports.models(exploration.network, exploration.quantization)
+    report.write(exploration, out, command, verilog, networks)
+    if exploration.unmet:
+        return exploration
     exploration = completed(exploration, job, progress)
-    report.write(exploration, out, command, verilog)
+    report.write(exploration, out, command, verilog, networks)
     failed = [printable(c.layer, 40) for c in exploration.checks if not c.passed]
     if failed:
         raise ToolError(
@@ -101,16 +107,25 @@ def read(
     """
     explore.require_candidates(settings)
     _require_tools(settings.target)
-    inputs = onnx_import.declared(model)
-    # What the file leaves open, such as the length of a text, the data say.
-    images = image_data.load(data, None, inputs) if any(None in i.sizes for i in inputs) else None
-    sizes = {} if images is None else images.sizes(inputs)
-    network = onnx_import.load(model, sizes, output)
+    network = _network(model, data, output)
     candidates.require_arrays(network, settings)
     images = _images(network, data)
     more_data = _more_data(data, test_data)
     more_images = None if more_data is None else _images(network, more_data)
     return Job(network, images, settings, more_images)
+
+
+def load(model: Path, data: Path) -> tuple[Network, ImageData]:
+    """The network and its data; InputError for what cannot be read or does not fit."""
+    network = _network(model, data, None)
+    return network, _images(network, data)
+
+
+def _network(model: Path, data: Path, output: str | None) -> Network:
+    inputs = onnx_import.declared(model)
+    # What the file leaves open, such as the length of a text, the data say.
+    images = image_data.load(data, None, inputs) if any(None in i.sizes for i in inputs) else None
+    return onnx_import.load(model, {} if images is None else images.sizes(inputs), output)
 
 
 def completed(e: Exploration, job: Job, progress: Progress) -> Exploration:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from typing import TypeVar
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, TypeVar
 
 from threadpoolctl import threadpool_limits
 
@@ -23,11 +23,17 @@ def default_workers() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def one_blas_thread() -> AbstractContextManager[Any]:
+    """BLAS works on the thread that calls it: on small matrices its threads wait for each other."""
+    limits: AbstractContextManager[Any] = threadpool_limits(1, user_api="blas")
+    return limits
+
+
 @contextmanager
 def _pool(workers: int) -> Iterator[ThreadPoolExecutor]:
     pool = ThreadPoolExecutor(workers)
     try:
-        with threadpool_limits(1, user_api="blas"):
+        with one_blas_thread():
             yield pool
     finally:
         # After an error or Ctrl-C the waiting tasks are dropped, not computed.

@@ -32,7 +32,7 @@ SHOWN_DROP = 8.0
 LEGEND_WIDTH, TITLE_WIDTH = 36, 90
 #: The axis of LUTs goes at least over this factor, so that it has two labels.
 LEAST_SPAN = 2.5
-BLUE, ORANGE, GREY, GOLD = "#1f5fa8", "#c8501e", "#8a8a8a", "#e0a800"
+BLUE, ORANGE, GOLD = "#1f5fa8", "#c8501e", "#e0a800"
 REFERENCE_MARKERS = "sD^vP"
 #: Where a point's number is tried: direction, and the sides of the text that are nearest.
 DIRECTIONS = (
@@ -92,7 +92,7 @@ def draw(e: Exploration) -> Picture:
 
 def _accuracy_limits(e: Exploration) -> tuple[float, float]:
     fp32, error = e.fp32.percent, e.fp32.standard_error
-    shown = [p for p in (*e.points, *e.references.values()) if percent(p) >= fp32 - SHOWN_DROP]
+    shown = [p for p in (*e.front, *e.references.values()) if percent(p) >= fp32 - SHOWN_DROP]
     values = [percent(p) for p in (*shown, e.chosen)]
     bottom = min([*values, fp32 - 1.5]) - 0.8
     top = max([*values, fp32 + error]) + 0.7
@@ -140,15 +140,6 @@ def _draw_points(
         if not low:
             axes.plot(plan.lut.value, percent(plan), marker, ms=8, color=ORANGE, zorder=4)
         handles.append(handle)
-    shown = (*e.front, *e.references.values())
-    beaten = [
-        p for p in e.points if percent(p) >= bottom and all(p is not other for other in shown)
-    ]
-    if beaten:
-        handles += axes.plot(
-            [p.lut.value for p in beaten], [percent(p) for p in beaten], "o", ms=4, color=GREY,
-            alpha=0.7, label=_label("evaluated, beaten by another point on the selection images"),
-        )  # fmt: skip
     return handles
 
 
@@ -159,7 +150,7 @@ def _figures(plan: Plan) -> str:
 def _set_axes(axes: Any, e: Exploration, bottom: float, top: float) -> None:
     axes.set_ylim(bottom, top)
     axes.set_xscale("log")
-    shown = [p.lut.value for p in (*e.points, *e.references.values()) if percent(p) >= bottom]
+    shown = [p.lut.value for p in (*e.front, *e.references.values()) if percent(p) >= bottom]
     low, high = max(1, min(shown)) / 1.12, max(1, *shown) * 1.12
     middle = (low * high) ** 0.5
     half = max(high / low, LEAST_SPAN) ** 0.5

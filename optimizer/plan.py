@@ -127,7 +127,9 @@ class Plan:
 
     None until evaluated: ``accuracy`` on the test images, ``selection`` on those that chose among
     plans; ``recipe``: the methods of post-training quantisation that it got, and
-    ``divergences``, in nats on selection images, of each that was tried.
+    ``divergences``, in nats on selection images, of each that was tried. ``gap``: the part of its
+    ``sensitivity`` by which another plan within its LUTs may be better; 0 where none is, and where
+    it was not searched for.
     """
 
     style: str
@@ -136,22 +138,23 @@ class Plan:
     selection: Accuracy | None = None
     recipe: Recipe | None = None
     divergences: tuple[tuple[Recipe, float], ...] = ()
+    gap: float = 0.0
 
     @property
-    def _datapaths(self) -> tuple[LayerPlan, ...]:
+    def datapaths(self) -> tuple[LayerPlan, ...]:
         """One layer of each datapath, which stands for it."""
         return self.layers[:1] if self.style == "shared" else self.layers
 
     @property
     def lut(self) -> LutRange:
         """Predicted LUTs of all datapaths; the range adds the datapaths' ranges."""
-        return sum((d.lut for d in self._datapaths), LutRange(0, 0, 0))
+        return sum((d.lut for d in self.datapaths), LutRange(0, 0, 0))
 
     @property
     def measured_lut(self) -> int | None:
         """Measured LUTs of all datapaths, or None if not all are measured."""
-        measured = [d.measured_lut for d in self._datapaths if d.measured_lut is not None]
-        return sum(measured) if len(measured) == len(self._datapaths) else None
+        measured = [d.measured_lut for d in self.datapaths if d.measured_lut is not None]
+        return sum(measured) if len(measured) == len(self.datapaths) else None
 
     @property
     def sensitivity(self) -> float:
@@ -208,6 +211,7 @@ class Plan:
             "predicted_lut": dataclasses.asdict(self.lut),
             "measured_lut": self.measured_lut,
             "sensitivity": self.sensitivity,
+            "search_gap": self.gap,
             "cycles": self.cycles,
             "accuracy": self.accuracy.to_dict() if self.accuracy else None,
             "selection_accuracy": self.selection.to_dict() if self.selection else None,

@@ -20,7 +20,7 @@ from optimizer.calibration import Calibration, Pairs
 from optimizer.inference import run_layer
 from optimizer.inputs import Inputs
 from optimizer.network import Array, Network, Node, Tensors
-from optimizer.parallel import in_parallel
+from optimizer.parallel import in_parallel, one_blas_thread
 from optimizer.ptq.bias_correction import corrected_bias
 from optimizer.ptq.methods import ROUNDINGS, Recipe
 from optimizer.ptq.moments import Floats, Moments
@@ -142,7 +142,8 @@ def refined(
             found = list(in_parallel(reach, range(len(states)), workers))
             if tuned:
                 targets = np.concatenate(fp32.targets[node.name], axis=1)
-                start = _refined_layer(calibration, start, ranges, found, targets, recipe)
+                with one_blas_thread():
+                    start = _refined_layer(calibration, start, ranges, found, targets, recipe)
         result[node.name] = start
 
         def leave(

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import onnx
+
+import cost_models
 from hwgen.files import require_writable, writing
 from hwgen.formats import BlockFormat
 from hwgen.processes import temporary_folder
 from hwgen.templates import filled
-from optimizer import picture, web_page
+from optimizer import exports, picture, web_page
 from optimizer.explore import Exploration
 from optimizer.plan import Plan
 from optimizer.ptq.methods import ASYMMETRIC, BLOCK_RULES, POWERS, RANGES, UNSIGNED
@@ -42,12 +45,13 @@ def write(
     folder: str | Path,
     command: str | None = None,
     verilog: Mapping[str, str] | None = None,
+    networks: Mapping[str, onnx.ModelProto] | None = None,
 ) -> None:
     """Write ``FILES`` and the folder ``VERILOG`` into ``folder``: all, or none if a step fails.
 
     ``command``: the command line that made the result, for the page; ``verilog``: text by file
-    name. Existing files of these names and the whole ``VERILOG`` folder are replaced, other
-    files are left.
+    name; ``networks``: of ``exports.FILES``, those that there are. Existing files of these names
+    and the whole ``VERILOG`` folder are replaced, other files are left.
     """
     require_writable(folder)
     target = Path(folder)
@@ -63,9 +67,13 @@ def write(
         (draft / VERILOG).mkdir()
         for name, text in (verilog or {}).items():
             (draft / VERILOG / name).write_text(text, encoding="utf-8")
+        for name, network in (networks or {}).items():
+            (draft / name).write_bytes(network.SerializeToString())
         target.mkdir(exist_ok=existed)
         shutil.rmtree(target / VERILOG, ignore_errors=True)
-        for name in (*FILES, VERILOG):
+        for name in exports.FILES:
+            (target / name).unlink(missing_ok=True)
+        for name in (*FILES, *(networks or {}), VERILOG):
             os.replace(draft / name, target / name)
 
 
@@ -248,6 +256,22 @@ def _steps(e: Exploration, markdown_table: bool) -> list[str]:
     return [grid(_STEP_HEAD, _step_rows(e), markdown_table), ""]
 
 
+def _device_lines(e: Exploration) -> list[str]:
+    """What of the device the chosen plan takes, where one was named."""
+    if e.settings.device is None:
+        return []
+    units = [(d.spec, d.size.units) for d in e.chosen.datapaths]
+    part, cost = cost_models.part(e.settings.device), cost_models.total(units, e.settings.target)
+    shares = ", ".join(
+        f"{getattr(cost, name).value:,} of {part.capacity[name]:,} {name} ({100 * share:.0f}%)"
+        for name, share in part.utilisation(cost).items()
+    )
+    lines = [f"on {part.name}: {shares}, datapaths alone, at {cost.lut.source} costs"]
+    if may_not := part.does_not_fit(cost, "high"):
+        lines.append(f"WARNING: at the high ends of the costs it does not fit: {may_not}")
+    return lines
+
+
 def _measured_lines(e: Exploration) -> list[str]:
     """Predicted against measured, the clock, and the simulation, of the chosen plan."""
     lines = []
@@ -257,6 +281,7 @@ def _measured_lines(e: Exploration) -> list[str]:
             f"synthesised: {e.chosen.measured_lut:,} LUT, predicted {e.chosen.lut.value:,} "
             f"({100 * error:+.1f}%)"
         )
+    lines += _device_lines(e)
     slow = e.chosen.too_slow(e.settings.clock_mhz)
     if slow:
         lines.append(
@@ -277,6 +302,14 @@ def _measured_lines(e: Exploration) -> list[str]:
         for c in e.checks
     ]
     return lines
+
+
+def _gap(points: Sequence[Plan]) -> str:
+    """How far the search's points may be from the best of their size."""
+    gap = max(plan.gap for plan in points)
+    if gap == 0:
+        return "each proven the best of its size"
+    return f"each proven within {100 * gap:.2g}% of the least sum of its size"
 
 
 def page(exploration: Exploration, command: str | None = None) -> str:
@@ -304,5 +337,7 @@ def page(exploration: Exploration, command: str | None = None) -> str:
         formats=", ".join(map(str, e.settings.formats)),
         resolution=e.settings.resolution,
         max_divergence=e.settings.max_divergence,
+        min_divergence=e.settings.min_divergence,
+        gap=_gap(e.points),
         seconds=", ".join(f"{name} {value:.1f} s" for name, value in e.seconds.items()),
     )

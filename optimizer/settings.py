@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import cost_models
 import yosys_scripts
+from cost_models.devices import FILL
+from cost_models.measurement import require_mapping
 from hwgen import formats as number_formats
 from hwgen.errors import InputError
 from hwgen.fields import check_fields, require_choice, shown
 from hwgen.formats import Format, Scalar
+from hwgen.spec.base import require_int
 from optimizer import sizing
 from optimizer.datapaths import lane_step, unit
 from optimizer.plan import STYLES
@@ -24,6 +28,8 @@ AS_GIVEN, NOT_GIVEN = "as given", "int8"
 #: What is done with formats that the file gives to a layer: tried beside the others, or kept.
 GIVEN = ("start", "fixed")
 
+#: Resources whose most can be given, and the largest number of any.
+LIMITED, MOST_OF_ANY = ("lut", "ff", "carry", "dsp"), 10**9
 #: Bits of the widest candidates.
 MOST_BITS = 16
 
@@ -41,14 +47,19 @@ class Settings:
     ``style``: one of ``plan.STYLES``, a datapath for each layer or one shared by all.
     ``formats``: candidates for activations and weights of each layer; ``max_drop``: percentage
     points of accuracy that the chosen plan may lose against FP32.
-    ``resolution``: relative step of the LUT budget along the front (0: every point).
+    ``resolution``: relative step of the LUT budget along the front (0: every point); the points
+    beside the chosen one are evaluated, and of the others every second.
     ``max_divergence``: predicted mean KL divergence, in nats, past which a point is not worth
-    an evaluation: its predictions have little to do with the network's.
+    an evaluation: its predictions have little to do with the network's. ``min_divergence``: of the
+    points below it only the one with the fewest LUTs is evaluated: no answer in a thousand changes.
     ``sensitivity_images``: so many of the calibration images, drawn at random (seeded: the
     first ones may all be of one class), measure the sensitivities; 128 already rank plans as
     well as the notes in ``sensitivity`` say. ``given``: one of ``GIVEN``, what is done with the
     formats of a network that is quantised already. ``ptq``: the methods of post-training
-    quantisation. InputError for what cannot be.
+    quantisation. ``device``: a name of ``cost_models.parts``, on which the plan must fit; ``most``:
+    of the resources in ``LIMITED`` that a plan may take, in place of what the device has;
+    ``min_accuracy``: in percent of the selection images, in place of ``max_drop``. InputError for
+    what cannot be.
     """
 
     target: str
@@ -59,9 +70,13 @@ class Settings:
     max_drop: float = 0.5
     resolution: float = 0.05
     max_divergence: float = 0.15
+    min_divergence: float = 3e-4
     sensitivity_images: int = 256
     given: str = "start"
     ptq: Methods = field(default_factory=methods)
+    device: str | None = None
+    most: Mapping[str, int] = field(default_factory=dict)
+    min_accuracy: float | None = None
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -69,7 +84,7 @@ class Settings:
         require_choice("given", self.given, GIVEN)
         if not 0 <= self.max_drop <= 100:
             raise InputError(f"max_drop={self.max_drop}: use percentage points from 0 to 100")
-        for name in ("resolution", "max_divergence"):
+        for name in ("resolution", "max_divergence", "min_divergence"):
             if not 0 <= (value := getattr(self, name)) < math.inf:
                 raise InputError(f"{name}={value}: use 0 or a number above")
         if self.sensitivity_images < 1:
@@ -81,8 +96,44 @@ class Settings:
                 f"formats={shown(self.formats)}: give a tuple of formats, such as "
                 "(hwgen.parse('int4'),), or names to explore.settings"
             )
+        if self.min_accuracy is not None and not 0 <= self.min_accuracy <= 100:
+            raise InputError(f"min_accuracy={self.min_accuracy}: use percent, from 0 to 100")
         yosys_scripts.target(self.target)
+        self._check_limits()
         sizing.cycle_budget(self.clock_mhz, self.fps)
+
+    def _check_limits(self) -> None:
+        if self.device is not None and (of := cost_models.part(self.device).target) != self.target:
+            raise InputError(
+                f"target={self.target}: {self.device} is a device of {of}: give that target"
+            )
+        for name, most in self.most.items():
+            require_choice("most", name, LIMITED)
+            require_int(f"most {name}", most, 0, MOST_OF_ANY)
+        if self.most.get("dsp"):
+            require_mapping(self.target, "dsp")
+
+    @property
+    def limits(self) -> dict[str, int]:
+        """The most of each resource that a plan may take, of those that are limited.
+
+        Of a device's LUTs, registers and carries as much as ``cost_models.devices.FILL``, or as is
+        given in ``most``, at most all.
+        """
+        if self.device is None:
+            return dict(self.most)
+        has = cost_models.part(self.device).capacity
+        filled = {name: n if name == "dsp" else int(FILL * n) for name, n in has.items()}
+        return {**filled, **{name: min(n, has.get(name, n)) for name, n in self.most.items()}}
+
+    @property
+    def dsp_worths(self) -> tuple[float | None, ...]:
+        """The ways to map datapaths: in LUTs alone, and where there are DSP blocks in those.
+
+        A DSP block counts as the LUTs that there are for each.
+        """
+        blocks = self.limits.get("dsp", 0)
+        return (None, self.limits.get("lut", 0) / blocks) if blocks else (None,)
 
     @property
     def cycle_budget(self) -> int:

@@ -10,10 +10,10 @@ the pipelines and fetching the operands are not.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
+from typing import Any, Protocol
 
 from hwgen.errors import InputError
 from hwgen.formats import Format
@@ -48,6 +48,11 @@ class Cost(Protocol):
 
 
 Predict = Callable[[Datapath], Cost]
+#: The costs of many units, each a ``Cost`` whose figures are known, in their order.
+PredictEach = Callable[[Sequence[Datapath]], Iterable[Any]]
+#: An array, its units, the LUTs of all of these.
+Option = tuple["Size", Datapath, "LutRange"]
+Pair = tuple[Format, Format]
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,11 @@ class LutRange:
 
     def __add__(self, other: LutRange) -> LutRange:
         return LutRange(self.value + other.value, self.low + other.low, self.high + other.high)
+
+
+def datapaths(layers: Sequence[Layer], style: str) -> list[tuple[Layer, ...]]:
+    """The layers that share a datapath: all of them in the shared style, else none."""
+    return [tuple(layers)] if style == "shared" else [(layer,) for layer in layers]
 
 
 def cycles(layers: Sequence[Layer], lanes: int, units: int) -> int:
@@ -152,28 +162,68 @@ def sizes_in_steps(
 class Sizer:
     """Chooses the array with the fewest predicted LUTs, and asks for each spec only once."""
 
-    def __init__(self, predict: Predict) -> None:
-        self._predict = predict
+    def __init__(self, predict_each: PredictEach) -> None:
+        self._predict_each = predict_each
+        self._specs: dict[tuple[Format, Format, int, int, str], Datapath] = {}
         self._known: dict[Datapath, Cost] = {}
 
     def cost(self, spec: Datapath) -> Cost:
         """The prediction for one unit."""
-        if spec not in self._known:
-            self._known[spec] = self._predict(spec)
+        self._ask([spec])
         return self._known[spec]
 
-    def best(
-        self, candidates: Sequence[Size], a_format: Format, b_format: Format
-    ) -> tuple[Size, Datapath, LutRange]:
+    def _ask(self, specs: Iterable[Datapath]) -> None:
+        new = [spec for spec in dict.fromkeys(specs) if spec not in self._known]
+        self._known.update(zip(new, self._predict_each(new), strict=True))
+
+    def taken(self, spec: Datapath, units: int, resources: Sequence[str]) -> list[int]:
+        """How many of each of ``resources`` so many units take.
+
+        Of DSP blocks the high end: a unit has a few of them or one, and one too many has no place.
+        """
+        cost = self.cost(spec)
+        ends = [getattr(getattr(cost, n), "high" if n == "dsp" else "value") for n in resources]
+        return [round(units * end) for end in ends]
+
+    def _spec(self, pair: Pair, size: Size, mapping: str) -> Datapath:
+        """The unit of an array; made once, since its pipeline is planned meanwhile."""
+        key = (*pair, size.lanes, size.max_products, mapping)
+        if key not in self._specs:
+            self._specs[key] = unit(*pair, size.lanes, size.max_products, mapping)
+        return self._specs[key]
+
+    def best(self, candidates: Sequence[Size], a_format: Format, b_format: Format) -> Option:
         """The array, the spec of its units and the LUTs of all units."""
+        return self.best_of_each({(a_format, b_format): candidates})[a_format, b_format]
 
-        def option(size: Size) -> tuple[Size, Datapath, LutRange]:
-            spec = unit(a_format, b_format, size.lanes, size.max_products)
-            lut = self.cost(spec).lut
-            value, low, high = (round(size.units * n) for n in (lut.value, lut.low, lut.high))
-            return size, spec, LutRange(value, low, high)
+    def best_of_each(
+        self, candidates: Mapping[Pair, Sequence[Size]], dsp_worth: float | None = None
+    ) -> dict[Pair, Option]:
+        """What ``best`` says of each pair of formats; the units are asked for together.
 
-        return min(map(option, candidates), key=lambda o: (o[2].value, o[0].lanes))
+        ``dsp_worth``: with multiplications in DSP blocks, of which each counts as so many LUTs.
+        """
+        mapping = "lut" if dsp_worth is None else "dsp"
+        options = {
+            pair: [(size, self._spec(pair, size, mapping)) for size in sizes]
+            for pair, sizes in candidates.items()
+        }
+        self._ask(spec for tried in options.values() for _, spec in tried)
+
+        def key(option: Option) -> tuple[float, int]:
+            size, spec, lut = option
+            blocks = dsp_worth * self.taken(spec, size.units, ["dsp"])[0] if dsp_worth else 0
+            return lut.value + blocks, size.lanes
+
+        return {
+            pair: min(((size, spec, self._lut(size, spec)) for size, spec in tried), key=key)
+            for pair, tried in options.items()
+        }
+
+    def _lut(self, size: Size, spec: Datapath) -> LutRange:
+        """The LUTs of all units of an array."""
+        lut = self._known[spec].lut
+        return LutRange(*(round(size.units * n) for n in (lut.value, lut.low, lut.high)))
 
     @property
     def predictions(self) -> int:

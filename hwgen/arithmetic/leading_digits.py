@@ -42,7 +42,8 @@ def leading_first(
     """``number`` shifted left, by at most ``limit``, until its top bit differs from ``negative``.
 
     Four groups of bits are asked at a time which is the first that is not empty. A digit of the
-    limit counts for as long as all digits above it were reached.
+    limit counts for as long as all digits above it were reached. It is one long function, as every
+    cut of a level carries the same values along.
     """
     levels = len(number).bit_length()
     sticky: Value = Const(0)

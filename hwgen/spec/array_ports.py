@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from hwgen.accumulator import Float
 from hwgen.formats.rounding import NEAREST_EVEN, STOCHASTIC
-from hwgen.spec.base import Port, Stream, code_port, random_bits_port
+from hwgen.spec.base import Port, Stream, code_port
+from hwgen.spec.random_bits import random_bits_port
 
 if TYPE_CHECKING:
     from hwgen.spec.array import Array

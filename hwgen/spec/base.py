@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from hwgen.errors import InputError
 from hwgen.fields import changed, check_fields, set_fields, shown
 from hwgen.formats import BlockFormat, Format, Scalar, parse
-from hwgen.formats.rounding import RANDOM_BITS, STOCHASTIC
+from hwgen.formats.rounding import RANDOM_BITS
 from hwgen.plan.delay import USUAL_TARGET, model
 from hwgen.plan.registers import boundaries_of, delays, fewest_stages, least_limit
 from hwgen.plan.step import Loop, Steps, loop_of, state_step
@@ -444,10 +444,3 @@ def require_mapping(value: Any, *, packs: bool = False) -> None:
 def code_port(name: str, number_format: Scalar, count: int = 1) -> Port:
     """A port of codes."""
     return Port(name, number_format.bits, str(number_format), count, format=number_format)
-
-
-def random_bits_port(rounding: str, count: int = 1) -> tuple[Port, ...]:
-    """The port that stochastic rounding needs, or none."""
-    if rounding != STOCHASTIC:
-        return ()
-    return (Port("random_bits", RANDOM_BITS, "whole numbers below 2^32, uniform", count),)

@@ -25,12 +25,12 @@ from hwgen.spec.base import (
     Port,
     Spec,
     code_port,
-    random_bits_port,
     require_block,
     require_int,
     require_mapping,
     require_rounded,
 )
+from hwgen.spec.random_bits import random_bits_port
 from hwgen.spec.steps import blockdot
 from hwgen.spec.steps.blockdot import ALIGNED, ALONE, FIXED_POINT, SHORTENED
 

@@ -16,11 +16,10 @@ from hwgen.spec.base import (
     RandomWords,
     Spec,
     code_port,
-    random_bits_port,
     require_decoded,
     require_scalar,
 )
-from hwgen.spec.random_bits import RANDOM_LFSR, RANDOM_PORT, random_source
+from hwgen.spec.random_bits import RANDOM_LFSR, RANDOM_PORT, random_bits_port, random_source
 from hwgen.spec.steps import convert
 
 

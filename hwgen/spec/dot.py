@@ -24,11 +24,11 @@ from hwgen.spec.base import (
     Port,
     code_port,
     option,
-    random_bits_port,
     require_decoded,
     require_int,
     require_mapping,
 )
+from hwgen.spec.random_bits import random_bits_port
 from hwgen.spec.steps import dot
 
 MAX_LANES = 256

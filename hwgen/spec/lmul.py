@@ -17,10 +17,10 @@ from hwgen.spec.base import (
     Spec,
     code_port,
     option,
-    random_bits_port,
     require_int,
     require_scalar,
 )
+from hwgen.spec.random_bits import random_bits_port
 from hwgen.spec.steps import lmul
 
 MAX_OFFSET_EXPONENT = 32

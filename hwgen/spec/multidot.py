@@ -21,13 +21,13 @@ from hwgen.spec.base import (
     Spec,
     code_port,
     option,
-    random_bits_port,
     require_int,
     require_mapping,
     require_rounded,
     require_scalar,
 )
 from hwgen.spec.dot import MAX_LANES, MAX_PRODUCTS
+from hwgen.spec.random_bits import random_bits_port
 from hwgen.spec.steps import multidot
 
 MAX_MODES = 8

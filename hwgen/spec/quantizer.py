@@ -28,11 +28,10 @@ from hwgen.spec.base import (
     Spec,
     code_port,
     option,
-    random_bits_port,
     require_block,
     require_decoded,
 )
-from hwgen.spec.random_bits import RANDOM_LFSR, RANDOM_PORT, random_source
+from hwgen.spec.random_bits import RANDOM_LFSR, RANDOM_PORT, random_bits_port, random_source
 from hwgen.spec.steps import quantizer
 
 MAX_BLOCK = 128

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from hwgen.errors import InputError
-from hwgen.formats.rounding import STOCHASTIC
+from hwgen.formats.rounding import RANDOM_BITS, STOCHASTIC
 from hwgen.sizes.lfsr import PERIOD, USUAL_SEED
-from hwgen.spec.base import require_int
+from hwgen.spec.base import Port, require_int
 
 #: A port, or linear-feedback shift registers inside the unit.
 RANDOM_PORT, RANDOM_LFSR = "port", "lfsr"
@@ -44,3 +44,10 @@ def random_source(
     seed = USUAL_SEED if seed is None else seed
     require_int("random_seed", seed, 1, PERIOD, ": of zeros a shift register makes only zeros")
     return random, seed
+
+
+def random_bits_port(rounding: str, count: int = 1) -> tuple[Port, ...]:
+    """The port that stochastic rounding needs, or none."""
+    if rounding != STOCHASTIC:
+        return ()
+    return (Port("random_bits", RANDOM_BITS, "whole numbers below 2^32, uniform", count),)

@@ -15,12 +15,12 @@ from hwgen.spec.base import (
     Spec,
     code_port,
     option,
-    random_bits_port,
     require_decoded,
     require_int,
     require_mapping,
     require_rounded,
 )
+from hwgen.spec.random_bits import random_bits_port
 from hwgen.spec.steps import requantize
 
 MAX_BITS = 1024

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import kendalltau
 
+import cost_models
 from hwgen.formats import parse_scalar
 from studies.bench import Bench
 from studies.colours import COLOURS
@@ -20,11 +21,11 @@ FPS, CLOCK_MHZ = 1000.0, 50.0
 
 def _layers(network: str) -> list[dict[str, Any]]:
     """Of each layer: its products, cycles on the array, bytes moved, LUTs of its own datapath."""
-    from optimizer import explore, sizing
+    from optimizer import sizing
     from studies.measuring import networks
 
     int8 = parse_scalar("int8")
-    sizer = sizing.Sizer(explore.default_predict("xc7"))
+    sizer = sizing.Sizer(lambda specs: cost_models.predict_each(specs, "xc7"))
     budget = sizing.cycle_budget(CLOCK_MHZ, FPS)
     found = []
     net = networks.network(network)

@@ -47,6 +47,7 @@ USES = {
     },
     "optimize": {None: []},
     "reproduce": {"studies": [], "--list": ["--list"]},
+    "sensitivity": {None: ["m.onnx", "d.npz"]},
     "explore": {None: []},
     "doctor": {None: []},
     "completion": {None: ["bash"]},
@@ -68,6 +69,8 @@ VALUES = {
     **{"matrix": "random", "names": "int4", "picture": "p.png", "export": "e.jsonl"},
     **{"model": "m.onnx", "data": "d.npz", "test_data": "d.npz", "fps": "10", "clock_mhz": "50"},
     **{"style": "shared", "given": "fixed", "max_drop": "1", "netlist": "new.json", "ptq": "bias"},
+    **{"max_lut": "9", "max_dsp": "1", "min_accuracy": "90", "plans": "9", "images": "9"},
+    **{"calibration_images": "9", "probes": "2"},
     **{"include": ".", "define": "X", "parameter": "N=1"},
     **{"device": "LFE5U-25F", "operands_a": "uniform", "operands_b": "gaussian:crest=4"},
     **{"name": "my_unit", "shell": "zsh"},
@@ -179,7 +182,7 @@ def test_what_a_use_declares_is_read(folder, monkeypatch, capsys, command, use):
     import sim
     import yosys_scripts
     from cost_models import measurement, sweep
-    from optimizer import optimize
+    from optimizer import optimize, ranking
     from sim import case_list, formal, mutation, regression, report
     from studies import run as studies_run
 
@@ -194,6 +197,8 @@ def test_what_a_use_declares_is_read(folder, monkeypatch, capsys, command, use):
     monkeypatch.setattr(report, "update_page", lambda *given: 1)
     monkeypatch.setattr(optimize, "run", worked)
     monkeypatch.setattr(studies_run, "run", worked)
+    monkeypatch.setattr(optimize, "load", lambda *given: (None, None))
+    monkeypatch.setattr(ranking, "rank", worked)
     made = measurement.Measurement("k", "synthesis", {}, "xc7", {}, {}, "2026-01-01")
     monkeypatch.setattr(sweep, "run", lambda points, **named: [sweep.Outcome(points[0], made)])
     monkeypatch.setattr(sweep, "export", lambda file, outcomes: len(outcomes))

@@ -29,7 +29,7 @@ def plan(lut, percent, a="int4", b="int4"):
     return Plan("streaming", (part,), measured, measured, Recipe())
 
 
-def exploration(front, fp32, chosen=0, beaten=(), references=(), network="net", data="data"):
+def exploration(front, fp32, chosen=0, references=(), network="net", data="data"):
     named = dict(zip(("all-INT8", "all-INT4", "all-E4M3"), references, strict=False))
     return Exploration(
         network=SimpleNamespace(name=network, float_operators=(), float_share=0.0, nodes=()),
@@ -40,7 +40,7 @@ def exploration(front, fp32, chosen=0, beaten=(), references=(), network="net", 
         calibration_images=512,
         fp32=Accuracy(round(fp32 / 100 * IMAGES), IMAGES),
         fp32_selection=Accuracy(round(fp32 / 100 * IMAGES), IMAGES),
-        points=(*front, *beaten),
+        points=tuple(front),
         front=tuple(front),
         references=named,
         chosen=front[chosen],

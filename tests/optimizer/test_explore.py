@@ -19,10 +19,11 @@ from hwgen.formats import parse
 from optimizer import inference, report, selection, sensitivity, sizing
 from optimizer.data import ImageData
 from optimizer.evaluation import choose
-from optimizer.explore import Exploration, explore, settings
+from optimizer.explore import Exploration, explore, planned, settings
 from optimizer.layer_vectors import layer_vectors
 from optimizer.onnx_import import load
 from optimizer.plan import Accuracy
+from optimizer.stages import Stages
 from sim import golden
 
 FORMATS = ("int2", "int4", "int8", "e2m1", "e3m2")
@@ -34,6 +35,10 @@ def setting(tmp_path_factory):
     images = normal(1, 96, 3, 8, 8)
     labels = inference.run(load(path), images).argmax(axis=1)
     return path, ImageData(images[:32], None, images[32:], labels[32:], "random")
+
+
+def crude_costs(specs):
+    return map(crude_cost, specs)
 
 
 def run(setting, **options) -> Exploration:
@@ -79,12 +84,13 @@ def test_every_plan_that_none_beats_is_evaluated(setting):
     """By trying all, 4^4, of which those past the largest divergence are left out."""
     formats = [parse(name) for name in ("int4", "e2m1")]
     images = setting[1].calibration_images
-    e = run(setting, formats=formats, resolution=0.0, max_divergence=100.0, ptq=["none"])
+    all_points = {"max_divergence": 100.0, "min_divergence": 0.0}
+    e = run(setting, formats=formats, resolution=0.0, ptq=["none"], **all_points)
     damages = sensitivity.measure(e.network, images, e.calibration, formats)
     pairs = list(itertools.product(formats, formats))
     options = []
     for layer in e.network.layers:
-        candidates, sizer = sizing.sizes([layer], 1000), sizing.Sizer(crude_cost)
+        candidates, sizer = sizing.sizes([layer], 1000), sizing.Sizer(crude_costs)
         luts = [sizer.best(candidates, a, b)[2].value for a, b in pairs]
         options.append(
             [(n, damages.pair(layer.name, *p)) for n, p in zip(luts, pairs, strict=True)]
@@ -106,8 +112,41 @@ def test_every_plan_that_none_beats_is_evaluated(setting):
     assert [d for _, d in points(e)] == pytest.approx([d for _, d in wanted])
     limit = wanted[len(wanted) // 2][1]
     limit *= 1.0001
-    few = run(setting, formats=formats, resolution=0.0, max_divergence=limit, ptq=["none"])
+    few = run(
+        setting,
+        formats=formats,
+        resolution=0.0,
+        max_divergence=limit,
+        min_divergence=0.0,
+        ptq=["none"],
+    )
     assert points(few) == points(e)[: len(wanted) // 2 + 1]
+    cheap = run(setting, formats=formats, resolution=0.0, min_divergence=limit, ptq=["none"])
+    assert points(cheap)[0] == points(few)[-1]
+
+
+def test_points_that_are_not_beaten_are_tested(exploration):
+    e = exploration
+    assert all(p.accuracy is not None for p in (*e.front, *e.references.values()))
+    assert all(p.selection is not None for p in e.points)
+    assert any(p.accuracy is None for p in e.points)
+
+
+def test_the_chosen_point_has_its_neighbours_and_others_are_every_second(setting):
+    """Of a whole front at steps of 2%: the same as by hand, from the same front."""
+    asked = {"resolution": 0.02, "max_divergence": 100.0, "min_divergence": 0.0, "ptq": ["none"]}
+    network, data = load(setting[0]), setting[1]
+    front = run(setting, **asked)
+    stages = Stages(lambda text: None)
+    chosen_settings = settings(target="ecp5", fps=50_000, formats=FORMATS, max_drop=2.0, **asked)
+    sizer = sizing.Sizer(crude_costs)
+    _, _, plans = planned(network, data, chosen_settings, sizer, stages, None)
+    luts = [plan.lut.value for plan in plans]
+    references = set(map(id, front.references.values()))
+    found = [luts.index(p.lut.value) for p in front.points if id(p) not in references]
+    assert {*range(0, len(plans), 2), len(plans) - 1} <= set(found) and len(found) < len(plans)
+    place = luts.index(front.chosen.lut.value)
+    assert {max(place - 1, 0), place, min(place + 1, len(plans) - 1)} <= set(found)
 
 
 def test_plans_are_fast_enough_and_add_up(exploration):
@@ -151,8 +190,12 @@ def test_the_choice_by_hand(drop, index, reason):
         SimpleNamespace(selection=Accuracy(correct, 100), lut=SimpleNamespace(value=lut))
         for correct, lut in ((90, 10), (97, 20), (98, 30), (99, 40), (99, 50))
     ]
-    chosen, stated = choose(plans[::-1], Accuracy(100, 100), drop)
-    assert chosen is plans[index] and stated.startswith(reason)
+    asked = settings(target="ecp5", fps=1.0, max_drop=drop)
+    chosen, stated, enough = choose(plans[::-1], Accuracy(100, 100), asked)
+    assert chosen is plans[index] and stated.startswith(reason) and enough == ("no" not in reason)
+    asked = settings(target="ecp5", fps=1.0, min_accuracy=100.0 - drop)
+    chosen, stated, enough = choose(plans[::-1], Accuracy(100, 100), asked)
+    assert chosen is plans[index] and enough == (drop >= 1)
 
 
 @pytest.mark.parametrize("layer", ["conv", "block.conv1", "block.shortcut", "dense"])
@@ -177,11 +220,13 @@ def test_operands_give_the_sums_of_the_inference(setting, exploration, layer):
     out = inference.run_layer(own, operands_there)
     if out.ndim == 4:
         out = out.transpose(0, 2, 3, 1)
-    bias = np.zeros(out.shape[-1]) if own.bias is None else own.bias
+    bias = own.unit_bias
     out = out.reshape(-1, len(bias))
     for total, (row, channel) in zip(operands.expected, operands.positions, strict=True):
         value = total * 2.0**spec.lsb_exponent * own.output_scale[channel] + bias[channel]
-        assert np.float32(value) == out[row, channel]
+        # A zero point is folded into the bias of the unit, and rounds there.
+        near = pytest.approx(value, rel=1e-6, abs=1e-6)
+        assert out[row, channel] == (near if own.zero_point else np.float32(value))
 
 
 def test_number_of_outputs_is_checked(setting, exploration):

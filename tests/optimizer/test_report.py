@@ -39,7 +39,7 @@ def known():
             for i in (1, 2, 3)
         )
         plans.append(dataclasses.replace(plan(lut, percent), layers=layers))
-    e = exploration(plans, 94.0, 0, (), (plan(2000, 93.9),))
+    e = exploration(plans, 94.0, 0, (plan(2000, 93.9),))
     return dataclasses.replace(e, reason="the cheapest")
 
 

@@ -30,7 +30,7 @@ from optimizer.sizing import Sizer, cycle_budget, cycles, sizes
 )
 def test_smallest_array_is_found(layers, budget):
     a, b = parse("e2m1"), parse("int5")
-    size, spec, lut = Sizer(crude_cost).best(sizes(layers, budget), a, b)
+    size, spec, lut = Sizer(lambda specs: map(crude_cost, specs)).best(sizes(layers, budget), a, b)
 
     def lut_of(lanes, units):
         products = max(math.ceil(layer.dot_length / lanes) * lanes for layer in layers)
@@ -76,7 +76,10 @@ def test_each_spec_is_predicted_once():
         asked.append(spec)
         return crude_cost(spec)
 
-    sizer, candidates = Sizer(predict), sizes([Layer("l", "Conv", 144, 1254)], 5000)
+    sizer, candidates = (
+        Sizer(lambda specs: map(predict, specs)),
+        sizes([Layer("l", "Conv", 144, 1254)], 5000),
+    )
     for _ in range(3):
         sizer.best(candidates, parse("int4"), parse("int4"))
     assert len(asked) == len(candidates) == len(set(asked)) == sizer.predictions
