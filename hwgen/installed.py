@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
 HERE = Path(__file__).parents[1]
 #: The packages that are installed together; each imports from those before it.
-PACKAGES = ("hwgen", "yosys_scripts", "sim", "cost_models", "optimizer")
+PACKAGES = ("hwgen", "yosys_scripts", "sim", "cost_models", "optimizer", "studies")
 
 
 class HiddenPackage(ImportError):
@@ -64,3 +65,8 @@ def pip_install(extra: str) -> str:
     requirements = required(extra)
     missing = [text for package, text in requirements.items() if find_spec(package) is None]
     return f"pip install {shlex.join(missing or requirements.values())}"
+
+
+def missing(packages: Iterable[str]) -> tuple[str, ...]:
+    """Those of ``packages`` that cannot be imported."""
+    return tuple(name for name in packages if find_spec(name) is None)

@@ -12,8 +12,7 @@ from matplotlib.figure import Figure
 from hwgen.files import require_writable, writing
 from optimizer.proxies import PROXIES
 from optimizer.ranking import CONFIDENCE, RESAMPLES, Ranking, Tau
-from optimizer.report import grid
-from optimizer.text import printable
+from optimizer.text import grid, printable
 
 PICTURE, DATA = "ranking.png", "ranking.json"
 FILES = (PICTURE, DATA)

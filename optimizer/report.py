@@ -19,7 +19,7 @@ from optimizer import exports, picture, web_page
 from optimizer.explore import Exploration
 from optimizer.plan import Plan
 from optimizer.ptq.methods import ASYMMETRIC, BLOCK_RULES, POWERS, RANGES, UNSIGNED
-from optimizer.text import fenced, markdown, printable
+from optimizer.text import fenced, grid, markdown, printable
 
 PICTURE, PLAN, PAGE, WEB = "pareto.png", "plan.json", "report.md", "report.html"
 FILES = (PICTURE, PLAN, PAGE, WEB)
@@ -78,26 +78,6 @@ def write(
 
 
 # --- text -------------------------------------------------------------------------------------
-
-
-def grid(head: Sequence[str], rows: Sequence[Sequence[str]], markdown_table: bool) -> str:
-    """A table; the first column and the last are set left, the others right."""
-    if markdown_table:
-        rows = [[markdown(cell) for cell in row] for row in rows]
-    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
-    last = len(head) - 1
-
-    def line(row: Sequence[str]) -> str:
-        cells = [
-            cell.ljust(width) if i in (0, last) else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        return "| " + " | ".join(cells) + " |" if markdown_table else "  ".join(cells).rstrip()
-
-    if markdown_table:
-        rule = ["-" * w if i in (0, last) else "-" * (w - 1) + ":" for i, w in enumerate(widths)]
-        return "\n".join([line(head), line(rule), *map(line, rows)])
-    return "\n".join([line(head), "  ".join("-" * w for w in widths), *map(line, rows)])
 
 
 def _plan_rows(exploration: Exploration) -> list[list[str]]:

@@ -42,6 +42,7 @@ COMMANDS = {
     "explore": "a page that shows what many units cost: choose, compare, export",
     "sweep": "measure the units of a plan, resumably",
     "optimize": "choose a format for every layer of a network",
+    "reproduce": "check claims of the literature on this package",
     "sensitivity": "rank cheap predictions of accuracy by measured accuracy",
     "doctor": "tell what is installed and what is missing",
     "completion": "print a script that completes hwgen in a shell",

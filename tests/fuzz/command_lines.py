@@ -95,11 +95,12 @@ def stop_at_work() -> None:
     from cost_models import sweep
     from optimizer import evaluation, explore
     from sim import formal, mutation, regression
+    from studies import run
 
     for module, name in (
         *((sim, "verify"), (sim, "verify_stream"), (sweep, "run"), (explore, "calibrate")),
         *((cost_models, "synthesise"), (cost_models, "energy"), (formal, "prove_all")),
-        *((mutation, "mutate_all"), (regression, "run"), (regression, "examine")),
+        *((mutation, "mutate_all"), (regression, "run"), (regression, "examine"), (run, "run")),
     ):
         assert hasattr(module, name)
         setattr(module, name, begin_work)

@@ -69,6 +69,8 @@ VALID = [
     [*("optimize", "--model", "model.onnx", "--data", "data.npz"), "--formats", "int4,int8"],
     ["optimize", "--formats", "int4", "--fps", "100", "--clock-mhz", "100", "--max-drop", "1"],
     ["optimize", "--style", "shared", "--target", "ice40", "--formats", "int4,e2m1"],
+    ["reproduce", "int_vs_fp", "lmul", "--quick", "--out", "new/pages"],
+    ["reproduce", "--list"],
 ]
 
 NUMBERS = (

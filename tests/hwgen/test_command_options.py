@@ -46,6 +46,7 @@ USES = {
         "--scheduler": ["plan.toml", "--scheduler", "tcp://127.0.0.1:1"],
     },
     "optimize": {None: []},
+    "reproduce": {"studies": [], "--list": ["--list"]},
     "sensitivity": {None: ["m.onnx", "d.npz"]},
     "explore": {None: []},
     "doctor": {None: []},
@@ -183,6 +184,7 @@ def test_what_a_use_declares_is_read(folder, monkeypatch, capsys, command, use):
     from cost_models import measurement, sweep
     from optimizer import optimize, ranking
     from sim import case_list, formal, mutation, regression, report
+    from studies import run as studies_run
 
     monkeypatch.setattr(formal, "prove_all", lambda *given, **named: iter([]))
     monkeypatch.setattr(formal.page, "update", lambda *given: None)
@@ -194,6 +196,7 @@ def test_what_a_use_declares_is_read(folder, monkeypatch, capsys, command, use):
     monkeypatch.setattr(case_list, "chosen", lambda *given, **named: case_list.Matrix(()))
     monkeypatch.setattr(report, "update_page", lambda *given: 1)
     monkeypatch.setattr(optimize, "run", worked)
+    monkeypatch.setattr(studies_run, "run", worked)
     monkeypatch.setattr(optimize, "load", lambda *given: (None, None))
     monkeypatch.setattr(ranking, "rank", worked)
     made = measurement.Measurement("k", "synthesis", {}, "xc7", {}, {}, "2026-01-01")
@@ -235,6 +238,8 @@ def test_what_a_use_declares_is_read(folder, monkeypatch, capsys, command, use):
             ["regress", *SPEC, "--check", "exhaustive", "--seed", "3"],
             "does nothing for --spec with",
         ),
+        (["reproduce", "--list", "--quick"], "--quick does nothing for --list"),
+        (["reproduce", "int_vs_pf"], "did you mean int_vs_fp?): use archgym, "),
         (["regress", *SPEC, "--wave", "w"], "waveforms to files .vcd"),
         (["regress", *SPEC, "--wave", "w.fst", "--simulator", "icarus"], "icarus writes"),
         (["regress", *SPEC, "--level", "rtl,ecp5"], "give one"),
