@@ -104,7 +104,7 @@ def test_a_neighbour_without_its_correction_is_found(monkeypatch):
     """A product takes one from that above where it is negative, which half of x makes good."""
     spec = small(SMALL[1])
     monkeypatch.setattr(
-        "hwgen.arithmetic.grid_packing.GridPlan._product", lambda self, field: field.as_signed()
+        "hwgen.arithmetic.grid_packing._field_product", lambda plan, field: field.as_signed()
     )
     (circuit,) = from_rtlil({spec.name: emit.rtlil(spec)}).values()
     assert wrong_codes(spec, circuit)
@@ -140,7 +140,9 @@ def test_a_netlist_of_every_code(target, cell, fields):
     )
     # One for both products, and one for each of the sums that a scale of zero makes zero.
     assert spec.packing.products == 2
-    assert netlist.verilog.count(cell) == structure.inputs(spec).plan["dsp"] == 3
+    assert (
+        netlist.verilog.count(cell) == structure.counted(structure.inputs(spec), "dsp", target) == 3
+    )
     assert not wrong_codes(spec, from_netlist(netlist))
 
 
