@@ -7,7 +7,7 @@ from amaranth.sim import Simulator
 
 import hwgen
 from hwgen import Convert, InputError
-from hwgen.arithmetic import lfsr as hardware
+from hwgen.sizes import lfsr as hardware
 from sim import golden, lfsr, verify_stream
 from sim.exhaustive import Case
 

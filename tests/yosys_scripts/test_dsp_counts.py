@@ -80,17 +80,20 @@ def test_the_plan_counts_the_blocks_of_blocks(target, spec, dsp):
 
 
 @pytest.mark.parametrize(
-    ("fields", "products"),
+    ("target", "fields", "blocks"),
     [
-        ({"a": "int8", "b": "int8", "rows": 3, "columns": 4, "mapping": "dsp27x18"}, 6),
-        ({"a": "int4", "b": "int4", "rows": 4, "columns": 4, "mapping": "dsp"}, 8),
-        ({"a": "e2m1", "b": "e2m1", "rows": 4, "columns": 4, "lanes": 3, "mapping": "dsp"}, 12),
+        ("xcup", {"a": "int8", "b": "int8", "rows": 3, "columns": 4, "mapping": "dsp27x18"}, 6),
+        ("ecp5", {"a": "int4", "b": "int4", "rows": 4, "columns": 4, "mapping": "dsp"}, 8),
+        (
+            "ecp5",
+            {"a": "e2m1", "b": "e2m1", "rows": 4, "columns": 4, "lanes": 3, "mapping": "dsp"},
+            12,
+        ),
     ],
 )
-def test_the_plan_counts_the_blocks_of_packed_elements(fields, products):
+def test_the_plan_counts_the_blocks_of_packed_elements(target, fields, blocks):
     """As in ``test_an_array_of_four_by_four``."""
-    one = structure.inputs(Array(**fields))
-    assert structure.counted(one, "dsp", "ecp5") == products
+    assert structure.counted(structure.inputs(Array(**fields)), "dsp", target) == blocks
 
 
 def test_multipliers_are_those_of_the_targets_scripts():
