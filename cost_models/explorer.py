@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import plotly  # noqa: F401  # So that it is missed before the work and not behind it.
+
 from cost_models.comparison import Comparison
 from cost_models.query import RESOURCES
 from hwgen.errors import InputError
@@ -20,6 +22,13 @@ FIRST = {"target": 1, "a": 6, "b": 1000}
 MOST = 50_000
 
 
+def require_page(file: Path) -> None:
+    """InputError, before the work, for a file that no page can be written to."""
+    if file.suffix != ".html":
+        raise InputError(f"{file}: the name of a page ends in .html")
+    require_writable(file.parent)
+
+
 def write(comparison: Comparison, file: Path, command: str) -> Path:
     """Write the page of a comparison; ``command``: what made it. ``file`` ends in .html.
 
@@ -28,8 +37,7 @@ def write(comparison: Comparison, file: Path, command: str) -> Path:
         ImportError: Plotly is not installed.
 
     """
-    if file.suffix != ".html":
-        raise InputError(f"{file}: the name of a page ends in .html")
+    require_page(file)
     if len(comparison.rows) > MOST:
         raise InputError(f"{len(comparison.rows):,} units: a page has up to {MOST:,}")
     rows = [
@@ -48,7 +56,6 @@ def write(comparison: Comparison, file: Path, command: str) -> Path:
     if not axes:
         raise InputError("these units have neither lanes nor stages to draw their costs against")
     measured = sum(row["source"] == "measured" for row in rows)
-    require_writable(file.parent)
     page = filled(
         "cost_models",
         "explorer.html.j2",

@@ -32,6 +32,13 @@ def run(options: argparse.Namespace) -> int:
     import cost_models
     from yosys_scripts import TARGETS
 
+    try:  # Before the work.
+        from cost_models import explorer
+    except ImportError as error:
+        raise ToolError(
+            f"pages need plotly, which is not installed: {pip_install('optimize')}"
+        ) from error
+    explorer.require_page(options.out)
     if options.unit is None:
         from hwgen.formats import NAMES
 
@@ -44,15 +51,7 @@ def run(options: argparse.Namespace) -> int:
     targets = options.target.split(",") if options.target is not None else list(TARGETS)
     with doing("asking for the costs", detail=lambda: f"of {len(specs)} units"):
         table = cost_models.compare(specs, targets)
-    command = " ".join(["hwgen", *options.arguments])
-    try:
-        from cost_models import explorer
-
-        file = explorer.write(table, options.out, command)
-    except ImportError as error:
-        raise ToolError(
-            f"pages need plotly, which is not installed: {pip_install('optimize')}"
-        ) from error
+    file = explorer.write(table, options.out, " ".join(["hwgen", *options.arguments]))
     print(f"{file}: {len(table.rows)} units")
     compare.tell_left_out(left_out)
     return 0

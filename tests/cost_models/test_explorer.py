@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import sys
 
 import pytest
 
@@ -82,10 +83,19 @@ def test_the_command(capsys, tmp_path):
     assert f"hwgen {' '.join(line)}" in file.read_text()
 
 
-def test_what_cannot_be(capsys, table, tmp_path):
+def test_what_cannot_be(capsys, monkeypatch, table, tmp_path):
     with pytest.raises(InputError, match=r"the name of a page ends in \.html"):
         explorer.write(table, tmp_path / "page.txt", "")
     assert main(["explore", "dott", "--out", str(tmp_path / "p.html")]) == 2
     assert "did you mean dot" in capsys.readouterr().err
+    monkeypatch.setattr(cost_models, "compare", None)  # No work before what is refused.
+    assert main(["explore", "--out", str(tmp_path / "page.txt")]) == 2
+    assert "the name of a page ends in .html" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "plotly", None)
+    monkeypatch.delitem(sys.modules, "cost_models.explorer")
+    monkeypatch.delattr(cost_models, "explorer")
+    assert main(["explore", "--out", str(tmp_path / "page.html")]) == 2
+    assert "pages need plotly, which is not installed: pip install" in capsys.readouterr().err
+    monkeypatch.undo()
     unit = cost_models.compare([Multiply(a="int4", b="int4")], ["ecp5"])
     assert explorer.write(unit, tmp_path / "mul.html", "").is_file()  # Against its stages.
