@@ -14,6 +14,7 @@ from cost_models import Cost, Quantity
 from hwgen.formats import parse
 from hwgen.spec import BlockDot
 from optimizer import report
+from optimizer.ablation import Step
 from optimizer.explore import FullTest
 from optimizer.network import FloatOperator
 from optimizer.onnx_import import load
@@ -143,3 +144,18 @@ def test_what_is_done_to_the_rows_of_blocks(tmp_path):
         assert "zeros to whole blocks, at the cost of all others: layer1 16 to 32" in text
         assert "rotated at run time in blocks of 16: 640 additions an image" in text
     assert e.to_dict()["rotations"] == [{"layer": "own", "size": 16, "additions": 5 * 2 * 16 * 4}]
+
+
+def test_what_each_method_brought():
+    steps = (
+        Step("round to nearest", Accuracy(800, 1000), 0.5),
+        Step("bias", Accuracy(900, 1000), 0.25),
+    )
+    made = dataclasses.replace(exploration([plan(600, 93.0)], 94.0), reason="r", ablation=steps)
+    first, last = (
+        line.split()
+        for line in report.table(made).splitlines()
+        if line.startswith(("round to nearest", "bias "))
+    )
+    assert first == ["round", "to", "nearest", "80.00", "±1.26", "0.5000"]
+    assert last == ["bias", "90.00", "±0.95", "+10.00", "0.2500", "<-", "as", "it", "is"]
