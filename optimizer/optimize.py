@@ -65,10 +65,10 @@ def run(
     ``settings`` are those of ``explore.settings``; ``test_data``: images to test FP32 and the
     chosen plan on once more, default the whole Fashion-MNIST where ``data`` is the shipped part
     of it and the data set is installed; ``output``: the tensor of class scores, where the network
-    has several outputs; ``highest``: at the highest frame rate that fits. Writes ``pareto.png``,
-    ``plan.json``, ``report.md``, ``verilog/`` and what there can be of ``exports.FILES`` to
-    ``out``: first when the plan is chosen, so that nothing that follows can lose it, and again with
-    what was measured. Where the plan is ``unmet``, not what was asked for, nothing follows.
+    has several outputs; ``highest``: at the highest frame rate that fits. Writes ``report.FILES``,
+    ``verilog/`` and what there can be of ``exports.FILES`` to ``out``: first when the plan is
+    chosen, so that nothing that follows can lose it, and again with what was measured. Where the
+    plan is ``unmet``, not what was asked for, nothing follows.
     InputError for bad input and ToolError for a missing tool before any long work; ToolError too if
     a tool fails or the hardware is not what the plan says.
     """
