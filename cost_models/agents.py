@@ -17,7 +17,7 @@ import optuna
 
 from cost_models.environment import DotProducts
 from hwgen.arguments import Parser, count, parsed, run_module
-from hwgen.progress import Pace
+from hwgen.progress import Pace, tell
 
 #: How an agent chooses what to try next, by its name; a function of a seed.
 SAMPLERS: dict[str, Callable[[int], optuna.samplers.BaseSampler]] = {
@@ -101,10 +101,6 @@ def main(arguments: Sequence[str]) -> None:
     rng = np.random.default_rng(1)
     a, b = rng.normal(size=(2, 4096))
     environment = DotProducts(options.target, a=a, b=b, least_db=20, formats=FORMATS)
-
-    def tell(line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
-
     runs = []
     for agent in SAMPLERS:
         for seed in range(options.seeds):

@@ -33,6 +33,7 @@ from hwgen.arguments import Parser, parsed, run_module
 from hwgen.errors import InputError
 from hwgen.files import require_between, write_between
 from hwgen.formats import GROUPS, Scalar, parse
+from hwgen.progress import tell
 from hwgen.spec import BlockDot, DotProduct
 
 #: Around each table of the page.
@@ -255,7 +256,7 @@ def main(arguments: Sequence[str]) -> None:
         # Before the work: the page is that of a checkout.
         require_between(TABLES[name].page, BEGIN.format(name), END.format(name))
     for name in names:
-        results = run(TABLES[name].points(), lambda line: print(line, file=sys.stderr, flush=True))
+        results = run(TABLES[name].points(), tell)
         update(name, results)
         for reason in dict.fromkeys(r for r in results.values() if isinstance(r, str)):
             print(f"not measured: {reason}", file=sys.stderr)

@@ -32,7 +32,7 @@ from hwgen.errors import InputError, ToolError
 from hwgen.fields import shown
 from hwgen.files import writing
 from hwgen.formats import Scalar
-from hwgen.progress import Pace
+from hwgen.progress import Pace, tell
 from hwgen.spec import Spec
 
 #: Cycles of each simulation.
@@ -190,7 +190,7 @@ def main(arguments: Sequence[str]) -> None:
     options = parsed(parser, arguments)
     plan = points(options.plan)
     print(f"{len(plan)} netlists, {sum(len(p.operands) for p in plan)} simulations")
-    found, failed = run(plan, lambda line: print(line, file=sys.stderr, flush=True))
+    found, failed = run(plan, tell)
     export(options.file, found)
     print(f"{options.file}: {len(found)} simulations; {len(failed)} netlists failed")
 

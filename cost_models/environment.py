@@ -29,6 +29,7 @@ from yosys_scripts import target as facts_of
 #: What an observation has, in this order: dB of signal to quantisation noise of a product, LUTs,
 #: MHz, and pJ of one multiply-accumulate (``Energy.field`` says of which targets it is a ratio).
 OBSERVED = ("accuracy_db", "lut", "fmax_mhz", "energy_pj")
+#: Between which they lie.
 BOUNDS = (np.array([-100.0, 0, 0, 0]), np.array([400.0, 1e9, 1e5, 1e9]))
 LANES = (1, 2, 4, 8, 16, 32, 64)
 #: Stages beyond as few as there can be; the first stands for the usual number.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from hwgen.arguments import Parser, count, input_file, input_path, names, output_folder
 from hwgen.cli.parser import command
 from hwgen.errors import ToolError
 from hwgen.installed import pip_install
+from hwgen.progress import tell
 
 #: The most plans, and images, that are taken.
 MOST_PLANS, MOST_IMAGES, MOST_PROBES = 10_000, 10**7, 10_000
@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
         images,
         options.formats,
         asked,
-        progress=lambda line: print(line, file=sys.stderr, flush=True),
+        progress=tell,
     )
     ranking_report.write(result, options.out)
     print(ranking_report.table(result))
